@@ -1,0 +1,88 @@
+//! What a person may ask for, and the three kinds of answer.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a person asks of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Command {
+    /// Start the application, and keep it started.
+    Start,
+    /// Drain, stop the application, and keep it stopped.
+    Stop,
+    /// Drain, stop and start.
+    Restart,
+    /// Go on watching, act on nothing (maintenance).
+    Suspend,
+    /// Act again.
+    Resume,
+    /// Forget counted restarts and a failure.
+    Reset,
+}
+
+impl Command {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Start, Self::Stop, Self::Restart, Self::Suspend, Self::Resume, Self::Reset];
+
+    /// The word for it, in the CLI and the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for Command {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|c| c.word() == text).ok_or(())
+    }
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "detail", rename_all = "kebab-case")]
+pub enum CommandOutcome {
+    /// It will be done. Says what will happen.
+    Accepted(String),
+    /// There is nothing to do. Says why.
+    AlreadySo(String),
+    /// It will not be done.
+    Denied(DeniedReason),
+}
+
+/// Why a command is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeniedReason {
+    /// No module of that name.
+    #[error("there is no module of that name")]
+    NoSuchModule,
+    /// The application is just being stopped.
+    #[error("the application is just being stopped: try again when the module is `stopped`")]
+    Stopping,
+    /// Only what is started can be restarted.
+    #[error("the module is stopped: use `start`")]
+    Stopped,
+    /// A prerequisite is down.
+    #[error("the module waits for checker `{0}` and will start by itself when it is up")]
+    Waiting(String),
+    /// The module's file has been removed, and it is being stopped.
+    #[error("the module's file has been removed")]
+    Removed,
+}

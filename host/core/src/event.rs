@@ -1,0 +1,97 @@
+//! Everything the core can be told.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Command;
+use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
+use crate::observation::Observation;
+use crate::plan::Plan;
+use crate::policy::ModulePolicy;
+use crate::record::RecordKind;
+
+/// What a person wants of a module. It outlives the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wish {
+    /// The application should run.
+    pub started: bool,
+    /// Nothing should be acted on.
+    pub suspended: bool,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { started: true, suspended: false }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A module's file was read for the first time, or differs from before.
+    ModuleLoaded {
+        /// Which module.
+        module: ModuleName,
+        /// What the file says.
+        policy: Arc<ModulePolicy>,
+        /// What a person wanted last; counts only for a module that is new to the core.
+        wish: Wish,
+    },
+    /// A module's file is gone: stop watching. The application is left as it is.
+    ModuleRemoved {
+        /// Which module.
+        module: ModuleName,
+    },
+    /// A checker has run.
+    Observed {
+        /// Of which module.
+        module: ModuleName,
+        /// Which checker.
+        checker: CheckerName,
+        /// As it was in the [`Watch`](crate::action::Action::Watch) that this answers.
+        generation: Generation,
+        /// What it saw.
+        observation: Observation,
+    },
+    /// The restart script has answered, or cannot.
+    PlanMade {
+        /// Of which module.
+        module: ModuleName,
+        /// As it was in the [`MakePlan`](crate::action::Action::MakePlan) that this answers.
+        attempt: AttemptId,
+        /// The plan, or why there is none.
+        plan: Result<Plan, String>,
+    },
+    /// A step has been carried out, or could not be.
+    StepEnded {
+        /// Of which module.
+        module: ModuleName,
+        /// As it was in the [`RunStep`](crate::action::Action::RunStep) that this answers.
+        attempt: AttemptId,
+        /// Likewise.
+        step: usize,
+        /// What came of it: a word for the journal, or the reason why not.
+        result: Result<String, String>,
+    },
+    /// Somebody asks for something.
+    Commanded {
+        /// To be answered with [`Action::Answer`](crate::action::Action::Answer).
+        request: RequestId,
+        /// Of which module.
+        module: ModuleName,
+        /// What.
+        command: Command,
+        /// Who, and from where: `root on the local socket`.
+        by: String,
+    },
+    /// Something worth remembering happened outside the core (a reload, a start).
+    Noted {
+        /// Of which module, if of one.
+        module: Option<ModuleName>,
+        /// What.
+        kind: RecordKind,
+    },
+    /// Nothing: time has passed.
+    Tick,
+}

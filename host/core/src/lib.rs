@@ -1,0 +1,28 @@
+//! The pure core of Bellwether.
+//!
+//! ```text
+//!  observe ──▶ judge ──▶ decide ──▶ act
+//!  (shell)    verdict    module    (shell)
+//!     ▲                   │            │
+//!     └───────────────────┼────────────┘  completions come back as events
+//!                         ▼
+//!                      snapshot ──▶ show (shell)
+//! ```
+//! Whatever decides is here; whatever does is in the daemon. The shell calls
+//! `handle(event, now)` and carries out the actions that it returns.
+//! No files, no clock, no randomness, no tasks: `clippy.toml` beside this crate
+//! refuses them.
+
+pub mod action;
+pub mod budget;
+pub mod command;
+pub mod event;
+pub mod id;
+pub mod moment;
+pub mod observation;
+pub mod plan;
+pub mod policy;
+pub mod record;
+pub mod snapshot;
+pub mod state;
+pub mod verdict;

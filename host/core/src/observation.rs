@@ -1,0 +1,87 @@
+//! What one run of a checker saw.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::moment::Moment;
+
+/// The four things a run can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The resource is well.
+    Pass,
+    /// The resource works, and somebody should look at it. Counts as pass.
+    Warn,
+    /// The resource was looked at and is not well.
+    Fail,
+    /// Could not tell. Never counted as fail unless the operator asks for that.
+    Unknown,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// A number that a checker measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Lower case with dashes, without the unit: `response-time`.
+    pub name: String,
+    /// The number, in `unit`.
+    pub value: f64,
+    /// `ms`, `s`, `bytes`, `%`, or empty for a count.
+    pub unit: String,
+}
+
+/// A process that a checker counts to the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessFact {
+    /// The process id on this node.
+    pub pid: u32,
+    /// Its short name (`comm`).
+    pub name: String,
+}
+
+/// What one run of a checker saw, with a reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The outcome.
+    pub status: Status,
+    /// One sentence for an on-call engineer.
+    pub summary: String,
+    /// Numbers measured on the way.
+    pub measurements: Vec<Measurement>,
+    /// What else the checker says, by name. Room for later versions to grow.
+    pub attributes: Vec<(String, String)>,
+    /// The processes seen; empty but for process checkers.
+    pub processes: Vec<ProcessFact>,
+    /// When the run ended.
+    pub at: Moment,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Observation {
+    /// An observation without measurements.
+    pub fn new(status: Status, summary: impl Into<String>, at: Moment) -> Self {
+        Self {
+            status,
+            summary: summary.into(),
+            measurements: Vec::new(),
+            attributes: Vec::new(),
+            processes: Vec::new(),
+            at,
+            took: Duration::ZERO,
+        }
+    }
+}

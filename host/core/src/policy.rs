@@ -1,0 +1,138 @@
+//! What the operator wants, once it is known to make sense.
+//!
+//! Files are parsed elsewhere; whatever is here has been validated.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CheckerName, CommandName};
+
+/// What a checker that goes down does to its module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDown {
+    /// Restart the application.
+    Restart,
+    /// Stop the application and ask for a person.
+    Stop,
+    /// A prerequisite: stop the application, and start it again by itself when the checker is up.
+    Wait,
+    /// Take the node out of the load balancer for as long as the checker is down.
+    Out,
+    /// Only tell somebody.
+    Notify,
+}
+
+impl OnDown {
+    /// Whether the checker has a say in the health answer. A notice does not.
+    pub fn gates_health(self) -> bool {
+        match self {
+            Self::Restart | Self::Stop | Self::Wait | Self::Out => true,
+            Self::Notify => false,
+        }
+    }
+
+    /// The word in the module file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Wait => "wait",
+            Self::Out => "out",
+            Self::Notify => "notify",
+        }
+    }
+}
+
+/// How observations add up to a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// So many passes in a row turn a checker up. At least 1.
+    pub rise: u32,
+    /// So many fails in a row turn a checker down. At least 1.
+    pub fall: u32,
+    /// Fails within this time after a start are not counted.
+    pub grace: Duration,
+    /// Count unknown as fail. Off unless the operator asks for it.
+    pub unknown_is_fail: bool,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { rise: 1, fall: 1, grace: Duration::ZERO, unknown_is_fail: false }
+    }
+}
+
+/// What kind of thing a checker looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckerKind {
+    /// Native: processes of this node.
+    Process,
+    /// A component.
+    Component,
+}
+
+/// One checker as the core knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckerPolicy {
+    /// Native or component.
+    pub kind: CheckerKind,
+    /// How observations add up.
+    pub thresholds: Thresholds,
+    /// What a verdict of down does.
+    pub on_down: OnDown,
+    /// Stands for everything else in the checker's definition (what it
+    /// observes and how often): when it differs, the checker is watched anew.
+    pub definition: u64,
+}
+
+/// How many automatic restarts are allowed within a time
+/// (`SafeKit`'s `maxloop` and `loop_interval`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetPolicy {
+    /// So many.
+    pub restarts: u32,
+    /// Within this sliding window.
+    pub within: Duration,
+}
+
+/// How long to wait before the next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackoffPolicy {
+    /// Before the second try. The first is made at once.
+    pub first: Duration,
+    /// The wait doubles with each try up to this. An application that has
+    /// been up for as long as this has recovered: the next wait is `first` again.
+    pub max: Duration,
+}
+
+/// One module as the core knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModulePolicy {
+    /// Its checkers.
+    pub checkers: BTreeMap<CheckerName, CheckerPolicy>,
+    /// The declared commands, for the restart script to choose from.
+    pub commands: BTreeMap<CommandName, CommandPolicy>,
+    /// Automatic restarts allowed.
+    pub budget: BudgetPolicy,
+    /// The wait between tries.
+    pub backoff: BackoffPolicy,
+    /// Say no for this long before stopping an application that serves.
+    pub drain: Duration,
+    /// From the end of the start plan until every checker must be up.
+    pub start_within: Duration,
+    /// How long the restart script may think about a plan.
+    pub plan_within: Duration,
+}
+
+/// A declared command as the core knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandPolicy {
+    /// The long-running application itself.
+    pub keep: bool,
+    /// How long it may run; for a kept command, how long its end may take.
+    pub timeout: Duration,
+}

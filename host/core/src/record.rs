@@ -1,0 +1,147 @@
+//! What is written down: one record for everything that happened, with a
+//! sentence that a person understands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::CommandOutcome;
+use crate::id::{CheckerName, ModuleName, NodeName};
+use crate::moment::Moment;
+use crate::observation::Status;
+use crate::plan::Incident;
+use crate::state::StateName;
+use crate::verdict::Verdict;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Counts the records of this node, from 1.
+    pub seq: u64,
+    /// When.
+    pub at: Moment,
+    /// Where.
+    pub node: NodeName,
+    /// To which module, if to one.
+    pub module: Option<ModuleName>,
+    /// What.
+    pub kind: RecordKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum RecordKind {
+    /// A checker's verdict changed.
+    Verdict {
+        /// Whose.
+        checker: CheckerName,
+        /// From.
+        from: Verdict,
+        /// To.
+        to: Verdict,
+        /// What its last run saw.
+        status: Status,
+        /// And said.
+        summary: String,
+    },
+    /// A verdict turned down.
+    Incident {
+        /// What led to it.
+        incident: Incident,
+    },
+    /// What was decided, and why.
+    Decision {
+        /// In words: `restart (1 of 3 within 24h)`.
+        decision: String,
+        /// In words.
+        reason: String,
+    },
+    /// The module's state changed.
+    State {
+        /// From.
+        from: StateName,
+        /// To.
+        to: StateName,
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// A plan was made.
+    Plan {
+        /// What for.
+        occasion: String,
+        /// In the script's words.
+        summary: String,
+        /// Its steps in words.
+        steps: Vec<String>,
+    },
+    /// There is no plan.
+    NoPlan {
+        /// What for.
+        occasion: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A step was carried out.
+    Step {
+        /// Which, in words.
+        step: String,
+        /// Whether it worked.
+        ok: bool,
+        /// What came of it.
+        result: String,
+    },
+    /// A person asked for something.
+    Command {
+        /// What.
+        command: crate::command::Command,
+        /// Who, and from where.
+        by: String,
+        /// What became of it.
+        outcome: CommandOutcome,
+    },
+    /// A file was taken over, or refused.
+    Reload {
+        /// What was read: `checkers/http.wasm`.
+        what: String,
+        /// Whether it is in force now.
+        ok: bool,
+        /// What came of it.
+        detail: String,
+    },
+    /// The daemon started, stopped, or has something to say of itself.
+    Daemon {
+        /// In words.
+        message: String,
+    },
+}
+
+impl RecordKind {
+    /// One sentence, without the time and the module.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Verdict { checker, from, to, summary, .. } => {
+                format!("checker `{checker}`: {from} → {to}: {summary}")
+            }
+            Self::Incident { incident } => {
+                format!("incident: checker `{}` is down: {}", incident.checker, incident.summary)
+            }
+            Self::Decision { decision, reason } => format!("decided to {decision}: {reason}"),
+            Self::State { from, to, reason } => format!("{from} → {to}: {reason}"),
+            Self::Plan { occasion, summary, steps } => {
+                format!("plan for {occasion}: {summary} ({})", steps.join(", then "))
+            }
+            Self::NoPlan { occasion, reason } => format!("no plan for {occasion}: {reason}"),
+            Self::Step { step, ok, result } => {
+                format!("{step}: {}{result}", if *ok { "" } else { "failed: " })
+            }
+            Self::Command { command, by, outcome } => match outcome {
+                CommandOutcome::Accepted(what) => format!("{by} said `{command}`: {what}"),
+                CommandOutcome::AlreadySo(why) => format!("{by} said `{command}`: nothing to do, {why}"),
+                CommandOutcome::Denied(why) => format!("{by} said `{command}`: denied, {why}"),
+            },
+            Self::Reload { what, ok, detail } => {
+                format!("{what} {}: {detail}", if *ok { "loaded" } else { "refused" })
+            }
+            Self::Daemon { message } => message.clone(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! One immutable picture of everything, for all who show it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Wish;
+use crate::id::{CheckerName, ModuleName, NodeName};
+use crate::moment::Moment;
+use crate::observation::{Observation, ProcessFact};
+use crate::policy::{CheckerKind, OnDown};
+use crate::state::StateName;
+use crate::verdict::Verdict;
+
+/// Everything that can be seen of a node at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Grows with every change.
+    pub generation: u64,
+    /// Which node.
+    pub node: NodeName,
+    /// When it was taken.
+    pub at: Moment,
+    /// By name.
+    pub modules: Vec<Arc<ModuleView>>,
+}
+
+impl Snapshot {
+    /// What is known of a node whose core has not turned yet: nothing.
+    pub fn empty(node: NodeName, at: Moment) -> Self {
+        Self { generation: 0, node, at, modules: Vec::new() }
+    }
+
+    /// The module of that name.
+    pub fn module(&self, name: &str) -> Option<&ModuleView> {
+        let found = self.modules.binary_search_by(|m| m.name.as_str().cmp(name)).ok()?;
+        self.modules.get(found).map(AsRef::as_ref)
+    }
+
+    /// Whether there are modules, and all of them serve.
+    pub fn ready(&self) -> bool {
+        !self.modules.is_empty() && self.modules.iter().all(|m| m.ready)
+    }
+}
+
+/// One module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleView {
+    /// Its name.
+    pub name: ModuleName,
+    /// Its state.
+    pub state: StateName,
+    /// What the load balancer is told.
+    pub ready: bool,
+    /// Since when it is in this state.
+    pub since: Moment,
+    /// Why it is in this state, and why it is not ready if it is not: one sentence.
+    pub reason: String,
+    /// What a person wants.
+    pub wish: Wish,
+    /// When something will happen by itself (a next try, the end of a drain).
+    pub next: Option<Moment>,
+    /// Automatic restarts within the budget's window.
+    pub restarts: u32,
+    /// How many are allowed.
+    pub restarts_allowed: u32,
+    /// The budget's window.
+    pub restarts_within: Duration,
+    /// What is being carried out.
+    pub plan: Option<PlanView>,
+    /// The processes that its process checkers see.
+    pub processes: Vec<ProcessFact>,
+    /// By name.
+    pub checkers: Vec<CheckerView>,
+}
+
+/// A plan that is being carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// What for.
+    pub occasion: String,
+    /// In the script's words.
+    pub summary: String,
+    /// Its steps in words.
+    pub steps: Vec<String>,
+    /// Which one is at work, from 0.
+    pub step: usize,
+}
+
+/// One checker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckerView {
+    /// Its name.
+    pub name: CheckerName,
+    /// Native or component.
+    pub kind: CheckerKind,
+    /// What its going down does.
+    pub on_down: OnDown,
+    /// What its observations add up to.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: Moment,
+    /// Whether it is being run at present.
+    pub watched: bool,
+    /// What it saw last.
+    pub last: Option<Arc<Observation>>,
+}

@@ -1,0 +1,242 @@
+//! Observations add up to a verdict.
+//!
+//! ```text
+//!              rise passes in a row
+//!   Undecided ─────────────────────▶ Up
+//!       ▲ │                          │ ▲
+//!       │ └── fall fails in a row ─┐ │ │ rise passes in a row
+//!       │                          ▼ ▼ │
+//!       └─── fall unknowns ─────── Down
+//!            in a row (also from Up)
+//! ```
+//! Fails within the start grace are shown and not counted. Unknown is never
+//! counted as fail unless the operator asks for that; but a verdict that nobody
+//! has been able to confirm for `fall` runs (at least three) is no verdict any
+//! more: what is shown must not be older than what is known.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::moment::Moment;
+use crate::observation::Status;
+use crate::policy::Thresholds;
+
+/// What the observations of a checker add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The resource is well.
+    Up,
+    /// It is not.
+    Down,
+    /// Not known yet, or not any more.
+    #[default]
+    Undecided,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Undecided => "undecided",
+        })
+    }
+}
+
+/// So many unknowns in a row at least before a verdict is given up.
+const MIN_UNKNOWNS: u32 = 3;
+
+/// The counters behind one verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judge {
+    verdict: Verdict,
+    since: Moment,
+    /// The run of equal answers that the last observation belongs to.
+    streak: Option<(Answer, u32)>,
+    /// Fails before this moment are not counted.
+    grace_until: Moment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Answer {
+    Good,
+    Bad,
+    Nothing,
+}
+
+impl Judge {
+    /// No observation yet.
+    pub fn new(now: Moment) -> Self {
+        Self { verdict: Verdict::Undecided, since: now, streak: None, grace_until: now }
+    }
+
+    /// The verdict at present.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Whether the checker ran at least as often as would have settled the
+    /// matter, and none of its last runs could tell.
+    pub fn cannot_tell(&self, thresholds: &Thresholds) -> bool {
+        matches!(self.streak, Some((Answer::Nothing, n)) if n >= thresholds.fall.max(MIN_UNKNOWNS))
+    }
+
+    /// Whether the last run saw a failure, counted or not.
+    pub fn failing(&self) -> bool {
+        matches!(self.streak, Some((Answer::Bad, _)))
+    }
+
+    /// Start over: what was known belongs to an application that is gone.
+    /// Fails are not counted until `grace_until`.
+    pub fn begin(&mut self, now: Moment, grace_until: Moment) {
+        if self.verdict != Verdict::Undecided {
+            self.since = now;
+        }
+        self.verdict = Verdict::Undecided;
+        self.streak = None;
+        self.grace_until = grace_until;
+    }
+
+    /// Takes one observation in. Returns the verdict before, if it changed.
+    pub fn observe(&mut self, status: Status, thresholds: &Thresholds, now: Moment) -> Option<Verdict> {
+        let answer = match status {
+            Status::Pass | Status::Warn => Answer::Good,
+            Status::Fail => Answer::Bad,
+            Status::Unknown if thresholds.unknown_is_fail => Answer::Bad,
+            Status::Unknown => Answer::Nothing,
+        };
+        if answer == Answer::Bad && now < self.grace_until {
+            self.streak = Some((Answer::Bad, 0));
+            return None;
+        }
+        let length = match self.streak {
+            Some((last, n)) if last == answer => n.saturating_add(1),
+            _ => 1,
+        };
+        self.streak = Some((answer, length));
+        let next = match answer {
+            Answer::Good if length >= thresholds.rise => Verdict::Up,
+            Answer::Bad if length >= thresholds.fall => Verdict::Down,
+            Answer::Nothing if length >= thresholds.fall.max(MIN_UNKNOWNS) => Verdict::Undecided,
+            Answer::Good | Answer::Bad | Answer::Nothing => self.verdict,
+        };
+        if next == self.verdict {
+            return None;
+        }
+        self.since = now;
+        Some(std::mem::replace(&mut self.verdict, next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    fn run(thresholds: Thresholds, script: &str) -> String {
+        let mut judge = Judge::new(Moment::default());
+        script
+            .chars()
+            .map(|c| {
+                let status = match c {
+                    'p' => Status::Pass,
+                    'w' => Status::Warn,
+                    'f' => Status::Fail,
+                    _ => Status::Unknown,
+                };
+                judge.observe(status, &thresholds, Moment::default());
+                match judge.verdict() {
+                    Verdict::Up => 'U',
+                    Verdict::Down => 'D',
+                    Verdict::Undecided => '.',
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn rise_and_fall_count_answers_in_a_row() {
+        let t = Thresholds { rise: 2, fall: 3, ..Thresholds::default() };
+        assert_eq!(run(t, "ppfpfffpwp"), ".UUUUUDDUU");
+    }
+
+    #[test]
+    fn unknown_is_not_a_fail_and_breaks_a_row_of_fails() {
+        let t = Thresholds { rise: 1, fall: 2, ..Thresholds::default() };
+        assert_eq!(run(t, "pfufuff"), "UUUUUUD");
+    }
+
+    #[test]
+    fn unknown_is_a_fail_when_the_operator_asks_for_it() {
+        let t = Thresholds { rise: 1, fall: 2, unknown_is_fail: true, ..Thresholds::default() };
+        assert_eq!(run(t, "puu"), "UUD");
+    }
+
+    #[test]
+    fn a_verdict_that_nobody_can_confirm_is_given_up() {
+        let t = Thresholds::default();
+        assert_eq!(run(t, "puuup"), "UUU.U");
+        assert_eq!(run(t, "fuuuu"), "DDD..");
+    }
+
+    #[test]
+    fn fails_within_the_grace_are_not_counted_and_passes_are() {
+        let t = Thresholds { rise: 1, fall: 1, ..Thresholds::default() };
+        let at = |s| Moment::default() + Duration::from_secs(s);
+        let mut judge = Judge::new(at(0));
+        judge.begin(at(0), at(10));
+        assert_eq!(judge.observe(Status::Fail, &t, at(1)), None);
+        assert!(judge.failing());
+        assert_eq!(judge.observe(Status::Pass, &t, at(2)), Some(Verdict::Undecided));
+        assert_eq!(judge.observe(Status::Fail, &t, at(9)), None);
+        assert_eq!(judge.observe(Status::Fail, &t, at(10)), Some(Verdict::Up));
+    }
+
+    /// The verdict by looking back over the whole history.
+    fn reference(history: &[Status], t: &Thresholds) -> Verdict {
+        let mut verdict = Verdict::Undecided;
+        for end in 1..=history.len() {
+            let last = |n: u32, good: &dyn Fn(Status) -> bool| {
+                let n = n as usize;
+                end >= n && history[end - n..end].iter().all(|s| good(*s))
+            };
+            let is_pass = |s| matches!(s, Status::Pass | Status::Warn);
+            let is_fail = |s| s == Status::Fail || (t.unknown_is_fail && s == Status::Unknown);
+            if last(t.rise, &is_pass) {
+                verdict = Verdict::Up;
+            } else if last(t.fall, &is_fail) {
+                verdict = Verdict::Down;
+            } else if !t.unknown_is_fail && last(t.fall.max(3), &|s| s == Status::Unknown) {
+                verdict = Verdict::Undecided;
+            }
+        }
+        verdict
+    }
+
+    proptest! {
+        #[test]
+        fn the_verdict_is_what_a_look_at_the_whole_history_says(
+            history in proptest::collection::vec(prop_oneof![
+                Just(Status::Pass), Just(Status::Warn), Just(Status::Fail), Just(Status::Unknown)
+            ], 0..60),
+            rise in 1u32..5, fall in 1u32..5, unknown_is_fail: bool,
+        ) {
+            let t = Thresholds { rise, fall, grace: Duration::ZERO, unknown_is_fail };
+            let mut judge = Judge::new(Moment::default());
+            for status in &history {
+                let before = judge.verdict();
+                let changed = judge.observe(*status, &t, Moment::default());
+                prop_assert_eq!(changed.is_some(), before != judge.verdict());
+            }
+            prop_assert_eq!(judge.verdict(), reference(&history, &t));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The daemon's time line, and how it is shown.
+//!
+//! The wall clock is read once to place the time line; from then on only the
+//! monotonic clock counts, so that a clock that is set by hours changes no
+//! deadline and no duration. CLOCK_BOOTTIME is used because it goes on while a
+//! virtual machine is suspended (clock_gettime(2)).
+
+use std::time::Duration;
+
+use bellwether_core::moment::Moment;
+use rustix::time::{ClockId, clock_gettime};
+
+/// Where the daemon's time line stands. Cheap to copy, the same everywhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// What to add to the monotonic clock, in microseconds, to get a moment.
+    offset: i64,
+}
+
+fn micros(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+}
+
+impl Clock {
+    /// A time line whose zero is the Unix epoch, as the wall clock knows it now.
+    pub fn start() -> Self {
+        Self { offset: micros(ClockId::Realtime) - micros(ClockId::Boottime) }
+    }
+
+    /// Now.
+    pub fn now(self) -> Moment {
+        Moment::from_micros(micros(ClockId::Boottime).saturating_add(self.offset))
+    }
+
+    /// The moment as the wall clock tells it at present, in microseconds after
+    /// the Unix epoch. Differs from the moment itself once the clock has been set.
+    pub fn wall_micros(self, moment: Moment) -> i64 {
+        let set_since = micros(ClockId::Realtime) - micros(ClockId::Boottime) - self.offset;
+        moment.as_micros().saturating_add(set_since)
+    }
+
+    /// RFC 3339 in UTC with milliseconds: `2026-11-22T21:30:00.123Z`.
+    pub fn timestamp(self, moment: Moment) -> String {
+        timestamp(self.wall_micros(moment))
+    }
+
+    /// The same moment for tokio's timers.
+    pub fn instant(self, moment: Moment) -> tokio::time::Instant {
+        // Far enough to be never, near enough for every platform's clock.
+        let wait = moment.since(self.now()).min(Duration::from_secs(86_400 * 365));
+        tokio::time::Instant::now() + wait
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds, of microseconds after the Unix epoch.
+pub fn timestamp(micros: i64) -> String {
+    match jiff::Timestamp::from_microsecond(micros) {
+        Ok(timestamp) => format!("{timestamp:.3}"),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_shown_in_utc_with_milliseconds() {
+        assert_eq!(timestamp(1_774_000_000_123_456), "2026-03-20T09:46:40.123Z");
+    }
+
+    #[test]
+    fn the_time_line_agrees_with_the_wall_clock_at_the_start() {
+        let clock = Clock::start();
+        let now = clock.now();
+        assert!((clock.wall_micros(now) - now.as_micros()).abs() < 50_000);
+    }
+}

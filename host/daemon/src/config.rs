@@ -1,0 +1,3 @@
+//! The operator's files.
+
+pub mod spec;

@@ -1,0 +1,210 @@
+//! What the operator's files say, once they are known to make sense.
+//!
+//! The shapes of the files are in [`super`]; what stands here has been checked
+//! against itself, has every default filled in, and can no longer be wrong.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
+use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
+
+/// `bellwether.toml`: this node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeSpec {
+    /// Its name; the host name if the file does not say.
+    pub name: NodeName,
+    /// Where load balancers ask over HTTP.
+    pub health: SocketAddr,
+    /// Where `HAProxy` agents are answered.
+    pub agent_checks: Vec<AgentCheckSpec>,
+    /// Limits of every run of a component.
+    pub limits: LimitsSpec,
+}
+
+/// One port for `HAProxy`'s agent-check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentCheckSpec {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The module spoken for; all of them together if none is named.
+    pub module: Option<ModuleName>,
+}
+
+/// What one run of a component may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsSpec {
+    /// Over all memories and tables of the run, in bytes.
+    pub memory: u64,
+    /// How many runs may be under way at once, over all modules.
+    pub concurrent_runs: u32,
+}
+
+impl Default for LimitsSpec {
+    fn default() -> Self {
+        Self { memory: 64 << 20, concurrent_runs: 64 }
+    }
+}
+
+/// `modules/NAME.toml`: one application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModuleSpec {
+    /// The file's name without `.toml`.
+    pub name: ModuleName,
+    /// How it is restarted.
+    pub restart: RestartSpec,
+    /// The only programs its components may ask for.
+    pub commands: BTreeMap<CommandName, CommandSpec>,
+    /// Say no for this long before stopping an application that serves.
+    pub drain: Duration,
+    /// By name.
+    pub checkers: BTreeMap<CheckerName, CheckerSpec>,
+}
+
+/// `[restart]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestartSpec {
+    /// The component that makes the plans.
+    pub script: ComponentName,
+    /// Its configuration, for the script alone to understand.
+    pub config: serde_json::Value,
+    /// Automatic restarts allowed.
+    pub budget: BudgetPolicy,
+    /// The wait between tries.
+    pub backoff: BackoffPolicy,
+    /// From the end of the start plan until every checker must be up.
+    pub start_within: Duration,
+}
+
+/// `[commands]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandSpec {
+    /// The program (an absolute path, or relative to the root) and its arguments. Never empty.
+    pub run: Vec<String>,
+    /// The long-running application itself, which the host keeps.
+    pub keep: bool,
+    /// How long it may run; for a kept command, how long its end may take.
+    pub timeout: Duration,
+    /// Added to a small, clean environment.
+    pub env: BTreeMap<String, String>,
+    /// Where it runs; the root if the file does not say.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[[checker]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckerSpec {
+    /// Its name within the module.
+    pub name: CheckerName,
+    /// How often it looks.
+    pub interval: Duration,
+    /// How long one run may take.
+    pub timeout: Duration,
+    /// How observations add up.
+    pub thresholds: Thresholds,
+    /// What its going down does.
+    pub on_down: OnDown,
+    /// What it looks at.
+    pub subject: Subject,
+}
+
+/// What a checker looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Subject {
+    /// Processes of this node.
+    Process(ProcessSpec),
+    /// Whatever a component looks at.
+    Component(ComponentSpec),
+}
+
+/// `process = { … }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessSpec {
+    /// Which processes.
+    pub find: Find,
+    /// Fewer is a fail.
+    pub at_least: u32,
+    /// More is a fail.
+    pub at_most: Option<u32>,
+    /// More than this is a fail, over all processes found together.
+    pub bounds: ProcessBounds,
+}
+
+/// How processes are found.
+#[derive(Debug, Clone)]
+pub enum Find {
+    /// By the program's name (`comm`, or the file name of what was executed).
+    Name(String),
+    /// By a regular expression over the whole command line, arguments separated by single spaces.
+    Arguments(regex::Regex),
+    /// By a file that holds the process id.
+    PidFile(PathBuf),
+    /// By a systemd unit: all processes in its control group.
+    Unit(String),
+    /// The process that the host keeps for this command (without its children).
+    Kept(CommandName),
+}
+
+impl PartialEq for Find {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(a), Self::Name(b)) | (Self::Unit(a), Self::Unit(b)) => a == b,
+            (Self::Arguments(a), Self::Arguments(b)) => a.as_str() == b.as_str(),
+            (Self::PidFile(a), Self::PidFile(b)) => a == b,
+            (Self::Kept(a), Self::Kept(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Bounds on what the processes use.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ProcessBounds {
+    /// Resident memory in bytes, all processes together.
+    pub memory: Option<u64>,
+    /// CPU in percent of one processor, between two looks, all together.
+    pub cpu: Option<f64>,
+    /// Open files of any one process.
+    pub open_files: Option<u64>,
+    /// Threads, all together.
+    pub threads: Option<u64>,
+}
+
+/// `component = "NAME"`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComponentSpec {
+    /// Which component.
+    pub component: ComponentName,
+    /// Its configuration, for the component alone to understand.
+    pub config: serde_json::Value,
+    /// What it is allowed.
+    pub grants: Grants,
+}
+
+/// `grant = { … }`. Nothing is allowed without one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Grants {
+    /// TCP connections to these.
+    pub connect: Vec<ConnectGrant>,
+}
+
+/// `"127.0.0.1:8080"`, `"[::1]:80"`, `"10.0.0.0/8:443"`, `"db.internal:5432"` (a name that may
+/// be looked up; what it resolves to may be connected to on that port).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectGrant {
+    /// Who.
+    pub host: GrantHost,
+    /// On which port.
+    pub port: u16,
+}
+
+/// Who a `connect` grant is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrantHost {
+    /// An address, or a network with its prefix length.
+    Network(std::net::IpAddr, u8),
+    /// A host name, lower case.
+    Name(String),
+}

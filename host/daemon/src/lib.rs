@@ -1,0 +1,5 @@
+//! Everything that Bellwether does: observe, act, show.
+
+pub mod clock;
+pub mod config;
+pub mod pulse;

@@ -1,0 +1,1 @@
+//! host/guest-builder

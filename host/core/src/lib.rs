@@ -13,13 +13,20 @@
 //! No files, no clock, no randomness, no tasks: `clippy.toml` beside this crate
 //! refuses them.
 
+#![forbid(unsafe_code)]
+// A new state or event must be thought about wherever one is matched.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod action;
 pub mod budget;
 pub mod command;
 pub mod event;
 pub mod id;
+mod module;
 pub mod moment;
+pub mod node;
 pub mod observation;
+mod outbox;
 pub mod plan;
 pub mod policy;
 pub mod record;

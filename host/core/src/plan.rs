@@ -128,7 +128,7 @@ pub struct Plan {
 /// A plan is something a person can read.
 pub const MAX_STEPS: usize = 64;
 /// No step takes longer, so that every plan ends.
-pub const MAX_STEP_TIME: Duration = Duration::from_secs(3600);
+pub const MAX_STEP_TIME: Duration = Duration::from_hours(1);
 
 /// One earlier run of a checker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

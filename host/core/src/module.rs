@@ -1,0 +1,568 @@
+//! One module: its state, and the one function that moves it on.
+//!
+//! ```text
+//!            start                      all checkers up
+//!  Stopped ─────────▶ Starting ───────────────────────────▶ Up ────┐ a checker goes down
+//!    ▲  ▲              ▲  │ failed                        ▲  │     │ and its action is restart
+//!    │  │  next try    │  ▼                               │  │     ▼
+//!    │  └──────────── Backoff ◀───────── failed ──────────┴──│── Restarting
+//!    │                    │ budget spent                     │      ▲
+//!    │                    ▼                                  │ stop, restart
+//!  Stopping ◀───────── Failed                                ▼      │
+//!    ▲  │                                                  Draining ┘
+//!    │  └── a prerequisite is down ──▶ Waiting ── it is up ──▶ Starting
+//!    └── stop, from anywhere
+//! ```
+//! The happy path: `Starting` first looks whether the application runs already
+//! (a daemon that was restarted must not restart the application), else asks
+//! the restart script for a plan and carries it out; then it settles, that is,
+//! waits until the checkers are up. From `Up`, a checker that goes down leads
+//! to `Restarting`: the plan for that incident, then settling, then `Up`.
+//!
+//! Whatever is decided is decided from the state and the verdicts as they are
+//! (never from an edge that could be missed), so suspending, resuming and
+//! reloading need no special case: they change what is there to be seen.
+
+mod checker;
+mod command;
+mod evaluate;
+mod plan_run;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::Action;
+use crate::budget::{Budget, Streak};
+use crate::event::Wish;
+use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
+use crate::moment::Moment;
+use crate::observation::Observation;
+use crate::outbox::Outbox;
+use crate::plan::{Incident, Occasion, Plan, PlanRequest};
+use crate::policy::{CheckerKind, ModulePolicy, OnDown};
+use crate::record::RecordKind;
+use crate::state::StateName;
+use crate::verdict::Verdict;
+
+use checker::Checker;
+use plan_run::{PlanRun, Progress, Surroundings};
+
+/// So many earlier incidents are told to a restart script.
+const INCIDENTS: usize = 20;
+/// How long `Starting` looks whether the application runs already, or for a prerequisite.
+const LOOK_TIME: Duration = Duration::from_secs(10);
+/// No event moves a module further than this many states at once.
+const MAX_MOVES: usize = 16;
+
+/// One module.
+#[derive(Debug)]
+pub(crate) struct Module {
+    name: ModuleName,
+    policy: Arc<ModulePolicy>,
+    wish: Wish,
+    state: State,
+    since: Moment,
+    reason: String,
+    budget: Budget,
+    streak: Streak,
+    checkers: BTreeMap<CheckerName, Checker>,
+    incidents: VecDeque<Incident>,
+}
+
+#[derive(Debug)]
+enum State {
+    Stopped,
+    Starting(Phase),
+    Up,
+    Restarting(Phase),
+    /// First clears away what is left of the failed try.
+    Backoff {
+        clearing: Option<PlanRun>,
+        until: Moment,
+    },
+    Failed,
+    Draining {
+        until: Moment,
+        then: AfterDrain,
+    },
+    Stopping {
+        run: PlanRun,
+        then: AfterStop,
+    },
+    Waiting {
+        prerequisite: CheckerName,
+    },
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Does the application run already? Are the prerequisites there?
+    Look { until: Moment },
+    /// The plan is being made or carried out.
+    Plan(PlanRun),
+    /// The plan is done: are the checkers up?
+    Settle { until: Moment },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AfterDrain {
+    Stop,
+    Restart,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum AfterStop {
+    Stopped,
+    Waiting(CheckerName),
+    Failed(String),
+}
+
+impl State {
+    fn name(&self) -> StateName {
+        match self {
+            Self::Stopped => StateName::Stopped,
+            Self::Starting(_) => StateName::Starting,
+            Self::Up => StateName::Up,
+            Self::Restarting(_) => StateName::Restarting,
+            Self::Backoff { .. } => StateName::Backoff,
+            Self::Failed => StateName::Failed,
+            Self::Draining { .. } => StateName::Draining,
+            Self::Stopping { .. } => StateName::Stopping,
+            Self::Waiting { .. } => StateName::Waiting,
+        }
+    }
+
+    fn run(&self) -> Option<&PlanRun> {
+        match self {
+            Self::Starting(Phase::Plan(run))
+            | Self::Restarting(Phase::Plan(run))
+            | Self::Backoff { clearing: Some(run), .. }
+            | Self::Stopping { run, .. } => Some(run),
+            Self::Stopped
+            | Self::Starting(Phase::Look { .. } | Phase::Settle { .. })
+            | Self::Up
+            | Self::Restarting(Phase::Look { .. } | Phase::Settle { .. })
+            | Self::Backoff { clearing: None, .. }
+            | Self::Failed
+            | Self::Draining { .. }
+            | Self::Waiting { .. } => None,
+        }
+    }
+
+    fn run_mut(&mut self) -> Option<&mut PlanRun> {
+        match self {
+            Self::Starting(Phase::Plan(run))
+            | Self::Restarting(Phase::Plan(run))
+            | Self::Backoff { clearing: Some(run), .. }
+            | Self::Stopping { run, .. } => Some(run),
+            Self::Stopped
+            | Self::Starting(Phase::Look { .. } | Phase::Settle { .. })
+            | Self::Up
+            | Self::Restarting(Phase::Look { .. } | Phase::Settle { .. })
+            | Self::Backoff { clearing: None, .. }
+            | Self::Failed
+            | Self::Draining { .. }
+            | Self::Waiting { .. } => None,
+        }
+    }
+}
+
+impl Module {
+    /// A module that is new to this core.
+    pub(crate) fn new(name: ModuleName, policy: Arc<ModulePolicy>, wish: Wish, out: &mut Outbox<'_>) -> Self {
+        let checkers = policy
+            .checkers
+            .iter()
+            .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
+            .collect();
+        let mut module = Self {
+            name,
+            policy,
+            wish,
+            state: State::Stopped,
+            since: out.now,
+            reason: "stopped by a person".to_owned(),
+            budget: Budget::default(),
+            streak: Streak::default(),
+            checkers,
+            incidents: VecDeque::new(),
+        };
+        if wish.started {
+            module.look("the module was loaded", out);
+        }
+        module.advance(out);
+        module
+    }
+
+    pub(crate) fn name(&self) -> &ModuleName {
+        &self.name
+    }
+
+    /// The module's file says something else now. Counters, state and verdicts carry on.
+    pub(crate) fn redefine(&mut self, policy: Arc<ModulePolicy>, out: &mut Outbox<'_>) {
+        let gone: Vec<CheckerName> =
+            self.checkers.keys().filter(|name| !policy.checkers.contains_key(*name)).cloned().collect();
+        for name in gone {
+            if let Some(mut checker) = self.checkers.remove(&name) {
+                checker.set_watch(None, &self.name, &name, out);
+            }
+        }
+        for (name, new) in &policy.checkers {
+            match self.checkers.get_mut(name) {
+                Some(checker) => checker.redefine(new.clone()),
+                None => {
+                    self.checkers.insert(name.clone(), Checker::new(new.clone(), out.now));
+                }
+            }
+        }
+        self.policy = policy;
+        self.advance(out);
+    }
+
+    /// The module's file is gone. The application is left as it is.
+    pub(crate) fn retire(mut self, out: &mut Outbox<'_>) {
+        self.cancel_run(out);
+        for (name, checker) in &mut self.checkers {
+            checker.set_watch(None, &self.name, name, out);
+        }
+    }
+
+    /// A checker has run.
+    pub(crate) fn observed(
+        &mut self,
+        name: &CheckerName,
+        generation: Generation,
+        observation: Observation,
+        out: &mut Outbox<'_>,
+    ) {
+        let expected = self.expects_life();
+        let Some(checker) = self.checkers.get_mut(name) else { return };
+        let status = observation.status;
+        let Some(from) = checker.observe(generation, observation, out.now) else {
+            self.advance(out);
+            return;
+        };
+        let to = checker.verdict();
+        let summary = checker.said().to_owned();
+        let incident = (to == Verdict::Down && expected).then(|| checker.incident(name));
+        let checker = name.clone();
+        out.record(Some(&self.name), RecordKind::Verdict { checker, from, to, status, summary });
+        if let Some(incident) = incident {
+            if self.incidents.len() == INCIDENTS {
+                self.incidents.pop_front();
+            }
+            self.incidents.push_back(incident.clone());
+            out.record(Some(&self.name), RecordKind::Incident { incident });
+        }
+        self.advance(out);
+    }
+
+    /// The restart script has answered.
+    pub(crate) fn plan_made(&mut self, attempt: AttemptId, plan: Result<Plan, String>, out: &mut Outbox<'_>) {
+        self.with_run(out, |run, around, out| run.plan_made(attempt, plan, around, out));
+        self.advance(out);
+    }
+
+    /// A step has ended.
+    pub(crate) fn step_ended(
+        &mut self,
+        attempt: AttemptId,
+        step: usize,
+        result: Result<String, String>,
+        out: &mut Outbox<'_>,
+    ) {
+        self.with_run(out, |run, around, out| run.step_ended(attempt, step, result, around, out));
+        self.advance(out);
+    }
+
+    /// When something happens by itself; [`Moment::NEVER`] if nothing does.
+    pub(crate) fn deadline(&self) -> Moment {
+        if let Some(run) = self.state.run() {
+            return run.deadline();
+        }
+        self.due()
+    }
+
+    /// When the state itself is over.
+    fn due(&self) -> Moment {
+        match &self.state {
+            State::Starting(Phase::Look { until })
+            | State::Restarting(Phase::Look { until })
+            | State::Draining { until, .. } => *until,
+            // Nothing is tried again while suspended: resuming looks again.
+            State::Starting(Phase::Settle { until })
+            | State::Restarting(Phase::Settle { until })
+            | State::Backoff { until, .. }
+                if !self.wish.suspended =>
+            {
+                *until
+            }
+            State::Starting(Phase::Plan(_) | Phase::Settle { .. })
+            | State::Restarting(Phase::Plan(_) | Phase::Settle { .. })
+            | State::Backoff { .. }
+            | State::Stopped
+            | State::Up
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => Moment::NEVER,
+        }
+    }
+
+    /// Moves on as far as the state, the verdicts and the time allow, then
+    /// runs the checkers that the new state needs.
+    pub(crate) fn advance(&mut self, out: &mut Outbox<'_>) {
+        for _ in 0..MAX_MOVES {
+            let checkers = &self.checkers;
+            let verdict_of = |name: &CheckerName| checkers.get(name).map(Checker::verdict);
+            if let Some(run) = self.state.run_mut() {
+                let around = surroundings(&self.name, &self.policy, &self.budget, &self.incidents, out.now);
+                let progress = run.advance(verdict_of, &around, out);
+                self.take_progress(progress, out);
+            }
+            if !self.evaluate(out) {
+                break;
+            }
+        }
+        self.adjust_watches(out);
+    }
+
+    fn with_run(
+        &mut self,
+        out: &mut Outbox<'_>,
+        step: impl FnOnce(&mut PlanRun, &Surroundings<'_>, &mut Outbox<'_>) -> Progress,
+    ) {
+        let Some(run) = self.state.run_mut() else { return };
+        let around = surroundings(&self.name, &self.policy, &self.budget, &self.incidents, out.now);
+        let progress = step(run, &around, out);
+        self.take_progress(progress, out);
+    }
+
+    fn around(&self, now: Moment) -> Surroundings<'_> {
+        surroundings(&self.name, &self.policy, &self.budget, &self.incidents, now)
+    }
+
+    fn cancel_run(&mut self, out: &mut Outbox<'_>) {
+        if let Some(run) = self.state.run_mut() {
+            run.cancel(&self.name, out);
+        }
+    }
+
+    // The moves. Each leaves one state for another and says why.
+
+    fn enter(&mut self, state: State, reason: impl Into<String>, out: &mut Outbox<'_>) {
+        let reason = reason.into();
+        let (from, to) = (self.state.name(), state.name());
+        self.state = state;
+        if from != to {
+            self.since = out.now;
+            out.record(Some(&self.name), RecordKind::State { from, to, reason: reason.clone() });
+        }
+        self.reason = reason;
+    }
+
+    /// Sees whether the application runs already.
+    fn look(&mut self, reason: &str, out: &mut Outbox<'_>) {
+        for checker in self.checkers.values_mut() {
+            if checker.policy.on_down != OnDown::Wait {
+                // Nothing is held against an application that does not run yet.
+                checker.begin(Moment::NEVER, out);
+            } else if !checker.watched() {
+                checker.begin(out.now, out);
+            }
+        }
+        self.enter(State::Starting(Phase::Look { until: out.now + LOOK_TIME }), reason, out);
+    }
+
+    /// Waits until the checkers are up. What they saw before counts no more.
+    fn settle(&mut self, reason: &str, out: &mut Outbox<'_>) {
+        for checker in self.checkers.values_mut() {
+            if checker.policy.on_down != OnDown::Wait {
+                checker.begin(out.now + checker.policy.thresholds.grace, out);
+            }
+        }
+        let phase = Phase::Settle { until: out.now + self.policy.start_within };
+        let state = if let State::Restarting(_) = self.state {
+            State::Restarting(phase)
+        } else {
+            State::Starting(phase)
+        };
+        self.enter(state, reason, out);
+    }
+
+    fn begin_start(&mut self, reason: &str, out: &mut Outbox<'_>) {
+        let run = PlanRun::begin(Occasion::Start, &self.around(out.now), out);
+        self.enter(State::Starting(Phase::Plan(run)), reason, out);
+    }
+
+    fn begin_restart(&mut self, occasion: Occasion, reason: String, out: &mut Outbox<'_>) {
+        let run = PlanRun::begin(occasion, &self.around(out.now), out);
+        self.enter(State::Restarting(Phase::Plan(run)), reason, out);
+    }
+
+    /// Stops the application, whatever is under way.
+    fn begin_stop(&mut self, then: AfterStop, reason: impl Into<String>, out: &mut Outbox<'_>) {
+        self.cancel_run(out);
+        let run = PlanRun::begin(Occasion::Stop, &self.around(out.now), out);
+        self.enter(State::Stopping { run, then }, reason, out);
+    }
+
+    fn drain(&mut self, then: AfterDrain, reason: String, out: &mut Outbox<'_>) {
+        self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
+    }
+
+    /// The application serves no more, or did not start: try again, if the budget allows.
+    fn try_again(&mut self, incident: Option<Incident>, reason: String, out: &mut Outbox<'_>) {
+        let (allowed, within) = (self.policy.budget.restarts, self.policy.budget.within);
+        let window = crate::moment::plain(within);
+        let Some(spent) = self.budget.take(&self.policy.budget, out.now) else {
+            let decision = format!("stop: {allowed} automatic restarts within {window} are spent");
+            out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
+            let why = format!("{reason}; {allowed} automatic restarts within {window} are spent");
+            self.begin_stop(AfterStop::Failed(why.clone()), why, out);
+            return;
+        };
+        let jitter = out.jitter();
+        let delay = self.streak.failed(&self.policy.backoff, jitter, out.now);
+        let when =
+            if delay.is_zero() { String::new() } else { format!(" in {}", crate::moment::plain(delay)) };
+        let decision = format!("restart{when} (number {spent} of {allowed} within {window})");
+        out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
+        match incident {
+            Some(incident) if delay.is_zero() => {
+                self.begin_restart(Occasion::Incident(incident), reason, out);
+            }
+            Some(_) | None => {
+                self.cancel_run(out);
+                let clearing = Some(PlanRun::begin(Occasion::Stop, &self.around(out.now), out));
+                self.enter(State::Backoff { clearing, until: out.now + delay }, reason, out);
+            }
+        }
+    }
+
+    /// A plan has come to its end, or not.
+    fn take_progress(&mut self, progress: Progress, out: &mut Outbox<'_>) {
+        let failure = match progress {
+            Progress::Working => return,
+            Progress::Done => None,
+            Progress::Failed(reason) => Some(reason),
+        };
+        match (&mut self.state, failure) {
+            (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), None) => {
+                self.settle("started: waiting for the checkers to be up", out);
+            }
+            (State::Starting(Phase::Plan(_)), Some(reason)) => {
+                self.state = State::Starting(Phase::Settle { until: Moment::NEVER });
+                self.try_again(None, format!("the start failed: {reason}"), out);
+            }
+            (State::Restarting(Phase::Plan(_)), Some(reason)) => {
+                self.state = State::Restarting(Phase::Settle { until: Moment::NEVER });
+                self.try_again(None, format!("the restart failed: {reason}"), out);
+            }
+            (State::Backoff { clearing, .. }, None) => *clearing = None,
+            (State::Backoff { .. }, Some(reason)) => {
+                self.enter(State::Failed, reason, out);
+            }
+            (State::Stopping { then, .. }, None) => {
+                let then = then.clone();
+                self.stopped(then, out);
+            }
+            (State::Stopping { .. }, Some(reason)) => self.enter(State::Failed, reason, out),
+            (
+                State::Stopped
+                | State::Starting(_)
+                | State::Up
+                | State::Restarting(_)
+                | State::Failed
+                | State::Draining { .. }
+                | State::Waiting { .. },
+                _,
+            ) => {}
+        }
+    }
+
+    fn stopped(&mut self, then: AfterStop, out: &mut Outbox<'_>) {
+        match then {
+            AfterStop::Stopped => self.enter(State::Stopped, "stopped by a person", out),
+            AfterStop::Failed(reason) => self.enter(State::Failed, reason, out),
+            AfterStop::Waiting(prerequisite) => self.wait_for(prerequisite, out),
+        }
+    }
+
+    fn wait_for(&mut self, prerequisite: CheckerName, out: &mut Outbox<'_>) {
+        let said = self.checkers.get(&prerequisite).map_or("", Checker::said);
+        let reason = format!("waits for prerequisite `{prerequisite}`: {said}");
+        self.enter(State::Waiting { prerequisite }, reason, out);
+    }
+
+    /// Whether the application should be alive now, so that a checker going
+    /// down is news.
+    fn expects_life(&self) -> bool {
+        match self.state {
+            State::Up
+            | State::Starting(Phase::Settle { .. })
+            | State::Restarting(Phase::Settle { .. })
+            | State::Draining { .. } => true,
+            State::Stopped
+            | State::Starting(Phase::Look { .. } | Phase::Plan(_))
+            | State::Restarting(Phase::Look { .. } | Phase::Plan(_))
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => false,
+        }
+    }
+
+    /// Runs the checkers that the state needs, at the pace that it needs.
+    /// Processes are always looked at (that costs next to nothing, and shows what
+    /// is left of a stopped application); prerequisites unless the module is
+    /// stopped; all others while the application should be alive.
+    fn adjust_watches(&mut self, out: &mut Outbox<'_>) {
+        let awaited = self.state.run().and_then(|run| run.awaited()).map(|(name, _)| name.clone());
+        let (alive, eager, asleep) = match self.state {
+            State::Up | State::Draining { .. } => (true, false, false),
+            State::Starting(Phase::Look { .. } | Phase::Settle { .. })
+            | State::Restarting(Phase::Look { .. } | Phase::Settle { .. }) => (true, true, false),
+            State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)) => (false, true, false),
+            State::Backoff { .. } | State::Stopping { .. } | State::Waiting { .. } => (false, false, false),
+            State::Stopped | State::Failed => (false, false, true),
+        };
+        for (name, checker) in &mut self.checkers {
+            let is_awaited = awaited.as_ref() == Some(name);
+            let wanted = alive
+                || is_awaited
+                || checker.policy.kind == CheckerKind::Process
+                || (checker.policy.on_down == OnDown::Wait && !asleep);
+            let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited;
+            checker.set_watch(wanted.then_some(pace), &self.name, name, out);
+        }
+    }
+
+    fn remember(&self, out: &mut Outbox<'_>) {
+        out.push(Action::Remember { module: self.name.clone(), wish: self.wish });
+    }
+}
+
+fn surroundings<'a>(
+    name: &'a ModuleName,
+    policy: &ModulePolicy,
+    budget: &Budget,
+    incidents: &VecDeque<Incident>,
+    now: Moment,
+) -> Surroundings<'a> {
+    let within = policy.budget.within;
+    Surroundings {
+        module: name,
+        plan_within: policy.plan_within,
+        request: PlanRequest {
+            occasion: Occasion::Start,
+            history: incidents.iter().filter(|i| now.since(i.at) < within).cloned().collect(),
+            restarts: budget.spent(&policy.budget, now),
+            restarts_allowed: policy.budget.restarts,
+        },
+    }
+}

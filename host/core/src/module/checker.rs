@@ -1,0 +1,149 @@
+//! One checker of a module: its counters, and whether it is being run.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::action::Action;
+use crate::id::{CheckerName, Generation, ModuleName};
+use crate::moment::Moment;
+use crate::observation::{Observation, Status};
+use crate::outbox::Outbox;
+use crate::plan::{Incident, PastObservation};
+use crate::policy::CheckerPolicy;
+use crate::verdict::{Judge, Verdict};
+
+/// So many observations are told to a restart script.
+const REMEMBERED: usize = 10;
+
+#[derive(Debug)]
+pub(super) struct Checker {
+    pub(super) policy: CheckerPolicy,
+    pub(super) judge: Judge,
+    pub(super) last: Option<Arc<Observation>>,
+    recent: VecDeque<PastObservation>,
+    watch: Option<Watch>,
+    /// Whether it has been observed since it was last begun.
+    spoken: bool,
+}
+
+/// How the checker is being run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Watch {
+    generation: Generation,
+    eager: bool,
+}
+
+impl Checker {
+    pub(super) fn new(policy: CheckerPolicy, now: Moment) -> Self {
+        let mut judge = Judge::new(now);
+        judge.begin(now, now + policy.thresholds.grace);
+        Self { policy, judge, last: None, recent: VecDeque::new(), watch: None, spoken: false }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        self.judge.verdict()
+    }
+
+    pub(super) fn watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub(super) fn spoken(&self) -> bool {
+        self.spoken
+    }
+
+    /// Whether its last run saw something that lives.
+    pub(super) fn saw_life(&self) -> bool {
+        self.last.as_ref().is_some_and(|o| matches!(o.status, Status::Pass | Status::Warn))
+    }
+
+    /// It ran often enough, and could not tell.
+    pub(super) fn cannot_tell(&self) -> bool {
+        self.judge.cannot_tell(&self.policy.thresholds)
+    }
+
+    /// What it said last, for a sentence.
+    pub(super) fn said(&self) -> &str {
+        self.last.as_ref().map_or("not run yet", |o| o.summary.as_str())
+    }
+
+    /// Forget the verdict: it was about an application that is gone, or is to be
+    /// looked at afresh. Answers that are under way are not counted either.
+    pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
+        self.judge.begin(out.now, grace_until);
+        self.spoken = false;
+        // Watching it again takes a new generation.
+        self.watch = None;
+    }
+
+    /// Runs it, at a slow or an eager pace, or does not run it.
+    pub(super) fn set_watch(
+        &mut self,
+        wanted: Option<bool>,
+        module: &ModuleName,
+        name: &CheckerName,
+        out: &mut Outbox<'_>,
+    ) {
+        let watch = match (wanted, self.watch) {
+            (None, None) => return,
+            (None, Some(_)) => {
+                self.watch = None;
+                out.push(Action::Unwatch { module: module.clone(), checker: name.clone() });
+                return;
+            }
+            (Some(eager), Some(watch)) if watch.eager == eager => return,
+            (Some(eager), Some(watch)) => Watch { eager, ..watch },
+            (Some(eager), None) => Watch { eager, generation: out.next_generation() },
+        };
+        self.watch = Some(watch);
+        out.push(Action::Watch {
+            module: module.clone(),
+            checker: name.clone(),
+            generation: watch.generation,
+            eager: watch.eager,
+        });
+    }
+
+    /// The file says something else now. The verdict and its counters carry on.
+    pub(super) fn redefine(&mut self, policy: CheckerPolicy) {
+        if policy.definition != self.policy.definition {
+            self.watch = None;
+        }
+        self.policy = policy;
+    }
+
+    /// Takes an observation in, unless it belongs to an earlier watch. Returns
+    /// the verdict before, if it changed.
+    pub(super) fn observe(
+        &mut self,
+        generation: Generation,
+        observation: Observation,
+        now: Moment,
+    ) -> Option<Verdict> {
+        if self.watch.is_none_or(|watch| watch.generation != generation) {
+            return None;
+        }
+        self.spoken = true;
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(PastObservation {
+            at: observation.at,
+            status: observation.status,
+            summary: observation.summary.clone(),
+        });
+        let status = observation.status;
+        self.last = Some(Arc::new(observation));
+        self.judge.observe(status, &self.policy.thresholds, now)
+    }
+
+    /// The checker's going down, as a restart script and the journal see it.
+    pub(super) fn incident(&self, name: &CheckerName) -> Incident {
+        Incident {
+            at: self.judge.since(),
+            checker: name.clone(),
+            summary: self.said().to_owned(),
+            observations: self.recent.iter().cloned().collect(),
+        }
+    }
+}

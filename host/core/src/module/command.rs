@@ -1,0 +1,205 @@
+//! Which commands of a person are legal in which state, and what they do.
+//!
+//! A person's command resets the budget and the backoff; a person's stop wins
+//! over whatever is under way.
+
+use crate::command::{Command, CommandOutcome, DeniedReason};
+use crate::moment::plain;
+use crate::outbox::Outbox;
+use crate::plan::Occasion;
+use crate::record::RecordKind;
+
+use super::{AfterDrain, AfterStop, Module, Phase, State};
+
+use CommandOutcome::{Accepted, AlreadySo, Denied};
+
+fn accepted(what: &str) -> CommandOutcome {
+    Accepted(what.to_owned())
+}
+
+fn already(why: &str) -> CommandOutcome {
+    AlreadySo(why.to_owned())
+}
+
+impl Module {
+    /// Carries a command out, as far as that is possible at once.
+    pub(crate) fn command(&mut self, command: Command, by: &str, out: &mut Outbox<'_>) -> CommandOutcome {
+        let before = self.wish;
+        // The command is told before what it leads to: its outcome is known first.
+        let outcome = self.judge_command(command);
+        out.record(
+            Some(&self.name),
+            RecordKind::Command { command, by: by.to_owned(), outcome: outcome.clone() },
+        );
+        match (&outcome, command) {
+            (Denied(_), _) => return outcome,
+            (Accepted(_) | AlreadySo(_), Command::Stop) => self.wish.started = false,
+            (Accepted(_), Command::Start | Command::Restart) => self.wish.started = true,
+            (Accepted(_), Command::Suspend) => self.wish.suspended = true,
+            (Accepted(_), Command::Resume) => self.wish.suspended = false,
+            (Accepted(_), Command::Reset)
+            | (
+                AlreadySo(_),
+                Command::Start | Command::Restart | Command::Suspend | Command::Resume | Command::Reset,
+            ) => {}
+        }
+        if matches!(outcome, Accepted(_)) {
+            self.perform(command, by, out);
+        }
+        if self.wish != before {
+            self.remember(out);
+        }
+        self.advance(out);
+        outcome
+    }
+
+    /// What becomes of a command in the present state.
+    fn judge_command(&self, command: Command) -> CommandOutcome {
+        match command {
+            Command::Start => self.judge_start(),
+            Command::Stop => self.judge_stop(),
+            Command::Restart => self.judge_restart(),
+            Command::Suspend if self.wish.suspended => already("it is suspended"),
+            Command::Suspend => accepted("checkers run and show; nothing is acted on until `resume`"),
+            Command::Resume if !self.wish.suspended => already("it is not suspended"),
+            Command::Resume => accepted("acting on checkers again"),
+            Command::Reset => self.judge_reset(),
+        }
+    }
+
+    fn judge_start(&self) -> CommandOutcome {
+        match &self.state {
+            State::Stopped | State::Failed => accepted("starting the application"),
+            State::Backoff { .. } => accepted("trying again now"),
+            State::Draining { then: AfterDrain::Stop, .. } => accepted("the stop is called off"),
+            State::Draining { then: AfterDrain::Restart, .. } => already("it is being restarted"),
+            State::Starting(_) | State::Restarting(_) => already("it is being started"),
+            State::Up => already("it is up"),
+            State::Waiting { prerequisite } => AlreadySo(format!(
+                "it waits for prerequisite `{prerequisite}` and starts by itself when that is up"
+            )),
+            State::Stopping { .. } => Denied(DeniedReason::Stopping),
+        }
+    }
+
+    fn judge_stop(&self) -> CommandOutcome {
+        let drain = self.policy.drain;
+        match &self.state {
+            State::Stopped => already("it is stopped"),
+            State::Stopping { then: AfterStop::Stopped, .. } => already("it is being stopped"),
+            State::Draining { then: AfterDrain::Stop, .. } => already("it is draining, then stops"),
+            State::Up if !drain.is_zero() => {
+                Accepted(format!("health says no from now on; the application stops in {}", plain(drain)))
+            }
+            State::Draining { then: AfterDrain::Restart, .. } => {
+                accepted("it stops after the drain instead of restarting")
+            }
+            State::Up
+            | State::Starting(_)
+            | State::Restarting(_)
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Waiting { .. }
+            | State::Stopping { .. } => accepted("stopping the application"),
+        }
+    }
+
+    fn judge_restart(&self) -> CommandOutcome {
+        let drain = self.policy.drain;
+        match &self.state {
+            State::Up if !drain.is_zero() => {
+                Accepted(format!("health says no from now on; the application restarts in {}", plain(drain)))
+            }
+            State::Up
+            | State::Failed
+            | State::Starting(Phase::Settle { .. })
+            | State::Restarting(Phase::Settle { .. }) => accepted("restarting the application"),
+            State::Backoff { .. } => accepted("trying again now"),
+            State::Draining { then: AfterDrain::Stop, .. } => {
+                accepted("it restarts after the drain instead of stopping")
+            }
+            State::Draining { then: AfterDrain::Restart, .. } => already("it is draining, then restarts"),
+            State::Starting(_) | State::Restarting(_) => already("it is being started"),
+            State::Stopped => Denied(DeniedReason::Stopped),
+            State::Stopping { .. } => Denied(DeniedReason::Stopping),
+            State::Waiting { prerequisite } => Denied(DeniedReason::Waiting(prerequisite.to_string())),
+        }
+    }
+
+    fn judge_reset(&self) -> CommandOutcome {
+        if matches!(self.state, State::Failed) {
+            accepted("the failure is forgotten; the module is stopped")
+        } else if self.budget == crate::budget::Budget::default() {
+            already("no restart is counted")
+        } else {
+            accepted("counted restarts are forgotten")
+        }
+    }
+
+    fn perform(&mut self, command: Command, by: &str, out: &mut Outbox<'_>) {
+        match command {
+            Command::Suspend | Command::Resume => return,
+            Command::Start | Command::Stop | Command::Restart | Command::Reset => {}
+        }
+        self.budget.reset();
+        self.streak.reset();
+        match command {
+            Command::Start => self.perform_start(by, out),
+            Command::Stop => self.perform_stop(by, out),
+            Command::Restart => self.perform_restart(by, out),
+            Command::Reset => {
+                if matches!(self.state, State::Failed) {
+                    self.wish.started = false;
+                    self.enter(State::Stopped, format!("the failure was reset by {by}"), out);
+                }
+            }
+            Command::Suspend | Command::Resume => {}
+        }
+    }
+
+    fn perform_start(&mut self, by: &str, out: &mut Outbox<'_>) {
+        match &mut self.state {
+            State::Backoff { until, .. } => *until = out.now,
+            State::Draining { .. } => self.enter(State::Up, format!("the stop was called off by {by}"), out),
+            State::Stopped
+            | State::Failed
+            | State::Starting(_)
+            | State::Up
+            | State::Restarting(_)
+            | State::Stopping { .. }
+            | State::Waiting { .. } => self.look(&format!("started by {by}"), out),
+        }
+    }
+
+    fn perform_stop(&mut self, by: &str, out: &mut Outbox<'_>) {
+        let reason = format!("stopped by {by}");
+        match &mut self.state {
+            State::Stopping { then, .. } => *then = AfterStop::Stopped,
+            State::Draining { then, .. } => *then = AfterDrain::Stop,
+            State::Up if !self.policy.drain.is_zero() => self.drain(AfterDrain::Stop, reason, out),
+            State::Up
+            | State::Stopped
+            | State::Starting(_)
+            | State::Restarting(_)
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Waiting { .. } => self.begin_stop(AfterStop::Stopped, reason, out),
+        }
+    }
+
+    fn perform_restart(&mut self, by: &str, out: &mut Outbox<'_>) {
+        let reason = format!("restarted by {by}");
+        match &mut self.state {
+            State::Backoff { until, .. } => *until = out.now,
+            State::Draining { then, .. } => *then = AfterDrain::Restart,
+            State::Up if !self.policy.drain.is_zero() => self.drain(AfterDrain::Restart, reason, out),
+            State::Up
+            | State::Stopped
+            | State::Starting(_)
+            | State::Restarting(_)
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => self.begin_restart(Occasion::Restart, reason, out),
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! A plan on its way.
+//!
+//! ```text
+//!   Asking ──plan──▶ Step 0 ──▶ Step 1 ──▶ … ──▶ done
+//!     │                │  failed or overdue
+//!     │ no plan        ├── go on ──────▶ next step
+//!     ▼                ├── fail ───────▶ failed (a stop: forced stop)
+//!   failed             └── force stop ─▶ forced stop, then next step
+//!   (a stop: forced stop; a forced stop: Killing)
+//!
+//!   Killing ──▶ done, or failed: the application cannot be stopped
+//! ```
+//! Every part has a deadline and a plan has at most [`MAX_STEPS`] steps, so
+//! every plan ends. A forced stop lies on top of the plan that needed it; at
+//! most two are ever stacked.
+
+use std::time::Duration;
+
+use crate::action::Action;
+use crate::id::{AttemptId, CheckerName, ModuleName};
+use crate::moment::{Moment, plain};
+use crate::outbox::Outbox;
+use crate::plan::{
+    MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, Plan, PlanRequest, StepAction, StepFailure,
+};
+use crate::record::RecordKind;
+use crate::snapshot::PlanView;
+use crate::verdict::Verdict;
+
+/// How long the end of killed processes may take.
+const KILL_TIME: Duration = Duration::from_secs(5);
+
+/// What a plan needs to know of its module.
+pub(super) struct Surroundings<'a> {
+    pub(super) module: &'a ModuleName,
+    pub(super) plan_within: Duration,
+    /// Everything a request says but the occasion.
+    pub(super) request: PlanRequest,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Progress {
+    Working,
+    Done,
+    Failed(String),
+}
+
+#[derive(Debug)]
+pub(super) struct PlanRun {
+    /// The last is at work; those below wait for it.
+    frames: Vec<Frame>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    attempt: AttemptId,
+    occasion: Occasion,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Asking { until: Moment },
+    Step { plan: Plan, index: usize, until: Moment },
+    Killing { until: Moment },
+}
+
+impl PlanRun {
+    /// Asks for a plan.
+    pub(super) fn begin(occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
+        let mut run = Self { frames: Vec::new() };
+        run.ask(occasion, around, out);
+        run
+    }
+
+    fn ask(&mut self, occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) {
+        let attempt = out.next_attempt();
+        out.push(Action::MakePlan {
+            module: around.module.clone(),
+            attempt,
+            request: PlanRequest { occasion: occasion.clone(), ..around.request.clone() },
+            timeout: around.plan_within,
+        });
+        let until = out.now + around.plan_within;
+        self.frames.push(Frame { attempt, occasion, stage: Stage::Asking { until } });
+    }
+
+    /// When something happens by itself.
+    pub(super) fn deadline(&self) -> Moment {
+        self.frames.last().map_or(Moment::NEVER, |frame| match frame.stage {
+            Stage::Asking { until } | Stage::Step { until, .. } | Stage::Killing { until } => until,
+        })
+    }
+
+    /// The checker whose verdict the present step waits for.
+    pub(super) fn awaited(&self) -> Option<(&CheckerName, Verdict)> {
+        match &self.frames.last()?.stage {
+            Stage::Step { plan, index, .. } => match &plan.steps.get(*index)?.action {
+                StepAction::AwaitChecker(checker, verdict) => Some((checker, *verdict)),
+                StepAction::Run { .. }
+                | StepAction::Keep(_)
+                | StepAction::Signal(..)
+                | StepAction::AwaitExit(_)
+                | StepAction::Pause(_) => None,
+            },
+            Stage::Asking { .. } | Stage::Killing { .. } => None,
+        }
+    }
+
+    pub(super) fn view(&self) -> Option<PlanView> {
+        let frame = self.frames.last()?;
+        let occasion = frame.occasion.word().to_owned();
+        Some(match &frame.stage {
+            Stage::Asking { .. } => PlanView {
+                occasion,
+                summary: "asking the restart script".to_owned(),
+                steps: Vec::new(),
+                step: 0,
+            },
+            Stage::Step { plan, index, .. } => PlanView {
+                occasion,
+                summary: plan.summary.clone(),
+                steps: plan.steps.iter().map(|s| s.action.to_string()).collect(),
+                step: *index,
+            },
+            Stage::Killing { .. } => PlanView {
+                occasion,
+                summary: "end every kept process".to_owned(),
+                steps: vec!["send SIGKILL to every kept process".to_owned()],
+                step: 0,
+            },
+        })
+    }
+
+    /// The restart script has answered. Late and foreign answers change nothing.
+    pub(super) fn plan_made(
+        &mut self,
+        attempt: AttemptId,
+        plan: Result<Plan, String>,
+        around: &Surroundings<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Progress {
+        let asked = self
+            .frames
+            .last_mut()
+            .filter(|frame| frame.attempt == attempt && matches!(frame.stage, Stage::Asking { .. }));
+        let Some(frame) = asked else { return Progress::Working };
+        let occasion = frame.occasion.word().to_owned();
+        let plan = plan.and_then(checked);
+        match plan {
+            Err(reason) => {
+                out.record(Some(around.module), RecordKind::NoPlan { occasion, reason: reason.clone() });
+                self.fail(format!("no plan: {reason}"), around, out)
+            }
+            Ok(plan) => {
+                let steps = plan.steps.iter().map(|s| s.action.to_string()).collect();
+                let summary = plan.summary.clone();
+                out.record(Some(around.module), RecordKind::Plan { occasion, summary, steps });
+                frame.stage = Stage::Step { plan, index: 0, until: Moment::NEVER };
+                self.enter_step(around, out)
+            }
+        }
+    }
+
+    /// A step has ended. Late and foreign answers change nothing.
+    pub(super) fn step_ended(
+        &mut self,
+        attempt: AttemptId,
+        step: usize,
+        result: Result<String, String>,
+        around: &Surroundings<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Progress {
+        let Some(frame) = self.frames.last().filter(|frame| frame.attempt == attempt) else {
+            return Progress::Working;
+        };
+        match &frame.stage {
+            Stage::Step { index, .. } if *index == step => self.end_step(result, around, out),
+            Stage::Killing { .. } => self.killed(result, around, out),
+            Stage::Step { .. } | Stage::Asking { .. } => Progress::Working,
+        }
+    }
+
+    /// Time has passed, or a verdict has changed.
+    pub(super) fn advance(
+        &mut self,
+        verdict_of: impl Fn(&CheckerName) -> Option<Verdict>,
+        around: &Surroundings<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Progress {
+        if let Some((checker, wanted)) = self.awaited()
+            && verdict_of(checker) == Some(wanted)
+        {
+            return self.end_step(Ok(format!("it is {wanted}")), around, out);
+        }
+        if out.now < self.deadline() {
+            return Progress::Working;
+        }
+        let Some(frame) = self.frames.last() else { return Progress::Done };
+        match &frame.stage {
+            Stage::Asking { .. } => {
+                let (attempt, late) = (frame.attempt, plain(around.plan_within));
+                self.plan_made(
+                    attempt,
+                    Err(format!("the restart script did not answer within {late}")),
+                    around,
+                    out,
+                )
+            }
+            Stage::Killing { .. } => {
+                self.killed(Err(format!("still there after {}", plain(KILL_TIME))), around, out)
+            }
+            Stage::Step { plan, index, .. } => {
+                let (attempt, index) = (frame.attempt, *index);
+                let step = &plan.steps[index];
+                if let StepAction::Pause(_) = step.action {
+                    return self.end_step(Ok("over".to_owned()), around, out);
+                }
+                let late = plain(step.timeout);
+                if !matches!(step.action, StepAction::AwaitChecker(..)) {
+                    out.push(Action::CancelStep { module: around.module.clone(), attempt, step: index });
+                }
+                self.end_step(Err(format!("not done within {late}")), around, out)
+            }
+        }
+    }
+
+    /// Gives everything up that is under way.
+    pub(super) fn cancel(&mut self, module: &ModuleName, out: &mut Outbox<'_>) {
+        for frame in self.frames.drain(..) {
+            let step = match frame.stage {
+                Stage::Step { index, .. } => index,
+                Stage::Killing { .. } => 0,
+                Stage::Asking { .. } => continue,
+            };
+            out.push(Action::CancelStep { module: module.clone(), attempt: frame.attempt, step });
+        }
+    }
+
+    /// Begins the step that the last frame stands at; at the plan's end, goes
+    /// back to the frame below.
+    fn enter_step(&mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Progress {
+        loop {
+            let Some(frame) = self.frames.last_mut() else { return Progress::Done };
+            let attempt = frame.attempt;
+            let Stage::Step { plan, index, until } = &mut frame.stage else { return Progress::Working };
+            let Some(step) = plan.steps.get(*index) else {
+                self.frames.pop();
+                if let Some(Frame { stage: Stage::Step { index, .. }, .. }) = self.frames.last_mut() {
+                    *index += 1;
+                }
+                continue;
+            };
+            *until = out.now + step.timeout;
+            match &step.action {
+                StepAction::Pause(duration) => *until = out.now + (*duration).min(MAX_STEP_TIME),
+                StepAction::AwaitChecker(..) => {}
+                action @ (StepAction::Run { .. }
+                | StepAction::Keep(_)
+                | StepAction::Signal(..)
+                | StepAction::AwaitExit(_)) => out.push(Action::RunStep {
+                    module: around.module.clone(),
+                    attempt,
+                    step: *index,
+                    action: action.clone(),
+                    timeout: step.timeout,
+                }),
+            }
+            return Progress::Working;
+        }
+    }
+
+    fn end_step(
+        &mut self,
+        result: Result<String, String>,
+        around: &Surroundings<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Progress {
+        let Some(frame) = self.frames.last_mut() else { return Progress::Done };
+        let Stage::Step { plan, index, .. } = &mut frame.stage else { return Progress::Working };
+        let step = &plan.steps[*index];
+        let (ok, text) = match &result {
+            Ok(text) => (true, text.clone()),
+            Err(text) => (false, text.clone()),
+        };
+        let name = step.action.to_string();
+        out.record(Some(around.module), RecordKind::Step { step: name.clone(), ok, result: text });
+        let forced = matches!(frame.occasion, Occasion::ForcedStop(_));
+        match (result, step.on_failure) {
+            (Ok(_), _) | (Err(_), OnFailure::GoOn) => {
+                *index += 1;
+                self.enter_step(around, out)
+            }
+            (Err(reason), OnFailure::ForceStop) if !forced => {
+                let failure = StepFailure { plan: plan.summary.clone(), step: *index, reason };
+                self.ask(Occasion::ForcedStop(Some(failure)), around, out);
+                Progress::Working
+            }
+            (Err(reason), OnFailure::Fail | OnFailure::ForceStop) => {
+                self.fail(format!("{name} failed: {reason}"), around, out)
+            }
+        }
+    }
+
+    /// The last frame has failed.
+    fn fail(&mut self, reason: String, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Progress {
+        let Some(frame) = self.frames.last_mut() else { return Progress::Failed(reason) };
+        match &frame.occasion {
+            Occasion::Start | Occasion::Restart | Occasion::Incident(_) => Progress::Failed(reason),
+            Occasion::Stop => {
+                let failure = match &frame.stage {
+                    Stage::Step { plan, index, .. } => {
+                        Some(StepFailure { plan: plan.summary.clone(), step: *index, reason })
+                    }
+                    Stage::Asking { .. } | Stage::Killing { .. } => None,
+                };
+                self.frames.pop();
+                self.ask(Occasion::ForcedStop(failure), around, out);
+                Progress::Working
+            }
+            Occasion::ForcedStop(_) => {
+                frame.attempt = out.next_attempt();
+                frame.stage = Stage::Killing { until: out.now + KILL_TIME };
+                out.push(Action::KillKept { module: around.module.clone(), attempt: frame.attempt });
+                Progress::Working
+            }
+        }
+    }
+
+    fn killed(
+        &mut self,
+        result: Result<String, String>,
+        around: &Surroundings<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Progress {
+        let (ok, text) = match &result {
+            Ok(text) => (true, text.clone()),
+            Err(text) => (false, text.clone()),
+        };
+        let step = "send SIGKILL to every kept process".to_owned();
+        out.record(Some(around.module), RecordKind::Step { step, ok, result: text });
+        if let Err(reason) = result {
+            return Progress::Failed(format!("the application cannot be stopped: {reason}"));
+        }
+        self.frames.pop();
+        if let Some(Frame { stage: Stage::Step { index, .. }, .. }) = self.frames.last_mut() {
+            *index += 1;
+        }
+        self.enter_step(around, out)
+    }
+}
+
+/// Whatever a script answers, the plan that is carried out is bounded.
+fn checked(mut plan: Plan) -> Result<Plan, String> {
+    if plan.steps.len() > MAX_STEPS {
+        return Err(format!("it has {} steps, more than {MAX_STEPS}", plan.steps.len()));
+    }
+    for step in &mut plan.steps {
+        step.timeout = step.timeout.min(MAX_STEP_TIME);
+    }
+    Ok(plan)
+}

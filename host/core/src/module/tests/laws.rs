@@ -1,0 +1,229 @@
+//! What holds whatever happens, checked against a simpler model.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::command::{Command, CommandOutcome};
+use crate::moment::Moment;
+use crate::observation::Status;
+use crate::plan::{OnFailure, StepAction};
+use crate::policy::OnDown;
+use crate::record::RecordKind;
+use crate::state::StateName;
+use crate::verdict::Verdict;
+
+use super::world::{World, keep, run, step};
+
+#[derive(Debug, Clone)]
+enum Happening {
+    See { checker: usize, status: Status, stale: bool },
+    Plan { good: bool, kind: usize },
+    Step { good: bool },
+    Time { millis: u64 },
+    Say(Command),
+    Edit { drain: u64, restarts: u32 },
+}
+
+const CHECKERS: [&str; 5] = ["app", "page", "database", "disk", "licence"];
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let status = prop_oneof![
+        5 => Just(Status::Pass),
+        1 => Just(Status::Warn),
+        3 => Just(Status::Fail),
+        2 => Just(Status::Unknown)
+    ];
+    prop_oneof![
+        8 => (0..CHECKERS.len(), status, prop::bool::weighted(0.1))
+            .prop_map(|(checker, status, stale)| Happening::See { checker, status, stale }),
+        4 => (prop::bool::weighted(0.8), 0usize..5).prop_map(|(good, kind)| Happening::Plan { good, kind }),
+        4 => prop::bool::weighted(0.7).prop_map(|good| Happening::Step { good }),
+        3 => (1u64..70_000).prop_map(|millis| Happening::Time { millis }),
+        1 => prop::sample::select(Command::ALL.to_vec()).prop_map(Happening::Say),
+        1 => (0u64..3, 0u32..4).prop_map(|(drain, restarts)| Happening::Edit { drain, restarts }),
+    ]
+}
+
+fn world() -> World {
+    World::new()
+        .process("app")
+        .component("page", OnDown::Restart)
+        .component("database", OnDown::Wait)
+        .component("disk", OnDown::Out)
+        .component("licence", OnDown::Stop)
+        .load()
+}
+
+fn happen(world: &mut World, happening: &Happening) {
+    match happening {
+        Happening::See { checker, status, stale } => {
+            let name: &str = CHECKERS[*checker];
+            if world.watched().iter().any(|watched| watched.as_str() == name) {
+                let generation = if *stale { crate::id::Generation(0) } else { world.generation(name) };
+                world.see_as(name, generation, *status);
+            }
+        }
+        Happening::Plan { good, kind } => {
+            if world.occasion().is_none() {
+                return;
+            }
+            if !good {
+                return world.no_plan("the script was ended");
+            }
+            let steps = match kind {
+                0 => vec![],
+                1 => vec![keep("start")],
+                2 => vec![run("stop", OnFailure::ForceStop), keep("start")],
+                3 => vec![run("clean", OnFailure::GoOn), step(StepAction::Pause(Duration::from_secs(1)))],
+                _ => vec![step(StepAction::AwaitChecker("page".parse().unwrap(), Verdict::Up))],
+            };
+            world.plan(steps);
+        }
+        Happening::Step { good } => {
+            if world.step_at_work().is_some() || world.killing() {
+                if *good { world.step_ok() } else { world.step_failed("no") }
+            }
+        }
+        Happening::Time { millis } => world.pass_time(Duration::from_millis(*millis)),
+        Happening::Say(command) => {
+            world.command(*command);
+        }
+        Happening::Edit { drain, restarts } => world.redefine(|policy| {
+            policy.drain = Duration::from_secs(*drain);
+            policy.budget.restarts = *restarts;
+        }),
+    }
+}
+
+/// The arrows of the diagram.
+fn is_an_arrow(from: StateName, to: StateName) -> bool {
+    use StateName::{Backoff, Draining, Failed, Restarting, Starting, Stopped, Stopping, Up, Waiting};
+    match to {
+        Starting => matches!(from, Stopped | Failed | Backoff | Waiting),
+        Up => matches!(from, Starting | Restarting | Draining),
+        Restarting => matches!(from, Up | Draining | Failed | Starting),
+        Backoff => matches!(from, Starting | Restarting | Up),
+        Draining => from == Up,
+        Stopping => matches!(from, Up | Starting | Restarting | Backoff | Failed | Draining | Waiting),
+        Stopped => matches!(from, Stopping | Failed),
+        Failed => matches!(from, Stopping | Backoff),
+        Waiting => matches!(from, Stopping | Starting | Backoff),
+    }
+}
+
+fn check_laws(world: &World, at_most: u32) {
+    let view = world.view();
+    let down = view.checkers.iter().any(|c| c.verdict == Verdict::Down && c.on_down.gates_health());
+    assert!(!view.ready || view.state == StateName::Up, "yes outside up: {view:?}");
+    assert!(!view.ready || !down, "yes while a checker is down: {view:?}");
+    assert!(view.restarts <= at_most, "the budget is exceeded");
+    if let Some(due) = world.next_deadline() {
+        assert!(due > world.now(), "a deadline lies in the past: the core has stalled");
+    }
+}
+
+fn check_journal(world: &World) {
+    let mut state = StateName::Stopped;
+    for record in world.records() {
+        if let RecordKind::State { from, to, .. } = &record.kind {
+            assert_eq!(*from, state, "a change of state is missing from the journal");
+            assert!(is_an_arrow(*from, *to), "{from} → {to} is not in the diagram");
+            state = *to;
+        }
+    }
+    assert_eq!(state, world.state());
+}
+
+/// The budget, by counting decisions in the journal: a person's command that was
+/// carried out, and nothing else, begins the count anew.
+fn check_budget(world: &World, allowed: u32) {
+    let window = Duration::from_secs(3600);
+    let mut taken: Vec<Moment> = Vec::new();
+    for record in world.records() {
+        match &record.kind {
+            RecordKind::Command {
+                command: Command::Start | Command::Stop | Command::Restart | Command::Reset,
+                outcome: CommandOutcome::Accepted(_),
+                ..
+            } => taken.clear(),
+            RecordKind::Decision { decision, .. } if decision.starts_with("restart") => {
+                taken.retain(|at| record.at.since(*at) < window);
+                taken.push(record.at);
+                assert!(taken.len() <= allowed as usize, "restart number {} of {allowed}", taken.len());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Nobody answers any more: only time passes.
+fn deadlines_until(world: &mut World, done: impl Fn(&World) -> bool) -> bool {
+    for _ in 0..400 {
+        if done(world) {
+            return true;
+        }
+        let Some(due) = world.next_deadline() else { return done(world) };
+        world.pass_time(due.since(world.now()));
+    }
+    done(world)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_laws_hold_after_every_event(happenings in prop::collection::vec(happening(), 0..120)) {
+        let mut world = world();
+        for happening in &happenings {
+            happen(&mut world, happening);
+            check_laws(&world, 3);
+        }
+        check_journal(&world);
+        check_budget(&world, 3);
+    }
+
+    #[test]
+    fn a_persons_stop_always_wins(
+        before in prop::collection::vec(happening(), 0..80),
+        after in prop::collection::vec(happening(), 0..80),
+    ) {
+        let mut world = world();
+        for happening in &before {
+            happen(&mut world, happening);
+        }
+        let outcome = world.command(Command::Stop);
+        prop_assert!(!matches!(outcome, CommandOutcome::Denied(_)), "a stop was denied: {:?}", outcome);
+        for happening in &after {
+            if !matches!(happening, Happening::Say(_)) {
+                happen(&mut world, happening);
+            }
+            prop_assert!(!world.ready(), "yes after a person's stop");
+        }
+        let at_rest = |w: &World| matches!(w.state(), StateName::Stopped | StateName::Failed);
+        prop_assert!(deadlines_until(&mut world, at_rest), "still {}", world.state());
+        prop_assert!(!world.wish().started, "a new daemon would start it");
+    }
+
+    #[test]
+    fn every_plan_ends_even_if_nobody_ever_answers(happenings in prop::collection::vec(happening(), 0..80)) {
+        let mut world = world();
+        for happening in &happenings {
+            happen(&mut world, happening);
+        }
+        let ended = deadlines_until(&mut world, |w| w.view().plan.is_none() && w.next_deadline().is_none());
+        prop_assert!(ended, "still {} at {:?}", world.state(), world.view().plan);
+    }
+
+    #[test]
+    fn equal_events_give_equal_decisions(happenings in prop::collection::vec(happening(), 0..60)) {
+        let run = || {
+            let mut world = world();
+            for happening in &happenings {
+                happen(&mut world, happening);
+            }
+            (world.records().to_vec(), world.snapshot())
+        };
+        prop_assert_eq!(run(), run());
+    }
+}

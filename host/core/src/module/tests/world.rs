@@ -1,0 +1,327 @@
+//! A world around one module, in which time passes when a test says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::Action;
+use crate::command::{Command, CommandOutcome};
+use crate::event::{Event, Wish};
+use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
+use crate::moment::Moment;
+use crate::node::{Beginning, Node};
+use crate::observation::{Observation, Status};
+use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction};
+use crate::policy::{
+    BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy, OnDown, Thresholds,
+};
+use crate::record::Record;
+use crate::snapshot::{ModuleView, Snapshot};
+use crate::state::StateName;
+
+pub(super) struct World {
+    node: Node,
+    now: Moment,
+    policy: ModulePolicy,
+    wish: Wish,
+    watches: BTreeMap<CheckerName, Generation>,
+    asked: Option<(AttemptId, PlanRequest)>,
+    step: Option<(AttemptId, usize, StepAction)>,
+    kill: Option<AttemptId>,
+    answers: Vec<CommandOutcome>,
+    records: Vec<Record>,
+    last_actions: Vec<Action>,
+}
+
+pub(super) fn step(action: StepAction) -> Step {
+    Step { action, timeout: Duration::from_secs(10), on_failure: OnFailure::Fail }
+}
+
+pub(super) fn keep(command: &str) -> Step {
+    step(StepAction::Keep(command.parse().unwrap()))
+}
+
+pub(super) fn run(command: &str, on_failure: OnFailure) -> Step {
+    let action = StepAction::Run { command: command.parse().unwrap(), arguments: Vec::new() };
+    Step { on_failure, ..step(action) }
+}
+
+pub(super) fn module() -> ModuleName {
+    "web".parse().unwrap()
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let now = Moment::from_micros(1_000_000_000);
+        let node = "node-1".parse().unwrap();
+        let policy = ModulePolicy {
+            checkers: BTreeMap::new(),
+            commands: BTreeMap::from([(
+                "start".parse().unwrap(),
+                CommandPolicy { keep: true, timeout: Duration::from_secs(10) },
+            )]),
+            budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) },
+            backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
+            drain: Duration::from_secs(15),
+            start_within: Duration::from_secs(60),
+            plan_within: Duration::from_secs(5),
+        };
+        Self {
+            node: Node::new(Beginning { node, last_record: 0, seed: 7, now }),
+            now,
+            policy,
+            wish: Wish::default(),
+            watches: BTreeMap::new(),
+            asked: None,
+            step: None,
+            kill: None,
+            answers: Vec::new(),
+            records: Vec::new(),
+            last_actions: Vec::new(),
+        }
+    }
+
+    fn checker(mut self, name: &str, kind: CheckerKind, on_down: OnDown, grace: u64) -> Self {
+        let thresholds = Thresholds { grace: Duration::from_secs(grace), ..Thresholds::default() };
+        let policy = CheckerPolicy { kind, thresholds, on_down, definition: 1 };
+        self.policy.checkers.insert(name.parse().unwrap(), policy);
+        self
+    }
+
+    pub(super) fn process(self, name: &str) -> Self {
+        self.checker(name, CheckerKind::Process, OnDown::Restart, 0)
+    }
+
+    pub(super) fn component(self, name: &str, on_down: OnDown) -> Self {
+        self.checker(name, CheckerKind::Component, on_down, 0)
+    }
+
+    /// Its fails do not count for longer than a start may take.
+    pub(super) fn slow_component(self, name: &str, on_down: OnDown) -> Self {
+        self.checker(name, CheckerKind::Component, on_down, 600)
+    }
+
+    pub(super) fn wishing(mut self, started: bool) -> Self {
+        self.wish.started = started;
+        self
+    }
+
+    pub(super) fn load(mut self) -> Self {
+        let policy = Arc::new(self.policy.clone());
+        self.tell(Event::ModuleLoaded { module: module(), policy, wish: self.wish });
+        self
+    }
+
+    /// Loaded, found running, and up.
+    pub(super) fn load_up(self) -> Self {
+        let mut world = self.load();
+        world.all_pass();
+        world.all_pass();
+        assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+        world
+    }
+
+    /// A process checker `app` and a component checker `page`, both up.
+    pub(super) fn up() -> Self {
+        Self::new().process("app").component("page", OnDown::Restart).load_up()
+    }
+
+    pub(super) fn draining_for(mut self, drain: Duration) -> Self {
+        self.redefine(|policy| policy.drain = drain);
+        self
+    }
+
+    pub(super) fn redefine(&mut self, change: impl FnOnce(&mut ModulePolicy)) {
+        change(&mut self.policy);
+        let policy = Arc::new(self.policy.clone());
+        self.tell(Event::ModuleLoaded { module: module(), policy, wish: self.wish });
+    }
+
+    pub(super) fn remove(&mut self) {
+        self.tell(Event::ModuleRemoved { module: module() });
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        let actions = self.node.handle(event, self.now);
+        for action in &actions {
+            match action {
+                Action::Watch { checker, generation, .. } => {
+                    self.watches.insert(checker.clone(), *generation);
+                }
+                Action::Unwatch { checker, .. } => {
+                    self.watches.remove(checker);
+                }
+                Action::MakePlan { attempt, request, .. } => {
+                    self.asked = Some((*attempt, request.clone()));
+                    self.step = None;
+                }
+                Action::RunStep { attempt, step, action, .. } => {
+                    self.step = Some((*attempt, *step, action.clone()));
+                }
+                Action::CancelStep { .. } => self.step = None,
+                Action::KillKept { attempt, .. } => self.kill = Some(*attempt),
+                Action::Remember { wish, .. } => self.wish = *wish,
+                Action::Record(record) => self.records.push(record.clone()),
+                Action::Answer { outcome, .. } => self.answers.push(outcome.clone()),
+            }
+        }
+        self.last_actions = actions;
+    }
+
+    pub(super) fn see(&mut self, checker: &str, status: Status) {
+        let generation = self.generation(checker);
+        self.see_as(checker, generation, status);
+    }
+
+    pub(super) fn see_as(&mut self, checker: &str, generation: Generation, status: Status) {
+        let observation = Observation::new(status, format!("{checker} says {status}"), self.now);
+        let checker = checker.parse().unwrap();
+        self.tell(Event::Observed { module: module(), checker, generation, observation });
+    }
+
+    /// Every checker that is being run passes.
+    pub(super) fn all_pass(&mut self) {
+        for (checker, generation) in self.watches.clone() {
+            self.see_as(checker.as_str(), generation, Status::Pass);
+        }
+    }
+
+    pub(super) fn plan(&mut self, steps: Vec<Step>) {
+        let (attempt, _) = self.asked.take().expect("a plan was asked for");
+        let plan = Ok(Plan { summary: "a plan".to_owned(), steps });
+        self.tell(Event::PlanMade { module: module(), attempt, plan });
+    }
+
+    pub(super) fn no_plan(&mut self, reason: &str) {
+        let (attempt, _) = self.asked.take().expect("a plan was asked for");
+        self.tell(Event::PlanMade { module: module(), attempt, plan: Err(reason.to_owned()) });
+    }
+
+    pub(super) fn step_ok(&mut self) {
+        self.end_step(Ok("done".to_owned()));
+    }
+
+    pub(super) fn step_failed(&mut self, reason: &str) {
+        self.end_step(Err(reason.to_owned()));
+    }
+
+    fn end_step(&mut self, result: Result<String, String>) {
+        let (attempt, step) = match (self.kill.take(), self.step.take()) {
+            (Some(attempt), _) => (attempt, 0),
+            (None, Some((attempt, step, _))) => (attempt, step),
+            (None, None) => panic!("no step is at work in {}", self.state()),
+        };
+        self.step_ended_as(attempt, step, result);
+    }
+
+    pub(super) fn step_ended_as(&mut self, attempt: AttemptId, step: usize, result: Result<String, String>) {
+        self.tell(Event::StepEnded { module: module(), attempt, step, result });
+    }
+
+    pub(super) fn command(&mut self, command: Command) -> CommandOutcome {
+        self.answers.clear();
+        let by = "somebody".to_owned();
+        self.tell(Event::Commanded { request: RequestId(1), module: module(), command, by });
+        assert_eq!(self.answers.len(), 1, "every command gets one answer");
+        self.answers[0].clone()
+    }
+
+    /// Lets time pass, waking the core when it wants to be woken.
+    pub(super) fn pass_time(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        let (mut seen, mut turns) = (Vec::new(), 0);
+        while let Some(due) = self.node.next_deadline().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.tell(Event::Tick);
+            seen.append(&mut self.last_actions);
+            turns += 1;
+            assert!(turns < 10_000, "the core never comes to rest");
+        }
+        self.now = end;
+        self.tell(Event::Tick);
+        seen.append(&mut self.last_actions);
+        self.last_actions = seen;
+    }
+
+    /// Every plan is carried out, every checker passes, until `done`.
+    pub(super) fn serve_plans_until(&mut self, done: impl Fn(&Self) -> bool) {
+        for _ in 0..200 {
+            if done(self) {
+                return;
+            }
+            if self.asked.is_some() {
+                let stop = matches!(self.occasion(), Some(Occasion::Stop | Occasion::ForcedStop(_)));
+                self.plan(if stop { Vec::new() } else { vec![keep("start")] });
+            } else if self.step.is_some() || self.kill.is_some() {
+                self.step_ok();
+            } else if self.state() == StateName::Backoff {
+                let due = self.node.next_deadline().expect("a next try");
+                self.pass_time(due.since(self.now));
+            } else {
+                self.all_pass();
+            }
+        }
+        panic!("still {} after 200 events: {}", self.state(), self.view().reason);
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.now
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.node.next_deadline()
+    }
+
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.node.snapshot()
+    }
+
+    pub(super) fn view(&self) -> ModuleView {
+        self.snapshot().module("web").expect("the module is there").clone()
+    }
+
+    pub(super) fn state(&self) -> StateName {
+        self.view().state
+    }
+
+    pub(super) fn ready(&self) -> bool {
+        self.view().ready
+    }
+
+    pub(super) fn wish(&self) -> Wish {
+        self.wish
+    }
+
+    pub(super) fn watched(&self) -> Vec<&CheckerName> {
+        self.watches.keys().collect()
+    }
+
+    pub(super) fn generation(&self, checker: &str) -> Generation {
+        self.watches.get(checker).copied().unwrap_or_else(|| panic!("`{checker}` is not watched"))
+    }
+
+    /// What the plan that is being asked for is for.
+    pub(super) fn occasion(&self) -> Option<Occasion> {
+        self.asked.as_ref().map(|(_, request)| request.occasion.clone())
+    }
+
+    pub(super) fn step_at_work(&self) -> Option<(AttemptId, usize, StepAction)> {
+        self.step.clone()
+    }
+
+    pub(super) fn killing(&self) -> bool {
+        self.kill.is_some()
+    }
+
+    pub(super) fn actions(&self) -> &[Action] {
+        &self.last_actions
+    }
+
+    pub(super) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    pub(super) fn told(&self, text: &str) -> bool {
+        self.records.iter().any(|record| record.kind.sentence().contains(text))
+    }
+}

@@ -1,0 +1,84 @@
+//! What is shown of a module.
+
+use crate::moment::Moment;
+use crate::observation::ProcessFact;
+use crate::snapshot::{CheckerView, ModuleView};
+use crate::verdict::Verdict;
+
+use super::checker::Checker;
+use super::plan_run::PlanRun;
+use super::{Module, State};
+
+impl Module {
+    /// What the load balancer is told, and if that is no: why.
+    ///
+    /// Yes only in `Up`, only while no checker with a say is down, and only
+    /// while at least one of them can tell: what nobody knows is not a yes.
+    pub(crate) fn readiness(&self) -> Result<(), String> {
+        if !matches!(self.state, State::Up) {
+            return Err(self.reason.clone());
+        }
+        let gating = || self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
+        if let Some((name, checker)) = gating().find(|(_, c)| c.verdict() == Verdict::Down) {
+            return Err(format!("checker `{name}` is down: {}", checker.said()));
+        }
+        if gating().next().is_some() && !gating().any(|(_, c)| c.verdict() == Verdict::Up) {
+            let said = gating().next().map_or("", |(_, c)| c.said());
+            return Err(format!("no checker can tell whether the application serves: {said}"));
+        }
+        Ok(())
+    }
+
+    /// Why it is up.
+    pub(super) fn up_reason(&self) -> String {
+        let silent =
+            self.checkers.iter().find(|(_, c)| c.policy.on_down.gates_health() && c.cannot_tell()).map(
+                |(name, c)| format!("the application serves; checker `{name}` cannot tell: {}", c.said()),
+            );
+        silent.unwrap_or_else(|| "the application serves: every checker is up".to_owned())
+    }
+
+    pub(crate) fn view(&self, now: Moment) -> ModuleView {
+        let readiness = self.readiness();
+        let deadline = if matches!(self.state, State::Backoff { .. } | State::Draining { .. }) {
+            self.due()
+        } else {
+            Moment::NEVER
+        };
+        let mut processes: Vec<ProcessFact> = Vec::new();
+        for observation in self.checkers.values().filter(|c| c.watched()).filter_map(|c| c.last.as_ref()) {
+            for process in &observation.processes {
+                if !processes.contains(process) {
+                    processes.push(process.clone());
+                }
+            }
+        }
+        ModuleView {
+            name: self.name.clone(),
+            state: self.state.name(),
+            ready: readiness.is_ok(),
+            since: self.since,
+            reason: readiness.err().unwrap_or_else(|| self.up_reason()),
+            wish: self.wish,
+            next: (deadline != Moment::NEVER).then_some(deadline),
+            restarts: self.budget.spent(&self.policy.budget, now),
+            restarts_allowed: self.policy.budget.restarts,
+            restarts_within: self.policy.budget.within,
+            plan: self.state.run().and_then(PlanRun::view),
+            processes,
+            checkers: self.checkers.iter().map(|(name, c)| checker_view(name, c)).collect(),
+        }
+    }
+}
+
+fn checker_view(name: &crate::id::CheckerName, checker: &Checker) -> CheckerView {
+    CheckerView {
+        name: name.clone(),
+        kind: checker.policy.kind,
+        on_down: checker.policy.on_down,
+        verdict: checker.verdict(),
+        since: checker.judge.since(),
+        watched: checker.watched(),
+        last: checker.last.clone(),
+    }
+}

@@ -1,1 +1,9 @@
-//! tests
+//! What the tests of the whole share: the real binary, roots to run it on, and
+//! patience with a limit.
+
+pub mod binary;
+pub mod daemon;
+pub mod eventually;
+pub mod http;
+pub mod process;
+pub mod root;

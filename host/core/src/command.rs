@@ -82,7 +82,7 @@ pub enum DeniedReason {
     /// A prerequisite is down.
     #[error("the module waits for checker `{0}` and will start by itself when it is up")]
     Waiting(String),
-    /// The module's file has been removed, and it is being stopped.
-    #[error("the module's file has been removed")]
-    Removed,
+    /// The daemon itself is ending.
+    #[error("the daemon is ending: say it again to the next one")]
+    Ending,
 }

@@ -1,5 +1,29 @@
 //! Everything that Bellwether does: observe, act, show.
+//!
+//! ```text
+//!   reload ──▶ registry, roster
+//!                 │
+//!   observe ──▶ driver (owns the core) ──▶ act
+//!                 │
+//!                 ▼ snapshot, records
+//!              journal, serve (health, API)
+//! ```
+//! `observe`, `act` and `serve` do not know each other; only `driver` and `app` know all.
 
+pub mod act;
+pub mod app;
 pub mod clock;
 pub mod config;
+pub mod driver;
+pub mod journal;
+pub mod observe;
+pub mod office;
+pub mod process;
 pub mod pulse;
+pub mod registry;
+pub mod reload;
+pub mod root;
+pub mod roster;
+pub mod sandbox;
+pub mod serve;
+pub mod wishes;

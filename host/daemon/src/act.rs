@@ -1,0 +1,150 @@
+//! Does what the core asks for: plans are asked for, steps are carried out.
+//!
+//! ```text
+//!   MakePlan ──▶ a run of the restart script ──▶ PlanMade
+//!   RunStep  ──▶ a task ──▶ StepEnded
+//!                  ▲ CancelStep: the task is dropped, and its command ends with it
+//! ```
+//! There is no choice in here: what to do, and for how long, is in the action.
+
+pub mod child;
+pub mod kept;
+pub mod log_file;
+pub mod step;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::id::{AttemptId, ModuleName};
+use bellwether_core::plan::{Plan, PlanRequest, StepAction};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::config::ComponentKind;
+use crate::driver::Message;
+use crate::observe::Means;
+use crate::sandbox::{DeclaredCommand, PlanRun};
+
+use self::step::StepRunner;
+
+type StepKey = (ModuleName, AttemptId, usize);
+
+/// Carries out actions.
+#[derive(Debug)]
+pub struct Actors {
+    means: Means,
+    steps: StepRunner,
+    events: mpsc::Sender<Message>,
+    under_way: HashMap<StepKey, JoinHandle<()>>,
+}
+
+impl Actors {
+    /// Completions go to `events`.
+    pub fn new(means: Means, steps: StepRunner, events: mpsc::Sender<Message>) -> Self {
+        Self { means, steps, events, under_way: HashMap::new() }
+    }
+
+    /// Asks the module's restart script.
+    pub fn make_plan(
+        &mut self,
+        module: ModuleName,
+        attempt: AttemptId,
+        request: PlanRequest,
+        timeout: Duration,
+    ) {
+        let (means, steps, events) = (self.means.clone(), self.steps.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let plan = plan(&means, &steps, &module, request, timeout).await;
+            send(&events, Event::PlanMade { module, attempt, plan }).await;
+        });
+    }
+
+    /// Carries out a step.
+    pub fn run_step(
+        &mut self,
+        module: ModuleName,
+        attempt: AttemptId,
+        step: usize,
+        action: StepAction,
+        timeout: Duration,
+    ) {
+        let (steps, member) = (self.steps.clone(), self.means.roster.get(&module));
+        self.spawn((module, attempt, step), async move {
+            let member = member.ok_or_else(|| "the module's file is gone".to_owned())?;
+            steps.carry_out(&member.spec, &action, timeout).await
+        });
+    }
+
+    /// Ends every process that the module keeps.
+    pub fn kill_kept(&mut self, module: ModuleName, attempt: AttemptId) {
+        let (steps, name) = (self.steps.clone(), module.clone());
+        self.spawn((module, attempt, 0), async move { steps.kill_kept(&name).await });
+    }
+
+    /// Gives up a step.
+    pub fn cancel_step(&mut self, module: ModuleName, attempt: AttemptId, step: usize) {
+        if let Some(task) = self.under_way.remove(&(module, attempt, step)) {
+            task.abort();
+        }
+    }
+
+    fn spawn(&mut self, key: StepKey, work: impl Future<Output = Result<String, String>> + Send + 'static) {
+        self.under_way.retain(|_, task| !task.is_finished());
+        let events = self.events.clone();
+        let (module, attempt, step) = key.clone();
+        let task = tokio::spawn(async move {
+            let result = work.await;
+            send(&events, Event::StepEnded { module, attempt, step, result }).await;
+        });
+        self.under_way.insert(key, task);
+    }
+}
+
+/// A completion is never dropped: it waits until the core takes it. Once the
+/// daemon ends, nobody does.
+async fn send(events: &mpsc::Sender<Message>, event: Event) {
+    if events.send(Message::Event(event)).await.is_err() {
+        tracing::debug!("a completion came after the end of the core");
+    }
+}
+
+async fn plan(
+    means: &Means,
+    steps: &StepRunner,
+    module: &ModuleName,
+    request: PlanRequest,
+    timeout: Duration,
+) -> Result<Plan, String> {
+    let member = means.roster.get(module).ok_or_else(|| "the module's file is gone".to_owned())?;
+    let script = &member.spec.restart.script;
+    let component = means.registry.get(ComponentKind::RestartScript, script).ok_or_else(|| {
+        format!("there is no restart script `{script}`: put it into restart-scripts/{script}.wasm")
+    })?;
+    let running = steps.kept.running(module);
+    let commands = member
+        .spec
+        .commands
+        .iter()
+        .map(|(name, spec)| DeclaredCommand {
+            name: name.clone(),
+            keep: spec.keep,
+            running: running.contains(name),
+            timeout: spec.timeout,
+        })
+        .collect();
+    let run = PlanRun {
+        node: means.node.clone(),
+        module: module.clone(),
+        config: Arc::clone(&member.script_config),
+        request,
+        commands,
+        time: timeout,
+        memory: means.limits.memory,
+        state: member.script_state.clone(),
+        clock: means.clock,
+    };
+    means.sandbox.plan(&component, run).await
+}

@@ -1,0 +1,304 @@
+//! Builds the daemon out of its parts and runs it.
+//!
+//! ```text
+//!   root and lock ──▶ health answers (no) ──▶ components ──▶ driver turns
+//!        ──▶ modules in force ──▶ API and reload ──▶ ready ──▶ shutdown
+//! ```
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use bellwether_core::event::Event;
+use bellwether_core::id::ModuleName;
+use bellwether_core::node::{Beginning, Node};
+use bellwether_core::record::RecordKind;
+use bellwether_core::snapshot::Snapshot;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::act::Actors;
+use crate::act::child::Home;
+use crate::act::kept::Kept;
+use crate::act::log_file::rotate_forever;
+use crate::act::step::StepRunner;
+use crate::clock::Clock;
+use crate::config::spec::NodeSpec;
+use crate::config::{Mistake, Mistakes, read_node};
+use crate::driver::{self, Asking, Driver, Message, Published};
+use crate::journal::Journal;
+use crate::observe::{Means, Observers};
+use crate::office::Office;
+use crate::process::kept_table::KeptTable;
+use crate::process::table::ProcessTable;
+use crate::pulse::Pulse;
+use crate::registry::Registry;
+use crate::reload::{Refused, Reload, load_standard};
+use crate::root;
+use crate::roster::Roster;
+use crate::sandbox::Sandbox;
+use crate::serve::api::{self, socket};
+use crate::serve::health::{BindError, HealthServer, HealthView};
+use crate::wishes::Wishes;
+
+/// What to run.
+#[derive(Debug)]
+pub struct RunOptions {
+    /// Where the operator's files are.
+    pub root: PathBuf,
+    /// What comes with the binary.
+    pub standard: Vec<StandardComponent>,
+}
+
+/// A component that comes with the binary.
+#[derive(Debug, Clone, Copy)]
+pub struct StandardComponent {
+    /// `checkers` or `restart-scripts`.
+    pub folder: &'static str,
+    /// Its file name without `.wasm`.
+    pub name: &'static str,
+    /// The component itself.
+    pub bytes: &'static [u8],
+}
+
+/// Where the daemon listens, once it does.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Load balancers over HTTP.
+    pub health: SocketAddr,
+    /// `HAProxy` agents, with the module spoken for.
+    pub agents: Vec<(SocketAddr, Option<ModuleName>)>,
+    /// Clients on this node.
+    pub socket: PathBuf,
+}
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Somebody else listens there.
+    #[error("{addr} is in use by another program")]
+    PortInUse {
+        /// Where.
+        addr: SocketAddr,
+    },
+    /// The root cannot be written.
+    #[error("{} cannot be written", root.display())]
+    RootNotWritable {
+        /// Which.
+        root: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// One root, one daemon.
+    #[error("another daemon (process {pid}) runs on this root")]
+    SecondDaemon {
+        /// The other's process id; 0 if it has only just begun.
+        pid: u32,
+    },
+    /// The files are wrong, and nothing is left to run. Rendered, every mistake
+    /// with file, line and column.
+    #[error("the files have mistakes")]
+    Mistakes(String),
+    /// The same, and all that is wrong is that declared programs are not there.
+    #[error("a program that a module declares is missing")]
+    MissingProgram(String),
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<BindError> for RunError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::InUse { address } => Self::PortInUse { addr: address },
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+/// Runs until `shutdown` is done. The applications run on.
+///
+/// A module's file that is wrong does not keep the others from running; the
+/// daemon only refuses to start if it would have nothing to run.
+pub async fn run(
+    options: RunOptions,
+    on_ready: impl FnOnce(&Ready) + Send,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), RunError> {
+    let (root, _lock) = root::prepare(&options.root)?;
+    let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
+    let clock = Clock::start();
+    let pulse = Pulse::default();
+    let published = Published::new(Arc::new(Snapshot::empty(node.name.clone(), clock.now())));
+    // First of all an honest answer: no, until the core turns and the application serves.
+    let view = HealthView { snapshot: Arc::clone(&published.snapshot), pulse: pulse.clone(), clock };
+    let health = HealthServer::bind(node.health, &node.agent_checks, view)?;
+    let ready = Ready {
+        health: health.local_addrs().first().copied().unwrap_or(node.health),
+        agents: health.local_addrs().iter().skip(1).copied().zip(node.agent_checks.iter().map(|a| a.module.clone())).collect(),
+        socket: socket::path(&root),
+    };
+    let parts = Parts { root, node, clock, pulse, published };
+    let (daemon, messages) = parts.build(&options.standard).await?;
+    daemon.run(messages, &health, || on_ready(&ready), shutdown).await
+}
+
+/// What is there before anything runs.
+struct Parts {
+    root: PathBuf,
+    node: NodeSpec,
+    clock: Clock,
+    pulse: Pulse,
+    published: Published,
+}
+
+/// Everything, built and not yet running.
+struct Running {
+    driver: Driver,
+    reload: Reload,
+    office: Arc<Office>,
+    listener: UnixListener,
+    events: mpsc::Sender<Message>,
+    root: PathBuf,
+    journal: Journal,
+    /// What was found damaged.
+    damaged: Option<String>,
+}
+
+impl Parts {
+    async fn build(
+        self,
+        standard: &[StandardComponent],
+    ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
+        let Self { root, node, clock, pulse, published } = self;
+        let sandbox = Arc::new(Sandbox::new(&node.limits)?);
+        tracing::debug!(allocator = ?sandbox.allocator(), "components run");
+        let standard = load_standard(&sandbox, standard).await?;
+        let means = Means {
+            node: node.name.clone(),
+            clock,
+            limits: node.limits,
+            sandbox,
+            registry: Registry::default(),
+            roster: Roster::default(),
+            processes: ProcessTable::default(),
+            kept: KeptTable::default(),
+        };
+        let journal = Journal::open(&root).context("cannot open state/journal.jsonl")?;
+        let (wishes, wanted, damaged) = Wishes::open(&root);
+        let home = Home { root: root.clone(), node: node.name.clone() };
+        let kept = Kept::open(home.clone(), clock, means.processes.clone(), means.kept.clone()).await?;
+        let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
+        let (events, messages) = mpsc::channel(driver::WAITING);
+        let beginning = Beginning {
+            node: node.name,
+            last_record: journal.last_seq(),
+            seed: fastrand::u64(..),
+            now: clock.now(),
+        };
+        let driver = Driver {
+            node: Node::new(beginning),
+            clock,
+            pulse,
+            published: published.clone(),
+            observers: Observers::new(means.clone(), events.clone()),
+            actors: Actors::new(means.clone(), steps, events.clone()),
+            journal: journal.clone(),
+            wishes,
+            asking: Asking::default(),
+        };
+        let refused = Refused::default();
+        let reload = Reload {
+            root: root.clone(),
+            sandbox: Arc::clone(&means.sandbox),
+            standard,
+            registry: means.registry.clone(),
+            roster: means.roster.clone(),
+            refused: refused.clone(),
+            wishes: wanted,
+            events: events.clone(),
+        };
+        let listener = socket::bind(&root).context("cannot listen on the local socket")?;
+        let office =
+            Arc::new(Office { means, published, journal: journal.clone(), refused, events: events.clone() });
+        Ok((Running { driver, reload, office, listener, events, root, journal, damaged }, messages))
+    }
+}
+
+impl Running {
+    async fn run(
+        mut self,
+        messages: mpsc::Receiver<Message>,
+        health: &HealthServer,
+        on_ready: impl FnOnce() + Send,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), RunError> {
+        let (end, ending) = watch::channel(());
+        let mut core = tokio::spawn(self.driver.run(messages, ended(ending.clone())));
+        let say = Voice(self.events.clone());
+        say.say(format!("daemon {} has started", env!("CARGO_PKG_VERSION"))).await;
+        if let Some(damaged) = self.damaged {
+            say.say(damaged).await;
+        }
+        let (listing, mistakes) = self.reload.begin().await;
+        if self.reload.roster.is_empty() && !mistakes.is_empty() {
+            return Err(nothing_to_run(&mistakes));
+        }
+        let mut side = JoinSet::new();
+        side.spawn(self.reload.run(listing));
+        side.spawn(rotate_forever(self.root.clone()));
+        let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
+        on_ready();
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            core = &mut core => Err(RunError::Other(anyhow!("the core has ended: {core:?}"))),
+            () = stopped(health) => Err(RunError::Other(anyhow!("the health endpoint's thread has ended"))),
+        };
+        side.shutdown().await;
+        say.say("the daemon has ended; the applications run on".to_owned()).await;
+        drop(end);
+        if outcome.is_ok() {
+            drop(tokio::join!(core, clients));
+        }
+        self.journal.flush().await;
+        outcome
+    }
+}
+
+/// Says something of the daemon itself in the journal.
+struct Voice(mpsc::Sender<Message>);
+
+impl Voice {
+    async fn say(&self, message: String) {
+        let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
+        // A core that has ended is reported by whoever waits for it.
+        drop(self.0.send(Message::Event(event)).await);
+    }
+}
+
+/// Done when the sender of `ending` is dropped.
+async fn ended(mut ending: watch::Receiver<()>) {
+    while ending.changed().await.is_ok() {}
+}
+
+/// Done when the health endpoint answers no more. Nobody would be told anything.
+async fn stopped(health: &HealthServer) {
+    let mut looks = tokio::time::interval(Pulse::STALE);
+    while health.is_running() {
+        looks.tick().await;
+    }
+}
+
+fn nothing_to_run(mistakes: &[Mistakes]) -> RunError {
+    let rendered = mistakes.iter().map(|mistakes| mistakes.render(false)).collect::<Vec<_>>().join("\n");
+    if mistakes.iter().flat_map(Mistakes::iter).all(Mistake::is_missing_program) {
+        RunError::MissingProgram(rendered)
+    } else {
+        RunError::Mistakes(rendered)
+    }
+}

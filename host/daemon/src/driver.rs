@@ -1,0 +1,195 @@
+//! The one loop that owns the core.
+//!
+//! ```text
+//!   events, commands, time ──▶ core ──▶ actions ──▶ observers, actors, journal
+//!                                └────▶ snapshot ──▶ all who show it
+//! ```
+//! Nothing in the loop waits for anything but its channel and its timer, so it
+//! turns at least every [`Pulse::BEAT`]; the pulse tells everyone that it does.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bellwether_core::action::Action;
+use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::event::Event;
+use bellwether_core::id::{ModuleName, RequestId};
+use bellwether_core::moment::Moment;
+use bellwether_core::node::Node;
+use bellwether_core::snapshot::Snapshot;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::act::Actors;
+use crate::clock::Clock;
+use crate::journal::Journal;
+use crate::observe::Observers;
+use crate::pulse::Pulse;
+use crate::wishes::Wishes;
+
+/// Messages that wait for the core. Whoever has more to say waits with it.
+pub const WAITING: usize = 1024;
+/// So many messages are taken in before time is looked at again.
+const BATCH: usize = 64;
+
+/// What the loop is told.
+#[derive(Debug)]
+pub enum Message {
+    /// Something happened.
+    Event(Event),
+    /// A person wants something.
+    Command {
+        /// Of which module.
+        module: ModuleName,
+        /// What.
+        command: Command,
+        /// Who, and from where.
+        by: String,
+        /// Gets the outcome, once what it changes is on disk.
+        answer: oneshot::Sender<CommandOutcome>,
+    },
+}
+
+/// Where the present picture is found.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The picture.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Changes with it, to its generation.
+    pub generation: watch::Sender<u64>,
+}
+
+impl Published {
+    /// Nothing has been seen yet.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        let (generation, _) = watch::channel(snapshot.generation);
+        Self { snapshot: Arc::new(ArcSwap::new(snapshot)), generation }
+    }
+
+    fn publish(&self, snapshot: Arc<Snapshot>) {
+        let generation = snapshot.generation;
+        if self.snapshot.load().generation != generation {
+            self.snapshot.store(snapshot);
+            self.generation.send_replace(generation);
+        }
+    }
+}
+
+/// The loop and all that it drives.
+#[derive(Debug)]
+pub struct Driver {
+    /// The core.
+    pub node: Node,
+    /// The daemon's time line.
+    pub clock: Clock,
+    /// Tells that the loop turns.
+    pub pulse: Pulse,
+    /// Where the picture goes.
+    pub published: Published,
+    /// Who runs checkers.
+    pub observers: Observers,
+    /// Who carries out plans.
+    pub actors: Actors,
+    /// Who writes things down.
+    pub journal: Journal,
+    /// Who remembers what people want.
+    pub wishes: Wishes,
+    /// Commands that wait for their answer.
+    pub asking: Asking,
+}
+
+/// Commands that wait for their answer.
+#[derive(Debug, Default)]
+pub struct Asking {
+    last: RequestId,
+    waiting: HashMap<RequestId, oneshot::Sender<CommandOutcome>>,
+}
+
+impl Asking {
+    fn admit(&mut self, answer: oneshot::Sender<CommandOutcome>) -> RequestId {
+        self.last = self.last.next();
+        self.waiting.insert(self.last, answer);
+        self.last
+    }
+}
+
+impl Driver {
+    /// Turns until `shutdown` is done or nobody can send any more.
+    pub async fn run(mut self, mut messages: mpsc::Receiver<Message>, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        loop {
+            let now = self.clock.now();
+            self.pulse.beat(now);
+            let due = self.node.next_deadline().unwrap_or(Moment::NEVER).min(now + Pulse::BEAT);
+            tokio::select! {
+                biased;
+                () = &mut shutdown => {
+                    // What was said before the end is still written down.
+                    self.take_waiting(&mut messages);
+                    return;
+                }
+                message = messages.recv() => match message {
+                    None => return,
+                    Some(message) => self.take(message),
+                },
+                () = tokio::time::sleep_until(self.clock.instant(due)) => {
+                    if self.node.next_deadline().is_some_and(|due| due <= self.clock.now()) {
+                        self.handle(Event::Tick);
+                    }
+                }
+            }
+            self.take_waiting(&mut messages);
+        }
+    }
+
+    fn take_waiting(&mut self, messages: &mut mpsc::Receiver<Message>) {
+        for _ in 0..BATCH {
+            let Ok(message) = messages.try_recv() else { return };
+            self.take(message);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Event(event) => self.handle(event),
+            Message::Command { module, command, by, answer } => {
+                let request = self.asking.admit(answer);
+                self.handle(Event::Commanded { request, module, command, by });
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let actions = self.node.handle(event, self.clock.now());
+        // First of all the load balancer learns the truth.
+        self.published.publish(self.node.snapshot());
+        for action in actions {
+            self.dispatch(action);
+        }
+    }
+
+    fn dispatch(&mut self, action: Action) {
+        match action {
+            Action::Watch { module, checker, generation, eager } => {
+                self.observers.watch(module, checker, generation, eager);
+            }
+            Action::Unwatch { module, checker } => self.observers.unwatch(module, checker),
+            Action::MakePlan { module, attempt, request, timeout } => {
+                self.actors.make_plan(module, attempt, request, timeout);
+            }
+            Action::RunStep { module, attempt, step, action, timeout } => {
+                self.actors.run_step(module, attempt, step, action, timeout);
+            }
+            Action::CancelStep { module, attempt, step } => self.actors.cancel_step(module, attempt, step),
+            Action::KillKept { module, attempt } => self.actors.kill_kept(module, attempt),
+            Action::Remember { module, wish } => self.wishes.remember(module, wish),
+            Action::Record(record) => self.journal.write(record),
+            Action::Answer { request, outcome } => {
+                if let Some(answer) = self.asking.waiting.remove(&request) {
+                    self.wishes.answer(answer, outcome);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Runs the checkers that the core wants to be run.
+//!
+//! ```text
+//!   Watch ──▶ a task for this checker ──observation──▶ event for the core
+//!               ▲ │ same generation: only the pace changes
+//!               └─┘
+//!   Unwatch ──▶ the task is dropped, and its run with it
+//! ```
+
+pub mod component;
+pub mod process;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::id::{CheckerName, Generation, ModuleName, NodeName};
+use bellwether_core::observation::{Observation, Status};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
+use crate::driver::Message;
+use crate::process::kept_table::KeptTable;
+use crate::process::table::ProcessTable;
+use crate::registry::Registry;
+use crate::roster::{CheckerKit, Roster};
+use crate::sandbox::Sandbox;
+use std::sync::Arc;
+
+use self::component::ComponentChecker;
+use self::process::{ProcessContext, watch_processes};
+
+/// How often an eager checker looks, if its interval is longer.
+const EAGER: Duration = Duration::from_millis(250);
+/// Observations of one process checker that wait for the core.
+const WAITING: usize = 4;
+
+/// What all checkers need.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// This node's name.
+    pub node: NodeName,
+    /// The daemon's time line.
+    pub clock: Clock,
+    /// Limits of every run of a component.
+    pub limits: LimitsSpec,
+    /// Where components run.
+    pub sandbox: Arc<Sandbox>,
+    /// The components.
+    pub registry: Registry,
+    /// The modules' files.
+    pub roster: Roster,
+    /// The processes of this node.
+    pub processes: ProcessTable,
+    /// The processes that the host keeps.
+    pub kept: KeptTable,
+}
+
+/// The checkers that are being run.
+#[derive(Debug)]
+pub struct Observers {
+    means: Means,
+    events: mpsc::Sender<Message>,
+    running: HashMap<(ModuleName, CheckerName), Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    generation: Generation,
+    eager: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Observers {
+    /// Nothing is run yet. Observations go to `events`.
+    pub fn new(means: Means, events: mpsc::Sender<Message>) -> Self {
+        Self { means, events, running: HashMap::new() }
+    }
+
+    /// Runs a checker from now on, in place of an earlier watch of it.
+    pub fn watch(&mut self, module: ModuleName, checker: CheckerName, generation: Generation, eager: bool) {
+        let key = (module, checker);
+        if let Some(running) = self.running.get(&key).filter(|running| running.generation == generation) {
+            running.eager.send_replace(eager);
+            return;
+        }
+        // The old run ends before the new one begins: never two at once.
+        self.running.remove(&key);
+        let (module, checker) = key.clone();
+        let Some(member) = self.means.roster.get(&module) else { return };
+        let Some(spec) = member.checker(&checker).cloned() else { return };
+        let (pace, paces) = watch::channel(eager);
+        let outlet = Outlet { module, checker: checker.clone(), generation, events: self.events.clone() };
+        let means = self.means.clone();
+        let task = match (spec.subject.clone(), member.kit(&checker)) {
+            (Subject::Process(process), _) => tokio::spawn(run_process(process, spec, means, paces, outlet)),
+            (Subject::Component(component), Some(kit)) => {
+                let checker = ComponentChecker { component: component.component, spec, kit };
+                tokio::spawn(run_component(checker, means, paces, outlet))
+            }
+            (Subject::Component(_), None) => return,
+        };
+        self.running.insert(key, Running { generation, eager: pace, task });
+    }
+
+    /// Stops running a checker.
+    pub fn unwatch(&mut self, module: ModuleName, checker: CheckerName) {
+        self.running.remove(&(module, checker));
+    }
+}
+
+impl Means {
+    /// Runs a checker once, beside its schedule. An error says why it cannot be run.
+    pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, String> {
+        let member = self.roster.get(module).ok_or_else(|| format!("there is no module `{module}`"))?;
+        let spec = member.checker(checker).cloned().ok_or_else(|| {
+            let names: Vec<&str> = member.spec.checkers.keys().map(CheckerName::as_str).collect();
+            format!("module `{module}` has no checker `{checker}`; it has {}", names.join(", "))
+        })?;
+        match (&spec.subject, member.kit(checker)) {
+            (Subject::Process(process), _) => {
+                let (sender, mut receiver) = mpsc::channel(1);
+                let context = self.process_context(module);
+                let watching = watch_processes(process.clone(), spec.interval, false, context, sender);
+                tokio::select! {
+                    seen = receiver.recv() => seen.ok_or_else(|| "the checker gave no answer".to_owned()),
+                    () = watching => Err("the checker gave no answer".to_owned()),
+                    () = tokio::time::sleep(spec.timeout) => Err(format!("no answer within {:?}", spec.timeout)),
+                }
+            }
+            (Subject::Component(component), kit) => {
+                let kit: Arc<CheckerKit> = kit.ok_or_else(|| "the module is just being loaded".to_owned())?;
+                let component = component.component.clone();
+                Ok(ComponentChecker { component, spec, kit }.run(self, module).await)
+            }
+        }
+    }
+
+    fn process_context(&self, module: &ModuleName) -> ProcessContext {
+        ProcessContext {
+            clock: self.clock,
+            table: self.processes.clone(),
+            kept: self.kept.clone(),
+            module: module.clone(),
+        }
+    }
+}
+
+/// Where a checker's observations go.
+struct Outlet {
+    module: ModuleName,
+    checker: CheckerName,
+    generation: Generation,
+    events: mpsc::Sender<Message>,
+}
+
+impl Outlet {
+    /// Returns whether anybody still listens. Waits while the core is busy, so
+    /// that a checker never gets ahead of it.
+    async fn send(&self, observation: Observation) -> bool {
+        let event = Event::Observed {
+            module: self.module.clone(),
+            checker: self.checker.clone(),
+            generation: self.generation,
+            observation,
+        };
+        self.events.send(Message::Event(event)).await.is_ok()
+    }
+}
+
+async fn run_process(
+    process: ProcessSpec,
+    spec: CheckerSpec,
+    means: Means,
+    mut paces: watch::Receiver<bool>,
+    outlet: Outlet,
+) {
+    loop {
+        let eager = *paces.borrow_and_update();
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let context = means.process_context(&outlet.module);
+        let watching = watch_processes(process.clone(), spec.interval, eager, context, sender);
+        let passing_on = async {
+            while let Some(observation) = receiver.recv().await {
+                if !outlet.send(observation).await {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(watching, passing_on) } => return,
+            changed = paces.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn run_component(
+    checker: ComponentChecker,
+    means: Means,
+    mut paces: watch::Receiver<bool>,
+    outlet: Outlet,
+) {
+    let interval = checker.spec.interval;
+    let pace = |eager: bool| if eager { interval.min(EAGER) } else { interval };
+    let mut eager = *paces.borrow_and_update();
+    let first = if eager { Duration::ZERO } else { spread(&outlet, interval) };
+    let mut due = tokio::time::Instant::now() + first;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            changed = paces.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                eager = *paces.borrow_and_update();
+                let soonest = tokio::time::Instant::now() + pace(eager);
+                due = if eager { due.min(soonest) } else { soonest };
+                continue;
+            }
+        }
+        let begun = tokio::time::Instant::now();
+        if !outlet.send(checker.run(&means, &outlet.module).await).await {
+            return;
+        }
+        // From the beginning of one run to the beginning of the next; a run that
+        // took longer is followed at once, and the ones it missed are not made up for.
+        eager = *paces.borrow_and_update();
+        due = (begun + pace(eager)).max(tokio::time::Instant::now());
+    }
+}
+
+/// Where in its interval a checker runs: always the same for one checker, different
+/// for different ones, so that a thousand checkers do not run in one instant.
+fn spread(outlet: &Outlet, interval: Duration) -> Duration {
+    let name = format!("{}/{}", outlet.module, outlet.checker);
+    let digest = blake3::hash(name.as_bytes());
+    let [a, b, ..] = *digest.as_bytes();
+    interval.mul_f64(f64::from(u16::from_be_bytes([a, b])) / 65536.0)
+}
+
+/// An observation of a checker that could not be run.
+fn unknown(summary: String, clock: Clock) -> Observation {
+    Observation::new(Status::Unknown, summary, clock.now())
+}

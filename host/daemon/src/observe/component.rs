@@ -1,0 +1,50 @@
+//! One run of a component checker.
+
+use std::sync::Arc;
+
+use bellwether_core::id::{ComponentName, ModuleName};
+use bellwether_core::observation::Observation;
+
+use super::{Means, unknown};
+use crate::config::ComponentKind;
+use crate::config::spec::CheckerSpec;
+use crate::roster::CheckerKit;
+use crate::sandbox::CheckRun;
+
+/// A checker whose subject is a component's.
+#[derive(Debug)]
+pub struct ComponentChecker {
+    /// Which component.
+    pub component: ComponentName,
+    /// As the file describes the checker.
+    pub spec: CheckerSpec,
+    /// What its runs need.
+    pub kit: Arc<CheckerKit>,
+}
+
+impl ComponentChecker {
+    /// Runs it once, in the version that is in force now.
+    pub async fn run(&self, means: &Means, module: &ModuleName) -> Observation {
+        let Some(component) = means.registry.get(ComponentKind::Checker, &self.component) else {
+            let name = &self.component;
+            let summary = format!("there is no component `{name}`: put it into checkers/{name}.wasm");
+            return unknown(summary, means.clock);
+        };
+        let run = CheckRun {
+            node: means.node.clone(),
+            module: module.clone(),
+            checker: self.spec.name.clone(),
+            run: self.kit.memory.next_run(),
+            config: Arc::clone(&self.kit.config),
+            time: self.spec.timeout,
+            memory: means.limits.memory,
+            grants: Arc::clone(&self.kit.grants),
+            state: self.kit.memory.state.clone(),
+        };
+        let report = means.sandbox.check(&component, run).await;
+        for line in &report.log {
+            tracing::debug!(%module, checker = %self.spec.name, level = ?line.level, "{}", line.text);
+        }
+        report.into_observation(means.clock.now())
+    }
+}

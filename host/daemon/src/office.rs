@@ -1,0 +1,113 @@
+//! Where the API meets the daemon: everything is read from what is published,
+//! and commands are handed to the driver.
+
+use std::sync::Arc;
+
+use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
+use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::observation::Observation;
+use bellwether_core::record::Record;
+use bellwether_core::snapshot::Snapshot;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::config::ComponentKind;
+use crate::driver::{Message, Published};
+use crate::journal::Journal;
+use crate::observe::Means;
+use crate::registry::Origin;
+use crate::reload::Refused;
+use crate::serve::api::{Daemon, RecordQuery};
+use crate::serve::wire::{self, ComponentStatus};
+
+/// The daemon as the API sees it.
+#[derive(Debug)]
+pub struct Office {
+    /// For running a checker once.
+    pub means: Means,
+    /// The picture.
+    pub published: Published,
+    /// What happened.
+    pub journal: Journal,
+    /// Files that are not in force.
+    pub refused: Refused,
+    /// The driver.
+    pub events: mpsc::Sender<Message>,
+}
+
+impl Daemon for Office {
+    fn clock(&self) -> Clock {
+        self.means.clock
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.snapshot.load_full()
+    }
+
+    fn generations(&self) -> watch::Receiver<u64> {
+        self.published.generation.subscribe()
+    }
+
+    fn records(&self, query: &RecordQuery) -> Vec<Record> {
+        let mut records = self.journal.select(|record| query.wants(record));
+        let surplus = records.len().saturating_sub(query.limit);
+        if query.after.is_some() {
+            records.truncate(query.limit);
+        } else {
+            records.drain(..surplus);
+        }
+        records
+    }
+
+    fn follow(&self) -> broadcast::Receiver<Record> {
+        self.journal.follow()
+    }
+
+    fn components(&self) -> Vec<ComponentStatus> {
+        let entries = self.means.registry.entries();
+        let status = entries.iter().map(|((kind, name), entry)| {
+            let loaded = entry.component.as_ref();
+            ComponentStatus {
+                kind: match kind {
+                    ComponentKind::Checker => wire::ComponentKind::Checker,
+                    ComponentKind::RestartScript => wire::ComponentKind::RestartScript,
+                },
+                name: name.to_string(),
+                version: loaded.map(|(component, _)| component.about().version.clone()),
+                digest: loaded.map(|(component, _)| component.digest().to_owned()).unwrap_or_default(),
+                origin: match loaded {
+                    Some((_, Origin::Embedded)) => wire::Origin::Embedded,
+                    Some((_, Origin::File)) | None => wire::Origin::File,
+                },
+                error: entry.error.clone(),
+            }
+        });
+        status.collect()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.refused.sentences()
+    }
+
+    fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let message = Message::Command { module, command, by, answer };
+            if self.events.send(message).await.is_err() {
+                return CommandOutcome::Denied(DeniedReason::Ending);
+            }
+            answered.await.unwrap_or(CommandOutcome::Denied(DeniedReason::Ending))
+        }
+        .boxed()
+    }
+
+    fn run_checker(
+        &self,
+        module: ModuleName,
+        checker: CheckerName,
+    ) -> BoxFuture<'_, Result<Observation, String>> {
+        async move { self.means.run_once(&module, &checker).await }.boxed()
+    }
+}

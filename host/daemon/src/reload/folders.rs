@@ -1,0 +1,142 @@
+//! The three folders that are watched, and what lies in them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use super::settle::{Listing, Stamp};
+use crate::config::ComponentKind;
+
+/// More files than this in a folder are not looked at.
+const MAX_FILES: usize = 4096;
+
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Folder {
+    /// `checkers/*.wasm`
+    Checkers,
+    /// `restart-scripts/*.wasm`
+    RestartScripts,
+    /// `modules/*.toml`
+    Modules,
+}
+
+impl Folder {
+    /// All of them, components first: a module's file may need one that came with it.
+    pub const ALL: [Self; 3] = [Self::Checkers, Self::RestartScripts, Self::Modules];
+
+    /// Its name in the root.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Checkers => ComponentKind::Checker.folder(),
+            Self::RestartScripts => ComponentKind::RestartScript.folder(),
+            Self::Modules => crate::config::read::MODULES_FOLDER,
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Checkers | Self::RestartScripts => "wasm",
+            Self::Modules => "toml",
+        }
+    }
+}
+
+/// A file in one of the folders.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileKey {
+    /// Which folder.
+    pub folder: Folder,
+    /// The file's name without its extension.
+    pub stem: String,
+}
+
+impl FileKey {
+    /// Relative to the root: `checkers/http.wasm`.
+    pub fn path(&self) -> PathBuf {
+        Path::new(self.folder.name()).join(format!("{}.{}", self.stem, self.folder.extension()))
+    }
+}
+
+/// Everything in the folders. Symbolic links are followed, hidden files passed over.
+/// A folder that is not there is empty.
+pub fn list(root: &Path) -> Listing<FileKey> {
+    let mut listing = BTreeMap::new();
+    for folder in Folder::ALL {
+        let Ok(entries) = fs::read_dir(root.join(folder.name())) else { continue };
+        for entry in entries.take(MAX_FILES).flatten() {
+            let path = entry.path();
+            let matches = path.extension().is_some_and(|extension| extension == folder.extension());
+            let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+            if !matches || stem.starts_with('.') {
+                continue;
+            }
+            if let Ok(metadata) = fs::metadata(&path)
+                && metadata.is_file()
+            {
+                listing.insert(FileKey { folder, stem: stem.to_owned() }, stamp(&metadata));
+            }
+        }
+    }
+    listing
+}
+
+fn stamp(metadata: &fs::Metadata) -> Stamp {
+    let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    Stamp {
+        size: metadata.len(),
+        modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
+        changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
+    }
+}
+
+/// Hints that something has changed. Without them (a file system that reports
+/// nothing, no more watches to be had) the periodic look finds it a little later.
+#[derive(Debug)]
+pub struct Hints {
+    watcher: Option<RecommendedWatcher>,
+    hints: mpsc::Receiver<()>,
+}
+
+impl Hints {
+    /// Begins to watch.
+    pub fn new() -> Self {
+        let (hint, hints) = mpsc::channel(1);
+        // One hint that waits is enough: whoever takes it looks at everything.
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
+            if !read_only {
+                drop(hint.try_send(()));
+            }
+        });
+        let watcher = watcher.map_err(|error| tracing::warn!(%error, "files are looked at by the clock only")).ok();
+        Self { watcher, hints }
+    }
+
+    /// Watches the folders that are there now. To be called again at each look:
+    /// a folder may have been made anew.
+    pub fn arm(&mut self, root: &Path) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for folder in Folder::ALL {
+            let path = root.join(folder.name());
+            if path.is_dir()
+                && let Err(error) = watcher.watch(&path, RecursiveMode::NonRecursive)
+            {
+                tracing::debug!(%error, folder = %path.display(), "not watched; the periodic look sees it");
+            }
+        }
+    }
+
+    /// Something may have changed.
+    pub async fn next(&mut self) {
+        match self.hints.recv().await {
+            Some(()) => {}
+            None => std::future::pending().await,
+        }
+    }
+}

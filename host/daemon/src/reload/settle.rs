@@ -1,0 +1,96 @@
+//! Which files have changed and are whole. Pure: what is on disk comes in.
+//!
+//! ```text
+//!   known ──differs──▶ unsettled ──the same at two looks──▶ ready
+//!                         ▲ │
+//!                         └─┘ still being written
+//! ```
+
+use std::collections::BTreeMap;
+
+/// What tells one version of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// In bytes.
+    pub size: u64,
+    /// Last change of the content, in nanoseconds after the Unix epoch.
+    pub modified: i128,
+    /// Last change of the file itself, likewise. Differs even if a program sets the time above back.
+    pub changed: i128,
+    /// Differs when another file takes the place of this one.
+    pub inode: u64,
+}
+
+/// What is on disk at one moment.
+pub type Listing<K> = BTreeMap<K, Stamp>;
+
+/// What a look at the folders says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Look<K> {
+    /// New or different, and the same as at the look before: can be read.
+    pub ready: Vec<K>,
+    /// Known, and not there any more, also at the look before.
+    pub gone: Vec<K>,
+    /// Something is changing: look again soon.
+    pub unsettled: bool,
+}
+
+/// Compares the present listing with the one before and with what is known.
+pub fn look<K: Ord + Clone>(known: &Listing<K>, before: &Listing<K>, present: &Listing<K>) -> Look<K> {
+    let mut ready = Vec::new();
+    let mut unsettled = false;
+    for (file, stamp) in present {
+        if known.get(file) == Some(stamp) {
+            continue;
+        }
+        if before.get(file) == Some(stamp) {
+            ready.push(file.clone());
+        } else {
+            unsettled = true;
+        }
+    }
+    let mut gone = Vec::new();
+    for file in known.keys().filter(|file| !present.contains_key(*file)) {
+        // A file that is replaced may be missing for a moment.
+        if before.contains_key(file) {
+            unsettled = true;
+        } else {
+            gone.push(file.clone());
+        }
+    }
+    Look { ready, gone, unsettled }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(files: &[(&'static str, u64)]) -> Listing<&'static str> {
+        let stamp = |size| Stamp { size, modified: 0, changed: 0, inode: 1 };
+        files.iter().map(|(name, size)| (*name, stamp(*size))).collect()
+    }
+
+    #[test]
+    fn a_file_is_ready_when_it_is_the_same_at_two_looks() {
+        let known = listing(&[("a", 1)]);
+        let growing = look(&known, &listing(&[("a", 2)]), &listing(&[("a", 3)]));
+        assert_eq!(growing, Look { ready: vec![], gone: vec![], unsettled: true });
+        let whole = look(&known, &listing(&[("a", 3)]), &listing(&[("a", 3)]));
+        assert_eq!(whole, Look { ready: vec!["a"], gone: vec![], unsettled: false });
+    }
+
+    #[test]
+    fn a_file_is_gone_when_two_looks_miss_it() {
+        let known = listing(&[("a", 1), ("b", 1)]);
+        let first = look(&known, &known, &listing(&[("b", 1)]));
+        assert_eq!(first, Look { ready: vec![], gone: vec![], unsettled: true });
+        let second = look(&known, &listing(&[("b", 1)]), &listing(&[("b", 1)]));
+        assert_eq!(second, Look { ready: vec![], gone: vec!["a"], unsettled: false });
+    }
+
+    #[test]
+    fn what_is_known_already_is_left_alone() {
+        let same = listing(&[("a", 1)]);
+        assert_eq!(look(&same, &same, &same), Look { ready: vec![], gone: vec![], unsettled: false });
+    }
+}

@@ -1,0 +1,115 @@
+//! The modules as their files describe them, with what belongs to each beside it.
+//!
+//! Written by the reload alone; read without a lock. What a checker leaves
+//! behind from run to run lives as long as the checker's name does, across
+//! reloads of the file and of the component.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use bellwether_core::id::{CheckerName, ModuleName};
+
+use crate::config::spec::{CheckerSpec, Grants, ModuleSpec, Subject};
+use crate::sandbox::StateHandle;
+
+/// One module that is in force.
+#[derive(Debug)]
+pub struct Member {
+    /// What its file says.
+    pub spec: ModuleSpec,
+    /// The restart script's configuration, as the script reads it.
+    pub script_config: Arc<str>,
+    /// What the restart script left behind.
+    pub script_state: StateHandle,
+    checkers: BTreeMap<CheckerName, Arc<CheckerKit>>,
+}
+
+/// What a component checker needs for its runs, made ready once.
+#[derive(Debug)]
+pub struct CheckerKit {
+    /// Its configuration, as the component reads it.
+    pub config: Arc<str>,
+    /// What it is allowed.
+    pub grants: Arc<Grants>,
+    /// What it left behind, and how often it ran.
+    pub memory: Memory,
+}
+
+/// Survives reloads. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// The checker's own store.
+    pub state: StateHandle,
+    runs: Arc<AtomicU64>,
+}
+
+impl Memory {
+    /// Counts one more run, from 1.
+    pub fn next_run(&self) -> u64 {
+        self.runs.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Member {
+    /// The checker of that name, as the file describes it.
+    pub fn checker(&self, name: &CheckerName) -> Option<&CheckerSpec> {
+        self.spec.checkers.get(name)
+    }
+
+    /// What a run of that component checker needs.
+    pub fn kit(&self, name: &CheckerName) -> Option<Arc<CheckerKit>> {
+        self.checkers.get(name).cloned()
+    }
+
+    fn new(spec: ModuleSpec, before: Option<&Self>) -> Self {
+        let checkers = spec.checkers.values().filter_map(|checker| {
+            let Subject::Component(component) = &checker.subject else { return None };
+            let memory = before.and_then(|before| before.checkers.get(&checker.name));
+            let kit = CheckerKit {
+                config: component.config.to_string().into(),
+                grants: Arc::new(component.grants.clone()),
+                memory: memory.map(|kit| kit.memory.clone()).unwrap_or_default(),
+            };
+            Some((checker.name.clone(), Arc::new(kit)))
+        });
+        Self {
+            checkers: checkers.collect(),
+            script_config: spec.restart.config.to_string().into(),
+            script_state: before.map(|before| before.script_state.clone()).unwrap_or_default(),
+            spec,
+        }
+    }
+}
+
+/// All modules in force. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Roster(Arc<ArcSwap<BTreeMap<ModuleName, Arc<Member>>>>);
+
+impl Roster {
+    /// The module of that name.
+    pub fn get(&self, module: &ModuleName) -> Option<Arc<Member>> {
+        self.0.load().get(module).cloned()
+    }
+
+    /// Whether there is no module at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
+    /// Puts a module in force, or what its file says now.
+    pub(crate) fn put(&self, spec: ModuleSpec) {
+        let mut members = BTreeMap::clone(&self.0.load());
+        let before = members.get(&spec.name);
+        let member = Member::new(spec, before.map(AsRef::as_ref));
+        members.insert(member.spec.name.clone(), Arc::new(member));
+        self.0.store(Arc::new(members));
+    }
+
+    pub(crate) fn remove(&self, module: &ModuleName) {
+        let mut members = BTreeMap::clone(&self.0.load());
+        members.remove(module);
+        self.0.store(Arc::new(members));
+    }
+}

@@ -1,0 +1,202 @@
+//! A daemon that runs on a root until its test ends.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::binary::bellwether;
+use crate::eventually::eventually;
+use crate::http::{self, Response};
+use crate::process::{Guarded, is_alive, kill_group, signal};
+
+/// A running daemon. When it is dropped, it and the applications that it keeps are ended.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Guarded,
+    root: PathBuf,
+    health: SocketAddr,
+}
+
+impl Daemon {
+    /// `bellwether run` on this root, and waits until it can be asked.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn run(root: &Path, health: SocketAddr) -> Self {
+        let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
+        let child = Command::new(bellwether())
+            .args(["run", "--log", "debug", "--root"])
+            .arg(root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the daemon starts");
+        let mut daemon = Self { child: Guarded(child), root: root.to_owned(), health };
+        let begun = eventually("the daemon answers its clients", || {
+            if let Ok(Some(ended)) = daemon.child.0.try_wait() {
+                return Some(Err(ended));
+            }
+            daemon.try_status().map(Ok)
+        });
+        if let Err(ended) = begun {
+            panic!("the daemon has ended: {ended}\n{}", daemon.log());
+        }
+        daemon
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.root.join("daemon.log")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Asks for `/health/MODULE`.
+    ///
+    /// # Panics
+    /// If nobody answers.
+    pub fn health(&self, module: &str) -> Response {
+        http::get(self.health, &format!("/health/{module}")).expect("the health endpoint answers")
+    }
+
+    /// Any client command on this root.
+    ///
+    /// # Panics
+    /// If the binary cannot be run.
+    pub fn client(&self, arguments: &[&str]) -> Output {
+        Command::new(bellwether())
+            .args(arguments)
+            .arg("--root")
+            .arg(&self.root)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the client runs")
+    }
+
+    /// What a client command prints.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn tell(&self, arguments: &[&str]) -> String {
+        let output = self.client(arguments);
+        let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?} failed: {out}{error}\n{}", self.log());
+        out.into_owned()
+    }
+
+    fn try_status(&self) -> Option<Value> {
+        let output = self.client(&["status", "--json"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).ok())?
+    }
+
+    /// `status --json`
+    ///
+    /// # Panics
+    /// If the daemon does not answer.
+    pub fn status(&self) -> Value {
+        self.try_status().unwrap_or_else(|| panic!("no status\n{}", self.log()))
+    }
+
+    /// A module of the status; null if there is none of that name.
+    pub fn module(&self, name: &str) -> Value {
+        let status = self.status();
+        let modules = status["modules"].as_array().cloned().unwrap_or_default();
+        modules.into_iter().find(|module| module["name"] == name).unwrap_or(Value::Null)
+    }
+
+    /// A checker of a module; null if there is none of that name.
+    pub fn checker(&self, module: &str, checker: &str) -> Value {
+        let module = self.module(module);
+        let checkers = module["checkers"].as_array().cloned().unwrap_or_default();
+        checkers.into_iter().find(|found| found["name"] == checker).unwrap_or(Value::Null)
+    }
+
+    /// Waits until a module is in this state.
+    pub fn until_state(&self, module: &str, state: &str) -> Value {
+        eventually(&format!("{module} is {state}; now {}\n{}", self.module(module), self.log()), || {
+            Some(self.module(module)).filter(|module| module["state"] == state)
+        })
+    }
+
+    /// Waits until a module serves.
+    pub fn until_ready(&self, module: &str) -> Value {
+        eventually(&format!("{module} is ready; now {}", self.module(module)), || {
+            Some(self.module(module)).filter(|module| module["ready"] == true)
+        })
+    }
+
+    /// The records, `events --json`.
+    ///
+    /// # Panics
+    /// If a line is no JSON.
+    pub fn events(&self) -> Vec<Value> {
+        let text = self.tell(&["events", "--json"]);
+        text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+    }
+
+    /// The processes of a module.
+    pub fn processes(&self, module: &str) -> Vec<u32> {
+        let module = self.module(module);
+        let processes = module["processes"].as_array().cloned().unwrap_or_default();
+        processes.iter().filter_map(|p| u32::try_from(p["pid"].as_u64()?).ok()).collect()
+    }
+
+    /// Ends the daemon by SIGTERM and waits for it. The applications run on.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn end(&mut self) {
+        signal(self.pid(), Signal::TERM);
+        eventually("the daemon ends", || self.child.0.try_wait().ok().flatten());
+    }
+
+    /// Kills the daemon, and nothing else.
+    ///
+    /// # Panics
+    /// If it cannot be waited for.
+    pub fn kill(&mut self) {
+        self.child.0.kill().expect("the daemon is there");
+        self.child.0.wait().expect("it is our child");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.0.kill());
+        drop(self.child.0.wait());
+        end_applications(&self.root);
+    }
+}
+
+/// Ends what was kept under this root, by the ids that the daemon wrote down.
+pub fn end_applications(root: &Path) {
+    let Ok(text) = std::fs::read_to_string(root.join("state/kept.json")) else { return };
+    let Ok(kept) = serde_json::from_str::<Value>(&text) else { return };
+    for pid in pids(&kept) {
+        if is_alive(pid) {
+            kill_group(pid);
+        }
+    }
+}
+
+fn pids(value: &Value) -> Vec<u32> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, value)| match value.as_u64().and_then(|pid| u32::try_from(pid).ok()) {
+                Some(pid) if key == "pid" => vec![pid],
+                _ => pids(value),
+            })
+            .collect(),
+        Value::Array(values) => values.iter().flat_map(pids).collect(),
+        _ => Vec::new(),
+    }
+}

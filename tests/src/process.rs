@@ -1,0 +1,38 @@
+//! Processes that a test has started, or that were started on its behalf.
+
+use std::process::Child;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+
+/// A child that does not outlive its test.
+#[derive(Debug)]
+pub struct Guarded(pub Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn pid(id: u32) -> Pid {
+    i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process id")
+}
+
+/// Sends a signal to one process. Returns whether it was there.
+pub fn signal(id: u32, signal: Signal) -> bool {
+    kill_process(pid(id), signal).is_ok()
+}
+
+/// Ends a process and all of its group.
+pub fn kill_group(id: u32) -> bool {
+    kill_process_group(pid(id), Signal::KILL).is_ok()
+}
+
+/// Whether there is such a process, and it is no zombie.
+pub fn is_alive(id: u32) -> bool {
+    test_kill_process(pid(id)).is_ok()
+        && std::fs::read_to_string(format!("/proc/{id}/stat"))
+            .is_ok_and(|stat| !stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X'])))
+}

@@ -1,0 +1,70 @@
+//! A root for a daemon, in a temporary place.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// A root that goes away with its test.
+#[derive(Debug)]
+pub struct Root {
+    folder: TempDir,
+    /// Where its daemon will answer load balancers.
+    pub health: SocketAddr,
+}
+
+/// An address on the loopback that is free at present.
+///
+/// # Panics
+/// If there is none.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address")
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self::new("node-1", "")
+    }
+}
+
+impl Root {
+    /// With a node of that name; `more` is added to its file.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn new(node: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let health = free_address();
+        let root = Self { folder, health };
+        root.write("bellwether.toml", &format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{more}"));
+        root
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file, and the folders above it, as an editor does: beside it, then renamed.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn write(&self, file: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(file);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
+        let new = path.with_extension("new");
+        fs::write(&new, content).expect("the file can be written");
+        fs::rename(&new, &path).expect("the file can be renamed");
+        path
+    }
+
+    /// Removes a file.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn remove(&self, file: &str) {
+        fs::remove_file(self.path().join(file)).expect("the file is there");
+    }
+}

@@ -21,6 +21,7 @@ pub mod action;
 pub mod budget;
 pub mod command;
 pub mod event;
+pub mod grant;
 pub mod id;
 mod module;
 pub mod moment;

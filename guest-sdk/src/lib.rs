@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use bellwether_guest::prelude::*;
-//! use std::net::TcpStream;
+//! use bellwether_guest::net::Connection;
 //!
 //! /// What this checker needs to know.
 //! #[bellwether_guest::config]
@@ -17,10 +17,10 @@
 //! /// Asks whether the printer takes connections.
 //! #[bellwether_guest::checker(grants(connect = "the printer"))]
 //! pub fn check(config: Config, run: &Run) -> Observation {
-//!     match TcpStream::connect(&config.address) {
-//!         Ok(_) => Observation::pass(format!("the printer at {} is there", config.address))
+//!     match Connection::open(run, &config.address) {
+//!         Ok(_) => Observation::pass("the printer takes connections")
 //!             .measure("response-time", run.elapsed().as_secs_f64() * 1000.0, "ms"),
-//!         Err(error) => Observation::fail(format!("no printer at {}: {error}", config.address)),
+//!         Err(error) => error.into(), // refused, no answer: fail; not granted: unknown
 //!     }
 //! }
 //!
@@ -73,6 +73,7 @@ pub mod bindings;
 pub mod component;
 mod config;
 mod host;
+pub mod net;
 mod observation;
 mod plan;
 mod request;
@@ -114,9 +115,9 @@ pub use request::{
     DeclaredCommand, Incident, Occasion, PastIncident, PastObservation, PlanRequest, StepFailure,
 };
 pub use run::Run;
-#[doc(hidden)]
+/// The version of schemars that configurations derive from, for a hand-written `JsonSchema`.
 pub use schemars;
-#[doc(hidden)]
+/// The version of serde that configurations derive from, for a hand-written `Deserialize`.
 pub use serde;
 pub use state::{State, StateError};
 

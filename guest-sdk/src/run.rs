@@ -17,8 +17,8 @@ pub struct Run {
     pub(crate) number: u64,
     pub(crate) time_limit: Duration,
     pub(crate) attributes: Vec<(String, String)>,
-    started: Instant,
-    host: Host,
+    pub(crate) started: Instant,
+    pub(crate) host: Host,
 }
 
 impl Run {

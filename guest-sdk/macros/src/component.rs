@@ -100,6 +100,11 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn, kind: Kind) -> Re
                     };
             }
 
+            #[cfg(target_arch = "wasm32")]
+            ::bellwether_guest::bindings::component::export_component!(
+                Exported with_types_in ::bellwether_guest::bindings::component
+            );
+
             #behaviour
         };
     })

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::checker::bellwether::guest::types;
-use super::checker::exports::bellwether::guest::{check, describe as describe_checker};
-use super::restart_script::exports::bellwether::guest::{describe as describe_script, plan};
+use super::checker::exports::bellwether::guest::check;
+use super::component::bellwether::guest::types;
+use super::component::exports::bellwether::guest::describe;
+use super::restart_script::exports::bellwether::guest::plan;
 use crate::component::{Checker, Component, RestartScript};
 use crate::host::Host;
 use crate::{
@@ -13,13 +14,7 @@ use crate::{
     parse_config,
 };
 
-impl<T: Component> describe_checker::Guest for T {
-    fn describe() -> types::About {
-        about::<T>()
-    }
-}
-
-impl<T: Component> describe_script::Guest for T {
+impl<T: Component> describe::Guest for T {
     fn describe() -> types::About {
         about::<T>()
     }
@@ -43,7 +38,7 @@ impl<T: Checker> check::Guest for T {
 }
 
 impl<T: RestartScript> plan::Guest for T {
-    fn plan(request: plan::PlanRequest) -> Result<plan::Plan, String> {
+    fn plan(request: plan::PlanRequest) -> Result<plan::MadePlan, String> {
         let config = parse_config(&request.config)?;
         T::plan(config, &plan_request(request)).map(made_plan)
     }
@@ -143,8 +138,8 @@ fn moment(at_ms: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(at_ms)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-fn made_plan(made: Plan) -> plan::Plan {
-    plan::Plan {
+fn made_plan(made: Plan) -> plan::MadePlan {
+    plan::MadePlan {
         summary: made.summary,
         steps: made.steps.into_iter().map(step).collect(),
         attributes: made.attributes,

@@ -1,7 +1,7 @@
 //! The host, seen from inside a component.
 
 use super::Level;
-use crate::bindings::checker::bellwether::guest::{log, state};
+use crate::bindings::component::bellwether::guest::{log, state};
 
 /// The host's imports.
 #[derive(Debug, Default)]

@@ -1,1 +1,130 @@
-//! guest-sdk
+//! Write Bellwether checkers and restart scripts in Rust.
+//!
+//! A **checker** observes one resource, once, and says what it saw. It is one
+//! function with one attribute:
+//!
+//! ```
+//! use bellwether_guest::prelude::*;
+//! use bellwether_guest::net::Connection;
+//!
+//! /// What this checker needs to know.
+//! #[bellwether_guest::config]
+//! pub struct Config {
+//!     /// Where the printer listens: `10.0.0.7:9100`.
+//!     address: String,
+//! }
+//!
+//! /// Asks whether the printer takes connections.
+//! #[bellwether_guest::checker(grants(connect = "the printer"))]
+//! pub fn check(config: Config, run: &Run) -> Observation {
+//!     match Connection::open(run, &config.address) {
+//!         Ok(_) => Observation::pass("the printer takes connections")
+//!             .measure("response-time", run.elapsed().as_secs_f64() * 1000.0, "ms"),
+//!         Err(error) => error.into(), // refused, no answer: fail; not granted: unknown
+//!     }
+//! }
+//!
+//! // In a test, on your own machine, it is an ordinary function:
+//! let printer = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let config = Config { address: printer.local_addr()?.to_string() };
+//! assert_eq!(check(config, &Run::for_test()).status, Status::Pass);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A **restart script** answers a command or an incident with a [`Plan`]. It
+//! does nothing itself: the host shows the plan, and carries it out.
+//!
+//! ```
+//! use bellwether_guest::prelude::*;
+//!
+//! /// Reloads the name server for an incident, and keeps it otherwise.
+//! #[bellwether_guest::restart_script]
+//! pub fn plan(_config: NoConfig, request: &PlanRequest) -> Result<Plan, String> {
+//!     match request.occasion {
+//!         Occasion::Start => Ok(Plan::new("start named").then(Step::keep("named"))),
+//!         Occasion::Incident(_) if request.restarts == 1 => Ok(Plan::new("reload named")
+//!             .then(Step::signal(Target::command("named"), Signal::Hup))),
+//!         _ => Err("this example only starts and reloads".into()),
+//!     }
+//! }
+//!
+//! let made = plan(NoConfig {}, &PlanRequest::for_test(Occasion::Start));
+//! assert_eq!(made.map(|plan| plan.steps), Ok(vec![Step::keep("named")]));
+//! ```
+//!
+//! Compiled for `wasm32-wasip2` the crate is a component of the package
+//! `bellwether:guest@1.0.0` (`wit/guest.wit`); compiled for anything else it is
+//! an ordinary library whose log and state stay in memory. `README.md` goes
+//! from an empty folder to a running checker.
+//!
+//! # What a component may use
+//! Of the standard library: clocks, random numbers, and what the operator
+//! grants: TCP and names (`connect`). What is not granted is refused with
+//! [`PermissionDenied`](std::io::ErrorKind::PermissionDenied). There are no
+//! threads and no child processes. Each call is made on a fresh instance;
+//! what should last goes to [`Run::state`]. A panic makes the observation
+//! unknown, with the panic's message.
+
+#[cfg(target_arch = "wasm32")]
+#[doc(hidden)]
+pub mod bindings;
+#[doc(hidden)]
+#[allow(missing_docs, reason = "only the attributes use it")]
+pub mod component;
+mod config;
+mod host;
+pub mod net;
+mod observation;
+mod plan;
+mod request;
+mod run;
+mod state;
+
+/// Makes `fn(config: Config, run: &Run) -> Observation` a checker.
+///
+/// The function may also return anything that becomes an [`Observation`], such
+/// as `Result<Observation, E>`: an error is then unknown. `Config` implements
+/// `Deserialize` and `JsonSchema`; [`macro@config`] sees to that. A
+/// configuration that does not fit is unknown, and the function is not called.
+///
+/// What the component says of itself: the summary is the first paragraph of
+/// the function's doc comment, the version is the crate's, and the name is the
+/// library's, unless the attribute says `name = "…"`. `grants(connect = "…")`
+/// asks for a grant and says what for; with a fixed value it is
+/// `grants(connect("10.0.0.1:53") = "…")`. What is asked for is shown to the
+/// operator, who decides.
+pub use bellwether_guest_macros::checker;
+
+/// Makes a struct or an enum a configuration.
+///
+/// It derives `Deserialize` and `JsonSchema`, refuses unknown keys and spells
+/// keys with dashes; `#[serde(…)]` on fields works as always. The doc comments
+/// become the descriptions in the JSON Schema.
+pub use bellwether_guest_macros::config;
+
+/// Makes `fn(config: Config, request: &PlanRequest) -> Result<Plan, String>` a
+/// restart script. It takes what [`macro@checker`] takes. An error says why
+/// there is no plan.
+pub use bellwether_guest_macros::restart_script;
+
+pub use config::{NoConfig, config_schema, parse_config};
+pub use host::Level;
+pub use observation::{Measurement, Observation, Status};
+pub use plan::{OnFailure, Plan, Signal, Step, StepAction, Target, Verdict};
+pub use request::{
+    DeclaredCommand, Incident, Occasion, PastIncident, PastObservation, PlanRequest, StepFailure,
+};
+pub use run::Run;
+/// The version of schemars that configurations derive from, for a hand-written `JsonSchema`.
+pub use schemars;
+/// The version of serde that configurations derive from, for a hand-written `Deserialize`.
+pub use serde;
+pub use state::{State, StateError};
+
+/// What most components need: `use bellwether_guest::prelude::*;`
+pub mod prelude {
+    pub use crate::{
+        DeclaredCommand, NoConfig, Observation, Occasion, OnFailure, Plan, PlanRequest, Run, Signal, Status,
+        Step, StepAction, Target, Verdict,
+    };
+}

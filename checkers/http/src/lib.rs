@@ -1,1 +1,88 @@
-//! http
+//! The standard checker of HTTP services: one request, and does the answer have
+//! the right status and text?
+//!
+//! ```text
+//!  config ─▶ request ─▶ exchange ─▶ answer ─▶ judge ─▶ observation
+//!            (text)     (the only   (bytes to
+//!                        I/O)        status and body)
+//! ```
+//! HTTP/1.1 without TLS, one connection a request, no redirects followed: what
+//! the service itself says is what counts.
+
+mod answer;
+mod exchange;
+mod expect;
+mod request;
+
+use std::collections::BTreeMap;
+
+use bellwether_guest::prelude::*;
+
+use crate::answer::Answer;
+use crate::exchange::{NoAnswer, exchange};
+use crate::expect::ExpectStatus;
+use crate::request::Request;
+
+/// `config = { url = "http://127.0.0.1:8080/", expect-status = [200, 204] }`
+#[bellwether_guest::config]
+#[derive(Debug)]
+pub struct Config {
+    /// What to ask for: `http://127.0.0.1:8080/health`.
+    url: String,
+    /// The request method: `GET` unless it says otherwise.
+    #[serde(default = "get")]
+    method: String,
+    /// The right status, or a list of them: 200 unless it says otherwise.
+    #[serde(default)]
+    expect_status: ExpectStatus,
+    /// Text that must be in the first mebibyte of the body.
+    #[serde(default)]
+    expect_body: Option<String>,
+    /// Headers to send. They take the place of the checker's own, `Host` among them.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+/// Sends one HTTP request, and expects a status and perhaps a text.
+#[bellwether_guest::checker(grants(connect = "the service to check"))]
+pub fn check(config: Config, run: &Run) -> Observation {
+    let request = match Request::new(&config.url, &config.method, &config.headers) {
+        Ok(request) => request,
+        Err(reason) => return Observation::unknown(reason),
+    };
+    let seen = match exchange(&request, config.expect_body.is_some(), run) {
+        Ok(answer) => judge(&config, &answer),
+        Err(NoAnswer::Net(error)) => error.into(),
+        Err(NoAnswer::Malformed(reason)) => {
+            Observation::fail(format!("{} gave an answer that is no HTTP: {reason}", request.address))
+        }
+        Err(NoAnswer::Silent) => {
+            Observation::fail(format!("{} closed the connection without an answer", request.address))
+        }
+        Err(NoAnswer::Unfinished { status, within }) => {
+            Observation::fail(format!("answered {status}, and the body did not end within {within:?}"))
+        }
+    };
+    seen.measure("response-time", run.elapsed().as_secs_f64() * 1000.0, "ms")
+}
+
+/// What an answer means.
+fn judge(config: &Config, answer: &Answer) -> Observation {
+    let status = answer.status;
+    if !config.expect_status.contains(status) {
+        return Observation::fail(format!("answered {status} instead of {}", config.expect_status));
+    }
+    match &config.expect_body {
+        Some(text) if !answer.contains(text) => {
+            Observation::fail(format!("answered {status} without the text `{}`", text.escape_debug()))
+        }
+        _ => Observation::pass(format!("answered {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,309 @@
+//! From bytes to a status and a body (RFC 9112), piece by piece as they come.
+//!
+//! ```text
+//!           interim (1xx)
+//!           ┌────┐
+//!           ▼    │
+//!  start ─▶ Head ┴─────▶ Length ──┐ all there
+//!            │ └───────▶ Chunked ─┼───────────▶ the answer
+//!            │ └───────▶ ToClose ─┘ or 1 MiB of body
+//!            └────────────────────────────────▶ (no body, or none wanted)
+//! ```
+
+use httparse::{EMPTY_HEADER, Response, Status, parse_chunk_size};
+
+/// No more of a body is looked at.
+pub(crate) const MOST_BODY: usize = 1 << 20;
+/// No sane head is longer.
+const MOST_HEAD: usize = 64 << 10;
+/// Nor has more lines.
+const MOST_HEADERS: usize = 128;
+/// What stands before a chunk: its size and perhaps extensions.
+const MOST_CHUNK_LINE: usize = 4 << 10;
+
+/// What the service said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// At most [`MOST_BODY`] of it; empty if it was not wanted.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        text.is_empty() || self.body.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+}
+
+/// Takes bytes until there is an answer.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    wants_body: bool,
+    /// Not yet understood.
+    pending: Vec<u8>,
+    body: Vec<u8>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Head,
+    /// So many bytes are still to come.
+    Length {
+        status: u16,
+        left: u64,
+    },
+    /// So many bytes of this chunk are still to come, its line end included; zero: a size line comes.
+    Chunked {
+        status: u16,
+        left: u64,
+    },
+    ToClose {
+        status: u16,
+    },
+}
+
+/// How the end of a body is known (RFC 9112, 6.3).
+enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+    ToClose,
+}
+
+impl Reader {
+    pub(crate) fn new(wants_body: bool) -> Self {
+        Self { wants_body, pending: Vec::new(), body: Vec::new(), state: State::Head }
+    }
+
+    /// Nothing has come yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.state == State::Head && self.pending.is_empty()
+    }
+
+    /// The status, once the head is there.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self.state {
+            State::Head => None,
+            State::Length { status, .. } | State::Chunked { status, .. } | State::ToClose { status } => {
+                Some(status)
+            }
+        }
+    }
+
+    /// Takes what came. The answer, if this was the last of it.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<Option<Answer>, String> {
+        self.pending.extend_from_slice(bytes);
+        loop {
+            let before = (self.state, self.pending.len());
+            let done = match self.state {
+                State::Head => self.take_head()?,
+                State::Length { status, left } => {
+                    let left = left - self.take_body(left);
+                    self.state = State::Length { status, left };
+                    (left == 0).then_some(status)
+                }
+                State::Chunked { status, left } => self.take_chunk(status, left)?,
+                State::ToClose { .. } => {
+                    self.take_body(u64::MAX);
+                    None
+                }
+            };
+            let enough = self.status().filter(|_| self.body.len() >= MOST_BODY);
+            if let Some(status) = done.or(enough) {
+                return Ok(Some(self.answer(status)));
+            }
+            if before == (self.state, self.pending.len()) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The other side has said all.
+    pub(crate) fn close(mut self) -> Result<Answer, String> {
+        match self.state {
+            State::ToClose { status } => Ok(self.answer(status)),
+            State::Head => Err("it ends within the head".into()),
+            State::Length { left, .. } => Err(format!("it ends {left} bytes too early")),
+            State::Chunked { .. } => Err("it ends before the last chunk".into()),
+        }
+    }
+
+    fn answer(&mut self, status: u16) -> Answer {
+        Answer { status, body: std::mem::take(&mut self.body) }
+    }
+
+    /// The status, if no body follows or none is wanted.
+    fn take_head(&mut self) -> Result<Option<u16>, String> {
+        let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+        let mut head = Response::new(&mut headers);
+        let length = match head.parse(&self.pending).map_err(|error| error.to_string())? {
+            Status::Complete(length) => length,
+            Status::Partial if self.pending.len() > MOST_HEAD => return Err("the head does not end".into()),
+            Status::Partial => return Ok(None),
+        };
+        let status = head.code.unwrap_or_default();
+        let framing = framing(status, head.headers)?;
+        self.pending.drain(..length);
+        if (100..200).contains(&status) && status != 101 {
+            return Ok(None);
+        }
+        self.state = match framing {
+            _ if !self.wants_body => return Ok(Some(status)),
+            Framing::None | Framing::Length(0) => return Ok(Some(status)),
+            Framing::Length(left) => State::Length { status, left },
+            Framing::Chunked => State::Chunked { status, left: 0 },
+            Framing::ToClose => State::ToClose { status },
+        };
+        Ok(None)
+    }
+
+    /// Moves up to `most` bytes to the body. How many it moved.
+    fn take_body(&mut self, most: u64) -> u64 {
+        let length = usize::try_from(most).unwrap_or(usize::MAX).min(self.pending.len());
+        let room = MOST_BODY - self.body.len();
+        self.body.extend(self.pending.drain(..length).take(room));
+        length as u64
+    }
+
+    fn take_chunk(&mut self, status: u16, left: u64) -> Result<Option<u16>, String> {
+        if left > LINE_END {
+            let left = left - self.take_body(left - LINE_END);
+            self.state = State::Chunked { status, left };
+        } else if left > 0 {
+            if self.pending.len() as u64 >= left {
+                if self.pending.drain(..2).as_slice() != b"\r\n" {
+                    return Err("a chunk does not end where it should".into());
+                }
+                self.state = State::Chunked { status, left: 0 };
+            }
+        } else {
+            match parse_chunk_size(&self.pending).map_err(|_| "the size of a chunk is none".to_owned())? {
+                Status::Complete((_, 0)) => return Ok(Some(status)),
+                Status::Complete((line, size)) => {
+                    self.pending.drain(..line);
+                    self.state = State::Chunked { status, left: size.saturating_add(LINE_END) };
+                }
+                Status::Partial if self.pending.len() > MOST_CHUNK_LINE => {
+                    return Err("the size of a chunk does not end".into());
+                }
+                Status::Partial => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Behind each chunk.
+const LINE_END: u64 = 2;
+
+fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, String> {
+    if status < 200 || status == 204 || status == 304 {
+        return Ok(Framing::None);
+    }
+    let mut length = None;
+    for header in headers {
+        let value = || std::str::from_utf8(header.value).unwrap_or_default().trim();
+        if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            let last = value().rsplit(',').next().unwrap_or_default().trim();
+            // What is not chunked ends with the connection.
+            return Ok(if last.eq_ignore_ascii_case("chunked") {
+                Framing::Chunked
+            } else {
+                Framing::ToClose
+            });
+        }
+        if header.name.eq_ignore_ascii_case("content-length") {
+            let value = value();
+            let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+            match value.parse() {
+                Ok(given) if digits && length.is_none_or(|before| before == given) => length = Some(given),
+                _ => return Err(format!("`{}` is no Content-Length", value.escape_debug())),
+            }
+        }
+    }
+    Ok(length.map_or(Framing::ToClose, Framing::Length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer of bytes that come in pieces of `size`, then an end.
+    fn read(bytes: &[u8], size: usize) -> Result<Answer, String> {
+        let mut reader = Reader::new(true);
+        for piece in bytes.chunks(size) {
+            if let Some(answer) = reader.take(piece)? {
+                return Ok(answer);
+            }
+        }
+        reader.close()
+    }
+
+    fn body(text: &str) -> Result<String, String> {
+        let whole = read(text.as_bytes(), usize::MAX);
+        for size in 1..20 {
+            assert_eq!(read(text.as_bytes(), size), whole, "in pieces of {size}");
+        }
+        whole.map(|answer| format!("{} {}", answer.status, String::from_utf8(answer.body).unwrap()))
+    }
+
+    #[test]
+    fn a_body_ends_where_its_framing_says() {
+        let cases = [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello, and more", "200 hello"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "200 "),
+            ("HTTP/1.0 200 OK\r\n\r\nto the end", "200 to the end"),
+            ("HTTP/1.1 204 No Content\r\n\r\n", "204 "),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "304 "),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nno", "500 no"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhell\r\nA;x=y\r\no, this is\r\n0\r\n\r\n",
+                "200 hello, this is",
+            ),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", "200 x"),
+            ("HTTP/1.1 404 Not Found\nContent-Length: 1\n\nx", "404 x"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(body(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_is_refused() {
+        for text in [
+            "SSH-2.0-OpenSSH_9.2\r\n",
+            "HTTP/2 200\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabXX0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+            "HTTP/1.1 200 OK\r\nX: ",
+        ] {
+            assert!(body(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_without_end_and_a_body_without_end_are_cut() {
+        let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
+        head.extend(b"A: b\r\n".repeat(100));
+        head.extend(vec![b'x'; MOST_HEAD]);
+        assert_eq!(read(&head, 8192), Err("the head does not end".into()));
+
+        let mut reader = Reader::new(true);
+        assert_eq!(reader.take(b"HTTP/1.1 200 OK\r\n\r\n"), Ok(None));
+        let piece = vec![b'x'; 100_000];
+        let answer = std::iter::repeat_with(|| reader.take(&piece).unwrap()).take(20).flatten().next();
+        assert_eq!(answer.unwrap().body.len(), MOST_BODY);
+    }
+
+    #[test]
+    fn the_head_is_enough_when_no_body_is_wanted() {
+        let answer = Reader::new(false).take(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+        assert_eq!(answer, Ok(Some(Answer { status: 200, body: Vec::new() })));
+    }
+}

@@ -1,0 +1,60 @@
+//! One request and its answer over TCP: the only part that does I/O.
+
+use std::time::Duration;
+
+use bellwether_guest::Run;
+use bellwether_guest::net::{Connection, NetError};
+
+use crate::answer::{Answer, Reader};
+use crate::request::Request;
+
+/// Why there is no answer to judge.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// TCP did not bring one.
+    Net(NetError),
+    /// What came is not HTTP/1.
+    Malformed(String),
+    /// The service closed the connection before it said anything.
+    Silent,
+    /// The head came, and the body took too long.
+    Unfinished {
+        /// What the head said.
+        status: u16,
+        /// The time there was.
+        within: Duration,
+    },
+}
+
+impl From<NetError> for NoAnswer {
+    fn from(error: NetError) -> Self {
+        Self::Net(error)
+    }
+}
+
+/// Sends the request and reads the answer; its body only if it is wanted.
+pub(crate) fn exchange(request: &Request, wants_body: bool, run: &Run) -> Result<Answer, NoAnswer> {
+    let mut connection = Connection::open(run, &request.address)?;
+    connection.write_all(request.text.as_bytes())?;
+    let mut reader = Reader::new(wants_body && !request.is_head);
+    let mut buffer = [0; 8192];
+    loop {
+        let length = match (connection.read(&mut buffer), reader.status()) {
+            (Ok(length), _) => length,
+            (Err(NetError::NoAnswer(_, within)), Some(status)) => {
+                return Err(NoAnswer::Unfinished { status, within });
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        if length == 0 {
+            return if reader.is_fresh() {
+                Err(NoAnswer::Silent)
+            } else {
+                reader.close().map_err(NoAnswer::Malformed)
+            };
+        }
+        if let Some(answer) = reader.take(&buffer[..length]).map_err(NoAnswer::Malformed)? {
+            return Ok(answer);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! From the configuration to the text of a request (RFC 9112).
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A request that can be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Where to: `127.0.0.1:8080`.
+    pub(crate) address: String,
+    /// All of it, with the empty line at its end.
+    pub(crate) text: String,
+    /// Its answer has no body, whatever the headers say (RFC 9110, 9.3.2).
+    pub(crate) is_head: bool,
+}
+
+impl Request {
+    /// An error is a sentence about the configuration.
+    pub(crate) fn new(url: &str, method: &str, headers: &BTreeMap<String, String>) -> Result<Self, String> {
+        let Url { authority, address, target } = Url::parse(url)?;
+        if !is_token(method) {
+            return Err(format!("`method` is wrong: `{}` is no HTTP method", method.escape_debug()));
+        }
+        let mut text = format!("{method} {target} HTTP/1.1\r\n");
+        let own = [
+            ("Host", authority),
+            ("User-Agent", concat!("bellwether-http/", env!("CARGO_PKG_VERSION"))),
+            ("Accept", "*/*"),
+            ("Connection", "close"),
+        ];
+        let own_length = matches!(method, "POST" | "PUT" | "PATCH").then_some(("Content-Length", "0"));
+        let is_given = |name: &str| headers.keys().any(|given| given.eq_ignore_ascii_case(name));
+        for (name, value) in own.into_iter().chain(own_length).filter(|(name, _)| !is_given(name)) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        for (name, value) in headers {
+            if !is_token(name) || value.chars().any(|c| c.is_control() && c != '\t') {
+                return Err(format!("`headers` is wrong: `{}` cannot be sent", name.escape_debug()));
+            }
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        text.push_str("\r\n");
+        Ok(Self { address, text, is_head: method == "HEAD" })
+    }
+}
+
+/// The parts of `http://authority/target`.
+struct Url<'a> {
+    authority: &'a str,
+    address: String,
+    target: String,
+}
+
+impl<'a> Url<'a> {
+    fn parse(url: &'a str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("`url` is wrong: `{}` {what}", url.escape_debug());
+        if url.chars().any(|c| !c.is_ascii_graphic()) {
+            return Err(wrong("holds a character that must be percent-encoded"));
+        }
+        let rest = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+                return Err(wrong("needs TLS, which this checker does not speak: ask by plain `http`"));
+            }
+            _ => return Err(wrong("does not begin with `http://`")),
+        };
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(wrong("holds a user name: send it as an `Authorization` in `headers`"));
+        }
+        // In `[::1]` the colons belong to the address.
+        let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
+        let (host, port) = match authority[after_brackets..].find(':') {
+            Some(colon) => authority.split_at(after_brackets + colon),
+            None => (authority, ""),
+        };
+        let port = if port.len() > 1 { &port[1..] } else { "80" };
+        if host.is_empty() || port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err()
+        {
+            return Err(wrong("has no host, or a port that is none"));
+        }
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        Ok(Self { authority, address: format!("{host}:{port}"), target: format!("{slash}{target}") })
+    }
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(url: &str) -> Result<Request, String> {
+        Request::new(url, "GET", &BTreeMap::new())
+    }
+
+    #[test]
+    fn an_url_says_where_to_and_what() {
+        let parts = |url| {
+            let request = get(url).unwrap();
+            let mut lines = request.text.lines();
+            let target = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
+            (request.address, lines.next().unwrap().to_owned(), target)
+        };
+        let expect = |address: &str, host: &str, target: &str| {
+            (address.to_owned(), format!("Host: {host}"), target.to_owned())
+        };
+        assert_eq!(parts("http://a.b:8080/x?y=1#z"), expect("a.b:8080", "a.b:8080", "/x?y=1"));
+        assert_eq!(parts("HTTP://localhost"), expect("localhost:80", "localhost", "/"));
+        assert_eq!(parts("http://localhost?q"), expect("localhost:80", "localhost", "/?q"));
+        assert_eq!(parts("http://[::1]:81/"), expect("[::1]:81", "[::1]:81", "/"));
+        assert_eq!(parts("http://[::1]"), expect("[::1]:80", "[::1]", "/"));
+    }
+
+    #[test]
+    fn an_url_that_cannot_be_asked_is_explained() {
+        for (url, reason) in [
+            ("https://a/", "TLS"),
+            ("a.b/c", "`http://`"),
+            ("ftp://a/", "`http://`"),
+            ("http://", "no host"),
+            ("http://:80/", "no host"),
+            ("http://a:0/", "port"),
+            ("http://a:80x/", "port"),
+            ("http://me:secret@a/", "user name"),
+            ("http://a/b c", "percent-encoded"),
+            ("http://a/\r\nX: y", "percent-encoded"),
+        ] {
+            let said = get(url).unwrap_err();
+            assert!(said.contains(reason) && said.starts_with("`url` is wrong"), "{url}: {said}");
+        }
+    }
+
+    #[test]
+    fn given_headers_take_the_place_of_the_checkers_own() {
+        let headers =
+            BTreeMap::from([("host".to_owned(), "www".to_owned()), ("X-A".to_owned(), "1".to_owned())]);
+        let text = Request::new("http://a/", "POST", &headers).unwrap().text;
+        assert!(!text.contains("Host: a\r\n") && text.contains("host: www\r\n"), "{text}");
+        assert!(text.contains("X-A: 1\r\n") && text.contains("Content-Length: 0\r\n"), "{text}");
+        assert!(text.starts_with("POST / HTTP/1.1\r\n") && text.ends_with("\r\n\r\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_can_be_smuggled_into_a_request() {
+        let value = BTreeMap::from([("A".to_owned(), "b\r\nC: d".to_owned())]);
+        assert!(Request::new("http://a/", "GET", &value).unwrap_err().contains("`headers`"));
+        let name = BTreeMap::from([("A: b\r\nC".to_owned(), "d".to_owned())]);
+        assert!(Request::new("http://a/", "GET", &name).unwrap_err().contains("`headers`"));
+        assert!(Request::new("http://a/", "GET /x", &BTreeMap::new()).unwrap_err().contains("`method`"));
+        assert!(Request::new("http://a/", "", &BTreeMap::new()).unwrap_err().contains("`method`"));
+    }
+}

@@ -1,0 +1,169 @@
+use super::*;
+use bellwether_guest::{config_schema, parse_config};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// A service for one request: it gets the request's lines and the connection.
+fn service(answer: impl FnOnce(Vec<String>, &mut TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let lines = BufReader::new(peer.try_clone().unwrap()).lines().map_while(Result::ok);
+        let request = lines.take_while(|line| !line.is_empty()).collect();
+        answer(request, &mut peer);
+    });
+    format!("http://{address}/")
+}
+
+fn says(answer: &'static str) -> String {
+    // The checker may have heard enough and be gone.
+    service(move |_, peer| drop(peer.write_all(answer.as_bytes())))
+}
+
+/// `json` is what the configuration has beside the URL.
+fn look(url: &str, json: &str, time_limit: Duration) -> Observation {
+    let config = parse_config(&format!(r#"{{"url": "{url}"{json}}}"#)).unwrap();
+    check(config, &Run::for_test().with_time_limit(time_limit))
+}
+
+fn seen(url: &str, json: &str) -> (Status, String) {
+    let seen = look(url, json, Duration::from_secs(5));
+    (seen.status, seen.summary)
+}
+
+fn address(url: &str) -> &str {
+    url.trim_start_matches("http://").trim_end_matches('/')
+}
+
+#[test]
+fn the_right_status_passes_and_another_fails() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let error = "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(seen(&says(ok), ""), (Status::Pass, "answered 200".into()));
+    assert_eq!(seen(&says(error), ""), (Status::Fail, "answered 500 instead of 200".into()));
+    assert_eq!(seen(&says(error), r#", "expect-status": [200, 500]"#), (Status::Pass, "answered 500".into()));
+    let expected = "answered 500 instead of 200, 204 or 301";
+    assert_eq!(seen(&says(error), r#", "expect-status": [200, 204, 301]"#), (Status::Fail, expected.into()));
+}
+
+#[test]
+fn the_response_time_is_measured() {
+    let seen = look(&says("HTTP/1.1 200 OK\r\n\r\n"), "", Duration::from_secs(5));
+    assert_eq!(
+        (seen.measurements[0].name.as_str(), seen.measurements[0].unit.as_str()),
+        ("response-time", "ms")
+    );
+    assert!(seen.measurements[0].value > 0.0);
+}
+
+#[test]
+fn the_request_is_what_was_configured() {
+    let (tell, told) = mpsc::channel();
+    let url = service(move |request, peer| {
+        tell.send(request).unwrap();
+        peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    });
+    let path = format!("{url}status?deep=1");
+    let json = r#", "method": "OPTIONS", "headers": {"X-Probe": "yes"}"#;
+    assert_eq!(seen(&path, json).0, Status::Pass);
+    let request = told.recv().unwrap();
+    assert_eq!(request[0], "OPTIONS /status?deep=1 HTTP/1.1");
+    assert!(request.contains(&format!("Host: {}", address(&url))), "{request:?}");
+    assert!(request.contains(&"X-Probe: yes".to_owned()), "{request:?}");
+}
+
+#[test]
+fn the_text_is_found_across_chunks_and_missed_where_it_is_not() {
+    let chunked =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nall is\r\n5\r\n well\r\n0\r\n\r\n";
+    let json = r#", "expect-body": "is well""#;
+    assert_eq!(seen(&says(chunked), json), (Status::Pass, "answered 200".into()));
+    let other = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope";
+    assert_eq!(seen(&says(other), json), (Status::Fail, "answered 200 without the text `is well`".into()));
+}
+
+#[test]
+fn a_service_that_hangs_fails_within_the_time_and_is_named() {
+    // The listener accepts by its backlog alone, as a stopped process does.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = look(&format!("http://{address}/"), "", Duration::from_millis(100));
+    assert_eq!((seen.status, seen.summary), (Status::Fail, format!("no answer from {address} within 90ms")));
+}
+
+#[test]
+fn a_service_that_stops_in_the_middle_fails_within_the_time() {
+    let slow = |answer: &'static str| {
+        service(move |_, peer| {
+            peer.write_all(answer.as_bytes()).unwrap();
+            // Held open until the checker has gone.
+            let _ = peer.set_read_timeout(Some(Duration::from_secs(5)));
+            let _ = std::io::Read::read(peer, &mut [0; 1]);
+        })
+    };
+    let url = slow("HTTP/1.1 200 OK\r\nContent-");
+    let seen = look(&url, "", Duration::from_millis(200));
+    let expected = format!("no answer from {} within 180ms", address(&url));
+    assert_eq!((seen.status, seen.summary), (Status::Fail, expected));
+
+    let url = slow("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    let seen = look(&url, r#", "expect-body": "half""#, Duration::from_millis(200));
+    let expected = "answered 200, and the body did not end within 180ms";
+    assert_eq!((seen.status, seen.summary.as_str()), (Status::Fail, expected));
+}
+
+#[test]
+fn a_service_that_answers_slowly_but_in_time_passes() {
+    // Byte by byte: many reads make one answer.
+    let url = service(|_, peer| {
+        peer.set_nodelay(true).unwrap();
+        for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell" {
+            peer.write_all(&[*byte]).unwrap();
+            thread::yield_now();
+        }
+    });
+    assert_eq!(seen(&url, r#", "expect-body": "well""#), (Status::Pass, "answered 200".into()));
+}
+
+#[test]
+fn no_service_and_no_http_fail() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let refused = format!("{gone} refused the connection");
+    assert_eq!(seen(&format!("http://{gone}/"), ""), (Status::Fail, refused));
+
+    let url = says("");
+    let silent = format!("{} closed the connection without an answer", address(&url));
+    assert_eq!(seen(&url, ""), (Status::Fail, silent));
+
+    let (status, summary) = seen(&says("220 mail.example ESMTP\r\n"), "");
+    assert!(status == Status::Fail && summary.contains("no HTTP"), "{summary}");
+}
+
+#[test]
+fn a_wrong_configuration_is_unknown_and_names_its_key() {
+    let (status, summary) = seen("https://localhost/", "");
+    assert!(status == Status::Unknown && summary.contains("TLS"), "{summary}");
+
+    let error = |json| parse_config::<Config>(json).unwrap_err();
+    assert!(error(r#"{"uri": "x"}"#).contains("`uri`"));
+    for wrong in ["0", "600", "\"2xx\"", "[]", "[200, 99]", "-1", "null"] {
+        let said = error(&format!(r#"{{"url": "http://a/", "expect-status": {wrong}}}"#));
+        assert!(said.contains("`expect-status"), "{said}");
+        assert!(said.contains("a status between 200 and 599, or a list of them"), "{said}");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_key() {
+    let schema = config_schema::<Config>();
+    for key in ["url", "method", "expect-status", "expect-body", "headers"] {
+        assert!(schema.contains(&format!("\"{key}\":")), "{schema}");
+    }
+    assert!(schema.contains(r#""required":["url"]"#), "{schema}");
+}

@@ -1,0 +1,74 @@
+//! The interfaces of `wit/guest.wit`, and the way from their types to ours.
+//!
+//! Each exported interface is bound on its own, because the macros that export
+//! them must have different names: `describe` belongs to both worlds. A crate
+//! exports `describe` and one of the others, which together are the world
+//! `checker` or `restart-script`.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    unsafe_code,
+    clippy::pedantic,
+    reason = "wit-bindgen generates most of this"
+)]
+
+mod convert;
+
+/// What both worlds share.
+pub mod component {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package bellwether:sdk;
+            world component {
+                import bellwether:guest/log@1.0.0;
+                import bellwether:guest/state@1.0.0;
+                export bellwether:guest/describe@1.0.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_component",
+        default_bindings_module: "bellwether_guest::bindings::component",
+    });
+}
+
+pub mod checker {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package bellwether:sdk;
+            world checks {
+                export bellwether:guest/check@1.0.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_checker",
+        default_bindings_module: "bellwether_guest::bindings::checker",
+        with: {
+            "bellwether:guest/types@1.0.0": crate::bindings::component::bellwether::guest::types,
+        },
+    });
+}
+
+pub mod restart_script {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package bellwether:sdk;
+            world plans {
+                export bellwether:guest/plan@1.0.0;
+            }
+        ",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_restart_script",
+        default_bindings_module: "bellwether_guest::bindings::restart_script",
+        with: {
+            "bellwether:guest/types@1.0.0": crate::bindings::component::bellwether::guest::types,
+        },
+    });
+}

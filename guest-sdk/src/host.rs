@@ -1,0 +1,27 @@
+//! What the host offers every component: a log and a small store.
+//!
+//! In a component they are the host's own; in a native test they are kept in
+//! memory, under the same limits, for the test to look at.
+
+#[cfg(target_arch = "wasm32")]
+mod component;
+#[cfg(not(target_arch = "wasm32"))]
+mod memory;
+
+#[cfg(target_arch = "wasm32")]
+pub(crate) use component::Host;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use memory::Host;
+
+/// How much a log line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For the component's author.
+    Debug,
+    /// For whoever looks.
+    Info,
+    /// Somebody should look.
+    Warn,
+    /// The component cannot do its work.
+    Error,
+}

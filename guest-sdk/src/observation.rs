@@ -1,0 +1,113 @@
+//! What one run of a checker saw.
+
+use std::fmt::Display;
+
+/// The four things a run can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// The resource is well.
+    Pass,
+    /// The resource works, and somebody should look at it. Counts as pass.
+    Warn,
+    /// The resource was looked at and is not well.
+    Fail,
+    /// Could not tell: the checker itself is at fault (its configuration, a missing grant).
+    /// A resource that does not answer is a fail.
+    Unknown,
+}
+
+/// A number that a checker measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// Lower case with dashes, without the unit: `response-time`.
+    pub name: String,
+    /// The number, in `unit`.
+    pub value: f64,
+    /// `ms`, `s`, `bytes`, `%`, or empty for a count.
+    pub unit: String,
+}
+
+/// What one run of a checker saw, with a reason.
+///
+/// ```
+/// use bellwether_guest::{Observation, Status};
+///
+/// let seen = Observation::warn("the queue is 83 % full").measure("fill", 83.0, "%");
+/// assert_eq!(seen.status, Status::Warn);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// The outcome.
+    pub status: Status,
+    /// One sentence that an on-call engineer understands without the documentation.
+    pub summary: String,
+    /// Numbers measured on the way.
+    pub measurements: Vec<Measurement>,
+    /// What else there is to say, by name. A name the host does not know is ignored.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Observation {
+    /// The resource is well.
+    pub fn pass(summary: impl Into<String>) -> Self {
+        Self::new(Status::Pass, summary)
+    }
+
+    /// The resource works, and somebody should look at it.
+    pub fn warn(summary: impl Into<String>) -> Self {
+        Self::new(Status::Warn, summary)
+    }
+
+    /// The resource was looked at and is not well.
+    pub fn fail(summary: impl Into<String>) -> Self {
+        Self::new(Status::Fail, summary)
+    }
+
+    /// Could not tell.
+    pub fn unknown(summary: impl Into<String>) -> Self {
+        Self::new(Status::Unknown, summary)
+    }
+
+    /// An observation without measurements.
+    pub fn new(status: Status, summary: impl Into<String>) -> Self {
+        Self { status, summary: summary.into(), measurements: Vec::new(), attributes: Vec::new() }
+    }
+
+    /// Adds a number. Units: `ms`, `s`, `bytes`, `%`, or empty for a count.
+    #[must_use]
+    pub fn measure(mut self, name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
+        self.measurements.push(Measurement { name: name.into(), value, unit: unit.into() });
+        self
+    }
+
+    /// Adds a name and a value for whoever knows the name.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.attributes.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// A checker may return a `Result`: an error means that it could not tell.
+impl<T: Into<Self>, E: Display> From<Result<T, E>> for Observation {
+    fn from(result: Result<T, E>) -> Self {
+        match result {
+            Ok(seen) => seen.into(),
+            // `{:#}` makes errors with a chain of causes say all of it.
+            Err(error) => Self::unknown(format!("{error:#}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_unknown_and_never_a_fail() {
+        let seen: Observation = Err::<Observation, _>("no such key `user`").into();
+        assert_eq!(seen, Observation::unknown("no such key `user`"));
+        let seen: Observation = Ok::<_, String>(Observation::pass("fine")).into();
+        assert_eq!(seen, Observation::pass("fine"));
+    }
+}

@@ -1,0 +1,194 @@
+//! What to do, as data. A restart script makes a plan, the host carries it out.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// For a step that says nothing else.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The processes a step is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Those of a kept command, with all they have started (the process group).
+    Command(String),
+    /// Those that a process checker of the module finds.
+    Checker(String),
+}
+
+impl Target {
+    /// The processes of a kept command.
+    pub fn command(name: impl Into<String>) -> Self {
+        Self::Command(name.into())
+    }
+
+    /// The processes that a process checker finds.
+    pub fn checker(name: impl Into<String>) -> Self {
+        Self::Checker(name.into())
+    }
+}
+
+/// The signals a plan may send (signal(7)). In a configuration: `"term"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "signal(7) says what each is for")]
+pub enum Signal {
+    Hup,
+    Int,
+    Quit,
+    Kill,
+    Usr1,
+    Usr2,
+    Term,
+}
+
+/// What a checker's observations have added up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Verdict {
+    Up,
+    Down,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepAction {
+    /// Run a declared command to its end. It must exit with 0.
+    Run {
+        /// Its declared name.
+        command: String,
+        /// Added behind the declared arguments. A host may refuse any.
+        arguments: Vec<String>,
+    },
+    /// Start a kept command, unless it runs.
+    Keep(String),
+    /// Send a signal. A target that has ended is no failure.
+    Signal(Target, Signal),
+    /// Wait until no process of the target is alive.
+    AwaitExit(Target),
+    /// Wait until a checker of the module has this verdict.
+    AwaitChecker(String, Verdict),
+    /// Do nothing for so long.
+    Pause(Duration),
+}
+
+/// What a failed or overdue step means for the rest of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The plan has failed.
+    Fail,
+    /// Go on with the next step.
+    GoOn,
+    /// Carry out a forced stop, then go on with the next step. Inside a forced
+    /// stop the same as `Fail`.
+    ForceStop,
+}
+
+/// One step of a plan. Unless it says otherwise it may take ten seconds, and
+/// the plan fails with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What to do.
+    pub action: StepAction,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// What if it does not work.
+    pub on_failure: OnFailure,
+}
+
+impl Step {
+    /// Run a declared command to its end.
+    pub fn run(command: impl Into<String>) -> Self {
+        Self::new(StepAction::Run { command: command.into(), arguments: Vec::new() })
+    }
+
+    /// Start a kept command, unless it runs.
+    pub fn keep(command: impl Into<String>) -> Self {
+        Self::new(StepAction::Keep(command.into()))
+    }
+
+    /// Send a signal.
+    pub fn signal(target: Target, signal: Signal) -> Self {
+        Self::new(StepAction::Signal(target, signal))
+    }
+
+    /// Wait until no process of the target is alive.
+    pub fn await_exit(target: Target) -> Self {
+        Self::new(StepAction::AwaitExit(target))
+    }
+
+    /// Wait until a checker has this verdict.
+    pub fn await_checker(checker: impl Into<String>, verdict: Verdict) -> Self {
+        Self::new(StepAction::AwaitChecker(checker.into(), verdict))
+    }
+
+    /// Do nothing for so long.
+    pub fn pause(duration: Duration) -> Self {
+        Self::new(StepAction::Pause(duration)).timeout(duration.saturating_add(USUAL_TIMEOUT))
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// If it does not work, go on with the next step.
+    #[must_use]
+    pub fn or_go_on(self) -> Self {
+        Self { on_failure: OnFailure::GoOn, ..self }
+    }
+
+    /// If it does not work, carry out a forced stop, then go on with the next step.
+    #[must_use]
+    pub fn or_force_stop(self) -> Self {
+        Self { on_failure: OnFailure::ForceStop, ..self }
+    }
+
+    fn new(action: StepAction) -> Self {
+        Self { action, timeout: USUAL_TIMEOUT, on_failure: OnFailure::Fail }
+    }
+}
+
+/// What a restart script answers.
+///
+/// ```
+/// use bellwether_guest::{Plan, Step};
+/// use std::time::Duration;
+///
+/// let plan = Plan::new("restart nginx")
+///     .then(Step::run("stop").timeout(Duration::from_secs(30)).or_force_stop())
+///     .then(Step::keep("start"));
+/// assert_eq!(plan.steps.len(), 2);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What it does, in half a sentence: `restart nginx`.
+    pub summary: String,
+    /// Carried out one after the other; a host takes at most 64.
+    pub steps: Vec<Step>,
+    /// What else there is to say, by name. A name the host does not know is ignored.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// A plan without steps: there is nothing to do, and that is well.
+    pub fn new(summary: impl Into<String>) -> Self {
+        Self { summary: summary.into(), steps: Vec::new(), attributes: Vec::new() }
+    }
+
+    /// Adds a step.
+    #[must_use]
+    pub fn then(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Adds several steps.
+    #[must_use]
+    pub fn then_all(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.steps.extend(steps);
+        self
+    }
+}

@@ -1,0 +1,165 @@
+//! One run of a checker: who asks, how long it may take, and what it may use.
+
+use std::time::{Duration, Instant};
+
+use crate::host::{Host, Level};
+use crate::state::State;
+
+/// Kept in hand of every time limit, to say what was seen: a tenth of it, and never more than this.
+const MOST_IN_HAND: Duration = Duration::from_millis(100);
+
+/// One run of a checker.
+#[derive(Debug)]
+pub struct Run {
+    pub(crate) node: String,
+    pub(crate) module: String,
+    pub(crate) checker: String,
+    pub(crate) number: u64,
+    pub(crate) time_limit: Duration,
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) started: Instant,
+    pub(crate) host: Host,
+}
+
+impl Run {
+    /// The node this runs on.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// The module this checker belongs to.
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// The checker's name in the module file.
+    pub fn checker(&self) -> &str {
+        &self.checker
+    }
+
+    /// Counts the runs of this checker, from 1. Goes on across reloads.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How long this run may take. What has not returned by then is ended, and
+    /// the observation is unknown.
+    pub fn time_limit(&self) -> Duration {
+        self.time_limit
+    }
+
+    /// How long this run may wait for its resource: the time limit without
+    /// what is kept in hand to say what was seen (a tenth, at most 100 ms).
+    pub fn working_time(&self) -> Duration {
+        self.time_limit.saturating_sub(MOST_IN_HAND.min(self.time_limit / 10))
+    }
+
+    /// What is left of [`working_time`](Self::working_time). Zero if nothing is.
+    pub fn time_left(&self) -> Duration {
+        self.working_time().saturating_sub(self.elapsed())
+    }
+
+    /// How long this run has taken so far.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What else the host says, by name. Ignore names you do not know.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.attributes
+    }
+
+    /// The small store that survives from run to run and across reloads.
+    pub fn state(&self) -> State<'_> {
+        State::new(&self.host)
+    }
+
+    /// Says something for the component's author.
+    pub fn debug(&self, message: impl AsRef<str>) {
+        self.host.log(Level::Debug, message.as_ref());
+    }
+
+    /// Says something for whoever looks.
+    pub fn info(&self, message: impl AsRef<str>) {
+        self.host.log(Level::Info, message.as_ref());
+    }
+
+    /// Says something that somebody should look at.
+    pub fn warn(&self, message: impl AsRef<str>) {
+        self.host.log(Level::Warn, message.as_ref());
+    }
+
+    /// Says that the checker cannot do its work.
+    pub fn error(&self, message: impl AsRef<str>) {
+        self.host.log(Level::Error, message.as_ref());
+    }
+
+    pub(crate) fn begin(time_limit: Duration) -> Self {
+        Self {
+            node: String::new(),
+            module: String::new(),
+            checker: String::new(),
+            number: 1,
+            time_limit,
+            attributes: Vec::new(),
+            started: Instant::now(),
+            host: Host::default(),
+        }
+    }
+}
+
+/// For native tests.
+#[cfg(not(target_arch = "wasm32"))]
+impl Run {
+    /// A first run with an empty store and a time limit of five seconds, which begins now.
+    pub fn for_test() -> Self {
+        Self {
+            node: "node".into(),
+            module: "module".into(),
+            checker: "checker".into(),
+            ..Self::begin(Duration::from_secs(5))
+        }
+    }
+
+    /// The same with another time limit, which begins now.
+    #[must_use]
+    pub fn with_time_limit(self, time_limit: Duration) -> Self {
+        Self { time_limit, started: Instant::now(), ..self }
+    }
+
+    /// The next run of the same checker: it finds what this one left in the store.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { number: self.number + 1, started: Instant::now(), ..self }
+    }
+
+    /// What was said so far, in all runs.
+    pub fn logged(&self) -> Vec<(Level, String)> {
+        self.host.logged()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_of_the_time_limit_is_kept_in_hand() {
+        let within = |limit| Run::for_test().with_time_limit(limit).working_time();
+        assert_eq!(within(Duration::from_millis(500)), Duration::from_millis(450));
+        assert_eq!(within(Duration::from_secs(10)), Duration::from_millis(9900));
+        assert_eq!(within(Duration::ZERO), Duration::ZERO);
+        assert_eq!(Run::for_test().with_time_limit(Duration::ZERO).time_left(), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_next_run_counts_on_and_finds_the_state() {
+        let run = Run::for_test();
+        run.info("first");
+        run.state().set("seen", &true).unwrap();
+        let run = run.next();
+        assert_eq!(run.number(), 2);
+        assert_eq!(run.state().get("seen"), Ok(Some(true)));
+        assert_eq!(run.logged(), [(Level::Info, "first".to_owned())]);
+    }
+}

@@ -1,0 +1,3 @@
+//! Looking at the application: what is seen becomes an observation.
+
+pub mod process;

@@ -1,0 +1,120 @@
+//! What the tests of this folder share: a root, and the certainty that every
+//! process started under it is ended, also when a test fails.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bellwether_core::id::{CheckerName, CommandName, ModuleName, NodeName};
+use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::child::Home;
+use super::kept::Kept;
+use super::step::StepRunner;
+use crate::clock::Clock;
+use crate::config::spec::{CheckerSpec, CommandSpec, Find, ModuleSpec, ProcessSpec, RestartSpec, Subject};
+use crate::process::kept_table::KeptTable;
+use crate::process::stat::Stat;
+use crate::process::table::ProcessTable;
+
+pub(super) struct Harness {
+    pub(super) root: tempfile::TempDir,
+    pub(super) module: ModuleName,
+}
+
+impl Harness {
+    pub(super) fn new() -> Self {
+        Self { root: tempfile::tempdir().unwrap(), module: ModuleName::new("web").unwrap() }
+    }
+
+    pub(super) fn home(&self) -> Home {
+        Home { root: self.root.path().to_owned(), node: NodeName::new("node-1").unwrap() }
+    }
+
+    /// What a daemon that starts now would have.
+    pub(super) async fn runner(&self) -> StepRunner {
+        let (table, states) = (ProcessTable::default(), KeptTable::default());
+        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone()).await.unwrap();
+        StepRunner { home: self.home(), kept, table, states }
+    }
+
+    /// A module with these shell scripts as commands; names that begin with `keep` are kept.
+    pub(super) fn module(&self, commands: &[(&str, &str)]) -> ModuleSpec {
+        ModuleSpec {
+            name: self.module.clone(),
+            restart: RestartSpec {
+                script: bellwether_core::id::ComponentName::new("command").unwrap(),
+                config: serde_json::Value::Null,
+                budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(60) },
+                backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(8) },
+                start_within: Duration::from_secs(10),
+            },
+            commands: commands
+                .iter()
+                .map(|(name, script)| (command(name), shell(script, name.starts_with("keep"))))
+                .collect(),
+            drain: Duration::ZERO,
+            checkers: BTreeMap::new(),
+        }
+    }
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        for stat in processes_of(self.root.path()) {
+            let group = i32::try_from(stat.group).ok().and_then(Pid::from_raw);
+            let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+        }
+    }
+}
+
+/// Living processes that were started under this root: it is where they work.
+pub(super) fn processes_of(root: &Path) -> Vec<Stat> {
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == root))
+        .filter_map(|pid| Stat::read(pid).ok())
+        .filter(|stat| !stat.is_dead())
+        .collect()
+}
+
+pub(super) fn command(name: &str) -> CommandName {
+    CommandName::new(name).unwrap()
+}
+
+pub(super) fn shell(script: &str, keep: bool) -> CommandSpec {
+    CommandSpec {
+        run: vec!["/bin/sh".into(), "-c".into(), script.into()],
+        keep,
+        timeout: Duration::from_secs(60),
+        env: BTreeMap::new(),
+        dir: None,
+    }
+}
+
+pub(super) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
+    let name = CheckerName::new(name).unwrap();
+    let spec = CheckerSpec {
+        name: name.clone(),
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        thresholds: Thresholds::default(),
+        on_down: OnDown::Restart,
+        subject: Subject::Process(ProcessSpec {
+            find,
+            at_least: 1,
+            at_most: None,
+            bounds: crate::config::spec::ProcessBounds::default(),
+        }),
+    };
+    (name, spec)
+}
+
+/// Lets the future go as far as it gets, and says whether it is not done.
+pub(super) async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
+    std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context).is_pending())).await
+}

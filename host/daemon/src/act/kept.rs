@@ -1,0 +1,356 @@
+//! The long-running applications that the host keeps.
+//!
+//! ```text
+//!                 start                  leader ends          last member ends
+//!   no group ───────────────▶ led group ────────────▶ leftovers ────────────▶ no group
+//!      │                        ▲                        │
+//!      └── found again, alive ──┘                        └── start: they are killed first
+//! ```
+//! A kept process leads a process group with all that it starts. It does not
+//! die with the daemon: its output goes straight to a file, and who it is is
+//! written down, so that the next daemon finds it again.
+//!
+//! While the group has a leader that nobody has reaped, or any member, the
+//! kernel gives its id to nobody else: a signal to the group reaches no stranger.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use anyhow::Context;
+use bellwether_core::id::{CommandName, ModuleName};
+use bellwether_core::plan::Signal;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::child::{Home, Launch};
+use super::log_file;
+use crate::clock::Clock;
+use crate::config::spec::CommandSpec;
+use crate::process::ending::Ending;
+use crate::process::group::ProcessGroup;
+use crate::process::identity::{BootId, ProcessId};
+use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
+use crate::process::pidfd::PidFd;
+use crate::process::table::ProcessTable;
+use ledger::{Entry, Ledger};
+
+mod ledger;
+
+/// What SIGKILL was sent to is gone within this, or hangs in the kernel.
+const KILLED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Keeps processes. Cheap to clone. Dropping the last clone leaves them running.
+#[derive(Debug, Clone)]
+pub struct Kept(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    home: Home,
+    clock: Clock,
+    table: ProcessTable,
+    states: KeptTable,
+    ledger: Ledger,
+    slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
+}
+
+/// What belongs to one command.
+#[derive(Debug)]
+struct Slot {
+    key: KeptKey,
+    /// One start at a time.
+    starting: Arc<tokio::sync::Mutex<()>>,
+    held: Mutex<Option<Held>>,
+}
+
+/// A group that may have living members.
+#[derive(Debug)]
+struct Held {
+    group: ProcessGroup,
+    /// Its first process, until that has been reaped.
+    leader: Option<Arc<PidFd>>,
+    watcher: JoinHandle<()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+impl Kept {
+    /// Begins with the processes that an earlier daemon started under this root
+    /// and that live still. Needs a tokio runtime around it.
+    pub async fn open(
+        home: Home,
+        clock: Clock,
+        table: ProcessTable,
+        states: KeptTable,
+    ) -> anyhow::Result<Self> {
+        let ledger = Ledger::new(&home.root);
+        let entries = ledger.read()?;
+        let slots = Mutex::default();
+        let kept = Self(Arc::new(Inner { home, clock, table, states, ledger, slots }));
+        for entry in entries {
+            kept.adopt(entry).await?;
+        }
+        kept.0.write_ledger();
+        Ok(kept)
+    }
+
+    /// Starts the command, unless it runs. What its last process has left behind
+    /// is killed first: it would hold the ports and files that the new one needs.
+    /// Dropping the future does not undo a start.
+    pub async fn start(
+        &self,
+        module: &ModuleName,
+        command: &CommandName,
+        spec: &CommandSpec,
+    ) -> anyhow::Result<ProcessId> {
+        let slot = self.slot(module, command);
+        let starting = Arc::clone(&slot.starting).lock_owned().await;
+        let leader = slot.held().as_ref().and_then(|held| held.leader.clone());
+        if let Some(leader) = leader {
+            if !leader.has_ended() {
+                return Ok(leader.id());
+            }
+            // Its end is about to be published; what comes then must not follow the new start.
+            let mut state = self.subscribe(module, command);
+            let _ = state.wait_for(|state| state.running() != Some(leader.id())).await;
+        }
+        self.end_group(&slot).await.with_context(|| {
+            format!("cannot start command `{command}`: what its last process started does not end")
+        })?;
+        let (inner, spec) = (Arc::clone(&self.0), spec.clone());
+        let spawn = move || {
+            let _starting = starting;
+            inner.spawn(&slot, &spec)
+        };
+        tokio::task::spawn_blocking(spawn).await.context("the start of a command was cut short")?
+    }
+
+    /// Sends the signal to the command's process and all in its group; `false`
+    /// if nobody is left to get it.
+    pub async fn signal(
+        &self,
+        module: &ModuleName,
+        command: &CommandName,
+        signal: Signal,
+    ) -> io::Result<bool> {
+        self.0.signal(&self.slot(module, command), signal).await
+    }
+
+    /// Returns when nobody in the command's process group is alive.
+    pub async fn await_exit(&self, module: &ModuleName, command: &CommandName) -> io::Result<()> {
+        self.0.await_exit(&self.slot(module, command)).await
+    }
+
+    /// The commands of this module whose process lives.
+    pub fn running(&self, module: &ModuleName) -> Vec<CommandName> {
+        let of_module = self.slots_of(module).into_iter();
+        let runs = |slot: &Arc<Slot>| self.0.states.state(module, &slot.key.1).running().is_some();
+        of_module.filter(runs).map(|slot| slot.key.1.clone()).collect()
+    }
+
+    /// Where the command stands, now and from now on.
+    pub fn subscribe(&self, module: &ModuleName, command: &CommandName) -> watch::Receiver<KeptState> {
+        self.0.states.subscribe(module, command)
+    }
+
+    /// Kills all that the module keeps (SIGKILL to each group), and returns when
+    /// it is gone. An error if something is not after 5 seconds.
+    pub async fn kill_all(&self, module: &ModuleName) -> io::Result<()> {
+        // All at once: the end of one may make another start something.
+        let slots = self.slots_of(module);
+        for slot in &slots {
+            self.0.signal(slot, Signal::Kill).await?;
+        }
+        for slot in &slots {
+            self.end_group(slot).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_group(&self, slot: &Slot) -> io::Result<()> {
+        let end = async {
+            // Who is just forking may miss one signal, but not for ever.
+            while self.0.signal(slot, Signal::Kill).await? {
+                self.0.await_exit(slot).await?;
+            }
+            Ok(())
+        };
+        let late = || {
+            let (module, command) = &slot.key;
+            let text =
+                format!("processes of command `{command}` of `{module}` do not end, not even by SIGKILL");
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        };
+        tokio::time::timeout(KILLED_WITHIN, end).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Takes over a process that an earlier daemon started.
+    async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
+        let Entry { module, command, process } = entry;
+        if process.boot_id != BootId::current()? {
+            return Ok(());
+        }
+        let slot = self.slot(&module, &command);
+        if let Some(leader) = PidFd::open_exact(&process)? {
+            tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
+            self.0.hold(&slot, leader);
+            return Ok(());
+        }
+        tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
+        let how = "ended while Bellwether was not running".to_owned();
+        let ended = KeptState::Ended { pid: process.pid, how, at: self.0.clock.now() };
+        self.0.states.publish(&module, &command, ended);
+        let group = ProcessGroup::of(process);
+        if !group.members(&*self.0.table.scan(Duration::ZERO).await?).is_empty() {
+            self.0.hold_leftovers(&slot, group);
+        }
+        Ok(())
+    }
+
+    fn slot(&self, module: &ModuleName, command: &CommandName) -> Arc<Slot> {
+        let key = (module.clone(), command.clone());
+        let new = || Arc::new(Slot { key: key.clone(), starting: Arc::default(), held: Mutex::default() });
+        Arc::clone(self.0.slots().entry(key.clone()).or_insert_with(new))
+    }
+
+    fn slots_of(&self, module: &ModuleName) -> Vec<Arc<Slot>> {
+        self.0.slots().values().filter(|slot| slot.key.0 == *module).cloned().collect()
+    }
+}
+
+impl Slot {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn group(&self) -> Option<ProcessGroup> {
+        self.held().as_ref().map(|held| held.group)
+    }
+}
+
+impl Inner {
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<KeptKey, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(self: &Arc<Self>, slot: &Arc<Slot>, spec: &CommandSpec) -> anyhow::Result<ProcessId> {
+        let (module, command) = &slot.key;
+        let log = log_file::open(&self.home.root, module, command)
+            .with_context(|| format!("cannot open the log file of command `{command}`"))?;
+        let leader = self.home.spawn(&Launch { module, command, spec, arguments: &[] }, log)?;
+        let id = leader.id();
+        tracing::info!(%module, %command, pid = id.pid, "started a kept process");
+        self.hold(slot, leader);
+        self.write_ledger();
+        Ok(id)
+    }
+
+    /// From here on the process is ours to watch.
+    fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: PidFd) {
+        let (id, leader) = (leader.id(), Arc::new(leader));
+        let mut held = slot.held();
+        let (inner, of_slot, watched) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
+        let watcher = tokio::spawn(async move {
+            watched.exited().await;
+            leader_ended(&inner, &of_slot, &watched);
+            drop(watched);
+            leftovers_end(&inner, &of_slot).await;
+        });
+        *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher });
+        // Before the lock is given back: its end must not be published first.
+        self.states.publish(&slot.key.0, &slot.key.1, KeptState::Running(id));
+    }
+
+    fn hold_leftovers(self: &Arc<Self>, slot: &Arc<Slot>, group: ProcessGroup) {
+        let mut held = slot.held();
+        let (inner, of_slot) = (Arc::downgrade(self), Arc::downgrade(slot));
+        let watcher = tokio::spawn(async move { leftovers_end(&inner, &of_slot).await });
+        *held = Some(Held { group, leader: None, watcher });
+    }
+
+    async fn signal(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
+        let group = {
+            let held = slot.held();
+            let Some(held) = held.as_ref() else { return Ok(false) };
+            // The leader is reaped under this lock, so the id is the group's until
+            // the signal is sent. (One that we adopted is reaped by init instead.)
+            if held.leader.as_ref().is_some_and(|leader| !leader.has_ended()) {
+                return held.group.signal(signal);
+            }
+            held.group
+        };
+        if group.has_nobody() {
+            return Ok(false);
+        }
+        let members = group.members(&*self.table.scan(Duration::ZERO).await?);
+        Ok(!members.is_empty() && group.signal(signal)?)
+    }
+
+    async fn await_exit(&self, slot: &Slot) -> io::Result<()> {
+        let Some(group) = slot.group() else { return Ok(()) };
+        group.ended(&self.table).await?;
+        // That nobody lives is one thing, that everybody has been told another.
+        let mut state = self.states.subscribe(&slot.key.0, &slot.key.1);
+        let _ = state.wait_for(|state| state.running() != Some(group.leader())).await;
+        Ok(())
+    }
+
+    fn write_ledger(&self) {
+        let entries = || {
+            let slots: Vec<_> = self.slots().values().cloned().collect();
+            let entry = |slot: &Arc<Slot>| {
+                let process = slot.group()?.leader();
+                Some(Entry { module: slot.key.0.clone(), command: slot.key.1.clone(), process })
+            };
+            slots.iter().filter_map(entry).collect()
+        };
+        if let Err(error) = self.ledger.write(entries) {
+            tracing::warn!(
+                %error,
+                "cannot write state/kept.json: a daemon that is started later will not find what is kept now"
+            );
+        }
+    }
+}
+
+/// Reaps the leader and says so to everybody.
+fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
+    let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
+    let mut held = slot.held();
+    let ending = leader.wait_status().ok().flatten().unwrap_or(Ending::Unknown);
+    if let Some(held) = held.as_mut() {
+        held.leader = None;
+    }
+    let (module, command) = &slot.key;
+    let pid = leader.id().pid;
+    let ended = KeptState::Ended { pid, how: ending.to_string(), at: inner.clock.now() };
+    inner.states.publish(module, command, ended);
+    drop(held);
+    tracing::info!(%module, %command, pid, "a kept process {ending}");
+}
+
+/// Forgets the group once nobody is left in it.
+async fn leftovers_end(inner: &Weak<Inner>, slot: &Weak<Slot>) {
+    let Some((table, group)) = inner.upgrade().map(|inner| inner.table.clone()).zip(of(slot)) else { return };
+    if let Err(error) = group.ended(&table).await {
+        tracing::warn!(%error, pid = group.leader().pid, "cannot tell whether a process group has ended");
+        return;
+    }
+    let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
+    let forgotten = slot.held().take_if(|held| held.group == group);
+    inner.write_ledger();
+    // Ends this task, which has nothing left to do.
+    drop(forgotten);
+}
+
+fn of(slot: &Weak<Slot>) -> Option<ProcessGroup> {
+    slot.upgrade().and_then(|slot| slot.group())
+}
+
+#[cfg(test)]
+mod tests;

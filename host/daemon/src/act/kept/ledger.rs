@@ -1,0 +1,113 @@
+//! Which kept processes run, written down for the next daemon: `state/kept.json`.
+//!
+//! Nothing is synced to the disk: the list is only of use in the same boot of
+//! the machine, and a crash of the daemon alone loses nothing that was written.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context;
+use bellwether_core::id::{CommandName, ModuleName};
+use serde::{Deserialize, Serialize};
+
+use crate::process::identity::ProcessId;
+
+/// One kept process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Of which module.
+    pub(super) module: ModuleName,
+    /// Of which command.
+    pub(super) command: CommandName,
+    /// Its first process; its group may outlive it.
+    pub(super) process: ProcessId,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Document {
+    processes: Vec<Entry>,
+}
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    path: PathBuf,
+    /// One writer at a time, so that an older list never replaces a newer one.
+    writing: Mutex<()>,
+}
+
+impl Ledger {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { path: root.join("state").join("kept.json"), writing: Mutex::new(()) }
+    }
+
+    /// What the daemon before us wrote. A file that cannot be understood is put
+    /// aside: it is damaged by a loss of power at worst, which no process survives.
+    pub(super) fn read(&self) -> anyhow::Result<Vec<Entry>> {
+        let text = match fs::read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.with_context(|| format!("cannot read {}", self.path.display()))?,
+        };
+        match serde_json::from_slice::<Document>(&text) {
+            Ok(document) => Ok(document.processes),
+            Err(error) => {
+                let aside = self.path.with_extension("json.damaged");
+                tracing::warn!(
+                    %error,
+                    "{} is damaged and put aside as {}: processes kept before are not known any more",
+                    self.path.display(),
+                    aside.display(),
+                );
+                fs::rename(&self.path, &aside)
+                    .with_context(|| format!("cannot rename {}", self.path.display()))?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Writes what `entries` says by then.
+    pub(super) fn write(&self, entries: impl FnOnce() -> Vec<Entry>) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = serde_json::to_vec_pretty(&Document { processes: entries() })?;
+        if let Some(folder) = self.path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let new = self.path.with_extension("json.new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(&text)?;
+        fs::rename(&new, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_ledger_is_put_aside_and_counts_as_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(root.path());
+        assert_eq!(ledger.read().unwrap(), []);
+        ledger.write(Vec::new).unwrap();
+        fs::write(&ledger.path, b"{\"processes\":[{").unwrap();
+        assert_eq!(ledger.read().unwrap(), []);
+        assert!(root.path().join("state/kept.json.damaged").exists());
+        assert_eq!(ledger.read().unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let root = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(root.path());
+        let entry = Entry {
+            module: ModuleName::new("web").unwrap(),
+            command: CommandName::new("start").unwrap(),
+            process: ProcessId::of(std::process::id()).unwrap(),
+        };
+        ledger.write(|| vec![entry.clone()]).unwrap();
+        assert_eq!(ledger.read().unwrap(), [entry]);
+    }
+}

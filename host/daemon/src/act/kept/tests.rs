@@ -1,0 +1,168 @@
+use super::*;
+use crate::act::harness::{Harness, command, is_pending, processes_of, shell};
+
+/// Runs until it is ended, with a child of its own; tells when both are there.
+const PARENT: &str = "sleep 600 & echo ready > ready.new; mv ready.new ready; wait";
+/// Leaves a child behind in its group, and ends.
+const LEAVES: &str = "sleep 600 & exit 3";
+
+async fn file_appears(harness: &Harness, name: &str) {
+    let path = harness.root.path().join(name);
+    // A poll with a limit, for want of an event across processes.
+    for _ in 0..1000 {
+        if path.exists() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{} did not appear", path.display());
+}
+
+async fn ended(mut state: watch::Receiver<KeptState>) -> String {
+    let ended = state.wait_for(|state| matches!(state, KeptState::Ended { .. })).await.unwrap();
+    let KeptState::Ended { how, .. } = &*ended else { unreachable!("waited for") };
+    how.clone()
+}
+
+#[tokio::test]
+async fn a_kept_process_is_started_once_and_its_death_is_published() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    assert_eq!(*kept.subscribe(module, &name).borrow(), KeptState::Never);
+    let spec = shell("exec sleep 600", true);
+    let id = kept.start(module, &name, &spec).await.unwrap();
+    assert_eq!(kept.start(module, &name, &spec).await.unwrap(), id, "it runs already");
+    assert_eq!(kept.running(module), [name.clone()]);
+    assert_eq!(kept.subscribe(module, &name).borrow().running(), Some(id));
+
+    assert!(kept.signal(module, &name, Signal::Kill).await.unwrap());
+    assert_eq!(ended(kept.subscribe(module, &name)).await, "was ended by SIGKILL");
+    assert!(kept.running(module).is_empty());
+    kept.await_exit(module, &name).await.unwrap();
+    assert!(!kept.signal(module, &name, Signal::Term).await.unwrap(), "nobody is left");
+
+    let next = kept.start(module, &name, &spec).await.unwrap();
+    assert_ne!(next, id);
+    kept.kill_all(module).await.unwrap();
+    assert!(!next.still_alive());
+}
+
+#[tokio::test]
+async fn a_start_right_after_a_death_never_takes_the_dead_for_the_living() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    let spec = shell("exec sleep 600", true);
+    let mut id = kept.start(module, &name, &spec).await.unwrap();
+    for _ in 0..20 {
+        let pidfd = PidFd::open_exact(&id).unwrap().unwrap();
+        pidfd.signal(Signal::Kill).unwrap();
+        pidfd.exited().await;
+        let next = kept.start(module, &name, &spec).await.unwrap();
+        assert_ne!(next, id);
+        assert_eq!(kept.subscribe(module, &name).borrow().running(), Some(next));
+        id = next;
+    }
+}
+
+#[tokio::test]
+async fn a_signal_reaches_the_whole_group() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    kept.start(module, &name, &shell(PARENT, true)).await.unwrap();
+    file_appears(&harness, "ready").await;
+    assert_eq!(processes_of(harness.root.path()).len(), 2);
+    kept.signal(module, &name, Signal::Term).await.unwrap();
+    kept.await_exit(module, &name).await.unwrap();
+    assert!(processes_of(harness.root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn children_of_a_dead_leader_are_still_signalled_and_waited_for() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    kept.start(module, &name, &shell(LEAVES, true)).await.unwrap();
+    assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 3");
+    assert_eq!(processes_of(harness.root.path()).len(), 1);
+    assert!(kept.running(module).is_empty());
+    let waiting = kept.await_exit(module, &name);
+    tokio::pin!(waiting);
+    assert!(is_pending(&mut waiting).await, "a child lives");
+    assert!(kept.signal(module, &name, Signal::Term).await.unwrap());
+    waiting.await.unwrap();
+    assert!(processes_of(harness.root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn what_a_dead_leader_left_behind_is_ended_by_the_next_start() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    kept.start(module, &name, &shell(LEAVES, true)).await.unwrap();
+    ended(kept.subscribe(module, &name)).await;
+    let left = processes_of(harness.root.path());
+    assert_eq!(left.len(), 1);
+    let id = kept.start(module, &name, &shell("exec sleep 600", true)).await.unwrap();
+    let now: Vec<u32> = processes_of(harness.root.path()).iter().map(|stat| stat.pid).collect();
+    assert_eq!(now, [id.pid]);
+    assert_eq!(kept.subscribe(module, &name).borrow().running(), Some(id));
+}
+
+#[tokio::test]
+async fn a_kept_process_outlives_its_keeper_and_is_found_again() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    let spec = shell("exec sleep 600", true);
+    let id = kept.start(module, &name, &spec).await.unwrap();
+    drop(kept);
+    assert!(id.still_alive());
+
+    let kept = harness.runner().await.kept;
+    assert_eq!(kept.running(module), [name.clone()]);
+    assert_eq!(kept.start(module, &name, &spec).await.unwrap(), id, "found, not started anew");
+    kept.signal(module, &name, Signal::Kill).await.unwrap();
+    ended(kept.subscribe(module, &name)).await;
+    kept.await_exit(module, &name).await.unwrap();
+}
+
+#[tokio::test]
+async fn children_whose_leader_died_without_a_keeper_are_found_again() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    let id = kept.start(module, &name, &shell(PARENT, true)).await.unwrap();
+    file_appears(&harness, "ready").await;
+    drop(kept);
+    let leader = PidFd::open_exact(&id).unwrap().unwrap();
+    leader.signal(Signal::Kill).unwrap();
+    leader.exited().await;
+    // As init would.
+    leader.wait_status().unwrap();
+
+    let kept = harness.runner().await.kept;
+    assert!(kept.running(module).is_empty());
+    assert_eq!(ended(kept.subscribe(module, &name)).await, "ended while Bellwether was not running");
+    kept.kill_all(module).await.unwrap();
+    assert!(processes_of(harness.root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn another_process_with_a_remembered_id_is_left_alone() {
+    let harness = Harness::new();
+    let stranger = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    let id = stranger.start(module, &name, &shell("exec sleep 600", true)).await.unwrap();
+
+    let forged = ProcessId { start_time: id.start_time - 1, ..id };
+    let ledger = Ledger::new(harness.root.path());
+    ledger.write(|| vec![Entry { module: module.clone(), command: name.clone(), process: forged }]).unwrap();
+    let kept = harness.runner().await.kept;
+    assert!(kept.running(module).is_empty());
+    assert!(!kept.signal(module, &name, Signal::Kill).await.unwrap());
+    kept.kill_all(module).await.unwrap();
+    assert!(id.still_alive());
+}

@@ -1,0 +1,164 @@
+//! The output of commands: `logs/MODULE.COMMAND.log` under the root.
+//!
+//! A command writes to its file itself, with no pipe to the daemon in between,
+//! so that it outlives the daemon and never blocks on it or is ended by a pipe
+//! that nobody reads. The price: the daemon cannot make it open a new file, so
+//! a file that has grown large is copied and then emptied under the writer. The
+//! writer appends (`O_APPEND`), so it goes on at the new end; what it writes in
+//! the instant between the last byte copied and the emptying is lost.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether_core::id::{CommandName, ModuleName};
+
+/// A file of this size is rotated.
+pub const MAX_SIZE: u64 = 10 << 20;
+/// The files of one command, the one being written included.
+pub const MAX_FILES: usize = 5;
+/// How often the sizes are looked at.
+const PERIOD: Duration = Duration::from_secs(10);
+/// So much is read of the end of an output.
+const MAX_TAIL: u64 = 4 << 10;
+
+/// Where the outputs are.
+pub fn folder(root: &Path) -> PathBuf {
+    root.join("logs")
+}
+
+/// Where the output of this command goes.
+pub fn path(root: &Path, module: &ModuleName, command: &CommandName) -> PathBuf {
+    folder(root).join(format!("{module}.{command}.log"))
+}
+
+/// Opens the file for its writer. Only the daemon's user may read it: outputs
+/// hold secrets more often than one would think.
+pub fn open(root: &Path, module: &ModuleName, command: &CommandName) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder(root))?;
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path(root, module, command))
+}
+
+/// The last 4 KiB that were written after `from` (a length that the file had before).
+pub fn tail(path: &Path, from: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    // Shorter than it was: it has been rotated since.
+    let from = if length < from { 0 } else { from };
+    file.seek(SeekFrom::Start(from.max(length.saturating_sub(MAX_TAIL))))?;
+    let mut text = Vec::new();
+    file.take(MAX_TAIL).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Keeps every file within its size, until dropped.
+pub async fn rotate_forever(root: PathBuf) {
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        period.tick().await;
+        let folder = folder(&root);
+        let rotated = tokio::task::spawn_blocking(move || rotate_large(&folder, MAX_SIZE)).await;
+        if let Ok(Err(error)) = rotated {
+            tracing::warn!(%error, "cannot rotate the logs of commands: look after the space on this disk");
+        }
+    }
+}
+
+/// Rotates each log in the folder that is larger than this.
+fn rotate_large(folder: &Path, max_size: u64) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        // No command has run yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let (path, file) = (entry.path(), entry.metadata()?);
+        if path.extension().is_some_and(|end| end == "log") && file.is_file() && file.len() > max_size {
+            rotate(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// `x.log` becomes `x.log.1`, that `x.log.2`, and so on; the oldest is dropped.
+fn rotate(path: &Path) -> io::Result<()> {
+    let older = |age: usize| PathBuf::from(format!("{}.{age}", path.display()));
+    for age in (1..MAX_FILES - 1).rev() {
+        match fs::rename(older(age), older(age + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let mut from = File::open(path)?;
+    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(older(1))?;
+    // What is written while this copies is copied too, as far as it is worth it.
+    for _ in 0..3 {
+        if io::copy(&mut from, &mut to)? == 0 {
+            break;
+        }
+    }
+    OpenOptions::new().write(true).open(path)?.set_len(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn names() -> (ModuleName, CommandName) {
+        (ModuleName::new("web").unwrap(), CommandName::new("start").unwrap())
+    }
+
+    #[test]
+    fn rotation_by_size_keeps_the_writer_going_and_a_bounded_number_of_files() {
+        let root = tempfile::tempdir().unwrap();
+        let (module, command) = names();
+        let mut writer = open(root.path(), &module, &command).unwrap();
+        let path = path(root.path(), &module, &command);
+        for round in 0..8 {
+            writeln!(writer, "round {round} {}", "x".repeat(100)).unwrap();
+            rotate_large(&folder(root.path()), 100).unwrap();
+            writeln!(writer, "after {round}").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), format!("after {round}\n"));
+            rotate_large(&folder(root.path()), 100).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().len(), format!("after {round}\n").len() as u64);
+        }
+        assert_eq!(fs::read_dir(folder(root.path())).unwrap().count(), MAX_FILES);
+        let newest = fs::read_to_string(format!("{}.1", path.display())).unwrap();
+        assert!(newest.starts_with("after 6\nround 7 x"), "{newest}");
+        let oldest = fs::read_to_string(format!("{}.4", path.display())).unwrap();
+        assert!(oldest.starts_with("after 3\nround 4 x"), "{oldest}");
+    }
+
+    #[test]
+    fn the_tail_is_what_was_written_since_and_bounded() {
+        let root = tempfile::tempdir().unwrap();
+        let (module, command) = names();
+        let mut writer = open(root.path(), &module, &command).unwrap();
+        let path = path(root.path(), &module, &command);
+        writer.write_all(b"before\n").unwrap();
+        let from = writer.metadata().unwrap().len();
+        assert_eq!(tail(&path, from).unwrap(), "");
+        writer.write_all(b"since\n").unwrap();
+        assert_eq!(tail(&path, from).unwrap(), "since\n");
+        writer.write_all(&[b'x'; 10_000]).unwrap();
+        assert_eq!(tail(&path, from).unwrap().len(), 4096);
+        rotate(&path).unwrap();
+        writer.write_all(b"new\n").unwrap();
+        assert_eq!(tail(&path, from).unwrap(), "new\n", "rotated in between");
+    }
+
+    #[test]
+    fn an_output_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let (module, command) = names();
+        let file = open(root.path(), &module, &command).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(folder(root.path())).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,246 @@
+//! Carries out one step of a plan.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bellwether_core::id::{CheckerName, CommandName, ModuleName};
+use bellwether_core::moment::plain;
+use bellwether_core::plan::{Signal, StepAction, Target};
+use futures_util::future::join_all;
+
+use super::child::{Home, Launch};
+use super::kept::Kept;
+use super::log_file;
+use crate::config::spec::{CommandSpec, ModuleSpec, Subject};
+use crate::process::ending::Ending;
+use crate::process::find::Finder;
+use crate::process::group::ProcessGroup;
+use crate::process::kept_table::KeptTable;
+use crate::process::pidfd::PidFd;
+use crate::process::table::ProcessTable;
+
+/// A line of output that is longer is cut.
+const MAX_LINE: usize = 300;
+/// While processes cannot be held (too many open files), look again after so long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Carries out steps. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StepRunner {
+    /// Where commands run.
+    pub home: Home,
+    /// Who keeps applications.
+    pub kept: Kept,
+    /// The processes of this node.
+    pub table: ProcessTable,
+    /// The states of kept commands, for checkers that look at them.
+    pub states: KeptTable,
+}
+
+impl StepRunner {
+    /// Carries out a step of a plan of this module. Ok says what was done, an
+    /// error why not, each in half a sentence for the journal.
+    ///
+    /// A command that does not end in time is killed with its whole process
+    /// group; so is one whose future is dropped.
+    pub async fn carry_out(
+        &self,
+        module: &ModuleSpec,
+        action: &StepAction,
+        timeout: Duration,
+    ) -> Result<String, String> {
+        let timeout = match action {
+            StepAction::Run { command, .. } => {
+                module.commands.get(command).map_or(timeout, |spec| spec.timeout.min(timeout))
+            }
+            _ => timeout,
+        };
+        match tokio::time::timeout(timeout, self.perform(module, action)).await {
+            Ok(result) => result.map_err(|error| format!("{error:#}")),
+            Err(_) => Err(overdue(action, timeout)),
+        }
+    }
+
+    /// Kills all that the module keeps, and waits until it is gone.
+    pub async fn kill_kept(&self, module: &ModuleName) -> Result<String, String> {
+        match self.kept.kill_all(module).await {
+            Ok(()) => Ok("everything kept has been killed".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn perform(&self, module: &ModuleSpec, action: &StepAction) -> anyhow::Result<String> {
+        match action {
+            StepAction::Run { command, arguments } => {
+                let spec = declared(module, command, false)?;
+                self.run(&Launch { module: &module.name, command, spec, arguments }).await
+            }
+            StepAction::Keep(command) => {
+                let spec = declared(module, command, true)?;
+                let id = self.kept.start(&module.name, command, spec).await?;
+                Ok(format!("`{command}` runs as pid {}", id.pid))
+            }
+            StepAction::Signal(target, signal) => self.signal(module, target, *signal).await,
+            StepAction::AwaitExit(target) => self.await_exit(module, target).await,
+            StepAction::AwaitChecker(..) | StepAction::Pause(_) => {
+                anyhow::bail!("`{action}` needs no process and is the core's own to carry out")
+            }
+        }
+    }
+
+    /// Runs a command to its end. Its output goes straight to its log file:
+    /// through a pipe, what the command leaves running behind it would be ended
+    /// by its next word (SIGPIPE), or would make us wait for the pipe's end.
+    async fn run(&self, launch: &Launch<'_>) -> anyhow::Result<String> {
+        let began = Instant::now();
+        let command = launch.command;
+        let log = log_file::open(&self.home.root, launch.module, command)
+            .with_context(|| format!("cannot open the log file of command `{command}`"))?;
+        let before = log.metadata().context("cannot read the size of a log file")?.len();
+        let ending = Running::start(&self.home, launch, log)?.end().await?;
+        let took = plain(began.elapsed());
+        if ending == Ending::Exited(0) {
+            return Ok(format!("exited with 0 after {took}"));
+        }
+        let path = log_file::path(&self.home.root, launch.module, command);
+        match last_line(&log_file::tail(&path, before).unwrap_or_default()) {
+            Some(line) => anyhow::bail!("{ending}: {line}"),
+            None => anyhow::bail!("{ending} after {took}, without a word"),
+        }
+    }
+
+    async fn signal(&self, module: &ModuleSpec, target: &Target, signal: Signal) -> anyhow::Result<String> {
+        let why = || format!("cannot send {signal} to {target}");
+        let sent = match target {
+            Target::Command(command) => {
+                declared(module, command, true)?;
+                self.kept.signal(&module.name, command, signal).await.with_context(why)?
+            }
+            Target::Checker(checker) => {
+                let mut sent = false;
+                for pidfd in hold(&self.finder(module, checker)?).await.with_context(why)? {
+                    sent |= pidfd.signal(signal).with_context(why)?;
+                }
+                sent
+            }
+        };
+        Ok(if sent { format!("sent {signal}") } else { "there is nobody to get it".to_owned() })
+    }
+
+    async fn await_exit(&self, module: &ModuleSpec, target: &Target) -> anyhow::Result<String> {
+        match target {
+            Target::Command(command) => {
+                declared(module, command, true)?;
+                self.kept.await_exit(&module.name, command).await?;
+            }
+            Target::Checker(checker) => {
+                let finder = self.finder(module, checker)?;
+                // The caller's timeout ends this.
+                while !finder.look(Duration::ZERO).await?.processes.is_empty() {
+                    let held = hold(&finder).await?;
+                    if held.is_empty() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    join_all(held.iter().map(PidFd::exited)).await;
+                }
+            }
+        }
+        Ok(format!("{target}: nobody is left"))
+    }
+
+    fn finder(&self, module: &ModuleSpec, checker: &CheckerName) -> anyhow::Result<Finder> {
+        let spec = module
+            .checkers
+            .get(checker)
+            .with_context(|| format!("the module has no checker `{checker}`: name one that its file has"))?;
+        let Subject::Process(spec) = &spec.subject else {
+            anyhow::bail!("checker `{checker}` looks at no processes: name one that has `process`");
+        };
+        Ok(Finder {
+            find: spec.find.clone(),
+            module: module.name.clone(),
+            table: self.table.clone(),
+            kept: self.states.clone(),
+        })
+    }
+}
+
+/// The declared command, if it is of the kind that the step is for.
+fn declared<'a>(
+    module: &'a ModuleSpec,
+    command: &CommandName,
+    keep: bool,
+) -> anyhow::Result<&'a CommandSpec> {
+    let spec = module.commands.get(command).with_context(|| {
+        format!("the module declares no command `{command}`: add it to `[commands]` of its file")
+    })?;
+    match (spec.keep, keep) {
+        (true, false) => anyhow::bail!("command `{command}` is kept, not run to its end: use a `keep` step"),
+        (false, true) => anyhow::bail!("command `{command}` is not kept: set `keep = true`"),
+        _ => Ok(spec),
+    }
+}
+
+/// All processes found, each held so that its id cannot become another's.
+async fn hold(finder: &Finder) -> io::Result<Vec<PidFd>> {
+    let mut held = Vec::new();
+    for stat in finder.look(Duration::ZERO).await?.processes {
+        held.extend(PidFd::open(stat.pid)?.filter(|pidfd| pidfd.id().start_time == stat.start_time));
+    }
+    Ok(held)
+}
+
+fn overdue(action: &StepAction, timeout: Duration) -> String {
+    let timeout = plain(timeout);
+    match action {
+        StepAction::Run { .. } => format!("did not end within {timeout} and was killed"),
+        _ => format!("was not done within {timeout}"),
+    }
+}
+
+/// The last line that says something, without what a terminal would obey.
+fn last_line(output: &str) -> Option<String> {
+    let line = output.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect())
+}
+
+/// A command on its way to its end. Dropped before that, it is killed with all
+/// that is in its process group.
+struct Running(Option<PidFd>);
+
+impl Running {
+    fn start(home: &Home, launch: &Launch<'_>, log: std::fs::File) -> anyhow::Result<Self> {
+        // On this thread, so that no cancelled step leaves a command behind that
+        // nobody holds; a spawn takes less than a millisecond.
+        Ok(Self(Some(home.spawn(launch, log)?)))
+    }
+
+    async fn end(mut self) -> io::Result<Ending> {
+        let Some(leader) = self.0.as_ref() else { return Ok(Ending::Unknown) };
+        leader.exited().await;
+        let ending = leader.wait_status()?.unwrap_or(Ending::Unknown);
+        self.0 = None;
+        Ok(ending)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(leader) = self.0.take() else { return };
+        // Not yet reaped, so the group is still ours.
+        if let Err(error) = ProcessGroup::of(leader.id()).signal(Signal::Kill) {
+            tracing::warn!(%error, pid = leader.id().pid, "cannot kill a command that was given up");
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                leader.exited().await;
+                // How it ended is known: by our hand.
+                let _ = leader.wait_status();
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

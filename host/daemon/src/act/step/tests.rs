@@ -1,0 +1,157 @@
+use bellwether_core::verdict::Verdict;
+
+use super::*;
+use crate::act::harness::{Harness, checker, command, is_pending, processes_of};
+use crate::config::spec::Find;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn run(name: &str) -> StepAction {
+    StepAction::Run { command: command(name), arguments: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_command_that_exits_with_0_has_been_run() {
+    let harness = Harness::new();
+    let module = harness.module(&[("good", "echo fine"), ("bad", "echo one; echo two >&2; exit 4")]);
+    let runner = harness.runner().await;
+    let done = runner.carry_out(&module, &run("good"), LONG).await.unwrap();
+    assert!(done.starts_with("exited with 0 after "), "{done}");
+    let failed = runner.carry_out(&module, &run("bad"), LONG).await.unwrap_err();
+    assert_eq!(failed, "exited with 4: two");
+    let log = log_file::path(harness.root.path(), &module.name, &command("bad"));
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "one\ntwo\n");
+}
+
+#[tokio::test]
+async fn arguments_of_the_plan_come_behind_the_declared_ones() {
+    let harness = Harness::new();
+    let module = harness.module(&[("args", "echo \"$0-$1\"; exit 1")]);
+    let arguments = vec!["a b".to_owned(), "$(c)".to_owned()];
+    let action = StepAction::Run { command: command("args"), arguments };
+    let failed = harness.runner().await.carry_out(&module, &action, LONG).await.unwrap_err();
+    assert_eq!(failed, "exited with 1: a b-$(c)");
+}
+
+#[tokio::test]
+async fn what_is_said_of_an_output_is_bounded_and_plain() {
+    let harness = Harness::new();
+    let script = "head -c 100000 /dev/zero | tr '\\0' x; printf '\\033[31mred\\n\\n'; exit 1";
+    let module = harness.module(&[("loud", script)]);
+    let failed = harness.runner().await.carry_out(&module, &run("loud"), LONG).await.unwrap_err();
+    assert!(failed.len() <= MAX_LINE + 20, "{}", failed.len());
+    assert!(failed.chars().all(|c| !c.is_control()));
+    assert_eq!(last_line("first\n\u{1b}[1mlast\u{1b}[0m\n \n"), Some("[1mlast[0m".to_owned()));
+    assert_eq!(last_line("\n"), None);
+}
+
+#[tokio::test]
+async fn a_command_that_leaves_something_running_is_not_waited_for_beyond_its_own_end() {
+    let harness = Harness::new();
+    let module = harness.module(&[("daemon", "sleep 600 & exit 0")]);
+    harness.runner().await.carry_out(&module, &run("daemon"), LONG).await.unwrap();
+    assert_eq!(processes_of(harness.root.path()).len(), 1, "and it is left running");
+}
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_is_killed_with_its_group() {
+    let harness = Harness::new();
+    let mut module = harness.module(&[("slow", "sleep 600 & sleep 601")]);
+    let runner = harness.runner().await;
+    let timeout = Duration::from_millis(100);
+    let failed = runner.carry_out(&module, &run("slow"), timeout).await.unwrap_err();
+    assert_eq!(failed, "did not end within 100ms and was killed");
+    nobody_is_left(&harness).await;
+    if let Some(spec) = module.commands.get_mut("slow") {
+        spec.timeout = Duration::from_millis(90);
+    }
+    let failed = runner.carry_out(&module, &run("slow"), LONG).await.unwrap_err();
+    assert_eq!(failed, "did not end within 90ms and was killed", "its own limit counts too");
+    nobody_is_left(&harness).await;
+}
+
+#[tokio::test]
+async fn a_step_that_is_given_up_leaves_nothing_running() {
+    let harness = Harness::new();
+    let module = harness.module(&[("slow", "sleep 600")]);
+    let runner = harness.runner().await;
+    let action = run("slow");
+    {
+        let step = runner.carry_out(&module, &action, LONG);
+        tokio::pin!(step);
+        assert!(is_pending(&mut step).await);
+        assert!(!processes_of(harness.root.path()).is_empty());
+    }
+    nobody_is_left(&harness).await;
+}
+
+/// SIGKILL has been sent; the ends are events to wait for.
+async fn nobody_is_left(harness: &Harness) {
+    for stat in processes_of(harness.root.path()) {
+        if let Some(pidfd) = PidFd::open(stat.pid).unwrap() {
+            tokio::time::timeout(LONG, pidfd.exited()).await.unwrap();
+        }
+    }
+    assert!(processes_of(harness.root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_kept_command_is_started_signalled_and_awaited() {
+    let harness = Harness::new();
+    let module = harness.module(&[("keep", "exec sleep 600")]);
+    let runner = harness.runner().await;
+    let act = |action: StepAction| {
+        let (runner, module) = (runner.clone(), module.clone());
+        async move { runner.carry_out(&module, &action, LONG).await }
+    };
+    let target = Target::Command(command("keep"));
+    assert_eq!(
+        act(StepAction::Signal(target.clone(), Signal::Term)).await.unwrap(),
+        "there is nobody to get it"
+    );
+    let started = act(StepAction::Keep(command("keep"))).await.unwrap();
+    assert!(started.starts_with("`keep` runs as pid "), "{started}");
+    assert_eq!(act(StepAction::Signal(target.clone(), Signal::Term)).await.unwrap(), "sent SIGTERM");
+    assert_eq!(act(StepAction::AwaitExit(target)).await.unwrap(), "`keep`: nobody is left");
+    assert!(processes_of(harness.root.path()).is_empty());
+    act(StepAction::Keep(command("keep"))).await.unwrap();
+    runner.kill_kept(&module.name).await.unwrap();
+    assert!(processes_of(harness.root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn the_processes_of_a_checker_are_found_signalled_and_awaited() {
+    let harness = Harness::new();
+    let mut module = harness.module(&[("daemon", "sleep 600 & echo $! > pid; sleep 601 & exit 0")]);
+    module.checkers.extend([checker("app", Find::PidFile(harness.root.path().join("pid")))]);
+    let runner = harness.runner().await;
+    runner.carry_out(&module, &run("daemon"), LONG).await.unwrap();
+    let target = Target::Checker(CheckerName::new("app").unwrap());
+    let overdue =
+        runner.carry_out(&module, &StepAction::AwaitExit(target.clone()), Duration::from_millis(50)).await;
+    assert_eq!(overdue.unwrap_err(), "was not done within 50ms");
+    let sent = runner.carry_out(&module, &StepAction::Signal(target.clone(), Signal::Kill), LONG).await;
+    assert_eq!(sent.unwrap(), "sent SIGKILL");
+    runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await.unwrap();
+    assert_eq!(processes_of(harness.root.path()).len(), 1, "only what the checker finds");
+}
+
+#[tokio::test]
+async fn a_step_that_makes_no_sense_is_refused_with_what_to_do() {
+    let harness = Harness::new();
+    let module = harness.module(&[("keep", "true"), ("run", "true")]);
+    let runner = harness.runner().await;
+    let checker = CheckerName::new("app").unwrap();
+    for (action, said) in [
+        (run("other"), "the module declares no command `other`"),
+        (run("keep"), "command `keep` is kept, not run to its end"),
+        (StepAction::Keep(command("run")), "command `run` is not kept"),
+        (StepAction::AwaitExit(Target::Command(command("run"))), "command `run` is not kept"),
+        (StepAction::AwaitExit(Target::Checker(checker.clone())), "the module has no checker `app`"),
+        (StepAction::AwaitChecker(checker, Verdict::Up), "the core's own"),
+        (StepAction::Pause(LONG), "the core's own"),
+    ] {
+        let refused = runner.carry_out(&module, &action, LONG).await.unwrap_err();
+        assert!(refused.contains(said), "{refused}");
+    }
+}

@@ -1,0 +1,289 @@
+//! From what was seen to what it means. Pure.
+
+use bellwether_core::moment::Moment;
+use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
+
+use crate::config::spec::{Find, ProcessBounds, ProcessSpec};
+use crate::process::stat::Stat;
+use crate::process::usage::Usage;
+
+/// So many process ids are named in a sentence.
+const MAX_NAMED: usize = 3;
+
+/// What one look saw.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sight {
+    /// Those that live.
+    pub(super) processes: Vec<Stat>,
+    /// Why there are none, where more is known than that.
+    pub(super) absence: Option<String>,
+    /// What they use, if it was measured.
+    pub(super) usage: Option<Usage>,
+    /// The ids of those that ended since the last look.
+    pub(super) ended: Vec<u32>,
+}
+
+/// What it means for this checker.
+pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observation {
+    let count = u32::try_from(sight.processes.len()).unwrap_or(u32::MAX);
+    let label = label(&spec.find);
+    let (status, summary) = if count < spec.at_least {
+        (Status::Fail, too_few(spec, sight, &label))
+    } else if spec.at_most.is_some_and(|most| count > most) {
+        (Status::Fail, too_many(spec, sight, &label))
+    } else if let Some((status, reason)) =
+        sight.usage.and_then(|usage| out_of_bounds(&spec.bounds, &usage, count > 1))
+    {
+        (status, format!("{} {reason}", present(&sight.processes, &label)))
+    } else {
+        (Status::Pass, well(sight, &label))
+    };
+    let mut observation = Observation::new(status, summary, now);
+    observation.measurements = measurements(count, sight.usage.as_ref());
+    observation.processes =
+        sight.processes.iter().map(|stat| ProcessFact { pid: stat.pid, name: stat.comm.clone() }).collect();
+    observation
+}
+
+fn too_few(spec: &ProcessSpec, sight: &Sight, label: &str) -> String {
+    if sight.processes.is_empty() {
+        let nobody = || format!("{}no process {label} is running", ended(sight));
+        return sight.absence.clone().unwrap_or_else(nobody);
+    }
+    let present = present(&sight.processes, label);
+    format!("{}{present}, fewer than the {} required", ended(sight), spec.at_least)
+}
+
+fn too_many(spec: &ProcessSpec, sight: &Sight, label: &str) -> String {
+    let present = present(&sight.processes, label);
+    match spec.at_most {
+        Some(0) | None => format!("{present}, and none is allowed"),
+        Some(most) => format!("{present}, more than the {most} allowed"),
+    }
+}
+
+fn well(sight: &Sight, label: &str) -> String {
+    if sight.processes.is_empty() {
+        return format!("{}no process {label} is running, as it may be", ended(sight));
+    }
+    format!("{}{}", ended(sight), present(&sight.processes, label))
+}
+
+/// `pid 5 has ended; `, or nothing.
+fn ended(sight: &Sight) -> String {
+    match sight.ended.as_slice() {
+        [] => String::new(),
+        [pid] => format!("pid {pid} has ended; "),
+        pids => format!("pids {} have ended; ", named(pids.iter())),
+    }
+}
+
+/// ``2 processes `nginx` (pids 5 and 7)``
+fn present(processes: &[Stat], label: &str) -> String {
+    let pids = || named(processes.iter().map(|stat| stat.pid));
+    match processes {
+        [only] => format!("1 process {label} (pid {})", only.pid),
+        several => format!("{} processes {label} (pids {})", several.len(), pids()),
+    }
+}
+
+fn named(pids: impl ExactSizeIterator<Item = impl ToString>) -> String {
+    let more = pids.len().saturating_sub(MAX_NAMED);
+    let mut named: Vec<String> = pids.take(MAX_NAMED).map(|pid| pid.to_string()).collect();
+    let last = if more > 0 { Some(format!("{more} more")) } else { named.pop() };
+    match last {
+        Some(last) if named.is_empty() => last,
+        Some(last) => format!("{} and {last}", named.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn label(find: &Find) -> String {
+    match find {
+        Find::Name(name) => format!("`{name}`"),
+        Find::Arguments(pattern) => format!("matching `{pattern}`"),
+        Find::PidFile(path) => format!("of pid file `{}`", path.display()),
+        Find::Unit(unit) => format!("of unit `{unit}`"),
+        Find::Kept(command) => format!("`{command}`"),
+    }
+}
+
+/// The first bound that is not kept, or that nobody can tell about.
+fn out_of_bounds(bounds: &ProcessBounds, usage: &Usage, several: bool) -> Option<(Status, String)> {
+    let (uses, has, one_has) = if several {
+        ("together use", "together have", "include one that has")
+    } else {
+        ("uses", "has", "has")
+    };
+    let fail = |reason: String| Some((Status::Fail, reason));
+    if let Some(most) = bounds.memory.filter(|most| usage.memory > *most) {
+        let (used, most) = (bytes(usage.memory), bytes(most));
+        return fail(format!("{uses} {used} of memory, more than the {most} allowed"));
+    }
+    if let (Some(most), Some(used)) = (bounds.cpu, usage.cpu)
+        && used > most
+    {
+        return fail(format!("{uses} {used:.0} % CPU, more than the {most} % allowed"));
+    }
+    if let Some(most) = bounds.threads.filter(|most| usage.threads > *most) {
+        return fail(format!("{has} {} threads, more than the {most} allowed", usage.threads));
+    }
+    match (bounds.open_files, usage.open_files) {
+        (Some(most), Some(open)) if open > most => {
+            fail(format!("{one_has} {open} open files, more than the {most} allowed"))
+        }
+        (Some(_), None) => {
+            let reason = "cannot be asked for open files: run the daemon as their user or as root";
+            Some((Status::Unknown, reason.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// `2.3 GiB`, `2 GiB`, `512 B`: one digit behind the point at most.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["TiB", "GiB", "MiB", "KiB"];
+    for (unit, shift) in UNITS.iter().zip([40, 30, 20, 10]) {
+        if count >> shift > 0 {
+            let tenths = (u128::from(count) * 10) >> shift;
+            let (whole, tenth) = (tenths / 10, tenths % 10);
+            return if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") };
+        }
+    }
+    format!("{count} B")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody measures 2^53 bytes to the byte")]
+fn measurements(count: u32, usage: Option<&Usage>) -> Vec<Measurement> {
+    let measurement =
+        |name: &str, value: f64, unit: &str| Measurement { name: name.into(), value, unit: unit.into() };
+    let mut measured = vec![measurement("processes", f64::from(count), "")];
+    if let Some(usage) = usage {
+        measured.push(measurement("resident-memory", usage.memory as f64, "bytes"));
+        measured.extend(usage.cpu.map(|cpu| measurement("cpu", cpu, "%")));
+        measured.extend(usage.open_files.map(|files| measurement("open-files", files as f64, "")));
+        measured.push(measurement("threads", usage.threads as f64, ""));
+        measured.push(measurement("uptime", usage.uptime.as_secs_f64(), "s"));
+    }
+    measured
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bellwether_core::id::CommandName;
+
+    fn spec(at_least: u32, at_most: Option<u32>) -> ProcessSpec {
+        ProcessSpec { find: Find::Name("nginx".into()), at_least, at_most, bounds: ProcessBounds::default() }
+    }
+
+    fn sight(pids: &[u32], ended: &[u32]) -> Sight {
+        let stat = |pid: &u32| {
+            let text = format!("{pid} (nginx) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 0 9 0");
+            Stat::parse(text.as_bytes()).unwrap()
+        };
+        Sight { processes: pids.iter().map(stat).collect(), ended: ended.to_vec(), ..Sight::default() }
+    }
+
+    fn judged(spec: &ProcessSpec, sight: &Sight) -> (Status, String) {
+        let observation = judge(spec, sight, Moment::default());
+        (observation.status, observation.summary)
+    }
+
+    #[test]
+    fn the_count_decides_and_the_sentence_names_whom() {
+        use Status::{Fail, Pass};
+        for (spec, pids, ended, status, summary) in [
+            (spec(1, None), &[5][..], &[][..], Pass, "1 process `nginx` (pid 5)"),
+            (spec(1, None), &[5, 7], &[], Pass, "2 processes `nginx` (pids 5 and 7)"),
+            (spec(1, None), &[5, 7, 8, 9, 11], &[], Pass, "5 processes `nginx` (pids 5, 7, 8 and 2 more)"),
+            (spec(1, None), &[], &[], Fail, "no process `nginx` is running"),
+            (spec(1, None), &[], &[5], Fail, "pid 5 has ended; no process `nginx` is running"),
+            (
+                spec(2, None),
+                &[5],
+                &[7, 8],
+                Fail,
+                "pids 7 and 8 have ended; 1 process `nginx` (pid 5), fewer than the 2 required",
+            ),
+            (spec(1, None), &[5], &[7], Pass, "pid 7 has ended; 1 process `nginx` (pid 5)"),
+            (
+                spec(1, Some(1)),
+                &[5, 7],
+                &[],
+                Fail,
+                "2 processes `nginx` (pids 5 and 7), more than the 1 allowed",
+            ),
+            (spec(0, Some(0)), &[5], &[], Fail, "1 process `nginx` (pid 5), and none is allowed"),
+            (spec(0, Some(0)), &[], &[], Pass, "no process `nginx` is running, as it may be"),
+        ] {
+            assert_eq!(judged(&spec, &sight(pids, ended)), (status, summary.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_reason_of_an_absence_is_told_where_it_is_known() {
+        let spec = ProcessSpec { find: Find::Kept(CommandName::new("web").unwrap()), ..spec(1, None) };
+        let absence = "process `web` (pid 123) was ended by SIGKILL";
+        let sight = Sight { absence: Some(absence.into()), ..sight(&[], &[123]) };
+        assert_eq!(judged(&spec, &sight), (Status::Fail, absence.to_owned()));
+    }
+
+    #[test]
+    fn a_bound_that_is_passed_is_a_fail_and_its_value_itself_is_allowed() {
+        let mut spec = spec(1, None);
+        spec.bounds =
+            ProcessBounds { memory: Some(2 << 30), cpu: Some(150.0), open_files: Some(10), threads: Some(4) };
+        let within =
+            Usage { memory: 2 << 30, cpu: Some(150.0), open_files: Some(10), threads: 4, ..Usage::default() };
+        let cases = [
+            (within, Status::Pass, ""),
+            (Usage { cpu: None, ..within }, Status::Pass, ""),
+            (
+                Usage { memory: 2_469_606_196, ..within },
+                Status::Fail,
+                " uses 2.3 GiB of memory, more than the 2 GiB allowed",
+            ),
+            (
+                Usage { cpu: Some(170.4), ..within },
+                Status::Fail,
+                " uses 170 % CPU, more than the 150 % allowed",
+            ),
+            (Usage { threads: 5, ..within }, Status::Fail, " has 5 threads, more than the 4 allowed"),
+            (
+                Usage { open_files: Some(11), ..within },
+                Status::Fail,
+                " has 11 open files, more than the 10 allowed",
+            ),
+            (
+                Usage { open_files: None, ..within },
+                Status::Unknown,
+                " cannot be asked for open files: run the daemon as their user or as root",
+            ),
+        ];
+        for (usage, status, reason) in cases {
+            let sight = Sight { usage: Some(usage), ..sight(&[5], &[]) };
+            let summary = format!("1 process `nginx` (pid 5){reason}");
+            assert_eq!(judged(&spec, &sight), (status, summary));
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_in_the_largest_unit_that_fits() {
+        for (count, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (512 << 20, "512 MiB"), (1 << 40, "1 TiB")]
+        {
+            assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn measurements_and_processes_are_named() {
+        let usage = Usage { memory: 4096, threads: 3, ..Usage::default() };
+        let sight = Sight { usage: Some(usage), ..sight(&[5, 7], &[]) };
+        let observation = judge(&spec(1, None), &sight, Moment::default());
+        let names: Vec<&str> = observation.measurements.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["processes", "resident-memory", "threads", "uptime"]);
+        assert_eq!(observation.processes[1], ProcessFact { pid: 7, name: "nginx".into() });
+    }
+}

@@ -1,0 +1,16 @@
+//! Facts about the processes of this node. All of it is Linux's own: pidfd and /proc.
+//!
+//! Nothing here decides anything: it says which processes there are, which of
+//! them are meant, what they use, and when they end.
+
+pub mod ending;
+pub mod find;
+pub mod group;
+pub mod identity;
+pub mod kept_table;
+pub mod pidfd;
+pub mod stat;
+pub mod table;
+pub mod usage;
+
+mod readable;

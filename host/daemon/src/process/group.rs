@@ -1,0 +1,102 @@
+//! A process group: a kept process and all that it has started and that has not
+//! made a group of its own.
+
+use std::io;
+use std::time::Duration;
+
+use bellwether_core::plan::Signal;
+use futures_util::future::join_all;
+use rustix::io::Errno;
+use rustix::process::{Signal as Number, kill_process_group, test_kill_process_group};
+
+use super::identity::ProcessId;
+use super::pidfd::{PidFd, asks_to_end, number, raw_pid};
+use super::table::{ProcessTable, Table};
+
+/// When a member cannot be held (too many open files), look again after so long.
+const PAUSE: Duration = Duration::from_millis(20);
+/// So many members are waited for at once, the rest after them.
+const MAX_HELD: usize = 64;
+
+/// The group that this process was started as the leader of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessGroup {
+    leader: ProcessId,
+}
+
+impl ProcessGroup {
+    /// The group of that leader, dead or alive.
+    pub fn of(leader: ProcessId) -> Self {
+        Self { leader }
+    }
+
+    /// Its first process.
+    pub fn leader(&self) -> ProcessId {
+        self.leader
+    }
+
+    /// The ids of its living members.
+    ///
+    /// The leader may be gone and its children not. The kernel gives the id of a
+    /// group to no new process while the group has a member (`alloc_pid` in its
+    /// `kernel/pid.c`), so members without a leader are ours, and members
+    /// with another leader than ours are not.
+    pub fn members(&self, table: &Table) -> Vec<u32> {
+        let leader = table.get(self.leader.pid).map(|p| p.stat.start_time);
+        if leader.is_some_and(|start_time| start_time != self.leader.start_time) {
+            return Vec::new();
+        }
+        table
+            .living()
+            .filter(|p| p.stat.group == self.leader.pid && p.stat.start_time >= self.leader.start_time)
+            .map(|p| p.stat.pid)
+            .collect()
+    }
+
+    /// Returns when no member is alive. Waits for their ends, and does not poll.
+    pub async fn ended(&self, table: &ProcessTable) -> io::Result<()> {
+        loop {
+            if self.has_nobody() {
+                return Ok(());
+            }
+            let members = self.members(&*table.scan(Duration::ZERO).await?);
+            if members.is_empty() {
+                return Ok(());
+            }
+            let held: Vec<PidFd> =
+                members.iter().take(MAX_HELD).filter_map(|pid| PidFd::open(*pid).ok().flatten()).collect();
+            if held.is_empty() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            join_all(held.iter().map(PidFd::exited)).await;
+        }
+    }
+
+    /// Whether there is no member, not even a zombie. A thousand times quicker
+    /// than to look for [members](Self::members), and most often the answer.
+    pub fn has_nobody(&self) -> bool {
+        raw_pid(self.leader.pid).is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH))
+    }
+
+    /// Sends the signal to all members; `false` if there are none. The caller has
+    /// made sure that the group is still ours: that its leader has not been
+    /// reaped, or that it has [members](Self::members).
+    ///
+    /// Who is stopped (SIGSTOP) sees a request to end only when continued, so it is.
+    pub fn signal(&self, signal: Signal) -> io::Result<bool> {
+        let sent = self.send(number(signal))?;
+        if sent && asks_to_end(signal) {
+            self.send(Number::CONT)?;
+        }
+        Ok(sent)
+    }
+
+    fn send(&self, signal: Number) -> io::Result<bool> {
+        let group = raw_pid(self.leader.pid).ok_or_else(|| io::Error::from(Errno::INVAL))?;
+        match kill_process_group(group, signal) {
+            Ok(()) => Ok(true),
+            Err(Errno::SRCH) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

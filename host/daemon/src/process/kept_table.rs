@@ -1,0 +1,78 @@
+//! What is known of the kept commands of all modules, for all who want to know.
+//!
+//! ```text
+//!   Never ──start──▶ Running ──it ends──▶ Ended ──start──▶ Running
+//! ```
+//! Only `act` writes it; the process checkers read it and are woken by it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bellwether_core::id::{CommandName, ModuleName};
+use bellwether_core::moment::Moment;
+use tokio::sync::watch;
+
+use super::identity::ProcessId;
+
+/// Where a kept command stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum KeptState {
+    /// Not started since the daemon has been running, nor found running by it.
+    #[default]
+    Never,
+    /// Its process lives.
+    Running(ProcessId),
+    /// Its process has ended.
+    Ended {
+        /// The id that it had.
+        pid: u32,
+        /// The rest of a sentence: `was ended by SIGKILL`, `exited with 1`.
+        how: String,
+        /// When we saw it.
+        at: Moment,
+    },
+}
+
+impl KeptState {
+    /// The process, if it lives.
+    pub fn running(&self) -> Option<ProcessId> {
+        match self {
+            Self::Running(id) => Some(*id),
+            Self::Never | Self::Ended { .. } => None,
+        }
+    }
+}
+
+/// A command of a module.
+pub type KeptKey = (ModuleName, CommandName);
+
+/// The states of all kept commands. Cheap to clone; all clones are the same table.
+#[derive(Debug, Clone, Default)]
+pub struct KeptTable(Arc<Mutex<BTreeMap<KeptKey, watch::Sender<KeptState>>>>);
+
+impl KeptTable {
+    /// The state of this command, now and from now on.
+    pub fn subscribe(&self, module: &ModuleName, command: &CommandName) -> watch::Receiver<KeptState> {
+        self.with(module, command, watch::Sender::subscribe)
+    }
+
+    /// The state of this command now.
+    pub fn state(&self, module: &ModuleName, command: &CommandName) -> KeptState {
+        self.with(module, command, |state| state.borrow().clone())
+    }
+
+    /// Says how it stands. For the one who starts and reaps it.
+    pub(crate) fn publish(&self, module: &ModuleName, command: &CommandName, state: KeptState) {
+        self.with(module, command, |sender| sender.send_replace(state));
+    }
+
+    fn with<T>(
+        &self,
+        module: &ModuleName,
+        command: &CommandName,
+        then: impl FnOnce(&watch::Sender<KeptState>) -> T,
+    ) -> T {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        then(states.entry((module.clone(), command.clone())).or_default())
+    }
+}

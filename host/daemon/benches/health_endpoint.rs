@@ -11,6 +11,7 @@
 //! long it takes. Needs nginx, haproxy and wrk.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -141,6 +142,10 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
     view.pulse.beat(clock.now() + Duration::from_secs(3_600));
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
     let address = server.local_addrs()[0];
+    // A thread names itself: once it answers, it has.
+    let mut probe = TcpStream::connect(address)?;
+    probe.write_all(b"GET /health/web HTTP/1.0\r\n\r\n")?;
+    probe.read_to_end(&mut Vec::new())?;
     for task in fs::read_dir("/proc/self/task")? {
         let task = task?.path();
         if fs::read_to_string(task.join("comm"))?.trim() == "health" {

@@ -7,6 +7,7 @@ use bellwether_core::id::NodeName;
 use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::ModuleView;
 use bellwether_core::state::StateName;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
 
@@ -236,6 +237,9 @@ fn a_report_is_given_to_those_who_ask_for_it() {
 
 #[test]
 fn two_thousand_idle_connections_do_not_keep_a_probe_out() {
+    // Both ends of all connections are in this process.
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
     let fixture = Fixture::new(StateName::Up);
     let mut idle: Vec<TcpStream> = Vec::new();
     for count in 0..2_000 {

@@ -38,7 +38,7 @@ fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
         next: None,
         restarts: 0,
         restarts_allowed: 3,
-        restarts_within: Duration::from_secs(60),
+        restarts_within: Duration::from_mins(1),
         plan: None,
         processes: Vec::new(),
         checkers: Vec::new(),

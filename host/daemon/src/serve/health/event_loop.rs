@@ -195,9 +195,10 @@ impl EventLoop {
         }
         let place = self.connections.vacant_key();
         connection.polled_for_writing = connection.is_sending();
-        let interest = match connection.polled_for_writing {
-            true => Interest::READABLE | Interest::WRITABLE,
-            false => Interest::READABLE,
+        let interest = if connection.polled_for_writing {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
         };
         // What arrived before is reported as an event, too (epoll_ctl(2)).
         let token = Token(place + self.doors.len());

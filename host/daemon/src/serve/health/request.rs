@@ -98,10 +98,9 @@ fn request<'a>(head: &httparse::Request<'_, 'a>) -> Option<Request<'a>> {
         }
     }
     request.persistence = match (head.version?, close || request.has_body) {
-        (_, true) => Persistence::Close,
         (1.., false) => Persistence::Keep,
         (0, false) if keep_alive => Persistence::SayKeepAlive,
-        (0, false) => Persistence::Close,
+        (_, true) | (0, false) => Persistence::Close,
     };
     Some(request)
 }

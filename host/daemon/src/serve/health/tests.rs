@@ -26,7 +26,7 @@ fn module(name: &str, state: StateName) -> Arc<ModuleView> {
         next: None,
         restarts: 0,
         restarts_allowed: 3,
-        restarts_within: Duration::from_secs(60),
+        restarts_within: Duration::from_mins(1),
         plan: None,
         processes: Vec::new(),
         checkers: Vec::new(),
@@ -49,7 +49,7 @@ impl Fixture {
         let snapshot = Arc::new(ArcSwap::new(snapshot(web)));
         let view = HealthView { snapshot, pulse: Pulse::default(), clock: Clock::start() };
         // In the future: the core counts as alive for as long as a test takes.
-        view.pulse.beat(view.clock.now() + Duration::from_secs(600));
+        view.pulse.beat(view.clock.now() + Duration::from_mins(10));
         let agents = [Some(ModuleName::new("web").unwrap()), None]
             .map(|module| AgentCheckSpec { listen: LOOPBACK.parse().unwrap(), module });
         let server = HealthServer::bind(LOOPBACK.parse().unwrap(), &agents, view.clone()).unwrap();
@@ -156,13 +156,14 @@ fn pipelined_requests_and_single_bytes_are_answered() {
     }
 }
 
+/// More than all buffers on the way hold, so that the server has to pause.
+const REQUESTS: usize = 200_000;
+
 #[test]
 fn a_client_that_sends_much_and_reads_late_gets_every_answer() {
     let fixture = Fixture::new(StateName::Up);
     let stream = fixture.connect();
     let mut writer = stream.try_clone().unwrap();
-    // More than all buffers on the way hold, so that the server has to pause.
-    const REQUESTS: usize = 200_000;
     let sender = std::thread::spawn(move || {
         let portion = b"GET /health/db HTTP/1.1\r\n\r\n".repeat(1_000);
         (0..REQUESTS / 1_000).try_for_each(|_| writer.write_all(&portion))

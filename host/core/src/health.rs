@@ -1,0 +1,241 @@
+//! What a load balancer is told: a question and a snapshot in, an answer out.
+//!
+//! ```text
+//!                     ┌─ /health, /health/MODULE ──────▶ 200 or 503, `ok` or one line with the reason
+//!  path ─▶ Question ──┤    the same with Accept ───────▶ application/health+json (report.rs)
+//!                     ├─ /var/modules/MODULE/ready.txt ▶ 200 or 404 (set up for SafeKit)
+//!                     └─ anything else ────────────────▶ 404
+//!  a connection for HAProxy's agent-check ─────────────▶ one line (agent.rs)
+//! ```
+//! The answer is yes only while the core turns, and only of a module that is
+//! ready in [`StateName::Up`]. Everything else is no. Anybody may ask, so what
+//! is said is short, on one line, and passes through `line.rs`, which takes
+//! out what looks like a secret.
+
+mod agent;
+mod line;
+mod report;
+
+use std::borrow::Cow;
+
+pub use self::agent::agent_line;
+pub use self::report::{Check, Level, Report};
+use crate::moment::Moment;
+use crate::snapshot::{ModuleView, Snapshot};
+use crate::state::StateName;
+
+/// A plain answer is never longer, in bytes.
+pub const MAX_PLAIN: usize = 200;
+
+const STALLED: &str = "the daemon's core has stalled";
+const NO_MODULES: &str = "no module is loaded";
+const NO_SUCH_MODULE: &str = "no module of that name";
+
+/// Whom a question is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// All modules together: yes only if there are some and all of them serve.
+    All,
+    /// The module of that name.
+    Module(&'a str),
+}
+
+/// What is asked, and in which form the answer is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question<'a> {
+    /// For a load balancer: 200 or 503.
+    Health(Subject<'a>),
+    /// The same with all checkers, as `application/health+json`.
+    Report(Subject<'a>),
+    /// For a load balancer that was set up for `SafeKit`: 200 or 404.
+    ReadyFile(&'a str),
+    /// Nothing that is answered here: 404.
+    Elsewhere,
+}
+
+impl<'a> Question<'a> {
+    /// What the target of an HTTP request asks (RFC 9112, section 3.2), where
+    /// `report` says whether its `Accept` field [asks for a report](asks_for_report).
+    ///
+    /// A query and a slash at the end change nothing. `/` and `*`, which some
+    /// load balancers send unless they are told otherwise, mean `/health`.
+    pub fn new(target: &'a str, report: bool) -> Self {
+        let path = path_of(target);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let subject = match path {
+            "" | "*" | "/health" => Subject::All,
+            _ => match path.strip_prefix("/health/") {
+                Some(name) if is_segment(name) => Subject::Module(name),
+                Some(_) => return Self::Elsewhere,
+                None => return Self::ready_file(path),
+            },
+        };
+        if report { Self::Report(subject) } else { Self::Health(subject) }
+    }
+
+    fn ready_file(path: &'a str) -> Self {
+        let name = path.strip_prefix("/var/modules/").and_then(|rest| rest.strip_suffix("/ready.txt"));
+        match name {
+            Some(name) if is_segment(name) => Self::ReadyFile(name),
+            _ => Self::Elsewhere,
+        }
+    }
+}
+
+/// The path of a request target, which may be a whole URL and carry a query.
+fn path_of(target: &str) -> &str {
+    let target = target.split(['?', '#']).next().unwrap_or_default();
+    match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
+        None => target,
+    }
+}
+
+fn is_segment(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/')
+}
+
+/// Whether the value of an `Accept` field (RFC 9110, section 12.5.1) names
+/// `application/health+json`. A wildcard does not: plain is the default.
+pub fn asks_for_report(accept: &str) -> bool {
+    accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/health+json"));
+        let refused = parts.filter_map(|part| part.strip_prefix("q=")).any(|q| q.parse() == Ok(0.0));
+        named && !refused
+    })
+}
+
+/// The HTTP status codes of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// 200: yes.
+    Ok,
+    /// 404: no such page, or no in the words of `SafeKit`.
+    NotFound,
+    /// 503: no.
+    Unavailable,
+}
+
+/// What is said with the code.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// One line of `text/plain`, ended, of at most [`MAX_PLAIN`] bytes.
+    Plain(Cow<'static, str>),
+    /// To be written as `application/health+json`.
+    Report(Box<Report>),
+}
+
+/// What a question is answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Yes or no.
+    pub code: Code,
+    /// In words.
+    pub body: Body,
+}
+
+/// Answers a question. `alive` is whether the core turns at this moment;
+/// `timestamp` writes a moment as RFC 3339.
+pub fn answer(
+    snapshot: &Snapshot,
+    alive: bool,
+    question: Question<'_>,
+    timestamp: impl Fn(Moment) -> String,
+) -> Answer {
+    match question {
+        Question::Health(subject) => plain(&standing(snapshot, alive, subject), Code::Unavailable),
+        Question::ReadyFile(name) => plain(&standing(snapshot, alive, Subject::Module(name)), Code::NotFound),
+        Question::Report(subject) => {
+            let standing = standing(snapshot, alive, subject);
+            let code = if matches!(standing, Standing::Ready) { Code::Ok } else { Code::Unavailable };
+            let report = report::report(snapshot, subject, &standing, timestamp);
+            Answer { code, body: Body::Report(Box::new(report)) }
+        }
+        Question::Elsewhere => Answer { code: Code::NotFound, body: Body::Plain("not found\n".into()) },
+    }
+}
+
+fn plain(standing: &Standing<'_>, no: Code) -> Answer {
+    match standing {
+        Standing::Ready => Answer { code: Code::Ok, body: Body::Plain("ok\n".into()) },
+        _ => Answer { code: no, body: Body::Plain(standing.sentence().into()) },
+    }
+}
+
+/// Whether the subject serves, and if not, what stands in the way.
+#[derive(Debug, Clone, Copy)]
+enum Standing<'a> {
+    /// Yes.
+    Ready,
+    /// The core has not turned for too long: whatever the snapshot says is old.
+    Stalled,
+    /// There is nothing to be ready.
+    NoModules,
+    /// There is no module of that name.
+    NoSuchModule,
+    /// This one does not serve. `others` is how many more do not.
+    NotReady { module: &'a ModuleView, named: bool, others: usize },
+}
+
+fn standing<'a>(snapshot: &'a Snapshot, alive: bool, subject: Subject<'_>) -> Standing<'a> {
+    if !alive {
+        return Standing::Stalled;
+    }
+    match subject {
+        Subject::Module(name) => match snapshot.module(name) {
+            None => Standing::NoSuchModule,
+            Some(module) if serves(module) => Standing::Ready,
+            Some(module) => Standing::NotReady { module, named: false, others: 0 },
+        },
+        Subject::All if snapshot.modules.is_empty() => Standing::NoModules,
+        Subject::All => {
+            let not_ready = || snapshot.modules.iter().map(AsRef::as_ref).filter(|m| !serves(m));
+            match not_ready().min_by_key(|m| agent::precedence(m.state)) {
+                None => Standing::Ready,
+                Some(module) => Standing::NotReady { module, named: true, others: not_ready().count() - 1 },
+            }
+        }
+    }
+}
+
+/// Health is yes only in Up, whatever else is claimed.
+fn serves(module: &ModuleView) -> bool {
+    module.ready && module.state == StateName::Up
+}
+
+impl Standing<'_> {
+    /// What stands in the way: `web: restarting: …`. Not yet fit to be shown.
+    fn reason(&self) -> String {
+        match self {
+            Self::Ready => "ready".to_owned(),
+            Self::Stalled => STALLED.to_owned(),
+            Self::NoModules => NO_MODULES.to_owned(),
+            Self::NoSuchModule => NO_SUCH_MODULE.to_owned(),
+            Self::NotReady { module, named, others } => {
+                let name = if *named { format!("{}: ", module.name) } else { String::new() };
+                let more = match others {
+                    0 => String::new(),
+                    n => format!(" (and {n} more not ready)"),
+                };
+                // The count would be the first to fall off the end of a long reason.
+                let room = MAX_PLAIN.saturating_sub(name.len() + more.len() + 32);
+                let reason = line::shown(&module.reason, room);
+                format!("{name}{}: {reason}{more}", module.state)
+            }
+        }
+    }
+
+    /// The whole plain answer.
+    fn sentence(&self) -> String {
+        let mut sentence = match self {
+            Self::NoSuchModule => NO_SUCH_MODULE.to_owned(),
+            _ => line::shown(&format!("not ready: {}", self.reason()), MAX_PLAIN - 1),
+        };
+        sentence.push('\n');
+        sentence
+    }
+}
+
+#[cfg(test)]
+mod tests;

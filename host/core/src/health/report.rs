@@ -1,0 +1,177 @@
+//! The long answer: `application/health+json`
+//! (draft-inadarei-api-health-check-06).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Standing, Subject, line, serves};
+use crate::moment::Moment;
+use crate::observation::{Observation, Status};
+use crate::snapshot::{CheckerView, ModuleView, Snapshot};
+use crate::verdict::Verdict;
+
+/// At most so many entries under `checks`; those that are well are left out first.
+const MAX_CHECKS: usize = 256;
+/// At most so many measurements of one checker.
+const MAX_MEASUREMENTS: usize = 8;
+/// Of anything that a component says, in bytes.
+const MAX_TEXT: usize = 200;
+/// Of the names and units of measurements, in bytes.
+const MAX_NAME: usize = 64;
+
+/// The draft's words for how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Well.
+    Pass,
+    /// Works, and somebody should look at it.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// `fail` exactly when the short answer is no.
+    pub status: Level,
+    /// What the document is about.
+    pub description: String,
+    /// The name of the node.
+    pub service_id: String,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// What else there is to know, such as what had to be left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// By `MODULE:CHECKER`. The first entry of each is the checker itself, the
+    /// others are what it measured last.
+    pub checks: BTreeMap<String, Vec<Check>>,
+}
+
+/// A checker, or something that it measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// The name of the measurement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component_id: Option<String>,
+    /// What was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_value: Option<f64>,
+    /// In which unit, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_unit: Option<String>,
+    /// How it is.
+    pub status: Level,
+    /// When it was seen, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// What is wrong. Left out where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+pub(super) fn report(
+    snapshot: &Snapshot,
+    subject: Subject<'_>,
+    standing: &Standing<'_>,
+    timestamp: impl Fn(Moment) -> String,
+) -> Report {
+    // Checks of a stalled core are old news.
+    let modules = match standing {
+        Standing::Stalled => Vec::new(),
+        _ => chosen(snapshot, subject),
+    };
+    let mut checkers: Vec<_> = modules.iter().flat_map(|m| m.checkers.iter().map(move |c| (m, c))).collect();
+    let all_well = modules.iter().all(|m| serves(m)) && checkers.iter().all(|(_, c)| level(c) == Level::Pass);
+    let status = match standing {
+        Standing::Ready if all_well => Level::Pass,
+        Standing::Ready => Level::Warn,
+        _ => Level::Fail,
+    };
+
+    checkers.sort_by_key(|(_, checker)| level(checker) == Level::Pass);
+    let mut checks = BTreeMap::new();
+    let mut entries = 0;
+    let mut left_out = 0;
+    for (module, checker) in checkers {
+        let entry = entry(checker, &timestamp);
+        if entries + entry.len() > MAX_CHECKS {
+            left_out += 1;
+            continue;
+        }
+        entries += entry.len();
+        checks.insert(format!("{}:{}", module.name, checker.name), entry);
+    }
+
+    Report {
+        status,
+        description: match subject {
+            Subject::All => format!("all modules of node {}", snapshot.node),
+            Subject::Module(name) => {
+                format!("module {} of node {}", line::shown(name, MAX_NAME), snapshot.node)
+            }
+        },
+        service_id: snapshot.node.to_string(),
+        output: (status == Level::Fail).then(|| line::shown(&standing.reason(), MAX_TEXT)),
+        notes: if left_out == 0 { Vec::new() } else { vec![format!("{left_out} more checkers left out")] },
+        checks,
+    }
+}
+
+fn chosen<'a>(snapshot: &'a Snapshot, subject: Subject<'_>) -> Vec<&'a ModuleView> {
+    match subject {
+        Subject::All => snapshot.modules.iter().map(AsRef::as_ref).collect(),
+        Subject::Module(name) => snapshot.module(name).into_iter().collect(),
+    }
+}
+
+/// The verdict decides; a warning or an unknown within a good verdict is a warning.
+fn level(checker: &CheckerView) -> Level {
+    match checker.verdict {
+        Verdict::Down => Level::Fail,
+        Verdict::Undecided => Level::Warn,
+        Verdict::Up => match checker.last.as_ref().map(|last| last.status) {
+            None | Some(Status::Pass) => Level::Pass,
+            Some(Status::Warn | Status::Fail | Status::Unknown) => Level::Warn,
+        },
+    }
+}
+
+fn entry(checker: &CheckerView, timestamp: &impl Fn(Moment) -> String) -> Vec<Check> {
+    let status = level(checker);
+    let last = checker.last.as_deref();
+    let time = last.map(|last| timestamp(last.at));
+    let mut entry = vec![Check {
+        component_id: None,
+        observed_value: None,
+        observed_unit: None,
+        status,
+        time: time.clone(),
+        output: (status != Level::Pass).then(|| output(checker, last)),
+    }];
+    let measurements = last.map(|last| last.measurements.as_slice()).unwrap_or_default();
+    // JSON has no infinity.
+    let finite = measurements.iter().filter(|measurement| measurement.value.is_finite());
+    entry.extend(finite.take(MAX_MEASUREMENTS).map(|measurement| Check {
+        component_id: Some(line::shown(&measurement.name, MAX_NAME)),
+        observed_value: Some(measurement.value),
+        observed_unit: Some(line::shown(&measurement.unit, MAX_NAME)).filter(|unit| !unit.is_empty()),
+        status,
+        time: time.clone(),
+        output: None,
+    }));
+    entry
+}
+
+fn output(checker: &CheckerView, last: Option<&Observation>) -> String {
+    match last {
+        Some(last) => line::shown(&format!("{}: {}", checker.verdict, last.summary), MAX_TEXT),
+        None => format!("{}: not observed yet", checker.verdict),
+    }
+}

@@ -1,0 +1,293 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Wish;
+use crate::id::{CheckerName, ModuleName, NodeName};
+use crate::observation::{Measurement, Observation, Status};
+use crate::policy::{CheckerKind, OnDown};
+use crate::snapshot::CheckerView;
+use crate::verdict::Verdict;
+
+const STATES: [StateName; 9] = [
+    StateName::Stopped,
+    StateName::Starting,
+    StateName::Up,
+    StateName::Restarting,
+    StateName::Backoff,
+    StateName::Failed,
+    StateName::Draining,
+    StateName::Stopping,
+    StateName::Waiting,
+];
+
+fn name(text: &str) -> ModuleName {
+    ModuleName::new(text).unwrap()
+}
+
+fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
+    ModuleView {
+        name: name(of),
+        state,
+        ready,
+        since: Moment::default(),
+        reason: format!("because of {of}"),
+        wish: Wish::default(),
+        next: None,
+        restarts: 0,
+        restarts_allowed: 3,
+        restarts_within: Duration::from_mins(1),
+        plan: None,
+        processes: Vec::new(),
+        checkers: Vec::new(),
+    }
+}
+
+fn checker(name: &str, verdict: Verdict, status: Status) -> CheckerView {
+    let mut last = Observation::new(status, format!("{name} says\nso"), Moment::from_micros(7));
+    last.measurements = vec![
+        Measurement { name: "response-time".into(), value: 12.5, unit: "ms".into() },
+        Measurement { name: "sessions".into(), value: 3.0, unit: String::new() },
+        Measurement { name: "odd".into(), value: f64::NAN, unit: String::new() },
+    ];
+    CheckerView {
+        name: CheckerName::new(name).unwrap(),
+        kind: CheckerKind::Component,
+        on_down: OnDown::Restart,
+        verdict,
+        since: Moment::default(),
+        watched: true,
+        last: Some(Arc::new(last)),
+    }
+}
+
+fn snapshot(modules: Vec<ModuleView>) -> Snapshot {
+    Snapshot {
+        modules: modules.into_iter().map(Arc::new).collect(),
+        ..Snapshot::empty(NodeName::new("node-1").unwrap(), Moment::default())
+    }
+}
+
+fn ask(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, String) {
+    let answer = answer(snapshot, alive, Question::new(target, false), |_| String::new());
+    match answer.body {
+        Body::Plain(text) => (answer.code, text.into_owned()),
+        Body::Report(report) => panic!("nobody asked for a report: {report:?}"),
+    }
+}
+
+fn ask_report(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, Report) {
+    let answer = answer(snapshot, alive, Question::new(target, true), |m| format!("at {}", m.as_micros()));
+    match answer.body {
+        Body::Plain(text) => panic!("a report was asked for: {text}"),
+        Body::Report(report) => (answer.code, *report),
+    }
+}
+
+#[test]
+fn a_target_asks_one_question() {
+    use Question::{Elsewhere, Health, ReadyFile};
+    use Subject::{All, Module};
+    for (target, question) in [
+        ("/", Health(All)),
+        ("*", Health(All)),
+        ("/health", Health(All)),
+        ("/health/", Health(All)),
+        ("/health?from=lb", Health(All)),
+        ("/health/web", Health(Module("web"))),
+        ("/health/web/?x=/y", Health(Module("web"))),
+        ("http://10.0.0.1:9010/health/web", Health(Module("web"))),
+        ("http://10.0.0.1:9010", Health(All)),
+        ("/health/web/x", Elsewhere),
+        ("/healthy", Elsewhere),
+        ("//health", Elsewhere),
+        ("/var/modules/web/ready.txt", ReadyFile("web")),
+        ("/var/modules/web/ready.txt/?x", ReadyFile("web")),
+        ("/var/modules//ready.txt", Elsewhere),
+        ("/var/modules/a/b/ready.txt", Elsewhere),
+        ("/var/modules/ready.txt", Elsewhere),
+    ] {
+        assert_eq!(Question::new(target, false), question, "{target}");
+    }
+    assert_eq!(Question::new("/health/web", true), Question::Report(Module("web")));
+    assert_eq!(Question::new("/var/modules/web/ready.txt", true), ReadyFile("web"));
+}
+
+#[test]
+fn a_report_is_asked_for_by_its_name_alone() {
+    for accept in ["application/health+json", "text/html, Application/Health+JSON;q=0.5"] {
+        assert!(asks_for_report(accept), "{accept}");
+    }
+    for accept in ["", "*/*", "application/json", "application/health+json;q=0", "application/*"] {
+        assert!(!asks_for_report(accept), "{accept}");
+    }
+}
+
+#[test]
+fn the_answer_is_yes_only_when_ready_in_up() {
+    for state in STATES {
+        for ready in [false, true] {
+            let snapshot = snapshot(vec![module("web", state, ready)]);
+            let yes = ready && state == StateName::Up;
+            let no = format!("not ready: {state}: because of web\n");
+            let expected = |no_code| if yes { (Code::Ok, "ok\n".to_owned()) } else { (no_code, no.clone()) };
+            assert_eq!(ask(&snapshot, true, "/health/web"), expected(Code::Unavailable), "{state} {ready}");
+            assert_eq!(ask(&snapshot, true, "/var/modules/web/ready.txt"), expected(Code::NotFound));
+            assert_eq!(ask(&snapshot, true, "/health").0 == Code::Ok, yes);
+            let (code, report) = ask_report(&snapshot, true, "/health/web");
+            assert_eq!((code == Code::Ok, report.status != Level::Fail), (yes, yes));
+        }
+    }
+}
+
+#[test]
+fn a_stalled_core_makes_every_answer_no() {
+    let snapshot = snapshot(vec![module("web", StateName::Up, true)]);
+    let no = "not ready: the daemon's core has stalled\n".to_owned();
+    assert_eq!(ask(&snapshot, false, "/health"), (Code::Unavailable, no.clone()));
+    assert_eq!(ask(&snapshot, false, "/health/web"), (Code::Unavailable, no.clone()));
+    assert_eq!(ask(&snapshot, false, "/health/other"), (Code::Unavailable, no.clone()));
+    assert_eq!(ask(&snapshot, false, "/var/modules/web/ready.txt"), (Code::NotFound, no));
+    assert_eq!(agent_line(&snapshot, false, None), "down ready # the daemon's core has stalled\n");
+    let (code, report) = ask_report(&snapshot, false, "/health");
+    assert_eq!((code, report.status, report.checks.len()), (Code::Unavailable, Level::Fail, 0));
+}
+
+#[test]
+fn a_module_that_is_not_there_is_not_ready() {
+    let snapshot = snapshot(vec![module("web", StateName::Up, true)]);
+    let body = "no module of that name\n".to_owned();
+    assert_eq!(ask(&snapshot, true, "/health/shop"), (Code::Unavailable, body.clone()));
+    assert_eq!(ask(&snapshot, true, "/var/modules/shop/ready.txt"), (Code::NotFound, body));
+    assert_eq!(agent_line(&snapshot, true, Some(&name("shop"))), "down ready # no module of that name\n");
+    assert_eq!(ask(&snapshot, true, "/metrics"), (Code::NotFound, "not found\n".to_owned()));
+}
+
+#[test]
+fn all_modules_together_are_ready_when_each_is_and_there_is_one() {
+    let up = || module("a", StateName::Up, true);
+    assert_eq!(ask(&snapshot(vec![]), true, "/health").1, "not ready: no module is loaded\n");
+    assert_eq!(agent_line(&snapshot(vec![]), true, None), "down ready # no module is loaded\n");
+    assert_eq!(ask(&snapshot(vec![up()]), true, "/health").0, Code::Ok);
+    let mixed = snapshot(vec![
+        up(),
+        module("b", StateName::Draining, false),
+        module("c", StateName::Failed, false),
+        module("d", StateName::Backoff, false),
+    ]);
+    let expected = "not ready: c: failed: because of c (and 2 more not ready)\n";
+    assert_eq!(ask(&mixed, true, "/health"), (Code::Unavailable, expected.to_owned()));
+}
+
+#[test]
+fn haproxy_is_told_health_and_admin_for_every_state() {
+    for (state, line) in [
+        (StateName::Stopped, "stopped ready # stopped: because of web\n"),
+        (StateName::Starting, "down ready # starting: because of web\n"),
+        (StateName::Up, "down ready # up: because of web\n"),
+        (StateName::Restarting, "down drain # restarting: because of web\n"),
+        (StateName::Backoff, "down ready # backoff: because of web\n"),
+        (StateName::Failed, "down ready # failed: because of web\n"),
+        (StateName::Draining, "up drain\n"),
+        (StateName::Stopping, "down drain # stopping: because of web\n"),
+        (StateName::Waiting, "down ready # waiting: because of web\n"),
+    ] {
+        let web = name("web");
+        assert_eq!(agent_line(&snapshot(vec![module("web", state, false)]), true, Some(&web)), line);
+        // Ready outside Up is a contradiction: the state counts.
+        let line = if state == StateName::Up { "up ready 100%\n" } else { line };
+        assert_eq!(agent_line(&snapshot(vec![module("web", state, true)]), true, Some(&web)), line);
+    }
+}
+
+#[test]
+fn a_suspended_module_that_serves_is_up_for_haproxy() {
+    let mut web = module("web", StateName::Up, true);
+    web.wish.suspended = true;
+    assert_eq!(agent_line(&snapshot(vec![web]), true, None), "up ready 100%\n");
+}
+
+#[test]
+fn a_module_that_drains_does_not_hide_from_haproxy_one_that_is_down() {
+    let up = module("a", StateName::Up, true);
+    let draining = module("b", StateName::Draining, false);
+    let down = module("c", StateName::Backoff, false);
+    assert_eq!(agent_line(&snapshot(vec![up.clone(), draining.clone()]), true, None), "up drain\n");
+    let all = snapshot(vec![up, draining, down]);
+    assert_eq!(
+        agent_line(&all, true, None),
+        "down ready # c: backoff: because of c (and 1 more not ready)\n"
+    );
+}
+
+#[test]
+fn a_report_names_every_checker_with_what_it_saw() {
+    let mut web = module("web", StateName::Up, true);
+    web.checkers = vec![
+        checker("home-page", Verdict::Up, Status::Pass),
+        checker("queue", Verdict::Down, Status::Fail),
+        CheckerView { last: None, ..checker("young", Verdict::Undecided, Status::Pass) },
+    ];
+    let (code, report) = ask_report(&snapshot(vec![web]), true, "/health/web");
+    assert_eq!(code, Code::Ok);
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "status": "warn",
+            "description": "module web of node node-1",
+            "serviceId": "node-1",
+            "checks": {
+                "web:home-page": [
+                    { "status": "pass", "time": "at 7" },
+                    { "componentId": "response-time", "observedValue": 12.5, "observedUnit": "ms",
+                      "status": "pass", "time": "at 7" },
+                    { "componentId": "sessions", "observedValue": 3.0, "status": "pass", "time": "at 7" },
+                ],
+                "web:queue": [
+                    { "status": "fail", "time": "at 7", "output": "down: queue says so" },
+                    { "componentId": "response-time", "observedValue": 12.5, "observedUnit": "ms",
+                      "status": "fail", "time": "at 7" },
+                    { "componentId": "sessions", "observedValue": 3.0, "status": "fail", "time": "at 7" },
+                ],
+                "web:young": [{ "status": "warn", "output": "undecided: not observed yet" }],
+            },
+        })
+    );
+}
+
+#[test]
+fn a_report_of_very_many_checkers_keeps_those_that_are_not_well() {
+    let modules = (10..60).map(|m| ModuleView {
+        checkers: (10..60).map(|c| checker(&format!("c{c}"), Verdict::Up, Status::Pass)).collect(),
+        ..module(&format!("m{m}"), StateName::Up, true)
+    });
+    let mut modules: Vec<_> = modules.collect();
+    modules[49].checkers[49].verdict = Verdict::Down;
+    let (_, report) = ask_report(&snapshot(modules), true, "/health");
+    assert!(report.checks.contains_key("m59:c59"));
+    assert_eq!(report.notes, ["2415 more checkers left out"]);
+    assert!(serde_json::to_vec(&report).unwrap().len() < 128 << 10);
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_reason_the_answers_are_one_short_line(reason: String, target: String, many in 1usize..4) {
+        let modules = (0..many).map(|m| ModuleView {
+            reason: reason.clone(),
+            ..module(&format!("m{m}"), StateName::Backoff, false)
+        });
+        let snapshot = snapshot(modules.collect());
+        for target in ["/health", "/health/m0", target.as_str()] {
+            let (_, body) = ask(&snapshot, true, target);
+            prop_assert!(body.len() <= MAX_PLAIN);
+            prop_assert_eq!(body.find(char::is_control), Some(body.len() - 1));
+        }
+        let line = agent_line(&snapshot, true, None);
+        prop_assert!(line.is_ascii() && line.len() <= 100);
+        prop_assert!(line.starts_with("down ready # "));
+        prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
+    }
+}

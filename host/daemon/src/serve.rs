@@ -1,0 +1,3 @@
+//! Everything that the daemon shows.
+
+pub mod health;

@@ -1,0 +1,177 @@
+//! The health endpoint: what load balancers ask, and `HAProxy`'s agent-check.
+//!
+//! ```text
+//!  listening.rs ─▶ event_loop.rs ─▶ connection.rs ─▶ conversation.rs ─▶ HealthView ─▶ core::health
+//!   (sockets)     (one OS thread)     (one socket)    (bytes, pure)     (snapshot,     (what is
+//!                                                      request.rs        pulse, clock)   answered)
+//!                                                      response.rs
+//! ```
+//! This loop is our own, on an OS thread of its own, and not a handler in the
+//! web server that serves the console. The answer to the load balancer is what
+//! Bellwether exists for:
+//!
+//! - It must come when nothing else does. Whatever blocks, starves or panics in
+//!   the asynchronous runtime, this thread runs on and says no, because the
+//!   core's pulse has stopped.
+//! - It waits for nobody: the snapshot is read without a lock, and nothing is
+//!   logged from here, since a log can block.
+//! - It is bounded whoever calls: so many connections, so many bytes, so much time.
+//! - It is asked all day long by every load balancer, so it should cost nothing:
+//!   no more than nginx does (`benches/health_endpoint`).
+
+mod connection;
+mod conversation;
+mod event_loop;
+mod listening;
+mod request;
+mod response;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use bellwether_core::health::{self, Answer, Question};
+use bellwether_core::id::ModuleName;
+use bellwether_core::snapshot::Snapshot;
+
+use self::event_loop::EventLoop;
+use self::listening::Listener;
+use crate::clock::Clock;
+use crate::config::spec::AgentCheckSpec;
+use crate::pulse::Pulse;
+
+/// What answers are made from.
+#[derive(Debug, Clone)]
+pub struct HealthView {
+    /// The present picture.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Whether it is still being painted. Judged at the time of each answer.
+    pub pulse: Pulse,
+    /// For the time of the answer.
+    pub clock: Clock,
+}
+
+impl HealthView {
+    fn answer(&self, question: Question<'_>) -> Answer {
+        let alive = self.pulse.alive(self.clock.now());
+        health::answer(&self.snapshot.load(), alive, question, |moment| self.clock.timestamp(moment))
+    }
+
+    fn agent_line(&self, module: Option<&ModuleName>) -> String {
+        let alive = self.pulse.alive(self.clock.now());
+        health::agent_line(&self.snapshot.load(), alive, module)
+    }
+}
+
+/// Why the health endpoint cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error(
+        "the health endpoint cannot listen on {address}: the address is in use. \
+         Stop the program that has it (`ss -ltnp` shows which), or choose another port"
+    )]
+    InUse {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The daemon's user may not listen there.
+    #[error(
+        "the health endpoint cannot listen on {address}: not permitted. \
+         Choose a port from 1024 up, or give the daemon CAP_NET_BIND_SERVICE"
+    )]
+    NotPermitted {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The address is none of this node's.
+    #[error(
+        "the health endpoint cannot listen on {address}: this node has no such address. \
+         Choose one that `ip address` shows, or 0.0.0.0 for all"
+    )]
+    NoSuchAddress {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Any other refusal of the system.
+    #[error("the health endpoint cannot listen on {address}: {source}")]
+    Refused {
+        /// Where.
+        address: SocketAddr,
+        /// In the system's words.
+        source: io::Error,
+    },
+    /// No thread, or nothing to wait with.
+    #[error("the health endpoint cannot start: {0}. Look at the limits on threads and open files")]
+    Start(#[source] io::Error),
+}
+
+/// The endpoint at work. It stops when this is dropped.
+#[derive(Debug)]
+pub struct HealthServer {
+    addresses: Vec<SocketAddr>,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// How the thread is told to end.
+#[derive(Debug)]
+struct Stop {
+    wanted: AtomicBool,
+    waker: mio::Waker,
+}
+
+impl HealthServer {
+    /// Listens for HTTP on `http` and for `HAProxy` agents on each of `agents`,
+    /// and starts the thread that answers from `view`. Port 0 is any free port.
+    pub fn bind(http: SocketAddr, agents: &[AgentCheckSpec], view: HealthView) -> Result<Self, BindError> {
+        let mut listeners = vec![Listener::http(http)?];
+        for agent in agents {
+            listeners.push(Listener::agent(agent)?);
+        }
+        let addresses = listeners.iter().map(|listener| listener.address).collect();
+        let event_loop = EventLoop::new(listeners, view).map_err(BindError::Start)?;
+        let waker = event_loop.waker().map_err(BindError::Start)?;
+        let stop = Arc::new(Stop { wanted: AtomicBool::new(false), waker });
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("health".to_owned())
+            .spawn(move || event_loop.run(|| stopped.wanted.load(Ordering::Acquire)))
+            .map_err(BindError::Start)?;
+        Ok(Self { addresses, stop, thread: Some(thread) })
+    }
+
+    /// Where it listens: HTTP first, then the agents in the order they were given.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether the thread still answers. If it does not, nobody is told
+    /// anything any more, and the daemon should end loudly.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for HealthServer {
+    fn drop(&mut self) {
+        self.stop.wanted.store(true, Ordering::Release);
+        let woken = self.stop.waker.wake();
+        if let Some(thread) = self.thread.take() {
+            match woken {
+                Ok(()) => match thread.join() {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "the health endpoint had failed"),
+                    Err(_) => tracing::error!("the health endpoint had panicked"),
+                },
+                Err(error) => tracing::error!(%error, "the health endpoint cannot be told to stop"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! One connection: a socket and what is going on there.
+//!
+//! ```text
+//!   accepted ─▶ Idle ──first bytes──▶ Receiving
+//!                │ ▲                      │
+//!    whole       │ │ all sent             │ whole request
+//!    request     ▼ │                      │
+//!              Sending ◀──────────────────┘
+//!                │ all sent, not to be kept
+//!                ▼
+//!            Lingering ── end of input, enough, or too late ──▶ closed
+//! ```
+//! An agent-check begins in Sending. Every phase but the shortest has a
+//! deadline. Lingering reads and forgets what the other side still sends: a
+//! socket closed with unread input resets the connection, and the reset can
+//! destroy the answer on its way (RFC 9112, section 9.6).
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+
+use super::HealthView;
+use super::conversation::{Conversation, Next};
+
+/// A connection that is kept may be silent for this long.
+const IDLE: Duration = Duration::from_secs(10);
+/// A request must be whole within this time of its first byte.
+const RECEIVING: Duration = Duration::from_secs(5);
+/// What is sent must be taken within this time.
+const SENDING: Duration = Duration::from_secs(5);
+/// After the answer, the other side must close within this time.
+const LINGERING: Duration = Duration::from_secs(2);
+/// What it still sends is read up to this, in bytes.
+const MAX_LINGERING: usize = 64 << 10;
+/// So many times a connection may be served before others get their turn.
+const ROUNDS: usize = 4;
+
+/// Room to receive into and send from, shared by all connections: one that
+/// waits holds nothing.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    input: Box<[u8]>,
+    output: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { input: vec![0; 16 << 10].into(), output: Vec::with_capacity(64 << 10) }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    /// Whether the poll also reports that the socket can be written to.
+    pub(super) polled_for_writing: bool,
+    conversation: Conversation,
+    phase: Phase,
+    /// What could not be sent at once, and how much of it has been since.
+    unsent: Vec<u8>,
+    sent: usize,
+    /// When the phase ends at the latest.
+    deadline: Instant,
+    /// When it was accepted or had its last answer.
+    quiet_since: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Receiving,
+    Sending(Next),
+    Lingering { read: usize },
+}
+
+/// How it stands with a connection that has been served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The poll will tell when there is more.
+    Waiting,
+    /// There may be more; others first.
+    Unfinished,
+    /// It is over: close it.
+    Over,
+}
+
+/// One step of serving.
+enum Step {
+    Done,
+    WouldBlock,
+    Over,
+}
+
+impl Connection {
+    /// A connection on which HTTP is spoken.
+    pub(super) fn http(stream: TcpStream, now: Instant) -> Self {
+        Self {
+            stream,
+            polled_for_writing: false,
+            conversation: Conversation::default(),
+            phase: Phase::Idle,
+            unsent: Vec::new(),
+            sent: 0,
+            deadline: now + IDLE,
+            quiet_since: now,
+        }
+    }
+
+    /// A connection to which one line is said, and no more. It is said without
+    /// waiting: `HAProxy` sends nothing by default.
+    pub(super) fn agent(stream: TcpStream, line: String, now: Instant) -> Self {
+        Self {
+            phase: Phase::Sending(Next::Close { unread: true }),
+            unsent: line.into_bytes(),
+            deadline: now + SENDING,
+            ..Self::http(stream, now)
+        }
+    }
+
+    /// Does whatever can be done without waiting. `to_the_end` is whether the
+    /// other side may have closed; otherwise one receive that leaves room in the
+    /// buffer has taken all there was (epoll(7), question 9), which saves asking again.
+    pub(super) fn serve(
+        &mut self,
+        buffers: &mut Buffers,
+        view: &HealthView,
+        now: Instant,
+        to_the_end: bool,
+    ) -> Outcome {
+        for _ in 0..ROUNDS {
+            let step = match self.phase {
+                Phase::Idle | Phase::Receiving => self.receive(buffers, view, now, to_the_end),
+                Phase::Sending(next) => self.send(next, buffers, view, now),
+                Phase::Lingering { read } => self.linger(read, buffers),
+            };
+            match step {
+                Step::Done => {}
+                Step::WouldBlock => return Outcome::Waiting,
+                Step::Over => return Outcome::Over,
+            }
+        }
+        Outcome::Unfinished
+    }
+
+    /// Whether it waits until it can send.
+    pub(super) fn is_sending(&self) -> bool {
+        matches!(self.phase, Phase::Sending(_))
+    }
+
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline <= now
+    }
+
+    /// The connection with the earliest of these is given up when there are too many.
+    pub(super) fn quiet_since(&self) -> Instant {
+        self.quiet_since
+    }
+
+    fn receive(&mut self, buffers: &mut Buffers, view: &HealthView, now: Instant, to_the_end: bool) -> Step {
+        match self.stream.read(&mut buffers.input) {
+            Ok(0) => Step::Over,
+            Ok(length) => {
+                let Buffers { input, output } = buffers;
+                let all = length < input.len() && !to_the_end;
+                match self.converse(&input[..length], output, view, now) {
+                    Step::Done if all && !self.is_sending() => Step::WouldBlock,
+                    step => step,
+                }
+            }
+            Err(error) => after_error(error.kind()),
+        }
+    }
+
+    /// Answers what was received, and sends it if the socket takes it.
+    fn converse(&mut self, input: &[u8], output: &mut Vec<u8>, view: &HealthView, now: Instant) -> Step {
+        output.clear();
+        let next = self.conversation.receive(input, output, |question| view.answer(question));
+        if output.is_empty() {
+            return self.proceed(next, now);
+        }
+        let sent = match self.stream.write(output) {
+            Ok(sent) => sent,
+            Err(error) => match after_error(error.kind()) {
+                Step::Over => return Step::Over,
+                Step::Done | Step::WouldBlock => 0,
+            },
+        };
+        if sent == output.len() {
+            self.quiet_since = now;
+            self.phase = Phase::Idle;
+            self.deadline = now + IDLE;
+            return self.proceed(next, now);
+        }
+        self.unsent.extend_from_slice(&output[sent..]);
+        self.enter(Phase::Sending(next), now + SENDING);
+        Step::Done
+    }
+
+    fn send(&mut self, next: Next, buffers: &mut Buffers, view: &HealthView, now: Instant) -> Step {
+        if self.sent < self.unsent.len() {
+            match self.stream.write(&self.unsent[self.sent..]) {
+                Ok(sent) => self.sent += sent,
+                Err(error) => return after_error(error.kind()),
+            }
+            return Step::Done;
+        }
+        self.unsent = Vec::new();
+        self.sent = 0;
+        self.quiet_since = now;
+        self.enter(Phase::Idle, now + IDLE);
+        match next {
+            Next::SendFirst => self.converse(&[], &mut buffers.output, view, now),
+            Next::Receive | Next::Close { .. } => self.proceed(next, now),
+        }
+    }
+
+    /// Everything has been sent.
+    fn proceed(&mut self, next: Next, now: Instant) -> Step {
+        match next {
+            // A trickle of bytes does not extend the time for a request.
+            Next::Receive if self.phase == Phase::Idle && self.conversation.is_inside_request() => {
+                self.enter(Phase::Receiving, now + RECEIVING);
+            }
+            Next::Receive => {}
+            Next::SendFirst => self.enter(Phase::Sending(next), now + SENDING),
+            Next::Close { unread: false } => return Step::Over,
+            Next::Close { unread: true } => {
+                if self.stream.shutdown(Shutdown::Write).is_err() {
+                    return Step::Over;
+                }
+                self.enter(Phase::Lingering { read: 0 }, now + LINGERING);
+            }
+        }
+        Step::Done
+    }
+
+    fn linger(&mut self, read: usize, buffers: &mut Buffers) -> Step {
+        match self.stream.read(&mut buffers.input) {
+            Ok(0) => Step::Over,
+            Ok(length) if read + length > MAX_LINGERING => Step::Over,
+            Ok(length) => {
+                self.phase = Phase::Lingering { read: read + length };
+                Step::Done
+            }
+            Err(error) => after_error(error.kind()),
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, deadline: Instant) {
+        self.phase = phase;
+        self.deadline = deadline;
+    }
+}
+
+fn after_error(kind: ErrorKind) -> Step {
+    match kind {
+        ErrorKind::WouldBlock => Step::WouldBlock,
+        ErrorKind::Interrupted => Step::Done,
+        _ => Step::Over,
+    }
+}

@@ -1,0 +1,108 @@
+//! One HTTP conversation: bytes in, responses out, no sockets.
+//!
+//! ```text
+//!              a whole request, more to come
+//!            ┌────────────────────────────────┐
+//!            ▼                                │
+//!      ┌─ waiting ── bytes ──▶ parsing ── answered ──▶ enough output: SendFirst, then parsing again
+//!      │     ▲                 │  │
+//!      │     └── part of one ──┘  └── malformed, too large, a body, `close` ──▶ Close
+//! ```
+
+use bellwether_core::health::{Answer, Question};
+
+use super::request::{MAX_REQUEST, Method, Parsed, Persistence, Request, parse};
+use super::response::{Refusal, write_answer, write_refusal};
+
+/// Above this much output, what was received waits until that has been sent.
+const ENOUGH_OUTPUT: usize = 32 << 10;
+
+/// What to do once the output has been sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Receive more.
+    Receive,
+    /// Go on with what was received already: [`Conversation::receive`] nothing.
+    SendFirst,
+    /// Close. `unread` is whether the other side may still be sending.
+    Close { unread: bool },
+}
+
+/// What was received of a request that is not whole, or could not be answered yet.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    pending: Vec<u8>,
+}
+
+impl Conversation {
+    /// Whether a part of a request has been received.
+    pub(super) fn is_inside_request(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Takes in what was received, and appends the responses to `output`.
+    pub(super) fn receive(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        answer: impl Fn(Question<'_>) -> Answer,
+    ) -> Next {
+        if self.pending.is_empty() {
+            let (used, next) = respond(input, output, answer);
+            self.pending.extend_from_slice(&input[used..]);
+            return next;
+        }
+        self.pending.extend_from_slice(input);
+        let (used, next) = respond(&self.pending, output, answer);
+        if used == self.pending.len() {
+            // Most requests come whole: connections at rest hold no memory.
+            self.pending = Vec::new();
+        } else {
+            self.pending.drain(..used);
+        }
+        next
+    }
+}
+
+/// Responds to the requests in `input`. Returns how many bytes are done with.
+fn respond(input: &[u8], output: &mut Vec<u8>, answer: impl Fn(Question<'_>) -> Answer) -> (usize, Next) {
+    let mut used = 0;
+    while used < input.len() {
+        if output.len() >= ENOUGH_OUTPUT {
+            return (used, Next::SendFirst);
+        }
+        let refusal = match parse(&input[used..]) {
+            Parsed::Whole(request, length) => {
+                used += length;
+                respond_to(&request, output, &answer);
+                if request.persistence == Persistence::Close {
+                    let unread = request.has_body || used < input.len();
+                    return (input.len(), Next::Close { unread });
+                }
+                continue;
+            }
+            Parsed::Partial => return (used, Next::Receive),
+            Parsed::TooLarge => Refusal::TooLarge,
+            Parsed::Malformed => Refusal::Malformed,
+        };
+        write_refusal(output, refusal, Persistence::Close);
+        return (input.len(), Next::Close { unread: true });
+    }
+    (used, Next::Receive)
+}
+
+fn respond_to(request: &Request<'_>, output: &mut Vec<u8>, answer: impl Fn(Question<'_>) -> Answer) {
+    match request.method {
+        Method::Get | Method::Head | Method::Options => {
+            let answer = answer(Question::new(request.target, request.report));
+            write_answer(output, &answer, request.method, request.persistence);
+        }
+        Method::Other => write_refusal(output, Refusal::MethodNotAllowed, request.persistence),
+    }
+}
+
+/// A part of a request is never longer than a whole one may be.
+const _: () = assert!(MAX_REQUEST < ENOUGH_OUTPUT);
+
+#[cfg(test)]
+mod tests;

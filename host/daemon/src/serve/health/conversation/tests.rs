@@ -1,0 +1,212 @@
+use bellwether_core::health::{Body, Code, Subject};
+use proptest::prelude::*;
+
+use super::*;
+
+/// Says what was asked, so that tests can see it.
+fn echo(question: Question<'_>) -> Answer {
+    match question {
+        Question::Health(Subject::All) => Answer { code: Code::Ok, body: Body::Plain("ok\n".into()) },
+        other => Answer { code: Code::Unavailable, body: Body::Plain(format!("{other:?}\n").into()) },
+    }
+}
+
+/// Receives the pieces one after the other, as long as there is more to receive.
+fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Next) {
+    let mut conversation = Conversation::default();
+    let mut all = Vec::new();
+    let mut next = Next::Receive;
+    for piece in pieces {
+        let mut piece = piece;
+        loop {
+            let mut output = Vec::new();
+            next = conversation.receive(piece, &mut output, echo);
+            all.append(&mut output);
+            match next {
+                Next::Receive => break,
+                Next::SendFirst => piece = b"",
+                Next::Close { .. } => return (String::from_utf8(all).unwrap(), next),
+            }
+        }
+    }
+    (String::from_utf8(all).unwrap(), next)
+}
+
+fn say(request: &str) -> (String, Next) {
+    talk([request.as_bytes()])
+}
+
+const CLOSE: Next = Next::Close { unread: false };
+const CLOSE_UNREAD: Next = Next::Close { unread: true };
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n\
+                  Cache-Control: no-store\r\n\r\nok\n";
+
+fn ok_with(field: &str) -> String {
+    OK.replace("no-store\r\n", &format!("no-store\r\n{field}\r\n"))
+}
+
+#[test]
+fn http_1_1_is_kept_and_http_1_0_is_closed_unless_told_otherwise() {
+    let closed = ok_with("Connection: close");
+    for (request, response, next) in [
+        ("GET /health HTTP/1.1\r\nHost: a\r\n\r\n", OK.to_owned(), Next::Receive),
+        ("GET /health HTTP/1.1\r\n\r\n", OK.to_owned(), Next::Receive),
+        ("GET /health HTTP/1.1\nAccept: */*\n\n", OK.to_owned(), Next::Receive),
+        ("GET /health HTTP/1.1\r\nConnection: foo, Close\r\n\r\n", closed.clone(), CLOSE),
+        ("GET /health HTTP/1.0\r\n\r\n", closed.clone(), CLOSE),
+        (
+            "GET /health HTTP/1.0\r\nconnection: Keep-Alive\r\n\r\n",
+            ok_with("Connection: keep-alive"),
+            Next::Receive,
+        ),
+        ("GET /health HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", closed.clone(), CLOSE),
+        ("GET /health\r\n", closed, CLOSE),
+    ] {
+        assert_eq!(say(request), (response, next), "{request:?}");
+    }
+}
+
+#[test]
+fn head_is_answered_with_the_same_head_and_no_body() {
+    let (response, _) = say("HEAD /health HTTP/1.1\r\n\r\n");
+    assert_eq!(response, OK.strip_suffix("ok\n").unwrap());
+}
+
+#[test]
+fn the_default_probe_of_haproxy_is_answered() {
+    let (response, next) = say("OPTIONS / HTTP/1.0\r\n\r\n");
+    assert_eq!(response, ok_with("Allow: GET, HEAD, OPTIONS\r\nConnection: close"));
+    assert_eq!(next, CLOSE);
+}
+
+#[test]
+fn other_methods_are_told_which_are_allowed() {
+    for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "get"] {
+        let (response, next) = say(&format!("{method} /health HTTP/1.1\r\n\r\n"));
+        assert!(response.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{response}");
+        assert!(response.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"), "{response}");
+        assert_eq!(next, Next::Receive);
+    }
+}
+
+#[test]
+fn a_request_with_a_body_is_answered_and_the_connection_closed() {
+    for fields in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let (response, next) = say(&format!("GET /health HTTP/1.1\r\n{fields}\r\n\r\nhello"));
+        assert_eq!((response, next), (ok_with("Connection: close"), CLOSE_UNREAD));
+    }
+    assert_eq!(say("GET /health HTTP/1.1\r\nContent-Length: 0\r\n\r\n").1, Next::Receive);
+}
+
+#[test]
+fn what_is_not_http_is_refused_and_the_connection_closed() {
+    for request in [
+        "\u{0}\u{1}\u{2}",
+        "\u{16}\u{3}\u{1}",
+        "GET /health HTTP/1.1\r\nContent-Length: five\r\n\r\n",
+        "GET /health HTTP/1.1\r\nno colon\r\n\r\n",
+        "GET /health HTTP/2.0\r\n\r\n",
+        "GET health\r\n",
+        "GET  /health HTTP/1.1\r\n\r\n",
+    ] {
+        let (response, next) = say(request);
+        assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{request:?}: {response}");
+        assert!(response.contains("\r\nConnection: close\r\n"));
+        assert_eq!(next, CLOSE_UNREAD);
+    }
+}
+
+#[test]
+fn a_request_of_more_than_8_kib_is_refused() {
+    let request = |room: usize| {
+        let frame = "GET /health HTTP/1.1\r\nX: \r\n\r\n".len();
+        format!("GET /health HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(room - frame))
+    };
+    assert_eq!(say(&request(MAX_REQUEST)), (OK.to_owned(), Next::Receive));
+    let endless = "GET /health HTTP/1.1\r\n".to_owned() + &"X: y\r\n".repeat(2_000);
+    let unended = "GET /".to_owned() + &"x".repeat(MAX_REQUEST);
+    for request in [request(MAX_REQUEST + 1), endless, unended, "\r\n".repeat(MAX_REQUEST)] {
+        let (response, next) = say(&request);
+        assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
+        assert_eq!(next, CLOSE_UNREAD);
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let (responses, next) = say(
+        "GET /health HTTP/1.1\r\n\r\nHEAD /health HTTP/1.1\r\n\r\n\r\nGET /health/web HTTP/1.1\r\n\
+         Accept: text/html\r\nAccept: application/health+json\r\n\r\nGET /health HTTP/1.0\r\n\r\nGET /health",
+    );
+    let report = "Report(Module(\"web\"))\n";
+    let third = OK
+        .replace("200 OK", "503 Service Unavailable")
+        .replace(": 3\r\n", &format!(": {}\r\n", report.len()))
+        .replace("ok\n", report);
+    let expected = [OK, OK.strip_suffix("ok\n").unwrap(), &third, &ok_with("Connection: close")].concat();
+    assert_eq!((responses, next), (expected, CLOSE_UNREAD));
+}
+
+#[test]
+fn very_many_requests_at_once_are_answered_in_portions() {
+    let requests = "GET /health HTTP/1.1\r\n\r\n".repeat(1_000);
+    let mut conversation = Conversation::default();
+    let mut output = Vec::new();
+    assert_eq!(conversation.receive(requests.as_bytes(), &mut output, echo), Next::SendFirst);
+    assert!(output.len() < ENOUGH_OUTPUT + 1024);
+    assert_eq!(talk([requests.as_bytes()]), (OK.repeat(1_000), Next::Receive));
+}
+
+#[test]
+fn a_request_that_comes_byte_by_byte_is_answered_once_it_is_whole() {
+    for request in
+        ["GET /health HTTP/1.1\r\nHost: a\r\n\r\n", "\r\nOPTIONS /health HTTP/1.0\r\n\r\n", "GET /health\r\n"]
+    {
+        assert_eq!(talk(request.as_bytes().chunks(1)), say(request), "{request:?}");
+    }
+}
+
+/// Pieces of requests, good and bad, in any order.
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => proptest::sample::select(vec![
+            "GET ", "HEAD ", "OPTIONS ", "POST ", "/health", "/", " HTTP/1.1", " HTTP/1.0", "\r\n", "\n", "\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n", "Connection: close\r\n", "Content-Length: 3\r\n", "Accept: x\r\n", "Host: é\r\n",
+        ]).prop_map(|text| text.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn how_bytes_are_cut_into_pieces_changes_nothing(input in anything(), cuts in proptest::collection::vec(1usize..50, 1..20)) {
+        let mut rest = input.as_slice();
+        let mut pieces = Vec::new();
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break }
+            let (piece, after) = rest.split_at((*cut).min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        let (whole, whole_next) = talk([input.as_slice()]);
+        let (cut, cut_next) = talk(pieces);
+        prop_assert_eq!(whole, cut);
+        // Whether something is left unread can depend on what has arrived.
+        let closes = |next| matches!(next, Next::Close { .. });
+        prop_assert_eq!(closes(whole_next), closes(cut_next));
+    }
+
+    #[test]
+    fn whatever_is_received_the_conversation_ends_and_holds_little(input in proptest::collection::vec(any::<u8>(), 0..20_000)) {
+        let mut conversation = Conversation::default();
+        let mut output = Vec::new();
+        for piece in input.chunks(1_000) {
+            if let Next::Close { .. } = conversation.receive(piece, &mut output, echo) {
+                break;
+            }
+            prop_assert!(conversation.pending.len() <= MAX_REQUEST);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The loop that accepts, serves and gives up connections.
+//!
+//! ```text
+//!        ┌──────────────▶ wait for events, or for the next thing that is due
+//!        │                                │
+//!        │       serve those that have something to receive or can send again
+//!        │                                │
+//!        │       accept those who knock, up to a number
+//!        │          full, or no descriptor left ──▶ close the one that was quiet longest
+//!        │                                │
+//!        └─────── once a second ──▶ close those whose deadline has passed
+//! ```
+//! Nothing here is repeated without a limit, and nothing is waited for but the
+//! poll: whoever is not finished after a few rounds is remembered, and others
+//! come first.
+
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+
+use super::HealthView;
+use super::connection::{Buffers, Connection, Outcome};
+use super::listening::{Accepted, Language, Listener};
+
+/// At most so many connections. When there are more, the one that was quiet
+/// longest is closed, so a probe always gets in.
+pub(super) const MAX_CONNECTIONS: usize = 1024;
+/// So many are accepted before the others get their turn. Far fewer than there
+/// is room for: one that was just accepted must not be the next to be closed.
+const ACCEPTS: usize = 128;
+/// How often deadlines are looked at while there are connections.
+const SWEEP: Duration = Duration::from_secs(1);
+/// When the system is exhausted, how long until accepting is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+const WAKER: Token = Token(usize::MAX - 1);
+
+#[derive(Debug)]
+pub(super) struct EventLoop {
+    poll: Poll,
+    doors: Vec<Door>,
+    connections: Slab<Connection>,
+    /// Those that were interrupted to let others have their turn.
+    unfinished: Vec<usize>,
+    /// When to look at the deadlines; never while there are no connections.
+    sweep_at: Option<Instant>,
+    /// Held so that it can be let go: if the rest of the daemon has used up all
+    /// descriptors, there is still one to answer with.
+    reserve: Option<File>,
+    buffers: Buffers,
+    view: HealthView,
+}
+
+/// A listener, and whether somebody knocks.
+#[derive(Debug)]
+struct Door {
+    listener: Listener,
+    /// The poll tells only once (it is edge-triggered).
+    knocking: bool,
+    /// Not to be opened before.
+    retry_at: Option<Instant>,
+}
+
+impl EventLoop {
+    pub(super) fn new(listeners: Vec<Listener>, view: HealthView) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut doors = Vec::with_capacity(listeners.len());
+        for (index, mut listener) in listeners.into_iter().enumerate() {
+            poll.registry().register(&mut listener.socket, Token(index), Interest::READABLE)?;
+            doors.push(Door { listener, knocking: false, retry_at: None });
+        }
+        Ok(Self {
+            poll,
+            doors,
+            connections: Slab::with_capacity(64),
+            unfinished: Vec::new(),
+            sweep_at: None,
+            reserve: Some(reserve()?),
+            buffers: Buffers::default(),
+            view,
+        })
+    }
+
+    /// Ends the wait.
+    pub(super) fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), WAKER)
+    }
+
+    /// Turns until `stopped` says so, which is asked at every turn.
+    pub(super) fn run(mut self, stopped: impl Fn() -> bool) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        while !stopped() {
+            match self.poll.poll(&mut events, self.wait(Instant::now())) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                // The events of an interrupted wait are those of the one before.
+                Err(_) => events.clear(),
+                Ok(()) => {}
+            }
+            self.turn(&events, Instant::now());
+        }
+        Ok(())
+    }
+
+    /// How long to wait for events.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let knocking =
+            self.doors.iter().filter(|door| door.knocking).map(|door| door.retry_at.unwrap_or(now));
+        let unfinished = (!self.unfinished.is_empty()).then_some(now);
+        let due = knocking.chain(unfinished).chain(self.sweep_at).min()?;
+        Some(due.saturating_duration_since(now))
+    }
+
+    fn turn(&mut self, events: &Events, now: Instant) {
+        let unfinished = std::mem::take(&mut self.unfinished);
+        for event in events {
+            match event.token() {
+                WAKER => {}
+                Token(index) if index < self.doors.len() => self.doors[index].knocking = true,
+                // The place may have been given to another since: it is then served early, which is harmless.
+                Token(token) => self.serve(token - self.doors.len(), now, event.is_read_closed()),
+            }
+        }
+        for place in unfinished {
+            self.serve(place, now, true);
+        }
+        for index in 0..self.doors.len() {
+            if self.doors[index].knocking && self.doors[index].retry_at.is_none_or(|at| at <= now) {
+                self.accept(index, now);
+            }
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep(now);
+        }
+    }
+
+    fn serve(&mut self, place: usize, now: Instant, to_the_end: bool) {
+        let Some(connection) = self.connections.get_mut(place) else { return };
+        match connection.serve(&mut self.buffers, &self.view, now, to_the_end) {
+            Outcome::Over => self.close(place),
+            Outcome::Unfinished => self.unfinished.push(place),
+            Outcome::Waiting if connection.is_sending() && !connection.polled_for_writing => {
+                connection.polled_for_writing = true;
+                let token = Token(place + self.doors.len());
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                let polled = self.poll.registry().reregister(&mut connection.stream, token, interest);
+                if polled.is_err() {
+                    self.close(place);
+                }
+            }
+            Outcome::Waiting => {}
+        }
+    }
+
+    fn accept(&mut self, index: usize, now: Instant) {
+        self.doors[index].retry_at = None;
+        for _ in 0..ACCEPTS {
+            let door = &mut self.doors[index];
+            match door.listener.accept() {
+                Accepted::Connection(stream) => {
+                    let connection = match &door.listener.language {
+                        Language::Http => Connection::http(stream, now),
+                        Language::Agent(module) => {
+                            let line = self.view.agent_line(module.as_ref());
+                            Connection::agent(stream, line, now)
+                        }
+                    };
+                    self.admit(connection, now);
+                }
+                Accepted::Gone => {}
+                Accepted::Nobody => {
+                    door.knocking = false;
+                    return;
+                }
+                Accepted::NoDescriptor if self.free_descriptor(now) => {}
+                Accepted::NoDescriptor | Accepted::Exhausted => {
+                    self.doors[index].retry_at = Some(now + RETRY);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Most requests are there already, and many connections are for one request
+    /// only: those are answered without the poll ever hearing of them.
+    fn admit(&mut self, mut connection: Connection, now: Instant) {
+        let outcome = connection.serve(&mut self.buffers, &self.view, now, false);
+        if outcome == Outcome::Over {
+            return;
+        }
+        if self.connections.len() >= MAX_CONNECTIONS {
+            self.close_quietest();
+        }
+        let place = self.connections.vacant_key();
+        connection.polled_for_writing = connection.is_sending();
+        let interest = if connection.polled_for_writing {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        // What arrived before is reported as an event, too (epoll_ctl(2)).
+        let token = Token(place + self.doors.len());
+        if self.poll.registry().register(&mut connection.stream, token, interest).is_err() {
+            return;
+        }
+        self.connections.insert(connection);
+        self.sweep_at.get_or_insert(now + SWEEP);
+        if outcome == Outcome::Unfinished {
+            self.unfinished.push(place);
+        }
+    }
+
+    /// Makes room for one more descriptor. Says whether there is any.
+    fn free_descriptor(&mut self, now: Instant) -> bool {
+        self.sweep_at.get_or_insert(now + SWEEP);
+        self.close_quietest() || self.reserve.take().is_some()
+    }
+
+    fn close_quietest(&mut self) -> bool {
+        let quietest = self.connections.iter().min_by_key(|(_, connection)| connection.quiet_since());
+        let place = quietest.map(|(place, _)| place);
+        place.inspect(|place| self.close(*place)).is_some()
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.connections.retain(|_, connection| !connection.is_overdue(now));
+        if self.reserve.is_none() {
+            self.reserve = reserve().ok();
+        }
+        let at_rest = self.connections.is_empty() && self.reserve.is_some();
+        self.sweep_at = (!at_rest).then(|| now + SWEEP);
+    }
+
+    /// Closing the socket also ends its polling.
+    fn close(&mut self, place: usize) {
+        self.connections.try_remove(place);
+    }
+}
+
+fn reserve() -> io::Result<File> {
+    File::open("/dev/null")
+}

@@ -1,0 +1,95 @@
+//! The sockets that the health endpoint listens on.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bellwether_core::id::ModuleName;
+use mio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::BindError;
+use crate::config::spec::AgentCheckSpec;
+
+/// So many connections wait in the kernel to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// One socket, and what is spoken on it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) language: Language,
+}
+
+/// What those who connect want to hear.
+#[derive(Debug, Clone)]
+pub(super) enum Language {
+    Http,
+    /// One line for `HAProxy`, about a module or about all.
+    Agent(Option<ModuleName>),
+}
+
+/// What comes of accepting.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Connection(TcpStream),
+    /// That one has gone already; there may be another.
+    Gone,
+    /// Nobody waits.
+    Nobody,
+    /// The process, or the system, has no file descriptor left.
+    NoDescriptor,
+    /// The system is short of something else.
+    Exhausted,
+}
+
+impl Listener {
+    pub(super) fn http(address: SocketAddr) -> Result<Self, BindError> {
+        Self::bind(address, Language::Http)
+    }
+
+    pub(super) fn agent(spec: &AgentCheckSpec) -> Result<Self, BindError> {
+        Self::bind(spec.listen, Language::Agent(spec.module.clone()))
+    }
+
+    fn bind(address: SocketAddr, language: Language) -> Result<Self, BindError> {
+        let socket = listen(address).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BindError::InUse { address },
+            io::ErrorKind::PermissionDenied => BindError::NotPermitted { address },
+            io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress { address },
+            _ => BindError::Refused { address, source },
+        })?;
+        let address = socket.local_addr().map_err(|source| BindError::Refused { address, source })?;
+        Ok(Self { socket, address, language })
+    }
+
+    pub(super) fn accept(&self) -> Accepted {
+        let error = match self.socket.accept() {
+            Ok((stream, _)) => return Accepted::Connection(stream),
+            Err(error) => error,
+        };
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Accepted::Nobody,
+            io::ErrorKind::OutOfMemory => return Accepted::Exhausted,
+            _ => {}
+        }
+        match rustix::io::Errno::from_io_error(&error) {
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => Accepted::NoDescriptor,
+            Some(rustix::io::Errno::NOBUFS) => Accepted::Exhausted,
+            // accept(2): errors of the new connection, to be treated like "try again".
+            _ => Accepted::Gone,
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A daemon that is upgraded must get its port back at once.
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it: each answer is one write, there is nothing to wait for.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}

@@ -1,0 +1,79 @@
+//! An HTTP response, as bytes.
+
+use std::io::Write;
+
+use bellwether_core::health::{Answer, Body, Code};
+
+use super::request::{Method, Persistence};
+
+const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+
+/// Appends the answer to a request.
+pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method, persistence: Persistence) {
+    let status: &[u8] = match answer.code {
+        Code::Ok => b"200 OK",
+        Code::NotFound => b"404 Not Found",
+        Code::Unavailable => b"503 Service Unavailable",
+    };
+    let report;
+    let (media, body): (&[u8], &[u8]) = match &answer.body {
+        Body::Plain(text) => (b"text/plain; charset=utf-8", text.as_bytes()),
+        Body::Report(document) => {
+            report = serde_json::to_vec(document).expect("text and finite numbers are always JSON");
+            (b"application/health+json", &report)
+        }
+    };
+    write_head(output, status, media, body.len());
+    if method == Method::Options {
+        output.extend_from_slice(ALLOW);
+    }
+    write_end(output, persistence);
+    if method != Method::Head {
+        output.extend_from_slice(body);
+    }
+}
+
+/// What is wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// 400.
+    Malformed,
+    /// 405.
+    MethodNotAllowed,
+    /// 431.
+    TooLarge,
+}
+
+/// Appends what a request is refused with.
+pub(super) fn write_refusal(output: &mut Vec<u8>, refusal: Refusal, persistence: Persistence) {
+    let (status, body): (&[u8], &[u8]) = match refusal {
+        Refusal::Malformed => (b"400 Bad Request", b"not an HTTP request\n"),
+        Refusal::MethodNotAllowed => {
+            (b"405 Method Not Allowed", b"only GET, HEAD and OPTIONS are answered\n")
+        }
+        Refusal::TooLarge => (b"431 Request Header Fields Too Large", b"the request is too large\n"),
+    };
+    write_head(output, status, b"text/plain; charset=utf-8", body.len());
+    if refusal == Refusal::MethodNotAllowed {
+        output.extend_from_slice(ALLOW);
+    }
+    write_end(output, persistence);
+    output.extend_from_slice(body);
+}
+
+fn write_head(output: &mut Vec<u8>, status: &[u8], media: &[u8], length: usize) {
+    for piece in [b"HTTP/1.1 ", status, b"\r\nContent-Type: ", media, b"\r\nContent-Length: "] {
+        output.extend_from_slice(piece);
+    }
+    write!(output, "{length}").expect("a vector takes whatever is written");
+    // An answer is only true at the moment it is given.
+    output.extend_from_slice(b"\r\nCache-Control: no-store\r\n");
+}
+
+fn write_end(output: &mut Vec<u8>, persistence: Persistence) {
+    output.extend_from_slice(match persistence {
+        Persistence::Keep => b"\r\n",
+        Persistence::SayKeepAlive => b"Connection: keep-alive\r\n\r\n",
+        Persistence::Close => b"Connection: close\r\n\r\n",
+    });
+}

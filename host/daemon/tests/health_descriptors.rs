@@ -1,0 +1,59 @@
+//! The health endpoint when the daemon has no file descriptor left.
+//! In a process of its own, because the limit is the whole process's.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bellwether_core::id::NodeName;
+use bellwether_core::snapshot::Snapshot;
+use bellwether_daemon::clock::Clock;
+use bellwether_daemon::pulse::Pulse;
+use bellwether_daemon::serve::health::{HealthServer, HealthView};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+
+#[test]
+fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>> {
+    let clock = Clock::start();
+    let snapshot = Snapshot::empty(NodeName::new("node-1")?, clock.now());
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+    let view = HealthView { snapshot, pulse: Pulse::default(), clock };
+    let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
+
+    // The probes' own descriptors are taken before there are none left.
+    let sockets = (0..20).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None));
+    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    let next = File::open("/dev/null")?.as_raw_fd();
+    let limit = Rlimit { current: Some(u64::try_from(next)?), ..getrlimit(Resource::Nofile) };
+    setrlimit(Resource::Nofile, limit)?;
+    assert!(File::open("/dev/null").is_err());
+
+    let mut idle = Vec::new();
+    for (count, socket) in sockets.into_iter().enumerate() {
+        let mut probe = connect(socket, server.local_addrs()[0])?;
+        // Each second one only holds what it has got.
+        if count % 2 == 0 {
+            idle.push(probe);
+            continue;
+        }
+        probe.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+        let mut response = String::new();
+        probe.read_to_string(&mut response)?;
+        assert!(response.starts_with("HTTP/1.1 503 "), "probe {count}: {response}");
+    }
+    assert!(server.is_running());
+    Ok(())
+}
+
+fn connect(socket: Socket, address: SocketAddr) -> Result<TcpStream, Box<dyn Error>> {
+    socket.connect(&address.into())?;
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(stream)
+}

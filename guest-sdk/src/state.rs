@@ -113,10 +113,10 @@ mod tests {
     fn no_more_is_kept_than_the_limit_and_the_old_value_stays() {
         let host = Host::default();
         let state = State::new(&host);
-        state.set_bytes("a", &[1; 60 << 10]).unwrap();
-        assert!(matches!(state.set_bytes("b", &[1; 5 << 10]), Err(StateError::Refused(_))));
-        assert!(matches!(state.set_bytes("a", &[1; 65 << 10]), Err(StateError::Refused(_))));
-        state.set_bytes("a", &[2; 63 << 10]).unwrap();
+        state.set_bytes("a", &vec![1; 60 << 10]).unwrap();
+        assert!(matches!(state.set_bytes("b", &vec![1; 5 << 10]), Err(StateError::Refused(_))));
+        assert!(matches!(state.set_bytes("a", &vec![1; 65 << 10]), Err(StateError::Refused(_))));
+        state.set_bytes("a", &vec![2; 63 << 10]).unwrap();
         assert_eq!(state.get_bytes("b"), None);
     }
 }

@@ -150,7 +150,7 @@ fn a_wrong_configuration_is_unknown_and_names_its_key() {
     let (status, summary) = seen("https://localhost/", "");
     assert!(status == Status::Unknown && summary.contains("TLS"), "{summary}");
 
-    let error = |json| parse_config::<Config>(json).unwrap_err();
+    let error = |json: &str| parse_config::<Config>(json).unwrap_err();
     assert!(error(r#"{"uri": "x"}"#).contains("`uri`"));
     for wrong in ["0", "600", "\"2xx\"", "[]", "[200, 99]", "-1", "null"] {
         let said = error(&format!(r#"{{"url": "http://a/", "expect-status": {wrong}}}"#));

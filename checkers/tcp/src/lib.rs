@@ -58,7 +58,7 @@ fn talk(connection: &mut Connection<'_>, config: &Config) -> Result<Observation,
         let expected = shown(expected.as_bytes());
         match connection.read(&mut buffer) {
             Ok(length) if length > 0 && heard.len() < MOST_HEARD => {
-                heard.extend_from_slice(&buffer[..length])
+                heard.extend_from_slice(&buffer[..length]);
             }
             Ok(_) if heard.is_empty() => {
                 return Ok(complaint(format!("closed the connection without saying `{expected}`")));

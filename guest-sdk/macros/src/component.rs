@@ -71,10 +71,10 @@ impl Parse for Grant {
 
 pub(crate) fn expand(arguments: &Arguments, function: &ItemFn, kind: Kind) -> Result<TokenStream> {
     let config = config_type(function, kind)?;
-    let name = match &arguments.name {
-        Some(name) => quote!(#name),
-        None => quote!(::bellwether_guest::component::crate_name(::core::module_path!())),
-    };
+    let name = arguments.name.as_ref().map_or_else(
+        || quote!(::bellwether_guest::component::crate_name(::core::module_path!())),
+        |name| quote!(#name),
+    );
     let summary = summary(function);
     let grants = arguments.grants.iter().map(|grant| {
         let (kind, reason) = (grant.kind.to_string().replace('_', "-"), &grant.reason);
@@ -83,6 +83,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn, kind: Kind) -> Re
     });
     let behaviour = behaviour(&function.sig.ident, &config, kind);
     Ok(quote! {
+        #[allow(clippy::needless_pass_by_value, reason = "the host gives each run its own configuration")]
         #function
 
         const _: () = {

@@ -21,7 +21,7 @@ pub fn restart_script(arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// Makes a type a component's configuration; see `bellwether_guest::config`.
 #[proc_macro_attribute]
 pub fn config(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    config::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    config::expand(&arguments.into(), &item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 fn expand(arguments: TokenStream, item: TokenStream, kind: component::Kind) -> TokenStream {

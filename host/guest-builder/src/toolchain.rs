@@ -52,6 +52,8 @@ impl Toolchain {
         for variable in NOT_INHERITED {
             command.env_remove(variable);
         }
+        // An error of rustup's is one line, without the way it took through rustup.
+        command.env("RUST_BACKTRACE", "0");
         command
     }
 
@@ -69,7 +71,7 @@ impl Toolchain {
         }
         let reason = match rustup.output() {
             Ok(output) if output.status.success() && self.has_target()? => return Ok(()),
-            Ok(output) => last_line(&output),
+            Ok(output) => complaint(&output),
             Err(error) => error.to_string(),
         };
         bail!(
@@ -86,7 +88,7 @@ impl Toolchain {
             .output()
             .context("rustc did not start: is it in PATH?")?;
         if !output.status.success() {
-            bail!("rustc does not know {TARGET}: {}", last_line(&output));
+            bail!("rustc does not know {TARGET}: {}", complaint(&output));
         }
         let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
         let Ok(mut entries) = folder.read_dir() else { return Ok(false) };
@@ -95,10 +97,12 @@ impl Toolchain {
     }
 }
 
-fn last_line(output: &Output) -> String {
+/// The line that says what went wrong.
+fn complaint(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    line.trim().to_owned()
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines.clone().find(|line| line.starts_with("error"));
+    error.or_else(|| lines.next_back()).unwrap_or("it said nothing").to_owned()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
     let application = Application::of(request)?;
     let module = &request.module;
     let made = match &request.occasion {
-        Occasion::Start => Plan::new(format!("start {module}")).then_all(application.start()?),
+        Occasion::Start => Plan::new(format!("start {module}")).then_all(application.start()),
         Occasion::Stop => match application.stop(signal)? {
             steps if steps.is_empty() => Plan::new("nothing to stop"),
             steps => Plan::new(format!("stop {module}")).then_all(steps),
@@ -53,7 +53,7 @@ pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
         }
         Occasion::Restart | Occasion::Incident(_) => {
             let stop = application.stop(signal)?.into_iter().map(Step::or_force_stop);
-            Plan::new(format!("restart {module}")).then_all(stop).then_all(application.start()?)
+            Plan::new(format!("restart {module}")).then_all(stop).then_all(application.start())
         }
     };
     Ok(made)
@@ -88,10 +88,10 @@ impl<'a> Application<'a> {
         Ok(application)
     }
 
-    fn start(&self) -> Result<Vec<Step>, String> {
+    fn start(&self) -> Vec<Step> {
         let once = self.start.map(|start| Step::run(&start.name).timeout(start.timeout));
         let kept = self.kept.iter().map(|command| Step::keep(&command.name).timeout(START_TIMEOUT));
-        Ok(once.into_iter().chain(kept).collect())
+        once.into_iter().chain(kept).collect()
     }
 
     /// No steps: what there is to stop does not run.

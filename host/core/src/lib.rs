@@ -26,3 +26,4 @@ pub mod record;
 pub mod snapshot;
 pub mod state;
 pub mod verdict;
+pub mod why;

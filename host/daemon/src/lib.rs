@@ -1,5 +1,7 @@
 //! Everything that Bellwether does: observe, act, show.
 
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod pulse;
+pub mod serve;

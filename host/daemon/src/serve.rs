@@ -1,0 +1,4 @@
+//! Show: whatever answers others reads a published snapshot.
+
+pub mod api;
+pub mod wire;

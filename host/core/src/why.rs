@@ -162,7 +162,8 @@ fn observations(incident: &Incident) -> Vec<Link> {
         .filter_map(|run| {
             let first = run.first()?;
             let times = if run.len() > 1 { format!(" ({} times)", run.len()) } else { String::new() };
-            let text = format!("checker `{}` saw {}: {}{times}", incident.checker, first.status, first.summary);
+            let text =
+                format!("checker `{}` saw {}: {}{times}", incident.checker, first.status, first.summary);
             Some(Link { at: first.at, role: Role::Observation, text })
         })
         .collect()
@@ -207,12 +208,13 @@ fn headline(module: &ModuleView) -> String {
 fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     let name = &module.name;
     let tell = |sentence: String| NextStep { sentence, command: None };
-    let offer = |sentence: String, command: &str| NextStep {
-        sentence,
-        command: Some(format!("{command} {name}")),
-    };
+    let offer =
+        |sentence: String, command: &str| NextStep { sentence, command: Some(format!("{command} {name}")) };
     if module.wish.suspended {
-        return offer("It is suspended: its checkers run, and nothing is acted on. To act again:".into(), "resume");
+        return offer(
+            "It is suspended: its checkers run, and nothing is acted on. To act again:".into(),
+            "resume",
+        );
     }
     let due = module.next.map(|next| plain(next.since(now)));
     match module.state {

@@ -193,7 +193,11 @@ fn every_state_has_a_next_step() {
             "It is ready by itself as soon as checker `home` is up (if that takes longer than 12s, the start has failed). To run one now:",
             Some("check web home"),
         ),
-        (Up, "It is ready by itself as soon as checker `home` is up. To run one now:", Some("check web home")),
+        (
+            Up,
+            "It is ready by itself as soon as checker `home` is up. To run one now:",
+            Some("check web home"),
+        ),
         (
             Restarting,
             "It is ready by itself as soon as checker `home` is up. To run one now:",
@@ -205,11 +209,7 @@ fn every_state_has_a_next_step() {
             "It stays like this until a person acts. When the cause is mended, this starts it and counts from zero:",
             Some("start web"),
         ),
-        (
-            Draining,
-            "The application still serves; it is stopped in 12s. Then it is started again.",
-            None,
-        ),
+        (Draining, "The application still serves; it is stopped in 12s. Then it is started again.", None),
         (
             Stopping,
             "The application is being stopped, by force if it takes too long. Then it is started again.",

@@ -387,11 +387,8 @@ impl From<&CommandOutcome> for CommandAnswer {
 impl WhyAnswer {
     /// The core's explanation of `module`.
     pub fn new(module: ModuleName, why: why::Why, clock: Clock) -> Self {
-        let link = |link: why::Link| WhyLink {
-            at: clock.timestamp(link.at),
-            role: link.role,
-            text: link.text,
-        };
+        let link =
+            |link: why::Link| WhyLink { at: clock.timestamp(link.at), role: link.role, text: link.text };
         Self {
             module,
             headline: why.headline,
@@ -410,7 +407,8 @@ impl Problem {
             title: "no such module".into(),
             status: 404,
             detail: format!("there is no module `{name}` on this node"),
-            next: "see `bellwether status` for the modules that there are, or add a file to `modules/`".into(),
+            next: "see `bellwether status` for the modules that there are, or add a file to `modules/`"
+                .into(),
         }
     }
 
@@ -518,8 +516,12 @@ mod tests {
     fn an_event_is_one_flat_object_with_moments_in_utc() {
         let at = Moment::from_micros(AT);
         let observations = vec![PastObservation { at, status: Status::Fail, summary: "refused".into() }];
-        let incident =
-            Incident { at, checker: CheckerName::new("home").unwrap(), summary: "refused".into(), observations };
+        let incident = Incident {
+            at,
+            checker: CheckerName::new("home").unwrap(),
+            summary: "refused".into(),
+            observations,
+        };
         let line = EventLine::new(&record(RecordKind::Incident { incident }), Clock::start());
         let mut value = serde_json::to_value(&line).unwrap();
         without_seconds(&mut value);

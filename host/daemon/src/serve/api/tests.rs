@@ -147,7 +147,8 @@ impl Api {
 
     async fn open(&self, method: &Method, path: &str) -> BufReader<UnixStream> {
         let mut stream = socket::connect(&self.root()).await.unwrap();
-        let head = format!("{method} /api/v1{path} HTTP/1.1\r\nHost: bellwether\r\nConnection: close\r\n\r\n");
+        let head =
+            format!("{method} /api/v1{path} HTTP/1.1\r\nHost: bellwether\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         BufReader::new(stream)
     }

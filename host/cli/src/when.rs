@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn since_takes_a_moment_or_how_long_ago_it_was() {
         assert_eq!(moment("2026-11-22T21:30:00Z").unwrap().to_string(), "2026-11-22T21:30:00Z");
-        let ago = Timestamp::now().duration_since(moment("10m").unwrap()).as_secs();
+        let since = moment("10m").unwrap();
+        let ago = Timestamp::now().duration_since(since).as_secs();
         assert!((600..660).contains(&ago), "{ago}");
         assert!(moment("yesterday").unwrap_err().contains("neither a duration"));
     }

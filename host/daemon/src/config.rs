@@ -1,3 +1,35 @@
 //! The operator's files.
+//!
+//! ```text
+//!            structure            serde, module_file, node_file       cross_check
+//!   text ──▶ tables without ──▶ a specification that makes sense ──▶ one that fits the
+//!            what is wrong                                           other files and components
+//!               │                        │                               │
+//!               └──────────── mistakes, all of them at once ─────────────┘
+//! ```
+//! `validate`, the start of the daemon and a reload all go this one way.
 
+pub mod cross_check;
+pub mod effective;
+mod field;
+pub mod host_files;
+pub mod mistake;
+mod module_file;
+mod nearest;
+mod node_file;
+mod policy;
+pub mod quantity;
+pub mod read;
+pub mod schema;
+pub mod source;
 pub mod spec;
+mod structure;
+#[cfg(test)]
+mod tests;
+
+pub use self::cross_check::{ComponentKind, check_module, check_node, check_root};
+pub use self::effective::{Effective, Origin};
+pub use self::host_files::{AnyHost, HostFiles, ProgramProblem, ThisHost};
+pub use self::mistake::{Mistake, Mistakes};
+pub use self::read::{RootReport, parse_module, parse_node, read_module, read_node, read_root};
+pub use self::source::{Source, Sourced};

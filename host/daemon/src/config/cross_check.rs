@@ -1,0 +1,220 @@
+//! What one file says about another, and about components.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::paths::LocationSegment;
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+use toml::de::DeTable;
+
+use super::mistake::{Mistake, Mistakes};
+use super::nearest;
+use super::read::RootReport;
+use super::source::{Sourced, Step, checker_index};
+use super::spec::{ModuleSpec, NodeSpec, Subject};
+
+/// What kind of component is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ComponentKind {
+    /// In `checkers/`.
+    Checker,
+    /// In `restart-scripts/`.
+    RestartScript,
+}
+
+impl ComponentKind {
+    /// The folder of such components, in the root.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Checker => "checkers",
+            Self::RestartScript => "restart-scripts",
+        }
+    }
+}
+
+impl fmt::Display for ComponentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Checker => "checker",
+            Self::RestartScript => "restart script",
+        })
+    }
+}
+
+/// Tells the JSON Schema of a component's config as its `describe` gives it (empty: it takes
+/// none), or that there is no such component.
+pub type KnownComponents<'k> = &'k dyn Fn(ComponentKind, &ComponentName) -> Option<String>;
+
+/// A longer schema is not looked at, in bytes.
+const MAX_SCHEMA: usize = 256 << 10;
+
+/// Everything that files which are good in themselves say wrongly about each other and about
+/// components, file by file.
+pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistakes> {
+    // A module whose file has mistakes is still meant.
+    let modules: BTreeSet<ModuleName> = report
+        .modules
+        .iter()
+        .filter_map(|(file, _)| ModuleName::new(file.strip_suffix(".toml")?).ok())
+        .collect();
+    let node = report.node.as_ref().ok().and_then(|node| check_node(node, &modules).err());
+    let modules = report.modules.iter().filter_map(|(_, module)| check_module(module.as_ref().ok()?, known).err());
+    node.into_iter().chain(modules).collect()
+}
+
+/// What the node's file says about modules.
+pub fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> Result<(), Mistakes> {
+    let mut mistakes = Vec::new();
+    for (index, agent_check) in node.spec.agent_checks.iter().enumerate() {
+        let Some(module) = agent_check.module.as_ref().filter(|module| !modules.contains(*module)) else {
+            continue;
+        };
+        let path = [Step::Key("agent-check"), Step::Index(index), Step::Key("module")];
+        let mut mistake = Mistake::new(&node.source, node.source.locate(&path), format!("no module `{module}`"));
+        mistake.expected(format!("expected the name of a file `modules/{module}.toml`"));
+        mistake.help = nearest::did_you_mean(module.as_str(), modules.iter().map(ModuleName::as_str));
+        mistakes.push(mistake);
+    }
+    Mistakes::new(mistakes).map_or(Ok(()), Err)
+}
+
+/// What a module's file says about components: that they are there, and take the config given.
+pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) -> Result<(), Mistakes> {
+    let (table, _) = DeTable::parse_recoverable(module.source.text());
+    let mut check = ComponentCheck { module, known, mistakes: Vec::new() };
+    let restart = &module.spec.restart;
+    let script = [Step::Key("restart"), Step::Key("script")];
+    let config = [Step::Key("restart"), Step::Key("config")];
+    check.component(ComponentKind::RestartScript, &restart.script, &restart.config, &script, &config);
+    for checker in module.spec.checkers.values() {
+        let Subject::Component(component) = &checker.subject else { continue };
+        let path = |key| checker_path(table.get_ref(), &checker.name, key);
+        let (name, config) = (&component.component, &component.config);
+        check.component(ComponentKind::Checker, name, config, &path("component"), &path("config"));
+    }
+    Mistakes::new(check.mistakes).map_or(Ok(()), Err)
+}
+
+fn checker_path(table: &DeTable<'_>, name: &CheckerName, key: &'static str) -> Vec<Step<'static>> {
+    let index = checker_index(table, name.as_str());
+    index.map(|index| vec![Step::Key("checker"), Step::Index(index), Step::Key(key)]).unwrap_or_default()
+}
+
+struct ComponentCheck<'m> {
+    module: &'m Sourced<ModuleSpec>,
+    known: KnownComponents<'m>,
+    mistakes: Vec<Mistake>,
+}
+
+impl ComponentCheck<'_> {
+    fn component(
+        &mut self,
+        kind: ComponentKind,
+        name: &ComponentName,
+        config: &Value,
+        name_path: &[Step<'_>],
+        config_path: &[Step<'_>],
+    ) {
+        let Some(schema) = (self.known)(kind, name) else {
+            self.at(name_path, format!("no {kind} `{name}`"))
+                .expected("expected the name of a component")
+                .help(format!("there is no file {}/{name}.wasm, and no standard {kind} of this name", kind.folder()));
+            return;
+        };
+        let nothing_given = config.as_object().is_some_and(serde_json::Map::is_empty);
+        if schema.trim().is_empty() {
+            if !nothing_given {
+                self.at(config_path, format!("`{name}` takes no config")).expected("expected no `config`");
+            }
+            return;
+        }
+        match validator(&schema) {
+            Ok((schema, validator)) => {
+                for error in validator.iter_errors(config).take(super::mistake::MAX_MISTAKES) {
+                    self.config_error(name, config_path, &schema, &error);
+                }
+            }
+            Err(reason) => {
+                self.at(name_path, format!("the {kind} `{name}` describes its config wrongly: {reason}"))
+                    .help("this is for the component's author: its config schema is not usable");
+            }
+        }
+    }
+
+    fn config_error(
+        &mut self,
+        component: &ComponentName,
+        config_path: &[Step<'_>],
+        schema: &Value,
+        error: &ValidationError<'_>,
+    ) {
+        let mut path = config_path.to_vec();
+        let mut shown = "config".to_owned();
+        let segments: Vec<_> = error.instance_path.into_iter().collect();
+        for segment in &segments {
+            match segment {
+                LocationSegment::Property(key) => {
+                    shown = format!("{shown}.{key}");
+                    path.push(Step::Key(key));
+                }
+                LocationSegment::Index(index) => {
+                    shown = format!("{shown}[{index}]");
+                    path.push(Step::Index(*index));
+                }
+            }
+        }
+        match &error.kind {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let keys = known_keys(schema, error);
+                for key in unexpected {
+                    let mut path = path.clone();
+                    path.push(Step::Key(key));
+                    let span = self.module.source.locate_key(&path);
+                    let near = nearest::did_you_mean(key, keys.iter().copied());
+                    let message = format!("`{component}` takes no `{key}` in `{shown}`");
+                    let mut mistake = Mistake::new(&self.module.source, span, message);
+                    let known = || format!("expected {}", nearest::list(keys.iter().copied()));
+                    mistake.expected(near.unwrap_or_else(known));
+                    self.mistakes.push(mistake);
+                }
+            }
+            ValidationErrorKind::Required { property } => {
+                let key = property.as_str().unwrap_or_default();
+                self.at(&path, format!("`{component}` needs `{key}` in `{shown}`"))
+                    .expected(format!("expected a `{key}`"));
+            }
+            _ => {
+                let reason = error.masked_with(format!("`{shown}`")).to_string();
+                self.at(&path, format!("`{component}` cannot take this config"))
+                    .expected(reason.replace('"', "`"));
+            }
+        }
+    }
+
+    fn at(&mut self, path: &[Step<'_>], message: String) -> &mut Mistake {
+        let source = &self.module.source;
+        let index = self.mistakes.len();
+        self.mistakes.push(Mistake::new(source, source.locate(path), message));
+        &mut self.mistakes[index]
+    }
+}
+
+fn validator(schema: &str) -> Result<(Value, Validator), String> {
+    if schema.len() > MAX_SCHEMA {
+        return Err(format!("its schema is longer than {MAX_SCHEMA} bytes"));
+    }
+    let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
+    let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;
+    Ok((schema, validator))
+}
+
+/// The keys that the part of the schema knows that an unexpected key offends.
+fn known_keys<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s str> {
+    let keyword = error.schema_path.as_str();
+    let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);
+    let properties = schema.pointer(&format!("{around}/properties")).and_then(Value::as_object);
+    properties.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).collect()
+}

@@ -1,0 +1,160 @@
+//! What a module's file comes to, value by value, and where each comes from.
+
+use serde::Serialize;
+use serde_json::Value;
+use toml::de::DeTable;
+
+use super::policy::find_text;
+use super::quantity::{show_duration, show_size};
+use super::source::{Sourced, Step, checker_index, locate_in};
+use super::spec::{CheckerSpec, CommandSpec, ModuleSpec, ProcessSpec, Subject};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The file says so.
+    File,
+    /// The file does not say.
+    Default,
+}
+
+/// One value that is in effect.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Effective {
+    /// Which: `restart.budget.within`, `checker.home-page.interval`.
+    pub key: String,
+    /// As one would write it in the file.
+    pub value: String,
+    /// Where it comes from.
+    pub source: Origin,
+}
+
+impl Sourced<ModuleSpec> {
+    /// Every value in effect: first what concerns the module, then command by command and
+    /// checker by checker. What has no default and is not in the file is left out.
+    pub fn effective(&self) -> Vec<Effective> {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let mut listing = Listing { table: table.get_ref(), values: Vec::new() };
+        listing.module(&self.spec);
+        listing.values
+    }
+}
+
+struct Listing<'t> {
+    table: &'t DeTable<'t>,
+    values: Vec<Effective>,
+}
+
+/// A key as it is shown, and the way to it in the file; none to what is not in the file at all.
+struct Table<'p> {
+    title: String,
+    path: Option<Vec<Step<'p>>>,
+}
+
+impl Listing<'_> {
+    fn module(&mut self, module: &ModuleSpec) {
+        let table = |keys: &[&'static str]| Table {
+            title: keys.join("."),
+            path: Some(keys.iter().map(|key| Step::Key(key)).collect()),
+        };
+        let restart = &module.restart;
+        self.text(&table(&["restart"]), "script", restart.script.as_str());
+        self.add(&table(&["restart"]), "config", restart.config.to_string());
+        self.add(&table(&["restart", "budget"]), "restarts", restart.budget.restarts.to_string());
+        self.text(&table(&["restart", "budget"]), "within", &show_duration(restart.budget.within));
+        self.text(&table(&["restart", "backoff"]), "first", &show_duration(restart.backoff.first));
+        self.text(&table(&["restart", "backoff"]), "max", &show_duration(restart.backoff.max));
+        self.text(&table(&["restart"]), "start-within", &show_duration(restart.start_within));
+        self.text(&table(&["health"]), "drain", &show_duration(module.drain));
+        for (name, command) in &module.commands {
+            self.command(name.as_str(), command);
+        }
+        for checker in module.checkers.values() {
+            self.checker(checker);
+        }
+    }
+
+    fn command(&mut self, name: &str, command: &CommandSpec) {
+        let table = Table {
+            title: format!("commands.{name}"),
+            path: Some(vec![Step::Key("commands"), Step::Key(name)]),
+        };
+        self.add(&table, "run", Value::from(command.run.clone()).to_string());
+        self.add(&table, "keep", command.keep.to_string());
+        self.text(&table, "timeout", &show_duration(command.timeout));
+        let env = command.env.iter().map(|(key, value)| format!("{key:?} = {value:?}")).collect::<Vec<_>>();
+        if !env.is_empty() {
+            self.add(&table, "env", format!("{{ {} }}", env.join(", ")));
+        }
+        match &command.dir {
+            Some(dir) => self.text(&table, "dir", &dir.display().to_string()),
+            None => self.text(&table, "dir", "."),
+        }
+    }
+
+    fn checker(&mut self, checker: &CheckerSpec) {
+        let name = checker.name.as_str();
+        let index = checker_index(self.table, name);
+        let path = index.map(|index| vec![Step::Key("checker"), Step::Index(index)]);
+        let table = Table { title: format!("checker.{name}"), path };
+        match &checker.subject {
+            Subject::Process(process) => self.process(&table, process),
+            Subject::Component(component) => {
+                self.text(&table, "component", component.component.as_str());
+                self.add(&table, "config", component.config.to_string());
+                let connect: Vec<_> = component.grants.connect.iter().map(ToString::to_string).collect();
+                let grant = table.inner("grant");
+                self.add(&grant, "connect", Value::from(connect).to_string());
+            }
+        }
+        let thresholds = &checker.thresholds;
+        self.text(&table, "interval", &show_duration(checker.interval));
+        self.text(&table, "timeout", &show_duration(checker.timeout));
+        self.add(&table, "rise", thresholds.rise.to_string());
+        self.add(&table, "fall", thresholds.fall.to_string());
+        self.text(&table, "grace", &show_duration(thresholds.grace));
+        self.text(&table, "unknown", if thresholds.unknown_is_fail { "fail" } else { "ignore" });
+        self.text(&table, "on-down", checker.on_down.word());
+    }
+
+    fn process(&mut self, table: &Table<'_>, process: &ProcessSpec) {
+        let table = table.inner("process");
+        let (way, what) = find_text(&process.find);
+        self.text(&table, way, &what);
+        self.add(&table, "at-least", process.at_least.to_string());
+        let bounds = &process.bounds;
+        let bounds = [
+            ("at-most", process.at_most.map(|count| count.to_string())),
+            ("max-memory", bounds.memory.map(|bytes| format!("\"{}\"", show_size(bytes)))),
+            ("max-cpu", bounds.cpu.map(|percent| percent.to_string())),
+            ("max-open-files", bounds.open_files.map(|count| count.to_string())),
+            ("max-threads", bounds.threads.map(|count| count.to_string())),
+        ];
+        for (key, bound) in bounds {
+            if let Some(bound) = bound {
+                self.add(&table, key, bound);
+            }
+        }
+    }
+
+    fn text(&mut self, table: &Table<'_>, key: &'static str, value: &str) {
+        self.add(table, key, Value::from(value).to_string());
+    }
+
+    fn add(&mut self, table: &Table<'_>, key: &'static str, value: String) {
+        let is_in_file = table.inner(key).path.is_some_and(|path| locate_in(self.table, &path).0.is_some());
+        let source = if is_in_file { Origin::File } else { Origin::Default };
+        self.values.push(Effective { key: format!("{}.{key}", table.title), value, source });
+    }
+}
+
+impl<'p> Table<'p> {
+    fn inner(&self, key: &'p str) -> Self {
+        let mut path = self.path.clone();
+        if let Some(path) = &mut path {
+            path.push(Step::Key(key));
+        }
+        Table { title: format!("{}.{key}", self.title), path }
+    }
+}

@@ -1,0 +1,276 @@
+//! What is wrong in an operator's file, where, and what to do about it.
+//!
+//! A mistake carries the line it is about, so that the terminal, the console
+//! and the journal show the same without the file at hand.
+
+use std::fmt;
+use std::ops::Range;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError};
+use miette::{MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use serde::{Deserialize, Serialize};
+
+use super::source::Source;
+
+/// One thing that is wrong in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// The file, relative to the root.
+    pub file: String,
+    /// What is meant, in bytes from the beginning of the file.
+    pub span: Range<usize>,
+    /// The line of its first character, from 1; 0 if the file as a whole is meant.
+    pub line: usize,
+    /// The column of its first character in characters, from 1; 0 if the file as a whole is meant.
+    pub column: usize,
+    /// That line, without its end. Only the part around the mistake if it is a very long one.
+    pub text: String,
+    /// What is meant, in bytes from the beginning of `text`.
+    pub underline: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What was expected in this place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    /// A mistake at a place in a file that was read.
+    pub fn new(source: &Source, span: Range<usize>, message: impl Into<String>) -> Self {
+        let place = source.place(&span);
+        Self {
+            file: source.file().to_owned(),
+            span: place.span,
+            line: place.line,
+            column: place.column,
+            text: place.text,
+            underline: place.underline,
+            message: message.into(),
+            expected: None,
+            help: None,
+        }
+    }
+
+    /// A mistake of a file as a whole: there is no line to show.
+    pub fn of_file(file: &str, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            span: 0..0,
+            line: 0,
+            column: 0,
+            text: String::new(),
+            underline: 0..0,
+            message: message.into(),
+            expected: None,
+            help: None,
+        }
+    }
+
+    /// Says what was expected.
+    pub fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// `FILE:LINE:COLUMN: MESSAGE; EXPECTED; HELP` on one line, for logs and the journal.
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {}", self.message)?;
+        for more in [&self.expected, &self.help].into_iter().flatten() {
+            write!(f, "; {more}")?;
+        }
+        Ok(())
+    }
+}
+
+/// More than this many mistakes in one file are counted and not shown.
+pub const MAX_MISTAKES: usize = 100;
+
+/// Everything that is wrong in one file, in the order of the file. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// In the order of the file; `None` if nothing is wrong.
+    pub fn new(mut mistakes: Vec<Mistake>) -> Option<Self> {
+        mistakes.sort_by_key(|mistake| mistake.span.start);
+        if let Some(first_left_out) = mistakes.get(MAX_MISTAKES) {
+            let mut rest = first_left_out.clone();
+            rest.message = format!("{} more mistakes from here on", mistakes.len() - MAX_MISTAKES);
+            rest.expected = None;
+            rest.help = None;
+            mistakes.truncate(MAX_MISTAKES);
+            mistakes.push(rest);
+        }
+        (!mistakes.is_empty()).then_some(Self(mistakes))
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
+        self.0.iter()
+    }
+
+    /// All of them with the lines they are about, for a terminal.
+    pub fn render(&self, color: bool) -> String {
+        render(&self.0, color)
+    }
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+}
+
+impl<'a> IntoIterator for &'a Mistakes {
+    type Item = &'a Mistake;
+    type IntoIter = std::slice::Iter<'a, Mistake>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// One line a mistake, each as [`Mistake`] shows itself.
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Mistakes with the lines they are about, for a terminal.
+pub fn render(mistakes: &[Mistake], color: bool) -> String {
+    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
+    let mut text = String::new();
+    for mistake in mistakes {
+        // Only the line is not shown if this fails: say it in one line then.
+        if handler.render_report(&mut text, &Shown(mistake)).is_err() {
+            text.push_str(&format!("{mistake}\n"));
+        }
+    }
+    text
+}
+
+/// A mistake as miette wants it.
+#[derive(Debug)]
+struct Shown<'a>(&'a Mistake);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.line == 0 {
+            write!(f, "{}: ", self.0.file)?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl Diagnostic for Shown<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        (self.0.line > 0).then_some(self)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let Range { start, end } = self.0.underline;
+        let label = LabeledSpan::new(self.0.expected.clone(), start, end.saturating_sub(start));
+        (self.0.line > 0).then(|| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = _>>)
+    }
+}
+
+/// The one line that is known, with its number in the file.
+impl SourceCode for Shown<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        _lines_before: usize,
+        _lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let text = &self.0.text;
+        if span.offset().saturating_add(span.len()) > text.len() {
+            return Err(MietteError::OutOfBounds);
+        }
+        let whole = SourceSpan::from(0..text.len());
+        let line = self.0.line.saturating_sub(1);
+        let file = self.0.file.clone();
+        Ok(Box::new(MietteSpanContents::new_named(file, text.as_bytes(), whole, line, 0, 1)))
+    }
+}
+
+/// What has been found wrong so far in one file.
+#[derive(Debug)]
+pub(super) struct Findings<'s> {
+    source: &'s Source,
+    mistakes: Vec<Mistake>,
+    /// What was wrong in itself and is left out of the file from here on.
+    left_out: Vec<String>,
+}
+
+impl<'s> Findings<'s> {
+    pub(super) fn new(source: &'s Source) -> Self {
+        Self { source, mistakes: Vec::new(), left_out: Vec::new() }
+    }
+
+    /// Something is wrong here.
+    pub(super) fn at(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Mistake {
+        let index = self.mistakes.len();
+        self.mistakes.push(Mistake::new(self.source, span, message));
+        &mut self.mistakes[index]
+    }
+
+    /// What stands at `path` is wrong in itself and is left out.
+    pub(super) fn leave_out(&mut self, path: &str) {
+        self.left_out.push(path.to_owned());
+    }
+
+    /// Whether anything under `path` was left out: whoever misses something
+    /// there would only complain about the same mistake again.
+    pub(super) fn is_incomplete(&self, path: &str) -> bool {
+        self.left_out.iter().any(|left_out| left_out.starts_with(path))
+    }
+
+    /// Keeps only what the filter says, of what was found since `from`.
+    pub(super) fn retain_since(&mut self, from: usize, keep: impl Fn(&Mistake) -> bool) {
+        let later = self.mistakes.split_off(from.min(self.mistakes.len()));
+        self.mistakes.extend(later.into_iter().filter(keep));
+    }
+
+    pub(super) fn as_slice(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+
+    /// The result, if nothing is wrong.
+    pub(super) fn finish<T>(self, result: T) -> Result<T, Mistakes> {
+        match Mistakes::new(self.mistakes) {
+            Some(mistakes) => Err(mistakes),
+            None => Ok(result),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The shape of `modules/NAME.toml`, and what it comes to.
+
+mod checker;
+mod command;
+mod grant;
+mod process;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+use bellwether_core::policy::{BackoffPolicy, BudgetPolicy};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::checker::CheckerTable;
+use self::command::CommandTable;
+use super::field;
+use super::host_files::HostFiles;
+use super::mistake::Findings;
+use super::quantity::DurationText;
+use super::source::Located;
+use super::spec::{CheckerSpec, ModuleSpec, RestartSpec};
+
+pub(super) use self::checker::json_of;
+
+/// One application: how it is started and stopped, what is watched, and what
+/// a failure does. The file's name without `.toml` is the module's name.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(title = "modules/NAME.toml")]
+pub(super) struct ModuleFile {
+    /// How the application is started, stopped and restarted.
+    restart: Option<RestartTable>,
+    /// The only programs this module's components may ask for, each under a name of its own.
+    commands: Option<BTreeMap<Located<String>, CommandTable>>,
+    /// What load balancers are told.
+    health: Option<HealthTable>,
+    /// What is watched, one table each.
+    checker: Option<Vec<Located<CheckerTable>>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RestartTable {
+    /// The restart script: `restart-scripts/NAME.wasm`, or a standard one. Default: `"command"`,
+    /// which runs the declared commands `start` and `stop`.
+    script: Option<Located<String>>,
+    /// The script's own settings. Which ones it takes, `bellwether inspect` tells.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    config: Option<toml::Table>,
+    /// How many automatic restarts are allowed within a time. Then the module has failed, and
+    /// waits for a person.
+    budget: Option<BudgetTable>,
+    /// How long to wait before the next try.
+    backoff: Option<BackoffTable>,
+    /// From the end of a start until every checker must be up, or the start has failed.
+    /// Default: `"60s"`.
+    start_within: Option<Located<DurationText>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct BudgetTable {
+    /// So many automatic restarts. 0: never restart by itself. Default: 3.
+    #[schemars(range(min = 0, max = 1000))]
+    restarts: Option<u32>,
+    /// Within this sliding time, from `"1s"` to `"30d"`. Default: `"24h"`.
+    within: Option<Located<DurationText>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct BackoffTable {
+    /// The wait before the second try; the first is made at once. Default: `"1s"`.
+    first: Option<Located<DurationText>>,
+    /// The wait doubles with each try up to this. Default: `"60s"`.
+    max: Option<Located<DurationText>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct HealthTable {
+    /// Say no for this long before an application that serves is stopped, so that load
+    /// balancers turn away first. Default: `"15s"`.
+    drain: Option<Located<DurationText>>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_SCRIPT: &str = "command";
+const START_WITHIN: RangeInclusive<Duration> = SECOND..=HOUR;
+const BUDGET_WITHIN: RangeInclusive<Duration> = SECOND..=Duration::from_secs(30 * 24 * 3600);
+const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+
+/// What the file comes to. What is wrong is among the findings, and then the result is worthless.
+pub(super) fn module_spec(
+    name: ModuleName,
+    file: ModuleFile,
+    host: &dyn HostFiles,
+    findings: &mut Findings<'_>,
+) -> ModuleSpec {
+    let restart = restart_spec(file.restart.unwrap_or_default(), findings);
+    let commands = command::command_specs(file.commands.unwrap_or_default(), host, findings);
+    let drain = file.health.unwrap_or_default().drain;
+    let drain = field::duration(findings, "drain", drain.as_ref(), &DRAIN, Duration::from_secs(15));
+
+    let mut checkers = BTreeMap::new();
+    for (index, table) in file.checker.unwrap_or_default().iter().enumerate() {
+        let Some(checker) = checker::checker_spec(index, table, &commands, findings) else { continue };
+        add_checker(&mut checkers, checker, table, findings);
+    }
+    checker::add_kept_commands(&commands, &mut checkers);
+    if checkers.is_empty() && findings.as_slice().is_empty() {
+        findings
+            .at(0..0, "nothing would be watched: the module has no checker")
+            .expected("expected a `[[checker]]`, or a command with `keep = true`")
+            .help("a kept command is watched by itself: `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`");
+    }
+    ModuleSpec { name, restart, commands, drain, checkers }
+}
+
+fn add_checker(
+    checkers: &mut BTreeMap<CheckerName, CheckerSpec>,
+    checker: CheckerSpec,
+    table: &Located<CheckerTable>,
+    findings: &mut Findings<'_>,
+) {
+    if checkers.contains_key(&checker.name) {
+        let span = table.get().name_span().unwrap_or_else(|| table.span());
+        findings
+            .at(span, format!("a second checker is named `{}`", checker.name))
+            .expected("expected a name of its own");
+        return;
+    }
+    checkers.insert(checker.name.clone(), checker);
+}
+
+fn restart_spec(table: RestartTable, findings: &mut Findings<'_>) -> RestartSpec {
+    let script = table.script.and_then(|script| field::name(findings, &script, ComponentName::new));
+    let budget = table.budget.unwrap_or_default();
+    let backoff = table.backoff.unwrap_or_default();
+    let within = field::duration(findings, "within", budget.within.as_ref(), &BUDGET_WITHIN, DAY);
+    let first = field::duration(findings, "first", backoff.first.as_ref(), &BACKOFF, SECOND);
+    let default_max = Duration::from_secs(60).max(first);
+    let max = field::duration(findings, "max", backoff.max.as_ref(), &BACKOFF, default_max);
+    if let Some(text) = &backoff.max
+        && max < first
+    {
+        findings
+            .at(text.span(), "`max` is shorter than `first`")
+            .expected("expected the longest wait")
+            .help("the wait begins with `first` and doubles with each try up to `max`");
+    }
+    let start_within = table.start_within.as_ref();
+    RestartSpec {
+        script: script
+            .unwrap_or_else(|| ComponentName::new(DEFAULT_SCRIPT).expect("the default script's name is a name")),
+        config: json_of(table.config.unwrap_or_default()),
+        budget: BudgetPolicy { restarts: budget.restarts.unwrap_or(3), within },
+        backoff: BackoffPolicy { first, max },
+        start_within: field::duration(
+            findings,
+            "start-within",
+            start_within,
+            &START_WITHIN,
+            Duration::from_secs(60),
+        ),
+    }
+}

@@ -1,0 +1,135 @@
+//! `[commands]`
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether_core::id::CommandName;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::field;
+use crate::config::host_files::{HostFiles, ProgramProblem};
+use crate::config::mistake::Findings;
+use crate::config::quantity::DurationText;
+use crate::config::source::Located;
+use crate::config::spec::CommandSpec;
+
+/// A program with its arguments. No shell is involved.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct CommandTable {
+    /// The program and its arguments, one text each. The program is an absolute path, a path
+    /// relative to the root, or a name to be found in `PATH`.
+    #[schemars(required, length(min = 1), example = ["/usr/sbin/nginx", "-g", "daemon off;"])]
+    run: Option<Vec<Located<String>>>,
+    /// The long-running application itself: the host keeps it, watches it, and does not wait for
+    /// its end. Default: false.
+    keep: Option<bool>,
+    /// How long it may run, and for a kept command how long its end may take. Default: `"10s"`.
+    timeout: Option<Located<DurationText>>,
+    /// Variables added to a small, clean environment.
+    env: Option<BTreeMap<Located<String>, Located<String>>>,
+    /// The folder it runs in, absolute or relative to the root. Default: the root.
+    dir: Option<Located<String>>,
+}
+
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn command_specs(
+    tables: BTreeMap<Located<String>, CommandTable>,
+    host: &dyn HostFiles,
+    findings: &mut Findings<'_>,
+) -> BTreeMap<CommandName, CommandSpec> {
+    let mut commands = BTreeMap::new();
+    for (key, table) in tables {
+        let name = field::name(findings, &key, CommandName::new);
+        let spec = command_spec(&key, table, host, findings);
+        if let (Some(name), Some(spec)) = (name, spec) {
+            commands.insert(name, spec);
+        }
+    }
+    commands
+}
+
+fn command_spec(
+    key: &Located<String>,
+    table: CommandTable,
+    host: &dyn HostFiles,
+    findings: &mut Findings<'_>,
+) -> Option<CommandSpec> {
+    let timeout = field::duration(findings, "timeout", table.timeout.as_ref(), &TIMEOUT, DEFAULT_TIMEOUT);
+    let env = environment(table.env.unwrap_or_default(), findings);
+    let dir = table.dir.as_ref().map(|dir| PathBuf::from(dir.get()));
+    if let (Some(dir), Some(text)) = (&dir, &table.dir)
+        && !host.is_directory(dir)
+    {
+        findings
+            .at(text.span(), format!("no such folder: {}", dir.display()))
+            .expected("expected a folder that exists, absolute or relative to the root");
+    }
+    let Some(run) = table.run else {
+        let (path, title) = (format!("commands.{}", key.get()), format!("command `{}`", key.get()));
+        field::missing(findings, key.span(), &path, &title, "run", "[\"/path/to/program\", \"argument\"]");
+        return None;
+    };
+    check_program(run.first()?, host, findings);
+    for argument in run.iter().filter(|argument| argument.get().contains('\0')) {
+        findings.at(argument.span(), "a program cannot be given a NUL character");
+    }
+    let run = run.iter().map(|argument| argument.get().clone()).collect();
+    Some(CommandSpec { run, keep: table.keep.unwrap_or(false), timeout, env, dir })
+}
+
+fn environment(
+    table: BTreeMap<Located<String>, Located<String>>,
+    findings: &mut Findings<'_>,
+) -> BTreeMap<String, String> {
+    for (key, value) in &table {
+        if key.get().is_empty() || key.get().contains(['=', '\0']) {
+            findings
+                .at(key.span(), format!("`{}` is not the name of a variable", key.get().escape_debug()))
+                .expected("expected a name without `=`");
+        }
+        if value.get().contains('\0') {
+            findings.at(value.span(), "a variable cannot hold a NUL character");
+        }
+    }
+    table.iter().map(|(key, value)| (key.get().clone(), value.get().clone())).collect()
+}
+
+fn check_program(program: &Located<String>, host: &dyn HostFiles, findings: &mut Findings<'_>) {
+    let name = program.get();
+    if name.is_empty() || name.contains('\0') {
+        findings
+            .at(program.span(), "no program is named")
+            .expected("expected the path of a program, or its name");
+        return;
+    }
+    let Err(problem) = host.program(name) else { return };
+    // The whole command line in one text is the commonest way to go wrong.
+    let words = name.split_whitespace().collect::<Vec<_>>();
+    let split = words.len() > 1 && !Path::new(name).exists();
+    let quoted = || words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+    let (message, expected, help) = match problem {
+        ProgramProblem::Missing => (
+            format!("no such program: {name}"),
+            "expected a file that exists",
+            "install it, or correct the path (a relative one is relative to the root)",
+        ),
+        ProgramProblem::NotInPath => (
+            format!("no such program in PATH: {name}"),
+            "expected a program that `which` finds",
+            "install it, or write its full path",
+        ),
+        ProgramProblem::NotExecutable => (
+            format!("not a program that can be run: {name}"),
+            "expected an executable file",
+            "`chmod +x` makes a file executable",
+        ),
+    };
+    let help = if split { format!("one text for each argument: [{}]", quoted()) } else { help.to_owned() };
+    findings.at(program.span(), message).expected(expected).help(help);
+}

@@ -1,0 +1,161 @@
+//! The shape of `bellwether.toml`, and what it comes to.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use bellwether_core::id::{ModuleName, NodeName};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::field;
+use super::mistake::Findings;
+use super::quantity::SizeText;
+use super::source::Located;
+use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec};
+
+/// This node of the farm. Everything has a default: the file may be empty, or missing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(title = "bellwether.toml")]
+pub(super) struct NodeFile {
+    /// The name of this node, unique in its farm. Default: the host name.
+    name: Option<Located<String>>,
+    /// What load balancers ask over HTTP.
+    health: Option<HealthTable>,
+    /// Ports on which `HAProxy`'s agent-check is answered, one table each.
+    agent_check: Option<Vec<Located<AgentCheckTable>>>,
+    /// What every run of a component may use at most.
+    limits: Option<LimitsTable>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct HealthTable {
+    /// The address and port of `/health`. Default: `"127.0.0.1:9010"`, which only this host can
+    /// reach; `"0.0.0.0:9010"` answers load balancers on other hosts.
+    #[schemars(example = &"0.0.0.0:9010")]
+    listen: Option<Located<String>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct AgentCheckTable {
+    /// The address and port to listen on; `agent-port` in `HAProxy`. No two listeners share one.
+    #[schemars(required, example = &"0.0.0.0:9011")]
+    listen: Option<Located<String>>,
+    /// The module to answer for. Default: all modules together.
+    module: Option<Located<String>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct LimitsTable {
+    /// Memory of one run of a component, from `"1MiB"` to `"4GiB"`. Default: `"64MiB"`.
+    memory: Option<Located<SizeText>>,
+    /// How many runs of components may be under way at once. Default: 64.
+    #[schemars(range(min = 1, max = 4096))]
+    concurrent_runs: Option<u32>,
+}
+
+const DEFAULT_HEALTH: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
+const MIN_MEMORY: u64 = 1 << 20;
+const MAX_MEMORY: u64 = 4 << 30;
+
+/// What the file comes to. `host_name` names the node if the file does not.
+pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings<'_>) -> NodeSpec {
+    let name = file.name.and_then(|name| field::name(findings, &name, NodeName::new));
+    let health = file.health.unwrap_or_default();
+    let mut listeners = Listeners::default();
+    let health = health
+        .listen
+        .and_then(|listen| listeners.add(findings, &listen, "the health endpoint"))
+        .unwrap_or(DEFAULT_HEALTH);
+    listeners.taken.insert((health, "the health endpoint".to_owned()));
+
+    let mut agent_checks = Vec::new();
+    for (index, table) in file.agent_check.unwrap_or_default().iter().enumerate() {
+        let AgentCheckTable { listen, module } = table.get();
+        let module = module.as_ref().and_then(|name| field::name(findings, name, ModuleName::new));
+        let who = format!("agent-check {}", index + 1);
+        if let Some(listen) = listen {
+            let listen = listeners.add(findings, listen, &who);
+            agent_checks.extend(listen.map(|listen| AgentCheckSpec { listen, module }));
+        } else {
+            let path = format!("agent-check[{index}]");
+            field::missing(findings, table.span(), &path, "`[[agent-check]]`", "listen", "\"0.0.0.0:9011\"");
+        }
+    }
+    NodeSpec {
+        name: name.unwrap_or_else(|| name_from_host(host_name)),
+        health,
+        agent_checks,
+        limits: limits(&file.limits.unwrap_or_default(), findings),
+    }
+}
+
+fn limits(table: &LimitsTable, findings: &mut Findings<'_>) -> LimitsSpec {
+    let default = LimitsSpec::default();
+    let memory = field::size(findings, "memory", table.memory.as_ref(), &(MIN_MEMORY..=MAX_MEMORY));
+    LimitsSpec {
+        memory: memory.unwrap_or(default.memory),
+        concurrent_runs: table.concurrent_runs.unwrap_or(default.concurrent_runs),
+    }
+}
+
+/// The addresses that are spoken for.
+#[derive(Default)]
+struct Listeners {
+    taken: BTreeSet<(SocketAddr, String)>,
+}
+
+impl Listeners {
+    fn add(&mut self, findings: &mut Findings<'_>, text: &Located<String>, who: &str) -> Option<SocketAddr> {
+        let Ok(address) = text.get().parse::<SocketAddr>() else {
+            findings
+                .at(text.span(), format!("`{}` is not an address with a port", text.get()))
+                .expected("expected an address such as \"127.0.0.1:9010\" or \"[::]:9010\"")
+                .help("names are not looked up here: write the address of one of this host's interfaces");
+            return None;
+        };
+        if let Some((_, other)) = self.taken.iter().find(|(other, _)| overlap(*other, address)) {
+            findings
+                .at(text.span(), format!("`{address}` is taken by {other}"))
+                .expected("expected a port of its own")
+                .help("every listener needs an address and port that no other listener of this file has");
+            return None;
+        }
+        self.taken.insert((address, who.to_owned()));
+        Some(address)
+    }
+}
+
+/// Whether two listeners would be in each other's way. Port 0 is any free one.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    same_host && a.port() == b.port() && a.port() != 0
+}
+
+/// A valid name that resembles the host's.
+fn name_from_host(host_name: &str) -> NodeName {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = host_name.chars().map(plain).collect();
+    let name = name.trim_start_matches(['-', '_', '.']);
+    let name = &name[..name.len().min(bellwether_core::id::MAX_NAME)];
+    NodeName::new(name)
+        .unwrap_or_else(|_| NodeName::new("node").expect("`node` is a name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_becomes_a_name() {
+        assert_eq!(name_from_host("web-1.example.org").as_str(), "web-1.example.org");
+        assert_eq!(name_from_host("büro (2)").as_str(), "b-ro--2-");
+        assert_eq!(name_from_host("-x").as_str(), "x");
+        assert_eq!(name_from_host("").as_str(), "node");
+        assert_eq!(name_from_host(&"x".repeat(200)).as_str().len(), 63);
+    }
+}

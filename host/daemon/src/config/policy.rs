@@ -1,0 +1,123 @@
+//! What of a module the core decides by.
+
+use std::time::Duration;
+
+use bellwether_core::policy::{CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy};
+use serde_json::{Value, json};
+
+use super::quantity::show_duration;
+use super::spec::{CheckerSpec, ConnectGrant, Find, GrantHost, ModuleSpec, Subject};
+
+/// How long a restart script may think about a plan.
+const PLAN_WITHIN: Duration = Duration::from_secs(5);
+
+impl ModuleSpec {
+    /// What of the module the core decides by.
+    pub fn policy(&self) -> ModulePolicy {
+        let checker = |checker: &CheckerSpec| CheckerPolicy {
+            kind: match checker.subject {
+                Subject::Process(_) => CheckerKind::Process,
+                Subject::Component(_) => CheckerKind::Component,
+            },
+            thresholds: checker.thresholds,
+            on_down: checker.on_down,
+            definition: definition(checker),
+        };
+        ModulePolicy {
+            checkers: self.checkers.iter().map(|(name, spec)| (name.clone(), checker(spec))).collect(),
+            commands: self
+                .commands
+                .iter()
+                .map(|(name, spec)| (name.clone(), CommandPolicy { keep: spec.keep, timeout: spec.timeout }))
+                .collect(),
+            budget: self.restart.budget,
+            backoff: self.restart.backoff,
+            drain: self.drain,
+            start_within: self.restart.start_within,
+            plan_within: PLAN_WITHIN,
+        }
+    }
+}
+
+/// A digest of what a checker observes and how often. It is the same in every
+/// run and on every host, and does not depend on the order of keys in the file.
+fn definition(checker: &CheckerSpec) -> u64 {
+    let subject = match &checker.subject {
+        Subject::Process(process) => json!({ "process": {
+            "find": find_text(&process.find),
+            "at-least": process.at_least,
+            "at-most": process.at_most,
+            "max-memory": process.bounds.memory,
+            "max-cpu": process.bounds.cpu,
+            "max-open-files": process.bounds.open_files,
+            "max-threads": process.bounds.threads,
+        }}),
+        Subject::Component(component) => json!({ "component": {
+            "name": component.component.as_str(),
+            "config": component.config,
+            "connect": component.grants.connect.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }}),
+    };
+    let whole = json!({
+        "interval": show_duration(checker.interval),
+        "timeout": show_duration(checker.timeout),
+        "subject": subject,
+    });
+    let mut text = String::new();
+    write_canonical(&whole, &mut text);
+    let digest = blake3::hash(text.as_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// A way to find processes: its key in the file and what stands there.
+pub(super) fn find_text(find: &Find) -> (&'static str, String) {
+    match find {
+        Find::Name(name) => ("name", name.clone()),
+        Find::Arguments(pattern) => ("arguments", pattern.as_str().to_owned()),
+        Find::PidFile(path) => ("pid-file", path.display().to_string()),
+        Find::Unit(unit) => ("unit", unit.clone()),
+        Find::Kept(command) => ("kept", command.to_string()),
+    }
+}
+
+/// As one writes it in a file.
+impl std::fmt::Display for ConnectGrant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let port = self.port;
+        match &self.host {
+            GrantHost::Name(name) => write!(f, "{name}:{port}"),
+            GrantHost::Network(address, 32) if address.is_ipv4() => write!(f, "{address}:{port}"),
+            GrantHost::Network(address, prefix) if address.is_ipv4() => write!(f, "{address}/{prefix}:{port}"),
+            GrantHost::Network(address, 128) => write!(f, "[{address}]:{port}"),
+            GrantHost::Network(address, prefix) => write!(f, "[{address}/{prefix}]:{port}"),
+        }
+    }
+}
+
+/// JSON with the keys of every object in order.
+fn write_canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(object) => {
+            let mut entries: Vec<_> = object.iter().collect();
+            entries.sort_by_key(|(key, _)| *key);
+            text.push('{');
+            for (key, inner) in entries {
+                text.push_str(&Value::from(key.as_str()).to_string());
+                text.push(':');
+                write_canonical(inner, text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                write_canonical(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}

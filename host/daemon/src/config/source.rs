@@ -1,0 +1,170 @@
+//! The text of a file, and where in it something stands.
+
+use std::ops::Range;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    file: String,
+    text: String,
+}
+
+/// A file's specification together with the text it came from, so that
+/// whatever is found later can still be shown in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sourced<T> {
+    /// What the file says.
+    pub spec: T,
+    /// The file.
+    pub source: Source,
+}
+
+/// One step on the way to a value in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Into a table.
+    Key(&'a str),
+    /// Into a list, from 0.
+    Index(usize),
+}
+
+impl Source {
+    /// The text of `file`, whose name is relative to the root.
+    pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { file: file.into(), text: text.into() }
+    }
+
+    /// Its name, relative to the root.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the value at `path` stands, or the nearest table around it; the beginning of the
+    /// file if there is nothing of the kind.
+    pub fn locate(&self, path: &[Step<'_>]) -> Range<usize> {
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        locate_in(table.get_ref(), path).1.unwrap_or(0..0)
+    }
+
+    /// Where the last key of `path` itself stands, or what [`Self::locate`] finds.
+    pub(super) fn locate_key(&self, path: &[Step<'_>]) -> Range<usize> {
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        if let Some((Step::Key(name), around)) = path.split_last()
+            && let (Some(DeValue::Table(table)), _) = locate_in(table.get_ref(), around)
+            && let Some((key, _)) = table.get_key_value(*name)
+        {
+            return key.span();
+        }
+        locate_in(table.get_ref(), path).1.unwrap_or(0..0)
+    }
+
+    /// Where a span begins, with its line. A span that does not fit the text is made to fit.
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+        let start = floor_char(&self.text, span.start);
+        let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |length| start + length);
+        let line = self.text[line_start..line_end].trim_end_matches('\r');
+        let end = floor_char(&self.text, span.end).clamp(start, line_start.saturating_add(line.len()).max(start));
+        let before = start.min(line_start + line.len()) - line_start;
+
+        let first = floor_char(line, before.saturating_sub(MAX_BEFORE));
+        let last = floor_char(line, before + MAX_AFTER);
+        Place {
+            span: start..floor_char(&self.text, span.end).max(start),
+            line: self.text[..line_start].matches('\n').count() + 1,
+            column: line[..before].chars().count() + 1,
+            text: line[first..last].to_owned(),
+            underline: before - first..(end - line_start).clamp(before, last.max(before)) - first,
+        }
+    }
+}
+
+/// Where a mistake stands.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) span: Range<usize>,
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) text: String,
+    pub(super) underline: Range<usize>,
+}
+
+/// Of a very long line, so many bytes before the mistake are shown,
+const MAX_BEFORE: usize = 160;
+/// and so many behind its beginning.
+const MAX_AFTER: usize = 160;
+
+fn floor_char(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at)
+}
+
+/// The value at `path`, if there is one, and its span or that of the nearest thing around it.
+pub(super) fn locate_in<'t, 'i>(
+    table: &'t DeTable<'i>,
+    path: &[Step<'_>],
+) -> (Option<&'t DeValue<'i>>, Option<Range<usize>>) {
+    let Some((Step::Key(first), rest)) = path.split_first() else { return (None, None) };
+    let Some(mut value) = table.get(*first) else { return (None, None) };
+    for step in rest {
+        let inner = match (step, value.get_ref()) {
+            (Step::Key(key), DeValue::Table(table)) => table.get(*key),
+            (Step::Index(index), DeValue::Array(array)) => array.get(*index),
+            _ => None,
+        };
+        match inner {
+            Some(inner) => value = inner,
+            None => return (None, Some(value.span())),
+        }
+    }
+    (Some(value.get_ref()), Some(value.span()))
+}
+
+/// A value that remembers where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent, bound = "T: Deserialize<'de>")]
+pub(super) struct Located<T>(Spanned<T>);
+
+impl<T> Located<T> {
+    pub(super) fn get(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    pub(super) fn span(&self) -> Range<usize> {
+        self.0.span()
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Located<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// Which entry of `[[checker]]` has this name.
+pub(super) fn checker_index(table: &DeTable<'_>, name: &str) -> Option<usize> {
+    let DeValue::Array(checkers) = table.get("checker")?.get_ref() else { return None };
+    checkers.iter().position(|checker| match checker.get_ref() {
+        DeValue::Table(table) => {
+            matches!(table.get("name").map(Spanned::get_ref), Some(DeValue::String(text)) if text.as_ref() == name)
+        }
+        _ => false,
+    })
+}

@@ -1,0 +1,283 @@
+//! `modules/NAME.toml`
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bellwether_core::id::ModuleName;
+use bellwether_core::policy::{CheckerKind, OnDown, Thresholds};
+
+use super::{GOOD, mistakes, parse};
+use crate::config::effective::Origin;
+use crate::config::host_files::ThisHost;
+use crate::config::mistake::Mistakes;
+use crate::config::read::{parse_module, read_module, read_root};
+use crate::config::spec::{Find, ModuleSpec, Subject};
+
+const CHECKER: &str = "[[checker]]\nname = \"a\"\n";
+const PROCESS: &str = "[[checker]]\nname = \"a\"\nprocess = { name = \"nginx\" }\n";
+
+fn module(text: &str) -> ModuleSpec {
+    parse(text).map(|module| module.spec).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+#[test]
+fn the_example_of_the_design_says_what_it_should() {
+    let web = module(GOOD);
+    assert_eq!(web.restart.script.as_str(), "command");
+    assert_eq!(web.restart.budget.within, Duration::from_secs(24 * 3600));
+    assert_eq!(web.drain, Duration::from_secs(15));
+    assert!(web.commands["start"].keep);
+    assert_eq!(web.commands["stop"].run, ["/usr/sbin/nginx", "-s", "quit"]);
+    let names: Vec<_> = web.checkers.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["home-page", "nginx", "start"]);
+    let home_page = &web.checkers["home-page"];
+    assert_eq!(home_page.interval, Duration::from_secs(2));
+    assert_eq!(home_page.thresholds.rise, 2);
+    let Subject::Component(component) = &home_page.subject else { panic!("{home_page:?}") };
+    assert_eq!(component.config["expect-status"], 200);
+    assert_eq!(component.grants.connect[0].to_string(), "127.0.0.1:8080");
+}
+
+#[test]
+fn what_the_file_leaves_out_has_its_default() {
+    let web = module("[[checker]]\nname = \"p\"\nprocess = { unit = \"nginx\" }\n[[checker]]\nname = \"c\"\ncomponent = \"http\"\n");
+    assert_eq!((web.restart.script.as_str(), web.restart.budget.restarts), ("command", 3));
+    assert_eq!(web.restart.start_within, Duration::from_secs(60));
+    let (process, component) = (&web.checkers["p"], &web.checkers["c"]);
+    assert_eq!((process.interval, process.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
+    assert_eq!(process.thresholds, Thresholds::default());
+    assert_eq!((component.interval, component.timeout), (Duration::from_secs(5), Duration::from_secs(2)));
+    let grace = Duration::from_secs(30);
+    assert_eq!(component.thresholds, Thresholds { rise: 2, fall: 3, grace, unknown_is_fail: false });
+    assert_eq!((process.on_down, component.on_down), (OnDown::Restart, OnDown::Restart));
+    let Subject::Process(process) = &process.subject else { panic!("{process:?}") };
+    assert_eq!((&process.find, process.at_least), (&Find::Unit("nginx.service".into()), 1));
+}
+
+#[test]
+fn a_kept_command_is_watched_unless_a_checker_does() {
+    let commands = "[commands]\nstart = { run = [\"/app\"], keep = true }\n";
+    let names = |checkers: &str| {
+        let module = module(&format!("{commands}{checkers}"));
+        module.checkers.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(""), ["start"]);
+    assert_eq!(names("[[checker]]\nname = \"app\"\nprocess = { kept = \"start\" }\n"), ["app"]);
+    assert_eq!(names("[[checker]]\nname = \"start\"\nprocess = { name = \"app\" }\n"), ["start"]);
+    assert_eq!(names("[[checker]]\nname = \"start\"\ncomponent = \"http\"\n"), ["start", "start-process"]);
+}
+
+#[test]
+fn several_mistakes_are_told_at_once_and_in_order() {
+    let text = r#"
+[restart]
+budget = { restart = 3, within = "1 day" }
+
+[commands]
+start = { run = ["/app"], kep = true }
+
+[[checker]]
+name = "a"
+process = { name = "x", kept = "start" }
+
+[[checker]]
+name = "a"
+component = "http"
+interval = "1ms"
+on-down = "reboot"
+"#;
+    insta::assert_snapshot!(mistakes(text), @"");
+}
+
+#[test]
+fn a_bad_duration() {
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"2 sec\"\ntimeout = \"5\"\n")), @"");
+}
+
+#[test]
+fn a_duration_out_of_its_bounds() {
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"10ms\"\n")), @"");
+}
+
+#[test]
+fn a_backoff_that_shrinks() {
+    let text = format!("[restart]\nbackoff = {{ first = \"10s\", max = \"5s\" }}\n{PROCESS}");
+    insta::assert_snapshot!(mistakes(&text), @"");
+}
+
+#[test]
+fn both_a_process_and_a_component() {
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}component = \"http\"\n")), @"");
+}
+
+#[test]
+fn neither_a_process_nor_a_component() {
+    insta::assert_snapshot!(mistakes(CHECKER), @"");
+}
+
+#[test]
+fn no_name() {
+    insta::assert_snapshot!(mistakes("[[checker]]\nprocess = { name = \"nginx\" }\n"), @"");
+}
+
+#[test]
+fn one_name_twice() {
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}{PROCESS}")), @"");
+}
+
+#[test]
+fn two_ways_to_find_a_process() {
+    let text = format!("{CHECKER}process = {{ unit = \"a.service\", name = \"a\" }}\n");
+    insta::assert_snapshot!(mistakes(&text), @"");
+}
+
+#[test]
+fn no_way_to_find_a_process() {
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ at-least = 1 }}\n")), @"");
+}
+
+#[test]
+fn fewer_at_most_than_at_least() {
+    let text = format!("{CHECKER}process = {{ name = \"a\", at-least = 3, at-most = 2 }}\n");
+    insta::assert_snapshot!(mistakes(&text), @"");
+}
+
+#[test]
+fn a_path_as_a_program_name() {
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ name = \"/usr/sbin/nginx\" }}\n")), @"");
+}
+
+#[test]
+fn a_regular_expression_that_is_none() {
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ arguments = \"java (\" }}\n")), @"");
+}
+
+#[test]
+fn a_pid_file_that_is_relative() {
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ pid-file = \"nginx.pid\" }}\n")), @"");
+}
+
+#[test]
+fn a_unit_without_processes() {
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ unit = \"nginx.socket\" }}\n")), @"");
+}
+
+#[test]
+fn a_kept_command_that_does_not_exist() {
+    let text = "[commands]\nstart = { run = [\"/app\"], keep = true }\n[[checker]]\nname = \"a\"\nprocess = { kept = \"strat\" }\n";
+    insta::assert_snapshot!(mistakes(text), @"");
+}
+
+#[test]
+fn a_command_that_is_not_kept() {
+    let text = "[commands]\nstart = { run = [\"/app\"] }\n[[checker]]\nname = \"a\"\nprocess = { kept = \"start\" }\n";
+    insta::assert_snapshot!(mistakes(text), @"");
+}
+
+#[test]
+fn a_grant_that_is_none() {
+    let text = format!("{CHECKER}component = \"tcp\"\ngrant = {{ connect = [\"http://a/\", \"10.0.0.1/8:80\"] }}\n");
+    insta::assert_snapshot!(mistakes(&text), @"");
+}
+
+#[test]
+fn config_for_a_process_checker() {
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}config = {{ url = \"x\" }}\n")), @"");
+}
+
+#[test]
+fn a_command_without_a_program() {
+    insta::assert_snapshot!(mistakes(&format!("[commands]\nstop = {{ timeout = \"1s\" }}\n{PROCESS}")), @"");
+}
+
+fn real_host(text: &str) -> String {
+    let root = tempfile::tempdir().unwrap();
+    let name = ModuleName::new("web").unwrap();
+    let result = parse_module(name, "modules/web.toml", text, &ThisHost::new(root.path()));
+    result.expect_err("the text should have a mistake").render(false)
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    let text = "[commands]\nstart = { run = [\"/no/such/app\"], keep = true }\nstop = { run = [\"no-such-program\"] }\n";
+    insta::assert_snapshot!(real_host(text), @"");
+}
+
+#[test]
+fn a_whole_command_line_as_the_program() {
+    insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/bin/sleep 10\"], keep = true }\n"), @"");
+}
+
+#[test]
+fn a_folder_as_the_program() {
+    insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/\"], dir = \"none\", keep = true }\n"), @"");
+}
+
+#[test]
+fn one_line_for_the_journal() {
+    let mistakes: Mistakes = parse(&format!("{PROCESS}intreval = \"2s\"\n")).unwrap_err();
+    insta::assert_snapshot!(mistakes.to_string(), @"");
+}
+
+#[test]
+fn mistakes_travel_as_json() {
+    let mistakes: Mistakes = parse(&format!("{PROCESS}intreval = \"2s\"\n")).unwrap_err();
+    let json = serde_json::to_string(&mistakes).unwrap();
+    insta::assert_snapshot!(json, @"");
+    assert_eq!(serde_json::from_str::<Mistakes>(&json).unwrap().render(false), mistakes.render(false));
+}
+
+#[test]
+fn a_root_is_read_file_by_file() {
+    let root = tempfile::tempdir().unwrap();
+    let modules = root.path().join("modules");
+    fs::create_dir(&modules).unwrap();
+    fs::write(modules.join("web.toml"), PROCESS).unwrap();
+    fs::write(modules.join("bad.toml"), "x").unwrap();
+    fs::write(modules.join("no name.toml"), PROCESS).unwrap();
+    fs::write(modules.join("notes.txt"), "x").unwrap();
+    fs::write(modules.join(".web.toml"), "x").unwrap();
+    fs::create_dir(modules.join("dir.toml")).unwrap();
+
+    let report = read_root(root.path());
+    assert!(report.node.is_ok());
+    let modules: Vec<_> = report.modules.iter().map(|(file, module)| (file.as_str(), module.is_ok())).collect();
+    assert_eq!(
+        modules,
+        [("bad.toml", false), ("dir.toml", false), ("no name.toml", false), ("web.toml", true)]
+    );
+    assert_eq!(read_module(root.path(), Path::new("modules/web.toml")).unwrap().name.as_str(), "web");
+    assert!(read_module(root.path(), Path::new("modules/gone.toml")).is_err());
+}
+
+#[test]
+fn a_definition_changes_with_what_is_observed_and_not_with_what_follows_from_it() {
+    let definition = |text: &str| module(text).policy().checkers["a"].definition;
+    let component = format!("{CHECKER}component = \"http\"\n");
+    let with = |more: &str| definition(&format!("{component}{more}"));
+    let plain = definition(&component);
+    assert_eq!(plain, with("rise = 5\non-down = \"out\"\ngrace = \"1s\"\n"));
+    assert_eq!(plain, with("interval = \"5s\"\n"));
+    assert_ne!(plain, with("interval = \"6s\"\n"));
+    assert_ne!(plain, with("timeout = \"3s\"\n"));
+    assert_ne!(plain, with("grant = { connect = [\"a:1\"] }\n"));
+    assert_ne!(plain, with("config = { a = 1 }\n"));
+    assert_eq!(with("config = { a = 1, b = { d = 2, c = 3 } }\n"), with("config = { b = { c = 3, d = 2 }, a = 1 }\n"));
+    // It is kept across restarts of the daemon: it must never change by itself.
+    assert_eq!(definition(PROCESS), 0);
+    assert_eq!(module(PROCESS).policy().checkers["a"].kind, CheckerKind::Process);
+}
+
+#[test]
+fn effective_values_say_where_they_come_from() {
+    let effective = parse(GOOD).unwrap().effective();
+    let shown: Vec<_> = effective
+        .iter()
+        .map(|value| {
+            let source = if value.source == Origin::File { "" } else { "   (default)" };
+            format!("{} = {}{source}", value.key, value.value)
+        })
+        .collect();
+    insta::assert_snapshot!(shown.join("\n"), @"");
+}

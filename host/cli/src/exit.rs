@@ -72,6 +72,8 @@ impl Failure {
         self
     }
 
+    /// The exit code.
+    #[cfg(test)]
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

@@ -77,6 +77,8 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The whole help is what people rely on: a change of it is seen here.
@@ -86,8 +88,8 @@ mod tests {
         command.build();
         let mut text = command.render_long_help().to_string();
         for subcommand in command.get_subcommands_mut() {
-            text += &format!("\n\n==== {} ====\n\n", subcommand.get_name());
-            text += &subcommand.clone().term_width(100).render_long_help().to_string();
+            let help = subcommand.clone().term_width(100).render_long_help();
+            write!(text, "\n\n==== {} ====\n\n{help}", subcommand.get_name()).unwrap();
         }
         insta::assert_snapshot!(text);
     }

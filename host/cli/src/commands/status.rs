@@ -54,32 +54,29 @@ async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outco
     let mut lines = client.lines("/status/stream").await?;
     let mut latest: Option<NodeStatus> = None;
     loop {
-        match lines.next().await {
-            Ok(Some(line)) => {
-                if !line.is_empty() {
-                    let status = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
-                    let status = only(status, args.module.as_ref())?;
-                    if args.json {
-                        output.json_line(&status)?;
-                    }
-                    latest = Some(status);
-                } else if !output.terminal {
-                    continue;
+        if let Ok(Some(line)) = lines.next().await {
+            if !line.is_empty() {
+                let status = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+                let status = only(status, args.module.as_ref())?;
+                if args.json {
+                    output.json_line(&status)?;
                 }
-                redraw(args, latest.as_ref(), None, output)?;
+                latest = Some(status);
+            } else if !output.terminal {
+                continue;
             }
-            Ok(None) | Err(_) => {
-                // What was true then must not look as if it were true now.
-                let lost = jiff::Timestamp::now().to_string();
-                lines = loop {
-                    redraw(args, latest.as_ref(), Some(&lost), output)?;
-                    tokio::time::sleep(RETRY).await;
-                    if let Ok(lines) = client.lines("/status/stream").await {
-                        break lines;
-                    }
-                };
-            }
+            redraw(args, latest.as_ref(), None, output)?;
+            continue;
         }
+        // What was true then must not look as if it were true now.
+        let lost = jiff::Timestamp::now().to_string();
+        lines = loop {
+            redraw(args, latest.as_ref(), Some(&lost), output)?;
+            tokio::time::sleep(RETRY).await;
+            if let Ok(lines) = client.lines("/status/stream").await {
+                break lines;
+            }
+        };
     }
 }
 
@@ -258,11 +255,9 @@ fn processes(module: &ModuleStatus) -> String {
         return "none".into();
     }
     let listed = module.processes.iter().take(MAX_LISTED).map(|p| format!("{} {}", p.name, p.pid));
-    let mut text = listed.collect::<Vec<_>>().join(", ");
-    if let Some(more) = module.processes.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
-        text += &format!(" and {more} more");
-    }
-    text
+    let more = module.processes.len().saturating_sub(MAX_LISTED);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    listed.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 fn verdict(checker: &CheckerStatus) -> (Tone, String) {

@@ -37,7 +37,7 @@ fn module(state: StateName, checkers: Vec<CheckerView>) -> ModuleView {
         next: None,
         restarts: 0,
         restarts_allowed: 3,
-        restarts_within: Duration::from_secs(86_400),
+        restarts_within: Duration::from_hours(24),
         plan: None,
         processes: Vec::new(),
         checkers,

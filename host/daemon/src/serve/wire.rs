@@ -464,7 +464,7 @@ mod tests {
             next: Some(at + Duration::from_secs(2)),
             restarts: 1,
             restarts_allowed: 3,
-            restarts_within: Duration::from_secs(86_400),
+            restarts_within: Duration::from_hours(24),
             plan: None,
             processes: vec![ProcessFact { pid: 42, name: "nginx".into() }],
             checkers: vec![CheckerView {

@@ -75,7 +75,7 @@ impl Daemon for FakeDaemon {
             next: None,
             restarts: 0,
             restarts_allowed: 3,
-            restarts_within: Duration::from_secs(3600),
+            restarts_within: Duration::from_hours(1),
             plan: None,
             processes: Vec::new(),
             checkers: vec![checker],

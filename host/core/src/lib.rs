@@ -17,6 +17,7 @@ pub mod action;
 pub mod budget;
 pub mod command;
 pub mod event;
+pub mod grant;
 pub mod id;
 pub mod moment;
 pub mod observation;

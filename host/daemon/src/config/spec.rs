@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bellwether_core::grant::{ConnectGrant, GrantHost, Grants};
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 
@@ -181,30 +182,4 @@ pub struct ComponentSpec {
     pub config: serde_json::Value,
     /// What it is allowed.
     pub grants: Grants,
-}
-
-/// `grant = { … }`. Nothing is allowed without one.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Grants {
-    /// TCP connections to these.
-    pub connect: Vec<ConnectGrant>,
-}
-
-/// `"127.0.0.1:8080"`, `"[::1]:80"`, `"10.0.0.0/8:443"`, `"db.internal:5432"` (a name that may
-/// be looked up; what it resolves to may be connected to on that port).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectGrant {
-    /// Who.
-    pub host: GrantHost,
-    /// On which port.
-    pub port: u16,
-}
-
-/// Who a `connect` grant is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum GrantHost {
-    /// An address, or a network with its prefix length.
-    Network(std::net::IpAddr, u8),
-    /// A host name, lower case.
-    Name(String),
 }

@@ -1,0 +1,67 @@
+//! Runs components: compiled once, on a fresh instance each time, within limits.
+//!
+//! ```text
+//!  bytes ──load──▶ Component ──check──▶ CheckReport ──▶ Observation
+//!                     │   ▲ linked once: log, state, connect, WASI 0.2
+//!                     │
+//!                     └──plan──▶ Plan, or why there is none
+//! ```
+//! A guest can hurt nobody: memory, stack, time, handles, output and data are
+//! limited, it runs on threads of its own, and whatever ends it is a word in
+//! an observation.
+
+pub mod component;
+pub mod failure;
+pub mod plan;
+pub mod run;
+
+mod activity;
+mod bindings;
+mod engine;
+mod guests;
+mod imports;
+mod output;
+mod store;
+#[cfg(test)]
+mod tests;
+mod text;
+mod ticker;
+
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::config::spec::LimitsSpec;
+pub use engine::Allocator;
+use guests::Guests;
+pub use imports::state::StateHandle;
+pub use output::{LogLevel, LogLine};
+use store::Run;
+
+/// Everything that runs components. One for the whole daemon.
+pub struct Sandbox {
+    engine: Engine,
+    allocator: Allocator,
+    linker: Linker<Run>,
+    guests: Guests,
+    limits: LimitsSpec,
+    /// Held while a component describes itself.
+    describing: Mutex<()>,
+}
+
+impl Sandbox {
+    /// Starts the threads and reserves the memory that components run in.
+    pub fn new(limits: &LimitsSpec) -> anyhow::Result<Self> {
+        let (engine, allocator) = engine::engine(limits)?;
+        let linker = imports::linker(&engine).map_err(anyhow::Error::from).context("cannot link the host's functions")?;
+        let guests = Guests::start(engine.clone(), limits.concurrent_runs)?;
+        Ok(Self { engine, allocator, linker, guests, limits: *limits, describing: Mutex::default() })
+    }
+
+    /// Where the memory of runs comes from on this machine.
+    pub fn allocator(&self) -> Allocator {
+        self.allocator
+    }
+}

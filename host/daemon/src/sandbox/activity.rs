@@ -1,0 +1,55 @@
+//! What a guest is at, as seen from outside: the word for it when its time is up.
+//!
+//! ```text
+//!            a thread takes it up          asks the host for something to come
+//!   Queued ─────────────────────▶ Computing ─────────────────────▶ Waiting
+//!                                  │  ▲  ▲                           │
+//!               a tick of the epoch▼  │  └───────────────────────────┘ it came
+//!                              Interrupted (comes up for air, goes on at once)
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::failure::{Doing, Failure};
+
+/// Written by the run, read by whoever waits for it.
+#[derive(Default)]
+pub(super) struct Activity(AtomicU8);
+
+const QUEUED: u8 = 0;
+const COMPUTING: u8 = 1;
+const INTERRUPTED: u8 = 2;
+const WAITING: u8 = 3;
+
+impl Activity {
+    /// A tick of the epoch has stopped the guest's own code for a moment.
+    pub(super) fn interrupted(&self) {
+        self.0.store(INTERRUPTED, Relaxed);
+    }
+
+    /// Carries out the run and watches what it is at.
+    pub(super) async fn watch<T>(&self, run: impl Future<Output = T>) -> T {
+        let mut run = pin!(run);
+        poll_fn(|context| {
+            self.0.store(COMPUTING, Relaxed);
+            let poll = run.as_mut().poll(context);
+            if poll.is_pending() && self.0.load(Relaxed) == COMPUTING {
+                self.0.store(WAITING, Relaxed);
+            }
+            poll
+        })
+        .await
+    }
+
+    /// Why there is no answer, when the time is up.
+    pub(super) fn timeout(&self, after: Duration) -> Failure {
+        match self.0.load(Relaxed) {
+            QUEUED => Failure::TooManyRuns(after),
+            WAITING => Failure::Timeout { after, doing: Doing::Waiting },
+            _ => Failure::Timeout { after, doing: Doing::Computing },
+        }
+    }
+}

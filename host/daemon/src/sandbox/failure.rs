@@ -1,0 +1,207 @@
+//! Why a run gave no answer. None of these is the same as `fail`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bellwether_core::moment::plain;
+use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
+use wasmtime_wasi::I32Exit;
+
+use super::text::one_line;
+
+/// Why a run gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Its time was up.
+    #[error("ended after {}: {doing}", plain(*.after))]
+    Timeout {
+        /// How long it had.
+        after: Duration,
+        /// What it was at when its time was up.
+        doing: Doing,
+    },
+    /// It wanted more than it may have.
+    #[error(transparent)]
+    Limit(#[from] Limit),
+    /// It gave up by itself. With its last words.
+    #[error("panicked: {0}")]
+    Panic(String),
+    /// It ended the process instead of returning.
+    #[error("called exit({0}) instead of returning an answer")]
+    Exit(i32),
+    /// It and this host do not speak of the same things.
+    #[error("does not fit this host: {0}")]
+    Incompatible(String),
+    /// No thread or no place in the pool was free in time.
+    #[error("too many runs at once: it never got to run within {}", plain(*.0))]
+    TooManyRuns(Duration),
+    /// The host's own code panicked during the run.
+    #[error("a bug in the host, please report it: {0}")]
+    HostBug(String),
+    /// WebAssembly ended it for another reason.
+    #[error("trapped: {0}")]
+    Trap(String),
+}
+
+/// What a guest was at when its time was up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Doing {
+    /// Its own code ran.
+    #[error("it was still computing")]
+    Computing,
+    /// It had asked the host for something that did not come (a reply, the end of a sleep).
+    #[error("it was still waiting")]
+    Waiting,
+}
+
+/// Which limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Limit {
+    /// Over all memories and tables, in bytes.
+    #[error("wanted more than {} of memory", bytes(*.0))]
+    Memory(u64),
+    /// The call stack.
+    #[error("its calls went too deep: the stack is full")]
+    Stack,
+    /// Sockets, streams, timers and the like.
+    #[error("held more than {0} handles at once")]
+    Handles(usize),
+    /// Logged and written, in bytes.
+    #[error("said more than {} in one run", bytes(*.0))]
+    Output(u64),
+    /// In one call between guest and host, in bytes.
+    #[error("passed more than {} to the host in one call", bytes(*.0))]
+    Data(u64),
+}
+
+/// Ends a run that must not go on. Comes back out of the guest as it went in.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Ended(pub Failure);
+
+/// Guest to host, in one call.
+pub(super) const MAX_CALL_DATA: usize = 1 << 20;
+/// Handles at once.
+pub(super) const MAX_HANDLES: usize = 1000;
+const MAX_TEXT: usize = 600;
+
+impl Failure {
+    /// Whether the guest was to blame for nothing: it may do better next time.
+    pub fn is_of_the_moment(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::TooManyRuns(_))
+    }
+
+    /// Reads wasmtime's error. `refused_memory` is the limit, if the run was
+    /// refused memory; `last_words` what it wrote to its standard error.
+    pub(super) fn read(error: &wasmtime::Error, refused_memory: Option<u64>, last_words: &str) -> Self {
+        if let Some(Ended(failure)) = error.downcast_ref() {
+            return failure.clone();
+        }
+        if let Some(I32Exit(code)) = error.downcast_ref() {
+            return Self::Exit(*code);
+        }
+        if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            return Limit::Handles(MAX_HANDLES).into();
+        }
+        let trap = error.downcast_ref::<Trap>();
+        if trap == Some(&Trap::StackOverflow) {
+            return Limit::Stack.into();
+        }
+        // A guest that is refused memory seldom lives on: whatever it trapped with, this is why.
+        if let Some(limit) = refused_memory {
+            return Limit::Memory(limit).into();
+        }
+        let text = format!("{error:#}");
+        // The error's type is private (wasmtime 48); a test pins its text.
+        if text.contains("fuel allocated for hostcalls has been exhausted") {
+            return Limit::Data(MAX_CALL_DATA as u64).into();
+        }
+        match trap {
+            Some(Trap::UnreachableCodeReached) => Self::Panic(panic_message(last_words).into_owned()),
+            Some(trap) => Self::Trap(trap.to_string()),
+            None => Self::Trap(one_line(&text, MAX_TEXT)),
+        }
+    }
+}
+
+/// The message of a panic as Rust and others write it; else the last line written.
+fn panic_message(last_words: &str) -> Cow<'static, str> {
+    let mut lines = last_words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let Some(place) = lines.by_ref().find_map(|line| Some(line.split_once("panicked at ")?.1)) else {
+        return match last_words.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            Some(line) => one_line(line, MAX_TEXT).into(),
+            None => "it gave no reason".into(),
+        };
+    };
+    let message: Vec<_> = lines.take_while(|line| !line.starts_with("note: ")).collect();
+    let place = place.trim_end_matches(':');
+    one_line(&format!("{} (at {place})", message.join(" ")), MAX_TEXT).into()
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        _ if count >= 1 << 20 && count.is_multiple_of(1 << 20) => format!("{} MiB", count >> 20),
+        _ if count >= 1 << 10 && count.is_multiple_of(1 << 10) => format!("{} KiB", count >> 10),
+        _ => format!("{count} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(error: impl Into<wasmtime::Error>, last_words: &str) -> String {
+        Failure::read(&error.into(), None, last_words).to_string()
+    }
+
+    #[test]
+    fn every_failure_is_a_sentence() {
+        let second = Duration::from_secs(1);
+        for (failure, text) in [
+            (
+                Failure::Timeout { after: second, doing: Doing::Computing },
+                "ended after 1s: it was still computing",
+            ),
+            (
+                Failure::Timeout { after: second, doing: Doing::Waiting },
+                "ended after 1s: it was still waiting",
+            ),
+            (Limit::Memory(64 << 20).into(), "wanted more than 64 MiB of memory"),
+            (Limit::Memory(65_537).into(), "wanted more than 65537 bytes of memory"),
+            (Limit::Handles(1000).into(), "held more than 1000 handles at once"),
+            (
+                Failure::TooManyRuns(second),
+                "too many runs at once: it never got to run within 1s",
+            ),
+        ] {
+            assert_eq!(failure.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_in_the_guests_own_words() {
+        let rust = "hello\n\nthread '<unnamed>' (1) panicked at src/lib.rs:7:5:\nindex out of bounds: \
+                    the len is 3\nbut the index is 7\nnote: run with `RUST_BACKTRACE=1`\n";
+        assert_eq!(
+            read(Trap::UnreachableCodeReached, rust),
+            "panicked: index out of bounds: the len is 3 but the index is 7 (at src/lib.rs:7:5)"
+        );
+        assert_eq!(
+            read(Trap::UnreachableCodeReached, "Traceback\nValueError: x\n"),
+            "panicked: ValueError: x"
+        );
+        assert_eq!(read(Trap::UnreachableCodeReached, ""), "panicked: it gave no reason");
+    }
+
+    #[test]
+    fn errors_are_told_apart_behind_added_context() {
+        let error = wasmtime::Error::from(I32Exit(0)).context("calling check");
+        assert_eq!(Failure::read(&error, None, ""), Failure::Exit(0));
+        let error = wasmtime::Error::from(Trap::MemoryOutOfBounds).context("calling check");
+        assert_eq!(Failure::read(&error, None, ""), Failure::Trap("out of bounds memory access".to_owned()));
+        assert_eq!(Failure::read(&error, Some(5), ""), Limit::Memory(5).into());
+        let error = wasmtime::Error::from(Ended(Failure::Exit(3))).context("calling check");
+        assert_eq!(Failure::read(&error, None, ""), Failure::Exit(3));
+    }
+}

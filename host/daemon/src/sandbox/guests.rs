@@ -1,0 +1,257 @@
+//! The threads that guests run on, and the deadlines that hold for them.
+//!
+//! ```text
+//!              a place is free          answered, trapped, out of time
+//!   asked ───────────────▶ under way ──────────────────────────────▶ ended
+//!     │                        │
+//!     │ none in time           │ parked in the host past its deadline: aborted
+//!     ▼                        ▼
+//!   too many runs           timed out
+//! ```
+//! Guests have a runtime of their own, so that a spinning one delays nobody
+//! else; the caller's timers do not depend on it. A deadline is kept twice:
+//! epochs end guests that compute, the caller's timer those that wait.
+
+use std::any::Any;
+use std::future::Future;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
+use wasmtime::{Engine, Store};
+
+use super::activity::Activity;
+use super::failure::Failure;
+use super::imports::state::Draft;
+use super::store::{Allowance, Run, store};
+use super::ticker::{TICK, Ticker};
+
+/// Where guests run.
+pub(super) struct Guests {
+    engine: Engine,
+    /// Only [`Drop`] takes it.
+    runtime: Option<Runtime>,
+    ticker: Ticker,
+    places: Arc<Semaphore>,
+}
+
+/// How a run ended.
+pub(super) struct Outcome<T> {
+    pub result: Result<Answer<T>, Failure>,
+    /// From its beginning on the guest's thread.
+    pub took: Duration,
+}
+
+/// What a run gave that came to its end.
+pub(super) struct Answer<T> {
+    pub value: T,
+    pub state: Draft,
+}
+
+/// Spinning guests come up for air every tick, so that two threads serve many.
+const THREADS: usize = 2;
+/// For look-ups of names, which block a thread each.
+const BLOCKING_THREADS: usize = 16;
+/// The epochs get the first word, because they know best what the guest was at.
+const GRACE: Duration = TICK.saturating_mul(2);
+
+impl Guests {
+    pub(super) fn start(engine: Engine, concurrent_runs: u32) -> anyhow::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("guest")
+            .enable_all()
+            .build()
+            .context("cannot start the threads that components run on")?;
+        let ticker = Ticker::start(engine.clone())?;
+        let places = Arc::new(Semaphore::new(concurrent_runs as usize));
+        Ok(Self { engine, runtime: Some(runtime), ticker, places })
+    }
+
+    /// Carries out `call` on a fresh store. The time until a place is free
+    /// does not count, but is limited likewise.
+    pub(super) async fn run<T, F, C>(&self, allowance: Allowance, call: F) -> Outcome<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Store<Run>) -> C + Send + 'static,
+        C: Future<Output = (Store<Run>, wasmtime::Result<T>)> + Send + 'static,
+    {
+        let time = allowance.time;
+        let Some(place) = self.place(time).await else {
+            return Outcome { result: Err(Failure::TooManyRuns(time)), took: Duration::ZERO };
+        };
+        let begun = Instant::now();
+        let mut task = self.spawn(allowance, Some(place), call);
+        match tokio::time::timeout(time + GRACE, &mut task.handle).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Outcome { result: Err(host_bug(error)), took: begun.elapsed() },
+            Err(_) => Outcome { result: Err(task.activity.timeout(time)), took: begun.elapsed() },
+        }
+    }
+
+    /// The same for callers that are no tasks. Does not wait for a place: the caller sees to it
+    /// that there are never many of these.
+    pub(super) fn run_blocking<T, F, C>(&self, allowance: Allowance, call: F) -> Outcome<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Store<Run>) -> C + Send + 'static,
+        C: Future<Output = (Store<Run>, wasmtime::Result<T>)> + Send + 'static,
+    {
+        let time = allowance.time;
+        let begun = Instant::now();
+        let Task { handle, activity, abort: _abort } = self.spawn(allowance, None, call);
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.handle().spawn(async move { answer.send(handle.await) });
+        match answered.recv_timeout(time + GRACE) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Outcome { result: Err(host_bug(error)), took: begun.elapsed() },
+            Err(_) => Outcome { result: Err(activity.timeout(time)), took: begun.elapsed() },
+        }
+    }
+
+    async fn place(&self, patience: Duration) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(place);
+        }
+        let place = Arc::clone(&self.places).acquire_owned();
+        tokio::time::timeout(patience, place).await.ok()?.ok()
+    }
+
+    fn spawn<T, F, C>(&self, allowance: Allowance, place: Option<OwnedSemaphorePermit>, call: F) -> Task<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Store<Run>) -> C + Send + 'static,
+        C: Future<Output = (Store<Run>, wasmtime::Result<T>)> + Send + 'static,
+    {
+        let activity = Arc::new(Activity::default());
+        let deadline = Instant::now() + allowance.time;
+        let engine = self.engine.clone();
+        // Held until the store is gone, however it ends.
+        let held = (self.ticker.run(), place);
+        let handle = self.handle().spawn({
+            let activity = Arc::clone(&activity);
+            async move {
+                let _held = held;
+                let begun = Instant::now();
+                let store = store(&engine, allowance, deadline, Arc::clone(&activity));
+                let (store, result) = activity.watch(call(store)).await;
+                Outcome { result: read(store, result), took: begun.elapsed() }
+            }
+        });
+        let abort = AbortOnDrop(handle.abort_handle());
+        Task { handle, activity, abort }
+    }
+
+    fn handle(&self) -> &Handle {
+        self.runtime.as_ref().expect("it is taken only when the sandbox is dropped").handle()
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        // Does not wait: the sandbox may be dropped inside another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A run under way. Dropping it ends the run.
+struct Task<T> {
+    handle: JoinHandle<Outcome<T>>,
+    activity: Arc<Activity>,
+    abort: AbortOnDrop,
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn read<T>(store: Store<Run>, result: wasmtime::Result<T>) -> Result<Answer<T>, Failure> {
+    let run = store.into_data();
+    match result {
+        Ok(value) => Ok(Answer { value, state: run.state }),
+        Err(error) => Err(Failure::read(&error, run.memory.refused(), &run.output.written())),
+    }
+}
+
+fn host_bug(error: JoinError) -> Failure {
+    if !error.is_panic() {
+        return Failure::HostBug("the threads that components run on have ended".to_owned());
+    }
+    Failure::HostBug(panic_text(&*error.into_panic()).to_owned())
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::engine;
+    use crate::sandbox::failure::Doing;
+    use crate::sandbox::imports::state::StateHandle;
+
+    fn guests(concurrent_runs: u32) -> Guests {
+        let limits = crate::config::spec::LimitsSpec { concurrent_runs, ..Default::default() };
+        Guests::start(engine::engine(&limits).unwrap().0, concurrent_runs).unwrap()
+    }
+
+    fn allowance(ms: u64) -> Allowance {
+        Allowance {
+            time: Duration::from_millis(ms),
+            memory: 1 << 20,
+            grants: Arc::default(),
+            state: StateHandle::default().draft(),
+            output: crate::sandbox::output::Output::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_host_is_its_own_bug_and_hurts_nobody_else() {
+        let guests = guests(1);
+        let outcome = guests
+            .run(allowance(1000), |store| async move {
+                assert!(store.hostcall_fuel() == 0, "fuel is {}", store.hostcall_fuel());
+                (store, Ok(()))
+            })
+            .await;
+        assert_eq!(outcome.result.err(), Some(Failure::HostBug("fuel is 1048576".to_owned())));
+        let outcome = guests.run(allowance(1000), |store| async move { (store, Ok(7)) }).await;
+        assert_eq!(outcome.result.unwrap().value, 7);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_finds_no_place_in_time_says_so() {
+        let guests = guests(1);
+        let forever = |store| async move { (store, std::future::pending::<wasmtime::Result<()>>().await) };
+        let (first, second) =
+            tokio::join!(guests.run(allowance(400), forever), guests.run(allowance(50), forever));
+        let waited = Failure::Timeout { after: Duration::from_millis(400), doing: Doing::Waiting };
+        assert_eq!(first.result.err(), Some(waited));
+        assert_eq!(second.result.err(), Some(Failure::TooManyRuns(Duration::from_millis(50))));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_ends_its_run() {
+        let guests = guests(1);
+        let forever = |store| async move { (store, std::future::pending::<wasmtime::Result<()>>().await) };
+        tokio::select! {
+            biased;
+            _ = guests.run(allowance(60_000), forever) => panic!("it cannot have ended"),
+            () = tokio::task::yield_now() => {}
+        }
+        // The place is given back once the task is gone.
+        assert!(guests.place(Duration::from_secs(10)).await.is_some());
+    }
+}

@@ -1,0 +1,188 @@
+//! The network, as far as `connect` grants reach.
+//!
+//! WASI asks here about every use of an address. Names are looked up by WASI
+//! too, but only those that a grant names, and what they resolved to is
+//! remembered: a connection is judged by its address, never by what the guest
+//! says the address belongs to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bellwether_core::grant::{Grants, Refusal, normal_name};
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
+    self, Host, HostResolveAddressStream, ResolveAddressStream,
+};
+use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress};
+use wasmtime_wasi::p2::{DynPollable, IoError, Network as WasiNetwork, SocketError, SocketResult};
+use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
+
+use crate::sandbox::output::Output;
+use crate::sandbox::store::Run;
+
+/// What one run may reach.
+pub(in crate::sandbox) struct Network {
+    grants: Arc<Grants>,
+    output: Output,
+    /// What granted names have resolved to in this run.
+    resolved: Mutex<BTreeSet<(String, IpAddr)>>,
+}
+
+/// Addresses remembered in one run.
+const MAX_RESOLVED: usize = 256;
+
+impl Network {
+    pub(in crate::sandbox) fn new(grants: Arc<Grants>, output: Output) -> Arc<Self> {
+        Arc::new(Self { grants, output, resolved: Mutex::default() })
+    }
+
+    /// WASI's question. What is refused is remembered, with what would allow it.
+    pub(in crate::sandbox) fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
+        let answer = match purpose {
+            SocketAddrUse::TcpConnect => self.grants.may_connect(address, |name, ip| {
+                self.resolved().contains(&(name.to_owned(), ip))
+            }),
+            // Every connect asks first for the local end that the system will choose.
+            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => Ok(()),
+            SocketAddrUse::TcpBind => Err(Refusal::Never("bind a socket to an address")),
+            SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => {
+                Err(Refusal::Never("listen for connections"))
+            }
+            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+                Err(Refusal::Never("use UDP"))
+            }
+        };
+        answer.map_err(|refusal| self.output.refuse(refusal)).is_ok()
+    }
+
+    fn allows_lookup(&self, name: &str) -> bool {
+        self.grants.may_look_up(name).map_err(|refusal| self.output.refuse(refusal)).is_ok()
+    }
+
+    fn learn(&self, name: &str, ip: IpAddr) {
+        let mut resolved = self.resolved();
+        if resolved.len() < MAX_RESOLVED {
+            resolved.insert((name.to_owned(), ip.to_canonical()));
+        }
+    }
+
+    fn resolved(&self) -> std::sync::MutexGuard<'_, BTreeSet<(String, IpAddr)>> {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the place of WASI's own look-up.
+pub(super) fn add_name_lookup(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
+    ip_name_lookup::add_to_linker::<Run, HasNames>(linker, |run| Names {
+        network: &run.network,
+        asked: &mut run.lookups,
+        wasi: WasiSocketsCtxView { ctx: run.wasi.sockets(), table: &mut run.table },
+    })
+}
+
+struct HasNames;
+
+impl HasData for HasNames {
+    type Data<'a> = Names<'a>;
+}
+
+/// WASI's look-up behind the question whether the name is granted.
+struct Names<'a> {
+    network: &'a Network,
+    /// The name that each look-up under way is for, by its handle.
+    asked: &'a mut BTreeMap<u32, String>,
+    wasi: WasiSocketsCtxView<'a>,
+}
+
+impl Host for Names<'_> {
+    fn resolve_addresses(
+        &mut self,
+        network: Resource<WasiNetwork>,
+        name: String,
+    ) -> SocketResult<Resource<ResolveAddressStream>> {
+        if !self.network.allows_lookup(&name) {
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        let asked = normal_name(&name);
+        let stream = self.wasi.resolve_addresses(network, name)?;
+        self.asked.insert(stream.rep(), asked);
+        Ok(stream)
+    }
+}
+
+impl HostResolveAddressStream for Names<'_> {
+    fn resolve_next_address(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> SocketResult<Option<IpAddress>> {
+        let handle = stream.rep();
+        let address = self.wasi.resolve_next_address(stream)?;
+        if let (Some(address), Some(name)) = (address, self.asked.get(&handle)) {
+            self.network.learn(name, ip(address));
+        }
+        Ok(address)
+    }
+
+    fn subscribe(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
+        self.wasi.subscribe(stream)
+    }
+
+    fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
+        self.asked.remove(&stream.rep());
+        HostResolveAddressStream::drop(&mut self.wasi, stream)
+    }
+}
+
+impl network::Host for Names<'_> {
+    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
+        self.wasi.convert_error_code(error)
+    }
+
+    fn network_error_code(&mut self, error: Resource<IoError>) -> wasmtime::Result<Option<ErrorCode>> {
+        self.wasi.network_error_code(error)
+    }
+}
+
+impl network::HostNetwork for Names<'_> {
+    fn drop(&mut self, network: Resource<WasiNetwork>) -> wasmtime::Result<()> {
+        network::HostNetwork::drop(&mut self.wasi, network)
+    }
+}
+
+fn ip(address: IpAddress) -> IpAddr {
+    match address {
+        IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
+        IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bellwether_core::grant::{ConnectGrant, GrantHost};
+
+    #[test]
+    fn only_connections_are_ever_allowed_and_each_refusal_is_remembered() {
+        let grant = ConnectGrant { host: GrantHost::Name("db.internal".to_owned()), port: 5432 };
+        let output = Output::default();
+        let network = Network::new(Arc::new(Grants { connect: vec![grant] }), output.clone());
+        let address: SocketAddr = "10.9.9.9:5432".parse().unwrap();
+        assert!(!network.allows(address, SocketAddrUse::TcpConnect));
+        network.learn("db.internal", address.ip());
+        assert!(network.allows(address, SocketAddrUse::TcpConnect));
+
+        let wildcard: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        assert!(network.allows(wildcard, SocketAddrUse::TcpBind));
+        assert!(!network.allows("0.0.0.0:80".parse().unwrap(), SocketAddrUse::TcpBind));
+        assert!(!network.allows(wildcard, SocketAddrUse::TcpListen));
+        assert!(!network.allows(address, SocketAddrUse::UdpSend));
+        let (_, _, refusals) = output.take();
+        let refusals: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+        assert_eq!(refusals.len(), 4, "{refusals:?}");
+        assert!(refusals[0].starts_with("refused: connect to 10.9.9.9:5432; to allow it add"));
+    }
+}

@@ -1,0 +1,139 @@
+//! `bellwether:guest/state`: a small store that survives from run to run.
+//!
+//! ```text
+//!   StateHandle ──draft──▶ Draft ──the run answered──▶ commit: seen by the next run
+//!                            └────trapped, timed out──▶ dropped: as if it never ran
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::sandbox::bindings::state::Host;
+use crate::sandbox::store::Run;
+
+/// In all, keys included, in bytes.
+const MAX_STATE: usize = 64 << 10;
+/// What an entry costs besides its bytes, so that empty ones are not for nothing.
+const ENTRY_COST: usize = 16;
+
+/// The state of one checker or restart script. Cheap to clone; all clones are the same store.
+#[derive(Debug, Clone, Default)]
+pub struct StateHandle(Arc<Mutex<Arc<Contents>>>);
+
+#[derive(Debug, Clone, Default)]
+struct Contents {
+    values: BTreeMap<String, Vec<u8>>,
+    size: usize,
+}
+
+impl StateHandle {
+    /// Bytes in use, out of 64 KiB.
+    pub fn size(&self) -> usize {
+        self.draft().contents.size
+    }
+
+    pub(in crate::sandbox) fn draft(&self) -> Draft {
+        let contents = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        Draft { contents, changed: false }
+    }
+
+    pub(in crate::sandbox) fn commit(&self, draft: Draft) {
+        if draft.changed {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = draft.contents;
+        }
+    }
+}
+
+/// A run's own view of the state. Copied only when it is changed.
+pub(in crate::sandbox) struct Draft {
+    contents: Arc<Contents>,
+    changed: bool,
+}
+
+impl Draft {
+    fn get(&self, key: &str) -> Option<&Vec<u8>> {
+        self.contents.values.get(key)
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), String> {
+        let cost = |value: &[u8]| key.len() + value.len() + ENTRY_COST;
+        let before = self.get(&key).map_or(0, |old| cost(old));
+        let size = self.contents.size - before + cost(&value);
+        if size > MAX_STATE {
+            return Err(format!(
+                "the state would hold {size} bytes; {MAX_STATE} are allowed, keys and {ENTRY_COST} bytes for each entry included"
+            ));
+        }
+        let contents = self.change();
+        contents.size = size;
+        contents.values.insert(key, value);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &str) {
+        if let Some(old) = self.get(key) {
+            let freed = key.len() + old.len() + ENTRY_COST;
+            let contents = self.change();
+            contents.size -= freed;
+            contents.values.remove(key);
+        }
+    }
+
+    fn change(&mut self) -> &mut Contents {
+        self.changed = true;
+        Arc::make_mut(&mut self.contents)
+    }
+}
+
+impl Host for Run {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.state.get(&key).cloned())
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
+        Ok(self.state.set(key, value))
+    }
+
+    fn remove(&mut self, key: String) -> wasmtime::Result<()> {
+        self.state.remove(&key);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_is_seen_only_once_it_is_committed() {
+        let state = StateHandle::default();
+        let mut draft = state.draft();
+        draft.set("runs".to_owned(), vec![1]).unwrap();
+        assert_eq!(draft.get("runs"), Some(&vec![1]));
+        assert_eq!(state.draft().get("runs"), None);
+        state.commit(draft);
+        assert_eq!(state.draft().get("runs"), Some(&vec![1]));
+
+        let mut dropped = state.draft();
+        dropped.remove("runs");
+        drop(dropped);
+        assert_eq!(state.draft().get("runs"), Some(&vec![1]));
+    }
+
+    #[test]
+    fn the_size_is_kept_exactly_and_never_above_the_limit() {
+        let state = StateHandle::default();
+        let mut draft = state.draft();
+        let most = MAX_STATE - ENTRY_COST - 1;
+        draft.set("k".to_owned(), vec![0; most]).unwrap();
+        assert_eq!(draft.contents.size, MAX_STATE);
+        let error = draft.set("k".to_owned(), vec![0; most + 1]).unwrap_err();
+        assert!(error.contains("65537 bytes; 65536 are allowed"), "{error}");
+        assert!(draft.set(String::new(), Vec::new()).is_err());
+        draft.set("k".to_owned(), vec![0; 3]).unwrap();
+        draft.remove("absent");
+        assert_eq!(draft.contents.size, 4 + ENTRY_COST);
+        draft.remove("k");
+        assert_eq!(draft.contents.size, 0);
+    }
+}

@@ -1,0 +1,188 @@
+//! What a guest says besides its answer: log lines, standard output, and what it was refused.
+//!
+//! Shared between the run and whoever waits for it, so that a guest that is
+//! ended has not spoken in vain.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bellwether_core::grant::Refusal;
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+use super::failure::{Ended, Limit};
+use super::text::{one_line, without_control};
+
+/// How much a line of the log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// One thing a guest said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// What, on one line.
+    pub text: String,
+}
+
+/// Lines kept of one run, the first ones.
+const MAX_LINES: usize = 100;
+/// Bytes kept of one line.
+const MAX_LINE: usize = 1024;
+/// Bytes kept of what is written, the last ones.
+const MAX_WRITTEN: usize = 4096;
+/// Said and written in one run, in bytes. More is not talk but an attack on the host's time.
+const MAX_OUTPUT: u64 = 1 << 20;
+/// A call costs the host something even if it says nothing.
+const CALL_COST: u64 = 64;
+/// More would say nothing new.
+const MAX_REFUSALS: usize = 8;
+
+/// All that one run says.
+#[derive(Clone, Default)]
+pub(super) struct Output(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    lines: Vec<LogLine>,
+    written: VecDeque<u8>,
+    refusals: Vec<Refusal>,
+    total: u64,
+}
+
+impl Output {
+    /// A line of the log. An error ends the run.
+    pub(super) fn log(&self, level: LogLevel, message: &str) -> Result<(), Ended> {
+        let mut said = self.said();
+        said.count(message.len())?;
+        if said.lines.len() < MAX_LINES {
+            said.lines.push(LogLine { level, text: one_line(message, MAX_LINE) });
+        }
+        Ok(())
+    }
+
+    /// Something the guest wanted and may not.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        let mut said = self.said();
+        if said.refusals.len() < MAX_REFUSALS && !said.refusals.contains(&refusal) {
+            said.refusals.push(refusal);
+        }
+    }
+
+    /// What was written so far, fit to be shown.
+    pub(super) fn written(&self) -> String {
+        let bytes: Vec<u8> = self.said().written.iter().copied().collect();
+        without_control(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// Everything said so far, taken out: log lines, what was written, refusals.
+    pub(super) fn take(&self) -> (Vec<LogLine>, String, Vec<Refusal>) {
+        let written = self.written();
+        let said = std::mem::take(&mut *self.said());
+        (said.lines, written, said.refusals)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), Ended> {
+        let mut said = self.said();
+        said.count(bytes.len())?;
+        said.written.extend(&bytes[bytes.len().saturating_sub(MAX_WRITTEN)..]);
+        let surplus = said.written.len().saturating_sub(MAX_WRITTEN);
+        said.written.drain(..surplus);
+        Ok(())
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Said {
+    fn count(&mut self, bytes: usize) -> Result<(), Ended> {
+        self.total = self.total.saturating_add(bytes as u64).saturating_add(CALL_COST);
+        if self.total > MAX_OUTPUT { Err(Ended(Limit::Output(MAX_OUTPUT).into())) } else { Ok(()) }
+    }
+}
+
+/// Standard output and standard error lead to the same place: authors print to either.
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for this one, and it is not linked.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        Self::write(self, &bytes).map_err(|ended| StreamError::Trap(ended.into()))
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(64 << 10)
+    }
+}
+
+impl Pollable for Output {
+    fn ready<'a, 'b>(&'a mut self) -> Pin<Box<dyn Future<Output = ()> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::failure::Failure;
+
+    #[test]
+    fn the_first_lines_and_the_last_written_bytes_are_kept() {
+        let output = Output::default();
+        for n in 0..200 {
+            output.log(LogLevel::Info, &format!("line {n}\u{1b}[0m")).unwrap();
+            output.write(format!("{n:0>99}\n").as_bytes()).unwrap();
+        }
+        let (lines, written, _) = output.take();
+        assert_eq!(lines.len(), MAX_LINES);
+        assert_eq!(lines[99].text, "line 99");
+        assert_eq!(written.len(), MAX_WRITTEN);
+        assert!(written.ends_with("0199\n"));
+    }
+
+    #[test]
+    fn saying_too_much_ends_the_run() {
+        let output = Output::default();
+        let calls = (0..100_000).take_while(|_| output.log(LogLevel::Debug, "").is_ok()).count();
+        assert_eq!(calls as u64, MAX_OUTPUT / CALL_COST);
+        let Err(Ended(failure)) = output.write(b"more") else { panic!("more was let through") };
+        assert_eq!(failure, Failure::Limit(Limit::Output(MAX_OUTPUT)));
+    }
+}

@@ -1,0 +1,297 @@
+//! One run of a checker or of a restart script: what goes in, what comes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::grant::{Grants, Refusal};
+use bellwether_core::id::{CheckerName, ModuleName, NodeName};
+use bellwether_core::moment::Moment;
+use bellwether_core::observation::{Measurement, Observation, Status};
+use bellwether_core::plan::{Plan, PlanRequest};
+
+use super::Sandbox;
+use super::bindings::{check as wit, types};
+use super::component::{Component, Guest, MAX_ENTRIES, attributes};
+use super::failure::Failure;
+use super::imports::state::StateHandle;
+use super::output::{LogLine, Output};
+use super::plan::{self, DeclaredCommand};
+use super::store::Allowance;
+use super::text::one_line;
+use crate::clock::Clock;
+
+/// One run of a checker.
+#[derive(Debug, Clone)]
+pub struct CheckRun {
+    /// This node.
+    pub node: NodeName,
+    /// Whose checker.
+    pub module: ModuleName,
+    /// Which.
+    pub checker: CheckerName,
+    /// Counts its runs, from 1.
+    pub run: u64,
+    /// Its configuration, a JSON document.
+    pub config: Arc<str>,
+    /// How long it may take, from the moment it has a place to run.
+    pub time: Duration,
+    /// Over all memories and tables, in bytes.
+    pub memory: u64,
+    /// What it is allowed.
+    pub grants: Arc<Grants>,
+    /// What it left behind last time.
+    pub state: StateHandle,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckReport {
+    /// What it saw, or why it gave no answer.
+    pub result: Result<Seen, Failure>,
+    /// How long it took.
+    pub took: Duration,
+    /// What it said in the log, the first lines.
+    pub log: Vec<LogLine>,
+    /// What it wrote to its standard output and error, the end of it.
+    pub written: String,
+    /// What it wanted and may not.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A checker's own answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The outcome.
+    pub status: Status,
+    /// One sentence for an on-call engineer.
+    pub summary: String,
+    /// Numbers measured on the way.
+    pub measurements: Vec<Measurement>,
+    /// What else it says.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// One question to a restart script.
+#[derive(Debug, Clone)]
+pub struct PlanRun {
+    /// This node.
+    pub node: NodeName,
+    /// Whose restart script.
+    pub module: ModuleName,
+    /// Its configuration, a JSON document.
+    pub config: Arc<str>,
+    /// Why a plan is wanted.
+    pub request: PlanRequest,
+    /// The module's commands, and which of them run.
+    pub commands: Vec<DeclaredCommand>,
+    /// How long it may take.
+    pub time: Duration,
+    /// Over all memories and tables, in bytes.
+    pub memory: u64,
+    /// What it left behind last time.
+    pub state: StateHandle,
+    /// What it is told moments by.
+    pub clock: Clock,
+}
+
+const MAX_SUMMARY: usize = 500;
+
+impl Sandbox {
+    /// Runs a checker once, on a fresh instance. Never takes much longer than
+    /// the run's time, once for a place to run and once for the run.
+    pub async fn check(&self, component: &Component, run: CheckRun) -> CheckReport {
+        let output = Output::default();
+        let (result, took) = match component.guest() {
+            Guest::Checker(pre) => {
+                let state = run.state.clone();
+                let (request, allowance) = prepare(run, output.clone());
+                let pre = pre.clone();
+                let outcome = self.guests.run(allowance, move |mut store| async move {
+                    let seen = async {
+                        let guest = pre.instantiate_async(&mut store).await?;
+                        guest.bellwether_guest_check().call_check(&mut store, &request).await
+                    };
+                    let seen = seen.await;
+                    (store, seen)
+                });
+                let outcome = outcome.await;
+                let seen = outcome.result.map(|answer| {
+                    state.commit(answer.state);
+                    answer.value.into()
+                });
+                (seen, outcome.took)
+            }
+            Guest::RestartScript(_) => {
+                (Err(Failure::Incompatible("it is a restart script, not a checker".to_owned())), Duration::ZERO)
+            }
+        };
+        let (log, written, refusals) = output.take();
+        CheckReport { result, took, log, written, refusals }
+    }
+
+    /// Asks a restart script for a plan. An error says why there is none, in one sentence.
+    pub async fn plan(&self, component: &Component, run: PlanRun) -> Result<Plan, String> {
+        let Guest::RestartScript(pre) = component.guest() else {
+            return Err("it is a checker, not a restart script".to_owned());
+        };
+        let output = Output::default();
+        let allowance = Allowance {
+            time: run.time,
+            memory: run.memory,
+            grants: Arc::default(),
+            state: run.state.draft(),
+            output: output.clone(),
+        };
+        let state = run.state.clone();
+        let request = plan::request(run);
+        let pre = pre.clone();
+        let outcome = self.guests.run(allowance, move |mut store| async move {
+            let plan = async {
+                let guest = pre.instantiate_async(&mut store).await?;
+                guest.bellwether_guest_plan().call_plan(&mut store, &request).await
+            };
+            let plan = plan.await;
+            (store, plan)
+        });
+        let answer = outcome.await.result.map_err(|failure| format!("the restart script gave no plan: {failure}"))?;
+        state.commit(answer.state);
+        for line in output.take().0 {
+            tracing::info!(component = component.about().name, level = ?line.level, "{}", line.text);
+        }
+        let plan = answer.value.map_err(|reason| one_line(&reason, MAX_SUMMARY))?;
+        plan::read(plan).map_err(|refusal| format!("the restart script's plan is refused: {refusal}"))
+    }
+}
+
+fn prepare(run: CheckRun, output: Output) -> (wit::CheckRequest, Allowance) {
+    let request = wit::CheckRequest {
+        node: run.node.into(),
+        module: run.module.into(),
+        checker: run.checker.into(),
+        run: run.run,
+        config: run.config.as_ref().to_owned(),
+        time_limit_ms: u32::try_from(told(run.time).as_millis()).unwrap_or(u32::MAX),
+        attributes: Vec::new(),
+    };
+    let allowance = Allowance {
+        time: run.time,
+        memory: run.memory,
+        grants: run.grants,
+        state: run.state.draft(),
+        output,
+    };
+    (request, allowance)
+}
+
+/// What the guest is told of its time: less than it has, so that it can answer
+/// `fail` itself when a resource does not reply in time, before it is ended.
+fn told(time: Duration) -> Duration {
+    let in_hand = (time / 10).max(Duration::from_millis(20)).min(time / 2);
+    time - in_hand
+}
+
+impl CheckReport {
+    /// As the core wants it. A failure becomes `unknown`.
+    pub fn into_observation(self, at: Moment) -> Observation {
+        let mut observation = match self.result {
+            Ok(seen) => Observation {
+                measurements: seen.measurements,
+                attributes: seen.attributes,
+                ..Observation::new(seen.status, seen.summary, at)
+            },
+            Err(failure) => Observation::new(Status::Unknown, failure.to_string(), at),
+        };
+        observation.took = self.took;
+        // When all is well nobody needs to know; else it is most likely the reason.
+        if !matches!(observation.status, Status::Pass)
+            && let Some(refusal) = self.refusals.first()
+        {
+            observation.summary = format!("{} ({refusal})", observation.summary);
+        }
+        let refused = |refusal: &Refusal| ("refused".to_owned(), refusal.to_string());
+        observation.attributes.extend(self.refusals.iter().map(refused));
+        observation
+    }
+}
+
+impl From<types::Observation> for Seen {
+    fn from(seen: types::Observation) -> Self {
+        Self {
+            status: match seen.status {
+                types::Status::Pass => Status::Pass,
+                types::Status::Warn => Status::Warn,
+                types::Status::Fail => Status::Fail,
+                types::Status::Unknown => Status::Unknown,
+            },
+            summary: one_line(&seen.summary, MAX_SUMMARY),
+            measurements: measurements(seen.measurements),
+            attributes: attributes(seen.attributes),
+        }
+    }
+}
+
+/// Without those that are no numbers: JSON has no word for them.
+fn measurements(given: Vec<types::Measurement>) -> Vec<Measurement> {
+    let numbers = given.into_iter().filter(|measurement| measurement.value.is_finite());
+    let fit = |measurement: types::Measurement| Measurement {
+        name: one_line(&measurement.name, 100),
+        value: measurement.value,
+        unit: one_line(&measurement.unit, 20),
+    };
+    numbers.take(MAX_ENTRIES).map(fit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(result: Result<Seen, Failure>) -> CheckReport {
+        let refused = Grants::default().may_connect("1.2.3.4:80".parse().unwrap(), |_, _| false);
+        CheckReport {
+            result,
+            took: Duration::from_millis(3),
+            log: Vec::new(),
+            written: String::new(),
+            refusals: vec![refused.unwrap_err()],
+        }
+    }
+
+    #[test]
+    fn the_guest_is_told_less_time_than_it_has() {
+        for (time, hint) in [(10_000, 9_000), (1_000, 900), (100, 80), (20, 10)] {
+            assert_eq!(told(Duration::from_millis(time)), Duration::from_millis(hint));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_unknown_and_a_refusal_is_explained() {
+        let at = Moment::from_micros(5);
+        let failure = Failure::Panic("no such key".to_owned());
+        let observation = report(Err(failure)).into_observation(at);
+        assert_eq!(observation.status, Status::Unknown);
+        assert_eq!(
+            observation.summary,
+            "panicked: no such key (refused: connect to 1.2.3.4:80; to allow it add grant = { connect = [\"1.2.3.4:80\"] })"
+        );
+        assert_eq!((observation.at, observation.took), (at, Duration::from_millis(3)));
+        assert_eq!(observation.attributes[0].0, "refused");
+    }
+
+    #[test]
+    fn an_answer_is_made_fit_to_be_shown() {
+        let measured = |value| types::Measurement { name: "x".to_owned(), value, unit: String::new() };
+        let seen = Seen::from(types::Observation {
+            status: types::Status::Pass,
+            summary: format!("two\nlines {}", "x".repeat(1000)),
+            measurements: vec![measured(1.0), measured(f64::NAN), measured(f64::INFINITY)],
+            attributes: vec![("a".to_owned(), "\u{1b}[1mb".to_owned()); 1000],
+        });
+        assert!(seen.summary.starts_with("two lines x") && seen.summary.len() == MAX_SUMMARY);
+        assert_eq!(seen.measurements.len(), 1);
+        assert_eq!(seen.attributes.len(), MAX_ENTRIES);
+        assert_eq!(seen.attributes[0].1, "b");
+        // All is well: the refusal is no part of the sentence.
+        let observation = report(Ok(seen.clone())).into_observation(Moment::default());
+        assert_eq!(observation.summary, seen.summary);
+    }
+}

@@ -1,0 +1,169 @@
+//! What belongs to one run: its memory, its handles, its limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bellwether_core::grant::Grants;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::activity::Activity;
+use super::failure::{Doing, Ended, Failure, MAX_CALL_DATA, MAX_HANDLES};
+use super::imports::connect::Network;
+use super::imports::state::Draft;
+use super::output::Output;
+
+/// What a run may use, and what it starts from.
+pub(super) struct Allowance {
+    pub time: Duration,
+    /// Over all memories and tables, in bytes.
+    pub memory: u64,
+    pub grants: Arc<Grants>,
+    pub state: Draft,
+    pub output: Output,
+}
+
+/// The host's side of one run.
+pub(super) struct Run {
+    pub wasi: WasiCtx,
+    pub table: ResourceTable,
+    pub memory: MemoryLimit,
+    pub output: Output,
+    pub state: Draft,
+    pub network: Arc<Network>,
+    pub lookups: BTreeMap<u32, String>,
+}
+
+/// Random bytes in one call.
+const MAX_RANDOM: u64 = 64 << 10;
+
+/// A fresh store. Its time is already running, because start functions run when it is instantiated.
+pub(super) fn store(engine: &Engine, allowance: Allowance, deadline: Instant, activity: Arc<Activity>) -> Store<Run> {
+    let Allowance { time, memory, grants, state, output } = allowance;
+    let network = Network::new(grants, output.clone());
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(MAX_HANDLES);
+    let run = Run {
+        wasi: wasi(&network, &output),
+        table,
+        memory: MemoryLimit { limit: memory, used: 0, refused: false },
+        output,
+        state,
+        network,
+        lookups: BTreeMap::new(),
+    };
+    let mut store = Store::new(engine, run);
+    store.limiter(|run| &mut run.memory);
+    store.set_hostcall_fuel(MAX_CALL_DATA);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| {
+        if Instant::now() >= deadline {
+            return Err(Ended(Failure::Timeout { after: time, doing: Doing::Computing }).into());
+        }
+        activity.interrupted();
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    store
+}
+
+/// Nothing but clocks, random numbers, and connections that are asked for one by one.
+fn wasi(network: &Arc<Network>, output: &Output) -> WasiCtx {
+    let network = Arc::clone(network);
+    WasiCtx::builder()
+        .stdout(output.clone())
+        .stderr(output.clone())
+        .max_random_size(MAX_RANDOM)
+        .allow_tcp(true)
+        .allow_ip_name_lookup(true)
+        .socket_addr_check(move |address, purpose| {
+            let allowed = network.allows(address, purpose);
+            Box::pin(std::future::ready(allowed))
+        })
+        .build()
+}
+
+impl WasiView for Run {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Adds up all memories and tables: wasmtime's own limits count each by itself.
+pub(super) struct MemoryLimit {
+    limit: u64,
+    used: u64,
+    refused: bool,
+}
+
+impl MemoryLimit {
+    /// The limit, if the run was refused memory because of it.
+    pub(super) fn refused(&self) -> Option<u64> {
+        self.refused.then_some(self.limit)
+    }
+
+    fn grow(&mut self, current: u64, desired: u64) -> bool {
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        self.refused |= used > self.limit;
+        if used > self.limit {
+            return false;
+        }
+        self.used = used;
+        true
+    }
+}
+
+/// A table's element is a pointer.
+const ELEMENT: u64 = size_of::<usize>() as u64;
+/// Memories, tables and instances of one run: large runtimes have some dozens.
+const MAX_PARTS: usize = 256;
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current as u64, desired as u64))
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = true;
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current as u64 * ELEMENT, desired as u64 * ELEMENT))
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = true;
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        MAX_PARTS
+    }
+
+    fn tables(&self) -> usize {
+        MAX_PARTS
+    }
+
+    fn memories(&self) -> usize {
+        MAX_PARTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_are_added_up() {
+        let mut limit = MemoryLimit { limit: 1000, used: 0, refused: false };
+        assert!(limit.memory_growing(0, 400, None).unwrap());
+        assert!(limit.memory_growing(0, 400, None).unwrap());
+        assert!(limit.table_growing(0, 20, None).unwrap());
+        assert_eq!(limit.refused(), None);
+        assert!(!limit.memory_growing(400, 500, None).unwrap());
+        assert_eq!(limit.refused(), Some(1000));
+        assert!(limit.memory_growing(400, 440, None).unwrap());
+    }
+}

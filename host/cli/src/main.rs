@@ -1,2 +1,101 @@
-//! bin
-fn main() {}
+//! The `bellwether` binary: `run`, and every client command, one file each.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+mod client;
+mod commands;
+mod demo;
+mod exit;
+mod logging;
+mod output;
+mod root;
+mod signals;
+mod standard;
+mod when;
+
+use commands::{completions, demo_app, events, order, run, status, why};
+use exit::{Failure, Outcome};
+use output::Output;
+use root::RootArg;
+
+/// Keeps an application up, and tells the load balancer the truth about it
+///
+/// One daemon on each server watches the application with checkers, restarts it with restart
+/// scripts, and answers load balancers. To see it work: bellwether demo
+#[derive(Debug, Parser)]
+#[command(name = "bellwether", version, after_help = exit::HELP, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    root: RootArg,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Status(status::StatusArgs),
+    #[command(flatten)]
+    Order(order::Order),
+    Why(why::WhyArgs),
+    Events(events::EventsArgs),
+    Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    DemoApp(demo_app::DemoAppArgs),
+}
+
+fn main() -> ExitCode {
+    let Arguments { root, command } = Arguments::parse();
+    let mut output = Output::standard();
+    exit::finish(carry_out(&root, command, &mut output))
+}
+
+fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
+    let serves = matches!(command, Command::Run(_) | Command::Demo(_) | Command::DemoApp(_));
+    let mut runtime = if serves {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = runtime.enable_all().build().map_err(Failure::from)?;
+    runtime.block_on(async {
+        match command {
+            Command::Run(args) => run::run(&args, root, output).await,
+            Command::Demo(args) => demo::run(&args, root, output).await,
+            Command::Status(args) => status::run(&args, root, output).await,
+            Command::Order(order) => order::run(order, root, output).await,
+            Command::Why(args) => why::run(&args, root, output).await,
+            Command::Events(args) => events::run(&args, root, output).await,
+            Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
+            Command::DemoApp(args) => demo_app::run(&args, output).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// The whole help is what people rely on: a change of it is seen here.
+    #[test]
+    fn the_help_is_as_it_was() {
+        let mut command = Arguments::command().term_width(100);
+        command.build();
+        let mut text = command.render_long_help().to_string();
+        for subcommand in command.get_subcommands_mut() {
+            let help = subcommand.clone().term_width(100).render_long_help();
+            write!(text, "\n\n==== {} ====\n\n{help}", subcommand.get_name()).unwrap();
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

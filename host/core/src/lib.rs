@@ -38,3 +38,4 @@ pub mod record;
 pub mod snapshot;
 pub mod state;
 pub mod verdict;
+pub mod why;

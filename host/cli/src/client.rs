@@ -1,0 +1,222 @@
+//! Talks to the daemon of a root over its Unix socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_daemon::serve::api::socket;
+use bellwether_daemon::serve::wire::Problem;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+
+use crate::exit::{Exit, Failure};
+
+/// An answer must be there by then.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// A stream has a line every five seconds, if only an empty one.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Nothing the daemon answers is larger.
+const MAX_BODY: usize = 64 << 20;
+
+/// The daemon of one root.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    root: PathBuf,
+}
+
+impl Client {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Asks and reads the answer.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask(Method::GET, path, ANSWER_WITHIN).await
+    }
+
+    /// Has something done and reads the answer, which may take as long as `within`.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, Failure> {
+        self.ask(Method::POST, path, within).await
+    }
+
+    /// Reads a stream line by line.
+    pub(crate) async fn lines(&self, path: &str) -> Result<Lines, Failure> {
+        let response = tokio::time::timeout(ANSWER_WITHIN, self.send(Method::GET, path))
+            .await
+            .map_err(|_| overdue())??;
+        if response.status().is_success() {
+            return Ok(Lines { body: response.into_body(), buffer: Vec::new() });
+        }
+        Err(refusal(read(response.into_body()).await?.as_ref()))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        within: Duration,
+    ) -> Result<T, Failure> {
+        let answer = async {
+            let response = self.send(method, path).await?;
+            let well = response.status().is_success();
+            Ok::<_, Failure>((well, read(response.into_body()).await?))
+        };
+        let (well, body) = tokio::time::timeout(within, answer).await.map_err(|_| overdue())??;
+        if !well {
+            return Err(refusal(&body));
+        }
+        let answer = serde_json::from_slice(&body).context("the daemon's answer makes no sense");
+        answer.map_err(|error| Failure::from(error).next("use the `bellwether` of the daemon's own version"))
+    }
+
+    async fn send(&self, method: Method, path: &str) -> Result<Response<Incoming>, Failure> {
+        let stream = socket::connect(&self.root).await.map_err(|error| self.nobody(&error))?;
+        let exchange = async {
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+            // Ends with the response's body.
+            tokio::spawn(connection);
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("/api/v1{path}"))
+                .header(hyper::header::HOST, "bellwether")
+                .body(Empty::<Bytes>::new())?;
+            anyhow::Ok(sender.send_request(request).await?)
+        };
+        exchange.await.context("the daemon did not answer").map_err(|error| {
+            Failure::from(error)
+                .next("it lets in only its own user and root; if that is you, see the daemon's log")
+        })
+    }
+
+    fn nobody(&self, error: &io::Error) -> Failure {
+        let root = self.root.display();
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let what = format!("{} may not be used by you", socket::path(&self.root).display());
+            return Failure::new(Exit::Denied, what, "run this as the daemon's own user, or with sudo");
+        }
+        let what = format!("no daemon runs on {root}");
+        Failure::new(Exit::NoDaemon, what, format!("start one with: bellwether run --root {root}"))
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Failure> {
+    let body = Limited::new(body, MAX_BODY).collect().await;
+    body.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| anyhow::anyhow!(error).context("the daemon's answer broke off").into())
+}
+
+fn overdue() -> Failure {
+    Failure::new(
+        Exit::Error,
+        "the daemon did not answer in time",
+        "try again; if it stays so, look at the daemon's log",
+    )
+}
+
+/// What the daemon says is wrong.
+fn refusal(body: &[u8]) -> Failure {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => {
+            let exit = if problem.status == 409 { Exit::Denied } else { Exit::Error };
+            Failure::new(exit, problem.detail, problem.next)
+        }
+        Err(_) => anyhow::anyhow!("the daemon refused, and it is not clear why").into(),
+    }
+}
+
+/// The lines of a stream.
+pub(crate) struct Lines {
+    body: Incoming,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line, which may be empty; nothing at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<String>, Failure> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
+            }
+            if self.buffer.len() > MAX_BODY {
+                return Err(anyhow::anyhow!("the daemon's answer is too long").into());
+            }
+            match tokio::time::timeout(SILENCE, self.body.frame()).await {
+                Err(_) => return Err(overdue()),
+                Ok(None) => return Ok(None),
+                Ok(Some(frame)) => {
+                    let frame = frame.context("the daemon's answer broke off")?;
+                    self.buffer.extend(frame.into_data().unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// The next line that says something.
+    pub(crate) async fn next_said(&mut self) -> Result<Option<String>, Failure> {
+        loop {
+            match self.next().await? {
+                Some(line) if line.is_empty() => {}
+                other => return Ok(other),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// A daemon that gives the same answer to whoever asks first.
+    fn answers(root: &Path, text: &'static str) {
+        let listener = socket::bind(root).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+        });
+    }
+
+    #[tokio::test]
+    async fn without_a_daemon_it_says_how_to_start_one() {
+        let root = tempfile::tempdir().unwrap();
+        let failure = Client::new(root.path()).get::<u32>("/status").await.unwrap_err();
+        let path = root.path().display();
+        assert_eq!(failure.exit(), Exit::NoDaemon);
+        assert_eq!(
+            failure.to_string(),
+            format!("error: no daemon runs on {path}\n  next: start one with: bellwether run --root {path}")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_problem_becomes_the_error_with_its_next_step() {
+        let root = tempfile::tempdir().unwrap();
+        let body = r#"{"title":"denied","status":409,"detail":"no","next":"wait"}"#;
+        let text: &'static str =
+            format!("HTTP/1.1 409 Conflict\r\nContent-Length: {}\r\n\r\n{body}", body.len()).leak();
+        answers(root.path(), text);
+        let failure = Client::new(root.path()).get::<u32>("/status").await.unwrap_err();
+        assert_eq!((failure.exit(), failure.to_string().as_str()), (Exit::Denied, "error: no\n  next: wait"));
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_read_line_by_line_whatever_the_pieces() {
+        let root = tempfile::tempdir().unwrap();
+        answers(
+            root.path(),
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n2\r\n\nt\r\n3\r\nwo\n\r\n0\r\n\r\n",
+        );
+        let mut lines = Client::new(root.path()).lines("/events/stream").await.unwrap();
+        assert_eq!(lines.next().await.unwrap().as_deref(), Some("one"));
+        assert_eq!(lines.next_said().await.unwrap().as_deref(), Some("two"));
+        assert_eq!(lines.next().await.unwrap(), None);
+    }
+}

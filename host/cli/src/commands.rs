@@ -1,0 +1,9 @@
+//! One file for each command.
+
+pub(crate) mod completions;
+pub(crate) mod demo_app;
+pub(crate) mod events;
+pub(crate) mod order;
+pub(crate) mod run;
+pub(crate) mod status;
+pub(crate) mod why;

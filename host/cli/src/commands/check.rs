@@ -1,0 +1,157 @@
+//! `check`: run a checker once, now. By the daemon, or a component here.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_core::grant::Grants;
+use bellwether_core::id::{CheckerName, ModuleName, NodeName};
+use bellwether_core::observation::Status;
+use bellwether_daemon::clock::Clock;
+use bellwether_daemon::config::spec::LimitsSpec;
+use bellwether_daemon::sandbox::Sandbox;
+use bellwether_daemon::sandbox::run::{CheckReport, CheckRun};
+use bellwether_daemon::serve::wire::ObservationStatus;
+use clap::Args;
+
+use super::inspect::read_component;
+use super::status::took;
+use crate::client::Client;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{self, Output, Tone};
+use crate::root::RootArg;
+use crate::when;
+
+/// Run a checker once, now, and show what it sees
+///
+/// With MODULE and CHECKER the daemon runs it, as the module's file says. With --component a
+/// component is run here, without any daemon: for those who write one. Nothing is acted on.
+/// The exit code is 0 for pass and warn, 3 for fail and unknown.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["module", "component"]))]
+pub(crate) struct CheckArgs {
+    /// The module: the name of its file in modules/
+    #[arg(requires = "checker")]
+    module: Option<ModuleName>,
+
+    /// Its checker
+    #[arg(requires = "module")]
+    checker: Option<CheckerName>,
+
+    /// A component to run here
+    #[arg(long, value_name = "FILE.wasm", conflicts_with = "module")]
+    component: Option<PathBuf>,
+
+    /// Its configuration
+    #[arg(long, value_name = "JSON", requires = "component", default_value = "{}")]
+    config: String,
+
+    /// What it is allowed, as in a module's file: connect=127.0.0.1:80. Can be repeated
+    #[arg(long, value_name = "GRANT", requires = "component")]
+    grant: Vec<String>,
+
+    /// How long it may take
+    #[arg(long, value_name = "TIME", requires = "component", default_value = "1s", value_parser = when::duration)]
+    timeout: Duration,
+
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Longer than any checker may take.
+const RUN_WITHIN: Duration = Duration::from_secs(95);
+
+pub(crate) async fn run(args: &CheckArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let observation = match (&args.module, &args.checker) {
+        (Some(module), Some(checker)) => {
+            let path = format!("/modules/{module}/checkers/{checker}/run");
+            Client::new(&root.find()?).post(&path, RUN_WITHIN).await?
+        }
+        _ => run_here(args, output).await?,
+    };
+    if args.json {
+        output.json(&observation)?;
+    } else {
+        print(&observation, output)?;
+    }
+    Ok(match observation.status {
+        Status::Pass | Status::Warn => Exit::Done,
+        Status::Fail | Status::Unknown => Exit::Denied,
+    })
+}
+
+fn print(observation: &ObservationStatus, output: &mut Output) -> std::io::Result<()> {
+    let (tone, status) = output::status(observation.status);
+    let took = took(observation.took_us);
+    writeln!(output, "{}: {}  (took {took})", output.paint(tone, &status), observation.summary)?;
+    for measurement in &observation.measurements {
+        writeln!(output, "  {}: {} {}", measurement.name, measurement.value, measurement.unit)?;
+    }
+    Ok(())
+}
+
+async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationStatus, Failure> {
+    let file = args.component.as_deref().context("there is no component to run")?;
+    serde_json::from_str::<serde_json::Value>(&args.config).map_err(|error| {
+        let what = format!("--config is not JSON: {error}");
+        Failure::new(Exit::Usage, what, r#"write an object, in single quotes: --config '{"key": "value"}'"#)
+    })?;
+    let grants = grants(&args.grant)?;
+    let bytes = read_component(file)?;
+    let limits = LimitsSpec::default();
+    let sandbox = Sandbox::new(&limits)?;
+    let component = super::inspect::load(&sandbox, file, &bytes)?;
+    let name = |text: &str| CheckerName::new(text).or_else(|_| CheckerName::new("checker"));
+    let run = CheckRun {
+        node: NodeName::new("local").context("`local` is a name")?,
+        module: ModuleName::new("local").context("`local` is a name")?,
+        checker: name(&component.about().name).context("`checker` is a name")?,
+        run: 1,
+        config: args.config.as_str().into(),
+        time: args.timeout,
+        memory: limits.memory,
+        grants: Arc::new(grants),
+        state: bellwether_daemon::sandbox::StateHandle::default(),
+    };
+    let report = sandbox.check(&component, run).await;
+    if !args.json {
+        tell(&report, output)?;
+    }
+    let clock = Clock::start();
+    Ok(ObservationStatus::new(&report.into_observation(clock.now()), clock))
+}
+
+/// What an author wants to know besides.
+fn tell(report: &CheckReport, output: &mut Output) -> std::io::Result<()> {
+    for line in &report.log {
+        writeln!(output, "{}", output.paint(Tone::Quiet, &format!("log {:?}: {}", line.level, line.text)))?;
+    }
+    for line in report.written.lines() {
+        writeln!(output, "{}", output.paint(Tone::Quiet, &format!("wrote: {line}")))?;
+    }
+    for refusal in &report.refusals {
+        writeln!(output, "{}", output.paint(Tone::Busy, &refusal.to_string()))?;
+    }
+    Ok(())
+}
+
+/// `connect=127.0.0.1:80`
+fn grants(texts: &[String]) -> Result<Grants, Failure> {
+    let mut grants = Grants::default();
+    for text in texts {
+        let wrong = |why: String| {
+            let what = format!("`{text}` is no grant: {why}");
+            Failure::new(Exit::Usage, what, "write it like --grant connect=127.0.0.1:80")
+        };
+        match text.split_once('=') {
+            Some(("connect", target)) => {
+                grants.connect.push(target.parse().map_err(|error| wrong(format!("{error}")))?);
+            }
+            _ => return Err(wrong("it begins with none of `connect=`".into())),
+        }
+    }
+    Ok(grants)
+}

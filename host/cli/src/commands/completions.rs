@@ -1,0 +1,26 @@
+//! `completions`: for shells.
+
+use std::io::Write as _;
+
+use clap::Args;
+use clap_complete::Shell;
+
+use crate::exit::{Exit, Outcome};
+use crate::output::Output;
+
+/// Print what a shell needs to complete bellwether's commands
+///
+/// For example: bellwether completions bash > /etc/bash_completion.d/bellwether
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    shell: Shell,
+}
+
+pub(crate) fn run(args: &CompletionsArgs, command: &mut clap::Command, output: &mut Output) -> Outcome {
+    // clap_complete panics when it cannot write: it writes into memory.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, command, "bellwether", &mut script);
+    output.write_all(&script)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,151 @@
+//! The application of the demo: a small web server that can be made to hang and to fail.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Html;
+use axum::routing::{get, post};
+use clap::Args;
+
+use crate::exit::{Exit, Outcome};
+use crate::output::Output;
+
+/// The application that `bellwether demo` keeps up
+#[derive(Debug, Args)]
+pub(crate) struct DemoAppArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+/// How it behaves at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Mood {
+    Well,
+    /// Takes connections and never answers.
+    Hanging,
+    /// Answers 500.
+    Failing,
+}
+
+#[derive(Debug, Clone)]
+struct App(Arc<AtomicU8>);
+
+impl App {
+    fn set(&self, mood: Mood) {
+        self.0.store(mood as u8, Ordering::Relaxed);
+    }
+
+    fn is(&self, mood: Mood) -> bool {
+        self.0.load(Ordering::Relaxed) == mood as u8
+    }
+}
+
+pub(crate) async fn run(args: &DemoAppArgs, output: &mut Output) -> Outcome {
+    // So that it is not called like the daemon in lists of processes (proc(5)).
+    if let Err(error) = std::fs::write("/proc/self/comm", "demo-app") {
+        writeln!(output, "it keeps the name of the program: {error}")?;
+    }
+    let listener = tokio::net::TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    writeln!(output, "serves on http://{}/", args.listen)?;
+    output.flush()?;
+    axum::serve(listener, pages()).await?;
+    Ok(Exit::Done)
+}
+
+fn pages() -> Router {
+    Router::new()
+        .route("/", get(home))
+        .route("/hang", post(hang))
+        .route("/fail", post(fail))
+        .route("/heal", post(heal))
+        .with_state(App(Arc::new(AtomicU8::new(Mood::Well as u8))))
+}
+
+/// Never empty, so that a person who opens it sees something.
+const PAGE: &str = "<!doctype html><html lang=en><title>Bellwether demo</title>\
+<h1>The demo application serves</h1><p>Kill it, make it hang, make it fail: it comes back.</html>\n";
+
+async fn home(State(app): State<App>) -> (StatusCode, Html<&'static str>) {
+    if app.is(Mood::Hanging) {
+        // Whoever asks gives up or this process ends.
+        std::future::pending::<()>().await;
+    }
+    if app.is(Mood::Failing) {
+        return (StatusCode::INTERNAL_SERVER_ERROR, Html("The demo application fails, as it was told.\n"));
+    }
+    (StatusCode::OK, Html(PAGE))
+}
+
+async fn hang(State(app): State<App>) -> &'static str {
+    change(&app, Mood::Hanging, "From now on it answers no more.\n")
+}
+
+async fn fail(State(app): State<App>) -> &'static str {
+    change(&app, Mood::Failing, "From now on it answers 500.\n")
+}
+
+async fn heal(State(app): State<App>) -> &'static str {
+    change(&app, Mood::Well, "It is well again.\n")
+}
+
+fn change(app: &App, mood: Mood, text: &'static str) -> &'static str {
+    app.set(mood);
+    // Its log; if nobody takes it, it serves all the same.
+    let _ = write!(std::io::stdout(), "told to change: {text}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn serve() -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, pages()).await });
+        address
+    }
+
+    async fn ask(address: SocketAddr, what: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!("{what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn it_fails_and_heals_as_it_is_told() {
+        let address = serve().await;
+        assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "POST /fail").await.starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 500"));
+        ask(address, "POST /heal").await;
+        assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_hanging_one_takes_connections_and_does_not_answer_before_it_is_healed() {
+        let address = serve().await;
+        ask(address, "POST /hang").await;
+        let answer = tokio::time::timeout(Duration::from_millis(200), ask(address, "GET /")).await;
+        assert!(answer.is_err(), "{answer:?}");
+        ask(address, "POST /heal").await;
+        assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 200"));
+    }
+}

@@ -1,0 +1,202 @@
+//! `start`, `stop`, `restart`, `suspend`, `resume`, `reset`: what a person asks of a module.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_core::command::Command;
+use bellwether_core::id::ModuleName;
+use bellwether_core::state::StateName;
+use bellwether_daemon::serve::wire::{CommandAnswer, CommandWord, ModuleStatus, NodeStatus};
+use clap::{Args, Subcommand};
+
+use crate::client::{ANSWER_WITHIN, Client};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{Output, Tone};
+use crate::root::RootArg;
+use crate::when::{self, When};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Order {
+    /// Start the application of a module, and keep it started
+    ///
+    /// Counted restarts are forgotten.
+    Start(OrderArgs),
+    /// Take the node out of the load balancer, then stop the application, and keep it stopped
+    ///
+    /// It stays stopped when the daemon or the server starts again.
+    Stop(OrderArgs),
+    /// Take the node out of the load balancer, stop the application and start it again
+    ///
+    /// Does not count against the restart budget.
+    Restart(OrderArgs),
+    /// Go on watching, but act on nothing (maintenance)
+    Suspend(OrderArgs),
+    /// Act again after a suspend
+    Resume(OrderArgs),
+    /// Forget counted restarts and a failure
+    Reset(OrderArgs),
+}
+
+/// Which module, and whether to wait for it.
+#[derive(Debug, Args)]
+pub(crate) struct OrderArgs {
+    /// The module: the name of its file in modules/
+    module: ModuleName,
+
+    /// Wait until it is done, and tell each change on the way
+    #[arg(long)]
+    wait: bool,
+
+    /// Wait no longer than this
+    #[arg(long, value_name = "TIME", default_value = "5m", requires = "wait", value_parser = when::duration)]
+    timeout: Duration,
+
+    /// For programs: the answer as an object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Order {
+    fn parts(self) -> (Command, OrderArgs) {
+        match self {
+            Self::Start(args) => (Command::Start, args),
+            Self::Stop(args) => (Command::Stop, args),
+            Self::Restart(args) => (Command::Restart, args),
+            Self::Suspend(args) => (Command::Suspend, args),
+            Self::Resume(args) => (Command::Resume, args),
+            Self::Reset(args) => (Command::Reset, args),
+        }
+    }
+}
+
+pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Outcome {
+    let (command, args) = order.parts();
+    let client = Client::new(&root.find()?);
+    // As it is before, to tell the change from what was so already.
+    let before = if args.wait { Some(module(client.get("/status").await?, &args.module)?) } else { None };
+    let path = format!("/modules/{}/{command}", args.module);
+    let answer: CommandAnswer = client.post(&path, ANSWER_WITHIN).await?;
+    if args.json {
+        output.json(&answer)?;
+    } else {
+        let nothing = if answer.outcome == CommandWord::AlreadySo { "nothing to do: " } else { "" };
+        writeln!(output, "{}: {nothing}{}", args.module, answer.detail)?;
+    }
+    output.flush()?;
+    match before.filter(|_| answer.outcome == CommandWord::Accepted) {
+        None => Ok(Exit::Done),
+        Some(before) => {
+            let waiting = wait(&client, command, &before, args.json, output);
+            tokio::time::timeout(args.timeout, waiting).await.unwrap_or_else(|_| {
+                let what = format!("{} is still not done after the time given", args.module);
+                Err(Failure::new(Exit::Denied, what, format!("see `bellwether why {}`", args.module)))
+            })
+        }
+    }
+}
+
+async fn wait(
+    client: &Client,
+    command: Command,
+    before: &ModuleStatus,
+    quiet: bool,
+    output: &mut Output,
+) -> Outcome {
+    let mut shown = String::new();
+    let mut lines = client.lines("/status/stream").await?;
+    while let Some(line) = lines.next_said().await? {
+        let status: NodeStatus = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+        let now = module(status, &before.name)?;
+        let progress = progress(&now);
+        if progress != shown && !quiet {
+            let at = output.paint(Tone::Quiet, &When::here().clock(&now.since));
+            writeln!(output, "{at}  {progress}")?;
+            output.flush()?;
+        }
+        shown = progress;
+        match done(command, before, &now) {
+            None => {}
+            Some(true) => return Ok(Exit::Done),
+            Some(false) => {
+                let what = format!("{} did not get there: {}", now.name, now.reason);
+                return Err(Failure::new(Exit::Denied, what, format!("see `bellwether why {}`", now.name)));
+            }
+        }
+    }
+    Err(Failure::new(Exit::NoDaemon, "the daemon has ended", "what was asked for is done when it is back"))
+}
+
+fn progress(module: &ModuleStatus) -> String {
+    match &module.plan {
+        Some(plan) => {
+            let step = plan.steps.get(plan.step).map_or("done", String::as_str);
+            format!("{}: {}: {step}", module.state, plan.summary)
+        }
+        None => format!("{}: {}", module.state, module.reason),
+    }
+}
+
+/// Whether what was asked for has been reached, or never will be.
+fn done(command: Command, before: &ModuleStatus, now: &ModuleStatus) -> Option<bool> {
+    let changed = now.since != before.since || now.state != before.state;
+    let gave_up = now.state == StateName::Failed && changed;
+    let reached = match command {
+        Command::Start => now.state == StateName::Up && now.ready,
+        Command::Restart => now.state == StateName::Up && now.ready && changed,
+        Command::Stop => now.state == StateName::Stopped,
+        Command::Suspend => now.suspended,
+        Command::Resume => !now.suspended,
+        Command::Reset => true,
+    };
+    if reached { Some(true) } else { gave_up.then_some(false) }
+}
+
+/// One module of a node.
+fn module(status: NodeStatus, name: &ModuleName) -> Result<ModuleStatus, Failure> {
+    status.modules.into_iter().find(|module| module.name == *name).ok_or_else(|| {
+        let what = format!("there is no module `{name}` on this node");
+        Failure::new(Exit::Error, what, "see `bellwether status` for the modules that there are")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_daemon::serve::wire::{BudgetStatus, Wanted};
+
+    use super::*;
+
+    fn at(state: StateName, since: &str) -> ModuleStatus {
+        ModuleStatus {
+            name: ModuleName::new("web").unwrap(),
+            state,
+            ready: state == StateName::Up,
+            since: since.into(),
+            reason: String::new(),
+            suspended: false,
+            wanted: Wanted::Started,
+            next: None,
+            restarts: 0,
+            budget: BudgetStatus { restarts: 3, within: "1d".into(), within_s: 86_400 },
+            plan: None,
+            processes: Vec::new(),
+            checkers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_restart_is_done_when_the_module_is_up_again_and_not_before_it_went_down() {
+        let before = at(StateName::Up, "1");
+        assert_eq!(done(Command::Restart, &before, &at(StateName::Up, "1")), None);
+        assert_eq!(done(Command::Restart, &before, &at(StateName::Draining, "2")), None);
+        assert_eq!(done(Command::Restart, &before, &at(StateName::Up, "3")), Some(true));
+    }
+
+    #[test]
+    fn a_start_that_fails_is_told_from_the_failure_before_it() {
+        let before = at(StateName::Failed, "1");
+        assert_eq!(done(Command::Start, &before, &before), None);
+        assert_eq!(done(Command::Start, &before, &at(StateName::Failed, "2")), Some(false));
+        assert_eq!(done(Command::Start, &before, &at(StateName::Up, "2")), Some(true));
+    }
+}

@@ -1,0 +1,115 @@
+//! `run`: the daemon itself.
+
+use bellwether_daemon::app::{self, Ready, RunError, RunOptions, StandardComponent};
+use clap::Args;
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::logging::{self, LogArgs};
+use crate::output::Output;
+use crate::root::RootArg;
+use crate::signals::Ending;
+use crate::standard::STANDARD;
+
+/// Run the daemon in the foreground
+///
+/// It watches the modules of the root, restarts their applications, and answers load balancers,
+/// until SIGINT (Ctrl-C) or SIGTERM. The applications run on when it ends; the next daemon finds
+/// them again.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+pub(crate) async fn run(args: &RunArgs, root: &RootArg, _output: &mut Output) -> Outcome {
+    logging::start(&args.log)?;
+    let mut ending = Ending::new()?;
+    let root = root.find()?;
+    let options = RunOptions { root, standard: standard() };
+    app::run(options, announce, async move { ending.wait().await }).await.map_err(explain)?;
+    tracing::info!("the daemon has ended; the applications run on");
+    Ok(Exit::Done)
+}
+
+fn announce(ready: &Ready) {
+    tracing::info!("health for load balancers: http://{}/health", ready.health);
+    for (address, module) in &ready.agents {
+        let spoken_for = module.as_ref().map_or("all modules", |module| module.as_str());
+        tracing::info!("agent-check for {spoken_for}: {address}");
+    }
+    tracing::info!("commands: {}", ready.socket.display());
+}
+
+/// The components that come with the binary.
+pub(crate) fn standard() -> Vec<StandardComponent> {
+    STANDARD.iter().map(|(folder, name, bytes)| StandardComponent { folder, name, bytes }).collect()
+}
+
+/// Why the daemon does not run, with what to do and an exit code of its own.
+pub(crate) fn explain(error: RunError) -> Failure {
+    let what = error.to_string();
+    match error {
+        RunError::PortInUse { addr } => Failure::new(
+            Exit::PortInUse,
+            what,
+            format!(
+                "end that program (`ss -ltnp 'sport = :{}'` names it), or write another address in bellwether.toml",
+                addr.port()
+            ),
+        ),
+        RunError::RootNotWritable { root, source } => Failure::new(
+            Exit::RootNotWritable,
+            format!("{what}: {source}"),
+            format!(
+                "make {} writable for the user that runs the daemon, or name another root with --root",
+                root.display()
+            ),
+        ),
+        RunError::SecondDaemon { pid } => Failure::new(
+            Exit::SecondDaemon,
+            what,
+            format!(
+                "use that one (`bellwether status`), or end it first: kill {pid}; its applications run on"
+            ),
+        ),
+        RunError::Mistakes(rendered) => Failure::new(
+            Exit::Mistakes,
+            format!("{what}\n\n{}", rendered.trim_end()),
+            "correct them; `bellwether validate` checks the files without running anything",
+        ),
+        RunError::MissingProgram { .. } => {
+            Failure::new(Exit::MissingProgram, what, "install it, or correct the path in the module's file")
+        }
+        RunError::Other(error) => Failure::from(error).next("see the log above; `--log debug` says more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_not_to_run_has_a_next_step_and_its_own_exit_code() {
+        let module = bellwether_core::id::ModuleName::new("web").unwrap();
+        let command = bellwether_core::id::CommandName::new("start").unwrap();
+        let errors = [
+            (RunError::PortInUse { addr: "127.0.0.1:9010".parse().unwrap() }, Exit::PortInUse),
+            (
+                RunError::RootNotWritable {
+                    root: "/r".into(),
+                    source: std::io::ErrorKind::ReadOnlyFilesystem.into(),
+                },
+                Exit::RootNotWritable,
+            ),
+            (RunError::SecondDaemon { pid: 7 }, Exit::SecondDaemon),
+            (RunError::Mistakes("x".into()), Exit::Mistakes),
+            (RunError::MissingProgram { module, command, program: "/x".into() }, Exit::MissingProgram),
+            (RunError::Other(anyhow::anyhow!("x")), Exit::Error),
+        ];
+        for (error, exit) in errors {
+            let failure = explain(error);
+            assert_eq!(failure.exit(), exit);
+            assert!(failure.to_string().contains("\n  next: "), "{failure}");
+        }
+    }
+}

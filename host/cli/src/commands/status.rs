@@ -1,0 +1,317 @@
+//! `status`: how everything is, worst first.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_core::id::ModuleName;
+use bellwether_core::state::StateName;
+use bellwether_daemon::serve::wire::{CheckerStatus, ComponentStatus, ModuleStatus, NodeStatus};
+use clap::Args;
+
+use crate::client::Client;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{self, Output, Tone};
+use crate::root::RootArg;
+use crate::when::When;
+
+/// Show how the modules are, the worst first
+///
+/// With a module's name, its checkers and processes too.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only this module, in detail
+    module: Option<ModuleName>,
+
+    /// For programs: an object with `modules`
+    #[arg(long)]
+    json: bool,
+
+    /// Show it again at every change, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+}
+
+pub(crate) async fn run(args: &StatusArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let client = Client::new(&root.find()?);
+    if args.watch {
+        return watch(args, &client, output).await;
+    }
+    let status = only(client.get("/status").await?, args.module.as_ref())?;
+    if args.json {
+        output.json(&status)?;
+    } else {
+        print(&status, args.module.is_some(), &When::here(), output)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Before it looks again for a daemon that is gone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Ends by Ctrl-C, or when the first look fails.
+async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outcome {
+    let mut lines = client.lines("/status/stream").await?;
+    let mut latest: Option<NodeStatus> = None;
+    loop {
+        if let Ok(Some(line)) = lines.next().await {
+            if !line.is_empty() {
+                let status = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+                let status = only(status, args.module.as_ref())?;
+                if args.json {
+                    output.json_line(&status)?;
+                }
+                latest = Some(status);
+            } else if !output.terminal {
+                continue;
+            }
+            redraw(args, latest.as_ref(), None, output)?;
+            continue;
+        }
+        // What was true then must not look as if it were true now.
+        let lost = jiff::Timestamp::now().to_string();
+        lines = loop {
+            redraw(args, latest.as_ref(), Some(&lost), output)?;
+            tokio::time::sleep(RETRY).await;
+            if let Ok(lines) = client.lines("/status/stream").await {
+                break lines;
+            }
+        };
+    }
+}
+
+fn redraw(
+    args: &StatusArgs,
+    status: Option<&NodeStatus>,
+    lost: Option<&str>,
+    output: &mut Output,
+) -> std::io::Result<()> {
+    let Some(status) = status.filter(|_| !args.json) else { return Ok(()) };
+    if lost.is_some() && !output.terminal {
+        return Ok(());
+    }
+    let when = When::here();
+    output.clear()?;
+    if let Some(lost) = lost {
+        let text = format!("no news since {}: the daemon does not answer", when.both(lost));
+        writeln!(output, "{}\n", output.paint(Tone::Bad, &text))?;
+    }
+    print(status, args.module.is_some(), &when, output)?;
+    if !output.terminal {
+        writeln!(output)?;
+    }
+    output.flush()
+}
+
+/// The node, with only that module if one is named.
+fn only(mut status: NodeStatus, module: Option<&ModuleName>) -> Result<NodeStatus, Failure> {
+    let Some(name) = module else { return Ok(status) };
+    let names: Vec<String> = status.modules.iter().map(|module| module.name.to_string()).collect();
+    status.modules.retain(|module| module.name == *name);
+    if status.modules.is_empty() {
+        let what = format!("there is no module `{name}` on this node");
+        return Err(Failure::new(Exit::Error, what, format!("its modules are: {}", names.join(", "))));
+    }
+    Ok(status)
+}
+
+fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) -> std::io::Result<()> {
+    if detail {
+        for module in &status.modules {
+            print_module(module, when, output)?;
+        }
+        return Ok(());
+    }
+    let ready = status.modules.iter().filter(|module| module.ready).count();
+    writeln!(
+        output,
+        "{} at {}: {ready} of {} modules ready\n",
+        status.node,
+        when.now(),
+        status.modules.len()
+    )?;
+    if status.modules.is_empty() {
+        writeln!(output, "There is no module yet: add a file to modules/.")?;
+    } else {
+        print_modules(&status.modules, when, output)?;
+    }
+    for problem in &status.problems {
+        writeln!(output, "\n{} {problem}", output.paint(Tone::Bad, "✗ refused:"))?;
+    }
+    for component in &status.components {
+        if let Some(error) = &component.error {
+            print_quarantined(component, error, output)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_quarantined(component: &ComponentStatus, error: &str, output: &mut Output) -> std::io::Result<()> {
+    let head = output.paint(Tone::Bad, "✗ refused:");
+    writeln!(output, "\n{head} component `{}`: {error}", component.name)
+}
+
+fn print_modules(modules: &[ModuleStatus], when: &When, output: &mut Output) -> std::io::Result<()> {
+    let mut modules: Vec<&ModuleStatus> = modules.iter().collect();
+    modules.sort_by_key(|module| badness(module));
+    let rows = modules
+        .into_iter()
+        .map(|module| {
+            vec![
+                (Tone::Plain, module.name.to_string()),
+                state(module),
+                readiness(module),
+                (Tone::Plain, when.both(&module.since)),
+                restarts(module),
+                (Tone::Plain, processes(module)),
+                (Tone::Plain, module.reason.clone()),
+            ]
+        })
+        .collect();
+    output.table(&["MODULE", "STATE", "READY", "SINCE", "RESTARTS", "PROCESSES", "WHY"], rows)
+}
+
+fn print_module(module: &ModuleStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
+    let (tone, state) = state(module);
+    let (ready_tone, ready) = readiness(module);
+    let ready = output.paint(ready_tone, &format!("ready: {ready}"));
+    writeln!(
+        output,
+        "{}  {}  {ready}  since {}",
+        module.name,
+        output.paint(tone, &state),
+        when.both(&module.since)
+    )?;
+    if !module.reason.is_empty() {
+        writeln!(output, "  {}", module.reason)?;
+    }
+    if let Some(next) = &module.next {
+        writeln!(output, "  next by itself: {}", when.both(next))?;
+    }
+    if let Some(plan) = &module.plan {
+        writeln!(output, "  plan: {}", plan.summary)?;
+        for (index, step) in plan.steps.iter().enumerate() {
+            let mark = match index.cmp(&plan.step) {
+                std::cmp::Ordering::Less => "✓",
+                std::cmp::Ordering::Equal => "▸",
+                std::cmp::Ordering::Greater => "·",
+            };
+            writeln!(output, "    {mark} {step}")?;
+        }
+    }
+    writeln!(output, "  restarts: {}", restarts(module).1)?;
+    writeln!(output, "  processes: {}\n", processes(module))?;
+    let mut checkers: Vec<&CheckerStatus> = module.checkers.iter().collect();
+    checkers.sort_by_key(|checker| checker.verdict == bellwether_core::verdict::Verdict::Up);
+    let rows = checkers
+        .into_iter()
+        .map(|checker| {
+            let (saw, took) = last(checker, when);
+            let since = (Tone::Plain, when.both(&checker.since));
+            let on_down = (Tone::Plain, checker.on_down.word().to_owned());
+            vec![(Tone::Plain, checker.name.to_string()), verdict(checker), since, saw, took, on_down]
+        })
+        .collect();
+    output.table(&["CHECKER", "VERDICT", "SINCE", "LAST RUN", "TOOK", "ON DOWN"], rows)?;
+    writeln!(output, "\nmore: bellwether why {}", module.name)
+}
+
+/// Small is bad.
+fn badness(module: &ModuleStatus) -> u8 {
+    match module.state {
+        StateName::Failed => 0,
+        StateName::Backoff => 1,
+        StateName::Restarting => 2,
+        StateName::Waiting => 3,
+        StateName::Up if !module.ready => 4,
+        StateName::Starting => 5,
+        StateName::Draining => 6,
+        StateName::Stopping => 7,
+        StateName::Stopped => 8,
+        StateName::Up => 9,
+    }
+}
+
+fn state(module: &ModuleStatus) -> (Tone, String) {
+    let (tone, text) = output::state(module.state, module.ready);
+    if module.suspended { (Tone::Busy, format!("{text} ‖ suspended")) } else { (tone, text) }
+}
+
+fn readiness(module: &ModuleStatus) -> (Tone, String) {
+    if module.ready { (Tone::Good, "yes".into()) } else { (Tone::Bad, "NO".into()) }
+}
+
+fn restarts(module: &ModuleStatus) -> (Tone, String) {
+    let (spent, budget) = (module.restarts, &module.budget);
+    let tone = if spent > 0 && spent >= budget.restarts { Tone::Bad } else { Tone::Plain };
+    (tone, format!("{spent} of {} in {}", budget.restarts, budget.within))
+}
+
+/// More of them are counted and not listed.
+const MAX_LISTED: usize = 4;
+
+fn processes(module: &ModuleStatus) -> String {
+    if module.processes.is_empty() {
+        return "none".into();
+    }
+    let listed = module.processes.iter().take(MAX_LISTED).map(|p| format!("{} {}", p.name, p.pid));
+    let more = module.processes.len().saturating_sub(MAX_LISTED);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    listed.chain(rest).collect::<Vec<_>>().join(", ")
+}
+
+fn verdict(checker: &CheckerStatus) -> (Tone, String) {
+    if checker.watched { output::verdict(checker.verdict) } else { (Tone::Quiet, "- not watched".into()) }
+}
+
+fn last(checker: &CheckerStatus, when: &When) -> ((Tone, String), (Tone, String)) {
+    let Some(last) = &checker.last else {
+        return ((Tone::Quiet, "none yet".into()), (Tone::Quiet, "-".into()));
+    };
+    let (tone, status) = output::status(last.status);
+    let saw = format!("{status}: {} ({})", last.summary, when.relative(&last.at));
+    ((tone, saw), (Tone::Plain, took(last.took_us)))
+}
+
+/// `3.1 ms`
+pub(crate) fn took(micros: u64) -> String {
+    let exact = Duration::from_micros(micros).as_secs_f64();
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", exact * 1e3),
+        _ => format!("{exact:.1} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_a_run_took_is_short() {
+        assert_eq!(
+            [850, 3_140, 1_250_000].map(took),
+            ["850 µs".to_owned(), "3.1 ms".to_owned(), "1.2 s".to_owned()]
+        );
+    }
+
+    #[test]
+    fn the_worst_module_comes_first() {
+        let module = |state: &str, ready: bool| -> ModuleStatus {
+            serde_json::from_value(serde_json::json!({
+                "name": "web", "state": state, "ready": ready, "since": "", "reason": "", "suspended": false,
+                "wanted": "started", "next": null, "restarts": 0,
+                "budget": { "restarts": 1, "within": "1d", "within_s": 1 },
+                "plan": null, "processes": [], "checkers": [],
+            }))
+            .unwrap()
+        };
+        let order = [("up", true), ("stopped", false), ("up", false), ("failed", false), ("starting", false)];
+        let mut modules: Vec<ModuleStatus> =
+            order.iter().map(|(state, ready)| module(state, *ready)).collect();
+        modules.sort_by_key(badness);
+        let states: Vec<String> = modules.iter().map(|m| m.state.to_string()).collect();
+        assert_eq!(states, ["failed", "up", "starting", "stopped", "up"]);
+        assert!(modules[4].ready && !modules[1].ready);
+    }
+}

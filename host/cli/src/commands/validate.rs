@@ -1,0 +1,77 @@
+//! `validate`: are the files right?
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use bellwether_core::id::ComponentName;
+use bellwether_daemon::config::spec::LimitsSpec;
+use bellwether_daemon::config::{self, ComponentKind, Mistakes, RootReport};
+use bellwether_daemon::sandbox::Sandbox;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::exit::{Exit, Outcome};
+use crate::output::{Output, Tone};
+use crate::root::RootArg;
+use crate::standard::STANDARD;
+
+/// Check bellwether.toml and the files in modules/, without running anything
+///
+/// Shows every mistake with its line, what was expected and what is close to it. The exit code is
+/// 5 if there is one.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// For programs: an object with `mistakes`
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let root = root.find()?;
+    let report = config::read_root(&root);
+    let sandbox = Sandbox::new(&LimitsSpec::default())?;
+    let schema = |kind: ComponentKind, name: &ComponentName| schema(&sandbox, &root, kind, name);
+    let across = config::check_root(&report, &schema);
+    let all: Vec<&Mistakes> = own(&report).chain(&across).collect();
+    let mistakes: usize = all.iter().map(|mistakes| mistakes.iter().count()).sum();
+    if args.json {
+        let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();
+        output.json(&json!({ "root": root, "ok": mistakes == 0, "mistakes": list }))?;
+    } else {
+        print(&report, &all, mistakes, output)?;
+    }
+    Ok(if mistakes == 0 { Exit::Done } else { Exit::Mistakes })
+}
+
+/// What a component takes: the file in the root, or else the one that comes with the binary.
+fn schema(sandbox: &Sandbox, root: &Path, kind: ComponentKind, name: &ComponentName) -> Option<String> {
+    let file = root.join(kind.folder()).join(format!("{name}.wasm"));
+    let bytes = match std::fs::read(&file) {
+        Ok(bytes) => bytes,
+        Err(_) => {
+            let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
+            STANDARD.iter().find(own)?.2.to_vec()
+        }
+    };
+    // What cannot be loaded takes anything, for all we know; `inspect` says why it cannot.
+    Some(sandbox.load(&bytes).map_or_else(|_| "{}".to_owned(), |c| c.about().config_schema.clone()))
+}
+
+/// Those of each file by itself.
+fn own(report: &RootReport) -> impl Iterator<Item = &Mistakes> {
+    report.node.as_ref().err().into_iter().chain(report.modules.iter().filter_map(|(_, m)| m.as_ref().err()))
+}
+
+fn print(report: &RootReport, all: &[&Mistakes], mistakes: usize, output: &mut Output) -> io::Result<()> {
+    for file in all {
+        writeln!(output, "{}", file.render(output.colored()))?;
+    }
+    let files = report.modules.len() + 1;
+    if mistakes > 0 {
+        let text = format!("✗ {mistakes} {} in {files} files", if mistakes == 1 { "mistake" } else { "mistakes" });
+        return writeln!(output, "{}", output.paint(Tone::Bad, &text));
+    }
+    let names: Vec<&str> = report.modules.iter().map(|(name, _)| name.trim_end_matches(".toml")).collect();
+    let modules = if names.is_empty() { "no modules yet".to_owned() } else { names.join(", ") };
+    writeln!(output, "{}", output.paint(Tone::Good, &format!("✓ the files are right: {modules}")))
+}

@@ -1,0 +1,60 @@
+//! `why`: the chain behind a module's present state.
+
+use std::io::Write as _;
+
+use bellwether_core::id::ModuleName;
+use bellwether_daemon::serve::wire::WhyAnswer;
+use clap::Args;
+
+use crate::client::Client;
+use crate::exit::{Exit, Outcome};
+use crate::output::{Output, Tone};
+use crate::root::RootArg;
+use crate::when::When;
+
+/// Say why a module is as it is
+///
+/// Tells what its checkers saw, what was decided and what was done since it last was settled, and
+/// what happens next.
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// The module: the name of its file in modules/
+    module: ModuleName,
+
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: &WhyArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let client = Client::new(&root.find()?);
+    let answer: WhyAnswer = client.get(&format!("/modules/{}/why", args.module)).await?;
+    if args.json {
+        output.json(&answer)?;
+    } else {
+        let suffix = root.given().map(|given| format!(" --root {}", given.display())).unwrap_or_default();
+        print(&answer, &suffix, &When::here(), output)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print(answer: &WhyAnswer, suffix: &str, when: &When, output: &mut Output) -> std::io::Result<()> {
+    // The headline may end in a reason, which the moment must not seem to belong to.
+    let (head, reason) = answer.headline.split_once(": ").unwrap_or((&answer.headline, ""));
+    writeln!(output, "{head} since {}.", when.both(&answer.since))?;
+    if !reason.is_empty() {
+        writeln!(output, "{}", output.paint(Tone::Bad, reason))?;
+    }
+    if !answer.chain.is_empty() {
+        writeln!(output)?;
+    }
+    for link in &answer.chain {
+        let at = output.paint(Tone::Quiet, &when.fine(&link.at));
+        writeln!(output, "{at}  {}{}", "  ".repeat(link.role.depth()), link.text)?;
+    }
+    writeln!(output, "\n{}", answer.next)?;
+    if let Some(command) = &answer.command {
+        writeln!(output, "  bellwether {command}{suffix}")?;
+    }
+    Ok(())
+}

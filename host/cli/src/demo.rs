@@ -1,0 +1,197 @@
+//! `demo`: the whole thing at work, on an application that comes with the binary.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellwether_core::state::StateName;
+use bellwether_daemon::app::{self, Ready, RunOptions};
+use bellwether_daemon::serve::wire::NodeStatus;
+use clap::Args;
+use tokio::sync::oneshot;
+
+use crate::client::Client;
+use crate::commands::run::{explain, standard};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::logging::{self, LogArgs, LogFormat};
+use crate::output::{Output, Tone};
+use crate::root::RootArg;
+use crate::signals::Ending;
+
+mod guide;
+mod layout;
+mod leftover;
+
+/// See it work, on an application that comes with it
+///
+/// Lays out an example root (in a temporary folder, unless --root names one), runs it in the
+/// foreground, and prints what to try. A named root keeps its files, and runs the same under
+/// bellwether run. The application is stopped when the demo ends.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Only write the files, and say what they are
+    #[arg(long)]
+    lay_out_only: bool,
+
+    /// What to log to standard error
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "warn",
+        env = "BELLWETHER_LOG",
+        hide_env_values = true
+    )]
+    log: String,
+}
+
+pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let place = Place::find(root.given(), args.lay_out_only)?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    if layout::is_laid_out(place.root()) {
+        writeln!(output, "{} has modules already: they are kept as they are.", place.root().display())?;
+    } else {
+        layout::lay_out(place.root(), &program)?;
+        writeln!(output, "Laid out an example in {}.", place.root().display())?;
+    }
+    if args.lay_out_only {
+        writeln!(output, "Run it with: bellwether run --root {}", place.root().display())?;
+        return Ok(Exit::Done);
+    }
+    logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
+    let outcome = serve(&place, root.given().is_none(), output).await;
+    // Also if the daemon ended by an error: a demo leaves nothing behind.
+    let stopped = leftover::end_applications(&program, place.root());
+    if stopped > 0 {
+        writeln!(output, "The demo has ended, and its application with it.")?;
+    }
+    place.tidy_up(output)?;
+    outcome
+}
+
+async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
+    let mut ending = Ending::new()?;
+    let (say, said) = oneshot::channel::<Ready>();
+    let options = RunOptions { root: place.root().to_owned(), standard: standard() };
+    let on_ready = move |ready: &Ready| {
+        // Nobody listens any more if the demo is just being ended.
+        let _ = say.send(ready.clone());
+    };
+    let daemon = app::run(options, on_ready, async move { ending.wait().await });
+    let guide = async {
+        let Ok(ready) = said.await else { return Ok(()) };
+        let status = settle(&Client::new(place.root())).await?;
+        guide::print(&ready, &status, temporary.then(|| place.root()), output)?;
+        Ok::<(), Failure>(())
+    };
+    let (ended, guided) = tokio::join!(daemon, guide);
+    ended.map_err(explain)?;
+    guided?;
+    Ok(Exit::Done)
+}
+
+/// The example's application is up in well under a second.
+const SETTLE_WITHIN: Duration = Duration::from_secs(15);
+
+/// The status once nothing is under way any more, or when that takes too long.
+async fn settle(client: &Client) -> Result<NodeStatus, Failure> {
+    let settled = async {
+        let mut lines = client.lines("/status/stream").await?;
+        while let Some(line) = lines.next_said().await? {
+            let status: NodeStatus =
+                serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+            let calm = |state| matches!(state, StateName::Up | StateName::Stopped | StateName::Failed);
+            if !status.modules.is_empty() && status.modules.iter().all(|module| calm(module.state)) {
+                return Ok(status);
+            }
+        }
+        client.get("/status").await
+    };
+    match tokio::time::timeout(SETTLE_WITHIN, settled).await {
+        Ok(status) => status,
+        Err(_) => client.get("/status").await,
+    }
+}
+
+/// Where the demo lives.
+enum Place {
+    Temporary(tempfile::TempDir),
+    Named(PathBuf),
+}
+
+impl Place {
+    fn find(given: Option<&Path>, keep: bool) -> Result<Self, Failure> {
+        let Some(given) = given else {
+            let place = tempfile::Builder::new()
+                .prefix("bellwether-demo-")
+                .tempdir()
+                .map_err(|error| not_writable(&std::env::temp_dir(), &error))?;
+            return Ok(if keep { Self::Named(place.keep()) } else { Self::Temporary(place) });
+        };
+        std::fs::create_dir_all(given).map_err(|error| not_writable(given, &error))?;
+        let root = std::fs::canonicalize(given).map_err(|error| not_writable(given, &error))?;
+        Ok(Self::Named(root))
+    }
+
+    fn root(&self) -> &Path {
+        match self {
+            Self::Temporary(place) => place.path(),
+            Self::Named(root) => root,
+        }
+    }
+
+    fn tidy_up(self, output: &mut Output) -> Result<(), Failure> {
+        match self {
+            Self::Temporary(place) => {
+                let path = place.path().to_owned();
+                place.close().with_context(|| format!("{} could not be removed", path.display()))?;
+                writeln!(
+                    output,
+                    "{}",
+                    output.paint(Tone::Quiet, &format!("{} is removed.", path.display()))
+                )?;
+            }
+            Self::Named(root) => {
+                writeln!(
+                    output,
+                    "Its files stay. To run them again: bellwether run --root {}",
+                    root.display()
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_writable(root: &Path, error: &std::io::Error) -> Failure {
+    let what = format!("{} cannot be written: {error}", root.display());
+    Failure::new(Exit::RootNotWritable, what, "name a folder that you may write to with --root DIR")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_place_is_removed_and_a_named_one_stays() {
+        let mut output = Output::standard();
+        let temporary = Place::find(None, false).unwrap();
+        let path = temporary.root().to_owned();
+        assert!(path.is_dir());
+        temporary.tidy_up(&mut output).unwrap();
+        assert!(!path.exists());
+
+        let parent = tempfile::tempdir().unwrap();
+        let named = Place::find(Some(&parent.path().join("a/b")), false).unwrap();
+        let path = named.root().to_owned();
+        named.tidy_up(&mut output).unwrap();
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_has_its_own_exit_code() {
+        let parent = tempfile::NamedTempFile::new().unwrap();
+        let failure = Place::find(Some(&parent.path().join("root")), false).err().unwrap();
+        assert_eq!(failure.exit(), Exit::RootNotWritable);
+    }
+}

@@ -1,0 +1,113 @@
+//! What the demo tells a newcomer.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use bellwether_daemon::app::Ready;
+use bellwether_daemon::serve::wire::{ModuleStatus, NodeStatus};
+
+use super::layout;
+use crate::output::{self, Output, Tone};
+
+/// Every address as a full URL, the health address first, and what to try.
+/// `root` is said in the commands if it must be.
+pub(super) fn print(
+    ready: &Ready,
+    status: &NodeStatus,
+    temporary: Option<&Path>,
+    output: &mut Output,
+) -> io::Result<()> {
+    let root = ready.socket.parent().unwrap_or(Path::new("."));
+    let program = own_name();
+    let tail = format!(" --root {}", shell_word(&root.to_string_lossy()));
+    for problem in &status.problems {
+        writeln!(output, "{} {problem}", output.paint(Tone::Bad, "✗ refused:"))?;
+    }
+    for module in &status.modules {
+        print_module(ready, module, root, output)?;
+        print_trials(ready, module, root, &format!("{program} {{}}{tail}"), output)?;
+    }
+    for (address, module) in &ready.agents {
+        let who = module.as_ref().map_or("all modules", |module| module.as_str());
+        writeln!(output, "  agent-check of {who}   tcp://{address}")?;
+    }
+    let end = if temporary.is_some() { " and removes everything" } else { "" };
+    writeln!(output, "\nCtrl-C ends the demo, stops its application{end}.")?;
+    output.flush()
+}
+
+fn print_module(ready: &Ready, module: &ModuleStatus, root: &Path, output: &mut Output) -> io::Result<()> {
+    let (tone, state) = output::state(module.state, module.ready);
+    writeln!(output, "\nModule {}  {}  {}\n", module.name, output.paint(tone, &state), module.reason)?;
+    writeln!(output, "  health         http://{}/health/{}", ready.health, module.name)?;
+    if let Some(app) = layout::application(root, module.name.as_str()) {
+        writeln!(output, "  application    http://{app}/")?;
+    }
+    writeln!(output, "  all modules    http://{}/health", ready.health)?;
+    writeln!(output, "  SafeKit path   http://{}/var/modules/{}/ready.txt", ready.health, module.name)
+}
+
+/// What to try. `command` has `{}` in the place of what is asked for.
+fn print_trials(
+    ready: &Ready,
+    module: &ModuleStatus,
+    root: &Path,
+    command: &str,
+    output: &mut Output,
+) -> io::Result<()> {
+    let name = &module.name;
+    let ask = |what: &str| command.replace("{}", what);
+    let mut trials =
+        vec![("what the load balancer sees", format!("curl -i http://{}/health/{name}", ready.health))];
+    if let Some(process) = module.processes.first() {
+        trials.push(("kill the application", format!("kill -9 {}", process.pid)));
+    }
+    if let Some(app) = layout::application(root, name.as_str()) {
+        trials.push(("make it hang", format!("curl -X POST http://{app}/hang")));
+        trials.push(("make it answer 500", format!("curl -X POST http://{app}/fail")));
+    }
+    trials.push(("what happened, and why", ask(&format!("why {name}"))));
+    trials.push(("all of it, with the process id of now", ask(&format!("status {name}"))));
+    trials.push(("watch while you try", ask("status --watch")));
+    trials.push(("take it out, then stop it", ask(&format!("stop {name}"))));
+    trials.push(("and start it again", ask(&format!("start {name}"))));
+    writeln!(output, "\nTry, in another terminal:")?;
+    for (what, command) in trials {
+        writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, &format!("# {what}")))?;
+    }
+    Ok(())
+}
+
+/// How this program can be called again: by its name if the shell finds it there.
+fn own_name() -> String {
+    let Ok(own) = std::env::current_exe() else { return "bellwether".into() };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join("bellwether"))
+        .find(|candidate| candidate.is_file());
+    match found.and_then(|found| std::fs::canonicalize(found).ok()) {
+        Some(found) if found == own => "bellwether".into(),
+        _ => shell_word(&own.to_string_lossy()),
+    }
+}
+
+/// As a shell takes it for one word.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_copied_whatever_the_path() {
+        assert_eq!(shell_word("/tmp/bellwether-demo-x1"), "/tmp/bellwether-demo-x1");
+        assert_eq!(shell_word("/home/it's me"), r"'/home/it'\''s me'");
+    }
+}

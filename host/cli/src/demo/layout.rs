@@ -1,0 +1,140 @@
+//! The files of the example.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::exit::{Exit, Failure};
+
+/// Where to look for free ports first.
+const FIRST_HEALTH_PORT: u16 = 9010;
+const FIRST_APP_PORT: u16 = 8080;
+/// So many ports are tried.
+const PORTS: u16 = 500;
+
+/// Whether there is something to run already.
+pub(super) fn is_laid_out(root: &Path) -> bool {
+    root.join("modules").is_dir()
+}
+
+/// Writes the example into `root`: one module `web`, whose application is `program demo-app`.
+/// Ports in use are stepped over.
+pub(super) fn lay_out(root: &Path, program: &Path) -> Result<(), Failure> {
+    // Both are held until both are found, so that they differ.
+    let health = free_port(FIRST_HEALTH_PORT)?;
+    let app = free_port(FIRST_APP_PORT)?;
+    let address = |listener: &TcpListener| listener.local_addr();
+    let (health, app) = (address(&health)?, address(&app)?);
+    let write = || -> io::Result<()> {
+        for folder in ["modules", "checkers", "restart-scripts"] {
+            std::fs::create_dir_all(root.join(folder))?;
+        }
+        let node = root.join("bellwether.toml");
+        if !node.exists() {
+            std::fs::write(node, node_file(health))?;
+        }
+        std::fs::write(root.join("modules/web.toml"), module_file(program, app)?)
+    };
+    write().map_err(|error| {
+        let what = format!("{} cannot be written: {error}", root.display());
+        Failure::new(Exit::RootNotWritable, what, "name a folder that you may write to with --root DIR")
+    })
+}
+
+/// Where the example's application listens, if the module is still the example.
+pub(super) fn application(root: &Path, module: &str) -> Option<SocketAddr> {
+    let text = std::fs::read_to_string(root.join("modules").join(format!("{module}.toml"))).ok()?;
+    let (_, rest) = text.split_once(r#""demo-app", "--listen", ""#)?;
+    rest.split_once('"')?.0.parse().ok()
+}
+
+fn free_port(first: u16) -> Result<TcpListener, Failure> {
+    let listener = (first..first.saturating_add(PORTS))
+        .find_map(|port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok());
+    let listener = listener.with_context(|| format!("no port is free from {first} on"));
+    listener.map_err(|error| {
+        Failure::from(error).next("end a program that listens there (`ss -ltnp` lists them)")
+    })
+}
+
+fn node_file(health: SocketAddr) -> String {
+    format!(
+        r#"# This node. Every key has a default; this file may be empty.
+
+[health]
+listen = "{health}"     # load balancers ask http://{health}/health/web
+"#
+    )
+}
+
+fn module_file(program: &Path, app: SocketAddr) -> io::Result<String> {
+    // A JSON string is a TOML basic string too.
+    let text = program.to_str().ok_or_else(|| io::Error::other("this program's path is not UTF-8"))?;
+    let program = serde_json::to_string(text)?;
+    Ok(format!(
+        r#"# The module `web`: an application, how to restart it, and how to tell whether it is well.
+
+[restart]
+script = "command"                              # stop and start by the commands below
+budget = {{ restarts = 20, within = "1h" }}       # generous: this is for playing
+backoff = {{ first = "200ms", max = "5s" }}
+
+[commands]
+# keep: the long-running application itself
+start = {{ run = [{program}, "demo-app", "--listen", "{app}"], keep = true, timeout = "3s" }}
+
+[health]
+drain = "3s"                                    # say no for this long before stopping
+
+[[checker]]
+name = "process"
+process = {{ kept = "start", at-least = 1 }}      # sees a death at once
+on-down = "restart"
+
+[[checker]]
+name = "home-page"
+component = "http"
+interval = "1s"
+timeout = "800ms"
+fall = 2                                        # two fails in a row turn it down
+rise = 1
+grace = "2s"                                    # fails this soon after a start do not count
+on-down = "restart"
+config = {{ url = "http://{app}/", expect-status = 200 }}
+grant = {{ connect = ["{app}"] }}
+"#
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_are_laid_out_with_ports_that_are_free() {
+        let root = tempfile::tempdir().unwrap();
+        let taken = free_port(FIRST_HEALTH_PORT).unwrap();
+        assert!(!is_laid_out(root.path()));
+        lay_out(root.path(), Path::new("/opt/a \"b\"/bellwether")).unwrap();
+        assert!(is_laid_out(root.path()));
+        let node = std::fs::read_to_string(root.path().join("bellwether.toml")).unwrap();
+        assert!(!node.contains(&format!("{}\"", taken.local_addr().unwrap())), "{node}");
+        let module = std::fs::read_to_string(root.path().join("modules/web.toml")).unwrap();
+        let app = application(root.path(), "web").unwrap();
+        assert!(module.contains(&format!("http://{app}/")), "{module}");
+        assert!(
+            module.contains(r#"run = ["/opt/a \"b\"/bellwether", "demo-app", "--listen", "127.0.0.1:"#),
+            "{module}"
+        );
+    }
+
+    #[test]
+    fn a_node_file_that_is_there_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("bellwether.toml"), "# mine\n").unwrap();
+        lay_out(root.path(), Path::new("/bin/bellwether")).unwrap();
+        assert_eq!(std::fs::read_to_string(root.path().join("bellwether.toml")).unwrap(), "# mine\n");
+    }
+}

@@ -1,0 +1,85 @@
+//! Ends the demo's own application. Linux only: /proc, and pidfd_open(2), so that a
+//! process id that was given to another process meanwhile is never signalled.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Before the second, harder signal.
+const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
+/// Ends every `program demo-app` that runs in `root`. Returns how many there were.
+pub(super) fn end_applications(program: &Path, root: &Path) -> usize {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(Pid::from_raw)
+        .filter(|pid| end_if_ours(*pid, program, root))
+        .count()
+}
+
+fn end_if_ours(pid: Pid, program: &Path, root: &Path) -> bool {
+    if !is_ours(pid, program, root) {
+        return false;
+    }
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    // Between the first look and the descriptor it may have become another one.
+    if !is_ours(pid, program, root) {
+        return false;
+    }
+    for signal in [Signal::TERM, Signal::KILL] {
+        if pidfd_send_signal(&process, signal).is_err() || has_ended(&process) {
+            break;
+        }
+    }
+    true
+}
+
+fn is_ours(pid: Pid, program: &Path, root: &Path) -> bool {
+    let place = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
+    let links_to = |name: &str, path: &Path| std::fs::read_link(place.join(name)).is_ok_and(|to| to == path);
+    let Ok(line) = std::fs::read(place.join("cmdline")) else { return false };
+    let second = line.split(|byte| *byte == 0).nth(1).map(OsStr::from_bytes);
+    second == Some(OsStr::new("demo-app")) && links_to("exe", program) && links_to("cwd", root)
+}
+
+/// Waits a while for its end.
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut watched = [PollFd::new(process, PollFlags::IN)];
+    matches!(poll(&mut watched, Some(&PATIENCE)), Ok(ready) if ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_demo_application_of_this_root_is_ended() {
+        // A stand-in: any program whose first argument is `demo-app`.
+        let place = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(place.path()).unwrap();
+        let shell = std::fs::canonicalize("/bin/sh").unwrap();
+        std::fs::write(root.join("demo-app"), "read line").unwrap();
+        let start = |folder: &Path| {
+            std::process::Command::new(&shell)
+                .arg("demo-app")
+                .current_dir(folder)
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("demo-app"), "read line").unwrap();
+        let (mut ours, mut other) = (start(&root), start(elsewhere.path()));
+        assert_eq!(end_applications(&shell, &root), 1);
+        assert!(!ours.wait().unwrap().success());
+        assert!(other.try_wait().unwrap().is_none(), "another root's application was ended");
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}

@@ -1,0 +1,162 @@
+//! How the program ends, and what it says when it could not do what it was asked.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// The exit codes. They are part of what scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// Something else went wrong.
+    Error = 1,
+    /// The command line makes no sense. clap itself ends with this one.
+    Usage = 2,
+    /// Denied, or not as asked: a command that was refused, a check that is not well.
+    Denied = 3,
+    /// No daemon runs on this root.
+    NoDaemon = 4,
+    /// The files have mistakes.
+    Mistakes = 5,
+    /// A port is in use.
+    PortInUse = 6,
+    /// The root cannot be written.
+    RootNotWritable = 7,
+    /// Another daemon runs on this root.
+    SecondDaemon = 8,
+    /// A program that a module declares is missing.
+    MissingProgram = 9,
+}
+
+/// What stands at the end of the help.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  done
+  1  something went wrong
+  2  the command line makes no sense
+  3  denied, or not as asked: a command that was refused, a check that is not well
+  4  no daemon runs on this root
+  5  the files have mistakes
+  6  a port is in use
+  7  the root cannot be written
+  8  another daemon runs on this root
+  9  a program that a module declares is missing
+
+Colour is used on a terminal only, and never if NO_COLOR is set.";
+
+/// Why the program could not do what it was asked: what it is, and what to do next.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    what: String,
+    next: Option<String>,
+}
+
+pub(crate) type Outcome = Result<Exit, Failure>;
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), next: Some(next.into()) }
+    }
+
+    /// All is said already; only the exit code is left to give.
+    fn quiet(exit: Exit) -> Self {
+        Self { exit, what: String::new(), next: None }
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// The exit code.
+    #[cfg(test)]
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.what)?;
+        match &self.next {
+            Some(next) => write!(f, "\n  next: {next}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { exit: Exit::Error, what: format!("{error:#}"), next: None }
+    }
+}
+
+/// An error of our own output. Whoever closed it (`| head`) has had enough.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::quiet(Exit::Done);
+        }
+        Self { exit: Exit::Error, what: error.to_string(), next: None }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        if error.is_io() { Self::from(io::Error::from(error)) } else { anyhow::Error::from(error).into() }
+    }
+}
+
+/// Says what went wrong, if anything did.
+pub(crate) fn finish(outcome: Outcome) -> ExitCode {
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if !failure.what.is_empty() {
+                // If standard error is gone, the exit code must do.
+                let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("{failure}\n"));
+            }
+            failure.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_had_enough_is_no_error() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit(), failure.what.as_str()), (Exit::Done, ""));
+    }
+
+    #[test]
+    fn a_failure_says_what_it_is_and_what_to_do_next() {
+        let failure = Failure::new(Exit::NoDaemon, "no daemon runs on /r", "start one");
+        assert_eq!(failure.to_string(), "error: no daemon runs on /r\n  next: start one");
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_help() {
+        for exit in [
+            Exit::Done,
+            Exit::Error,
+            Exit::Usage,
+            Exit::Denied,
+            Exit::NoDaemon,
+            Exit::Mistakes,
+            Exit::PortInUse,
+            Exit::RootNotWritable,
+            Exit::SecondDaemon,
+            Exit::MissingProgram,
+        ] {
+            assert!(HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What people read: plain tables, a shape and a word for every state, and
+//! colour on top of that where there is any.
+
+use std::io::{self, IsTerminal, Write};
+
+use bellwether_core::observation::Status;
+use bellwether_core::state::StateName;
+use bellwether_core::verdict::Verdict;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+use serde::Serialize;
+
+/// Standard output. Every write can fail, as when it is piped into `head`.
+pub(crate) struct Output {
+    to: Box<dyn Write>,
+    /// Somebody looks at it.
+    pub(crate) terminal: bool,
+    color: bool,
+}
+
+/// How something should be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Busy,
+    Bad,
+    Quiet,
+    Title,
+    Plain,
+}
+
+impl Output {
+    pub(crate) fn standard() -> Self {
+        let terminal = io::stdout().is_terminal();
+        Self { to: Box::new(io::stdout()), terminal, color: terminal && color_is_welcome() }
+    }
+
+    /// Whether colour is welcome, for what is rendered elsewhere.
+    pub(crate) fn colored(&self) -> bool {
+        self.color
+    }
+
+    /// Text in the colour of its tone.
+    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
+        match tone.code() {
+            Some(code) if self.color => format!("\x1b[{code}m{text}\x1b[0m"),
+            _ => text.to_owned(),
+        }
+    }
+
+    /// One JSON document that people can read too.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut self.to, value)?;
+        self.to.write_all(b"\n")
+    }
+
+    /// One JSON document on one line, at once.
+    pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.to, value)?;
+        self.to.write_all(b"\n")?;
+        self.to.flush()
+    }
+
+    /// A table without borders. On a terminal it fits the width, elsewhere each row is one line.
+    pub(crate) fn table(&mut self, header: &[&str], rows: Vec<Vec<(Tone, String)>>) -> io::Result<()> {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        let arrangement =
+            if self.terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+        table.set_content_arrangement(arrangement);
+        if self.color {
+            table.enforce_styling();
+        }
+        // Cells without a style, rather than a table without: the latter knows no width.
+        let cell = |(tone, text): (Tone, String)| if self.color { tone.cell(text) } else { Cell::new(text) };
+        table.set_header(header.iter().map(|title| cell((Tone::Title, (*title).to_owned()))));
+        for row in rows {
+            table.add_row(row.into_iter().map(cell).collect::<Vec<_>>());
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for line in table.lines() {
+            writeln!(self.to, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Empties the screen, for a picture that takes the place of the one before.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        if self.terminal { self.to.write_all(b"\x1b[H\x1b[2J") } else { Ok(()) }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl Tone {
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Good => Some("32"),
+            Self::Busy => Some("33"),
+            Self::Bad => Some("1;31"),
+            Self::Quiet => Some("2"),
+            Self::Title => Some("1"),
+            Self::Plain => None,
+        }
+    }
+
+    fn cell(self, text: String) -> Cell {
+        let cell = Cell::new(text);
+        match self {
+            Self::Good => cell.fg(Color::DarkGreen),
+            Self::Busy => cell.fg(Color::DarkYellow),
+            Self::Bad => cell.fg(Color::DarkRed).add_attribute(Attribute::Bold),
+            Self::Quiet => cell.add_attribute(Attribute::Dim),
+            Self::Title => cell.add_attribute(Attribute::Bold),
+            Self::Plain => cell,
+        }
+    }
+}
+
+/// A state as shape and word, and its tone.
+pub(crate) fn state(state: StateName, ready: bool) -> (Tone, String) {
+    let (tone, shape) = match state {
+        StateName::Up if ready => (Tone::Good, '●'),
+        StateName::Up => (Tone::Bad, '◍'),
+        StateName::Starting => (Tone::Busy, '◐'),
+        StateName::Restarting => (Tone::Busy, '◑'),
+        StateName::Backoff => (Tone::Busy, '◔'),
+        StateName::Waiting => (Tone::Busy, '◌'),
+        StateName::Draining => (Tone::Busy, '◒'),
+        StateName::Stopping => (Tone::Busy, '◓'),
+        StateName::Stopped => (Tone::Quiet, '○'),
+        StateName::Failed => (Tone::Bad, '✗'),
+    };
+    (tone, format!("{shape} {state}"))
+}
+
+/// A verdict as shape and word, and its tone.
+pub(crate) fn verdict(verdict: Verdict) -> (Tone, String) {
+    let (tone, shape) = match verdict {
+        Verdict::Up => (Tone::Good, '✓'),
+        Verdict::Down => (Tone::Bad, '✗'),
+        Verdict::Undecided => (Tone::Quiet, '?'),
+    };
+    (tone, format!("{shape} {verdict}"))
+}
+
+/// What a run saw as shape and word, and its tone.
+pub(crate) fn status(status: Status) -> (Tone, String) {
+    let (tone, shape) = match status {
+        Status::Pass => (Tone::Good, '✓'),
+        Status::Warn => (Tone::Busy, '!'),
+        Status::Fail => (Tone::Bad, '✗'),
+        Status::Unknown => (Tone::Busy, '?'),
+    };
+    (tone, format!("{shape} {status}"))
+}
+
+/// Whether standard error is looked at by somebody who wants colour.
+pub(crate) fn error_color() -> bool {
+    io::stderr().is_terminal() && color_is_welcome()
+}
+
+/// <https://no-color.org>: any value but the empty one.
+fn color_is_welcome() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn print(color: bool) -> String {
+        let paper = Paper::default();
+        let mut output = Output { to: Box::new(paper.clone()), terminal: false, color };
+        let row = vec![(Tone::Plain, "web".to_owned()), state(StateName::Failed, false)];
+        output.table(&["MODULE", "STATE"], vec![row]).unwrap();
+        let bytes = paper.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_table_without_colour_is_plain_text() {
+        assert_eq!(print(false), "MODULE  STATE\nweb     ✗ failed\n");
+    }
+
+    #[test]
+    fn colour_is_only_on_top_of_shape_and_word() {
+        let text = print(true);
+        assert!(text.contains("\x1b[") && text.contains("✗ failed"), "{text:?}");
+    }
+
+    #[test]
+    fn every_state_has_a_shape_of_its_own() {
+        use StateName::{Backoff, Draining, Failed, Restarting, Starting, Stopped, Stopping, Up, Waiting};
+        let all = [Stopped, Starting, Up, Restarting, Backoff, Failed, Draining, Stopping, Waiting];
+        let shapes: std::collections::BTreeSet<char> =
+            all.iter().filter_map(|s| state(*s, true).1.chars().next()).collect();
+        assert_eq!(shapes.len(), all.len());
+        assert_ne!(state(Up, true), state(Up, false));
+    }
+}

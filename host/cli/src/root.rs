@@ -1,0 +1,91 @@
+//! Which root is meant.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::exit::{Exit, Failure};
+
+/// Where a package puts the files.
+const SYSTEM_ROOT: &str = "/etc/bellwether";
+
+/// Given to every command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RootArg {
+    /// The folder with bellwether.toml, modules/ and the dropped-in components
+    ///
+    /// Default: /etc/bellwether if it exists, else the current folder if it has a bellwether.toml
+    /// or a modules/ folder.
+    #[arg(long, global = true, value_name = "DIR", env = "BELLWETHER_ROOT", hide_env_values = true)]
+    root: Option<PathBuf>,
+}
+
+impl RootArg {
+    /// As it was given.
+    pub(crate) fn given(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The root as an absolute path. It exists.
+    pub(crate) fn find(&self) -> Result<PathBuf, Failure> {
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let root = choose(self.given(), Path::new(SYSTEM_ROOT), &here)?;
+        std::fs::canonicalize(&root)
+            .map_err(|error| Failure::from(anyhow::Error::from(error).context(root.display().to_string())))
+    }
+}
+
+fn choose(given: Option<&Path>, system: &Path, here: &Path) -> Result<PathBuf, Failure> {
+    if let Some(root) = given {
+        if root.is_dir() {
+            return Ok(root.to_owned());
+        }
+        let next = format!(
+            "create it with a folder modules/ in it, or see an example: bellwether demo --root {}",
+            root.display()
+        );
+        return Err(Failure::new(Exit::Error, format!("there is no folder {}", root.display()), next));
+    }
+    if system.is_dir() {
+        return Ok(system.to_owned());
+    }
+    if here.join("bellwether.toml").is_file() || here.join("modules").is_dir() {
+        return Ok(here.to_owned());
+    }
+    Err(Failure::new(
+        Exit::Error,
+        format!(
+            "it is not clear which root is meant: there is no {}, and {} has neither bellwether.toml nor modules/",
+            system.display(),
+            here.display()
+        ),
+        "say it with --root DIR or BELLWETHER_ROOT=DIR; to see an example first: bellwether demo",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_the_given_one_then_the_systems_then_the_current_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let [given, system, here] = ["given", "system", "here"].map(|name| place.path().join(name));
+        std::fs::create_dir(&given).unwrap();
+        std::fs::create_dir_all(here.join("modules")).unwrap();
+        assert_eq!(choose(Some(&given), &system, &here).unwrap(), given);
+        assert_eq!(choose(None, &system, &here).unwrap(), here);
+        std::fs::create_dir(&system).unwrap();
+        assert_eq!(choose(None, &system, &here).unwrap(), system);
+    }
+
+    #[test]
+    fn without_any_root_the_error_says_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        let none = place.path().join("none");
+        let error = choose(None, &none, place.path()).unwrap_err().to_string();
+        assert!(error.contains("say it with --root DIR"), "{error}");
+        let error = choose(Some(&none), &none, place.path()).unwrap_err().to_string();
+        assert!(error.contains("there is no folder") && error.contains("bellwether demo --root"), "{error}");
+    }
+}

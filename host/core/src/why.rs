@@ -1,0 +1,305 @@
+//! Why a module is as it is, in plain words.
+//!
+//! Reads the journal's last records of one module backwards to the last time it
+//! was settled, and tells what has happened since:
+//! observation → verdict → incident → decision → plan → steps → state.
+//! One headline before it, one next step behind it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::moment::{Moment, plain};
+use crate::observation::Status;
+use crate::plan::{Incident, PastObservation};
+use crate::record::{Record, RecordKind};
+use crate::snapshot::{CheckerView, ModuleView};
+use crate::state::StateName;
+use crate::verdict::Verdict;
+
+/// The whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// How it is, and why it is not ready if it is not.
+    pub headline: String,
+    /// Since when.
+    pub since: Moment,
+    /// What led to it, the latest last.
+    pub chain: Vec<Link>,
+    /// What will happen by itself, or what a person can do.
+    pub next: NextStep,
+}
+
+/// One thing in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// When.
+    pub at: Moment,
+    /// What it is in the chain.
+    pub role: Role,
+    /// In plain words.
+    pub text: String,
+}
+
+/// What a link is in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// What a checker saw.
+    Observation,
+    /// What its observations added up to.
+    Verdict,
+    /// A verdict that turned down.
+    Incident,
+    /// What was decided.
+    Decision,
+    /// What was to be done.
+    Plan,
+    /// One thing that was done.
+    Step,
+    /// What the module came to be.
+    State,
+    /// What a person asked for.
+    Command,
+    /// Something else (a reload, the daemon itself).
+    Note,
+    /// Stands for links that were left out.
+    Omission,
+}
+
+impl Role {
+    /// How far to indent it below the changes of state.
+    pub fn depth(self) -> usize {
+        match self {
+            Self::State | Self::Command | Self::Note | Self::Omission => 0,
+            Self::Verdict | Self::Incident | Self::Decision | Self::Plan => 1,
+            Self::Observation | Self::Step => 2,
+        }
+    }
+}
+
+/// What happens next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextStep {
+    /// In plain words.
+    pub sentence: String,
+    /// What a person can type behind `bellwether`: `start web`.
+    pub command: Option<String>,
+}
+
+/// More links than this are not read by anybody.
+pub const MAX_LINKS: usize = 40;
+/// So many of them from the beginning of the story, the others from its end.
+const FIRST_LINKS: usize = 12;
+
+/// Explains `module` by its own records, the latest last. Records of other
+/// modules are passed over.
+pub fn why(module: &ModuleView, records: &[Record], now: Moment) -> Why {
+    let own: Vec<&Record> = records.iter().filter(|r| r.module.as_ref() == Some(&module.name)).collect();
+    let mut chain: Vec<Link> =
+        own.get(story_start(module, &own)..).unwrap_or_default().iter().flat_map(|r| links(r)).collect();
+    // What was seen comes before what it was taken for.
+    chain.sort_by_key(|link| (link.at, link.role != Role::Observation));
+    omit_the_middle(&mut chain);
+    chain.extend(evidence(module));
+    Why { headline: headline(module), since: module.since, chain, next: next_step(module, now) }
+}
+
+fn settled(state: StateName) -> bool {
+    match state {
+        StateName::Up | StateName::Stopped => true,
+        StateName::Starting
+        | StateName::Restarting
+        | StateName::Backoff
+        | StateName::Failed
+        | StateName::Draining
+        | StateName::Stopping
+        | StateName::Waiting => false,
+    }
+}
+
+/// Where the story of the latest change begins: behind the last time the module
+/// was settled before it came to be what it is.
+fn story_start(module: &ModuleView, own: &[&Record]) -> usize {
+    let mut settlements = own.iter().enumerate().rev().filter_map(|(index, record)| match &record.kind {
+        RecordKind::State { to, .. } if settled(*to) => Some((index, *to)),
+        _ => None,
+    });
+    let Some((last, to)) = settlements.next() else { return 0 };
+    if to != module.state {
+        return last + 1;
+    }
+    if to == StateName::Up && !module.ready {
+        // What takes it out of the load balancer happened since.
+        return last;
+    }
+    settlements.next().map_or(0, |(before, _)| before + 1)
+}
+
+fn links(record: &Record) -> Vec<Link> {
+    let role = match &record.kind {
+        RecordKind::Incident { incident } => {
+            let mut links = observations(incident);
+            links.push(Link { at: record.at, role: Role::Incident, text: record.kind.sentence() });
+            return links;
+        }
+        RecordKind::Verdict { .. } => Role::Verdict,
+        RecordKind::Decision { .. } => Role::Decision,
+        RecordKind::State { .. } => Role::State,
+        RecordKind::Plan { .. } | RecordKind::NoPlan { .. } => Role::Plan,
+        RecordKind::Step { .. } => Role::Step,
+        RecordKind::Command { .. } => Role::Command,
+        RecordKind::Reload { .. } | RecordKind::Daemon { .. } => Role::Note,
+    };
+    vec![Link { at: record.at, role, text: record.kind.sentence() }]
+}
+
+/// The last good run of the checker and the bad ones behind it; equal ones in a row as one.
+fn observations(incident: &Incident) -> Vec<Link> {
+    let good = |o: &PastObservation| matches!(o.status, Status::Pass | Status::Warn);
+    let from = incident.observations.iter().rposition(good).unwrap_or(0);
+    let told = incident.observations.get(from..).unwrap_or_default();
+    let same = |a: &PastObservation, b: &PastObservation| a.status == b.status && a.summary == b.summary;
+    told.chunk_by(same)
+        .filter_map(|run| {
+            let first = run.first()?;
+            let times = if run.len() > 1 { format!(" ({} times)", run.len()) } else { String::new() };
+            let text =
+                format!("checker `{}` saw {}: {}{times}", incident.checker, first.status, first.summary);
+            Some(Link { at: first.at, role: Role::Observation, text })
+        })
+        .collect()
+}
+
+fn omit_the_middle(chain: &mut Vec<Link>) {
+    let Some(left_out) = chain.len().checked_sub(MAX_LINKS).filter(|n| *n > 0) else { return };
+    // The one that says so takes a place too.
+    let end = FIRST_LINKS + left_out + 1;
+    let Some(at) = chain.get(FIRST_LINKS).map(|link| link.at) else { return };
+    let text = format!("… {} more of the same story (`bellwether events` has them all)", left_out + 1);
+    chain.splice(FIRST_LINKS..end, [Link { at, role: Role::Omission, text }]);
+}
+
+/// What the checkers that keep it from being ready saw last.
+fn evidence(module: &ModuleView) -> impl Iterator<Item = Link> + '_ {
+    culprits(module).filter(|_| !module.ready).filter_map(|checker| {
+        let last = checker.last.as_ref()?;
+        let text = format!("last run of checker `{}`: {}: {}", checker.name, last.status, last.summary);
+        Some(Link { at: last.at, role: Role::Observation, text })
+    })
+}
+
+/// Watched checkers that have a say in the health answer and are not up.
+fn culprits(module: &ModuleView) -> impl Iterator<Item = &CheckerView> {
+    module.checkers.iter().filter(|c| c.watched && c.on_down.gates_health() && c.verdict != Verdict::Up)
+}
+
+fn headline(module: &ModuleView) -> String {
+    let ModuleView { name, state, reason, .. } = module;
+    if module.ready {
+        return format!("{name} is {state} and ready");
+    }
+    let reason = reason.trim_end_matches('.');
+    if reason.is_empty() {
+        format!("{name} is {state} and not ready")
+    } else {
+        format!("{name} is {state} and not ready: {reason}")
+    }
+}
+
+fn next_step(module: &ModuleView, now: Moment) -> NextStep {
+    let name = &module.name;
+    let tell = |sentence: String| NextStep { sentence, command: None };
+    let offer =
+        |sentence: String, command: &str| NextStep { sentence, command: Some(format!("{command} {name}")) };
+    if module.wish.suspended {
+        return offer(
+            "It is suspended: its checkers run, and nothing is acted on. To act again:".into(),
+            "resume",
+        );
+    }
+    let due = module.next.map(|next| plain(next.since(now)));
+    match module.state {
+        StateName::Up if module.ready => tell(nothing_to_do(module)),
+        StateName::Up | StateName::Starting | StateName::Restarting => in_progress(module, due.as_deref()),
+        StateName::Backoff => offer(
+            match due {
+                Some(due) => format!("It will try again in {due} by itself. To try now:"),
+                None => "It will try again by itself. To try now:".into(),
+            },
+            "start",
+        ),
+        StateName::Failed => offer(
+            "It stays like this until a person acts. When the cause is mended, this starts it and counts from zero:"
+                .into(),
+            "start",
+        ),
+        StateName::Draining | StateName::Stopping => tell(going_down(module, due.as_deref())),
+        StateName::Stopped => offer("It stays stopped, also after a reboot. To start it:".into(), "start"),
+        StateName::Waiting => match culprits(module).next() {
+            Some(checker) => NextStep {
+                sentence: format!(
+                    "It starts by itself when checker `{}` is up. To run that checker now:",
+                    checker.name
+                ),
+                command: Some(format!("check {name} {}", checker.name)),
+            },
+            None => tell("It starts by itself when what it needs is there.".into()),
+        },
+    }
+}
+
+fn nothing_to_do(module: &ModuleView) -> String {
+    let within = plain(module.restarts_within);
+    if module.restarts > 0 && module.restarts >= module.restarts_allowed {
+        return format!(
+            "Nothing to do now, but all {} automatic restarts within {within} are spent: at the next incident it stops and asks for a person.",
+            module.restarts_allowed
+        );
+    }
+    "Nothing to do.".into()
+}
+
+/// Something is under way, or a checker must come up first.
+fn in_progress(module: &ModuleView, due: Option<&str>) -> NextStep {
+    if let Some(plan) = &module.plan {
+        let step = plan.steps.get(plan.step).map_or("its end", String::as_str);
+        let sentence = format!(
+            "Its plan is being carried out: {}, step {} of {} ({step}). Then its checkers must come up.",
+            plan.summary,
+            (plan.step + 1).min(plan.steps.len().max(1)),
+            plan.steps.len().max(1),
+        );
+        return NextStep { sentence, command: None };
+    }
+    let missing: Vec<String> = culprits(module).map(|c| format!("`{}`", c.name)).collect();
+    let Some(first) = culprits(module).next() else {
+        return NextStep { sentence: "It goes on by itself.".into(), command: None };
+    };
+    let limit = match due {
+        Some(due) if module.state == StateName::Starting => {
+            format!(" (if that takes longer than {due}, the start has failed)")
+        }
+        _ => String::new(),
+    };
+    let (word, verb) = if missing.len() == 1 { ("checker", "is") } else { ("checkers", "are") };
+    NextStep {
+        sentence: format!(
+            "It is ready by itself as soon as {word} {} {verb} up{limit}. To run one now:",
+            missing.join(", ")
+        ),
+        command: Some(format!("check {} {}", module.name, first.name)),
+    }
+}
+
+fn going_down(module: &ModuleView, due: Option<&str>) -> String {
+    let then = if module.wish.started { "Then it is started again." } else { "Then it stays stopped." };
+    match (module.state, due) {
+        (StateName::Draining, Some(due)) => {
+            format!("The application still serves; it is stopped in {due}. {then}")
+        }
+        (StateName::Draining, None) => format!("The application still serves; it is stopped soon. {then}"),
+        _ => format!("The application is being stopped, by force if it takes too long. {then}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

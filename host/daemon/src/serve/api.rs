@@ -1,0 +1,233 @@
+//! The API for clients on this node: HTTP/1.1 over a Unix socket in the root.
+//!
+//! ```text
+//! GET  /api/v1/status                            everything, at one moment
+//! GET  /api/v1/status/stream                     the same, a line for each change
+//! GET  /api/v1/events[?module=&since=&after=&limit=]   records, the latest last
+//! GET  /api/v1/events/stream[?module=&after=]    the same, a line for each new one
+//! GET  /api/v1/modules/M/why                     what led to its present state
+//! POST /api/v1/modules/M/COMMAND                 start, stop, restart, suspend, resume, reset
+//! POST /api/v1/modules/M/checkers/C/run          run it once, now
+//! ```
+//! Streams are newline-delimited JSON; an empty line every five seconds says
+//! that the daemon is still there. Errors are `application/problem+json`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::moment::Moment;
+use bellwether_core::observation::Observation;
+use bellwether_core::record::Record;
+use bellwether_core::snapshot::Snapshot;
+use futures_util::future::BoxFuture;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::task::JoinSet;
+
+use super::wire::ComponentStatus;
+use crate::clock::Clock;
+
+mod events;
+mod modules;
+mod problem;
+pub mod socket;
+mod status;
+mod stream;
+
+/// What the API needs of the daemon. Everything but commands and runs of a
+/// checker is read from what is published already, and returns at once.
+pub trait Daemon: Send + Sync + 'static {
+    /// The time line that all moments are on.
+    fn clock(&self) -> Clock;
+    /// The latest snapshot.
+    fn snapshot(&self) -> Arc<Snapshot>;
+    /// Changes with every snapshot, to its generation.
+    fn generations(&self) -> watch::Receiver<u64>;
+    /// Records that are still at hand, the latest last.
+    fn records(&self, query: &RecordQuery) -> Vec<Record>;
+    /// Records from now on. Whoever lags behind reads them again by [`Daemon::records`].
+    fn follow(&self) -> broadcast::Receiver<Record>;
+    /// What is loaded, and what cannot be.
+    fn components(&self) -> Vec<ComponentStatus>;
+    /// Files that were refused, and why.
+    fn problems(&self) -> Vec<String>;
+    /// Hands a command to the core.
+    fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome>;
+    /// Runs a checker once, beside its schedule. The observation is shown and not judged.
+    /// An error says why it cannot be run.
+    fn run_checker(
+        &self,
+        module: ModuleName,
+        checker: CheckerName,
+    ) -> BoxFuture<'_, Result<Observation, String>>;
+}
+
+/// Which records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordQuery {
+    /// Of this module only.
+    pub module: Option<ModuleName>,
+    /// Not older than this.
+    pub since: Option<Moment>,
+    /// Behind this number.
+    pub after: Option<u64>,
+    /// At most so many: the latest ones; with `after`, the first ones behind it.
+    pub limit: usize,
+}
+
+impl RecordQuery {
+    /// Whether a record is asked for. The limit is not looked at.
+    pub fn wants(&self, record: &Record) -> bool {
+        self.module.as_ref().is_none_or(|module| record.module.as_ref() == Some(module))
+            && self.since.is_none_or(|since| record.at >= since)
+            && self.after.is_none_or(|after| record.seq > after)
+    }
+}
+
+/// Who asks, for the journal.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(String);
+
+impl Caller {
+    fn new(uid: u32) -> Self {
+        let user = if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
+        Self(format!("{user} on the local socket"))
+    }
+}
+
+type Handle = Arc<dyn Daemon>;
+
+/// A request that is not answered by then gets an error. Above the longest
+/// time that a checker may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+/// A client must have said what it wants by then.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// More clients wait in the queue of the socket.
+const MAX_CLIENTS: usize = 64;
+/// What is under way at a shutdown has so long to end.
+const END_WITHIN: Duration = Duration::from_millis(500);
+/// Commands and queries are small.
+const MAX_BODY: usize = 64 << 10;
+
+/// The routes, for any listener that knows who asks.
+pub(crate) fn router(daemon: Handle) -> Router {
+    let v1 = Router::new()
+        .route("/status", get(status::now))
+        .route("/status/stream", get(status::stream))
+        .route("/events", get(events::list))
+        .route("/events/stream", get(events::stream))
+        .route("/modules/{module}/why", get(modules::why))
+        .route("/modules/{module}/{command}", post(modules::command))
+        .route("/modules/{module}/checkers/{checker}/run", post(modules::run_checker))
+        .fallback(problem::no_such_page)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .with_state(daemon);
+    Router::new()
+        .nest("/api/v1", v1)
+        .fallback(problem::no_such_page)
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(answer_in_time))
+}
+
+async fn answer_in_time(request: Request, next: Next) -> Response {
+    // The head of a stream is answered at once; its body is not waited for here.
+    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => problem::overdue().into_response(),
+    }
+}
+
+/// Answers clients until `shutdown` is done. Only the daemon's own user and root
+/// are let in (`SO_PEERCRED`, unix(7)).
+pub async fn serve(
+    listener: UnixListener,
+    daemon: Arc<dyn Daemon>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let router = router(daemon);
+    let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let (end, ending) = watch::channel(());
+    let mut clients = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        while clients.try_join_next().is_some() {}
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot.map_err(io::Error::other)?,
+            () = &mut shutdown => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a client of the local socket could not be accepted");
+                // Out of file descriptors, most likely: others must end first.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(caller) = admitted(&stream) else { continue };
+        let client = answer(stream, router.clone().layer(Extension(caller)), ending.clone());
+        clients.spawn(async move {
+            client.await;
+            drop(slot);
+        });
+    }
+    drop(end);
+    let _ = tokio::time::timeout(END_WITHIN, async { while clients.join_next().await.is_some() {} }).await;
+    Ok(())
+}
+
+/// The caller, if this one may ask at all.
+fn admitted(stream: &UnixStream) -> Option<Caller> {
+    let uid = stream.peer_cred().ok()?.uid();
+    let allowed = may_ask(uid, rustix::process::geteuid().as_raw());
+    if !allowed {
+        tracing::warn!(uid, "refused on the local socket: only the daemon's own user and root may ask");
+    }
+    allowed.then(|| Caller::new(uid))
+}
+
+fn may_ask(uid: u32, own: u32) -> bool {
+    uid == 0 || uid == own
+}
+
+async fn answer(stream: UnixStream, router: Router, mut ending: watch::Receiver<()>) {
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = ending.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client of the local socket went away");
+    }
+}
+
+/// A body that is written line by line.
+type Line = Result<String, Infallible>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! What can be asked of one module.
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
+use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::why::why as explain;
+
+use super::problem::{no_such_page, overdue};
+use super::{Caller, Daemon, Handle, RecordQuery};
+use crate::serve::wire::{CommandAnswer, ObservationStatus, Problem, WhyAnswer};
+
+/// The core answers a command in the same turn; behind this it is stalled.
+const COMMAND_WITHIN: std::time::Duration = std::time::Duration::from_secs(4);
+/// The story of the latest change fits into so many records.
+const STORY: usize = 2_000;
+
+fn known(daemon: &dyn Daemon, name: &str) -> Result<ModuleName, Problem> {
+    let snapshot = daemon.snapshot();
+    snapshot.module(name).map(|m| m.name.clone()).ok_or_else(|| Problem::no_such_module(name))
+}
+
+pub(super) async fn why(
+    State(daemon): State<Handle>,
+    Path(name): Path<String>,
+) -> Result<Json<WhyAnswer>, Problem> {
+    let module = known(&*daemon, &name)?;
+    let query = RecordQuery { module: Some(module.clone()), limit: STORY, ..RecordQuery::default() };
+    let records = daemon.records(&query);
+    let snapshot = daemon.snapshot();
+    let view = snapshot.module(&name).ok_or_else(|| Problem::no_such_module(&name))?;
+    let clock = daemon.clock();
+    Ok(Json(WhyAnswer::new(module, explain(view, &records, clock.now()), clock)))
+}
+
+pub(super) async fn command(
+    State(daemon): State<Handle>,
+    Extension(Caller(by)): Extension<Caller>,
+    Path((name, word)): Path<(String, String)>,
+) -> Result<Json<CommandAnswer>, Problem> {
+    let Ok(command) = word.parse::<Command>() else { return Err(no_such_page().await) };
+    let module = known(&*daemon, &name)?;
+    let outcome = tokio::time::timeout(COMMAND_WITHIN, daemon.command(module.clone(), command, by))
+        .await
+        .map_err(|_| overdue())?;
+    match &outcome {
+        CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Ok(Json((&outcome).into())),
+        CommandOutcome::Denied(DeniedReason::NoSuchModule) => Err(Problem::no_such_module(&name)),
+        CommandOutcome::Denied(reason) => Err(Problem::denied(&module, command, &reason.to_string())),
+    }
+}
+
+pub(super) async fn run_checker(
+    State(daemon): State<Handle>,
+    Path((name, checker)): Path<(String, String)>,
+) -> Result<Json<ObservationStatus>, Problem> {
+    let module = known(&*daemon, &name)?;
+    let checker = known_checker(&*daemon, &name, &checker)?;
+    let observation = daemon.run_checker(module, checker).await.map_err(|reason| Problem {
+        title: "cannot be run".into(),
+        status: 409,
+        detail: reason,
+        next: "see `bellwether status` for files that were refused".into(),
+    })?;
+    Ok(Json(ObservationStatus::new(&observation, daemon.clock())))
+}
+
+fn known_checker(daemon: &dyn Daemon, module: &str, checker: &str) -> Result<CheckerName, Problem> {
+    let snapshot = daemon.snapshot();
+    let checkers = snapshot.module(module).map(|m| m.checkers.as_slice()).unwrap_or_default();
+    if let Some(found) = checkers.iter().find(|c| c.name.as_str() == checker) {
+        return Ok(found.name.clone());
+    }
+    let names: Vec<&str> = checkers.iter().map(|c| c.name.as_str()).collect();
+    Err(Problem {
+        title: "no such checker".into(),
+        status: 404,
+        detail: format!("module `{module}` has no checker `{checker}`"),
+        next: format!("its checkers are: {}", names.join(", ")),
+    })
+}

@@ -1,0 +1,41 @@
+//! Errors on the wire: RFC 9457, with what to do next.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::serve::wire::Problem;
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// The daemon did not answer in time.
+pub(super) fn overdue() -> Problem {
+    Problem {
+        title: "overdue".into(),
+        status: 504,
+        detail: "the daemon did not answer in time".into(),
+        next: "try again; if it stays so, look at the daemon's log".into(),
+    }
+}
+
+/// No such address.
+pub(super) async fn no_such_page() -> Problem {
+    Problem {
+        title: "no such page".into(),
+        status: 404,
+        detail: "there is nothing at this address".into(),
+        next: "use the `bellwether` of the daemon's own version".into(),
+    }
+}
+
+/// Not with this method.
+pub(super) async fn no_such_method() -> Problem {
+    Problem { title: "no such method".into(), status: 405, ..no_such_page().await }
+}

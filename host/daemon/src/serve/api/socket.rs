@@ -1,0 +1,101 @@
+//! The Unix socket in the root: where it is, how it is bound and found.
+//!
+//! Linux only: a root whose path is too long for a socket's address (108 bytes,
+//! unix(7)) is reached through `/proc/self/fd`.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+/// The socket's file name.
+pub const NAME: &str = "bellwether.sock";
+/// What fits into `sockaddr_un`, with its closing zero byte (unix(7)).
+const LONGEST_PATH: usize = 107;
+
+/// Where the socket of a root is.
+pub fn path(root: &Path) -> PathBuf {
+    root.join(NAME)
+}
+
+/// Listens on the socket of a root, for the owner only (mode 0600). A socket that an
+/// earlier daemon left is removed, so the caller must hold the root's lock.
+pub fn bind(root: &Path) -> io::Result<UnixListener> {
+    let socket = path(root);
+    match std::fs::symlink_metadata(&socket) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(&socket)?,
+        Ok(_) => {
+            let text = format!("{} is there and is not a socket: remove it", socket.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let address = Address::of(&socket)?;
+    let listener = UnixListener::bind(&address.path)?;
+    // Whoever slips in before this line is refused by its user id.
+    std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Connects to the daemon of a root.
+pub async fn connect(root: &Path) -> io::Result<UnixStream> {
+    let address = Address::of(&path(root))?;
+    UnixStream::connect(&address.path).await
+}
+
+/// A path that fits, and the directory that keeps it valid.
+struct Address {
+    path: PathBuf,
+    _directory: Option<OwnedFd>,
+}
+
+impl Address {
+    fn of(socket: &Path) -> io::Result<Self> {
+        use rustix::fs::{Mode, OFlags};
+        let Some((parent, name)) = socket.parent().zip(socket.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        if socket.as_os_str().len() <= LONGEST_PATH {
+            return Ok(Self { path: socket.to_owned(), _directory: None });
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(parent, flags, Mode::empty())?;
+        let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+        Ok(Self { path, _directory: Some(directory) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_root_with_a_very_long_path_has_a_socket_too() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("x".repeat(120));
+        std::fs::create_dir(&root).unwrap();
+        let listener = bind(&root).unwrap();
+        let (accepted, connected) = tokio::join!(listener.accept(), connect(&root));
+        assert!(accepted.is_ok() && connected.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_the_owners_alone_and_an_old_one_is_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        drop(bind(place.path()).unwrap());
+        let _listener = bind(place.path()).unwrap();
+        let mode = std::fs::metadata(path(place.path())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_is_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(path(place.path()), "mine").unwrap();
+        assert_eq!(bind(place.path()).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(path(place.path())).unwrap(), b"mine");
+    }
+}

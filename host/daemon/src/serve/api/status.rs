@@ -1,0 +1,42 @@
+//! Everything about the node, once or at every change.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use futures_util::stream::unfold;
+
+use super::stream::{HEARTBEAT, line, response};
+use super::{Daemon, Handle};
+use crate::serve::wire::NodeStatus;
+
+pub(super) async fn now(State(daemon): State<Handle>) -> Json<NodeStatus> {
+    Json(look(&*daemon))
+}
+
+/// The status now, and again after each change. A slow reader misses pictures
+/// between, never the latest.
+pub(super) async fn stream(State(daemon): State<Handle>) -> Response {
+    let generations = daemon.generations();
+    let first = true;
+    response(unfold((daemon, generations, first), |(daemon, mut generations, first)| async move {
+        if first {
+            generations.borrow_and_update();
+            let text = line(&look(&*daemon));
+            return Some((Ok(text), (daemon, generations, false)));
+        }
+        let text = match tokio::time::timeout(HEARTBEAT, generations.changed()).await {
+            Ok(Ok(())) => line(&look(&*daemon)),
+            // The daemon ends.
+            Ok(Err(_)) => return None,
+            Err(_) => "\n".to_owned(),
+        };
+        Some((Ok(text), (daemon, generations, false)))
+    }))
+}
+
+fn look(daemon: &dyn Daemon) -> NodeStatus {
+    let snapshot: Arc<_> = daemon.snapshot();
+    NodeStatus::new(&snapshot, daemon.components(), daemon.problems(), daemon.clock())
+}

@@ -1,0 +1,24 @@
+//! Newline-delimited JSON that goes on until the client has enough.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use serde::Serialize;
+
+use super::Line;
+
+/// An empty line at least this often says that the daemon is still there.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// One object on a line of its own.
+pub(super) fn line(value: &impl Serialize) -> String {
+    // What is shown consists of strings and numbers under string keys.
+    serde_json::to_string(value).unwrap_or_default() + "\n"
+}
+
+pub(super) fn response(lines: impl Stream<Item = Line> + Send + 'static) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}

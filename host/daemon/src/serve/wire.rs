@@ -1,0 +1,563 @@
+//! What clients of the API see: the snapshot, the records and the answers as JSON.
+//!
+//! Moments are RFC 3339 in UTC, durations are in the unit that their name says.
+//! Fields are added, never renamed: scripts of operators rely on them.
+
+use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::id::{CheckerName, ModuleName, NodeName};
+use bellwether_core::moment::{Moment, plain};
+use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
+use bellwether_core::plan::PastObservation;
+use bellwether_core::policy::{CheckerKind, OnDown};
+use bellwether_core::record::{Record, RecordKind};
+use bellwether_core::snapshot::{CheckerView, ModuleView, PlanView, Snapshot};
+use bellwether_core::state::StateName;
+use bellwether_core::verdict::Verdict;
+use bellwether_core::why;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::clock::Clock;
+
+/// Everything about a node: `GET /api/v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Which node.
+    pub node: NodeName,
+    /// Grows with every change.
+    pub generation: u64,
+    /// When this was true.
+    pub at: String,
+    /// By name.
+    pub modules: Vec<ModuleStatus>,
+    /// Checkers and restart scripts that are loaded, or cannot be.
+    pub components: Vec<ComponentStatus>,
+    /// Files that were refused, and why.
+    pub problems: Vec<String>,
+}
+
+/// One module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleStatus {
+    /// Its name.
+    pub name: ModuleName,
+    /// Its state.
+    pub state: StateName,
+    /// What the load balancer is told.
+    pub ready: bool,
+    /// Since when it is in this state.
+    pub since: String,
+    /// Why it is in this state, and why it is not ready if it is not.
+    pub reason: String,
+    /// Nothing is acted on (maintenance).
+    pub suspended: bool,
+    /// What a person wants.
+    pub wanted: Wanted,
+    /// When something will happen by itself.
+    pub next: Option<String>,
+    /// Automatic restarts within the budget's window.
+    pub restarts: u32,
+    /// How many are allowed.
+    pub budget: BudgetStatus,
+    /// What is being carried out.
+    pub plan: Option<PlanView>,
+    /// The processes that its process checkers see.
+    pub processes: Vec<ProcessFact>,
+    /// By name.
+    pub checkers: Vec<CheckerStatus>,
+}
+
+/// What a person wants of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
+    /// The application should run.
+    Started,
+    /// It should not.
+    Stopped,
+}
+
+/// The restart budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetStatus {
+    /// So many automatic restarts.
+    pub restarts: u32,
+    /// Within this sliding window, for people: `1d`.
+    pub within: String,
+    /// The same in seconds.
+    pub within_s: u64,
+}
+
+/// One checker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckerStatus {
+    /// Its name.
+    pub name: CheckerName,
+    /// Native or component.
+    pub kind: CheckerKind,
+    /// What its going down does.
+    pub on_down: OnDown,
+    /// What its observations add up to.
+    pub verdict: Verdict,
+    /// Since when.
+    pub since: String,
+    /// Whether it is being run at present.
+    pub watched: bool,
+    /// What it saw last.
+    pub last: Option<ObservationStatus>,
+}
+
+/// What one run of a checker saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservationStatus {
+    /// The outcome.
+    pub status: Status,
+    /// One sentence.
+    pub summary: String,
+    /// When the run ended.
+    pub at: String,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// Numbers measured on the way.
+    pub measurements: Vec<Measurement>,
+}
+
+/// One checker or restart script as a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentStatus {
+    /// What it can be used for.
+    pub kind: ComponentKind,
+    /// Its file name without `.wasm`.
+    pub name: String,
+    /// As it says itself; unknown if it never could.
+    pub version: Option<String>,
+    /// BLAKE3 of the bytes in force, in hexadecimal.
+    pub digest: String,
+    /// Where these come from.
+    pub origin: Origin,
+    /// Why the file that is there now is not in force, if it is not.
+    pub error: Option<String>,
+}
+
+/// What a component can be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComponentKind {
+    /// `checkers/`
+    Checker,
+    /// `restart-scripts/`
+    RestartScript,
+}
+
+/// Where a component comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// It is part of the binary.
+    Embedded,
+    /// It was dropped into the root.
+    File,
+}
+
+/// One record: `GET /api/v1/events`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventLine {
+    /// Counts the records of this node, from 1.
+    pub seq: u64,
+    /// When.
+    pub at: String,
+    /// Where.
+    pub node: NodeName,
+    /// To which module, if to one.
+    pub module: Option<ModuleName>,
+    /// What kind of thing happened: `verdict`, `state`, …
+    pub kind: String,
+    /// In one sentence.
+    pub text: String,
+    /// What else is known of it, by its kind.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandAnswer {
+    /// Whether anything will be done.
+    pub outcome: CommandWord,
+    /// What, or why not.
+    pub detail: String,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandWord {
+    /// It will be done.
+    Accepted,
+    /// There is nothing to do.
+    AlreadySo,
+    /// It will not be done.
+    Denied,
+}
+
+/// The answer to why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyAnswer {
+    /// Which module.
+    pub module: ModuleName,
+    /// How it is.
+    pub headline: String,
+    /// Since when.
+    pub since: String,
+    /// What led to it, the latest last.
+    pub chain: Vec<WhyLink>,
+    /// What will happen by itself, or what a person can do.
+    pub next: String,
+    /// What can be typed behind `bellwether` for that.
+    pub command: Option<String>,
+}
+
+/// One thing in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyLink {
+    /// When.
+    pub at: String,
+    /// What it is in the chain.
+    pub role: why::Role,
+    /// In plain words.
+    pub text: String,
+}
+
+/// An error, as RFC 9457 has it, with what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What kind of error, in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What it is this time.
+    pub detail: String,
+    /// What to do next.
+    pub next: String,
+}
+
+impl NodeStatus {
+    /// The snapshot, with what only the daemon knows beside it.
+    pub fn new(
+        snapshot: &Snapshot,
+        components: Vec<ComponentStatus>,
+        problems: Vec<String>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            node: snapshot.node.clone(),
+            generation: snapshot.generation,
+            at: clock.timestamp(snapshot.at),
+            modules: snapshot.modules.iter().map(|m| ModuleStatus::new(m, clock)).collect(),
+            components,
+            problems,
+        }
+    }
+}
+
+impl ModuleStatus {
+    /// One module of a snapshot.
+    pub fn new(view: &ModuleView, clock: Clock) -> Self {
+        Self {
+            name: view.name.clone(),
+            state: view.state,
+            ready: view.ready,
+            since: clock.timestamp(view.since),
+            reason: view.reason.clone(),
+            suspended: view.wish.suspended,
+            wanted: if view.wish.started { Wanted::Started } else { Wanted::Stopped },
+            next: view.next.filter(|next| *next != Moment::NEVER).map(|next| clock.timestamp(next)),
+            restarts: view.restarts,
+            budget: BudgetStatus {
+                restarts: view.restarts_allowed,
+                within: plain(view.restarts_within),
+                within_s: view.restarts_within.as_secs(),
+            },
+            plan: view.plan.clone(),
+            processes: view.processes.clone(),
+            checkers: view.checkers.iter().map(|c| CheckerStatus::new(c, clock)).collect(),
+        }
+    }
+}
+
+impl CheckerStatus {
+    fn new(view: &CheckerView, clock: Clock) -> Self {
+        Self {
+            name: view.name.clone(),
+            kind: view.kind,
+            on_down: view.on_down,
+            verdict: view.verdict,
+            since: clock.timestamp(view.since),
+            watched: view.watched,
+            last: view.last.as_ref().map(|last| ObservationStatus::new(last, clock)),
+        }
+    }
+}
+
+impl ObservationStatus {
+    /// One run of a checker.
+    pub fn new(observation: &Observation, clock: Clock) -> Self {
+        Self {
+            status: observation.status,
+            summary: observation.summary.clone(),
+            at: clock.timestamp(observation.at),
+            took_us: u64::try_from(observation.took.as_micros()).unwrap_or(u64::MAX),
+            measurements: observation.measurements.clone(),
+        }
+    }
+}
+
+impl EventLine {
+    /// One record of the journal.
+    pub fn new(record: &Record, clock: Clock) -> Self {
+        let (kind, fields) = fields(&record.kind, clock);
+        Self {
+            seq: record.seq,
+            at: clock.timestamp(record.at),
+            node: record.node.clone(),
+            module: record.module.clone(),
+            kind: kind.to_owned(),
+            text: record.kind.sentence(),
+            fields: match fields {
+                Value::Object(fields) => fields,
+                _ => Map::new(),
+            },
+        }
+    }
+}
+
+/// The kind's word, and what it knows as an object. Written out, because the
+/// core's own form has moments in microseconds and may change with the core.
+fn fields(kind: &RecordKind, clock: Clock) -> (&'static str, Value) {
+    match kind {
+        RecordKind::Verdict { checker, from, to, status, summary } => (
+            "verdict",
+            json!({ "checker": checker, "from": from, "to": to, "status": status, "summary": summary }),
+        ),
+        RecordKind::Incident { incident } => {
+            let past = |o: &PastObservation| json!({ "at": clock.timestamp(o.at), "status": o.status, "summary": o.summary });
+            let observations: Vec<Value> = incident.observations.iter().map(past).collect();
+            let fields = json!({
+                "checker": incident.checker, "summary": incident.summary, "observations": observations,
+            });
+            ("incident", fields)
+        }
+        RecordKind::Decision { decision, reason } => {
+            ("decision", json!({ "decision": decision, "reason": reason }))
+        }
+        RecordKind::State { from, to, reason } => {
+            ("state", json!({ "from": from, "to": to, "reason": reason }))
+        }
+        RecordKind::Plan { occasion, summary, steps } => {
+            ("plan", json!({ "occasion": occasion, "summary": summary, "steps": steps }))
+        }
+        RecordKind::NoPlan { occasion, reason } => {
+            ("no-plan", json!({ "occasion": occasion, "reason": reason }))
+        }
+        RecordKind::Step { step, ok, result } => {
+            ("step", json!({ "step": step, "ok": ok, "result": result }))
+        }
+        RecordKind::Command { command, by, outcome } => {
+            let CommandAnswer { outcome, detail } = outcome.into();
+            ("command", json!({ "command": command, "by": by, "outcome": outcome, "detail": detail }))
+        }
+        RecordKind::Reload { what, ok, detail } => {
+            ("reload", json!({ "what": what, "ok": ok, "detail": detail }))
+        }
+        RecordKind::Daemon { message } => ("daemon", json!({ "message": message })),
+    }
+}
+
+impl From<&CommandOutcome> for CommandAnswer {
+    fn from(outcome: &CommandOutcome) -> Self {
+        let (outcome, detail) = match outcome {
+            CommandOutcome::Accepted(what) => (CommandWord::Accepted, what.clone()),
+            CommandOutcome::AlreadySo(why) => (CommandWord::AlreadySo, why.clone()),
+            CommandOutcome::Denied(why) => (CommandWord::Denied, why.to_string()),
+        };
+        Self { outcome, detail }
+    }
+}
+
+impl WhyAnswer {
+    /// The core's explanation of `module`.
+    pub fn new(module: ModuleName, why: why::Why, clock: Clock) -> Self {
+        let link =
+            |link: why::Link| WhyLink { at: clock.timestamp(link.at), role: link.role, text: link.text };
+        Self {
+            module,
+            headline: why.headline,
+            since: clock.timestamp(why.since),
+            chain: why.chain.into_iter().map(link).collect(),
+            next: why.next.sentence,
+            command: why.next.command,
+        }
+    }
+}
+
+impl Problem {
+    /// No module of that name.
+    pub fn no_such_module(name: &str) -> Self {
+        Self {
+            title: "no such module".into(),
+            status: 404,
+            detail: format!("there is no module `{name}` on this node"),
+            next: "see `bellwether status` for the modules that there are, or add a file to `modules/`"
+                .into(),
+        }
+    }
+
+    /// A command that is not carried out.
+    pub fn denied(module: &ModuleName, command: Command, reason: &str) -> Self {
+        Self {
+            title: "denied".into(),
+            status: 409,
+            detail: format!("`{command} {module}` is not carried out: {reason}"),
+            next: format!("see `bellwether why {module}`"),
+        }
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self {
+            title: "bad request".into(),
+            status: 400,
+            detail: detail.into(),
+            next: "correct the request; `bellwether help` lists what can be asked".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bellwether_core::command::DeniedReason;
+    use bellwether_core::event::Wish;
+    use bellwether_core::plan::Incident;
+
+    use super::*;
+
+    const AT: i64 = 1_774_000_000_123_456;
+
+    fn record(kind: RecordKind) -> Record {
+        let module = ModuleName::new("web").ok();
+        Record { seq: 7, at: Moment::from_micros(AT), node: NodeName::new("n1").unwrap(), module, kind }
+    }
+
+    fn module() -> ModuleView {
+        let at = Moment::from_micros(AT);
+        let mut observation = Observation::new(Status::Warn, "slow", at);
+        observation.took = Duration::from_micros(1500);
+        ModuleView {
+            name: ModuleName::new("web").unwrap(),
+            state: StateName::Backoff,
+            ready: false,
+            since: at,
+            reason: "it ended at once".into(),
+            wish: Wish { started: true, suspended: false },
+            next: Some(at + Duration::from_secs(2)),
+            restarts: 1,
+            restarts_allowed: 3,
+            restarts_within: Duration::from_hours(24),
+            plan: None,
+            processes: vec![ProcessFact { pid: 42, name: "nginx".into() }],
+            checkers: vec![CheckerView {
+                name: CheckerName::new("home").unwrap(),
+                kind: CheckerKind::Component,
+                on_down: OnDown::Restart,
+                verdict: Verdict::Down,
+                since: at,
+                watched: true,
+                last: Some(std::sync::Arc::new(observation)),
+            }],
+        }
+    }
+
+    /// What does not differ from run to run: the wall clock may be adjusted by
+    /// microseconds while the test runs, so moments are cut to the minute.
+    fn without_seconds(value: &mut Value) {
+        match value {
+            Value::String(text) if text.starts_with("2026-") => text.truncate("2026-03-20T09:46".len()),
+            Value::Array(values) => values.iter_mut().for_each(without_seconds),
+            Value::Object(fields) => fields.values_mut().for_each(without_seconds),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_status_has_every_field_that_scripts_rely_on() {
+        let mut value = serde_json::to_value(ModuleStatus::new(&module(), Clock::start())).unwrap();
+        without_seconds(&mut value);
+        assert_eq!(
+            value,
+            json!({
+                "name": "web", "state": "backoff", "ready": false, "since": "2026-03-20T09:46",
+                "reason": "it ended at once", "suspended": false, "wanted": "started",
+                "next": "2026-03-20T09:46", "restarts": 1,
+                "budget": { "restarts": 3, "within": "1d", "within_s": 86400 }, "plan": null,
+                "processes": [{ "pid": 42, "name": "nginx" }],
+                "checkers": [{
+                    "name": "home", "kind": "component", "on_down": "restart", "verdict": "down",
+                    "since": "2026-03-20T09:46", "watched": true,
+                    "last": { "status": "warn", "summary": "slow", "at": "2026-03-20T09:46",
+                              "took_us": 1500, "measurements": [] },
+                }],
+            })
+        );
+    }
+
+    #[test]
+    fn an_event_is_one_flat_object_with_moments_in_utc() {
+        let at = Moment::from_micros(AT);
+        let observations = vec![PastObservation { at, status: Status::Fail, summary: "refused".into() }];
+        let incident = Incident {
+            at,
+            checker: CheckerName::new("home").unwrap(),
+            summary: "refused".into(),
+            observations,
+        };
+        let line = EventLine::new(&record(RecordKind::Incident { incident }), Clock::start());
+        let mut value = serde_json::to_value(&line).unwrap();
+        without_seconds(&mut value);
+        assert_eq!(
+            value,
+            json!({
+                "seq": 7, "at": "2026-03-20T09:46", "node": "n1", "module": "web", "kind": "incident",
+                "text": "incident: checker `home` is down: refused", "checker": "home", "summary": "refused",
+                "observations": [{ "at": "2026-03-20T09:46", "status": "fail", "summary": "refused" }],
+            })
+        );
+    }
+
+    #[test]
+    fn events_come_back_as_they_went() {
+        let clock = Clock::start();
+        let by = "root on the local socket".to_owned();
+        let outcome = CommandOutcome::Denied(DeniedReason::Waiting("db".into()));
+        for kind in [
+            RecordKind::Command { command: Command::Start, by, outcome },
+            RecordKind::State { from: StateName::Up, to: StateName::Waiting, reason: "db".into() },
+            RecordKind::NoPlan { occasion: "stop".into(), reason: "trap".into() },
+            RecordKind::Step { step: "run `stop`".into(), ok: false, result: "exit 1".into() },
+            RecordKind::Daemon { message: "started".into() },
+        ] {
+            let line = EventLine::new(&record(kind), clock);
+            let text = serde_json::to_string(&line).unwrap();
+            assert_eq!(serde_json::from_str::<EventLine>(&text).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn an_event_names_its_kind_as_the_journal_does() {
+        let kind = RecordKind::NoPlan { occasion: "stop".into(), reason: "trap".into() };
+        let journal = serde_json::to_value(&kind).unwrap();
+        let line = EventLine::new(&record(kind), Clock::start());
+        assert_eq!(Some(line.kind.as_str()), journal["kind"].as_str());
+    }
+}

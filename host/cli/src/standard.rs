@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The components that come with the binary. A file of the same name in the
 //! operator's folder takes the place of one of these.
 
@@ -20,9 +19,3 @@ mod tests {
         }
     }
 }
-=======
-//! The standard components, which are part of the binary.
-
-/// Folder, file name without `.wasm`, bytes.
-pub(crate) const STANDARD: &[(&str, &str, &[u8])] = &[];
->>>>>>> cli

@@ -21,11 +21,8 @@ pub mod action;
 pub mod budget;
 pub mod command;
 pub mod event;
-<<<<<<< HEAD
 pub mod grant;
-=======
 pub mod health;
->>>>>>> health
 pub mod id;
 mod module;
 pub mod moment;

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! Everything that the daemon shows.
-
-pub mod health;
-=======
 //! Show: whatever answers others reads a published snapshot.
 
 pub mod api;
+pub mod health;
 pub mod wire;
->>>>>>> cli

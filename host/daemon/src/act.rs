@@ -12,6 +12,9 @@ pub mod kept;
 pub mod log_file;
 pub mod step;
 
+#[cfg(test)]
+mod harness;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -26,7 +29,8 @@ use tokio::task::JoinHandle;
 use crate::config::ComponentKind;
 use crate::driver::Message;
 use crate::observe::Means;
-use crate::sandbox::{DeclaredCommand, PlanRun};
+use crate::sandbox::plan::DeclaredCommand;
+use crate::sandbox::run::PlanRun;
 
 use self::step::StepRunner;
 

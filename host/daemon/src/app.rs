@@ -28,7 +28,7 @@ use crate::act::log_file::rotate_forever;
 use crate::act::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::NodeSpec;
-use crate::config::{Mistake, Mistakes, read_node};
+use crate::config::{Mistakes, read_node};
 use crate::driver::{self, Asking, Driver, Message, Published};
 use crate::journal::Journal;
 use crate::observe::{Means, Observers};
@@ -296,7 +296,7 @@ async fn stopped(health: &HealthServer) {
 
 fn nothing_to_run(mistakes: &[Mistakes]) -> RunError {
     let rendered = mistakes.iter().map(|mistakes| mistakes.render(false)).collect::<Vec<_>>().join("\n");
-    if mistakes.iter().flat_map(Mistakes::iter).all(Mistake::is_missing_program) {
+    if mistakes.iter().flat_map(Mistakes::iter).all(|mistake| mistake.program_missing) {
         RunError::MissingProgram(rendered)
     } else {
         RunError::Mistakes(rendered)

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use bellwether_core::id::ComponentName;
 
 use crate::config::ComponentKind;
-use crate::sandbox::Component;
+use crate::sandbox::component::Component;
 
 /// Which component: its folder and its name.
 pub type ComponentKey = (ComponentKind, ComponentName);

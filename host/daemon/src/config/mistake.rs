@@ -35,6 +35,9 @@ pub struct Mistake {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// The file is right, but a program that it names is not on this host.
+    #[serde(default)]
+    pub program_missing: bool,
 }
 
 impl Mistake {
@@ -51,6 +54,7 @@ impl Mistake {
             message: message.into(),
             expected: None,
             help: None,
+            program_missing: false,
         }
     }
 
@@ -66,6 +70,7 @@ impl Mistake {
             message: message.into(),
             expected: None,
             help: None,
+            program_missing: false,
         }
     }
 

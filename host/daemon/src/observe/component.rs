@@ -9,7 +9,7 @@ use super::{Means, unknown};
 use crate::config::ComponentKind;
 use crate::config::spec::CheckerSpec;
 use crate::roster::CheckerKit;
-use crate::sandbox::CheckRun;
+use crate::sandbox::run::CheckRun;
 
 /// A checker whose subject is a component's.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ const MAX_FILES: usize = 4096;
 
 /// What a folder is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Folder {
+pub(super) enum Folder {
     /// `checkers/*.wasm`
     Checkers,
     /// `restart-scripts/*.wasm`
@@ -27,10 +27,10 @@ pub enum Folder {
 
 impl Folder {
     /// All of them, components first: a module's file may need one that came with it.
-    pub const ALL: [Self; 3] = [Self::Checkers, Self::RestartScripts, Self::Modules];
+    pub(super) const ALL: [Self; 3] = [Self::Checkers, Self::RestartScripts, Self::Modules];
 
     /// Its name in the root.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Checkers => ComponentKind::Checker.folder(),
             Self::RestartScripts => ComponentKind::RestartScript.folder(),
@@ -48,23 +48,23 @@ impl Folder {
 
 /// A file in one of the folders.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FileKey {
+pub(super) struct FileKey {
     /// Which folder.
-    pub folder: Folder,
+    pub(super) folder: Folder,
     /// The file's name without its extension.
-    pub stem: String,
+    pub(super) stem: String,
 }
 
 impl FileKey {
     /// Relative to the root: `checkers/http.wasm`.
-    pub fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         Path::new(self.folder.name()).join(format!("{}.{}", self.stem, self.folder.extension()))
     }
 }
 
 /// Everything in the folders. Symbolic links are followed, hidden files passed over.
 /// A folder that is not there is empty.
-pub fn list(root: &Path) -> Listing<FileKey> {
+pub(super) fn list(root: &Path) -> Listing<FileKey> {
     let mut listing = BTreeMap::new();
     for folder in Folder::ALL {
         let Ok(entries) = fs::read_dir(root.join(folder.name())) else { continue };
@@ -98,20 +98,20 @@ fn stamp(metadata: &fs::Metadata) -> Stamp {
 /// Hints that something has changed. Without them (a file system that reports
 /// nothing, no more watches to be had) the periodic look finds it a little later.
 #[derive(Debug)]
-pub struct Hints {
+pub(super) struct Hints {
     watcher: Option<RecommendedWatcher>,
     hints: mpsc::Receiver<()>,
 }
 
 impl Hints {
     /// Begins to watch.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (hint, hints) = mpsc::channel(1);
         // One hint that waits is enough: whoever takes it looks at everything.
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
             if !read_only {
-                drop(hint.try_send(()));
+                let _ = hint.try_send(());
             }
         });
         let watcher = watcher.map_err(|error| tracing::warn!(%error, "files are looked at by the clock only")).ok();
@@ -120,7 +120,7 @@ impl Hints {
 
     /// Watches the folders that are there now. To be called again at each look:
     /// a folder may have been made anew.
-    pub fn arm(&mut self, root: &Path) {
+    pub(super) fn arm(&mut self, root: &Path) {
         let Some(watcher) = &mut self.watcher else { return };
         for folder in Folder::ALL {
             let path = root.join(folder.name());
@@ -133,7 +133,7 @@ impl Hints {
     }
 
     /// Something may have changed.
-    pub async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         match self.hints.recv().await {
             Some(()) => {}
             None => std::future::pending().await,

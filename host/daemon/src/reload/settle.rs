@@ -10,33 +10,33 @@ use std::collections::BTreeMap;
 
 /// What tells one version of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(super) struct Stamp {
     /// In bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// Last change of the content, in nanoseconds after the Unix epoch.
-    pub modified: i128,
+    pub(super) modified: i128,
     /// Last change of the file itself, likewise. Differs even if a program sets the time above back.
-    pub changed: i128,
+    pub(super) changed: i128,
     /// Differs when another file takes the place of this one.
-    pub inode: u64,
+    pub(super) inode: u64,
 }
 
 /// What is on disk at one moment.
-pub type Listing<K> = BTreeMap<K, Stamp>;
+pub(super) type Listing<K> = BTreeMap<K, Stamp>;
 
 /// What a look at the folders says.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Look<K> {
+pub(super) struct Look<K> {
     /// New or different, and the same as at the look before: can be read.
-    pub ready: Vec<K>,
+    pub(super) ready: Vec<K>,
     /// Known, and not there any more, also at the look before.
-    pub gone: Vec<K>,
+    pub(super) gone: Vec<K>,
     /// Something is changing: look again soon.
-    pub unsettled: bool,
+    pub(super) unsettled: bool,
 }
 
 /// Compares the present listing with the one before and with what is known.
-pub fn look<K: Ord + Clone>(known: &Listing<K>, before: &Listing<K>, present: &Listing<K>) -> Look<K> {
+pub(super) fn look<K: Ord + Clone>(known: &Listing<K>, before: &Listing<K>, present: &Listing<K>) -> Look<K> {
     let mut ready = Vec::new();
     let mut unsettled = false;
     for (file, stamp) in present {

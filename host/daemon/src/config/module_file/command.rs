@@ -131,5 +131,6 @@ fn check_program(program: &Located<String>, host: &dyn HostFiles, findings: &mut
         ),
     };
     let help = if split { format!("one text for each argument: [{}]", quoted()) } else { help.to_owned() };
-    findings.at(program.span(), message).expected(expected).help(help);
+    let mistake = findings.at(program.span(), message).expected(expected).help(help);
+    mistake.program_missing = problem != ProgramProblem::NotExecutable;
 }

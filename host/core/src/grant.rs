@@ -148,9 +148,7 @@ impl fmt::Display for ConnectGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             GrantHost::Name(name) => write!(f, "{name}:{}", self.port),
-            GrantHost::Network(ip, prefix) if *prefix == bits(*ip) => {
-                SocketAddr::new(*ip, self.port).fmt(f)
-            }
+            GrantHost::Network(ip, prefix) if *prefix == bits(*ip) => SocketAddr::new(*ip, self.port).fmt(f),
             GrantHost::Network(IpAddr::V4(ip), prefix) => write!(f, "{ip}/{prefix}:{}", self.port),
             GrantHost::Network(IpAddr::V6(ip), prefix) => write!(f, "[{ip}/{prefix}]:{}", self.port),
         }

@@ -119,7 +119,10 @@ impl Failure {
         }
         match trap {
             Some(Trap::UnreachableCodeReached) => Self::Panic(panic_message(last_words).into_owned()),
-            Some(trap) => Self::Trap(trap.to_string()),
+            Some(trap) => {
+                let text = trap.to_string();
+                Self::Trap(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned())
+            }
             None => Self::Trap(one_line(&text, MAX_TEXT)),
         }
     }
@@ -170,10 +173,7 @@ mod tests {
             (Limit::Memory(64 << 20).into(), "wanted more than 64 MiB of memory"),
             (Limit::Memory(65_537).into(), "wanted more than 65537 bytes of memory"),
             (Limit::Handles(1000).into(), "held more than 1000 handles at once"),
-            (
-                Failure::TooManyRuns(second),
-                "too many runs at once: it never got to run within 1s",
-            ),
+            (Failure::TooManyRuns(second), "too many runs at once: it never got to run within 1s"),
         ] {
             assert_eq!(failure.to_string(), text);
         }

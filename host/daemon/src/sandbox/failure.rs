@@ -87,11 +87,6 @@ pub(super) const MAX_HANDLES: usize = 1000;
 const MAX_TEXT: usize = 600;
 
 impl Failure {
-    /// Whether the guest was to blame for nothing: it may do better next time.
-    pub fn is_of_the_moment(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::TooManyRuns(_))
-    }
-
     /// Reads wasmtime's error. `refused_memory` is the limit, if the run was
     /// refused memory; `last_words` what it wrote to its standard error.
     pub(super) fn read(error: &wasmtime::Error, refused_memory: Option<u64>, last_words: &str) -> Self {

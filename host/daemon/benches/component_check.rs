@@ -25,7 +25,8 @@ const CHECKS: usize = 100_000;
 const CALLERS: [usize; 3] = [1, 2, 32];
 
 fn main() -> anyhow::Result<()> {
-    let config: Arc<str> = std::env::var("BELLWETHER_BENCH_CONFIG").unwrap_or_else(|_| "{}".to_owned()).into();
+    let config: Arc<str> =
+        std::env::var("BELLWETHER_BENCH_CONFIG").unwrap_or_else(|_| "{}".to_owned()).into();
     let sandbox = Arc::new(Sandbox::new(&LimitsSpec::default())?);
     println!("allocator: {}", sandbox.allocator());
     println!("guest        callers  inner p50 / p99 us   whole p50 / p99 us    checks/s");
@@ -45,7 +46,7 @@ fn measure(sandbox: &Arc<Sandbox>, name: &str, bytes: &[u8], config: &Arc<str>) 
         runtime.block_on(calls(sandbox, &component, config, callers, WARM_UP));
         let start = Instant::now();
         let (mut inner, mut whole) = runtime.block_on(calls(sandbox, &component, config, callers, CHECKS));
-        let rate = whole.len() as f64 / start.elapsed().as_secs_f64();
+        let rate = f64::from(u32::try_from(whole.len())?) / start.elapsed().as_secs_f64();
         let ((i50, i99), (w50, w99)) = (percentiles(&mut inner), percentiles(&mut whole));
         println!("{name:<12} {callers:>7}  {i50:>9.1} / {i99:<8.1}  {w50:>9.1} / {w99:<8.1}  {rate:>9.0}");
     }

@@ -89,7 +89,8 @@ async fn an_endless_loop_ends_at_its_deadline() {
     let after = Duration::from_millis(200);
     let computing = Failure::Timeout { after, doing: Doing::Computing };
     assert_eq!(failure(Guest::checking("(loop $l (br $l)) unreachable")).await, computing);
-    let flood = "(loop $l (drop (call $answer (i32.const 0) (i32.const 0) (i32.const 0))) (br $l)) unreachable";
+    let flood =
+        "(loop $l (drop (call $answer (i32.const 0) (i32.const 0) (i32.const 0))) (br $l)) unreachable";
     assert_eq!(failure(Guest::checking(flood)).await, computing);
 }
 
@@ -221,7 +222,8 @@ async fn state_lasts_from_run_to_run_and_a_trap_leaves_no_trace() {
     let state = StateHandle::default();
     let mut summaries = Vec::new();
     for n in 1..=4 {
-        let report = check(&sandbox, &component, CheckRun { run: n, state: state.clone(), ..run(1000) }).await;
+        let report =
+            check(&sandbox, &component, CheckRun { run: n, state: state.clone(), ..run(1000) }).await;
         summaries.push(report.result.map_or_else(|failure| failure.to_string(), |seen| seen.summary));
     }
     assert_eq!(summaries, ["", "a", "panicked: it gave no reason", "al"]);
@@ -287,17 +289,29 @@ fn an_import_that_nobody_offers_is_named() {
 }
 
 #[test]
-fn an_export_of_another_shape_is_incompatible() {
-    let text = r#"(component
-        (core module $m (func (export "check") (result i32) (i32.const 1)))
-        (core instance $m (instantiate $m))
-        (func $check (result u32) (canon lift (core func $m "check")))
-        (instance $check (export "check" (func $check)))
-        (export "bellwether:guest/check@1.0.0" (instance $check)))"#;
-    let LoadError::Incompatible(why) = load_error(wat::parse_str(text).unwrap()) else {
-        panic!("it was taken");
-    };
-    assert!(why.contains("check"), "{why}");
+fn an_export_that_is_missing_or_of_another_shape_is_incompatible() {
+    for (describe, why) in [
+        ("", "no exported instance named `bellwether:guest/describe@1.0.0`"),
+        (
+            r#"(instance $describe (export "describe" (func $number)))
+               (export "bellwether:guest/describe@1.0.0" (instance $describe))"#,
+            "expected",
+        ),
+    ] {
+        let text = format!(
+            r#"(component
+                (core module $m (func (export "number") (result i32) (i32.const 1)))
+                (core instance $m (instantiate $m))
+                (func $number (result u32) (canon lift (core func $m "number")))
+                (instance $check (export "check" (func $number)))
+                (export "bellwether:guest/check@1.0.0" (instance $check))
+                {describe})"#
+        );
+        let LoadError::Incompatible(told) = load_error(wat::parse_str(text).unwrap()) else {
+            panic!("it was taken, or its describe() was called");
+        };
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 fn plan_run(clock: Clock) -> PlanRun {

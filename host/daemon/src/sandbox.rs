@@ -55,7 +55,9 @@ impl Sandbox {
     /// Starts the threads and reserves the memory that components run in.
     pub fn new(limits: &LimitsSpec) -> anyhow::Result<Self> {
         let (engine, allocator) = engine::engine(limits)?;
-        let linker = imports::linker(&engine).map_err(anyhow::Error::from).context("cannot link the host's functions")?;
+        let linker = imports::linker(&engine)
+            .map_err(anyhow::Error::from)
+            .context("cannot link the host's functions")?;
         let guests = Guests::start(engine.clone(), limits.concurrent_runs)?;
         Ok(Self { engine, allocator, linker, guests, limits: *limits, describing: Mutex::default() })
     }

@@ -6,7 +6,7 @@ use bellwether_core::policy::{CheckerKind, CheckerPolicy, CommandPolicy, ModuleP
 use serde_json::{Value, json};
 
 use super::quantity::show_duration;
-use super::spec::{CheckerSpec, ConnectGrant, Find, GrantHost, ModuleSpec, Subject};
+use super::spec::{CheckerSpec, Find, ModuleSpec, Subject};
 
 /// How long a restart script may think about a plan.
 const PLAN_WITHIN: Duration = Duration::from_secs(5);
@@ -78,20 +78,6 @@ pub(super) fn find_text(find: &Find) -> (&'static str, String) {
         Find::PidFile(path) => ("pid-file", path.display().to_string()),
         Find::Unit(unit) => ("unit", unit.clone()),
         Find::Kept(command) => ("kept", command.to_string()),
-    }
-}
-
-/// As one writes it in a file.
-impl std::fmt::Display for ConnectGrant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let port = self.port;
-        match &self.host {
-            GrantHost::Name(name) => write!(f, "{name}:{port}"),
-            GrantHost::Network(address, 32) if address.is_ipv4() => write!(f, "{address}:{port}"),
-            GrantHost::Network(address, prefix) if address.is_ipv4() => write!(f, "{address}/{prefix}:{port}"),
-            GrantHost::Network(address, 128) => write!(f, "[{address}]:{port}"),
-            GrantHost::Network(address, prefix) => write!(f, "[{address}/{prefix}]:{port}"),
-        }
     }
 }
 

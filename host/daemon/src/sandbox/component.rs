@@ -212,9 +212,7 @@ fn look(bytes: &[u8]) -> Result<(), LoadError> {
 }
 
 fn guest(pre: InstancePre<Run>, exports: &[String]) -> Result<Guest, LoadError> {
-    let exported = |interface: &str| {
-        exports.iter().any(|name| name.split('@').next() == Some(interface))
-    };
+    let exported = |interface: &str| exports.iter().any(|name| name.split('@').next() == Some(interface));
     match (exported("bellwether:guest/check"), exported("bellwether:guest/plan")) {
         (true, false) => CheckerPre::new(pre).map(Guest::Checker).map_err(|error| incompatible(&error)),
         (false, true) => {

@@ -37,7 +37,10 @@ pub(super) fn engine(limits: &LimitsSpec) -> anyhow::Result<(Engine, Allocator)>
     match Engine::new(&pooled) {
         Ok(engine) => Ok((engine, Allocator::Pool { scan })),
         Err(error) => {
-            tracing::info!(reason = format!("{error:#}"), "no pool for components: memory is mapped on demand");
+            tracing::info!(
+                reason = format!("{error:#}"),
+                "no pool for components: memory is mapped on demand"
+            );
             let engine = Engine::new(&config())
                 .map_err(anyhow::Error::from)
                 .context("the WebAssembly engine does not start on this machine")?;

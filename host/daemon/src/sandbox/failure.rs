@@ -170,10 +170,7 @@ mod tests {
             (Limit::Memory(64 << 20).into(), "wanted more than 64 MiB of memory"),
             (Limit::Memory(65_537).into(), "wanted more than 65537 bytes of memory"),
             (Limit::Handles(1000).into(), "held more than 1000 handles at once"),
-            (
-                Failure::TooManyRuns(second),
-                "too many runs at once: it never got to run within 1s",
-            ),
+            (Failure::TooManyRuns(second), "too many runs at once: it never got to run within 1s"),
         ] {
             assert_eq!(failure.to_string(), text);
         }

@@ -248,10 +248,8 @@ mod tests {
     #[test]
     fn a_plan_is_read_step_by_step() {
         let long = wit::Step { timeout_ms: u64::MAX, ..step(wit::StepAction::Keep("start".to_owned())) };
-        let signal = wit::SignalStep {
-            target: wit::Target::Command("start".to_owned()),
-            signal: wit::Signal::Term,
-        };
+        let signal =
+            wit::SignalStep { target: wit::Target::Command("start".to_owned()), signal: wit::Signal::Term };
         let read = read(plan(vec![step(wit::StepAction::Signal(signal)), long])).unwrap();
         assert_eq!(read.summary, "stop web");
         let name = CommandName::new("start").unwrap();

@@ -121,9 +121,10 @@ impl Sandbox {
                 });
                 (seen, outcome.took)
             }
-            Guest::RestartScript(_) => {
-                (Err(Failure::Incompatible("it is a restart script, not a checker".to_owned())), Duration::ZERO)
-            }
+            Guest::RestartScript(_) => (
+                Err(Failure::Incompatible("it is a restart script, not a checker".to_owned())),
+                Duration::ZERO,
+            ),
         };
         let (log, written, refusals) = output.take();
         CheckReport { result, took, log, written, refusals }
@@ -153,7 +154,8 @@ impl Sandbox {
             let plan = plan.await;
             (store, plan)
         });
-        let answer = outcome.await.result.map_err(|failure| format!("the restart script gave no plan: {failure}"))?;
+        let answer =
+            outcome.await.result.map_err(|failure| format!("the restart script gave no plan: {failure}"))?;
         state.commit(answer.state);
         for line in output.take().0 {
             tracing::info!(component = component.about().name, level = ?line.level, "{}", line.text);

@@ -40,7 +40,12 @@ pub(super) struct Run {
 const MAX_RANDOM: u64 = 64 << 10;
 
 /// A fresh store. Its time is already running, because start functions run when it is instantiated.
-pub(super) fn store(engine: &Engine, allowance: Allowance, deadline: Instant, activity: Arc<Activity>) -> Store<Run> {
+pub(super) fn store(
+    engine: &Engine,
+    allowance: Allowance,
+    deadline: Instant,
+    activity: Arc<Activity>,
+) -> Store<Run> {
     let Allowance { time, memory, grants, state, output } = allowance;
     let network = Network::new(grants, output.clone());
     let mut table = ResourceTable::new();
@@ -120,7 +125,12 @@ const ELEMENT: u64 = size_of::<usize>() as u64;
 const MAX_PARTS: usize = 256;
 
 impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(self.grow(current as u64, desired as u64))
     }
 
@@ -129,7 +139,12 @@ impl ResourceLimiter for MemoryLimit {
         Ok(())
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(self.grow(current as u64 * ELEMENT, desired as u64 * ELEMENT))
     }
 

@@ -89,7 +89,8 @@ async fn an_endless_loop_ends_at_its_deadline() {
     let after = Duration::from_millis(200);
     let computing = Failure::Timeout { after, doing: Doing::Computing };
     assert_eq!(failure(Guest::checking("(loop $l (br $l)) unreachable")).await, computing);
-    let flood = "(loop $l (drop (call $answer (i32.const 0) (i32.const 0) (i32.const 0))) (br $l)) unreachable";
+    let flood =
+        "(loop $l (drop (call $answer (i32.const 0) (i32.const 0) (i32.const 0))) (br $l)) unreachable";
     assert_eq!(failure(Guest::checking(flood)).await, computing);
 }
 
@@ -221,7 +222,8 @@ async fn state_lasts_from_run_to_run_and_a_trap_leaves_no_trace() {
     let state = StateHandle::default();
     let mut summaries = Vec::new();
     for n in 1..=4 {
-        let report = check(&sandbox, &component, CheckRun { run: n, state: state.clone(), ..run(1000) }).await;
+        let report =
+            check(&sandbox, &component, CheckRun { run: n, state: state.clone(), ..run(1000) }).await;
         summaries.push(report.result.map_or_else(|failure| failure.to_string(), |seen| seen.summary));
     }
     assert_eq!(summaries, ["", "a", "panicked: it gave no reason", "al"]);

@@ -40,9 +40,9 @@ impl Network {
     /// WASI's question. What is refused is remembered, with what would allow it.
     pub(in crate::sandbox) fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
         let answer = match purpose {
-            SocketAddrUse::TcpConnect => self.grants.may_connect(address, |name, ip| {
-                self.resolved().contains(&(name.to_owned(), ip))
-            }),
+            SocketAddrUse::TcpConnect => {
+                self.grants.may_connect(address, |name, ip| self.resolved().contains(&(name.to_owned(), ip)))
+            }
             // Every connect asks first for the local end that the system will choose.
             SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => Ok(()),
             SocketAddrUse::TcpBind => Err(Refusal::Never("bind a socket to an address")),

@@ -110,11 +110,8 @@ impl Guest {
             ),
         };
         let imports = if *world == "checker" { WASI } else { "" };
-        let stranger = if *world == "stranger" {
-            r#"(import "wasi:http/types@0.9.0" "brew" (func $brew))"#
-        } else {
-            ""
-        };
+        let stranger =
+            if *world == "stranger" { r#"(import "wasi:http/types@0.9.0" "brew" (func $brew))"# } else { "" };
         format!(
             r#"(module {OWN} {imports} {stranger}
                 (memory (export "memory") {memory_pages})

@@ -64,19 +64,15 @@ impl Grants {
     ) -> Result<(), Refusal> {
         let ip = address.ip().to_canonical();
         let address = SocketAddr::new(ip, address.port());
-        let mut grants = self.connect.iter().filter(|grant| grant.port == address.port());
-        if must_be_named_exactly(ip) {
-            return match grants.clone().any(|grant| grant.host.is_exactly(ip)) {
-                true => Ok(()),
-                false if grants.any(|grant| grant.host.covers(ip, &resolved)) => {
-                    Err(Refusal::Special(address))
-                }
-                false => Err(Refusal::Connect(address)),
-            };
+        let on_this_port = || self.connect.iter().filter(|grant| grant.port == address.port());
+        if on_this_port().any(|grant| grant.host.is_exactly(ip)) {
+            return Ok(());
         }
-        match grants.any(|grant| grant.host.covers(ip, &resolved)) {
-            true => Ok(()),
-            false => Err(Refusal::Connect(address)),
+        let covered = on_this_port().any(|grant| grant.host.covers(ip, &resolved));
+        match (covered, must_be_named_exactly(ip)) {
+            (true, false) => Ok(()),
+            (true, true) => Err(Refusal::Special(address)),
+            (false, _) => Err(Refusal::Connect(address)),
         }
     }
 
@@ -148,9 +144,7 @@ impl fmt::Display for ConnectGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             GrantHost::Name(name) => write!(f, "{name}:{}", self.port),
-            GrantHost::Network(ip, prefix) if *prefix == bits(*ip) => {
-                SocketAddr::new(*ip, self.port).fmt(f)
-            }
+            GrantHost::Network(ip, prefix) if *prefix == bits(*ip) => SocketAddr::new(*ip, self.port).fmt(f),
             GrantHost::Network(IpAddr::V4(ip), prefix) => write!(f, "{ip}/{prefix}:{}", self.port),
             GrantHost::Network(IpAddr::V6(ip), prefix) => write!(f, "[{ip}/{prefix}]:{}", self.port),
         }

@@ -32,8 +32,7 @@ pub(super) fn check<'s>(
     if errors.is_empty() {
         return Some(table);
     }
-    let broken: Vec<usize> =
-        findings.as_slice()[..syntax_errors].iter().map(|mistake| mistake.line).collect();
+    let broken: Vec<usize> = findings.as_slice()[..syntax_errors].iter().map(|mistake| mistake.line).collect();
     let trusted = trusted_lines(source.text(), &broken);
     findings.retain_since(syntax_errors, |mistake| trusted.get(mistake.line - 1).copied().unwrap_or(false));
     None
@@ -222,8 +221,7 @@ impl Walk<'_, '_> {
         present: &[String],
         place: &Place,
     ) {
-        let keys =
-            || schema.get("properties").and_then(Value::as_object).into_iter().flat_map(|keys| keys.keys());
+        let keys = || schema.get("properties").and_then(Value::as_object).into_iter().flat_map(|keys| keys.keys());
         // A key that is there already is not what was meant.
         let free: Vec<&str> =
             keys().map(String::as_str).filter(|key| !present.iter().any(|other| other == key)).collect();

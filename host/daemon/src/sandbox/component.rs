@@ -13,7 +13,7 @@ use wasmtime::component::InstancePre;
 
 use super::Sandbox;
 use super::bindings::{Checker, CheckerPre, RestartScript, RestartScriptPre, types};
-use super::failure::Failure;
+use super::failure::{Ended, Failure};
 use super::imports::state::StateHandle;
 use super::output::Output;
 use super::store::{Allowance, Run};
@@ -158,7 +158,10 @@ impl Sandbox {
         let exports: Vec<_> = kind.exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         let pre = self.linker.instantiate_pre(&component).map_err(|error| incompatible(&error))?;
         let guest = guest(pre, &exports)?;
-        let about = self.describe(&guest).map_err(LoadError::Describe)?;
+        let about = self.describe(&guest).map_err(|failure| match failure {
+            Failure::Incompatible(why) => LoadError::Incompatible(why),
+            failure => LoadError::Describe(failure),
+        })?;
         let digest = blake3::hash(bytes).to_hex().to_string();
         Ok(Component(Arc::new(Loaded { guest, about, digest, size: bytes.len(), imports, exports })))
     }
@@ -176,7 +179,8 @@ impl Sandbox {
         let outcome = match guest.clone() {
             Guest::Checker(pre) => self.guests.run_blocking(allowance, |mut store| async move {
                 let about = async {
-                    let guest: Checker = pre.instantiate_async(&mut store).await?;
+                    let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+                    let guest = Checker::new(&mut store, &instance).map_err(|error| misshapen(&error))?;
                     guest.bellwether_guest_describe().call_describe(&mut store).await
                 };
                 let about = about.await;
@@ -184,7 +188,9 @@ impl Sandbox {
             }),
             Guest::RestartScript(pre) => self.guests.run_blocking(allowance, |mut store| async move {
                 let about = async {
-                    let guest: RestartScript = pre.instantiate_async(&mut store).await?;
+                    let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+                    let guest =
+                        RestartScript::new(&mut store, &instance).map_err(|error| misshapen(&error))?;
                     guest.bellwether_guest_describe().call_describe(&mut store).await
                 };
                 let about = about.await;
@@ -230,6 +236,11 @@ fn guest(pre: InstancePre<Run>, exports: &[String]) -> Result<Guest, LoadError> 
 
 fn incompatible(error: &wasmtime::Error) -> LoadError {
     LoadError::Incompatible(chain(error))
+}
+
+/// wasmtime compares the types of exports only on an instance.
+fn misshapen(error: &wasmtime::Error) -> Ended {
+    Ended(Failure::Incompatible(chain(error)))
 }
 
 fn chain(error: &wasmtime::Error) -> String {

@@ -87,11 +87,6 @@ pub(super) const MAX_HANDLES: usize = 1000;
 const MAX_TEXT: usize = 600;
 
 impl Failure {
-    /// Whether the guest was to blame for nothing: it may do better next time.
-    pub fn is_of_the_moment(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::TooManyRuns(_))
-    }
-
     /// Reads wasmtime's error. `refused_memory` is the limit, if the run was
     /// refused memory; `last_words` what it wrote to its standard error.
     pub(super) fn read(error: &wasmtime::Error, refused_memory: Option<u64>, last_words: &str) -> Self {
@@ -119,7 +114,10 @@ impl Failure {
         }
         match trap {
             Some(Trap::UnreachableCodeReached) => Self::Panic(panic_message(last_words).into_owned()),
-            Some(trap) => Self::Trap(trap.to_string()),
+            Some(trap) => {
+                let text = trap.to_string();
+                Self::Trap(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned())
+            }
             None => Self::Trap(one_line(&text, MAX_TEXT)),
         }
     }

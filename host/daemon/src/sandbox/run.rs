@@ -189,7 +189,7 @@ fn prepare(run: CheckRun, output: Output) -> (wit::CheckRequest, Allowance) {
 /// `fail` itself when a resource does not reply in time, before it is ended.
 fn told(time: Duration) -> Duration {
     let in_hand = (time / 10).max(Duration::from_millis(20)).min(time / 2);
-    time - in_hand
+    time.saturating_sub(in_hand)
 }
 
 impl CheckReport {

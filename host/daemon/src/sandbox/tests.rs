@@ -289,17 +289,29 @@ fn an_import_that_nobody_offers_is_named() {
 }
 
 #[test]
-fn an_export_of_another_shape_is_incompatible() {
-    let text = r#"(component
-        (core module $m (func (export "check") (result i32) (i32.const 1)))
-        (core instance $m (instantiate $m))
-        (func $check (result u32) (canon lift (core func $m "check")))
-        (instance $check (export "check" (func $check)))
-        (export "bellwether:guest/check@1.0.0" (instance $check)))"#;
-    let LoadError::Incompatible(why) = load_error(wat::parse_str(text).unwrap()) else {
-        panic!("it was taken");
-    };
-    assert!(why.contains("check"), "{why}");
+fn an_export_that_is_missing_or_of_another_shape_is_incompatible() {
+    for (describe, why) in [
+        ("", "no exported instance named `bellwether:guest/describe@1.0.0`"),
+        (
+            r#"(instance $describe (export "describe" (func $number)))
+               (export "bellwether:guest/describe@1.0.0" (instance $describe))"#,
+            "expected",
+        ),
+    ] {
+        let text = format!(
+            r#"(component
+                (core module $m (func (export "number") (result i32) (i32.const 1)))
+                (core instance $m (instantiate $m))
+                (func $number (result u32) (canon lift (core func $m "number")))
+                (instance $check (export "check" (func $number)))
+                (export "bellwether:guest/check@1.0.0" (instance $check))
+                {describe})"#
+        );
+        let LoadError::Incompatible(told) = load_error(wat::parse_str(text).unwrap()) else {
+            panic!("it was taken, or its describe() was called");
+        };
+        assert!(told.contains(why), "{told}");
+    }
 }
 
 fn plan_run(clock: Clock) -> PlanRun {

@@ -38,7 +38,8 @@ fn skip_escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
             rest.find(|c| ('\u{40}'..='\u{7e}').contains(c));
         }
         Some(']') => {
-            if rest.find(|c| matches!(c, '\u{7}' | '\u{1b}')) == Some('\u{1b}') {
+            let end = rest.find(|c| matches!(c, '\u{7}' | '\u{1b}'));
+            if end == Some('\u{1b}') {
                 rest.next_if_eq(&'\\');
             }
         }

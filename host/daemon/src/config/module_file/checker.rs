@@ -169,8 +169,7 @@ fn subject(
             None
         }
         (None, None) => {
-            let left_out =
-                ["process", "component"].map(|key| findings.is_incomplete(&format!("{path}.{key}")));
+            let left_out = ["process", "component"].map(|key| findings.is_incomplete(&format!("{path}.{key}")));
             if !left_out.contains(&true) {
                 findings
                     .at(table.span(), "this checker looks at nothing")
@@ -179,10 +178,7 @@ fn subject(
             None
         }
         (Some(process), None) => {
-            let keys = [
-                ("config", config.as_ref().map(Located::span)),
-                ("grant", grant.as_ref().map(Located::span)),
-            ];
+            let keys = [("config", config.as_ref().map(Located::span)), ("grant", grant.as_ref().map(Located::span))];
             for (key, span) in keys {
                 if let Some(span) = span {
                     findings
@@ -190,8 +186,7 @@ fn subject(
                         .expected("expected only with `component`");
                 }
             }
-            process::process_spec(&format!("{path}.process"), process, commands, findings)
-                .map(Subject::Process)
+            process::process_spec(&format!("{path}.process"), process, commands, findings).map(Subject::Process)
         }
         (None, Some(component)) => {
             let component = field::name(findings, component, ComponentName::new);

@@ -66,8 +66,7 @@ pub(super) fn process_spec(
     commands: &BTreeMap<CommandName, CommandSpec>,
     findings: &mut Findings<'_>,
 ) -> Option<ProcessSpec> {
-    let ProcessTable { at_least, at_most, max_memory, max_cpu, max_open_files, max_threads, .. } =
-        table.get();
+    let ProcessTable { at_least, at_most, max_memory, max_cpu, max_open_files, max_threads, .. } = table.get();
     let find = find(path, table, commands, findings);
     let least = at_least.as_ref().map_or(1, |count| *count.get());
     if let Some(most) = at_most
@@ -202,9 +201,7 @@ fn kept_command(
             findings
                 .at(text.span(), format!("the command `{name}` is not kept"))
                 .expected("expected a command with `keep = true`")
-                .help(format!(
-                    "add `keep = true` to `{name}` in `[commands]` if it is the long-running application"
-                ));
+                .help(format!("add `keep = true` to `{name}` in `[commands]` if it is the long-running application"));
         }
         None => {
             let kept = || commands.iter().filter(|(_, command)| command.keep).map(|(name, _)| name.as_str());

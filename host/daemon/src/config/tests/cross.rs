@@ -42,8 +42,7 @@ fn components_that_are_not_there() {
 
 #[test]
 fn config_that_does_not_fit_the_components_schema_is_shown_where_it_stands() {
-    let text =
-        "[[checker]]\nname = \"a\"\ncomponent = \"http\"\nconfig = { urll = \"x\", expect-status = 20 }\n";
+    let text = "[[checker]]\nname = \"a\"\ncomponent = \"http\"\nconfig = { urll = \"x\", expect-status = 20 }\n";
     insta::assert_snapshot!(mistakes(text), @"");
 }
 

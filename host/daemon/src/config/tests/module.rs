@@ -41,9 +41,7 @@ fn the_example_of_the_design_says_what_it_should() {
 
 #[test]
 fn what_the_file_leaves_out_has_its_default() {
-    let web = module(
-        "[[checker]]\nname = \"p\"\nprocess = { unit = \"nginx\" }\n[[checker]]\nname = \"c\"\ncomponent = \"http\"\n",
-    );
+    let web = module("[[checker]]\nname = \"p\"\nprocess = { unit = \"nginx\" }\n[[checker]]\nname = \"c\"\ncomponent = \"http\"\n");
     assert_eq!((web.restart.script.as_str(), web.restart.budget.restarts), ("command", 3));
     assert_eq!(web.restart.start_within, Duration::from_secs(60));
     let (process, component) = (&web.checkers["p"], &web.checkers["c"]);
@@ -179,8 +177,7 @@ fn a_command_that_is_not_kept() {
 
 #[test]
 fn a_grant_that_is_none() {
-    let text =
-        format!("{CHECKER}component = \"tcp\"\ngrant = {{ connect = [\"http://a/\", \"10.0.0.1/8:80\"] }}\n");
+    let text = format!("{CHECKER}component = \"tcp\"\ngrant = {{ connect = [\"http://a/\", \"10.0.0.1/8:80\"] }}\n");
     insta::assert_snapshot!(mistakes(&text), @"");
 }
 
@@ -245,8 +242,7 @@ fn a_root_is_read_file_by_file() {
 
     let report = read_root(root.path());
     assert!(report.node.is_ok());
-    let modules: Vec<_> =
-        report.modules.iter().map(|(file, module)| (file.as_str(), module.is_ok())).collect();
+    let modules: Vec<_> = report.modules.iter().map(|(file, module)| (file.as_str(), module.is_ok())).collect();
     assert_eq!(
         modules,
         [("bad.toml", false), ("dir.toml", false), ("no name.toml", false), ("web.toml", true)]
@@ -267,10 +263,7 @@ fn a_definition_changes_with_what_is_observed_and_not_with_what_follows_from_it(
     assert_ne!(plain, with("timeout = \"3s\"\n"));
     assert_ne!(plain, with("grant = { connect = [\"a:1\"] }\n"));
     assert_ne!(plain, with("config = { a = 1 }\n"));
-    assert_eq!(
-        with("config = { a = 1, b = { d = 2, c = 3 } }\n"),
-        with("config = { b = { c = 3, d = 2 }, a = 1 }\n")
-    );
+    assert_eq!(with("config = { a = 1, b = { d = 2, c = 3 } }\n"), with("config = { b = { c = 3, d = 2 }, a = 1 }\n"));
     // It is kept across restarts of the daemon: it must never change by itself.
     assert_eq!(definition(PROCESS), 0);
     assert_eq!(module(PROCESS).policy().checkers["a"].kind, CheckerKind::Process);

@@ -23,8 +23,7 @@ fn a_quote_that_is_not_closed() {
 
 #[test]
 fn a_broken_header_does_not_put_its_keys_elsewhere() {
-    let text =
-        "[restart]\nscript = \"command\"\n\n[[checker]\nname = \"a\"\nprocess = { name = \"nginx\" }\n";
+    let text = "[restart]\nscript = \"command\"\n\n[[checker]\nname = \"a\"\nprocess = { name = \"nginx\" }\n";
     insta::assert_snapshot!(mistakes(text), @"");
 }
 

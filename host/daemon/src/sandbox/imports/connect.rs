@@ -155,8 +155,8 @@ impl network::HostNetwork for Names<'_> {
 
 fn ip(address: IpAddress) -> IpAddr {
     match address {
-        IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
-        IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
+        IpAddress::Ipv4(octets) => <[u8; 4]>::from(octets).into(),
+        IpAddress::Ipv6(segments) => <[u16; 8]>::from(segments).into(),
     }
 }
 

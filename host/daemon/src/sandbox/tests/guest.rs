@@ -4,7 +4,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// What of WASI the guests of these tests use, and worlds that have it.
-const WORLDS: &str = r#"
+const WORLDS: &str = r"
 package test:guests;
 
 world checker {
@@ -45,7 +45,7 @@ package wasi:cli@0.2.0 {
     }
 }
 package wasi:http@0.9.0 { interface types { brew: func(); } }
-"#;
+";
 
 /// A component under construction. The fields are WebAssembly text.
 pub(super) struct Guest {

@@ -1,9 +1,12 @@
 //! One file for each command.
 
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo_app;
 pub(crate) mod events;
+pub(crate) mod inspect;
 pub(crate) mod order;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod validate;
 pub(crate) mod why;

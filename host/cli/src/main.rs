@@ -15,7 +15,7 @@ mod signals;
 mod standard;
 mod when;
 
-use commands::{completions, demo_app, events, order, run, status, why};
+use commands::{check, completions, demo_app, events, inspect, order, run, status, validate, why};
 use exit::{Failure, Outcome};
 use output::Output;
 use root::RootArg;
@@ -42,6 +42,9 @@ enum Command {
     Order(order::Order),
     Why(why::WhyArgs),
     Events(events::EventsArgs),
+    Check(check::CheckArgs),
+    Inspect(inspect::InspectArgs),
+    Validate(validate::ValidateArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     DemoApp(demo_app::DemoAppArgs),
@@ -69,6 +72,9 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Order(order) => order::run(order, root, output).await,
             Command::Why(args) => why::run(&args, root, output).await,
             Command::Events(args) => events::run(&args, root, output).await,
+            Command::Check(args) => check::run(&args, root, output).await,
+            Command::Inspect(args) => inspect::run(&args, output),
+            Command::Validate(args) => validate::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
             Command::DemoApp(args) => demo_app::run(&args, output).await,
         }

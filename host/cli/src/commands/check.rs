@@ -10,6 +10,7 @@ use bellwether_core::grant::Grants;
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::observation::Status;
 use bellwether_daemon::clock::Clock;
+use bellwether_daemon::config::connect_grant;
 use bellwether_daemon::config::spec::LimitsSpec;
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::run::{CheckReport, CheckRun};
@@ -148,10 +149,27 @@ fn grants(texts: &[String]) -> Result<Grants, Failure> {
         };
         match text.split_once('=') {
             Some(("connect", target)) => {
-                grants.connect.push(target.parse().map_err(|error| wrong(format!("{error}")))?);
+                grants.connect.push(connect_grant(target).map_err(wrong)?);
             }
             _ => return Err(wrong("it begins with none of `connect=`".into())),
         }
     }
     Ok(grants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_are_written_as_in_a_module_file() {
+        let given = ["connect=127.0.0.1:80", "connect=db.internal:5432"].map(str::to_owned);
+        let shown: Vec<String> = grants(&given).unwrap().connect.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["127.0.0.1:80", "db.internal:5432"]);
+        for wrong in ["127.0.0.1:80", "read=/etc", "connect=127.0.0.1"] {
+            let failure = grants(&[wrong.to_owned()]).unwrap_err();
+            assert_eq!(failure.exit(), Exit::Usage, "{wrong}");
+            assert!(failure.to_string().contains("--grant connect=127.0.0.1:80"), "{failure}");
+        }
+    }
 }

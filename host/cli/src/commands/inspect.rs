@@ -56,7 +56,11 @@ pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
 pub(super) fn load(sandbox: &Sandbox, file: &Path, bytes: &[u8]) -> Result<Component, Failure> {
     sandbox.load(bytes).map_err(|error| {
         let what = format!("{} does not run here: {error}", file.display());
-        Failure::new(Exit::Error, what, "build it against the WIT package bellwether:guest@1.0.0, for wasm32-wasip2")
+        Failure::new(
+            Exit::Error,
+            what,
+            "build it against the WIT package bellwether:guest@1.0.0, for wasm32-wasip2",
+        )
     })
 }
 

@@ -49,7 +49,8 @@ fn schema(sandbox: &Sandbox, root: &Path, kind: ComponentKind, name: &ComponentN
     let bytes = match std::fs::read(&file) {
         Ok(bytes) => bytes,
         Err(_) => {
-            let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
+            let own =
+                |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
             STANDARD.iter().find(own)?.2.to_vec()
         }
     };
@@ -68,7 +69,8 @@ fn print(report: &RootReport, all: &[&Mistakes], mistakes: usize, output: &mut O
     }
     let files = report.modules.len() + 1;
     if mistakes > 0 {
-        let text = format!("✗ {mistakes} {} in {files} files", if mistakes == 1 { "mistake" } else { "mistakes" });
+        let text =
+            format!("✗ {mistakes} {} in {files} files", if mistakes == 1 { "mistake" } else { "mistakes" });
         return writeln!(output, "{}", output.paint(Tone::Bad, &text));
     }
     let names: Vec<&str> = report.modules.iter().map(|(name, _)| name.trim_end_matches(".toml")).collect();

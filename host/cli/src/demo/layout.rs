@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn the_files_have_no_mistakes() {
+        let root = tempfile::tempdir().unwrap();
+        lay_out(root.path(), &std::env::current_exe().unwrap()).unwrap();
+        let report = bellwether_daemon::config::read_root(root.path());
+        assert!(report.node.is_ok(), "{:?}", report.node);
+        let [(file, module)] = report.modules.as_slice() else { panic!("{:?}", report.modules) };
+        assert_eq!(file, "web.toml");
+        assert!(module.is_ok(), "{module:?}");
+    }
+
+    #[test]
     fn a_node_file_that_is_there_is_kept() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("bellwether.toml"), "# mine\n").unwrap();

@@ -4,6 +4,7 @@
 pub mod binary;
 pub mod daemon;
 pub mod eventually;
+pub mod guest;
 pub mod http;
 pub mod process;
 pub mod root;

@@ -65,6 +65,10 @@ impl Refused {
     }
 }
 
+/// The files that have been read already.
+#[derive(Debug)]
+pub struct Known(Listing<FileKey>);
+
 /// Takes over files.
 pub struct Reload {
     /// Where the operator's files are.
@@ -112,7 +116,7 @@ pub async fn load_standard(
 impl Reload {
     /// Puts everything in force that is there. Returns the mistakes of the
     /// modules that could not be.
-    pub async fn begin(&mut self) -> (Listing<FileKey>, Vec<Mistakes>) {
+    pub async fn begin(&mut self) -> (Known, Vec<Mistakes>) {
         for (key, component) in &self.standard {
             self.registry.put(key.clone(), component.clone(), Origin::Embedded);
         }
@@ -123,11 +127,12 @@ impl Reload {
                 mistakes.extend(mistake);
             }
         }
-        (listing, mistakes)
+        (Known(listing), mistakes)
     }
 
     /// Takes over what changes from now on. `known` is what [`begin`](Self::begin) saw.
-    pub async fn run(mut self, mut known: Listing<FileKey>) {
+    pub async fn run(mut self, known: Known) {
+        let Known(mut known) = known;
         let mut hints = Hints::new();
         let mut before = known.clone();
         let mut unsettled = false;

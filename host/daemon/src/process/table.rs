@@ -88,19 +88,28 @@ impl ProcessTable {
     /// under way waits for it and shares the next one.
     pub async fn scan(&self, not_older_than: Duration) -> io::Result<Arc<Table>> {
         let asked = Instant::now();
-        let mut latest = self.0.latest.lock().await;
+        let shared = Arc::clone(&self.0);
+        // A task of its own: the lock must not wait for a caller that does not
+        // come to drive its future on.
+        tokio::spawn(async move { shared.scan(asked, not_older_than).await })
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+impl Shared {
+    async fn scan(self: Arc<Self>, asked: Instant, not_older_than: Duration) -> io::Result<Arc<Table>> {
+        let mut latest = self.latest.lock().await;
         if let Some(table) = latest.as_ref().filter(|table| table.taken + not_older_than >= asked) {
             return Ok(Arc::clone(table));
         }
-        let shared = Arc::clone(&self.0);
+        let shared = Arc::clone(&self);
         let table = tokio::task::spawn_blocking(move || shared.read()).await.map_err(io::Error::other)??;
         let table = Arc::new(table);
         *latest = Some(Arc::clone(&table));
         Ok(table)
     }
-}
 
-impl Shared {
     fn read(&self) -> io::Result<Table> {
         let taken = Instant::now();
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
@@ -190,6 +199,7 @@ pub fn newest_pid() -> io::Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Poll;
 
     #[test]
     fn a_command_line_is_joined_with_spaces_and_its_program_named() {
@@ -219,6 +229,16 @@ mod tests {
         let later = table.scan(Duration::ZERO).await.unwrap();
         assert!(!Arc::ptr_eq(&a, &later));
         assert!(Arc::ptr_eq(&later, &table.scan(Duration::from_secs(60)).await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_stops_in_the_middle_of_a_scan_keeps_nobody_waiting() {
+        let table = ProcessTable::default();
+        let mut stopped = Box::pin(table.scan(Duration::ZERO));
+        let first = std::future::poll_fn(|context| Poll::Ready(stopped.as_mut().poll(context))).await;
+        assert!(first.is_pending());
+        let other = tokio::time::timeout(Duration::from_secs(30), table.scan(Duration::ZERO)).await;
+        other.expect("it does not wait for the first").unwrap();
     }
 
     #[tokio::test]

@@ -1,0 +1,107 @@
+//! How long from the death of a kept process to those who need to know, and to
+//! its successor: `cargo bench -p bellwether-daemon --bench death_to_restart`.
+//!
+//! Set `BALLAST_MIB` to see that the time does not grow with the memory of the
+//! daemon (it would if processes were started by fork).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bellwether_core::id::{CommandName, ModuleName, NodeName};
+use bellwether_core::plan::Signal;
+use bellwether_daemon::act::child::Home;
+use bellwether_daemon::act::kept::Kept;
+use bellwether_daemon::clock::Clock;
+use bellwether_daemon::config::spec::{CommandSpec, Find, ProcessBounds, ProcessSpec};
+use bellwether_daemon::observe::process::{ProcessContext, watch_processes};
+use bellwether_daemon::process::kept_table::KeptTable;
+use bellwether_daemon::process::pidfd::PidFd;
+use bellwether_daemon::process::table::{ProcessTable, newest_pid};
+
+const ROUNDS: usize = 200;
+
+fn main() -> Result<()> {
+    // `cargo test --benches` wants to see that it runs, not how fast.
+    let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 3 };
+    let mebibytes = std::env::var("BALLAST_MIB").ok().and_then(|text| text.parse().ok()).unwrap_or(0usize);
+    let ballast = vec![1u8; mebibytes << 20];
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(measure(rounds))?;
+    runtime.block_on(scans(rounds))?;
+    println!(
+        "with {mebibytes} MiB of ballast ({})",
+        ballast.iter().map(|byte| usize::from(*byte)).sum::<usize>() >> 20
+    );
+    Ok(())
+}
+
+async fn measure(rounds: usize) -> Result<()> {
+    let root = tempfile::tempdir()?;
+    let (module, command) = (ModuleName::new("bench")?, CommandName::new("app")?);
+    let (clock, table, states) = (Clock::start(), ProcessTable::default(), KeptTable::default());
+    let home = Home { root: root.path().to_owned(), node: NodeName::new("bench")? };
+    let kept = Kept::open(home, clock, table.clone(), states.clone()).await?;
+    let spec = CommandSpec {
+        run: vec!["/bin/sleep".into(), "600".into()],
+        keep: true,
+        timeout: Duration::from_secs(10),
+        env: BTreeMap::new(),
+        dir: None,
+    };
+    let find = Find::Kept(command.clone());
+    let watched = ProcessSpec { find, at_least: 1, at_most: None, bounds: ProcessBounds::default() };
+    let context = ProcessContext { clock, table, kept: states, module: module.clone() };
+    let (out, mut seen) = tokio::sync::mpsc::channel(16);
+    let watch = tokio::spawn(watch_processes(watched, Duration::from_secs(3600), false, context, out));
+
+    let mut id = kept.start(&module, &command, &spec).await?;
+    let (mut told, mut observed, mut started) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        // Let everything come to rest, as it is when an application dies.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        while seen.try_recv().is_ok() {}
+        let mut state = kept.subscribe(&module, &command);
+        let process = PidFd::open_exact(&id)?.context("the kept process is gone")?;
+        let began = Instant::now();
+        process.signal(Signal::Kill)?;
+        state.wait_for(|state| state.running().is_none()).await?;
+        told.push(began.elapsed());
+        seen.recv().await.context("the watch has ended")?;
+        observed.push(began.elapsed());
+        id = kept.start(&module, &command, &spec).await?;
+        started.push(began.elapsed());
+    }
+    kept.kill_all(&module).await?;
+    watch.abort();
+    ensure!(!id.still_alive(), "the last process is left");
+    println!("from kill -9 over {rounds} rounds, p50 / p99:");
+    print("to the change of the watch channel", &mut told);
+    print("to the observation", &mut observed);
+    print("to the successor's program running", &mut started);
+    Ok(())
+}
+
+async fn scans(rounds: usize) -> Result<()> {
+    let table = ProcessTable::default();
+    let (mut scans, mut questions) = (Vec::new(), Vec::new());
+    let mut count = 0;
+    for _ in 0..rounds {
+        let began = Instant::now();
+        count = table.scan(Duration::ZERO).await?.living().count();
+        scans.push(began.elapsed());
+        let began = Instant::now();
+        newest_pid()?;
+        questions.push(began.elapsed());
+    }
+    println!("with {count} processes, p50 / p99:");
+    print("a scan of all of them", &mut scans);
+    print("the question whether there is a new one", &mut questions);
+    Ok(())
+}
+
+fn print(what: &str, times: &mut [Duration]) {
+    times.sort_unstable();
+    let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
+    println!("  {what}: {:?} / {:?}", at(50), at(99));
+}

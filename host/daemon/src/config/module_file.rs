@@ -157,8 +157,9 @@ fn restart_spec(table: RestartTable, findings: &mut Findings<'_>) -> RestartSpec
     }
     let start_within = table.start_within.as_ref();
     RestartSpec {
-        script: script
-            .unwrap_or_else(|| ComponentName::new(DEFAULT_SCRIPT).expect("the default script's name is a name")),
+        script: script.unwrap_or_else(|| {
+            ComponentName::new(DEFAULT_SCRIPT).expect("the default script's name is a name")
+        }),
         config: json_of(table.config.unwrap_or_default()),
         budget: BudgetPolicy { restarts: budget.restarts.unwrap_or(3), within },
         backoff: BackoffPolicy { first, max },

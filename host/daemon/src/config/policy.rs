@@ -88,7 +88,9 @@ impl std::fmt::Display for ConnectGrant {
         match &self.host {
             GrantHost::Name(name) => write!(f, "{name}:{port}"),
             GrantHost::Network(address, 32) if address.is_ipv4() => write!(f, "{address}:{port}"),
-            GrantHost::Network(address, prefix) if address.is_ipv4() => write!(f, "{address}/{prefix}:{port}"),
+            GrantHost::Network(address, prefix) if address.is_ipv4() => {
+                write!(f, "{address}/{prefix}:{port}")
+            }
             GrantHost::Network(address, 128) => write!(f, "[{address}]:{port}"),
             GrantHost::Network(address, prefix) => write!(f, "[{address}/{prefix}]:{port}"),
         }

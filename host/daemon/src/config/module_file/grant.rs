@@ -25,7 +25,8 @@ pub(super) fn grants(table: &GrantTable, findings: &mut Findings<'_>) -> Grants 
             Ok(grant) => connect.push(grant),
             Err(error) => {
                 let (help, expected) = (error.help(), "expected HOST:PORT such as \"127.0.0.1:8080\"");
-                let mistake = findings.at(text.span(), format!("`{}` cannot be granted: {error}", text.get()));
+                let mistake =
+                    findings.at(text.span(), format!("`{}` cannot be granted: {error}", text.get()));
                 mistake.expected(expected);
                 mistake.help = help;
             }
@@ -76,7 +77,8 @@ pub(crate) fn parse_connect(text: &str) -> Result<ConnectGrant, ConnectError> {
     }
     let (host, port) = match text.strip_prefix('[') {
         Some(inner) => {
-            let (host, behind) = inner.split_once(']').ok_or_else(|| ConnectError::BadHost(text.to_owned()))?;
+            let (host, behind) =
+                inner.split_once(']').ok_or_else(|| ConnectError::BadHost(text.to_owned()))?;
             (host, behind.strip_prefix(':').ok_or(ConnectError::NoPort)?)
         }
         None => text.rsplit_once(':').ok_or(ConnectError::NoPort)?,
@@ -86,7 +88,8 @@ pub(crate) fn parse_connect(text: &str) -> Result<ConnectGrant, ConnectError> {
     }
     let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     let port = port.parse().ok().filter(|port| digits && *port != 0);
-    let port = port.ok_or_else(|| ConnectError::BadPort(text.rsplit(':').next().unwrap_or_default().to_owned()))?;
+    let port =
+        port.ok_or_else(|| ConnectError::BadPort(text.rsplit(':').next().unwrap_or_default().to_owned()))?;
     Ok(ConnectGrant { host: grant_host(host, text.starts_with('['))?, port })
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
-use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use toml::de::DeTable;
 
-use super::mistake::{Mistake, Mistakes};
+use super::config_schema;
+use super::mistake::{self, Mistake, Mistakes};
 use super::nearest;
 use super::read::RootReport;
 use super::source::{Sourced, Step, checker_index};
@@ -47,9 +48,6 @@ impl fmt::Display for ComponentKind {
 /// Tells the JSON Schema of a component's config as its `describe` gives it (empty: it takes
 /// none), or that there is no such component.
 pub type KnownComponents<'k> = &'k dyn Fn(ComponentKind, &ComponentName) -> Option<String>;
-
-/// A longer schema is not looked at, in bytes.
-const MAX_SCHEMA: usize = 256 << 10;
 
 /// Everything that files which are good in themselves say wrongly about each other and about
 /// components, file by file.
@@ -136,9 +134,9 @@ impl ComponentCheck<'_> {
             }
             return;
         }
-        match validator(&schema) {
+        match config_schema::compile(&schema) {
             Ok((schema, validator)) => {
-                for error in validator.iter_errors(config).take(super::mistake::MAX_MISTAKES) {
+                for error in validator.iter_errors(config).take(mistake::MAX_MISTAKES) {
                     self.config_error(name, config_path, &schema, &error);
                 }
             }
@@ -205,15 +203,6 @@ impl ComponentCheck<'_> {
         self.mistakes.push(Mistake::new(source, source.locate(path), message));
         &mut self.mistakes[index]
     }
-}
-
-fn validator(schema: &str) -> Result<(Value, Validator), String> {
-    if schema.len() > MAX_SCHEMA {
-        return Err(format!("its schema is longer than {MAX_SCHEMA} bytes"));
-    }
-    let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-    let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;
-    Ok((schema, validator))
 }
 
 /// The keys that the part of the schema knows that an unexpected key offends.

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
-use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use toml::de::DeTable;
 
-use super::mistake::{Mistake, Mistakes};
+use super::config_schema;
+use super::mistake::{self, Mistake, Mistakes};
 use super::nearest;
 use super::read::RootReport;
 use super::source::{Sourced, Step, checker_index};
@@ -48,9 +49,6 @@ impl fmt::Display for ComponentKind {
 /// none), or that there is no such component.
 pub type KnownComponents<'k> = &'k dyn Fn(ComponentKind, &ComponentName) -> Option<String>;
 
-/// A longer schema is not looked at, in bytes.
-const MAX_SCHEMA: usize = 256 << 10;
-
 /// Everything that files which are good in themselves say wrongly about each other and about
 /// components, file by file.
 pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistakes> {
@@ -61,7 +59,8 @@ pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistak
         .filter_map(|(file, _)| ModuleName::new(file.strip_suffix(".toml")?).ok())
         .collect();
     let node = report.node.as_ref().ok().and_then(|node| check_node(node, &modules).err());
-    let modules = report.modules.iter().filter_map(|(_, module)| check_module(module.as_ref().ok()?, known).err());
+    let modules =
+        report.modules.iter().filter_map(|(_, module)| check_module(module.as_ref().ok()?, known).err());
     node.into_iter().chain(modules).collect()
 }
 
@@ -73,7 +72,8 @@ pub fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> R
             continue;
         };
         let path = [Step::Key("agent-check"), Step::Index(index), Step::Key("module")];
-        let mut mistake = Mistake::new(&node.source, node.source.locate(&path), format!("no module `{module}`"));
+        let mut mistake =
+            Mistake::new(&node.source, node.source.locate(&path), format!("no module `{module}`"));
         mistake.expected(format!("expected the name of a file `modules/{module}.toml`"));
         mistake.help = nearest::did_you_mean(module.as_str(), modules.iter().map(ModuleName::as_str));
         mistakes.push(mistake);
@@ -121,7 +121,10 @@ impl ComponentCheck<'_> {
         let Some(schema) = (self.known)(kind, name) else {
             self.at(name_path, format!("no {kind} `{name}`"))
                 .expected("expected the name of a component")
-                .help(format!("there is no file {}/{name}.wasm, and no standard {kind} of this name", kind.folder()));
+                .help(format!(
+                    "there is no file {}/{name}.wasm, and no standard {kind} of this name",
+                    kind.folder()
+                ));
             return;
         };
         let nothing_given = config.as_object().is_some_and(serde_json::Map::is_empty);
@@ -131,9 +134,9 @@ impl ComponentCheck<'_> {
             }
             return;
         }
-        match validator(&schema) {
+        match config_schema::compile(&schema) {
             Ok((schema, validator)) => {
-                for error in validator.iter_errors(config).take(super::mistake::MAX_MISTAKES) {
+                for error in validator.iter_errors(config).take(mistake::MAX_MISTAKES) {
                     self.config_error(name, config_path, &schema, &error);
                 }
             }
@@ -200,15 +203,6 @@ impl ComponentCheck<'_> {
         self.mistakes.push(Mistake::new(source, source.locate(path), message));
         &mut self.mistakes[index]
     }
-}
-
-fn validator(schema: &str) -> Result<(Value, Validator), String> {
-    if schema.len() > MAX_SCHEMA {
-        return Err(format!("its schema is longer than {MAX_SCHEMA} bytes"));
-    }
-    let schema: Value = serde_json::from_str(schema).map_err(|error| error.to_string())?;
-    let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string())?;
-    Ok((schema, validator))
 }
 
 /// The keys that the part of the schema knows that an unexpected key offends.

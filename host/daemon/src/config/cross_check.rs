@@ -61,7 +61,8 @@ pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistak
         .filter_map(|(file, _)| ModuleName::new(file.strip_suffix(".toml")?).ok())
         .collect();
     let node = report.node.as_ref().ok().and_then(|node| check_node(node, &modules).err());
-    let modules = report.modules.iter().filter_map(|(_, module)| check_module(module.as_ref().ok()?, known).err());
+    let modules =
+        report.modules.iter().filter_map(|(_, module)| check_module(module.as_ref().ok()?, known).err());
     node.into_iter().chain(modules).collect()
 }
 
@@ -73,7 +74,8 @@ pub fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> R
             continue;
         };
         let path = [Step::Key("agent-check"), Step::Index(index), Step::Key("module")];
-        let mut mistake = Mistake::new(&node.source, node.source.locate(&path), format!("no module `{module}`"));
+        let mut mistake =
+            Mistake::new(&node.source, node.source.locate(&path), format!("no module `{module}`"));
         mistake.expected(format!("expected the name of a file `modules/{module}.toml`"));
         mistake.help = nearest::did_you_mean(module.as_str(), modules.iter().map(ModuleName::as_str));
         mistakes.push(mistake);
@@ -121,7 +123,10 @@ impl ComponentCheck<'_> {
         let Some(schema) = (self.known)(kind, name) else {
             self.at(name_path, format!("no {kind} `{name}`"))
                 .expected("expected the name of a component")
-                .help(format!("there is no file {}/{name}.wasm, and no standard {kind} of this name", kind.folder()));
+                .help(format!(
+                    "there is no file {}/{name}.wasm, and no standard {kind} of this name",
+                    kind.folder()
+                ));
             return;
         };
         let nothing_given = config.as_object().is_some_and(serde_json::Map::is_empty);

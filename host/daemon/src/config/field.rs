@@ -6,7 +6,9 @@ use std::time::Duration;
 use bellwether_core::id::NameError;
 
 use super::mistake::{Findings, Mistake};
-use super::quantity::{DurationText, QuantityError, SizeText, parse_duration, parse_size, show_duration, show_size};
+use super::quantity::{
+    DurationText, QuantityError, SizeText, parse_duration, parse_size, show_duration, show_size,
+};
 use super::source::Located;
 
 /// A name, if it is one.
@@ -75,9 +77,18 @@ pub(super) fn size(
 
 /// A key that must be there is not in the table at `path`. Says nothing if it
 /// was there and wrong in itself.
-pub(super) fn missing(findings: &mut Findings<'_>, table: Range<usize>, path: &str, title: &str, key: &str, example: &str) {
+pub(super) fn missing(
+    findings: &mut Findings<'_>,
+    table: Range<usize>,
+    path: &str,
+    title: &str,
+    key: &str,
+    example: &str,
+) {
     if !findings.is_incomplete(&format!("{path}.{key}")) {
-        findings.at(table, format!("{title} has no `{key}`")).expected(format!("expected `{key} = {example}`"));
+        findings
+            .at(table, format!("{title} has no `{key}`"))
+            .expected(format!("expected `{key} = {example}`"));
     }
 }
 

@@ -178,9 +178,16 @@ pub fn render(mistakes: &[Mistake], color: bool) -> String {
 #[derive(Debug)]
 struct Shown<'a>(&'a Mistake);
 
+impl Shown<'_> {
+    /// Whether there is anything to underline.
+    fn has_text(&self) -> bool {
+        !self.0.text.is_empty()
+    }
+}
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.line == 0 {
+        if !self.has_text() {
             write!(f, "{}: ", self.0.file)?;
         }
         f.write_str(&self.0.message)
@@ -191,17 +198,20 @@ impl std::error::Error for Shown<'_> {}
 
 impl Diagnostic for Shown<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        // What cannot stand at the underlined text stands here.
+        let expected = self.0.expected.as_deref().filter(|_| !self.has_text());
+        let parts: Vec<&str> = [expected, self.0.help.as_deref()].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| Box::new(parts.join("; ")) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        (self.0.line > 0).then_some(self)
+        self.has_text().then_some(self)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let Range { start, end } = self.0.underline;
         let label = LabeledSpan::new(self.0.expected.clone(), start, end.saturating_sub(start));
-        (self.0.line > 0).then(|| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = _>>)
+        self.has_text().then(|| Box::new(std::iter::once(label)) as Box<dyn Iterator<Item = _>>)
     }
 }
 
@@ -218,9 +228,9 @@ impl SourceCode for Shown<'_> {
             return Err(MietteError::OutOfBounds);
         }
         let whole = SourceSpan::from(0..text.len());
-        let line = self.0.line.saturating_sub(1);
+        let (line, column) = (self.0.line.saturating_sub(1), self.0.column.saturating_sub(1));
         let file = self.0.file.clone();
-        Ok(Box::new(MietteSpanContents::new_named(file, text.as_bytes(), whole, line, 0, 1)))
+        Ok(Box::new(MietteSpanContents::new_named(file, text.as_bytes(), whole, line, column, 1)))
     }
 }
 

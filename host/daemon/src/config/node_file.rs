@@ -57,8 +57,7 @@ struct LimitsTable {
     concurrent_runs: Option<u32>,
 }
 
-const DEFAULT_HEALTH: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
+const DEFAULT_HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
 const MIN_MEMORY: u64 = 1 << 20;
 const MAX_MEMORY: u64 = 4 << 30;
 
@@ -142,8 +141,7 @@ fn name_from_host(host_name: &str) -> NodeName {
     let name: String = host_name.chars().map(plain).collect();
     let name = name.trim_start_matches(['-', '_', '.']);
     let name = &name[..name.len().min(bellwether_core::id::MAX_NAME)];
-    NodeName::new(name)
-        .unwrap_or_else(|_| NodeName::new("node").expect("`node` is a name"))
+    NodeName::new(name).unwrap_or_else(|_| NodeName::new("node").expect("`node` is a name"))
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub enum QuantityError {
     /// A unit nobody knows.
     #[error("`{0}` is not a unit")]
     UnknownUnit(String),
+    /// A space somewhere.
+    #[error("there is a space in it")]
+    Space,
     /// There should be a number.
     #[error("a number is missing")]
     NoNumber,
@@ -109,6 +112,9 @@ pub fn show_size(bytes: u64) -> String {
 
 /// A number, the unit behind it, and what follows.
 fn split_quantity(text: &str) -> Result<(u64, &str, &str), QuantityError> {
+    if text.contains(char::is_whitespace) {
+        return Err(QuantityError::Space);
+    }
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, behind) = text.split_at(digits);
     if number.is_empty() {
@@ -193,7 +199,7 @@ mod tests {
         assert_eq!(why("10"), QuantityError::NoUnit);
         assert_eq!(why("1m30"), QuantityError::NoUnit);
         assert_eq!(why("1.5s"), QuantityError::UnknownUnit(".".into()));
-        assert_eq!(why("2 s"), QuantityError::UnknownUnit(" s".into()));
+        assert_eq!(why("2 s"), QuantityError::Space);
         assert_eq!(why("99999999999999999999s"), QuantityError::TooLarge);
     }
 

@@ -194,7 +194,9 @@ fn read_text(path: &Path, shown: &str) -> Result<String, ReadError> {
         let source = Source::new(shown, String::from_utf8_lossy(error.as_bytes()));
         let span = start..start + char::REPLACEMENT_CHARACTER.len_utf8();
         let mut mistake = Mistake::new(&source, span, "the file is not UTF-8 text");
-        mistake.expected("expected UTF-8 from here on").help("save the file as UTF-8, without a byte-order mark");
+        mistake
+            .expected("expected UTF-8 from here on")
+            .help("save the file as UTF-8, without a byte-order mark");
         ReadError::NotUtf8(Box::new(mistake))
     })
 }

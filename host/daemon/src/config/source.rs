@@ -74,7 +74,8 @@ impl Source {
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |length| start + length);
         let line = self.text[line_start..line_end].trim_end_matches('\r');
-        let end = floor_char(&self.text, span.end).clamp(start, line_start.saturating_add(line.len()).max(start));
+        let end =
+            floor_char(&self.text, span.end).clamp(start, line_start.saturating_add(line.len()).max(start));
         let before = start.min(line_start + line.len()) - line_start;
 
         let first = floor_char(line, before.saturating_sub(MAX_BEFORE));

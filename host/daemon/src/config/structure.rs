@@ -32,7 +32,8 @@ pub(super) fn check<'s>(
     if errors.is_empty() {
         return Some(table);
     }
-    let broken: Vec<usize> = findings.as_slice()[..syntax_errors].iter().map(|mistake| mistake.line).collect();
+    let broken: Vec<usize> =
+        findings.as_slice()[..syntax_errors].iter().map(|mistake| mistake.line).collect();
     let trusted = trusted_lines(source.text(), &broken);
     findings.retain_since(syntax_errors, |mistake| trusted.get(mistake.line - 1).copied().unwrap_or(false));
     None
@@ -49,13 +50,31 @@ fn syntax_error(source: &Source, message: &str, span: Range<usize>, findings: &m
     if findings.as_slice().iter().any(|earlier| earlier.line == line) {
         return;
     }
-    let help = match message {
-        "duplicate key" => Some("a key stands once in a table: remove one of the two"),
-        _ => None,
+    let (message, help) = match message {
+        "duplicate key" => {
+            ("this key stands twice in its table", Some("remove one of the two; the first is further up"))
+        }
+        "string values must be quoted" => ("this is no value", Some("texts stand in quotes: key = \"text\"")),
+        "invalid basic string" | "invalid literal string" => {
+            ("this text does not end, or holds what it must not", None)
+        }
+        _ => (message, None),
     };
-    let mistake = findings.at(span, message.to_owned());
+    // Where something is missing there is nothing to underline but its line.
+    let span = if span.is_empty() { whole_line(source.text(), span.start) } else { span };
+    let mistake = findings.at(span, message);
     mistake.expected = expected;
     mistake.help = help.map(str::to_owned);
+}
+
+/// The line around a place, without the blanks around it.
+fn whole_line(text: &str, at: usize) -> Range<usize> {
+    let at = text.floor_char_boundary(at);
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |length| at + length);
+    let line = &text[start..end];
+    let start = start + (line.len() - line.trim_start().len());
+    start..start + line.trim().len()
 }
 
 /// Which lines mean what they seem to: not the broken ones, and after a
@@ -181,7 +200,7 @@ impl Walk<'_, '_> {
                 words => {
                     let mistake =
                         self.findings.at(span, format!("`{}` is not a word for `{name}`", word.as_ref()));
-                    mistake.expected(format!("expected one of {}", nearest::list(words.iter().copied())));
+                    mistake.expected(format!("expected {}", nearest::list(words.iter().copied())));
                     mistake.help = nearest::did_you_mean(word, words.iter().copied());
                     false
                 }
@@ -189,7 +208,7 @@ impl Walk<'_, '_> {
             (None, _) if words_of(schema).is_empty() => true,
             (_, wrong) => {
                 let wrong = describe(wrong);
-                self.wrong_type(name, &wrong, span, schema, place);
+                self.wrong_type(name, wrong, span, schema, place);
                 false
             }
         }
@@ -221,10 +240,13 @@ impl Walk<'_, '_> {
         present: &[String],
         place: &Place,
     ) {
-        let keys = || schema.get("properties").and_then(Value::as_object).into_iter().flat_map(|keys| keys.keys());
-        // A key that is there already is not what was meant.
+        let keys = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        // A key that is there already is not what was meant, unless it may stand there again.
+        let is_free = |key: &str, inner: &Value| {
+            type_of(inner) == Some("array") || !present.iter().any(|other| other == key)
+        };
         let free: Vec<&str> =
-            keys().map(String::as_str).filter(|key| !present.iter().any(|other| other == key)).collect();
+            keys.filter(|(key, inner)| is_free(key, inner)).map(|(key, _)| key.as_str()).collect();
         let near = nearest::nearest(name, free.iter().copied());
         let path = if place.path.is_empty() {
             near.unwrap_or(name).to_owned()
@@ -260,7 +282,7 @@ impl Walk<'_, '_> {
         let words = words_of(schema);
         let expected = match (title, example, type_of(schema)) {
             (Some(title), Some(example), _) => format!("expected a {title} such as {example}"),
-            _ if !words.is_empty() => format!("expected one of {}", nearest::list(words.into_iter())),
+            _ if !words.is_empty() => format!("expected {}", nearest::list(words.into_iter())),
             (_, _, Some("string")) => "expected a text in quotes".to_owned(),
             (_, _, Some("integer")) => "expected a whole number".to_owned(),
             (_, _, Some("number")) => "expected a number".to_owned(),
@@ -294,17 +316,17 @@ fn words_of(schema: &Value) -> Vec<&str> {
     constants.chain(listed).filter_map(Value::as_str).collect()
 }
 
-fn describe(value: &DeValue<'_>) -> String {
+fn describe(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "`true` or `false`",
+        DeValue::Boolean(true) => "`true`",
+        DeValue::Boolean(false) => "`false`",
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
-    .to_owned()
 }
 
 /// In which other tables of the file a key of this name is known.

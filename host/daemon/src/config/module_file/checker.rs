@@ -23,6 +23,7 @@ use crate::config::spec::{
 /// Something that is watched: processes, or whatever a component looks at.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["process"] }, { "required": ["component"] }]))]
 pub(super) struct CheckerTable {
     /// Its name, unique within the module.
     #[schemars(required)]
@@ -169,7 +170,8 @@ fn subject(
             None
         }
         (None, None) => {
-            let left_out = ["process", "component"].map(|key| findings.is_incomplete(&format!("{path}.{key}")));
+            let left_out =
+                ["process", "component"].map(|key| findings.is_incomplete(&format!("{path}.{key}")));
             if !left_out.contains(&true) {
                 findings
                     .at(table.span(), "this checker looks at nothing")
@@ -178,7 +180,10 @@ fn subject(
             None
         }
         (Some(process), None) => {
-            let keys = [("config", config.as_ref().map(Located::span)), ("grant", grant.as_ref().map(Located::span))];
+            let keys = [
+                ("config", config.as_ref().map(Located::span)),
+                ("grant", grant.as_ref().map(Located::span)),
+            ];
             for (key, span) in keys {
                 if let Some(span) = span {
                     findings
@@ -186,7 +191,8 @@ fn subject(
                         .expected("expected only with `component`");
                 }
             }
-            process::process_spec(&format!("{path}.process"), process, commands, findings).map(Subject::Process)
+            process::process_spec(&format!("{path}.process"), process, commands, findings)
+                .map(Subject::Process)
         }
         (None, Some(component)) => {
             let component = field::name(findings, component, ComponentName::new);

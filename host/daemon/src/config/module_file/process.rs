@@ -19,6 +19,13 @@ use crate::config::spec::{CommandSpec, Find, ProcessBounds, ProcessSpec};
 /// `arguments`, `pid-file`, `unit` and `kept` says which.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["name"] },
+    { "required": ["arguments"] },
+    { "required": ["pid-file"] },
+    { "required": ["unit"] },
+    { "required": ["kept"] },
+]))]
 pub(super) struct ProcessTable {
     /// Processes of this program, by its file name.
     #[schemars(example = &"nginx")]
@@ -66,7 +73,8 @@ pub(super) fn process_spec(
     commands: &BTreeMap<CommandName, CommandSpec>,
     findings: &mut Findings<'_>,
 ) -> Option<ProcessSpec> {
-    let ProcessTable { at_least, at_most, max_memory, max_cpu, max_open_files, max_threads, .. } = table.get();
+    let ProcessTable { at_least, at_most, max_memory, max_cpu, max_open_files, max_threads, .. } =
+        table.get();
     let find = find(path, table, commands, findings);
     let least = at_least.as_ref().map_or(1, |count| *count.get());
     if let Some(most) = at_most
@@ -108,7 +116,7 @@ fn find(
         [] => {
             if !WAYS.iter().any(|way| findings.is_incomplete(&format!("{path}.{way}"))) {
                 findings
-                    .at(table.span(), "this says not how the processes are found")
+                    .at(table.span(), "it does not say how the processes are found")
                     .expected(format!("expected exactly one of {}", nearest::list(WAYS.into_iter())));
             }
             None
@@ -201,16 +209,18 @@ fn kept_command(
             findings
                 .at(text.span(), format!("the command `{name}` is not kept"))
                 .expected("expected a command with `keep = true`")
-                .help(format!("add `keep = true` to `{name}` in `[commands]` if it is the long-running application"));
+                .help(format!(
+                    "add `keep = true` to `{name}` in `[commands]` if it is the long-running application"
+                ));
         }
         None => {
             let kept = || commands.iter().filter(|(_, command)| command.keep).map(|(name, _)| name.as_str());
             let mistake = findings.at(text.span(), format!("`[commands]` has no `{name}`"));
-            mistake.help = nearest::did_you_mean(name.as_str(), kept());
-            mistake.expected(match kept().next() {
+            let known = || match kept().next() {
                 Some(_) => format!("expected {}", nearest::list(kept())),
                 None => "expected a command with `keep = true`, and there is none".to_owned(),
-            });
+            };
+            mistake.expected(nearest::did_you_mean(name.as_str(), kept()).unwrap_or_else(known));
         }
     }
     None

@@ -41,7 +41,9 @@ fn the_example_of_the_design_says_what_it_should() {
 
 #[test]
 fn what_the_file_leaves_out_has_its_default() {
-    let web = module("[[checker]]\nname = \"p\"\nprocess = { unit = \"nginx\" }\n[[checker]]\nname = \"c\"\ncomponent = \"http\"\n");
+    let web = module(
+        "[[checker]]\nname = \"p\"\nprocess = { unit = \"nginx\" }\n[[checker]]\nname = \"c\"\ncomponent = \"http\"\n",
+    );
     assert_eq!((web.restart.script.as_str(), web.restart.budget.restarts), ("command", 3));
     assert_eq!(web.restart.start_within, Duration::from_secs(60));
     let (process, component) = (&web.checkers["p"], &web.checkers["c"]);
@@ -87,108 +89,304 @@ component = "http"
 interval = "1ms"
 on-down = "reboot"
 "#;
-    insta::assert_snapshot!(mistakes(text), @"");
+    insta::assert_snapshot!(mistakes(text), @r#"
+     × `restart.budget` has no key `restart`
+      ╭─[modules/web.toml:3:1]
+    3 │ budget = { restart = 3, within = "1 day" }
+      ·            ───┬───
+      ·               ╰── did you mean `restarts`?
+      ╰────
+     × `1 day` is not a duration: ` day` is not a unit
+      ╭─[modules/web.toml:3:1]
+    3 │ budget = { restart = 3, within = "1 day" }
+      ·                                  ───┬───
+      ·                                     ╰── expected a duration such as "2s" or "1m30s"
+      ╰────
+     help: units: ms, s, m, h and d (24 hours)
+     × `commands.start` has no key `kep`
+      ╭─[modules/web.toml:6:1]
+    6 │ start = { run = ["/app"], kep = true }
+      ·                           ─┬─
+      ·                            ╰── did you mean `keep`?
+      ╰────
+     × both `name` and `kept`
+       ╭─[modules/web.toml:10:1]
+    10 │ process = { name = "x", kept = "start" }
+       ·                                ───┬───
+       ·                                   ╰── expected only one way to find the processes
+       ╰────
+     help: `arguments` sees the program's name too, and matches the whole command line
+     × `interval` is out of its bounds
+       ╭─[modules/web.toml:15:1]
+    15 │ interval = "1ms"
+       ·            ──┬──
+       ·              ╰── expected a duration from "100ms" to "1h"
+       ╰────
+     × `reboot` is not a word for `on-down`
+       ╭─[modules/web.toml:16:1]
+    16 │ on-down = "reboot"
+       ·           ────┬───
+       ·               ╰── expected one of `restart`, `stop`, `wait`, `out` or `notify`
+       ╰────
+    "#);
 }
 
 #[test]
 fn a_bad_duration() {
-    insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"2 sec\"\ntimeout = \"5\"\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"2 sec\"\ntimeout = \"5\"\n")), @r#"
+     × `2 sec` is not a duration: ` sec` is not a unit
+      ╭─[modules/web.toml:4:1]
+    4 │ interval = "2 sec"
+      ·            ───┬───
+      ·               ╰── expected a duration such as "2s" or "1m30s"
+      ╰────
+     help: units: ms, s, m, h and d (24 hours)
+     × `5` is not a duration: the unit is missing
+      ╭─[modules/web.toml:5:1]
+    5 │ timeout = "5"
+      ·           ─┬─
+      ·            ╰── expected a duration such as "2s" or "1m30s"
+      ╰────
+     help: units: ms, s, m, h and d (24 hours)
+    "#);
 }
 
 #[test]
 fn a_duration_out_of_its_bounds() {
-    insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"10ms\"\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"10ms\"\n")), @r#"
+     × `interval` is out of its bounds
+      ╭─[modules/web.toml:4:1]
+    4 │ interval = "10ms"
+      ·            ───┬──
+      ·               ╰── expected a duration from "100ms" to "1h"
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_backoff_that_shrinks() {
     let text = format!("[restart]\nbackoff = {{ first = \"10s\", max = \"5s\" }}\n{PROCESS}");
-    insta::assert_snapshot!(mistakes(&text), @"");
+    insta::assert_snapshot!(mistakes(&text), @r#"
+     × `max` is shorter than `first`
+      ╭─[modules/web.toml:2:1]
+    2 │ backoff = { first = "10s", max = "5s" }
+      ·                                  ──┬─
+      ·                                    ╰── expected the longest wait
+      ╰────
+     help: the wait begins with `first` and doubles with each try up to `max`
+    "#);
 }
 
 #[test]
 fn both_a_process_and_a_component() {
-    insta::assert_snapshot!(mistakes(&format!("{PROCESS}component = \"http\"\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}component = \"http\"\n")), @r#"
+     × both `process` and `component`
+      ╭─[modules/web.toml:4:1]
+    4 │ component = "http"
+      ·             ───┬──
+      ·                ╰── expected only one of them
+      ╰────
+     help: a checker looks at one thing: make two checkers of it
+    "#);
 }
 
 #[test]
 fn neither_a_process_nor_a_component() {
-    insta::assert_snapshot!(mistakes(CHECKER), @"");
+    insta::assert_snapshot!(mistakes(CHECKER), @r#"
+     × this checker looks at nothing
+      ╭─[modules/web.toml:1:1]
+    1 │ [[checker]]
+      · ─────┬─────
+      ·      ╰── expected `process = { … }` or `component = "NAME"`
+      ╰────
+    "#);
 }
 
 #[test]
 fn no_name() {
-    insta::assert_snapshot!(mistakes("[[checker]]\nprocess = { name = \"nginx\" }\n"), @"");
+    insta::assert_snapshot!(mistakes("[[checker]]\nprocess = { name = \"nginx\" }\n"), @r#"
+     × `[[checker]]` has no `name`
+      ╭─[modules/web.toml:1:1]
+    1 │ [[checker]]
+      · ─────┬─────
+      ·      ╰── expected `name = "home-page"`
+      ╰────
+    "#);
 }
 
 #[test]
 fn one_name_twice() {
-    insta::assert_snapshot!(mistakes(&format!("{PROCESS}{PROCESS}")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}{PROCESS}")), @r#"
+     × a second checker is named `a`
+      ╭─[modules/web.toml:5:1]
+    5 │ name = "a"
+      ·        ─┬─
+      ·         ╰── expected a name of its own
+      ╰────
+    "#);
 }
 
 #[test]
 fn two_ways_to_find_a_process() {
     let text = format!("{CHECKER}process = {{ unit = \"a.service\", name = \"a\" }}\n");
-    insta::assert_snapshot!(mistakes(&text), @"");
+    insta::assert_snapshot!(mistakes(&text), @r#"
+     × both `unit` and `name`
+      ╭─[modules/web.toml:3:1]
+    3 │ process = { unit = "a.service", name = "a" }
+      ·                                        ─┬─
+      ·                                         ╰── expected only one way to find the processes
+      ╰────
+     help: `arguments` sees the program's name too, and matches the whole command line
+    "#);
 }
 
 #[test]
 fn no_way_to_find_a_process() {
-    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ at-least = 1 }}\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ at-least = 1 }}\n")), @r#"
+     × this says not how the processes are found
+      ╭─[modules/web.toml:3:1]
+    3 │ process = { at-least = 1 }
+      ·           ────────┬───────
+      ·                   ╰── expected exactly one of `name`, `arguments`, `pid-file`, `unit` or `kept`
+      ╰────
+    "#);
 }
 
 #[test]
 fn fewer_at_most_than_at_least() {
     let text = format!("{CHECKER}process = {{ name = \"a\", at-least = 3, at-most = 2 }}\n");
-    insta::assert_snapshot!(mistakes(&text), @"");
+    insta::assert_snapshot!(mistakes(&text), @r#"
+     × `at-most` is less than `at-least`, which is 3
+      ╭─[modules/web.toml:3:1]
+    3 │ process = { name = "a", at-least = 3, at-most = 2 }
+      ·                                                 ┬
+      ·                                                 ╰── expected 3 or more
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_path_as_a_program_name() {
-    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ name = \"/usr/sbin/nginx\" }}\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ name = \"/usr/sbin/nginx\" }}\n")), @r#"
+     × `/usr/sbin/nginx` is not the file name of a program
+      ╭─[modules/web.toml:3:1]
+    3 │ process = { name = "/usr/sbin/nginx" }
+      ·                    ────────┬────────
+      ·                            ╰── expected a name such as "nginx", without folders
+      ╰────
+     help: to tell programs of the same name apart, use `arguments`
+    "#);
 }
 
 #[test]
 fn a_regular_expression_that_is_none() {
-    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ arguments = \"java (\" }}\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ arguments = \"java (\" }}\n")), @r#"
+     × not a regular expression: unclosed group
+      ╭─[modules/web.toml:3:1]
+    3 │ process = { arguments = "java (" }
+      ·                         ────┬───
+      ·                             ╰── expected a regular expression over the whole command line
+      ╰────
+     help: in TOML, single quotes keep backslashes as they are: 'java .*shop\.jar'
+    "#);
 }
 
 #[test]
 fn a_pid_file_that_is_relative() {
-    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ pid-file = \"nginx.pid\" }}\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ pid-file = \"nginx.pid\" }}\n")), @r#"
+     × `nginx.pid` is not an absolute path
+      ╭─[modules/web.toml:3:1]
+    3 │ process = { pid-file = "nginx.pid" }
+      ·                        ─────┬─────
+      ·                             ╰── expected a path such as "/run/nginx.pid"
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_unit_without_processes() {
-    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ unit = \"nginx.socket\" }}\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ unit = \"nginx.socket\" }}\n")), @r#"
+     × `nginx.socket` is not a systemd unit with processes
+      ╭─[modules/web.toml:3:1]
+    3 │ process = { unit = "nginx.socket" }
+      ·                    ───────┬──────
+      ·                           ╰── expected the name of a service, scope or slice, such as "nginx.service"
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_kept_command_that_does_not_exist() {
     let text = "[commands]\nstart = { run = [\"/app\"], keep = true }\n[[checker]]\nname = \"a\"\nprocess = { kept = \"strat\" }\n";
-    insta::assert_snapshot!(mistakes(text), @"");
+    insta::assert_snapshot!(mistakes(text), @r#"
+     × `[commands]` has no `strat`
+      ╭─[modules/web.toml:5:1]
+    5 │ process = { kept = "strat" }
+      ·                    ───┬───
+      ·                       ╰── expected `start`
+      ╰────
+     help: did you mean `start`?
+    "#);
 }
 
 #[test]
 fn a_command_that_is_not_kept() {
     let text = "[commands]\nstart = { run = [\"/app\"] }\n[[checker]]\nname = \"a\"\nprocess = { kept = \"start\" }\n";
-    insta::assert_snapshot!(mistakes(text), @"");
+    insta::assert_snapshot!(mistakes(text), @r#"
+     × the command `start` is not kept
+      ╭─[modules/web.toml:5:1]
+    5 │ process = { kept = "start" }
+      ·                    ───┬───
+      ·                       ╰── expected a command with `keep = true`
+      ╰────
+     help: add `keep = true` to `start` in `[commands]` if it is the long-running application
+    "#);
 }
 
 #[test]
 fn a_grant_that_is_none() {
-    let text = format!("{CHECKER}component = \"tcp\"\ngrant = {{ connect = [\"http://a/\", \"10.0.0.1/8:80\"] }}\n");
-    insta::assert_snapshot!(mistakes(&text), @"");
+    let text =
+        format!("{CHECKER}component = \"tcp\"\ngrant = {{ connect = [\"http://a/\", \"10.0.0.1/8:80\"] }}\n");
+    insta::assert_snapshot!(mistakes(&text), @r#"
+     × `http://a/` cannot be granted: a URL is not a host and port
+      ╭─[modules/web.toml:4:1]
+    4 │ grant = { connect = ["http://a/", "10.0.0.1/8:80"] }
+      ·                      ─────┬─────
+      ·                           ╰── expected HOST:PORT such as "127.0.0.1:8080"
+      ╰────
+     help: leave `http://` and the path out
+     × `10.0.0.1/8:80` cannot be granted: the address has bits outside of its prefix
+      ╭─[modules/web.toml:4:1]
+    4 │ grant = { connect = ["http://a/", "10.0.0.1/8:80"] }
+      ·                                   ───────┬───────
+      ·                                          ╰── expected HOST:PORT such as "127.0.0.1:8080"
+      ╰────
+     help: the network is 10.0.0.0/8; for the one host, leave the prefix out
+    "#);
 }
 
 #[test]
 fn config_for_a_process_checker() {
-    insta::assert_snapshot!(mistakes(&format!("{PROCESS}config = {{ url = \"x\" }}\n")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{PROCESS}config = {{ url = \"x\" }}\n")), @r#"
+     × a process checker takes no `config`
+      ╭─[modules/web.toml:4:1]
+    4 │ config = { url = "x" }
+      ·          ──────┬──────
+      ·                ╰── expected only with `component`
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_command_without_a_program() {
-    insta::assert_snapshot!(mistakes(&format!("[commands]\nstop = {{ timeout = \"1s\" }}\n{PROCESS}")), @"");
+    insta::assert_snapshot!(mistakes(&format!("[commands]\nstop = {{ timeout = \"1s\" }}\n{PROCESS}")), @r#"
+     × command `stop` has no `run`
+      ╭─[modules/web.toml:2:1]
+    2 │ stop = { timeout = "1s" }
+      · ──┬─
+      ·   ╰── expected `run = ["/path/to/program", "argument"]`
+      ╰────
+    "#);
 }
 
 fn real_host(text: &str) -> String {
@@ -201,30 +399,67 @@ fn real_host(text: &str) -> String {
 #[test]
 fn a_program_that_is_not_there() {
     let text = "[commands]\nstart = { run = [\"/no/such/app\"], keep = true }\nstop = { run = [\"no-such-program\"] }\n";
-    insta::assert_snapshot!(real_host(text), @"");
+    insta::assert_snapshot!(real_host(text), @r#"
+     × no such program: /no/such/app
+      ╭─[modules/web.toml:2:1]
+    2 │ start = { run = ["/no/such/app"], keep = true }
+      ·                  ───────┬──────
+      ·                         ╰── expected a file that exists
+      ╰────
+     help: install it, or correct the path (a relative one is relative to the root)
+     × no such program in PATH: no-such-program
+      ╭─[modules/web.toml:3:1]
+    3 │ stop = { run = ["no-such-program"] }
+      ·                 ────────┬────────
+      ·                         ╰── expected a program that `which` finds
+      ╰────
+     help: install it, or write its full path
+    "#);
 }
 
 #[test]
 fn a_whole_command_line_as_the_program() {
-    insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/bin/sleep 10\"], keep = true }\n"), @"");
+    insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/bin/sleep 10\"], keep = true }\n"), @r#"
+     × no such program: /bin/sleep 10
+      ╭─[modules/web.toml:2:1]
+    2 │ start = { run = ["/bin/sleep 10"], keep = true }
+      ·                  ───────┬───────
+      ·                         ╰── expected a file that exists
+      ╰────
+     help: one text for each argument: ["/bin/sleep", "10"]
+    "#);
 }
 
 #[test]
 fn a_folder_as_the_program() {
-    insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/\"], dir = \"none\", keep = true }\n"), @"");
+    insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/\"], dir = \"none\", keep = true }\n"), @r#"
+     × not a program that can be run: /
+      ╭─[modules/web.toml:2:1]
+    2 │ start = { run = ["/"], dir = "none", keep = true }
+      ·                  ─┬─
+      ·                   ╰── expected an executable file
+      ╰────
+     help: `chmod +x` makes a file executable
+     × no such folder: none
+      ╭─[modules/web.toml:2:1]
+    2 │ start = { run = ["/"], dir = "none", keep = true }
+      ·                              ───┬──
+      ·                                 ╰── expected a folder that exists, absolute or relative to the root
+      ╰────
+    "#);
 }
 
 #[test]
 fn one_line_for_the_journal() {
     let mistakes: Mistakes = parse(&format!("{PROCESS}intreval = \"2s\"\n")).unwrap_err();
-    insta::assert_snapshot!(mistakes.to_string(), @"");
+    insta::assert_snapshot!(mistakes.to_string(), @"modules/web.toml:4:1: `[[checker]]` has no key `intreval`; did you mean `interval`?");
 }
 
 #[test]
 fn mistakes_travel_as_json() {
     let mistakes: Mistakes = parse(&format!("{PROCESS}intreval = \"2s\"\n")).unwrap_err();
     let json = serde_json::to_string(&mistakes).unwrap();
-    insta::assert_snapshot!(json, @"");
+    insta::assert_snapshot!(json, @r#"[{"file":"modules/web.toml","span":{"start":52,"end":60},"line":4,"column":1,"text":"intreval = \"2s\"","underline":{"start":0,"end":8},"message":"`[[checker]]` has no key `intreval`","expected":"did you mean `interval`?"}]"#);
     assert_eq!(serde_json::from_str::<Mistakes>(&json).unwrap().render(false), mistakes.render(false));
 }
 
@@ -242,7 +477,8 @@ fn a_root_is_read_file_by_file() {
 
     let report = read_root(root.path());
     assert!(report.node.is_ok());
-    let modules: Vec<_> = report.modules.iter().map(|(file, module)| (file.as_str(), module.is_ok())).collect();
+    let modules: Vec<_> =
+        report.modules.iter().map(|(file, module)| (file.as_str(), module.is_ok())).collect();
     assert_eq!(
         modules,
         [("bad.toml", false), ("dir.toml", false), ("no name.toml", false), ("web.toml", true)]
@@ -263,9 +499,12 @@ fn a_definition_changes_with_what_is_observed_and_not_with_what_follows_from_it(
     assert_ne!(plain, with("timeout = \"3s\"\n"));
     assert_ne!(plain, with("grant = { connect = [\"a:1\"] }\n"));
     assert_ne!(plain, with("config = { a = 1 }\n"));
-    assert_eq!(with("config = { a = 1, b = { d = 2, c = 3 } }\n"), with("config = { b = { c = 3, d = 2 }, a = 1 }\n"));
+    assert_eq!(
+        with("config = { a = 1, b = { d = 2, c = 3 } }\n"),
+        with("config = { b = { c = 3, d = 2 }, a = 1 }\n")
+    );
     // It is kept across restarts of the daemon: it must never change by itself.
-    assert_eq!(definition(PROCESS), 0);
+    assert_eq!(definition(PROCESS), 10_535_776_743_960_198_607);
     assert_eq!(module(PROCESS).policy().checkers["a"].kind, CheckerKind::Process);
 }
 
@@ -279,5 +518,50 @@ fn effective_values_say_where_they_come_from() {
             format!("{} = {}{source}", value.key, value.value)
         })
         .collect();
-    insta::assert_snapshot!(shown.join("\n"), @"");
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    restart.script = "command"
+    restart.config = {}   (default)
+    restart.budget.restarts = 3
+    restart.budget.within = "24h"
+    restart.backoff.first = "1s"
+    restart.backoff.max = "1m"
+    restart.start-within = "1m"   (default)
+    health.drain = "15s"
+    commands.start.run = ["/usr/sbin/nginx","-g","daemon off;"]
+    commands.start.keep = true
+    commands.start.timeout = "10s"   (default)
+    commands.start.dir = "."   (default)
+    commands.stop.run = ["/usr/sbin/nginx","-s","quit"]
+    commands.stop.keep = false   (default)
+    commands.stop.timeout = "10s"
+    commands.stop.dir = "."   (default)
+    checker.home-page.component = "http"
+    checker.home-page.config = {"expect-status":200,"url":"http://127.0.0.1:8080/"}
+    checker.home-page.grant.connect = ["127.0.0.1:8080"]
+    checker.home-page.interval = "2s"
+    checker.home-page.timeout = "1s"
+    checker.home-page.rise = 2
+    checker.home-page.fall = 3
+    checker.home-page.grace = "30s"   (default)
+    checker.home-page.unknown = "ignore"   (default)
+    checker.home-page.on-down = "restart"
+    checker.nginx.process.name = "nginx"
+    checker.nginx.process.at-least = 1
+    checker.nginx.interval = "2s"   (default)
+    checker.nginx.timeout = "1s"   (default)
+    checker.nginx.rise = 1   (default)
+    checker.nginx.fall = 1   (default)
+    checker.nginx.grace = "0s"   (default)
+    checker.nginx.unknown = "ignore"   (default)
+    checker.nginx.on-down = "restart"   (default)
+    checker.start.process.kept = "start"   (default)
+    checker.start.process.at-least = 1   (default)
+    checker.start.interval = "2s"   (default)
+    checker.start.timeout = "1s"   (default)
+    checker.start.rise = 1   (default)
+    checker.start.fall = 1   (default)
+    checker.start.grace = "0s"   (default)
+    checker.start.unknown = "ignore"   (default)
+    checker.start.on-down = "restart"   (default)
+    "#);
 }

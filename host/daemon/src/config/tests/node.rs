@@ -48,41 +48,107 @@ fn a_file_that_is_not_utf8_shows_where() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("bellwether.toml"), b"# node\nname = \"caf\xe9\"\n").unwrap();
     let mistakes: Mistakes = read_node(root.path()).unwrap_err();
-    insta::assert_snapshot!(mistakes.render(false), @"");
+    insta::assert_snapshot!(mistakes.render(false), @r#"
+     × the file is not UTF-8 text
+      ╭─[bellwether.toml:2:1]
+    2 │ name = "caf�"
+      ·            ┬
+      ·            ╰── expected UTF-8 from here on
+      ╰────
+     help: save the file as UTF-8, without a byte-order mark
+    "#);
 }
 
 #[test]
 fn an_address_without_a_port() {
-    insta::assert_snapshot!(mistakes("[health]\nlisten = \"localhost\"\n"), @"");
+    insta::assert_snapshot!(mistakes("[health]\nlisten = \"localhost\"\n"), @r#"
+     × `localhost` is not an address with a port
+      ╭─[bellwether.toml:2:1]
+    2 │ listen = "localhost"
+      ·          ─────┬─────
+      ·               ╰── expected an address such as "127.0.0.1:9010" or "[::]:9010"
+      ╰────
+     help: names are not looked up here: write the address of one of this host's interfaces
+    "#);
 }
 
 #[test]
 fn two_listeners_on_one_port() {
     let text = "[health]\nlisten = \"0.0.0.0:9010\"\n[[agent-check]]\nlisten = \"127.0.0.1:9010\"\n";
-    insta::assert_snapshot!(mistakes(text), @"");
+    insta::assert_snapshot!(mistakes(text), @r#"
+     × `127.0.0.1:9010` is taken by the health endpoint
+      ╭─[bellwether.toml:4:1]
+    4 │ listen = "127.0.0.1:9010"
+      ·          ────────┬───────
+      ·                  ╰── expected a port of its own
+      ╰────
+     help: every listener needs an address and port that no other listener of this file has
+    "#);
 }
 
 #[test]
 fn an_agent_check_without_an_address() {
-    insta::assert_snapshot!(mistakes("[[agent-check]]\nmodule = \"web\"\n"), @"");
+    insta::assert_snapshot!(mistakes("[[agent-check]]\nmodule = \"web\"\n"), @r#"
+     × `[[agent-check]]` has no `listen`
+      ╭─[bellwether.toml:1:1]
+    1 │ [[agent-check]]
+      · ───────┬───────
+      ·        ╰── expected `listen = "0.0.0.0:9011"`
+      ╰────
+    "#);
 }
 
 #[test]
 fn single_brackets_where_a_list_of_tables_belongs() {
-    insta::assert_snapshot!(mistakes("[agent-check]\nlisten = \"127.0.0.1:9011\"\n"), @"");
+    insta::assert_snapshot!(mistakes("[agent-check]\nlisten = \"127.0.0.1:9011\"\n"), @r#"
+     × `agent-check` is a table
+      ╭─[bellwether.toml:1:1]
+    1 │ [agent-check]
+      · ──────┬──────
+      ·       ╰── expected `[[agent-check]]` as the header, with double brackets
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_limit_out_of_its_bounds() {
-    insta::assert_snapshot!(mistakes("[limits]\nmemory = \"1kB\"\nconcurrent-runs = 0\n"), @"");
+    insta::assert_snapshot!(mistakes("[limits]\nmemory = \"1kB\"\nconcurrent-runs = 0\n"), @r#"
+     × `memory` is out of its bounds
+      ╭─[bellwether.toml:2:1]
+    2 │ memory = "1kB"
+      ·          ──┬──
+      ·            ╰── expected a size from "1MiB" to "4GiB"
+      ╰────
+     × `concurrent-runs` is out of its bounds
+      ╭─[bellwether.toml:3:1]
+    3 │ concurrent-runs = 0
+      ·                   ┬
+      ·                   ╰── expected a number from 1 to 4096
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_name_that_is_none() {
-    insta::assert_snapshot!(mistakes("name = \"node 1\"\n"), @"");
+    insta::assert_snapshot!(mistakes("name = \"node 1\"\n"), @r#"
+     × `node 1` is not a name
+      ╭─[bellwether.toml:1:1]
+    1 │ name = "node 1"
+      ·        ────┬───
+      ·            ╰── ` ` does not belong in a name: letters, digits, `-`, `_` and `.` do, and it starts with a letter or digit
+      ╰────
+    "#);
 }
 
 #[test]
 fn a_size_without_its_unit() {
-    insta::assert_snapshot!(mistakes("[limits]\nmemory = \"64M\"\n"), @"");
+    insta::assert_snapshot!(mistakes("[limits]\nmemory = \"64M\"\n"), @r#"
+     × `64M` is not a size: `M` is not a unit
+      ╭─[bellwether.toml:2:1]
+    2 │ memory = "64M"
+      ·          ──┬──
+      ·            ╰── expected a size such as "64MiB" or "2GB"
+      ╰────
+     help: units: B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (powers of 1024)
+    "#);
 }

@@ -7,7 +7,9 @@ use crate::config::read::parse_node;
 
 #[test]
 fn deep_nesting_is_a_mistake_and_not_a_crash() {
-    for text in [format!("a = {}", "[".repeat(20_000)), "[restart]\nconfig = ".to_owned() + &"{a=".repeat(20_000)] {
+    for text in
+        [format!("a = {}", "[".repeat(20_000)), "[restart]\nconfig = ".to_owned() + &"{a=".repeat(20_000)]
+    {
         assert!(parse(&text).is_err());
     }
     let dotted = format!("[restart.config]\n{}x = 1\n", "a.".repeat(20_000));

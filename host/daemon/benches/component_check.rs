@@ -46,7 +46,7 @@ fn measure(sandbox: &Arc<Sandbox>, name: &str, bytes: &[u8], config: &Arc<str>) 
         runtime.block_on(calls(sandbox, &component, config, callers, WARM_UP));
         let start = Instant::now();
         let (mut inner, mut whole) = runtime.block_on(calls(sandbox, &component, config, callers, CHECKS));
-        let rate = whole.len() as f64 / start.elapsed().as_secs_f64();
+        let rate = f64::from(u32::try_from(whole.len())?) / start.elapsed().as_secs_f64();
         let ((i50, i99), (w50, w99)) = (percentiles(&mut inner), percentiles(&mut whole));
         println!("{name:<12} {callers:>7}  {i50:>9.1} / {i99:<8.1}  {w50:>9.1} / {w99:<8.1}  {rate:>9.0}");
     }

@@ -12,6 +12,7 @@ use crate::output::Output;
 ///
 /// For example: bellwether completions bash > /etc/bash_completion.d/bellwether
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "help is shown as it stands")]
 pub(crate) struct CompletionsArgs {
     /// Which shell
     shell: Shell,

@@ -46,13 +46,11 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
 /// What a component takes: the file in the root, or else the one that comes with the binary.
 fn schema(sandbox: &Sandbox, root: &Path, kind: ComponentKind, name: &ComponentName) -> Option<String> {
     let file = root.join(kind.folder()).join(format!("{name}.wasm"));
-    let bytes = match std::fs::read(&file) {
-        Ok(bytes) => bytes,
-        Err(_) => {
-            let own =
-                |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
-            STANDARD.iter().find(own)?.2.to_vec()
-        }
+    let bytes = if let Ok(bytes) = std::fs::read(&file) {
+        bytes
+    } else {
+        let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
+        STANDARD.iter().find(own)?.2.to_vec()
     };
     // What cannot be loaded takes anything, for all we know; `inspect` says why it cannot.
     Some(sandbox.load(&bytes).map_or_else(|_| "{}".to_owned(), |c| c.about().config_schema.clone()))

@@ -1,4 +1,4 @@
-//! Ends the demo's own application. Linux only: /proc, and pidfd_open(2), so that a
+//! Ends the demo's own application. Linux only: `/proc`, and `pidfd_open(2)`, so that a
 //! process id that was given to another process meanwhile is never signalled.
 
 use std::ffi::OsStr;

@@ -2,7 +2,7 @@ use super::*;
 use crate::act::harness::{Harness, command, is_pending, processes_of, shell};
 
 /// Runs until it is ended, with a child of its own; tells when both are there.
-const PARENT: &str = "sleep 600 & echo ready > ready.new; mv ready.new ready; wait";
+const PARENT: &str = "sleep 600 & echo > ready; wait";
 /// Leaves a child behind in its group, and ends.
 const LEAVES: &str = "sleep 600 & exit 3";
 

@@ -53,7 +53,7 @@ async fn measure(rounds: usize) -> Result<()> {
     let watched = ProcessSpec { find, at_least: 1, at_most: None, bounds: ProcessBounds::default() };
     let context = ProcessContext { clock, table, kept: states, module: module.clone() };
     let (out, mut seen) = tokio::sync::mpsc::channel(16);
-    let watch = tokio::spawn(watch_processes(watched, Duration::from_secs(3600), false, context, out));
+    let watch = tokio::spawn(watch_processes(watched, Duration::from_hours(1), false, context, out));
 
     let mut id = kept.start(&module, &command, &spec).await?;
     let (mut told, mut observed, mut started) = (Vec::new(), Vec::new(), Vec::new());

@@ -48,7 +48,7 @@ impl Harness {
             restart: RestartSpec {
                 script: bellwether_core::id::ComponentName::new("command").unwrap(),
                 config: serde_json::Value::Null,
-                budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(60) },
+                budget: BudgetPolicy { restarts: 3, within: Duration::from_mins(1) },
                 backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(8) },
                 start_within: Duration::from_secs(10),
             },
@@ -90,7 +90,7 @@ pub(super) fn shell(script: &str, keep: bool) -> CommandSpec {
     CommandSpec {
         run: vec!["/bin/sh".into(), "-c".into(), script.into()],
         keep,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         env: BTreeMap::new(),
         dir: None,
     }

@@ -254,11 +254,11 @@ impl Inner {
     fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: PidFd) {
         let (id, leader) = (leader.id(), Arc::new(leader));
         let mut held = slot.held();
-        let (inner, of_slot, watched) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
+        let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
         let watcher = tokio::spawn(async move {
-            watched.exited().await;
-            leader_ended(&inner, &of_slot, &watched);
-            drop(watched);
+            process.exited().await;
+            leader_ended(&inner, &of_slot, &process);
+            drop(process);
             leftovers_end(&inner, &of_slot).await;
         });
         *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher });

@@ -16,7 +16,7 @@ use super::stat::Stat;
 pub struct ProcessId {
     /// Process id.
     pub pid: u32,
-    /// When it started, in clock ticks after the boot (proc_pid_stat(5), field 22).
+    /// When it started, in clock ticks after the boot (`proc_pid_stat(5)`, field 22).
     pub start_time: u64,
     /// In which boot of the machine.
     pub boot_id: BootId,
@@ -53,7 +53,7 @@ impl ProcessId {
     }
 }
 
-/// A random number that the kernel makes at each boot (proc_sys_kernel(5), `random/boot_id`).
+/// A random number that the kernel makes at each boot (`proc_sys_kernel(5)`, `random/boot_id`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BootId(u128);

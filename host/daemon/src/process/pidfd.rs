@@ -1,4 +1,4 @@
-//! A process as a file descriptor (pidfd_open(2)): its end is an event, and a
+//! A process as a file descriptor (`pidfd_open(2)`): its end is an event, and a
 //! signal never reaches another process that got the same id.
 
 use std::io;
@@ -70,7 +70,7 @@ impl PidFd {
         has_ended(self.fd.get_ref()).unwrap_or(false)
     }
 
-    /// Sends a signal (pidfd_send_signal(2)). Returns whether there was still a
+    /// Sends a signal (`pidfd_send_signal(2)`). Returns whether there was still a
     /// process to get it.
     ///
     /// Who is stopped (SIGSTOP) sees a request to end only when continued, so it is.

@@ -1,4 +1,4 @@
-//! `/proc/PID/stat`, the one file that says most (proc_pid_stat(5)).
+//! `/proc/PID/stat`, the one file that says most (`proc_pid_stat(5)`).
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -15,7 +15,7 @@ use super::stat::Stat;
 /// title or be moved to its control group.
 const SETTLED: Duration = Duration::from_secs(3);
 /// Programs may change their title at any time: look again after so long.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 /// Longer command lines are cut: nobody searches beyond.
 const MAX_COMMAND_LINE: usize = 64 << 10;
 
@@ -186,7 +186,7 @@ fn program_name(path: &Path) -> String {
     name.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(name)
 }
 
-/// The id that the kernel gave out last (proc_loadavg(5)): as long as it stays
+/// The id that the kernel gave out last (`proc_loadavg(5)`): as long as it stays
 /// the same, there is no new process. A hundred times cheaper than a scan.
 pub fn newest_pid() -> io::Result<u32> {
     let text = std::fs::read_to_string("/proc/loadavg")?;
@@ -222,13 +222,13 @@ mod tests {
         let (a, b, c) = tokio::join!(
             table.scan(Duration::ZERO),
             table.scan(Duration::ZERO),
-            table.scan(Duration::from_secs(60))
+            table.scan(Duration::from_mins(1))
         );
         let (a, b, c) = (a.unwrap(), b.unwrap(), c.unwrap());
         assert!(Arc::ptr_eq(&a, &b) && Arc::ptr_eq(&a, &c));
         let later = table.scan(Duration::ZERO).await.unwrap();
         assert!(!Arc::ptr_eq(&a, &later));
-        assert!(Arc::ptr_eq(&later, &table.scan(Duration::from_secs(60)).await.unwrap()));
+        assert!(Arc::ptr_eq(&later, &table.scan(Duration::from_mins(1)).await.unwrap()));
     }
 
     #[tokio::test]

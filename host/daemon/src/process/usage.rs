@@ -14,7 +14,7 @@ pub struct Usage {
     pub memory: u64,
     /// CPU in percent of one processor since the measurement before; `None` at the first.
     pub cpu: Option<f64>,
-    /// Open files of the one that has most; `None` if we may not know (proc_pid_fd(5)).
+    /// Open files of the one that has most; `None` if we may not know (`proc_pid_fd(5)`).
     pub open_files: Option<u64>,
     /// All threads.
     pub threads: u64,

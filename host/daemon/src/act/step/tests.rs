@@ -4,7 +4,7 @@ use super::*;
 use crate::act::harness::{Harness, checker, command, is_pending, processes_of};
 use crate::config::spec::Find;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn run(name: &str) -> StepAction {
     StepAction::Run { command: command(name), arguments: Vec::new() }

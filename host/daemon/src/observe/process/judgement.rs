@@ -73,17 +73,19 @@ fn well(sight: &Sight, label: &str) -> String {
 fn ended(sight: &Sight) -> String {
     match sight.ended.as_slice() {
         [] => String::new(),
-        [pid] => format!("pid {pid} has ended; "),
-        pids => format!("pids {} have ended; ", named(pids.iter())),
+        [only] => format!("pid {only} has ended; "),
+        several => format!("pids {} have ended; ", named(several.iter())),
     }
 }
 
 /// ``2 processes `nginx` (pids 5 and 7)``
 fn present(processes: &[Stat], label: &str) -> String {
-    let pids = || named(processes.iter().map(|stat| stat.pid));
     match processes {
         [only] => format!("1 process {label} (pid {})", only.pid),
-        several => format!("{} processes {label} (pids {})", several.len(), pids()),
+        several => {
+            let pids = named(several.iter().map(|stat| stat.pid));
+            format!("{} processes {label} (pids {pids})", several.len())
+        }
     }
 }
 
@@ -117,13 +119,13 @@ fn out_of_bounds(bounds: &ProcessBounds, usage: &Usage, several: bool) -> Option
     };
     let fail = |reason: String| Some((Status::Fail, reason));
     if let Some(most) = bounds.memory.filter(|most| usage.memory > *most) {
-        let (used, most) = (bytes(usage.memory), bytes(most));
-        return fail(format!("{uses} {used} of memory, more than the {most} allowed"));
+        let (memory, most) = (bytes(usage.memory), bytes(most));
+        return fail(format!("{uses} {memory} of memory, more than the {most} allowed"));
     }
-    if let (Some(most), Some(used)) = (bounds.cpu, usage.cpu)
-        && used > most
+    if let (Some(most), Some(cpu)) = (bounds.cpu, usage.cpu)
+        && cpu > most
     {
-        return fail(format!("{uses} {used:.0} % CPU, more than the {most} % allowed"));
+        return fail(format!("{uses} {cpu:.0} % CPU, more than the {most} % allowed"));
     }
     if let Some(most) = bounds.threads.filter(|most| usage.threads > *most) {
         return fail(format!("{has} {} threads, more than the {most} allowed", usage.threads));

@@ -10,7 +10,7 @@ use crate::process::identity::ProcessId;
 use crate::process::pidfd::PidFd;
 
 /// Longer than any test: whatever comes before it came without a poll.
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// Ends its child also when a test fails.
 struct Guard(Child);

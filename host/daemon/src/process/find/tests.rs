@@ -3,6 +3,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use bellwether_core::id::CommandName;
+use bellwether_core::moment::Moment;
 
 use super::*;
 use crate::process::identity::ProcessId;
@@ -157,7 +158,7 @@ async fn a_kept_process_is_found_by_its_identity_and_its_end_is_told() {
     let forged = ProcessId { start_time: id.start_time - 1, ..id };
     finder.kept.publish(&finder.module, &command, KeptState::Running(forged));
     assert!(look().await.unwrap().processes.is_empty());
-    let ended = KeptState::Ended { pid: 7, how: "was ended by SIGKILL".into(), at: Default::default() };
+    let ended = KeptState::Ended { pid: 7, how: "was ended by SIGKILL".into(), at: Moment::default() };
     finder.kept.publish(&finder.module, &command, ended);
     assert_eq!(look().await.unwrap().absence.unwrap(), "process `start` (pid 7) was ended by SIGKILL");
 }

@@ -23,7 +23,7 @@ const MEMORY: u64 = 4 << 20;
 const SLACK: Duration = Duration::from_millis(500);
 
 fn sandbox() -> Sandbox {
-    Sandbox::new(&LimitsSpec { memory: MEMORY, concurrent_runs: 4 }).unwrap()
+    Sandbox::new(&LimitsSpec { memory: MEMORY, concurrent_runs: 4 }, Compiler::Own).unwrap()
 }
 
 fn run(ms: u64) -> CheckRun {

@@ -1,5 +1,7 @@
 //! `compile-component`: what the daemon runs as a child of itself.
 
+use std::io::Write as _;
+
 use bellwether_daemon::sandbox::compile::{self, Compiler};
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -13,6 +15,8 @@ pub(crate) fn compiler() -> Compiler {
 }
 
 pub(crate) fn run() -> Outcome {
-    compile::serve().map_err(Failure::from)?;
-    Ok(Exit::Done)
+    // Read by the daemon: the bare reason, on one line.
+    let Err(error) = compile::serve() else { return Ok(Exit::Done) };
+    writeln!(std::io::stderr(), "{error:#}").map_err(Failure::from)?;
+    Ok(Exit::Error)
 }

@@ -12,3 +12,4 @@ pub mod probe;
 pub mod process;
 pub mod root;
 pub mod web;
+pub mod writing;

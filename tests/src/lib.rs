@@ -3,8 +3,13 @@
 
 pub mod binary;
 pub mod daemon;
+pub mod demo;
 pub mod eventually;
 pub mod guest;
 pub mod http;
+pub mod invocation;
+pub mod probe;
 pub mod process;
 pub mod root;
+pub mod web;
+pub mod writing;

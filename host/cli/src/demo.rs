@@ -59,7 +59,7 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
         writeln!(output, "Run it with: bellwether run --root {}", place.root().display())?;
         return Ok(Exit::Done);
     }
-    logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
+    let _log = logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
     let outcome = serve(&place, root.given().is_none(), output).await;
     // Also if the daemon ended by an error: a demo leaves nothing behind.
     let stopped = leftover::end_applications(&program, place.root());

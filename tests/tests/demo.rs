@@ -30,7 +30,8 @@ fn tell(root: &Path, arguments: &[&str]) -> Ended {
 }
 
 fn module(root: &Path) -> Value {
-    let status: Value = serde_json::from_str(&tell(root, &["status", "--json"]).out).expect("--json prints an object");
+    let status: Value =
+        serde_json::from_str(&tell(root, &["status", "--json"]).out).expect("--json prints an object");
     status["modules"][0].clone()
 }
 
@@ -102,7 +103,10 @@ fn a_newcomer_kills_hangs_and_stops_the_application_and_reads_why() {
         assert!(events.iter().any(|event| event["kind"] == kind), "no {kind}: {events:#?}");
     }
     for event in &events {
-        assert!(["at", "node", "text"].iter().all(|key| event[key].is_string()) && event["seq"].is_u64(), "{event}");
+        assert!(
+            ["at", "node", "text"].iter().all(|key| event[key].is_string()) && event["seq"].is_u64(),
+            "{event}"
+        );
     }
 }
 

@@ -41,8 +41,11 @@ fn the_application_outlives_its_daemon_and_the_next_one_finds_it_again() {
     for (how, end) in ENDINGS {
         end(&mut daemon);
         assert!(is_alive(pid) && serves(web.address), "{how}");
-        assert!(bellwether_tests::http::get(root.health, "/health/web").is_none(), "{how}: nobody is there to say yes");
-        daemon = Daemon::run(root.path(), root.health);
+        assert!(
+            bellwether_tests::http::get(root.health, "/health/web").is_none(),
+            "{how}: nobody is there to say yes"
+        );
+        daemon.run_again();
         let module = daemon.until_ready("web");
         assert_eq!((only_process(&daemon), &module["restarts"]), (pid, &0.into()), "{how}: {module}");
         assert_eq!(daemon.health("web").status, 200, "{how}");
@@ -53,14 +56,18 @@ fn the_application_outlives_its_daemon_and_the_next_one_finds_it_again() {
 
 #[test]
 fn a_stop_by_a_person_outlives_the_daemon() {
-    let (root, web, mut daemon, pid) = serving();
+    let (_root, web, mut daemon, pid) = serving();
     daemon.tell(&["stop", "web", "--wait"]);
     assert!(!is_alive(pid));
     for (how, end) in ENDINGS {
         end(&mut daemon);
-        daemon = Daemon::run(root.path(), root.health);
+        daemon.run_again();
         let module = daemon.until_state("web", "stopped");
-        assert_eq!((&module["wanted"], &module["ready"]), (&"stopped".into(), &false.into()), "{how}: {module}");
+        assert_eq!(
+            (&module["wanted"], &module["ready"]),
+            (&"stopped".into(), &false.into()),
+            "{how}: {module}"
+        );
         assert_eq!(daemon.health("web").status, 503, "{how}");
         assert!(!serves(web.address), "{how}");
     }
@@ -71,11 +78,11 @@ fn a_stop_by_a_person_outlives_the_daemon() {
 
 #[test]
 fn maintenance_outlives_the_daemon() {
-    let (root, web, mut daemon, pid) = serving();
+    let (_root, web, mut daemon, pid) = serving();
     daemon.tell(&["suspend", "web", "--wait"]);
     for (how, end) in ENDINGS {
         end(&mut daemon);
-        daemon = Daemon::run(root.path(), root.health);
+        daemon.run_again();
         let module = eventually("the application is found", || {
             Some(daemon.module("web")).filter(|module| module["ready"] == true)
         });
@@ -93,12 +100,12 @@ fn maintenance_outlives_the_daemon() {
 
 #[test]
 fn an_application_that_ended_while_no_daemon_ran_is_started_by_the_next_one() {
-    let (root, web, mut daemon, mut pid) = serving();
+    let (_root, web, mut daemon, mut pid) = serving();
     for (how, end) in ENDINGS {
         end(&mut daemon);
         signal(pid, Signal::KILL);
         eventually("the application has ended", || (!is_alive(pid)).then_some(()));
-        daemon = Daemon::run(root.path(), root.health);
+        daemon.run_again();
         daemon.until_ready("web");
         let new = only_process(&daemon);
         assert_ne!(new, pid, "{how}");

@@ -74,9 +74,11 @@ fn free_ports() -> Result<(SocketAddr, SocketAddr), Failure> {
         let (app, _held) = listen(FIRST_APP_PORT, step)?;
         Some((health, app))
     });
-    let found = found
-        .with_context(|| format!("no ports are free from {FIRST_HEALTH_PORT} and {FIRST_APP_PORT} on"));
-    found.map_err(|error| Failure::from(error).next("end a program that listens there (`ss -ltnp` lists them)"))
+    let found =
+        found.with_context(|| format!("no ports are free from {FIRST_HEALTH_PORT} and {FIRST_APP_PORT} on"));
+    found.map_err(|error| {
+        Failure::from(error).next("end a program that listens there (`ss -ltnp` lists them)")
+    })
 }
 
 fn node_file(health: SocketAddr) -> String {

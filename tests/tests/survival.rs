@@ -33,7 +33,8 @@ fn serves(address: SocketAddr) -> bool {
 }
 
 /// How a daemon comes to its end.
-const ENDINGS: [(&str, fn(&mut Daemon)); 2] = [("SIGTERM", Daemon::end), ("kill -9", Daemon::kill)];
+type End = fn(&mut Daemon);
+const ENDINGS: [(&str, End); 2] = [("SIGTERM", Daemon::end), ("kill -9", Daemon::kill)];
 
 #[test]
 fn the_application_outlives_its_daemon_and_the_next_one_finds_it_again() {

@@ -1,0 +1,1 @@
+//! A real nginx as an application.

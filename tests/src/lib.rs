@@ -3,12 +3,16 @@
 
 pub mod binary;
 pub mod daemon;
+pub mod demo;
 pub mod eventually;
 pub mod guest;
 pub mod haproxy;
 pub mod http;
+pub mod invocation;
 pub mod load;
 pub mod nginx;
+pub mod probe;
 pub mod process;
 pub mod program;
 pub mod root;
+pub mod web;

@@ -65,6 +65,12 @@ pub(crate) fn explain(error: RunError) -> Failure {
                 root.display()
             ),
         ),
+        // `kill 0` would end whoever types it.
+        RunError::SecondDaemon { pid: 0 } => Failure::new(
+            Exit::SecondDaemon,
+            "another daemon has just begun to run on this root",
+            "use that one: `bellwether status`",
+        ),
         RunError::SecondDaemon { pid } => Failure::new(
             Exit::SecondDaemon,
             what,
@@ -77,9 +83,11 @@ pub(crate) fn explain(error: RunError) -> Failure {
             format!("{what}\n\n{}", rendered.trim_end()),
             "correct them; `bellwether validate` checks the files without running anything",
         ),
-        RunError::MissingProgram { .. } => {
-            Failure::new(Exit::MissingProgram, what, "install it, or correct the path in the module's file")
-        }
+        RunError::MissingProgram(rendered) => Failure::new(
+            Exit::MissingProgram,
+            format!("{what}\n\n{}", rendered.trim_end()),
+            "install it, or correct the path in the module's file",
+        ),
         RunError::Other(error) => Failure::from(error).next("see the log above; `--log debug` says more"),
     }
 }
@@ -90,8 +98,6 @@ mod tests {
 
     #[test]
     fn every_reason_not_to_run_has_a_next_step_and_its_own_exit_code() {
-        let module = bellwether_core::id::ModuleName::new("web").unwrap();
-        let command = bellwether_core::id::CommandName::new("start").unwrap();
         let errors = [
             (RunError::PortInUse { addr: "127.0.0.1:9010".parse().unwrap() }, Exit::PortInUse),
             (
@@ -102,14 +108,16 @@ mod tests {
                 Exit::RootNotWritable,
             ),
             (RunError::SecondDaemon { pid: 7 }, Exit::SecondDaemon),
+            (RunError::SecondDaemon { pid: 0 }, Exit::SecondDaemon),
             (RunError::Mistakes("x".into()), Exit::Mistakes),
-            (RunError::MissingProgram { module, command, program: "/x".into() }, Exit::MissingProgram),
+            (RunError::MissingProgram("x".into()), Exit::MissingProgram),
             (RunError::Other(anyhow::anyhow!("x")), Exit::Error),
         ];
         for (error, exit) in errors {
             let failure = explain(error);
             assert_eq!(failure.exit(), exit);
             assert!(failure.to_string().contains("\n  next: "), "{failure}");
+            assert!(!failure.to_string().contains("kill 0"), "{failure}");
         }
     }
 }

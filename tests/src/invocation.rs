@@ -1,0 +1,46 @@
+//! One run of the binary that is expected to end by itself.
+
+use std::ffi::OsStr;
+use std::io::{Read as _, Seek as _};
+use std::process::{Command, Stdio};
+
+use crate::binary::bellwether;
+use crate::eventually::eventually;
+use crate::process::Guarded;
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub out: String,
+    /// What it said on standard error.
+    pub error: String,
+}
+
+/// Runs `bellwether` with these arguments to its end.
+///
+/// # Panics
+/// If it cannot be started, or does not end in time.
+pub fn bellwether_ends<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
+    // Files, not pipes: nobody has to read along.
+    let [mut out, mut error] = [(); 2].map(|()| tempfile::tempfile().expect("a temporary file"));
+    let child = Command::new(bellwether())
+        .args(arguments)
+        .env_remove("BELLWETHER_ROOT")
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().expect("a second descriptor"))
+        .stderr(error.try_clone().expect("a second descriptor"))
+        .spawn()
+        .expect("the binary starts");
+    let mut child = Guarded(child);
+    let status = eventually("the command ends", || child.0.try_wait().ok().flatten());
+    let [out, error] = [&mut out, &mut error].map(|file| {
+        let mut text = String::new();
+        file.rewind().expect("a file has a beginning");
+        file.read_to_string(&mut text).expect("UTF-8 is written");
+        text
+    });
+    Ended { code: status.code(), out, error }
+}

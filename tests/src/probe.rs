@@ -1,0 +1,92 @@
+//! Asks the health endpoint again and again, as a busy load balancer does.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::http;
+
+/// A test that is stuck does not ask for ever.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A prober at work, on a thread of its own. Each request has a connection of its own.
+#[derive(Debug)]
+pub struct Probe {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Answers>,
+}
+
+/// What the prober was told.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// How many there were of each status; 0 stands for no answer at all.
+    pub statuses: BTreeMap<u16, usize>,
+    /// From the moment a request was due to its answer, in ascending order. A request that
+    /// had to wait for the one before it counts that wait too (no coordinated omission).
+    latencies: Vec<Duration>,
+}
+
+impl Probe {
+    /// `GET path`, so many times a second, until [`finish`](Self::finish) and for a minute at most.
+    pub fn begin(address: SocketAddr, path: &str, per_second: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (path, stopped) = (path.to_owned(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || ask(address, &path, per_second, &stopped));
+        Self { stop, thread }
+    }
+
+    /// Asks no more, and tells what came back.
+    ///
+    /// # Panics
+    /// If the prober itself did.
+    pub fn finish(self) -> Answers {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the prober does not panic")
+    }
+}
+
+fn ask(address: SocketAddr, path: &str, per_second: u32, stop: &AtomicBool) -> Answers {
+    let (begun, pause) = (Instant::now(), Duration::from_secs(1) / per_second);
+    let mut answers = Answers::default();
+    let mut due = begun;
+    while !stop.load(Ordering::Relaxed) && begun.elapsed() < LONGEST {
+        // It keeps a pace; it waits for nothing.
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let status = http::get(address, path).map_or(0, |answer| answer.status);
+        answers.latencies.push(due.elapsed());
+        *answers.statuses.entry(status).or_default() += 1;
+        due += pause;
+    }
+    answers.latencies.sort_unstable();
+    answers
+}
+
+impl Answers {
+    /// How many requests there were.
+    pub fn count(&self) -> usize {
+        self.latencies.len()
+    }
+
+    /// So many of a hundred answers came within this time; zero if there were none.
+    pub fn percentile(&self, percent: usize) -> Duration {
+        let rank = (self.latencies.len() * percent).div_ceil(100).saturating_sub(1);
+        self.latencies.get(rank).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_the_smallest_value_that_covers_so_many() {
+        let latencies = (1..=200).map(Duration::from_millis).collect();
+        let answers = Answers { statuses: BTreeMap::new(), latencies };
+        assert_eq!(answers.percentile(99), Duration::from_millis(198));
+        assert_eq!(answers.percentile(100), Duration::from_millis(200));
+        assert_eq!(Answers::default().percentile(99), Duration::ZERO);
+    }
+}

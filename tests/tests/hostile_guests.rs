@@ -1,0 +1,229 @@
+//! Checkers that spin, hoard, panic, hang and shout. None of them is believed,
+//! none of them hurts anything, and each is told in a clear word.
+
+use std::time::Duration;
+
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::guest;
+use bellwether_tests::invocation::bellwether_ends;
+use bellwether_tests::probe::Probe;
+use bellwether_tests::root::Root;
+use bellwether_tests::web::Web;
+use serde_json::Value;
+
+/// What each of them does, and what is said of it.
+const ACTS: [(&str, &str); 7] = [
+    ("spin", "it was still computing"),
+    ("eat-memory", "wanted more than 64 MiB of memory"),
+    ("panic", "panicked: the wolf is here"),
+    ("sleep", "it was still waiting"),
+    ("shout", "said more than 1 MiB in one run"),
+    ("exit", "called exit(3) instead of returning an answer"),
+    ("recurse", "its calls went too deep: the stack is full"),
+];
+
+/// On a machine that is busy with something else; it is far less on one that is not.
+const P99: Duration = Duration::from_millis(100);
+
+fn hostile(act: &str) -> String {
+    format!(
+        r#"
+[[checker]]
+name = "{act}"
+component = "hostile"
+interval = "500ms"
+timeout = "300ms"
+rise = 1
+fall = 1
+grace = "0s"
+config = {{ act = "{act}" }}
+"#
+    )
+}
+
+fn last(checker: &Value) -> (&str, &str, &str) {
+    let last = &checker["last"];
+    let text = |key: &str| last[key].as_str().unwrap_or_default();
+    (text("status"), text("summary"), text("at"))
+}
+
+/// Waits until a checker has run so many times more.
+fn runs_on(daemon: &Daemon, checker: &str, times: usize) {
+    let mut before = String::new();
+    for _ in 0..=times {
+        before = eventually(&format!("checker {checker} runs again"), || {
+            let checker = daemon.checker("web", checker);
+            let at = last(&checker).2.to_owned();
+            (!at.is_empty() && at != before).then_some(at)
+        });
+    }
+}
+
+#[test]
+fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_endpoint() {
+    let root = Root::default();
+    let web = Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    let ready = daemon.until_ready("web");
+
+    root.write("checkers/hostile.wasm", guest::HOSTILE);
+    let probe = Probe::begin(root.health, "/health/web", 200);
+    web.write(&root, &ACTS.map(|(act, _)| hostile(act)).concat());
+    for (act, word) in ACTS {
+        let seen = eventually(&format!("{act} is told by its word\n{}", daemon.log()), || {
+            Some(daemon.checker("web", act)).filter(|checker| last(checker).1.contains(word))
+        });
+        assert_eq!(last(&seen).0, "unknown", "{seen}");
+    }
+    // Again and again, and the good one among them all the same.
+    for (act, _) in ACTS {
+        runs_on(&daemon, act, 1);
+    }
+    runs_on(&daemon, "home", 5);
+    let answers = probe.finish();
+    let p99 = answers.percentile(99);
+    println!("{} answers, median {:?}, p99 {p99:?}", answers.count(), answers.percentile(50));
+    assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
+    assert!(answers.count() >= 200, "{}", answers.count());
+    assert!(p99 < P99, "{p99:?}");
+
+    let now = daemon.module("web");
+    assert_eq!((&now["state"], &now["ready"], &now["restarts"]), (&"up".into(), &true.into(), &0.into()));
+    assert_eq!(now["since"], ready["since"], "{now}");
+    assert_eq!(now["processes"], ready["processes"], "{now}");
+    assert_eq!(daemon.checker("web", "home")["verdict"], "up");
+    for (act, _) in ACTS {
+        assert_eq!(daemon.checker("web", act)["verdict"], "undecided", "{act}");
+    }
+    let events = daemon.events();
+    assert!(!events.iter().any(|event| event["kind"] == "verdict" && event["to"] == "down"), "{events:#?}");
+}
+
+#[test]
+fn a_module_whose_only_checker_hangs_is_never_ready_and_never_restarted() {
+    let root = Root::default();
+    root.write("checkers/hostile.wasm", guest::HOSTILE);
+    let web = Web { address: bellwether_tests::root::free_address() };
+    let file = web.application("0s").replace("[restart]", "[restart]\nstart-within = \"1s\"");
+    root.write("modules/web.toml", file + &hostile("spin"));
+    let daemon = Daemon::run(root.path(), root.health);
+    eventually("the application serves", || web.ask());
+    // Far behind the time in which it should have come up.
+    let module = eventually("the time to come up is over", || {
+        assert_eq!(daemon.health("web").status, 503);
+        let module = daemon.module("web");
+        assert_eq!(module["ready"], false, "{module}");
+        let told = module["reason"].as_str().is_some_and(|reason| reason.contains("checker `spin` cannot tell: ended after 300ms"));
+        told.then_some(module)
+    });
+    assert_eq!((&module["state"], &module["restarts"]), (&"starting".into(), &0.into()));
+    runs_on(&daemon, "spin", 3);
+    let module = daemon.module("web");
+    assert_eq!((&module["state"], &module["restarts"], &module["ready"]), (&"starting".into(), &0.into(), &false.into()));
+    let starts = daemon.events().iter().filter(|event| event["kind"] == "plan").count();
+    assert_eq!(starts, 1, "{:#?}", daemon.events());
+    assert_eq!(web.ask().map(|answer| answer.status), Some(200));
+    let why = daemon.tell(&["why", "web"]);
+    assert!(why.contains("it was still computing"), "{why}");
+}
+
+#[test]
+fn the_daemon_runs_a_hostile_checker_once_and_says_how_it_went() {
+    let root = Root::default();
+    root.write("checkers/hostile.wasm", guest::HOSTILE);
+    let web = Web::lay_out(&root);
+    web.write(&root, &ACTS.map(|(act, _)| hostile(act)).concat());
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    for (act, word) in ACTS {
+        let output = daemon.client(&["check", "web", act]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("unknown") && said.contains(word), "{act}: {said}");
+        assert_eq!(output.status.code(), Some(3), "{act}");
+    }
+    let home = daemon.client(&["check", "web", "home"]);
+    assert_eq!(home.status.code(), Some(0), "{home:?}");
+    let nobody = daemon.client(&["check", "web", "nobody"]);
+    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+}
+
+#[test]
+fn an_author_sees_at_once_what_becomes_of_a_component() {
+    let root = Root::default();
+    let file = root.write("hostile.wasm", guest::HOSTILE).display().to_string();
+    for (act, word) in ACTS {
+        let config = format!(r#"{{"act":"{act}"}}"#);
+        let ended = bellwether_ends(&["check", "--component", &file, "--config", &config, "--timeout", "300ms"]);
+        assert!(ended.out.contains("unknown") && ended.out.contains(word), "{act}: {ended:?}");
+        assert_eq!(ended.code, Some(3), "{act}");
+    }
+    let well = bellwether_ends(&["check", "--component", &file, "--config", r#"{"act":"pass"}"#, "--json"]);
+    let observation: Value = serde_json::from_str(&well.out).expect("--json prints an object");
+    assert_eq!((well.code, last(&observation_as_checker(&observation)).1), (Some(0), "behaved"));
+    let wrong = bellwether_ends(&["check", "--component", &file, "--config", "act = pass"]);
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(wrong.error.contains("--config is not JSON"), "{wrong:?}");
+    let unsuitable = bellwether_ends(&["check", "--component", &file, "--config", r#"{"act":"dance"}"#]);
+    assert_eq!(unsuitable.code, Some(3), "{unsuitable:?}");
+    assert!(unsuitable.out.contains("dance"), "{unsuitable:?}");
+}
+
+fn observation_as_checker(observation: &Value) -> Value {
+    serde_json::json!({ "last": observation })
+}
+
+#[test]
+fn a_component_reaches_only_what_it_was_granted() {
+    let root = Root::default();
+    let file = root.write("tcp.wasm", guest::TCP).display().to_string();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let (config, grant) = (format!(r#"{{"address":"{address}"}}"#), format!("connect={address}"));
+    let check = ["check", "--component", &file, "--config", &config];
+    let granted = bellwether_ends(&[&check[..], &["--grant", &grant]].concat());
+    assert_eq!(granted.code, Some(0), "{granted:?}");
+    assert!(granted.out.contains("took the connection"), "{granted:?}");
+    let refused = bellwether_ends(&check);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.out.contains(&format!("grant = {{ connect = [\"{address}\"] }}")), "{refused:?}");
+    listener.set_nonblocking(true).expect("it can be told not to wait");
+    listener.accept().expect("the one that was granted has come");
+    assert!(listener.accept().is_err(), "the one that was not granted has come as well");
+    let wrong = bellwether_ends(&[&check[..], &["--grant", "everything"]].concat());
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+}
+
+#[test]
+fn inspect_tells_what_a_component_is_and_why_another_file_is_none() {
+    let root = Root::default();
+    let good = root.write("hostile.wasm", guest::HOSTILE).display().to_string();
+    let shown = bellwether_ends(&["inspect", &good, "--json"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let shown: Value = serde_json::from_str(&shown.out).expect("--json prints an object");
+    assert_eq!((&shown["kind"], &shown["name"]), (&"checker".into(), &"bellwether-test-hostile".into()), "{shown}");
+    assert_eq!(shown["config_schema"]["required"], serde_json::json!(["act"]), "{shown}");
+    let people = bellwether_ends(&["inspect", &good]);
+    assert!(people.out.contains("It runs here"), "{people:?}");
+
+    let core_module = wat::parse_str("(module)").expect("a module without anything");
+    let alien = wat::parse_str("(component)").expect("a component without anything");
+    let half = &guest::HOSTILE[..guest::HOSTILE.len() / 2];
+    let bad: [(&str, &[u8]); 5] = [
+        ("text.wasm", b"not a component"),
+        ("empty.wasm", b""),
+        ("core.wasm", &core_module),
+        ("alien.wasm", &alien),
+        ("half.wasm", half),
+    ];
+    for (name, bytes) in bad {
+        let ended = bellwether_ends(&["inspect", &root.write(name, bytes).display().to_string()]);
+        assert_eq!(ended.code, Some(1), "{name}: {ended:?}");
+        assert!(ended.error.contains(&format!("{name} does not run here: ")), "{name}: {ended:?}");
+        assert!(ended.error.contains("\n  next: "), "{name}: {ended:?}");
+        println!("{}", ended.error);
+    }
+    let missing = bellwether_ends(&["inspect", "/nowhere.wasm"]);
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(missing.error.contains("/nowhere.wasm cannot be read"), "{missing:?}");
+}

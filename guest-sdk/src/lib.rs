@@ -19,7 +19,7 @@
 //! pub fn check(config: Config, run: &Run) -> Observation {
 //!     match Connection::open(run, &config.address) {
 //!         Ok(_) => Observation::pass("the printer takes connections")
-//!             .measure("response-time", run.elapsed().as_secs_f64() * 1000.0, "ms"),
+//!             .measure("response-time", run.elapsed_ms(), "ms"),
 //!         Err(error) => error.into(), // refused, no answer: fail; not granted: unknown
 //!     }
 //! }

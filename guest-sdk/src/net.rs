@@ -3,6 +3,9 @@
 //!
 //! A resource that refuses, hangs or cannot be reached is a **fail**; a missing
 //! grant, an address that is none or a name that nobody knows is **unknown**.
+//!
+//! In a component prefer this to [`TcpStream::connect_timeout`], which reports
+//! a refused connection as a good one there (Rust 1.95).
 
 use std::error::Error;
 use std::fmt;
@@ -63,8 +66,9 @@ impl fmt::Display for NetError {
                 f,
                 "connecting to {address} is not granted: add `connect = [\"{address}\"]` to the checker's `grant`"
             ),
+            // WASI reports a name that is not granted like one that does not exist.
             Self::NoSuchName(address, error) => {
-                write!(f, "the name in {address} could not be looked up: {error}")
+                write!(f, "the name in {address} could not be looked up, or is not granted: {error}")
             }
             Self::Refused(address) => write!(f, "{address} refused the connection"),
             Self::NoAnswer(address, within) => write!(f, "no answer from {address} within {within:?}"),
@@ -178,6 +182,11 @@ fn connect(target: &SocketAddr, within: Duration) -> io::Result<TcpStream> {
         return Err(ErrorKind::TimedOut.into());
     }
     let stream = TcpStream::connect_timeout(target, within)?;
+    // On WASI the standard library takes the end of the wait for a connection;
+    // whether it is one stands in SO_ERROR (connect(2), EINPROGRESS).
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
     // Only a delay would be lost with it.
     let _ = stream.set_nodelay(true);
     Ok(stream)

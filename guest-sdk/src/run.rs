@@ -64,6 +64,11 @@ impl Run {
         self.started.elapsed()
     }
 
+    /// The same in milliseconds, to the microsecond: for measurements.
+    pub fn elapsed_ms(&self) -> f64 {
+        (self.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0
+    }
+
     /// What else the host says, by name. Ignore names you do not know.
     pub fn attributes(&self) -> &[(String, String)] {
         &self.attributes

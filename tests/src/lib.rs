@@ -16,3 +16,4 @@ pub mod process;
 pub mod program;
 pub mod root;
 pub mod web;
+pub mod writing;

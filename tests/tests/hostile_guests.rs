@@ -12,15 +12,16 @@ use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 use serde_json::Value;
 
-/// What each of them does, and what is said of it.
+/// What each of them does, and what is said of it. (WASI 0.2 tells of an exit only whether it
+/// was well: every other code is 1.)
 const ACTS: [(&str, &str); 7] = [
     ("spin", "it was still computing"),
     ("eat-memory", "wanted more than 64 MiB of memory"),
     ("panic", "panicked: the wolf is here"),
     ("sleep", "it was still waiting"),
     ("shout", "said more than 1 MiB in one run"),
-    ("exit", "called exit(3) instead of returning an answer"),
-    ("recurse", "its calls went too deep: the stack is full"),
+    ("exit", "called exit(1) instead of returning an answer"),
+    ("recurse", "calls that went too deep"),
 ];
 
 /// On a machine that is busy with something else; it is far less on one that is not.
@@ -49,11 +50,11 @@ fn last(checker: &Value) -> (&str, &str, &str) {
 }
 
 /// Waits until a checker has run so many times more.
-fn runs_on(daemon: &Daemon, checker: &str, times: usize) {
+fn runs_on(daemon: &Daemon, module: &str, checker: &str, times: usize) {
     let mut before = String::new();
     for _ in 0..=times {
         before = eventually(&format!("checker {checker} runs again"), || {
-            let checker = daemon.checker("web", checker);
+            let checker = daemon.checker(module, checker);
             let at = last(&checker).2.to_owned();
             (!at.is_empty() && at != before).then_some(at)
         });
@@ -71,16 +72,16 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
     let probe = Probe::begin(root.health, "/health/web", 200);
     web.write(&root, &ACTS.map(|(act, _)| hostile(act)).concat());
     for (act, word) in ACTS {
-        let seen = eventually(&format!("{act} is told by its word\n{}", daemon.log()), || {
+        let seen = eventually(&format!("{act} is told by its word"), || {
             Some(daemon.checker("web", act)).filter(|checker| last(checker).1.contains(word))
         });
         assert_eq!(last(&seen).0, "unknown", "{seen}");
     }
     // Again and again, and the good one among them all the same.
     for (act, _) in ACTS {
-        runs_on(&daemon, act, 1);
+        runs_on(&daemon, "web", act, 1);
     }
-    runs_on(&daemon, "home", 5);
+    runs_on(&daemon, "web", "home", 5);
     let answers = probe.finish();
     let p99 = answers.percentile(99);
     println!("{} answers, median {:?}, p99 {p99:?}", answers.count(), answers.percentile(50));
@@ -91,7 +92,7 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
     let now = daemon.module("web");
     assert_eq!((&now["state"], &now["ready"], &now["restarts"]), (&"up".into(), &true.into(), &0.into()));
     assert_eq!(now["since"], ready["since"], "{now}");
-    assert_eq!(now["processes"], ready["processes"], "{now}");
+    assert_eq!(now["processes"][0]["pid"], ready["processes"][0]["pid"], "{now}");
     assert_eq!(daemon.checker("web", "home")["verdict"], "up");
     for (act, _) in ACTS {
         assert_eq!(daemon.checker("web", act)["verdict"], "undecided", "{act}");
@@ -104,27 +105,29 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
 fn a_module_whose_only_checker_hangs_is_never_ready_and_never_restarted() {
     let root = Root::default();
     root.write("checkers/hostile.wasm", guest::HOSTILE);
-    let web = Web { address: bellwether_tests::root::free_address() };
-    let file = web.application("0s").replace("[restart]", "[restart]\nstart-within = \"1s\"");
-    root.write("modules/web.toml", file + &hostile("spin"));
+    // A kept command would be watched by the host as well.
+    let file = r#"
+restart.start-within = "1s"
+commands.start = { run = ["/bin/sh", "-c", "echo started >> starts"] }
+"#;
+    root.write("modules/dark.toml", file.to_owned() + &hostile("spin"));
     let daemon = Daemon::run(root.path(), root.health);
-    eventually("the application serves", || web.ask());
-    // Far behind the time in which it should have come up.
-    let module = eventually("the time to come up is over", || {
-        assert_eq!(daemon.health("web").status, 503);
-        let module = daemon.module("web");
-        assert_eq!(module["ready"], false, "{module}");
-        let told = module["reason"].as_str().is_some_and(|reason| reason.contains("checker `spin` cannot tell: ended after 300ms"));
-        told.then_some(module)
+    let as_before = |module: &Value| {
+        assert_eq!(daemon.health("dark").status, 503);
+        let seen = (&module["state"], &module["ready"], &module["restarts"]);
+        assert_eq!(seen, (&"starting".into(), &false.into(), &0.into()), "{module}");
+    };
+    eventually("the time to come up is over", || {
+        let module = daemon.module("dark");
+        as_before(&module);
+        let reason = module["reason"].as_str().unwrap_or_default();
+        reason.contains("checker `spin` cannot tell: ended after 300ms").then_some(())
     });
-    assert_eq!((&module["state"], &module["restarts"]), (&"starting".into(), &0.into()));
-    runs_on(&daemon, "spin", 3);
-    let module = daemon.module("web");
-    assert_eq!((&module["state"], &module["restarts"], &module["ready"]), (&"starting".into(), &0.into(), &false.into()));
-    let starts = daemon.events().iter().filter(|event| event["kind"] == "plan").count();
-    assert_eq!(starts, 1, "{:#?}", daemon.events());
-    assert_eq!(web.ask().map(|answer| answer.status), Some(200));
-    let why = daemon.tell(&["why", "web"]);
+    runs_on(&daemon, "dark", "spin", 3);
+    as_before(&daemon.module("dark"));
+    let starts = std::fs::read_to_string(root.path().join("starts")).expect("it was started");
+    assert_eq!(starts, "started\n");
+    let why = daemon.tell(&["why", "dark"]);
     assert!(why.contains("it was still computing"), "{why}");
 }
 
@@ -201,7 +204,7 @@ fn inspect_tells_what_a_component_is_and_why_another_file_is_none() {
     let shown = bellwether_ends(&["inspect", &good, "--json"]);
     assert_eq!(shown.code, Some(0), "{shown:?}");
     let shown: Value = serde_json::from_str(&shown.out).expect("--json prints an object");
-    assert_eq!((&shown["kind"], &shown["name"]), (&"checker".into(), &"bellwether-test-hostile".into()), "{shown}");
+    assert_eq!((&shown["kind"], &shown["name"]), (&"checker".into(), &"hostile".into()), "{shown}");
     assert_eq!(shown["config_schema"]["required"], serde_json::json!(["act"]), "{shown}");
     let people = bellwether_ends(&["inspect", &good]);
     assert!(people.out.contains("It runs here"), "{people:?}");

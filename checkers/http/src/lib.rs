@@ -67,7 +67,7 @@ pub fn check(config: Config, run: &Run) -> Observation {
             Observation::fail(format!("answered {status}, and the body did not end within {within:?}"))
         }
     };
-    seen.measure("response-time", run.elapsed().as_secs_f64() * 1000.0, "ms")
+    seen.measure("response-time", run.elapsed_ms(), "ms")
 }
 
 /// What an answer means.

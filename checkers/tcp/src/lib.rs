@@ -30,12 +30,12 @@ pub fn check(config: Config, run: &Run) -> Observation {
         Ok(connection) => connection,
         Err(error) => return error.into(),
     };
-    let connected = milliseconds(run);
+    let connected = run.elapsed_ms();
     let seen = match talk(&mut connection, &config) {
         Ok(seen) => seen,
         Err(error) => error.into(),
     };
-    seen.measure("connect-time", connected, "ms").measure("response-time", milliseconds(run), "ms")
+    seen.measure("connect-time", connected, "ms").measure("response-time", run.elapsed_ms(), "ms")
 }
 
 fn talk(connection: &mut Connection<'_>, config: &Config) -> Result<Observation, NetError> {
@@ -84,10 +84,6 @@ fn shown(bytes: &[u8]) -> String {
     let cut: String = text.chars().take(MOST_SHOWN).collect();
     let dots = if cut.len() < text.len() { "…" } else { "" };
     format!("{}{dots}", cut.escape_debug())
-}
-
-fn milliseconds(run: &Run) -> f64 {
-    run.elapsed().as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod check;
+pub(crate) mod compile_component;
 pub(crate) mod completions;
 pub(crate) mod demo_app;
 pub(crate) mod events;

@@ -12,6 +12,7 @@ use clap::Args;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
+use crate::commands::compile_component::compiler;
 use crate::commands::run::{explain, standard};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs, LogFormat};
@@ -72,7 +73,7 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
 async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
     let mut ending = Ending::new()?;
     let (say, said) = oneshot::channel::<Ready>();
-    let options = RunOptions { root: place.root().to_owned(), standard: standard() };
+    let options = RunOptions { root: place.root().to_owned(), compiler: compiler(), standard: standard() };
     let on_ready = move |ready: &Ready| {
         // Nobody listens any more if the demo is just being ended.
         let _ = say.send(ready.clone());

@@ -15,7 +15,7 @@ mod signals;
 mod standard;
 mod when;
 
-use commands::{check, completions, demo_app, events, inspect, order, run, status, validate, why};
+use commands::{check, compile_component, completions, demo_app, events, inspect, order, run, status, validate, why};
 use exit::{Failure, Outcome};
 use output::Output;
 use root::RootArg;
@@ -48,6 +48,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     DemoApp(demo_app::DemoAppArgs),
+    /// The daemon's own: compile the component on the standard input
+    #[command(hide = true)]
+    CompileComponent,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,9 @@ fn main() -> ExitCode {
 }
 
 fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
+    if let Command::CompileComponent = command {
+        return compile_component::run();
+    }
     let serves = matches!(command, Command::Run(_) | Command::Demo(_) | Command::DemoApp(_));
     let mut runtime = if serves {
         tokio::runtime::Builder::new_multi_thread()
@@ -77,6 +83,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
             Command::DemoApp(args) => demo_app::run(&args, output).await,
+            Command::CompileComponent => compile_component::run(),
         }
     })
 }

@@ -102,7 +102,8 @@ enum State {
 #[derive(Debug)]
 enum Phase {
     /// Does the application run already? Are the prerequisites there?
-    Look { until: Moment },
+    /// `held`: while suspended, only look, for nobody has asked for a start.
+    Look { until: Moment, held: bool },
     /// The plan is being made or carried out.
     Plan(PlanRun),
     /// The plan is done: are the checkers up?
@@ -193,7 +194,7 @@ impl Module {
             incidents: VecDeque::new(),
         };
         if wish.started {
-            module.look("the module was loaded", out);
+            module.look("the module was loaded", true, out);
         }
         module.advance(out);
         module
@@ -225,11 +226,13 @@ impl Module {
     }
 
     /// The module's file is gone. The application is left as it is.
-    pub(crate) fn retire(mut self, out: &mut Outbox<'_>) {
+    /// Returns what a person wants of it, for when the file comes back.
+    pub(crate) fn retire(mut self, out: &mut Outbox<'_>) -> Wish {
         self.cancel_run(out);
         for (name, checker) in &mut self.checkers {
             checker.set_watch(None, &self.name, name, out);
         }
+        self.wish
     }
 
     /// A checker has run.
@@ -291,8 +294,14 @@ impl Module {
     /// When the state itself is over.
     fn due(&self) -> Moment {
         match &self.state {
-            State::Starting(Phase::Look { until })
-            | State::Restarting(Phase::Look { until })
+            State::Starting(Phase::Look { held: true, .. })
+            | State::Restarting(Phase::Look { held: true, .. })
+                if self.wish.suspended =>
+            {
+                Moment::NEVER
+            }
+            State::Starting(Phase::Look { until, .. })
+            | State::Restarting(Phase::Look { until, .. })
             | State::Draining { until, .. } => *until,
             // Nothing is tried again while suspended: resuming looks again.
             State::Starting(Phase::Settle { until })
@@ -366,7 +375,7 @@ impl Module {
     }
 
     /// Sees whether the application runs already.
-    fn look(&mut self, reason: &str, out: &mut Outbox<'_>) {
+    fn look(&mut self, reason: &str, held: bool, out: &mut Outbox<'_>) {
         for checker in self.checkers.values_mut() {
             if checker.policy.on_down != OnDown::Wait {
                 // Nothing is held against an application that does not run yet.
@@ -375,7 +384,7 @@ impl Module {
                 checker.begin(out.now, out);
             }
         }
-        self.enter(State::Starting(Phase::Look { until: out.now + LOOK_TIME }), reason, out);
+        self.enter(State::Starting(Phase::Look { until: out.now + LOOK_TIME, held }), reason, out);
     }
 
     /// Waits until the checkers are up. What they saw before counts no more.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::action::Action;
 use crate::command::{CommandOutcome, DeniedReason};
-use crate::event::Event;
+use crate::event::{Event, Wish};
 use crate::id::{ModuleName, NodeName};
 use crate::module::Module;
 use crate::moment::Moment;
@@ -30,6 +30,8 @@ pub struct Beginning {
 pub struct Node {
     name: NodeName,
     modules: BTreeMap<ModuleName, Module>,
+    /// What people want of modules whose files are gone: a stop outlives the file.
+    retired: BTreeMap<ModuleName, Wish>,
     counters: Counters,
     views: BTreeMap<ModuleName, Arc<ModuleView>>,
     snapshot: Arc<Snapshot>,
@@ -45,6 +47,7 @@ impl Node {
             snapshot: Arc::new(Snapshot::empty(node.clone(), now)),
             name: node,
             modules: BTreeMap::new(),
+            retired: BTreeMap::new(),
             counters: Counters::new(last_record, seed),
             views: BTreeMap::new(),
             now,
@@ -56,7 +59,7 @@ impl Node {
     pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
         self.now = self.now.max(now);
         let mut out = Outbox::new(self.now, &self.name, &mut self.counters);
-        let touched = handle_event(&mut self.modules, event, &mut out);
+        let touched = handle_event(&mut self.modules, &mut self.retired, event, &mut out);
         let mut changed: Vec<ModuleName> = touched.into_iter().collect();
         for module in self.modules.values_mut() {
             if module.deadline() <= self.now {
@@ -101,6 +104,7 @@ impl Node {
 /// Returns the module that the event was about, if there is one.
 fn handle_event(
     modules: &mut BTreeMap<ModuleName, Module>,
+    retired: &mut BTreeMap<ModuleName, Wish>,
     event: Event,
     out: &mut Outbox<'_>,
 ) -> Option<ModuleName> {
@@ -109,13 +113,16 @@ fn handle_event(
             if let Some(module) = modules.get_mut(&name) {
                 module.redefine(policy, out);
             } else {
+                // The event tells what was wanted before this core began.
+                let wish = retired.remove(&name).unwrap_or(wish);
                 let module = Module::new(name.clone(), policy, wish, out);
                 modules.insert(name.clone(), module);
             }
             Some(name)
         }
         Event::ModuleRemoved { module: name } => {
-            modules.remove(&name)?.retire(out);
+            let wish = modules.remove(&name)?.retire(out);
+            retired.insert(name.clone(), wish);
             Some(name)
         }
         Event::Observed { module: name, checker, generation, observation } => {

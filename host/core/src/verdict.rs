@@ -9,7 +9,8 @@
 //!       └─── fall unknowns ─────── Down
 //!            in a row (also from Up)
 //! ```
-//! Fails within the start grace are shown and not counted. Unknown is never
+//! Fails within the start grace are shown and not counted; the grace ends early
+//! when the verdict is up, for what has started is not starting. Unknown is never
 //! counted as fail unless the operator asks for that; but a verdict that nobody
 //! has been able to confirm for `fall` runs (at least three) is no verdict any
 //! more: what is shown must not be older than what is known.
@@ -130,6 +131,9 @@ impl Judge {
         if next == self.verdict {
             return None;
         }
+        if next == Verdict::Up {
+            self.grace_until = now;
+        }
         self.since = now;
         Some(std::mem::replace(&mut self.verdict, next))
     }
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn fails_within_the_grace_are_not_counted_and_passes_are() {
+    fn fails_within_the_grace_are_not_counted_until_the_first_up() {
         let t = Thresholds { rise: 1, fall: 1, ..Thresholds::default() };
         let at = |s| Moment::default() + Duration::from_secs(s);
         let mut judge = Judge::new(at(0));
@@ -196,8 +200,11 @@ mod tests {
         assert_eq!(judge.observe(Status::Fail, &t, at(1)), None);
         assert!(judge.failing());
         assert_eq!(judge.observe(Status::Pass, &t, at(2)), Some(Verdict::Undecided));
-        assert_eq!(judge.observe(Status::Fail, &t, at(9)), None);
-        assert_eq!(judge.observe(Status::Fail, &t, at(10)), Some(Verdict::Up));
+        assert_eq!(judge.observe(Status::Fail, &t, at(9)), Some(Verdict::Up));
+
+        judge.begin(at(20), at(30));
+        assert_eq!(judge.observe(Status::Fail, &t, at(29)), None);
+        assert_eq!(judge.observe(Status::Fail, &t, at(30)), Some(Verdict::Undecided));
     }
 
     /// The verdict by looking back over the whole history.

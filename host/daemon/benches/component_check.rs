@@ -27,7 +27,7 @@ const CALLERS: [usize; 3] = [1, 2, 32];
 fn main() -> anyhow::Result<()> {
     let config: Arc<str> =
         std::env::var("BELLWETHER_BENCH_CONFIG").unwrap_or_else(|_| "{}".to_owned()).into();
-    let sandbox = Arc::new(Sandbox::new(&LimitsSpec::default())?);
+    let sandbox = Arc::new(Sandbox::new(&LimitsSpec::default(), Compiler::Own)?);
     println!("allocator: {}", sandbox.allocator());
     println!("guest        callers  inner p50 / p99 us   whole p50 / p99 us    checks/s");
     measure(&sandbox, "minimal", &guest::Guest::default().build(), &config)?;

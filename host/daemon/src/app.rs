@@ -41,6 +41,7 @@ use crate::reload::{Refused, Reload, load_standard};
 use crate::root;
 use crate::roster::Roster;
 use crate::sandbox::Sandbox;
+use crate::sandbox::compile::Compiler;
 use crate::serve::api::{self, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
 use crate::wishes::Wishes;
@@ -50,6 +51,8 @@ use crate::wishes::Wishes;
 pub struct RunOptions {
     /// Where the operator's files are.
     pub root: PathBuf,
+    /// Who compiles components.
+    pub compiler: Compiler,
     /// What comes with the binary.
     pub standard: Vec<StandardComponent>,
 }
@@ -144,7 +147,7 @@ pub async fn run(
         socket: socket::path(&root),
     };
     let parts = Parts { root, node, clock, pulse, published };
-    let (daemon, messages) = parts.build(&options.standard).await?;
+    let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
     daemon.run(messages, &health, || on_ready(&ready), shutdown).await
 }
 
@@ -174,9 +177,10 @@ impl Parts {
     async fn build(
         self,
         standard: &[StandardComponent],
+        compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
         let Self { root, node, clock, pulse, published } = self;
-        let sandbox = Arc::new(Sandbox::new(&node.limits)?);
+        let sandbox = Arc::new(Sandbox::new(&node.limits, compiler)?);
         tracing::debug!(allocator = ?sandbox.allocator(), "components run");
         let standard = load_standard(&sandbox, standard).await?;
         let means = Means {

@@ -33,7 +33,7 @@ use self::component::ComponentChecker;
 use self::process::{ProcessContext, watch_processes};
 
 /// How often an eager checker looks, if its interval is longer.
-const EAGER: Duration = Duration::from_millis(250);
+const EAGER: Duration = Duration::from_millis(100);
 /// Observations of one process checker that wait for the core.
 const WAITING: usize = 4;
 

@@ -52,7 +52,12 @@ pub struct Refused(Arc<ArcSwap<BTreeMap<FileKey, String>>>);
 impl Refused {
     /// One sentence for each.
     pub fn sentences(&self) -> Vec<String> {
-        self.0.load().iter().map(|(file, why)| format!("{}: {why}", file.path().display())).collect()
+        let sentence = |(file, why): (&FileKey, &String)| match file.folder {
+            // Mistakes say themselves where they are.
+            Folder::Modules => why.clone(),
+            Folder::Checkers | Folder::RestartScripts => format!("{}: {why}", file.path().display()),
+        };
+        self.0.load().iter().map(sentence).collect()
     }
 
     fn set(&self, file: &FileKey, why: Option<String>) {

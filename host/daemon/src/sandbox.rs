@@ -10,6 +10,7 @@
 //! limited, it runs on threads of its own, and whatever ends it is a word in
 //! an observation.
 
+pub mod compile;
 pub mod component;
 pub mod failure;
 pub mod plan;
@@ -20,6 +21,7 @@ mod bindings;
 mod engine;
 mod guests;
 mod imports;
+mod machine_code;
 mod output;
 mod store;
 #[cfg(test)]
@@ -34,6 +36,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::config::spec::LimitsSpec;
+use compile::Compiler;
 pub use engine::Allocator;
 use guests::Guests;
 pub use imports::state::StateHandle;
@@ -44,6 +47,7 @@ use store::Run;
 pub struct Sandbox {
     engine: Engine,
     allocator: Allocator,
+    compiler: Compiler,
     linker: Linker<Run>,
     guests: Guests,
     limits: LimitsSpec,
@@ -53,13 +57,13 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Starts the threads and reserves the memory that components run in.
-    pub fn new(limits: &LimitsSpec) -> anyhow::Result<Self> {
+    pub fn new(limits: &LimitsSpec, compiler: Compiler) -> anyhow::Result<Self> {
         let (engine, allocator) = engine::engine(limits)?;
         let linker = imports::linker(&engine)
             .map_err(anyhow::Error::from)
             .context("cannot link the host's functions")?;
         let guests = Guests::start(engine.clone(), limits.concurrent_runs)?;
-        Ok(Self { engine, allocator, linker, guests, limits: *limits, describing: Mutex::default() })
+        Ok(Self { engine, allocator, compiler, linker, guests, limits: *limits, describing: Mutex::default() })
     }
 
     /// Where the memory of runs comes from on this machine.

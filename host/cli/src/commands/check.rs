@@ -12,6 +12,7 @@ use bellwether_core::observation::Status;
 use bellwether_daemon::clock::Clock;
 use bellwether_daemon::config::connect_grant;
 use bellwether_daemon::config::spec::LimitsSpec;
+use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::run::{CheckReport, CheckRun};
 use bellwether_daemon::serve::wire::ObservationStatus;
@@ -103,7 +104,7 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
     let grants = grants(&args.grant)?;
     let bytes = read_component(file)?;
     let limits = LimitsSpec::default();
-    let sandbox = Sandbox::new(&limits)?;
+    let sandbox = Sandbox::new(&limits, Compiler::Own)?;
     let component = super::inspect::load(&sandbox, file, &bytes)?;
     let name = |text: &str| CheckerName::new(text).or_else(|_| CheckerName::new("checker"));
     let run = CheckRun {

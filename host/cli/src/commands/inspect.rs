@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use bellwether_daemon::config::spec::LimitsSpec;
+use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::component::{Component, Kind, MAX_SIZE};
 use clap::Args;
@@ -28,7 +29,7 @@ pub(crate) struct InspectArgs {
 
 pub(crate) fn run(args: &InspectArgs, output: &mut Output) -> Outcome {
     let bytes = read_component(&args.file)?;
-    let sandbox = Sandbox::new(&LimitsSpec::default())?;
+    let sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
     let component = load(&sandbox, &args.file, &bytes)?;
     if args.json {
         output.json(&document(&component))?;

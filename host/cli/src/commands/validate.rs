@@ -6,6 +6,7 @@ use std::path::Path;
 use bellwether_core::id::ComponentName;
 use bellwether_daemon::config::spec::LimitsSpec;
 use bellwether_daemon::config::{self, ComponentKind, Mistakes, RootReport};
+use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::Sandbox;
 use clap::Args;
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ pub(crate) struct ValidateArgs {
 pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let root = root.find()?;
     let report = config::read_root(&root);
-    let sandbox = Sandbox::new(&LimitsSpec::default())?;
+    let sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
     let schema = |kind: ComponentKind, name: &ComponentName| schema(&sandbox, &root, kind, name);
     let across = config::check_root(&report, &schema);
     let all: Vec<&Mistakes> = own(&report).chain(&across).collect();

@@ -31,6 +31,8 @@ pub(super) struct Checker {
 struct Watch {
     generation: Generation,
     eager: bool,
+    /// It is to be watched anew: answers to this watch count no more.
+    over: bool,
 }
 
 impl Checker {
@@ -52,9 +54,12 @@ impl Checker {
         self.spoken
     }
 
-    /// Whether its last run saw something that lives.
+    /// Whether its last run saw something that lives. Processes beyond their
+    /// bounds are a fail, and live.
     pub(super) fn saw_life(&self) -> bool {
-        self.last.as_ref().is_some_and(|o| matches!(o.status, Status::Pass | Status::Warn))
+        let alive =
+            |o: &Observation| matches!(o.status, Status::Pass | Status::Warn) || !o.processes.is_empty();
+        self.last.as_deref().is_some_and(alive)
     }
 
     /// It ran often enough, and could not tell.
@@ -72,8 +77,15 @@ impl Checker {
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
         self.spoken = false;
-        // Watching it again takes a new generation.
-        self.watch = None;
+        self.end_watch();
+    }
+
+    /// The next watch takes a new generation. That there is one now is not
+    /// forgotten: if none follows, whoever runs the checker has to be told.
+    fn end_watch(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.over = true;
+        }
     }
 
     /// Runs it, at a slow or an eager pace, or does not run it.
@@ -88,12 +100,15 @@ impl Checker {
             (None, None) => return,
             (None, Some(_)) => {
                 self.watch = None;
+                // Nobody looks any more, so nobody knows: a step that waits for
+                // this checker must not take what was known before.
+                self.judge.begin(out.now, out.now);
                 out.push(Action::Unwatch { module: module.clone(), checker: name.clone() });
                 return;
             }
-            (Some(eager), Some(watch)) if watch.eager == eager => return,
-            (Some(eager), Some(watch)) => Watch { eager, ..watch },
-            (Some(eager), None) => Watch { eager, generation: out.next_generation() },
+            (Some(eager), Some(watch)) if !watch.over && watch.eager == eager => return,
+            (Some(eager), Some(watch)) if !watch.over => Watch { eager, ..watch },
+            (Some(eager), _) => Watch { eager, generation: out.next_generation(), over: false },
         };
         self.watch = Some(watch);
         out.push(Action::Watch {
@@ -107,7 +122,7 @@ impl Checker {
     /// The file says something else now. The verdict and its counters carry on.
     pub(super) fn redefine(&mut self, policy: CheckerPolicy) {
         if policy.definition != self.policy.definition {
-            self.watch = None;
+            self.end_watch();
         }
         self.policy = policy;
     }
@@ -120,7 +135,7 @@ impl Checker {
         observation: Observation,
         now: Moment,
     ) -> Option<Verdict> {
-        if self.watch.is_none_or(|watch| watch.generation != generation) {
+        if self.watch.is_none_or(|watch| watch.over || watch.generation != generation) {
             return None;
         }
         self.spoken = true;

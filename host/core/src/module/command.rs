@@ -73,6 +73,9 @@ impl Module {
             State::Backoff { .. } => accepted("trying again now"),
             State::Draining { then: AfterDrain::Stop, .. } => accepted("the stop is called off"),
             State::Draining { then: AfterDrain::Restart, .. } => already("it is being restarted"),
+            State::Starting(Phase::Look { held: true, .. }) if self.wish.suspended => {
+                accepted("starting the application")
+            }
             State::Starting(_) | State::Restarting(_) => already("it is being started"),
             State::Up => already("it is up"),
             State::Waiting { prerequisite } => AlreadySo(format!(
@@ -167,7 +170,7 @@ impl Module {
             | State::Up
             | State::Restarting(_)
             | State::Stopping { .. }
-            | State::Waiting { .. } => self.look(&format!("started by {by}"), out),
+            | State::Waiting { .. } => self.look(&format!("started by {by}"), false, out),
         }
     }
 

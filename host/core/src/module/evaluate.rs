@@ -15,9 +15,9 @@ impl Module {
     /// Makes at most one move. Returns whether it made one.
     pub(super) fn evaluate(&mut self, out: &mut Outbox<'_>) -> bool {
         match &self.state {
-            State::Starting(Phase::Look { until }) | State::Restarting(Phase::Look { until }) => {
-                let until = *until;
-                self.evaluate_look(until, out)
+            State::Starting(Phase::Look { until, held }) | State::Restarting(Phase::Look { until, held }) => {
+                let (until, held) = (*until, *held && self.wish.suspended);
+                self.evaluate_look(until, held, out)
             }
             State::Starting(Phase::Settle { until }) | State::Restarting(Phase::Settle { until }) => {
                 let until = *until;
@@ -50,8 +50,8 @@ impl Module {
     }
 
     /// The application runs already if its process checkers say so; where there
-    /// are none, if all others do.
-    fn evaluate_look(&mut self, until: Moment, out: &mut Outbox<'_>) -> bool {
+    /// are none, if all others do. `held`: it is not to be started if it does not.
+    fn evaluate_look(&mut self, until: Moment, held: bool, out: &mut Outbox<'_>) -> bool {
         let native: Vec<&Checker> = self
             .checkers
             .values()
@@ -70,6 +70,10 @@ impl Module {
         if runs {
             self.settle("the application runs already: waiting for the checkers to be up", out);
             return true;
+        }
+        if held {
+            "suspended: the application is not started".clone_into(&mut self.reason);
+            return false;
         }
         let undecided = self.prerequisites().any(|(_, c)| c.verdict() == Verdict::Undecided);
         if undecided && !late {
@@ -120,14 +124,16 @@ impl Module {
             self.enter(State::Up, reason, out);
             return true;
         }
-        if out.now >= until && !self.wish.suspended {
+        let overdue = until == Moment::NEVER || out.now >= until;
+        if overdue && !self.wish.suspended {
             return self.settle_overdue(out);
         }
         false
     }
 
     /// The time to come up is over. A checker that saw a failure decides; where
-    /// nobody can tell, nothing is done, for unknown is no failure.
+    /// nobody can tell, nothing is done, for unknown is no failure. No time is set
+    /// any more then: from here on every event is looked at as the last one.
     fn settle_overdue(&mut self, out: &mut Outbox<'_>) -> bool {
         let failing = self
             .application_checkers()
@@ -178,7 +184,7 @@ impl Module {
     fn evaluate_waiting(&mut self, out: &mut Outbox<'_>) -> bool {
         let missing = self.prerequisites().find(|(_, c)| c.verdict() != Verdict::Up);
         let Some((name, said)) = missing.map(|(name, c)| (name.clone(), c.said().to_owned())) else {
-            self.look("every prerequisite is up", out);
+            self.look("every prerequisite is up", false, out);
             return true;
         };
         self.reason = format!("waits for prerequisite `{name}`: {said}");

@@ -76,10 +76,15 @@ impl PlanRun {
 
     fn ask(&mut self, occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) {
         let attempt = out.next_attempt();
+        let mut request = PlanRequest { occasion: occasion.clone(), ..around.request.clone() };
+        if let Occasion::Incident(this) = &occasion {
+            // It is the occasion, not history yet.
+            request.history.retain(|earlier| (earlier.at, &earlier.checker) != (this.at, &this.checker));
+        }
         out.push(Action::MakePlan {
             module: around.module.clone(),
             attempt,
-            request: PlanRequest { occasion: occasion.clone(), ..around.request.clone() },
+            request,
             timeout: around.plan_within,
         });
         let until = out.now + around.plan_within;
@@ -182,8 +187,33 @@ impl PlanRun {
         }
     }
 
-    /// Time has passed, or a verdict has changed.
+    /// Time has passed, or a verdict has changed. Steps that are over at once
+    /// follow each other at once.
     pub(super) fn advance(
+        &mut self,
+        verdict_of: impl Fn(&CheckerName) -> Option<Verdict>,
+        around: &Surroundings<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Progress {
+        for _ in 0..MAX_STEPS {
+            let before = self.place();
+            let progress = self.advance_once(&verdict_of, around, out);
+            if progress != Progress::Working || self.place() == before {
+                return progress;
+            }
+        }
+        Progress::Working
+    }
+
+    /// Which step of which attempt is at work; none while there is no plan.
+    fn place(&self) -> Option<(AttemptId, Option<usize>)> {
+        self.frames.last().map(|frame| match frame.stage {
+            Stage::Step { index, .. } => (frame.attempt, Some(index)),
+            Stage::Asking { .. } | Stage::Killing { .. } => (frame.attempt, None),
+        })
+    }
+
+    fn advance_once(
         &mut self,
         verdict_of: impl Fn(&CheckerName) -> Option<Verdict>,
         around: &Surroundings<'_>,

@@ -1,5 +1,6 @@
 //! The module's behaviour, told in sentences; its laws, under random events.
 
+mod corners;
 mod laws;
 mod world;
 

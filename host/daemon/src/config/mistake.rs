@@ -173,7 +173,8 @@ pub fn render(mistakes: &[Mistake], color: bool) -> String {
     for mistake in mistakes {
         // Only the line is not shown if this fails: say it in one line then.
         if handler.render_report(&mut text, &Shown(mistake)).is_err() {
-            text.push_str(&format!("{mistake}\n"));
+            text.push_str(&mistake.to_string());
+            text.push('\n');
         }
     }
     text

@@ -88,11 +88,13 @@ struct HealthTable {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const KEPT_IS_WATCHED: &str = "a kept command is watched by itself: \
+    `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`";
 const DEFAULT_SCRIPT: &str = "command";
 const START_WITHIN: RangeInclusive<Duration> = SECOND..=HOUR;
-const BUDGET_WITHIN: RangeInclusive<Duration> = SECOND..=Duration::from_secs(30 * 24 * 3600);
+const BUDGET_WITHIN: RangeInclusive<Duration> = SECOND..=Duration::from_hours(30 * 24);
 const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 
@@ -118,7 +120,7 @@ pub(super) fn module_spec(
         findings
             .at(0..0, "nothing would be watched: the module has no checker")
             .expected("expected a `[[checker]]`, or a command with `keep = true`")
-            .help("a kept command is watched by itself: `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`");
+            .help(KEPT_IS_WATCHED);
     }
     ModuleSpec { name, restart, commands, drain, checkers }
 }
@@ -145,7 +147,7 @@ fn restart_spec(table: RestartTable, findings: &mut Findings<'_>) -> RestartSpec
     let backoff = table.backoff.unwrap_or_default();
     let within = field::duration(findings, "within", budget.within.as_ref(), &BUDGET_WITHIN, DAY);
     let first = field::duration(findings, "first", backoff.first.as_ref(), &BACKOFF, SECOND);
-    let default_max = Duration::from_secs(60).max(first);
+    let default_max = Duration::from_mins(1).max(first);
     let max = field::duration(findings, "max", backoff.max.as_ref(), &BACKOFF, default_max);
     if let Some(text) = &backoff.max
         && max < first
@@ -168,7 +170,7 @@ fn restart_spec(table: RestartTable, findings: &mut Findings<'_>) -> RestartSpec
             "start-within",
             start_within,
             &START_WITHIN,
-            Duration::from_secs(60),
+            Duration::from_mins(1),
         ),
     }
 }

@@ -66,8 +66,8 @@ fn definition(checker: &CheckerSpec) -> u64 {
     let mut text = String::new();
     write_canonical(&whole, &mut text);
     let digest = blake3::hash(text.as_bytes());
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let first = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
+    u64::from_be_bytes(*first)
 }
 
 /// A way to find processes: its key in the file and what stands there.

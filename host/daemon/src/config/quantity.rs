@@ -35,9 +35,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
         let unit = match unit {
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
-            "d" => Duration::from_secs(24 * 3600),
+            "m" => Duration::from_mins(1),
+            "h" => Duration::from_hours(1),
+            "d" => Duration::from_hours(24),
             "" => return Err(QuantityError::NoUnit),
             _ => return Err(QuantityError::UnknownUnit(unit.to_owned())),
         };
@@ -184,10 +184,10 @@ mod tests {
         let ok = |text| parse_duration(text).unwrap();
         assert_eq!(ok("350ms"), Duration::from_millis(350));
         assert_eq!(ok("1s"), Duration::from_secs(1));
-        assert_eq!(ok("2m"), Duration::from_secs(120));
+        assert_eq!(ok("2m"), Duration::from_mins(2));
         assert_eq!(ok("1m30s"), Duration::from_secs(90));
         assert_eq!(ok("24h"), ok("1d"));
-        assert_eq!(ok("7d"), Duration::from_secs(7 * 24 * 3600));
+        assert_eq!(ok("7d"), Duration::from_hours(7 * 24));
     }
 
     #[test]
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn a_day_is_shown_in_hours() {
-        assert_eq!(show_duration(Duration::from_secs(24 * 3600)), "24h");
-        assert_eq!(show_duration(Duration::from_secs(7 * 24 * 3600)), "7d");
+        assert_eq!(show_duration(Duration::from_hours(24)), "24h");
+        assert_eq!(show_duration(Duration::from_hours(7 * 24)), "7d");
         assert_eq!(show_duration(Duration::ZERO), "0s");
     }
 

@@ -164,7 +164,8 @@ pub(super) fn checker_index(table: &DeTable<'_>, name: &str) -> Option<usize> {
     let DeValue::Array(checkers) = table.get("checker")?.get_ref() else { return None };
     checkers.iter().position(|checker| match checker.get_ref() {
         DeValue::Table(table) => {
-            matches!(table.get("name").map(Spanned::get_ref), Some(DeValue::String(text)) if text.as_ref() == name)
+            let text = table.get("name").map(Spanned::get_ref);
+            matches!(text, Some(DeValue::String(text)) if text.as_ref() == name)
         }
         _ => false,
     })

@@ -82,7 +82,8 @@ pub struct RestartSpec {
 /// `[commands]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandSpec {
-    /// The program (an absolute path, or relative to the root) and its arguments. Never empty.
+    /// The program (an absolute path, a path relative to the root, or a bare name to be found in
+    /// `PATH`) and its arguments. Never empty.
     pub run: Vec<String>,
     /// The long-running application itself, which the host keeps.
     pub keep: bool,

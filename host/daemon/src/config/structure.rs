@@ -50,15 +50,17 @@ fn syntax_error(source: &Source, message: &str, span: Range<usize>, findings: &m
     if findings.as_slice().iter().any(|earlier| earlier.line == line) {
         return;
     }
-    let (message, help) = match message {
-        "duplicate key" => {
-            ("this key stands twice in its table", Some("remove one of the two; the first is further up"))
+    let duplicate = "remove one of the two; the first is further up";
+    let (message, expected, help) = match message {
+        "duplicate key" => ("this key stands twice in its table", expected, Some(duplicate)),
+        "string values must be quoted" => {
+            let expected = "expected a value: a number, `true`, `false`, or a text in quotes";
+            ("this is no value", Some(expected.to_owned()), None)
         }
-        "string values must be quoted" => ("this is no value", Some("texts stand in quotes: key = \"text\"")),
         "invalid basic string" | "invalid literal string" => {
-            ("this text does not end, or holds what it must not", None)
+            ("this text does not end, or holds what it must not", expected, None)
         }
-        _ => (message, None),
+        _ => (message, expected, None),
     };
     // Where something is missing there is nothing to underline but its line.
     let span = if span.is_empty() { whole_line(source.text(), span.start) } else { span };

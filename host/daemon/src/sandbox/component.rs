@@ -67,6 +67,9 @@ pub enum LoadError {
     /// Something else, or damaged.
     #[error("not a component: {0}")]
     NotAComponent(String),
+    /// It could not be compiled within the limits.
+    #[error("cannot be compiled: {0}")]
+    Compile(String),
     /// It is one, for another host.
     #[error("does not fit this host: {0}")]
     Incompatible(String),
@@ -151,8 +154,7 @@ impl Sandbox {
     pub fn load(&self, bytes: impl AsRef<[u8]>) -> Result<Component, LoadError> {
         let bytes = bytes.as_ref();
         look(bytes)?;
-        let component = wasmtime::component::Component::from_binary(&self.engine, bytes)
-            .map_err(|error| LoadError::NotAComponent(chain(&error)))?;
+        let component = self.compiler.compile(&self.engine, bytes)?;
         let kind = component.component_type();
         let imports: Vec<_> = kind.imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         let exports: Vec<_> = kind.exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
@@ -243,7 +245,7 @@ fn misshapen(error: &wasmtime::Error) -> Ended {
     Ended(Failure::Incompatible(chain(error)))
 }
 
-fn chain(error: &wasmtime::Error) -> String {
+pub(super) fn chain(error: &wasmtime::Error) -> String {
     one_line(&format!("{error:#}"), 1000)
 }
 

@@ -49,6 +49,11 @@ pub(super) fn engine(limits: &LimitsSpec) -> anyhow::Result<(Engine, Allocator)>
     }
 }
 
+/// For compiling alone: nothing runs on it.
+pub(super) fn compiling_engine() -> anyhow::Result<Engine> {
+    Engine::new(&config()).map_err(anyhow::Error::from).context("the WebAssembly compiler does not start")
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     config

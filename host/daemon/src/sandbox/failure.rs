@@ -85,6 +85,7 @@ pub(super) const MAX_CALL_DATA: usize = 1 << 20;
 /// Handles at once.
 pub(super) const MAX_HANDLES: usize = 1000;
 const MAX_TEXT: usize = 600;
+pub(super) const OUT_OF_BOUNDS: &str = "out of bounds memory access (a wrong pointer, or calls that went too deep)";
 
 impl Failure {
     /// Reads wasmtime's error. `refused_memory` is the limit, if the run was
@@ -114,6 +115,8 @@ impl Failure {
         }
         match trap {
             Some(Trap::UnreachableCodeReached) => Self::Panic(panic_message(last_words).into_owned()),
+            // Compilers keep a second stack, in memory; with nothing below it.
+            Some(Trap::MemoryOutOfBounds) => Self::Trap(OUT_OF_BOUNDS.to_owned()),
             Some(trap) => {
                 let text = trap.to_string();
                 Self::Trap(text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned())
@@ -194,7 +197,7 @@ mod tests {
         let error = wasmtime::Error::from(I32Exit(0)).context("calling check");
         assert_eq!(Failure::read(&error, None, ""), Failure::Exit(0));
         let error = wasmtime::Error::from(Trap::MemoryOutOfBounds).context("calling check");
-        assert_eq!(Failure::read(&error, None, ""), Failure::Trap("out of bounds memory access".to_owned()));
+        assert_eq!(Failure::read(&error, None, ""), Failure::Trap(OUT_OF_BOUNDS.to_owned()));
         assert_eq!(Failure::read(&error, Some(5), ""), Limit::Memory(5).into());
         let error = wasmtime::Error::from(Ended(Failure::Exit(3))).context("calling check");
         assert_eq!(Failure::read(&error, None, ""), Failure::Exit(3));

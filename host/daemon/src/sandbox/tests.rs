@@ -23,7 +23,7 @@ const MEMORY: u64 = 4 << 20;
 const SLACK: Duration = Duration::from_millis(500);
 
 fn sandbox() -> Sandbox {
-    Sandbox::new(&LimitsSpec { memory: MEMORY, concurrent_runs: 4 }).unwrap()
+    Sandbox::new(&LimitsSpec { memory: MEMORY, concurrent_runs: 4 }, Compiler::Own).unwrap()
 }
 
 fn run(ms: u64) -> CheckRun {
@@ -194,7 +194,7 @@ async fn a_panic_is_told_in_the_words_on_standard_error() {
 #[tokio::test]
 async fn other_endings_have_their_own_words() {
     assert_eq!(failure(Guest::checking("(call $exit (i32.const 1)) unreachable")).await, Failure::Exit(1));
-    let outside = Failure::Trap("out of bounds memory access".to_owned());
+    let outside = Failure::Trap(super::failure::OUT_OF_BOUNDS.to_owned());
     assert_eq!(failure(Guest::checking("(i32.load (i32.const -4))")).await, outside);
     let status_9 = "(call $answer (i32.const 9) (i32.const 16) (i32.const 7))";
     let Failure::Trap(text) = failure(Guest::checking(status_9)).await else { panic!("no trap") };

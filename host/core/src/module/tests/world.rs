@@ -106,6 +106,16 @@ impl World {
         self
     }
 
+    pub(super) fn suspended(mut self) -> Self {
+        self.wish.suspended = true;
+        self
+    }
+
+    /// What the shell hands over with the next load is the default.
+    pub(super) fn forget_wish(&mut self) {
+        self.wish = Wish::default();
+    }
+
     pub(super) fn load(mut self) -> Self {
         let policy = Arc::new(self.policy.clone());
         self.tell(Event::ModuleLoaded { module: module(), policy, wish: self.wish });
@@ -303,6 +313,11 @@ impl World {
     /// What the plan that is being asked for is for.
     pub(super) fn occasion(&self) -> Option<Occasion> {
         self.asked.as_ref().map(|(_, request)| request.occasion.clone())
+    }
+
+    /// What the script is told of earlier incidents.
+    pub(super) fn history(&self) -> Vec<crate::plan::Incident> {
+        self.asked.as_ref().map(|(_, request)| request.history.clone()).unwrap_or_default()
     }
 
     pub(super) fn step_at_work(&self) -> Option<(AttemptId, usize, StepAction)> {

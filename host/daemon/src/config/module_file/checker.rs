@@ -100,9 +100,9 @@ impl CheckerTable {
     }
 }
 
-const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
-const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
+const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 
 /// What a checker comes to if the file says nothing more.
 struct Defaults {

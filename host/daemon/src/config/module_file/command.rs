@@ -35,7 +35,7 @@ pub(super) struct CommandTable {
     dir: Option<Located<String>>,
 }
 
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn command_specs(
@@ -61,7 +61,7 @@ fn command_spec(
     findings: &mut Findings<'_>,
 ) -> Option<CommandSpec> {
     let timeout = field::duration(findings, "timeout", table.timeout.as_ref(), &TIMEOUT, DEFAULT_TIMEOUT);
-    let env = environment(table.env.unwrap_or_default(), findings);
+    let env = environment(&table.env.unwrap_or_default(), findings);
     let dir = table.dir.as_ref().map(|dir| PathBuf::from(dir.get()));
     if let (Some(dir), Some(text)) = (&dir, &table.dir)
         && !host.is_directory(dir)
@@ -84,10 +84,10 @@ fn command_spec(
 }
 
 fn environment(
-    table: BTreeMap<Located<String>, Located<String>>,
+    table: &BTreeMap<Located<String>, Located<String>>,
     findings: &mut Findings<'_>,
 ) -> BTreeMap<String, String> {
-    for (key, value) in &table {
+    for (key, value) in table {
         if key.get().is_empty() || key.get().contains(['=', '\0']) {
             findings
                 .at(key.span(), format!("`{}` is not the name of a variable", key.get().escape_debug()))

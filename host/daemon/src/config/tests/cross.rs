@@ -38,14 +38,14 @@ fn components_that_are_not_there() {
     let text = "[restart]\nscript = \"comand\"\n[[checker]]\nname = \"a\"\ncomponent = \"htpp\"\n";
     insta::assert_snapshot!(mistakes(text), @r#"
      × no restart script `comand`
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:10]
     2 │ script = "comand"
       ·          ────┬───
       ·              ╰── expected the name of a component
       ╰────
      help: there is no file restart-scripts/comand.wasm, and no standard restart script of this name
      × no checker `htpp`
-      ╭─[modules/web.toml:5:1]
+      ╭─[modules/web.toml:5:13]
     5 │ component = "htpp"
       ·             ───┬──
       ·                ╰── expected the name of a component
@@ -60,19 +60,19 @@ fn config_that_does_not_fit_the_components_schema_is_shown_where_it_stands() {
         "[[checker]]\nname = \"a\"\ncomponent = \"http\"\nconfig = { urll = \"x\", expect-status = 20 }\n";
     insta::assert_snapshot!(mistakes(text), @r#"
      × `http` needs `url` in `config`
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:10]
     4 │ config = { urll = "x", expect-status = 20 }
       ·          ─────────────────┬────────────────
       ·                           ╰── expected a `url`
       ╰────
      × `http` takes no `urll` in `config`
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:12]
     4 │ config = { urll = "x", expect-status = 20 }
       ·            ──┬─
       ·              ╰── did you mean `url`?
       ╰────
      × `http` cannot take this config
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:40]
     4 │ config = { urll = "x", expect-status = 20 }
       ·                                        ─┬
       ·                                         ╰── `config.expect-status` is less than the minimum of 100
@@ -85,7 +85,7 @@ fn config_in_a_table_of_its_own_is_found_too() {
     let text = "[[checker]]\nname = \"a\"\ncomponent = \"http\"\n\n[checker.config]\nurl = 7\n";
     insta::assert_snapshot!(mistakes(text), @r#"
      × `http` cannot take this config
-      ╭─[modules/web.toml:6:1]
+      ╭─[modules/web.toml:6:7]
     6 │ url = 7
       ·       ┬
       ·       ╰── `config.url` is not of type `string`
@@ -98,7 +98,7 @@ fn config_for_a_component_that_takes_none() {
     let text = "[restart]\nconfig = { a = 1 }\n[[checker]]\nname = \"a\"\nprocess = { name = \"x\" }\n";
     insta::assert_snapshot!(mistakes(text), @r#"
      × `command` takes no config
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:10]
     2 │ config = { a = 1 }
       ·          ────┬────
       ·              ╰── expected no `config`
@@ -109,9 +109,9 @@ fn config_for_a_component_that_takes_none() {
 #[test]
 fn a_component_whose_schema_is_none() {
     insta::assert_snapshot!(mistakes("[[checker]]\nname = \"a\"\ncomponent = \"broken\"\n"), @r#"
-     × the checker `broken` describes its config wrongly: 7 is not valid under any of the schemas
-     │ listed in the 'anyOf' keyword
-      ╭─[modules/web.toml:3:1]
+     × the checker `broken` describes its config wrongly: its schema is not one: 7 is not valid under
+     │ any of the schemas listed in the 'anyOf' keyword
+      ╭─[modules/web.toml:3:13]
     3 │ component = "broken"
       ·             ────────
       ╰────
@@ -130,7 +130,7 @@ fn an_agent_check_for_a_module_that_is_not_there() {
     assert_eq!(found.len(), 1);
     insta::assert_snapshot!(found[0].render(false), @r#"
      × no module `wbe`
-      ╭─[bellwether.toml:6:1]
+      ╭─[bellwether.toml:6:10]
     6 │ module = "wbe"
       ·          ──┬──
       ·            ╰── expected the name of a file `modules/wbe.toml`

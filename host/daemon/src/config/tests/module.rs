@@ -18,14 +18,14 @@ const CHECKER: &str = "[[checker]]\nname = \"a\"\n";
 const PROCESS: &str = "[[checker]]\nname = \"a\"\nprocess = { name = \"nginx\" }\n";
 
 fn module(text: &str) -> ModuleSpec {
-    parse(text).map(|module| module.spec).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    parse(text).map_or_else(|mistakes| panic!("{mistakes}"), |module| module.spec)
 }
 
 #[test]
 fn the_example_of_the_design_says_what_it_should() {
     let web = module(GOOD);
     assert_eq!(web.restart.script.as_str(), "command");
-    assert_eq!(web.restart.budget.within, Duration::from_secs(24 * 3600));
+    assert_eq!(web.restart.budget.within, Duration::from_hours(24));
     assert_eq!(web.drain, Duration::from_secs(15));
     assert!(web.commands["start"].keep);
     assert_eq!(web.commands["stop"].run, ["/usr/sbin/nginx", "-s", "quit"]);
@@ -45,7 +45,7 @@ fn what_the_file_leaves_out_has_its_default() {
         "[[checker]]\nname = \"p\"\nprocess = { unit = \"nginx\" }\n[[checker]]\nname = \"c\"\ncomponent = \"http\"\n",
     );
     assert_eq!((web.restart.script.as_str(), web.restart.budget.restarts), ("command", 3));
-    assert_eq!(web.restart.start_within, Duration::from_secs(60));
+    assert_eq!(web.restart.start_within, Duration::from_mins(1));
     let (process, component) = (&web.checkers["p"], &web.checkers["c"]);
     assert_eq!((process.interval, process.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
     assert_eq!(process.thresholds, Thresholds::default());
@@ -91,42 +91,42 @@ on-down = "reboot"
 "#;
     insta::assert_snapshot!(mistakes(text), @r#"
      × `restart.budget` has no key `restart`
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:12]
     3 │ budget = { restart = 3, within = "1 day" }
       ·            ───┬───
       ·               ╰── did you mean `restarts`?
       ╰────
-     × `1 day` is not a duration: ` day` is not a unit
-      ╭─[modules/web.toml:3:1]
+     × `1 day` is not a duration: there is a space in it
+      ╭─[modules/web.toml:3:34]
     3 │ budget = { restart = 3, within = "1 day" }
       ·                                  ───┬───
       ·                                     ╰── expected a duration such as "2s" or "1m30s"
       ╰────
      help: units: ms, s, m, h and d (24 hours)
      × `commands.start` has no key `kep`
-      ╭─[modules/web.toml:6:1]
+      ╭─[modules/web.toml:6:27]
     6 │ start = { run = ["/app"], kep = true }
       ·                           ─┬─
       ·                            ╰── did you mean `keep`?
       ╰────
      × both `name` and `kept`
-       ╭─[modules/web.toml:10:1]
+       ╭─[modules/web.toml:10:32]
     10 │ process = { name = "x", kept = "start" }
        ·                                ───┬───
        ·                                   ╰── expected only one way to find the processes
        ╰────
      help: `arguments` sees the program's name too, and matches the whole command line
      × `interval` is out of its bounds
-       ╭─[modules/web.toml:15:1]
+       ╭─[modules/web.toml:15:12]
     15 │ interval = "1ms"
        ·            ──┬──
        ·              ╰── expected a duration from "100ms" to "1h"
        ╰────
      × `reboot` is not a word for `on-down`
-       ╭─[modules/web.toml:16:1]
+       ╭─[modules/web.toml:16:11]
     16 │ on-down = "reboot"
        ·           ────┬───
-       ·               ╰── expected one of `restart`, `stop`, `wait`, `out` or `notify`
+       ·               ╰── expected `restart`, `stop`, `wait`, `out` or `notify`
        ╰────
     "#);
 }
@@ -134,15 +134,15 @@ on-down = "reboot"
 #[test]
 fn a_bad_duration() {
     insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"2 sec\"\ntimeout = \"5\"\n")), @r#"
-     × `2 sec` is not a duration: ` sec` is not a unit
-      ╭─[modules/web.toml:4:1]
+     × `2 sec` is not a duration: there is a space in it
+      ╭─[modules/web.toml:4:12]
     4 │ interval = "2 sec"
       ·            ───┬───
       ·               ╰── expected a duration such as "2s" or "1m30s"
       ╰────
      help: units: ms, s, m, h and d (24 hours)
      × `5` is not a duration: the unit is missing
-      ╭─[modules/web.toml:5:1]
+      ╭─[modules/web.toml:5:11]
     5 │ timeout = "5"
       ·           ─┬─
       ·            ╰── expected a duration such as "2s" or "1m30s"
@@ -155,7 +155,7 @@ fn a_bad_duration() {
 fn a_duration_out_of_its_bounds() {
     insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"10ms\"\n")), @r#"
      × `interval` is out of its bounds
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:12]
     4 │ interval = "10ms"
       ·            ───┬──
       ·               ╰── expected a duration from "100ms" to "1h"
@@ -168,7 +168,7 @@ fn a_backoff_that_shrinks() {
     let text = format!("[restart]\nbackoff = {{ first = \"10s\", max = \"5s\" }}\n{PROCESS}");
     insta::assert_snapshot!(mistakes(&text), @r#"
      × `max` is shorter than `first`
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:34]
     2 │ backoff = { first = "10s", max = "5s" }
       ·                                  ──┬─
       ·                                    ╰── expected the longest wait
@@ -181,7 +181,7 @@ fn a_backoff_that_shrinks() {
 fn both_a_process_and_a_component() {
     insta::assert_snapshot!(mistakes(&format!("{PROCESS}component = \"http\"\n")), @r#"
      × both `process` and `component`
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:13]
     4 │ component = "http"
       ·             ───┬──
       ·                ╰── expected only one of them
@@ -218,7 +218,7 @@ fn no_name() {
 fn one_name_twice() {
     insta::assert_snapshot!(mistakes(&format!("{PROCESS}{PROCESS}")), @r#"
      × a second checker is named `a`
-      ╭─[modules/web.toml:5:1]
+      ╭─[modules/web.toml:5:8]
     5 │ name = "a"
       ·        ─┬─
       ·         ╰── expected a name of its own
@@ -231,7 +231,7 @@ fn two_ways_to_find_a_process() {
     let text = format!("{CHECKER}process = {{ unit = \"a.service\", name = \"a\" }}\n");
     insta::assert_snapshot!(mistakes(&text), @r#"
      × both `unit` and `name`
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:40]
     3 │ process = { unit = "a.service", name = "a" }
       ·                                        ─┬─
       ·                                         ╰── expected only one way to find the processes
@@ -243,8 +243,8 @@ fn two_ways_to_find_a_process() {
 #[test]
 fn no_way_to_find_a_process() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ at-least = 1 }}\n")), @r#"
-     × this says not how the processes are found
-      ╭─[modules/web.toml:3:1]
+     × it does not say how the processes are found
+      ╭─[modules/web.toml:3:11]
     3 │ process = { at-least = 1 }
       ·           ────────┬───────
       ·                   ╰── expected exactly one of `name`, `arguments`, `pid-file`, `unit` or `kept`
@@ -257,7 +257,7 @@ fn fewer_at_most_than_at_least() {
     let text = format!("{CHECKER}process = {{ name = \"a\", at-least = 3, at-most = 2 }}\n");
     insta::assert_snapshot!(mistakes(&text), @r#"
      × `at-most` is less than `at-least`, which is 3
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:49]
     3 │ process = { name = "a", at-least = 3, at-most = 2 }
       ·                                                 ┬
       ·                                                 ╰── expected 3 or more
@@ -269,7 +269,7 @@ fn fewer_at_most_than_at_least() {
 fn a_path_as_a_program_name() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ name = \"/usr/sbin/nginx\" }}\n")), @r#"
      × `/usr/sbin/nginx` is not the file name of a program
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:20]
     3 │ process = { name = "/usr/sbin/nginx" }
       ·                    ────────┬────────
       ·                            ╰── expected a name such as "nginx", without folders
@@ -282,7 +282,7 @@ fn a_path_as_a_program_name() {
 fn a_regular_expression_that_is_none() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ arguments = \"java (\" }}\n")), @r#"
      × not a regular expression: unclosed group
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:25]
     3 │ process = { arguments = "java (" }
       ·                         ────┬───
       ·                             ╰── expected a regular expression over the whole command line
@@ -295,7 +295,7 @@ fn a_regular_expression_that_is_none() {
 fn a_pid_file_that_is_relative() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ pid-file = \"nginx.pid\" }}\n")), @r#"
      × `nginx.pid` is not an absolute path
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:24]
     3 │ process = { pid-file = "nginx.pid" }
       ·                        ─────┬─────
       ·                             ╰── expected a path such as "/run/nginx.pid"
@@ -307,7 +307,7 @@ fn a_pid_file_that_is_relative() {
 fn a_unit_without_processes() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ unit = \"nginx.socket\" }}\n")), @r#"
      × `nginx.socket` is not a systemd unit with processes
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:20]
     3 │ process = { unit = "nginx.socket" }
       ·                    ───────┬──────
       ·                           ╰── expected the name of a service, scope or slice, such as "nginx.service"
@@ -320,12 +320,11 @@ fn a_kept_command_that_does_not_exist() {
     let text = "[commands]\nstart = { run = [\"/app\"], keep = true }\n[[checker]]\nname = \"a\"\nprocess = { kept = \"strat\" }\n";
     insta::assert_snapshot!(mistakes(text), @r#"
      × `[commands]` has no `strat`
-      ╭─[modules/web.toml:5:1]
+      ╭─[modules/web.toml:5:20]
     5 │ process = { kept = "strat" }
       ·                    ───┬───
-      ·                       ╰── expected `start`
+      ·                       ╰── did you mean `start`?
       ╰────
-     help: did you mean `start`?
     "#);
 }
 
@@ -334,7 +333,7 @@ fn a_command_that_is_not_kept() {
     let text = "[commands]\nstart = { run = [\"/app\"] }\n[[checker]]\nname = \"a\"\nprocess = { kept = \"start\" }\n";
     insta::assert_snapshot!(mistakes(text), @r#"
      × the command `start` is not kept
-      ╭─[modules/web.toml:5:1]
+      ╭─[modules/web.toml:5:20]
     5 │ process = { kept = "start" }
       ·                    ───┬───
       ·                       ╰── expected a command with `keep = true`
@@ -349,14 +348,14 @@ fn a_grant_that_is_none() {
         format!("{CHECKER}component = \"tcp\"\ngrant = {{ connect = [\"http://a/\", \"10.0.0.1/8:80\"] }}\n");
     insta::assert_snapshot!(mistakes(&text), @r#"
      × `http://a/` cannot be granted: a URL is not a host and port
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:22]
     4 │ grant = { connect = ["http://a/", "10.0.0.1/8:80"] }
       ·                      ─────┬─────
       ·                           ╰── expected HOST:PORT such as "127.0.0.1:8080"
       ╰────
      help: leave `http://` and the path out
      × `10.0.0.1/8:80` cannot be granted: the address has bits outside of its prefix
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:35]
     4 │ grant = { connect = ["http://a/", "10.0.0.1/8:80"] }
       ·                                   ───────┬───────
       ·                                          ╰── expected HOST:PORT such as "127.0.0.1:8080"
@@ -369,7 +368,7 @@ fn a_grant_that_is_none() {
 fn config_for_a_process_checker() {
     insta::assert_snapshot!(mistakes(&format!("{PROCESS}config = {{ url = \"x\" }}\n")), @r#"
      × a process checker takes no `config`
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:10]
     4 │ config = { url = "x" }
       ·          ──────┬──────
       ·                ╰── expected only with `component`
@@ -401,14 +400,14 @@ fn a_program_that_is_not_there() {
     let text = "[commands]\nstart = { run = [\"/no/such/app\"], keep = true }\nstop = { run = [\"no-such-program\"] }\n";
     insta::assert_snapshot!(real_host(text), @r#"
      × no such program: /no/such/app
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:18]
     2 │ start = { run = ["/no/such/app"], keep = true }
       ·                  ───────┬──────
       ·                         ╰── expected a file that exists
       ╰────
      help: install it, or correct the path (a relative one is relative to the root)
      × no such program in PATH: no-such-program
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:17]
     3 │ stop = { run = ["no-such-program"] }
       ·                 ────────┬────────
       ·                         ╰── expected a program that `which` finds
@@ -421,7 +420,7 @@ fn a_program_that_is_not_there() {
 fn a_whole_command_line_as_the_program() {
     insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/bin/sleep 10\"], keep = true }\n"), @r#"
      × no such program: /bin/sleep 10
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:18]
     2 │ start = { run = ["/bin/sleep 10"], keep = true }
       ·                  ───────┬───────
       ·                         ╰── expected a file that exists
@@ -434,14 +433,14 @@ fn a_whole_command_line_as_the_program() {
 fn a_folder_as_the_program() {
     insta::assert_snapshot!(real_host("[commands]\nstart = { run = [\"/\"], dir = \"none\", keep = true }\n"), @r#"
      × not a program that can be run: /
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:18]
     2 │ start = { run = ["/"], dir = "none", keep = true }
       ·                  ─┬─
       ·                   ╰── expected an executable file
       ╰────
      help: `chmod +x` makes a file executable
      × no such folder: none
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:30]
     2 │ start = { run = ["/"], dir = "none", keep = true }
       ·                              ───┬──
       ·                                 ╰── expected a folder that exists, absolute or relative to the root

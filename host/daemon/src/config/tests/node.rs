@@ -50,7 +50,7 @@ fn a_file_that_is_not_utf8_shows_where() {
     let mistakes: Mistakes = read_node(root.path()).unwrap_err();
     insta::assert_snapshot!(mistakes.render(false), @r#"
      × the file is not UTF-8 text
-      ╭─[bellwether.toml:2:1]
+      ╭─[bellwether.toml:2:12]
     2 │ name = "caf�"
       ·            ┬
       ·            ╰── expected UTF-8 from here on
@@ -63,7 +63,7 @@ fn a_file_that_is_not_utf8_shows_where() {
 fn an_address_without_a_port() {
     insta::assert_snapshot!(mistakes("[health]\nlisten = \"localhost\"\n"), @r#"
      × `localhost` is not an address with a port
-      ╭─[bellwether.toml:2:1]
+      ╭─[bellwether.toml:2:10]
     2 │ listen = "localhost"
       ·          ─────┬─────
       ·               ╰── expected an address such as "127.0.0.1:9010" or "[::]:9010"
@@ -77,7 +77,7 @@ fn two_listeners_on_one_port() {
     let text = "[health]\nlisten = \"0.0.0.0:9010\"\n[[agent-check]]\nlisten = \"127.0.0.1:9010\"\n";
     insta::assert_snapshot!(mistakes(text), @r#"
      × `127.0.0.1:9010` is taken by the health endpoint
-      ╭─[bellwether.toml:4:1]
+      ╭─[bellwether.toml:4:10]
     4 │ listen = "127.0.0.1:9010"
       ·          ────────┬───────
       ·                  ╰── expected a port of its own
@@ -114,13 +114,13 @@ fn single_brackets_where_a_list_of_tables_belongs() {
 fn a_limit_out_of_its_bounds() {
     insta::assert_snapshot!(mistakes("[limits]\nmemory = \"1kB\"\nconcurrent-runs = 0\n"), @r#"
      × `memory` is out of its bounds
-      ╭─[bellwether.toml:2:1]
+      ╭─[bellwether.toml:2:10]
     2 │ memory = "1kB"
       ·          ──┬──
       ·            ╰── expected a size from "1MiB" to "4GiB"
       ╰────
      × `concurrent-runs` is out of its bounds
-      ╭─[bellwether.toml:3:1]
+      ╭─[bellwether.toml:3:19]
     3 │ concurrent-runs = 0
       ·                   ┬
       ·                   ╰── expected a number from 1 to 4096
@@ -132,7 +132,7 @@ fn a_limit_out_of_its_bounds() {
 fn a_name_that_is_none() {
     insta::assert_snapshot!(mistakes("name = \"node 1\"\n"), @r#"
      × `node 1` is not a name
-      ╭─[bellwether.toml:1:1]
+      ╭─[bellwether.toml:1:8]
     1 │ name = "node 1"
       ·        ────┬───
       ·            ╰── ` ` does not belong in a name: letters, digits, `-`, `_` and `.` do, and it starts with a letter or digit
@@ -144,7 +144,7 @@ fn a_name_that_is_none() {
 fn a_size_without_its_unit() {
     insta::assert_snapshot!(mistakes("[limits]\nmemory = \"64M\"\n"), @r#"
      × `64M` is not a size: `M` is not a unit
-      ╭─[bellwether.toml:2:1]
+      ╭─[bellwether.toml:2:10]
     2 │ memory = "64M"
       ·          ──┬──
       ·            ╰── expected a size such as "64MiB" or "2GB"

@@ -8,11 +8,9 @@ const CHECKER: &str = "[[checker]]\nname = \"a\"\nprocess = { name = \"nginx\" }
 #[test]
 fn an_empty_file_watches_nothing() {
     insta::assert_snapshot!(mistakes(""), @r#"
-    × nothing would be watched: the module has no checker
-     ╭─[modules/web.toml:1:1]
-     ╰────
-    help: a kept command is watched by itself: `[commands]` and `start = { run = ["/path/to/app"],
-          keep = true }`
+    × modules/web.toml: nothing would be watched: the module has no checker
+    help: expected a `[[checker]]`, or a command with `keep = true`; a kept command is watched by
+          itself: `[commands]` and `start = { run = ["/path/to/app"], keep = true }`
     "#);
 }
 
@@ -26,9 +24,11 @@ fn a_syntax_error_in_the_middle_leaves_the_rest_checked() {
       · ──┬──
       ·   ╰── did you mean `script`?
       ╰────
-     × string values must be quoted
+     × this is no value
       ╭─[modules/web.toml:3:1]
     3 │ start-within = 
+      · ───────┬──────
+      ·        ╰── expected a value: a number, `true`, `false`, or a text in quotes
       ╰────
      × `[[checker]]` has no key `intreval`
       ╭─[modules/web.toml:8:1]
@@ -42,9 +42,11 @@ fn a_syntax_error_in_the_middle_leaves_the_rest_checked() {
 #[test]
 fn a_quote_that_is_not_closed() {
     insta::assert_snapshot!(mistakes("[restart]\nscript = \"command\n"), @r#"
-     × invalid basic string
+     × this text does not end, or holds what it must not
       ╭─[modules/web.toml:2:1]
     2 │ script = "command
+      · ────────┬────────
+      ·         ╰── expected `"`
       ╰────
     "#);
 }
@@ -57,6 +59,8 @@ fn a_broken_header_does_not_put_its_keys_elsewhere() {
      × unclosed array table
       ╭─[modules/web.toml:4:1]
     4 │ [[checker]
+      · ─────┬────
+      ·      ╰── expected `]`
       ╰────
     "#);
 }
@@ -64,12 +68,12 @@ fn a_broken_header_does_not_put_its_keys_elsewhere() {
 #[test]
 fn a_key_that_stands_twice() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}name = \"b\"\n")), @r#"
-     × duplicate key
+     × this key stands twice in its table
       ╭─[modules/web.toml:4:1]
     4 │ name = "b"
       · ────
       ╰────
-     help: a key stands once in a table: remove one of the two
+     help: remove one of the two; the first is further up
     "#);
 }
 
@@ -103,7 +107,7 @@ fn an_unknown_key_in_the_second_checker_is_shown_there() {
     let text = format!("{CHECKER}\n[[checker]]\nname = \"b\"\nprocess = {{ name = \"x\", atleast = 1 }}\n");
     insta::assert_snapshot!(mistakes(&text), @r#"
      × `checker.process` has no key `atleast`
-      ╭─[modules/web.toml:7:1]
+      ╭─[modules/web.toml:7:25]
     7 │ process = { name = "x", atleast = 1 }
       ·                         ───┬───
       ·                            ╰── did you mean `at-least`?
@@ -133,16 +137,16 @@ fn a_key_that_belongs_elsewhere() {
 fn an_unknown_table() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}[[checkers]]\nname = \"b\"\n[notify]\n")), @r#"
      × this file has no key `checkers`
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:3]
     4 │ [[checkers]]
       ·   ────┬───
-      ·       ╰── expected `commands`, `health` or `restart`
+      ·       ╰── did you mean `checker`?
       ╰────
      × this file has no key `notify`
-      ╭─[modules/web.toml:6:1]
+      ╭─[modules/web.toml:6:2]
     6 │ [notify]
       ·  ───┬──
-      ·     ╰── expected `commands`, `health` or `restart`
+      ·     ╰── expected `checker`, `commands`, `health` or `restart`
       ╰────
     "#);
 }
@@ -151,7 +155,7 @@ fn an_unknown_table() {
 fn a_duration_as_a_number() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}interval = 2\n")), @r#"
      × `interval` is a whole number
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:12]
     4 │ interval = 2
       ·            ┬
       ·            ╰── expected a duration such as "2s"
@@ -163,7 +167,7 @@ fn a_duration_as_a_number() {
 fn a_text_where_a_number_belongs() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}rise = \"two\"\n")), @r#"
      × `rise` is a text
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:8]
     4 │ rise = "two"
       ·        ──┬──
       ·          ╰── expected a whole number
@@ -175,13 +179,13 @@ fn a_text_where_a_number_belongs() {
 fn a_text_where_a_list_belongs() {
     insta::assert_snapshot!(mistakes("[commands]\nstart = { run = \"/bin/app -d\", keep = \"yes\" }\n"), @r#"
      × `run` is a text
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:17]
     2 │ start = { run = "/bin/app -d", keep = "yes" }
       ·                 ──────┬──────
       ·                       ╰── expected a list: `[…]`
       ╰────
      × `keep` is a text
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:39]
     2 │ start = { run = "/bin/app -d", keep = "yes" }
       ·                                       ──┬──
       ·                                         ╰── expected `true` or `false`
@@ -193,7 +197,7 @@ fn a_text_where_a_list_belongs() {
 fn a_text_where_a_table_belongs() {
     insta::assert_snapshot!(mistakes("[[checker]]\nname = \"a\"\nprocess = \"nginx\"\n"), @r#"
      × `process` is a text
-      ╭─[modules/web.toml:3:1]
+      ╭─[modules/web.toml:3:11]
     3 │ process = "nginx"
       ·           ───┬───
       ·              ╰── expected a table: `{ … }`
@@ -205,13 +209,13 @@ fn a_text_where_a_table_belongs() {
 fn a_number_out_of_its_bounds() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}rise = 0\nfall = 1000\n")), @r#"
      × `rise` is out of its bounds
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:8]
     4 │ rise = 0
       ·        ┬
       ·        ╰── expected a number from 1 to 100
       ╰────
      × `fall` is out of its bounds
-      ╭─[modules/web.toml:5:1]
+      ╭─[modules/web.toml:5:8]
     5 │ fall = 1000
       ·        ──┬─
       ·          ╰── expected a number from 1 to 100
@@ -223,7 +227,7 @@ fn a_number_out_of_its_bounds() {
 fn a_number_larger_than_any() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}rise = 99999999999999999999\n")), @r#"
      × `rise` is out of its bounds
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:8]
     4 │ rise = 99999999999999999999
       ·        ──────────┬─────────
       ·                  ╰── expected a number from 1 to 100
@@ -235,17 +239,17 @@ fn a_number_larger_than_any() {
 fn an_unknown_word_with_a_near_one() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}on-down = \"restrat\"\nunknown = \"alarm\"\n")), @r#"
      × `restrat` is not a word for `on-down`
-      ╭─[modules/web.toml:4:1]
+      ╭─[modules/web.toml:4:11]
     4 │ on-down = "restrat"
       ·           ────┬────
-      ·               ╰── expected one of `restart`, `stop`, `wait`, `out` or `notify`
+      ·               ╰── expected `restart`, `stop`, `wait`, `out` or `notify`
       ╰────
      help: did you mean `restart`?
      × `alarm` is not a word for `unknown`
-      ╭─[modules/web.toml:5:1]
+      ╭─[modules/web.toml:5:11]
     5 │ unknown = "alarm"
       ·           ───┬───
-      ·              ╰── expected one of `ignore` or `fail`
+      ·              ╰── expected `ignore` or `fail`
       ╰────
     "#);
 }
@@ -253,11 +257,11 @@ fn an_unknown_word_with_a_near_one() {
 #[test]
 fn a_word_of_another_type() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}on-down = true\n")), @r#"
-     × `on-down` is `true` or `false`
-      ╭─[modules/web.toml:4:1]
+     × `on-down` is `true`
+      ╭─[modules/web.toml:4:11]
     4 │ on-down = true
       ·           ──┬─
-      ·             ╰── expected one of `restart`, `stop`, `wait`, `out` or `notify`
+      ·             ╰── expected `restart`, `stop`, `wait`, `out` or `notify`
       ╰────
     "#);
 }
@@ -266,7 +270,7 @@ fn a_word_of_another_type() {
 fn an_empty_list() {
     insta::assert_snapshot!(mistakes("[commands]\nstart = { run = [], keep = true }\n"), @r#"
      × `run` is empty
-      ╭─[modules/web.toml:2:1]
+      ╭─[modules/web.toml:2:17]
     2 │ start = { run = [], keep = true }
       ·                 ─┬
       ·                  ╰── expected at least 1 of them

@@ -1,0 +1,146 @@
+//! What goes wrong only when two things meet: a restart of the daemon, a
+//! suspension, a file that comes back, a verdict that is old.
+
+use super::world::{World, keep, step};
+use super::*;
+use crate::event::Event;
+use crate::observation::{Observation, ProcessFact};
+use crate::verdict::Verdict;
+
+fn wait_for(checker: &str) -> StepAction {
+    StepAction::AwaitChecker(checker.parse().unwrap(), Verdict::Up)
+}
+
+#[test]
+fn a_checker_that_is_begun_anew_and_then_not_needed_is_told_to_end() {
+    let mut world = World::new()
+        .process("app")
+        .component("page", OnDown::Restart)
+        .component("database", OnDown::Wait)
+        .load();
+    world.see("database", Status::Fail);
+    world.see("app", Status::Pass);
+    assert_eq!(world.state(), StateName::Stopping);
+    assert!(!world.watched().iter().any(|name| name.as_str() == "page"), "nobody told it to end");
+}
+
+#[test]
+fn a_step_that_waits_for_a_checker_does_not_take_its_verdict_from_before_the_restart() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    world.plan(vec![step(wait_for("page")), keep("start")]);
+    assert_eq!(world.step_at_work(), None, "the page was up before the death");
+    world.see("page", Status::Pass);
+    assert!(matches!(world.step_at_work(), Some((_, 1, StepAction::Keep(_)))));
+}
+
+#[test]
+fn steps_that_need_no_waiting_follow_each_other_at_once() {
+    let mut world = World::new().process("app").process("helper").load_up();
+    world.see("helper", Status::Fail);
+    world.plan(vec![
+        step(wait_for("app")),
+        step(StepAction::Pause(Duration::ZERO)),
+        step(wait_for("app")),
+        keep("start"),
+    ]);
+    assert!(matches!(world.step_at_work(), Some((_, 3, StepAction::Keep(_)))));
+}
+
+#[test]
+fn a_suspended_module_is_not_started_by_a_new_daemon() {
+    let mut world = World::new().process("app").suspended().load();
+    world.see("app", Status::Fail);
+    world.pass_time(SECOND * 60);
+    assert_eq!((world.state(), world.occasion()), (StateName::Starting, None));
+    world.command(Command::Resume);
+    assert_eq!(world.occasion(), Some(Occasion::Start), "what still does not run is started now");
+}
+
+#[test]
+fn a_suspended_module_is_found_running_by_a_new_daemon_and_shown() {
+    let mut world = World::new().process("app").suspended().load();
+    world.see("app", Status::Fail);
+    world.see("app", Status::Pass);
+    world.see("app", Status::Pass);
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+}
+
+#[test]
+fn a_person_may_start_a_suspended_module() {
+    let mut world = World::new().process("app").wishing(false).suspended().load();
+    assert!(accepted(&world.command(Command::Start)));
+    world.see("app", Status::Fail);
+    assert_eq!(world.occasion(), Some(Occasion::Start));
+}
+
+#[test]
+fn a_person_may_start_what_a_new_daemon_has_not_started_because_it_is_suspended() {
+    let mut world = World::new().process("app").suspended().load();
+    world.see("app", Status::Fail);
+    assert!(accepted(&world.command(Command::Start)));
+    world.see("app", Status::Fail);
+    assert_eq!(world.occasion(), Some(Occasion::Start));
+}
+
+#[test]
+fn a_stop_outlives_the_modules_file() {
+    let mut world = World::up().draining_for(Duration::ZERO);
+    world.command(Command::Stop);
+    world.plan(vec![]);
+    world.remove();
+    // The shell does not know of the stop: it read the wishes when it began.
+    world.forget_wish();
+    let mut world = world.load();
+    assert_eq!(world.state(), StateName::Stopped);
+    world.see("app", Status::Fail);
+    assert_eq!(world.occasion(), None);
+}
+
+#[test]
+fn an_application_that_never_stays_up_during_its_start_is_tried_again_in_the_end() {
+    let mut world = World::new().process("app").component("page", OnDown::Restart).load();
+    world.redefine(|policy| {
+        let page = policy.checkers.get_mut("page").unwrap();
+        (page.thresholds.rise, page.thresholds.fall) = (2, 2);
+    });
+    world.see("app", Status::Fail);
+    world.plan(vec![keep("start")]);
+    world.step_ok();
+    world.see("app", Status::Pass);
+    world.see("page", Status::Pass);
+    world.pass_time(SECOND * 60);
+    assert_eq!(world.state(), StateName::Starting, "the last that was seen is no failure");
+    world.see("page", Status::Fail);
+    assert_eq!(world.state(), StateName::Backoff);
+}
+
+#[test]
+fn the_grace_ends_when_the_application_is_up() {
+    let mut world = World::new().process("app").slow_component("page", OnDown::Restart).load();
+    world.see("app", Status::Fail);
+    world.plan(vec![keep("start")]);
+    world.step_ok();
+    world.see("page", Status::Fail);
+    world.all_pass();
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+    world.see("page", Status::Fail);
+    assert!(!world.ready(), "a yes for an application that is seen to fail");
+}
+
+#[test]
+fn an_application_that_lives_beyond_its_bounds_is_not_started_a_second_time() {
+    let mut world = World::new().process("app").load();
+    let mut observation = Observation::new(Status::Fail, "too much memory", world.now());
+    observation.processes = vec![ProcessFact { pid: 7, name: "app".to_owned() }];
+    let (checker, generation) = ("app".parse().unwrap(), world.generation("app"));
+    world.tell(Event::Observed { module: world::module(), checker, generation, observation });
+    assert_eq!(world.occasion(), None, "it runs");
+}
+
+#[test]
+fn a_restart_script_is_told_of_earlier_incidents_only() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    assert_eq!(world.history(), []);
+}

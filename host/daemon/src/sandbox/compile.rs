@@ -1,0 +1,182 @@
+//! Compiling, in a process of its own.
+//!
+//! ```text
+//!   daemon ──wasm──▶ child (limits, lower priority) ──machine code──▶ daemon
+//!                      │ too large, too long, damaged
+//!                      ▼
+//!                    ended, with a reason
+//! ```
+//! A compiler takes hundreds of megabytes and seconds for a large component, and
+//! what it takes for a hostile one nobody knows. A child can be bounded and
+//! ended, and leaves nothing in the memory of a daemon that runs for years.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::component::{LoadError, MAX_SIZE, chain};
+use super::text::one_line;
+
+/// Who compiles.
+#[derive(Debug, Clone)]
+pub enum Compiler {
+    /// The calling thread: for short-lived programs and tests.
+    Own,
+    /// A child of this program, started with these arguments, that calls [`serve`].
+    Child {
+        /// The program: the very one that runs, or its code would not fit.
+        program: PathBuf,
+        /// What makes it call [`serve`].
+        arguments: Vec<String>,
+    },
+}
+
+/// A compilation that takes longer is ended. The largest known guests take 20 s.
+const COMPILE_TIME: Duration = Duration::from_secs(120);
+/// Address space of the child, in bytes. The largest known guests take half a gigabyte.
+const COMPILE_MEMORY: u64 = 4 << 30;
+/// Machine code is a few times larger than its source.
+const MAX_CODE: u64 = 16 * MAX_SIZE as u64;
+/// Lower than everything that serves (nice(2)).
+const NICENESS: i32 = 10;
+const MAX_REASON: usize = 1000;
+
+impl Compiler {
+    /// This program itself, called with `argument` alone.
+    pub fn child_of_this_program(argument: &str) -> Self {
+        // Not the path of the file: after an upgrade in place there is another program.
+        Self::Child { program: PathBuf::from("/proc/self/exe"), arguments: vec![argument.to_owned()] }
+    }
+
+    pub(super) fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+        match self {
+            Self::Own => Component::from_binary(engine, bytes)
+                .map_err(|error| LoadError::NotAComponent(chain(&error))),
+            Self::Child { program, arguments } => {
+                let mut command = Command::new(program);
+                command.args(arguments);
+                let code = in_child(command, bytes)?;
+                super::machine_code::component(engine, &code)
+                    .map_err(|error| LoadError::Compile(chain(&error)))
+            }
+        }
+    }
+}
+
+/// The child's part: a component on the standard input, its machine code on the
+/// standard output. An error is for the standard error, and the exit code 1.
+pub fn serve() -> anyhow::Result<()> {
+    let limit = |resource, most| {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).context("cannot limit itself")
+    };
+    limit(Resource::As, COMPILE_MEMORY)?;
+    limit(Resource::Cpu, COMPILE_TIME.as_secs())?;
+    limit(Resource::Core, 0)?;
+    // Less priority is a courtesy: without it, it works as well.
+    let _kept_priority = rustix::process::nice(NICENESS);
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() <= MAX_SIZE, "too large");
+    let engine = super::engine::compiling_engine()?;
+    let code = engine.precompile_component(&bytes).map_err(anyhow::Error::from)?;
+    let mut out = io::stdout().lock();
+    out.write_all(&code)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn in_child(mut command: Command, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let failed = |error: io::Error| LoadError::Compile(format!("no process to compile in: {error}"));
+    command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let talked = talk(&mut child, bytes);
+    // Whatever happened, nothing is left of it.
+    let _gone_already = child.kill();
+    let status = child.wait().map_err(failed)?;
+    match talked {
+        Some(Talk { code, complaint }) if complaint.is_empty() && status.success() => Ok(code),
+        Some(Talk { complaint, .. }) if status.code() == Some(1) => Err(LoadError::NotAComponent(complaint)),
+        Some(Talk { complaint, .. }) => {
+            Err(LoadError::Compile(one_line(&format!("the compiler was ended: {status} {complaint}"), MAX_REASON)))
+        }
+        None => Err(LoadError::Compile(format!("it takes longer than {}s", COMPILE_TIME.as_secs()))),
+    }
+}
+
+struct Talk {
+    code: Vec<u8>,
+    complaint: String,
+}
+
+/// Writes, and reads both answers, each on a thread, so that none waits for another.
+/// `None` if the time is over.
+fn talk(child: &mut Child, bytes: &[u8]) -> Option<Talk> {
+    let (mut stdin, stdout, stderr) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
+    let (said, says) = mpsc::sync_channel(1);
+    thread::scope(|scope| {
+        // A child that has ended early says why on its standard error.
+        scope.spawn(move || stdin.write_all(bytes));
+        let complaint = scope.spawn(move || {
+            let mut text = Vec::new();
+            let _whatever_came = stderr.take(MAX_REASON as u64).read_to_end(&mut text);
+            one_line(&String::from_utf8_lossy(&text), MAX_REASON)
+        });
+        scope.spawn(move || {
+            let mut code = Vec::new();
+            let read = stdout.take(MAX_CODE).read_to_end(&mut code);
+            let _nobody_waits = said.send(read.map(|_| code));
+        });
+        let code = says.recv_timeout(COMPILE_TIME);
+        // A child that does not end by itself must not keep the threads waiting.
+        if code.is_err() {
+            let _gone_already = child.kill();
+        }
+        let complaint = complaint.join().unwrap_or_default();
+        Some(Talk { code: code.ok()?.ok()?, complaint })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn what_the_child_writes_is_the_code() {
+        assert_eq!(in_child(shell("cat"), b"code"), Ok(b"code".to_vec()));
+    }
+
+    #[test]
+    fn a_child_that_complains_is_heard() {
+        let error = in_child(shell("cat >/dev/null; echo truncated >&2; exit 1"), b"x");
+        assert_eq!(error, Err(LoadError::NotAComponent("truncated".to_owned())));
+    }
+
+    #[test]
+    fn a_child_that_is_killed_is_no_verdict_on_the_component() {
+        let error = in_child(shell("kill -9 $$"), &vec![0; 1 << 20]);
+        assert!(matches!(error, Err(LoadError::Compile(why)) if why.contains("ended")));
+    }
+
+    #[test]
+    fn code_of_the_compiling_engine_runs_on_the_daemons() {
+        let limits = crate::config::spec::LimitsSpec::default();
+        let (engine, _) = crate::sandbox::engine::engine(&limits).unwrap();
+        let compiling = crate::sandbox::engine::compiling_engine().unwrap();
+        let code = compiling.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
+        assert!(crate::sandbox::machine_code::component(&engine, &code).is_ok());
+    }
+}

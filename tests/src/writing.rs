@@ -1,0 +1,69 @@
+//! The ways in which people and programs put a file in its place.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+/// One of the ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Beside it, then renamed: most editors, package managers, rsync.
+    Rename,
+    /// The file itself is cut off and written anew: `cp`, some editors.
+    InPlace,
+    /// In place, piece by piece, over a slow line.
+    SlowPieces,
+    /// A symbolic link to a folder of the new version takes the place of the old one, as
+    /// Kubernetes does it with a `ConfigMap`.
+    LinkSwap,
+}
+
+/// Shorter than what the daemon takes for the end of a file that is being written.
+const BETWEEN_PIECES: Duration = Duration::from_millis(60);
+
+impl Way {
+    /// All of them. The last one leaves a symbolic link behind.
+    pub const ALL: [Self; 4] = [Self::Rename, Self::InPlace, Self::SlowPieces, Self::LinkSwap];
+
+    /// Puts `content` at `path`.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn write(self, path: &Path, content: &[u8]) {
+        match self {
+            Self::Rename => {
+                let new = path.with_extension("new");
+                fs::write(&new, content).expect("the file can be written");
+                fs::rename(&new, path).expect("the file can be renamed");
+            }
+            Self::InPlace => fs::write(path, content).expect("the file can be written"),
+            Self::SlowPieces => {
+                let mut file = fs::File::create(path).expect("the file can be made");
+                for piece in content.chunks(content.len().div_ceil(5).max(1)) {
+                    file.write_all(piece).expect("the piece can be written");
+                    std::thread::sleep(BETWEEN_PIECES);
+                }
+            }
+            Self::LinkSwap => swap(path, content),
+        }
+    }
+}
+
+/// `NAME -> ..data/NAME`, `..data -> ..version`, and the second link is what is swapped.
+fn swap(path: &Path, content: &[u8]) {
+    let (folder, name) = (path.parent().expect("a folder"), path.file_name().expect("a name"));
+    let version = tempfile::Builder::new().prefix("..").tempdir_in(folder).expect("a folder of the version").keep();
+    fs::write(version.join(name), content).expect("the file can be written");
+    let new = folder.join("..data_tmp");
+    symlink(version.file_name().expect("a name"), &new).expect("the link can be made");
+    fs::rename(&new, folder.join("..data")).expect("the link can be renamed");
+    let target = Path::new("..data").join(name);
+    if fs::read_link(path).is_ok_and(|to| to == target) {
+        return;
+    }
+    let link = folder.join("..link_tmp");
+    symlink(&target, &link).expect("the link can be made");
+    fs::rename(&link, path).expect("the link can be renamed");
+}

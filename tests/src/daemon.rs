@@ -27,7 +27,8 @@ impl Daemon {
     /// # Panics
     /// If it does not come up.
     pub fn run(root: &Path, health: SocketAddr) -> Self {
-        let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
+        let log =
+            File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
         let child = Command::new(bellwether())
             .args(["run", "--log", "debug", "--root"])
             .arg(root)

@@ -65,7 +65,10 @@ impl Demo {
 
     /// Its URLs, in the order in which they were printed.
     pub fn urls(&self) -> Vec<&str> {
-        self.printed.iter().filter_map(|line| line.split_whitespace().find(|word| word.starts_with("http://"))).collect()
+        self.printed
+            .iter()
+            .filter_map(|line| line.split_whitespace().find(|word| word.starts_with("http://")))
+            .collect()
     }
 
     /// The address in the first URL that ends like this.
@@ -73,7 +76,10 @@ impl Demo {
     /// # Panics
     /// If there is none.
     pub fn address(&self, end: &str) -> SocketAddr {
-        let found = self.urls().into_iter().find_map(|url| url.strip_prefix("http://")?.strip_suffix(end)?.parse().ok());
+        let found = self
+            .urls()
+            .into_iter()
+            .find_map(|url| url.strip_prefix("http://")?.strip_suffix(end)?.parse().ok());
         found.unwrap_or_else(|| panic!("no URL with {end}: {:#?}", self.printed))
     }
 

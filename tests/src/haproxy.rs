@@ -111,9 +111,12 @@ impl Haproxy {
             }
             let stats = haproxy.try_stats()?;
             let well = |(watch, server): (Watch, &Server)| {
-                let row = stats.row(watch, &server.name);
-                let spoken = watch != Watch::Agent || row.is_some_and(|row| row.get("agent_status") == "L7OK");
-                spoken && row.is_some_and(|row| row.get("check_status") == "L7OK" && row.get("status") == "UP")
+                let agent = if watch == Watch::Agent { "L7OK" } else { "" };
+                stats.row(watch, &server.name).is_some_and(|row| {
+                    row.get("check_status") == "L7OK"
+                        && row.get("agent_status") == agent
+                        && row.get("status") == "UP"
+                })
             };
             let mut all = Watch::ALL.iter().flat_map(|watch| servers.iter().map(|server| (*watch, server)));
             all.all(well).then_some(())

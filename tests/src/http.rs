@@ -24,7 +24,8 @@ pub fn get(address: SocketAddr, path: &str) -> Option<Response> {
 
 /// `POST path` without a body.
 pub fn post(address: SocketAddr, path: &str) -> Option<Response> {
-    let head = format!("POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     request(address, &head)
 }
 

@@ -54,7 +54,8 @@ impl Way {
 /// `NAME -> ..data/NAME`, `..data -> ..version`, and the second link is what is swapped.
 fn swap(path: &Path, content: &[u8]) {
     let (folder, name) = (path.parent().expect("a folder"), path.file_name().expect("a name"));
-    let version = tempfile::Builder::new().prefix("..").tempdir_in(folder).expect("a folder of the version").keep();
+    let version =
+        tempfile::Builder::new().prefix("..").tempdir_in(folder).expect("a folder of the version").keep();
     fs::write(version.join(name), content).expect("the file can be written");
     let new = folder.join("..data_tmp");
     symlink(version.file_name().expect("a name"), &new).expect("the link can be made");

@@ -157,7 +157,8 @@ fn an_author_sees_at_once_what_becomes_of_a_component() {
     let file = root.write("hostile.wasm", guest::HOSTILE).display().to_string();
     for (act, word) in ACTS {
         let config = format!(r#"{{"act":"{act}"}}"#);
-        let ended = bellwether_ends(&["check", "--component", &file, "--config", &config, "--timeout", "300ms"]);
+        let ended =
+            bellwether_ends(&["check", "--component", &file, "--config", &config, "--timeout", "300ms"]);
         assert!(ended.out.contains("unknown") && ended.out.contains(word), "{act}: {ended:?}");
         assert_eq!(ended.code, Some(3), "{act}");
     }

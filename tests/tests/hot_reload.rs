@@ -55,7 +55,10 @@ fn with_sentinel() -> (Root, Web, Daemon) {
 fn component(daemon: &Daemon, name: &str) -> Value {
     let status = daemon.status();
     let components = status["components"].as_array().cloned().unwrap_or_default();
-    components.into_iter().find(|found| found["kind"] == "checker" && found["name"] == name).unwrap_or(Value::Null)
+    components
+        .into_iter()
+        .find(|found| found["kind"] == "checker" && found["name"] == name)
+        .unwrap_or(Value::Null)
 }
 
 fn problem(daemon: &Daemon, part: &str) -> Option<String> {
@@ -80,7 +83,8 @@ fn next_run(daemon: &Daemon, checker: &str) -> Value {
 /// What a reload must leave alone.
 fn undisturbed(daemon: &Daemon) -> Value {
     let module = daemon.module("web");
-    let pids: Vec<&Value> = module["processes"].as_array().into_iter().flatten().map(|process| &process["pid"]).collect();
+    let pids: Vec<&Value> =
+        module["processes"].as_array().into_iter().flatten().map(|process| &process["pid"]).collect();
     serde_json::json!({
         "state": module["state"], "ready": module["ready"], "since": module["since"],
         "restarts": module["restarts"], "pids": pids,
@@ -102,7 +106,11 @@ fn a_module_becomes_active_when_the_component_that_it_misses_arrives() {
     daemon.until_ready("web");
     let before = undisturbed(&daemon);
     assert_eq!(daemon.module("late"), Value::Null);
-    assert!(problem(&daemon, "sentinel").is_some_and(|why| why.starts_with("modules/late.toml:")), "{}", daemon.status());
+    assert!(
+        problem(&daemon, "sentinel").is_some_and(|why| why.starts_with("modules/late.toml:")),
+        "{}",
+        daemon.status()
+    );
     assert_eq!(reloads(&daemon, "modules/late.toml", false).len(), 1);
 
     root.write("checkers/sentinel.wasm", guest::HOSTILE);
@@ -141,8 +149,11 @@ fn whatever_is_no_component_leaves_the_last_good_one_in_force() {
     let (root, _web, daemon) = with_sentinel();
     let (before, digest) = (undisturbed(&daemon), component(&daemon, "sentinel")["digest"].clone());
     let half = guest::HOSTILE.get(..guest::HOSTILE.len() / 2).expect("a half");
-    let bad: [(&str, &[u8], Way); 3] =
-        [("text", b"garbage", Way::InPlace), ("nothing", b"", Way::Rename), ("a half", half, Way::SlowPieces)];
+    let bad: [(&str, &[u8], Way); 3] = [
+        ("text", b"garbage", Way::InPlace),
+        ("nothing", b"", Way::Rename),
+        ("a half", half, Way::SlowPieces),
+    ];
     let path = root.path().join("checkers/sentinel.wasm");
     let mut said = Value::Null;
     for (what, bytes, way) in bad {
@@ -153,10 +164,15 @@ fn whatever_is_no_component_leaves_the_last_good_one_in_force() {
         said = now["error"].clone();
         assert_eq!((&now["digest"], &now["origin"]), (&digest, &"file".into()), "{now}");
         assert!(problem(&daemon, "checkers/sentinel.wasm: ").is_some(), "{}", daemon.status());
-        let told = eventually("an event tells of it", || reloads(&daemon, "checkers/sentinel.wasm", false).pop());
+        let told =
+            eventually("an event tells of it", || reloads(&daemon, "checkers/sentinel.wasm", false).pop());
         assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("stays in force")), "{told}");
         let checker = next_run(&daemon, "sentinel");
-        assert_eq!((&checker["verdict"], &checker["last"]["summary"]), (&"up".into(), &"behaved".into()), "{checker}");
+        assert_eq!(
+            (&checker["verdict"], &checker["last"]["summary"]),
+            (&"up".into(), &"behaved".into()),
+            "{checker}"
+        );
     }
     root.write("checkers/sentinel.wasm", versioned(guest::HOSTILE, "mended"));
     let now = soon("the mended one is in force", || {
@@ -174,7 +190,9 @@ fn a_component_that_is_removed_gives_way_to_the_embedded_one_or_to_nothing() {
     let embedded = component(&daemon, "tcp");
     assert_eq!(embedded["origin"], "embedded", "{embedded}");
     root.write("checkers/tcp.wasm", versioned(guest::TCP, "my own"));
-    soon("the dropped one is in force", || Some(component(&daemon, "tcp")).filter(|now| now["origin"] == "file"));
+    soon("the dropped one is in force", || {
+        Some(component(&daemon, "tcp")).filter(|now| now["origin"] == "file")
+    });
     root.remove("checkers/tcp.wasm");
     let now = soon("the embedded one is back", || {
         Some(component(&daemon, "tcp")).filter(|now| now["origin"] == "embedded")

@@ -28,8 +28,7 @@ impl Node {
     /// `restarts` is its budget. The checker of its pages takes it out and does nothing more.
     fn run(name: &str, restarts: u32) -> Self {
         let (application, agent) = (free_address(), free_address());
-        let root =
-            Root::new(name, &format!("[[agent-check]]\nlisten = \"{agent}\"\nmodule = \"web\"\n"));
+        let root = Root::new(name, &format!("[[agent-check]]\nlisten = \"{agent}\"\nmodule = \"web\"\n"));
         root.write("modules/web.toml", module_file(application, restarts));
         let daemon = Daemon::run(root.path(), root.health);
         daemon.until_ready("web");
@@ -69,7 +68,7 @@ interval = "200ms"
 timeout = "5s"
 fall = 1
 rise = 1
-grace = "20s"
+grace = "0s"
 on-down = "out"
 config = {{ url = "http://{application}/" }}
 grant = {{ connect = ["{application}"] }}

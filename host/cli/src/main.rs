@@ -15,7 +15,9 @@ mod signals;
 mod standard;
 mod when;
 
-use commands::{check, compile_component, completions, demo_app, events, inspect, order, run, status, validate, why};
+use commands::{
+    check, compile_component, completions, demo_app, events, inspect, order, run, status, validate, why,
+};
 use exit::{Failure, Outcome};
 use output::Output;
 use root::RootArg;

@@ -143,7 +143,13 @@ pub async fn run(
     let health = HealthServer::bind(node.health, &node.agent_checks, view)?;
     let ready = Ready {
         health: health.local_addrs().first().copied().unwrap_or(node.health),
-        agents: health.local_addrs().iter().skip(1).copied().zip(node.agent_checks.iter().map(|a| a.module.clone())).collect(),
+        agents: health
+            .local_addrs()
+            .iter()
+            .skip(1)
+            .copied()
+            .zip(node.agent_checks.iter().map(|a| a.module.clone()))
+            .collect(),
         socket: socket::path(&root),
     };
     let parts = Parts { root, node, clock, pulse, published };

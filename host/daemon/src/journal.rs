@@ -79,7 +79,10 @@ impl Journal {
             latest.push_back(record.clone());
         }
         if self.disk.try_send(Line::Record(record.clone())).is_err() {
-            tracing::error!(seq = record.seq, "the disk does not keep up: a record is missing from the journal's file");
+            tracing::error!(
+                seq = record.seq,
+                "the disk does not keep up: a record is missing from the journal's file"
+            );
         }
         // Nobody may be following.
         drop(self.followers.send(record));

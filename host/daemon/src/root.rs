@@ -43,7 +43,8 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
 }
 
 fn lock(path: &Path, not_writable: impl FnOnce(io::Error) -> RunError) -> Result<RootLock, RunError> {
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let mut file = match opened {
         Ok(file) => file,
         Err(error) => return Err(not_writable(error)),
@@ -58,7 +59,8 @@ fn lock(path: &Path, not_writable: impl FnOnce(io::Error) -> RunError) -> Result
         }
         Err(error) => return Err(not_writable(error.into())),
     }
-    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(not_writable)?;
     Ok(RootLock(file))
 }

@@ -63,7 +63,15 @@ impl Sandbox {
             .map_err(anyhow::Error::from)
             .context("cannot link the host's functions")?;
         let guests = Guests::start(engine.clone(), limits.concurrent_runs)?;
-        Ok(Self { engine, allocator, compiler, linker, guests, limits: *limits, describing: Mutex::default() })
+        Ok(Self {
+            engine,
+            allocator,
+            compiler,
+            linker,
+            guests,
+            limits: *limits,
+            describing: Mutex::default(),
+        })
     }
 
     /// Where the memory of runs comes from on this machine.
@@ -74,6 +82,9 @@ impl Sandbox {
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sandbox").field("allocator", &self.allocator).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Sandbox")
+            .field("allocator", &self.allocator)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

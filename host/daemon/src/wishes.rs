@@ -81,7 +81,9 @@ async fn work(path: PathBuf, mut all: All, mut jobs: mpsc::Receiver<Job>) {
                 let written = tokio::task::spawn_blocking(move || write(&path, &all)).await;
                 match written.map_err(io::Error::other).and_then(|written| written) {
                     Ok(()) => {}
-                    Err(error) => tracing::error!(%error, "what a person wants could not be written to state/wishes.json"),
+                    Err(error) => {
+                        tracing::error!(%error, "what a person wants could not be written to state/wishes.json")
+                    }
                 }
             }
             // A client that has gone away misses nothing.

@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use bellwether_daemon::config::spec::LimitsSpec;
-use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::Sandbox;
+use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::component::{Component, Kind, MAX_SIZE};
 use clap::Args;
 use serde_json::{Value, json};

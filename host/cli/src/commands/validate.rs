@@ -6,8 +6,8 @@ use std::path::Path;
 use bellwether_core::id::ComponentName;
 use bellwether_daemon::config::spec::LimitsSpec;
 use bellwether_daemon::config::{self, ComponentKind, Mistakes, RootReport};
-use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::Sandbox;
+use bellwether_daemon::sandbox::compile::Compiler;
 use clap::Args;
 use serde_json::{Value, json};
 

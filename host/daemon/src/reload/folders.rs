@@ -114,7 +114,8 @@ impl Hints {
                 let _ = hint.try_send(());
             }
         });
-        let watcher = watcher.map_err(|error| tracing::warn!(%error, "files are looked at by the clock only")).ok();
+        let watcher =
+            watcher.map_err(|error| tracing::warn!(%error, "files are looked at by the clock only")).ok();
         Self { watcher, hints }
     }
 

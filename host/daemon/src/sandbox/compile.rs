@@ -58,8 +58,9 @@ impl Compiler {
 
     pub(super) fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
         match self {
-            Self::Own => Component::from_binary(engine, bytes)
-                .map_err(|error| LoadError::NotAComponent(chain(&error))),
+            Self::Own => {
+                Component::from_binary(engine, bytes).map_err(|error| LoadError::NotAComponent(chain(&error)))
+            }
             Self::Child { program, arguments } => {
                 let mut command = Command::new(program);
                 command.args(arguments);
@@ -75,7 +76,8 @@ impl Compiler {
 /// standard output. An error is for the standard error, and the exit code 1.
 pub fn serve() -> anyhow::Result<()> {
     let limit = |resource, most| {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).context("cannot limit itself")
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+            .context("cannot limit itself")
     };
     limit(Resource::As, COMPILE_MEMORY)?;
     limit(Resource::Cpu, COMPILE_TIME.as_secs())?;
@@ -104,9 +106,10 @@ fn in_child(mut command: Command, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     match talked {
         Some(Talk { code, complaint }) if complaint.is_empty() && status.success() => Ok(code),
         Some(Talk { complaint, .. }) if status.code() == Some(1) => Err(LoadError::NotAComponent(complaint)),
-        Some(Talk { complaint, .. }) => {
-            Err(LoadError::Compile(one_line(&format!("the compiler was ended: {status} {complaint}"), MAX_REASON)))
-        }
+        Some(Talk { complaint, .. }) => Err(LoadError::Compile(one_line(
+            &format!("the compiler was ended: {status} {complaint}"),
+            MAX_REASON,
+        ))),
         None => Err(LoadError::Compile(format!("it takes longer than {}s", COMPILE_TIME.as_secs()))),
     }
 }

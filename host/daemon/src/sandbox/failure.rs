@@ -85,7 +85,8 @@ pub(super) const MAX_CALL_DATA: usize = 1 << 20;
 /// Handles at once.
 pub(super) const MAX_HANDLES: usize = 1000;
 const MAX_TEXT: usize = 600;
-pub(super) const OUT_OF_BOUNDS: &str = "out of bounds memory access (a wrong pointer, or calls that went too deep)";
+pub(super) const OUT_OF_BOUNDS: &str =
+    "out of bounds memory access (a wrong pointer, or calls that went too deep)";
 
 impl Failure {
     /// Reads wasmtime's error. `refused_memory` is the limit, if the run was

@@ -58,7 +58,10 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
 
 /// Of each module whose file is right: what it comes to.
 fn effective(report: &RootReport) -> impl Iterator<Item = (&str, Vec<Effective>)> {
-    report.modules.iter().filter_map(|(file, module)| Some((file.as_str(), module.as_ref().ok()?.effective())))
+    report
+        .modules
+        .iter()
+        .filter_map(|(file, module)| Some((file.as_str(), module.as_ref().ok()?.effective())))
 }
 
 fn print_values(report: &RootReport, output: &mut Output) -> io::Result<()> {

@@ -198,7 +198,7 @@ impl Kept {
         let slot = self.slot(&module, &command);
         if let Some(leader) = PidFd::open_exact(&process)? {
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, leader);
+            self.0.hold(&slot, leader, None);
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
@@ -242,22 +242,24 @@ impl Inner {
         let (module, command) = &slot.key;
         let log = log_file::open(&self.home.root, module, command)
             .with_context(|| format!("cannot open the log file of command `{command}`"))?;
+        let before = log.metadata().context("cannot read the size of a log file")?.len();
         let leader = self.home.spawn(&Launch { module, command, spec, arguments: &[] }, log)?;
         let id = leader.id();
         tracing::info!(%module, %command, pid = id.pid, "started a kept process");
-        self.hold(slot, leader);
+        self.hold(slot, leader, Some(before));
         self.write_ledger();
         Ok(id)
     }
 
-    /// From here on the process is ours to watch.
-    fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: PidFd) {
+    /// From here on the process is ours to watch. `log_from` is how long its
+    /// log was before it wrote there, where that is known.
+    fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: PidFd, log_from: Option<u64>) {
         let (id, leader) = (leader.id(), Arc::new(leader));
         let mut held = slot.held();
         let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
         let watcher = tokio::spawn(async move {
             process.exited().await;
-            leader_ended(&inner, &of_slot, &process);
+            leader_ended(&inner, &of_slot, &process, log_from);
             drop(process);
             leftovers_end(&inner, &of_slot).await;
         });
@@ -319,7 +321,7 @@ impl Inner {
 }
 
 /// Reaps the leader and says so to everybody.
-fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
+fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from: Option<u64>) {
     let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
     let mut held = slot.held();
     let ending = leader.wait_status().ok().flatten().unwrap_or(Ending::Unknown);
@@ -328,7 +330,14 @@ fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
     }
     let (module, command) = &slot.key;
     let pid = leader.id().pid;
-    let ended = KeptState::Ended { pid, how: ending.to_string(), at: inner.clock.now() };
+    // What gave up by itself has most often said why.
+    let last_words = match ending {
+        Ending::Exited(1..) => log_from
+            .and_then(|from| log_file::last_line(&log_file::path(&inner.home.root, module, command), from)),
+        Ending::Exited(_) | Ending::Signaled { .. } | Ending::Unknown => None,
+    };
+    let how = last_words.map_or_else(|| ending.to_string(), |line| format!("{ending}: {line}"));
+    let ended = KeptState::Ended { pid, how, at: inner.clock.now() };
     inner.states.publish(module, command, ended);
     drop(held);
     tracing::info!(%module, %command, pid, "a kept process {ending}");

@@ -23,6 +23,8 @@ pub const MAX_FILES: usize = 5;
 const PERIOD: Duration = Duration::from_secs(10);
 /// So much is read of the end of an output.
 const MAX_TAIL: u64 = 4 << 10;
+/// A longer line is cut, in characters.
+pub const MAX_LINE: usize = 300;
 
 /// Where the outputs are.
 pub fn folder(root: &Path) -> PathBuf {
@@ -51,6 +53,16 @@ pub fn tail(path: &Path, from: u64) -> io::Result<String> {
     let mut text = Vec::new();
     file.take(MAX_TAIL).read_to_end(&mut text)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The last line written after `from` that says something, without what a terminal would obey.
+pub fn last_line(path: &Path, from: u64) -> Option<String> {
+    last_line_of(&tail(path, from).ok()?)
+}
+
+fn last_line_of(output: &str) -> Option<String> {
+    let line = output.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect())
 }
 
 /// Keeps every file within its size, until dropped.
@@ -160,5 +172,12 @@ mod tests {
         let file = open(root.path(), &module, &command).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(folder(root.path())).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn the_last_line_is_bounded_and_plain() {
+        assert_eq!(last_line_of("first\n\u{1b}[1mlast\u{1b}[0m\n \n"), Some("[1mlast[0m".to_owned()));
+        assert_eq!(last_line_of("\n"), None);
+        assert_eq!(last_line_of(&"x".repeat(1000)).map(|line| line.len()), Some(MAX_LINE));
     }
 }

@@ -20,8 +20,6 @@ use crate::process::kept_table::KeptTable;
 use crate::process::pidfd::PidFd;
 use crate::process::table::ProcessTable;
 
-/// A line of output that is longer is cut.
-const MAX_LINE: usize = 300;
 /// While processes cannot be held (too many open files), look again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -104,7 +102,7 @@ impl StepRunner {
             return Ok(format!("exited with 0 after {took}"));
         }
         let path = log_file::path(&self.home.root, launch.module, command);
-        match last_line(&log_file::tail(&path, before).unwrap_or_default()) {
+        match log_file::last_line(&path, before) {
             Some(line) => anyhow::bail!("{ending}: {line}"),
             None => anyhow::bail!("{ending} after {took}, without a word"),
         }
@@ -197,12 +195,6 @@ fn overdue(action: &StepAction, timeout: Duration) -> String {
         StepAction::Run { .. } => format!("did not end within {timeout} and was killed"),
         _ => format!("was not done within {timeout}"),
     }
-}
-
-/// The last line that says something, without what a terminal would obey.
-fn last_line(output: &str) -> Option<String> {
-    let line = output.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect())
 }
 
 /// A command on its way to its end. Dropped before that, it is killed with all

@@ -97,6 +97,18 @@ async fn children_of_a_dead_leader_are_still_signalled_and_waited_for() {
 }
 
 #[tokio::test]
+async fn the_end_of_what_gave_up_is_told_with_its_last_words() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    kept.start(module, &name, &shell("echo no such port >&2; exit 4", true)).await.unwrap();
+    assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 4: no such port");
+    // The words of the one before are not its own.
+    kept.start(module, &name, &shell("exit 5", true)).await.unwrap();
+    assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 5");
+}
+
+#[tokio::test]
 async fn what_a_dead_leader_left_behind_is_ended_by_the_next_start() {
     let harness = Harness::new();
     let kept = harness.runner().await.kept;

@@ -1,0 +1,237 @@
+//! A real `HAProxy` in front of some nodes.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::eventually::eventually;
+use crate::http;
+use crate::process::Guarded;
+use crate::root::free_address;
+
+/// Debian's.
+pub const PROGRAM: &str = "/usr/sbin/haproxy";
+
+/// So many requests in a row reach every server that gets any.
+const SAMPLE: usize = 12;
+
+/// How it learns which servers to use: one front and one set of servers each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watch {
+    /// `option httpchk` as it is: `OPTIONS / HTTP/1.0`.
+    Options,
+    /// `GET /health/web`.
+    Get,
+    /// The agent says what the server is; the check only asks whether anybody is there.
+    Agent,
+}
+
+impl Watch {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Options, Self::Get, Self::Agent];
+
+    /// The lines of the configuration manual (chapter 4.2) that make it so.
+    ///
+    /// An agent that is silent changes nothing (`agent-check`), so there must
+    /// be a check beside it that fails when the whole daemon does. 503 passes
+    /// that check: what it means is the agent's to say.
+    fn directives(self) -> &'static str {
+        match self {
+            Self::Options => "option httpchk",
+            Self::Get => "option httpchk GET /health/web",
+            Self::Agent => "option httpchk GET /health/web\n  http-check expect status 200,503",
+        }
+    }
+}
+
+impl fmt::Display for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Options => "options",
+            Self::Get => "get",
+            Self::Agent => "agent",
+        })
+    }
+}
+
+/// One server: a node with its application.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Where its application serves.
+    pub application: SocketAddr,
+    /// Where its node answers over HTTP.
+    pub health: SocketAddr,
+    /// Where its node answers agent-checks.
+    pub agent: SocketAddr,
+}
+
+/// A running `HAProxy`. It ends with its test.
+#[derive(Debug)]
+pub struct Haproxy {
+    child: Guarded,
+    fronts: [SocketAddr; 3],
+    folder: TempDir,
+}
+
+impl Haproxy {
+    /// In front of these servers, each of which it has found to be well.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn run(servers: &[Server]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let fronts = Watch::ALL.map(|_| free_address());
+        let file = folder.path().join("haproxy.cfg");
+        let socket = folder.path().join("stats.sock");
+        let text = configuration(&socket.display().to_string(), &fronts, servers);
+        std::fs::write(&file, text).expect("a configuration");
+        let log = File::create(folder.path().join("haproxy.log")).expect("a log file");
+        // In the foreground, so that it is ours to end.
+        let child = Command::new(PROGRAM)
+            .args(["-db", "-f"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("HAProxy starts");
+        let mut haproxy = Self { child: Guarded(child), fronts, folder };
+        eventually("HAProxy has found every server to be well", || {
+            if let Ok(Some(ended)) = haproxy.child.0.try_wait() {
+                panic!("HAProxy has ended: {ended}\n{}", haproxy.log());
+            }
+            let stats = haproxy.try_stats()?;
+            let well = |(watch, server): (Watch, &Server)| {
+                let agent = if watch == Watch::Agent { "L7OK" } else { "" };
+                stats.row(watch, &server.name).is_some_and(|row| {
+                    row.get("check_status") == "L7OK"
+                        && row.get("agent_status") == agent
+                        && row.get("status") == "UP"
+                })
+            };
+            let mut all = Watch::ALL.iter().flat_map(|watch| servers.iter().map(|server| (*watch, server)));
+            all.all(well).then_some(())
+        });
+        haproxy
+    }
+
+    /// Where clients ask.
+    pub fn front(&self, watch: Watch) -> SocketAddr {
+        self.fronts[watch as usize]
+    }
+
+    /// What it thinks of a server, in the words of its statistics: `UP`, `DOWN (agent)`, `DRAIN (agent)`, …
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn status(&self, watch: Watch, server: &str) -> String {
+        let stats = self.try_stats().expect("HAProxy tells its statistics");
+        stats.row(watch, server).expect("the server is known").get("status").to_owned()
+    }
+
+    /// The servers that get requests at present; empty if nobody does.
+    pub fn served_by(&self, watch: Watch) -> BTreeSet<String> {
+        (0..SAMPLE).filter_map(|_| server_of(&http::get(self.front(watch), "/")?)).collect()
+    }
+
+    /// Waits until requests go to exactly these servers, however it watches them.
+    ///
+    /// # Panics
+    /// If that never happens.
+    pub fn until_served_by(&self, servers: &[&str]) {
+        let wanted: BTreeSet<String> = servers.iter().map(ToString::to_string).collect();
+        for watch in Watch::ALL {
+            let what = format!("by {watch}, requests go to {wanted:?}");
+            eventually(&what, || (self.served_by(watch) == wanted).then_some(()));
+        }
+    }
+
+    /// Waits until it thinks so of a server.
+    ///
+    /// # Panics
+    /// If that never happens.
+    pub fn until_status(&self, watch: Watch, server: &str, begins: &str) -> String {
+        eventually(&format!("by {watch}, {server} is {begins}"), || {
+            Some(self.status(watch, server)).filter(|status| status.starts_with(begins))
+        })
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("haproxy.log")).unwrap_or_default()
+    }
+
+    fn try_stats(&self) -> Option<Stats> {
+        let mut stream = UnixStream::connect(self.folder.path().join("stats.sock")).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        stream.write_all(b"show stat\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(Stats(text))
+    }
+}
+
+/// The server that a response came from.
+pub fn server_of(response: &http::Response) -> Option<String> {
+    let mut lines = response.head.lines();
+    let line = lines.find_map(|line| line.to_ascii_lowercase().strip_prefix("x-server: ").map(str::to_owned));
+    line.filter(|_| response.status == 200)
+}
+
+/// `show stat` (management guide, chapter 9.3): a table whose first line names the columns.
+struct Stats(String);
+
+struct Row<'a> {
+    columns: &'a str,
+    line: &'a str,
+}
+
+impl Stats {
+    fn row(&self, watch: Watch, server: &str) -> Option<Row<'_>> {
+        let mut lines = self.0.lines();
+        let columns = lines.next()?.trim_start_matches("# ");
+        let wanted = format!("{watch},{server},");
+        lines.find(|line| line.starts_with(&wanted)).map(|line| Row { columns, line })
+    }
+}
+
+impl Row<'_> {
+    fn get(&self, column: &str) -> &str {
+        let mut cells = self.columns.split(',').zip(self.line.split(','));
+        // `* L7OK`: another check is under way.
+        cells.find(|(name, _)| *name == column).map_or("", |(_, cell)| cell.trim_start_matches("* "))
+    }
+}
+
+fn configuration(socket: &str, fronts: &[SocketAddr; 3], servers: &[Server]) -> String {
+    // No retries: a request that fails is to be seen.
+    let mut text = format!(
+        "global\n  stats socket {socket} mode 600 level admin\n  maxconn 512\n\
+         defaults\n  mode http\n  retries 0\n  timeout connect 5s\n  timeout client 60s\n  timeout server 10s\n  \
+         timeout check 1s\n  default-server inter 150ms fall 2 rise 1\n"
+    );
+    for (watch, front) in Watch::ALL.iter().zip(fronts) {
+        text += &format!(
+            "frontend front-{watch}\n  bind {front}\n  default_backend {watch}\n\
+             backend {watch}\n  balance roundrobin\n  {}\n  http-response set-header X-Server %s\n",
+            watch.directives()
+        );
+        for Server { name, application, health, agent } in servers {
+            text += &format!("  server {name} {application} check port {}", health.port());
+            if *watch == Watch::Agent {
+                text += &format!(" agent-check agent-port {} agent-inter 150ms", agent.port());
+            }
+            text += "\n";
+        }
+    }
+    text
+}

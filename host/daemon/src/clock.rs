@@ -2,8 +2,8 @@
 //!
 //! The wall clock is read once to place the time line; from then on only the
 //! monotonic clock counts, so that a clock that is set by hours changes no
-//! deadline and no duration. CLOCK_BOOTTIME is used because it goes on while a
-//! virtual machine is suspended (clock_gettime(2)).
+//! deadline and no duration. `CLOCK_BOOTTIME` is used because it goes on while a
+//! virtual machine is suspended (`clock_gettime(2)`).
 
 use std::time::Duration;
 

@@ -207,7 +207,7 @@ fn write_batch(path: &Path, file: &mut File, records: &[Record]) -> io::Result<(
         match fs::rename(path, older(path)) {
             Ok(()) => *file = append(path)?,
             Err(error) => {
-                tracing::error!(%error, "the journal's file cannot be set aside and goes on growing")
+                tracing::error!(%error, "the journal's file cannot be set aside and goes on growing");
             }
         }
     }

@@ -27,27 +27,30 @@ impl Daemon {
     /// # Panics
     /// If it does not come up.
     pub fn run(root: &Path, health: SocketAddr) -> Self {
-        let log =
-            File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
-        let child = Command::new(bellwether())
-            .args(["run", "--log", "debug", "--root"])
-            .arg(root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the daemon starts");
-        let mut daemon = Self { child: Guarded(child), root: root.to_owned(), health };
+        let mut daemon = Self { child: spawn(root), root: root.to_owned(), health };
+        daemon.await_answer();
+        daemon
+    }
+
+    /// Another daemon on the same root, when the one before has ended.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn run_again(&mut self) {
+        self.child = spawn(&self.root);
+        self.await_answer();
+    }
+
+    fn await_answer(&mut self) {
         let begun = eventually("the daemon answers its clients", || {
-            if let Ok(Some(ended)) = daemon.child.0.try_wait() {
+            if let Ok(Some(ended)) = self.child.0.try_wait() {
                 return Some(Err(ended));
             }
-            daemon.try_status().map(Ok)
+            self.try_status().map(Ok)
         });
         if let Err(ended) = begun {
-            panic!("the daemon has ended: {ended}\n{}", daemon.log());
+            panic!("the daemon has ended: {ended}\n{}", self.log());
         }
-        daemon
     }
 
     /// What it has logged.
@@ -167,6 +170,19 @@ impl Daemon {
         self.child.0.kill().expect("the daemon is there");
         self.child.0.wait().expect("it is our child");
     }
+}
+
+fn spawn(root: &Path) -> Guarded {
+    let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
+    let child = Command::new(bellwether())
+        .args(["run", "--log", "debug", "--root"])
+        .arg(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the daemon starts");
+    Guarded(child)
 }
 
 impl Drop for Daemon {

@@ -38,7 +38,7 @@ impl Root {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let health = free_address();
         let root = Self { folder, health };
-        root.write("bellwether.toml", &format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{more}"));
+        root.write("bellwether.toml", format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{more}"));
         root
     }
 

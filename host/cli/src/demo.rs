@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::client::Client;
 use crate::commands::compile_component::compiler;
 use crate::commands::run::{explain, standard};
+use crate::demo::layout::NodeFile;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs, LogFormat};
 use crate::output::{Output, Tone};
@@ -49,18 +50,29 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let place = Place::find(root.given(), args.lay_out_only)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    if layout::is_laid_out(place.root()) {
-        writeln!(output, "{} has modules already: they are kept as they are.", place.root().display())?;
-    } else {
-        layout::lay_out(place.root(), &program)?;
+    let node_file = NodeFile::find(place.root());
+    let fresh = !layout::is_laid_out(place.root());
+    if fresh {
+        layout::lay_out(place.root(), &program, node_file)?;
         writeln!(output, "Laid out an example in {}.", place.root().display())?;
+    } else {
+        writeln!(output, "{} has modules already: they are kept as they are.", place.root().display())?;
     }
     if args.lay_out_only {
         writeln!(output, "Run it with: bellwether run --root {}", place.root().display())?;
         return Ok(Exit::Done);
     }
-    logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
-    let outcome = serve(&place, root.given().is_none(), output).await;
+    let _log = logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
+    let mut outcome = serve(&place, root.given().is_none(), output).await;
+    // Another program may have taken the port since it was found to be free.
+    for _ in 0..MORE_TRIES {
+        let taken = outcome.as_ref().is_err_and(|failure| failure.exit() == Exit::PortInUse);
+        if !(taken && fresh && node_file == NodeFile::Example) {
+            break;
+        }
+        layout::lay_out(place.root(), &program, node_file)?;
+        outcome = serve(&place, root.given().is_none(), output).await;
+    }
     // Also if the daemon ended by an error: a demo leaves nothing behind.
     let stopped = leftover::end_applications(&program, place.root());
     if stopped > 0 {
@@ -69,6 +81,9 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
     place.tidy_up(output)?;
     outcome
 }
+
+/// With other ports, if the first ones are taken meanwhile.
+const MORE_TRIES: u32 = 5;
 
 async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
     let mut ending = Ending::new()?;

@@ -1,6 +1,7 @@
 //! The daemon's log, on standard error.
 
 use clap::{Args, ValueEnum};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 use crate::exit::{Exit, Failure};
@@ -33,17 +34,22 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Logs from here on. Once in a process.
-pub(crate) fn start(args: &LogArgs) -> Result<(), Failure> {
+/// Logs from here on, until the guard is dropped. Once in a process.
+///
+/// Lines are written by a thread of their own: a reader that has stopped reading
+/// costs lines of the log, and never keeps the daemon waiting.
+pub(crate) fn start(args: &LogArgs) -> Result<WorkerGuard, Failure> {
     let filter = EnvFilter::try_new(&args.log).map_err(|error| {
         let what = format!("`{}` is not a log level: {error}", args.log);
         Failure::new(Exit::Usage, what, "use one of error, warn, info, debug, trace")
     })?;
     let color = crate::output::error_color();
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let started = match args.log_format {
         LogFormat::Text => logger.with_ansi(color).with_target(false).try_init(),
         LogFormat::Json => logger.json().flatten_event(true).try_init(),
     };
-    started.map_err(|error| Failure::from(anyhow::anyhow!(error)))
+    started.map_err(|error| Failure::from(anyhow::anyhow!(error)))?;
+    Ok(guard)
 }

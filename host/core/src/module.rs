@@ -23,9 +23,13 @@
 //! (never from an edge that could be missed), so suspending, resuming and
 //! reloading need no special case: they change what is there to be seen.
 
+// A new state must be thought about wherever one is matched.
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 mod checker;
 mod command;
 mod evaluate;
+mod moves;
 mod plan_run;
 mod view;
 
@@ -56,6 +60,8 @@ use plan_run::{PlanRun, Progress, Surroundings};
 const INCIDENTS: usize = 20;
 /// How long `Starting` looks whether the application runs already, or for a prerequisite.
 const LOOK_TIME: Duration = Duration::from_secs(10);
+/// The next try was asked for by a person: it waits for nothing, not even for a resume.
+const ASKED: Moment = Moment::from_micros(i64::MIN);
 /// No event moves a module further than this many states at once.
 const MAX_MOVES: usize = 16;
 
@@ -359,153 +365,6 @@ impl Module {
         if let Some(run) = self.state.run_mut() {
             run.cancel(&self.name, out);
         }
-    }
-
-    // The moves. Each leaves one state for another and says why.
-
-    fn enter(&mut self, state: State, reason: impl Into<String>, out: &mut Outbox<'_>) {
-        let reason = reason.into();
-        let (from, to) = (self.state.name(), state.name());
-        self.state = state;
-        if from != to {
-            self.since = out.now;
-            out.record(Some(&self.name), RecordKind::State { from, to, reason: reason.clone() });
-        }
-        self.reason = reason;
-    }
-
-    /// Sees whether the application runs already.
-    fn look(&mut self, reason: &str, held: bool, out: &mut Outbox<'_>) {
-        for checker in self.checkers.values_mut() {
-            if checker.policy.on_down != OnDown::Wait {
-                // Nothing is held against an application that does not run yet.
-                checker.begin(Moment::NEVER, out);
-            } else if !checker.watched() {
-                checker.begin(out.now, out);
-            }
-        }
-        self.enter(State::Starting(Phase::Look { until: out.now + LOOK_TIME, held }), reason, out);
-    }
-
-    /// Waits until the checkers are up. What they saw before counts no more.
-    fn settle(&mut self, reason: &str, out: &mut Outbox<'_>) {
-        for checker in self.checkers.values_mut() {
-            if checker.policy.on_down != OnDown::Wait {
-                checker.begin(out.now + checker.policy.thresholds.grace, out);
-            }
-        }
-        let phase = Phase::Settle { until: out.now + self.policy.start_within };
-        let state = if let State::Restarting(_) = self.state {
-            State::Restarting(phase)
-        } else {
-            State::Starting(phase)
-        };
-        self.enter(state, reason, out);
-    }
-
-    fn begin_start(&mut self, reason: &str, out: &mut Outbox<'_>) {
-        let run = PlanRun::begin(Occasion::Start, &self.around(out.now), out);
-        self.enter(State::Starting(Phase::Plan(run)), reason, out);
-    }
-
-    fn begin_restart(&mut self, occasion: Occasion, reason: String, out: &mut Outbox<'_>) {
-        let run = PlanRun::begin(occasion, &self.around(out.now), out);
-        self.enter(State::Restarting(Phase::Plan(run)), reason, out);
-    }
-
-    /// Stops the application, whatever is under way.
-    fn begin_stop(&mut self, then: AfterStop, reason: impl Into<String>, out: &mut Outbox<'_>) {
-        self.cancel_run(out);
-        let run = PlanRun::begin(Occasion::Stop, &self.around(out.now), out);
-        self.enter(State::Stopping { run, then }, reason, out);
-    }
-
-    fn drain(&mut self, then: AfterDrain, reason: String, out: &mut Outbox<'_>) {
-        self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
-    }
-
-    /// The application serves no more, or did not start: try again, if the budget allows.
-    fn try_again(&mut self, incident: Option<Incident>, reason: String, out: &mut Outbox<'_>) {
-        let (allowed, within) = (self.policy.budget.restarts, self.policy.budget.within);
-        let window = crate::moment::plain(within);
-        let Some(spent) = self.budget.take(&self.policy.budget, out.now) else {
-            let decision = format!("stop: {allowed} automatic restarts within {window} are spent");
-            out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
-            let why = format!("{reason}; {allowed} automatic restarts within {window} are spent");
-            self.begin_stop(AfterStop::Failed(why.clone()), why, out);
-            return;
-        };
-        let jitter = out.jitter();
-        let delay = self.streak.failed(&self.policy.backoff, jitter, out.now);
-        let when =
-            if delay.is_zero() { String::new() } else { format!(" in {}", crate::moment::plain(delay)) };
-        let decision = format!("restart{when} (number {spent} of {allowed} within {window})");
-        out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
-        match incident {
-            Some(incident) if delay.is_zero() => {
-                self.begin_restart(Occasion::Incident(incident), reason, out);
-            }
-            Some(_) | None => {
-                self.cancel_run(out);
-                let clearing = Some(PlanRun::begin(Occasion::Stop, &self.around(out.now), out));
-                self.enter(State::Backoff { clearing, until: out.now + delay }, reason, out);
-            }
-        }
-    }
-
-    /// A plan has come to its end, or not.
-    fn take_progress(&mut self, progress: Progress, out: &mut Outbox<'_>) {
-        let failure = match progress {
-            Progress::Working => return,
-            Progress::Done => None,
-            Progress::Failed(reason) => Some(reason),
-        };
-        match (&mut self.state, failure) {
-            (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), None) => {
-                self.settle("started: waiting for the checkers to be up", out);
-            }
-            (State::Starting(Phase::Plan(_)), Some(reason)) => {
-                self.state = State::Starting(Phase::Settle { until: Moment::NEVER });
-                self.try_again(None, format!("the start failed: {reason}"), out);
-            }
-            (State::Restarting(Phase::Plan(_)), Some(reason)) => {
-                self.state = State::Restarting(Phase::Settle { until: Moment::NEVER });
-                self.try_again(None, format!("the restart failed: {reason}"), out);
-            }
-            (State::Backoff { clearing, .. }, None) => *clearing = None,
-            (State::Backoff { .. }, Some(reason)) => {
-                self.enter(State::Failed, reason, out);
-            }
-            (State::Stopping { then, .. }, None) => {
-                let then = then.clone();
-                self.stopped(then, out);
-            }
-            (State::Stopping { .. }, Some(reason)) => self.enter(State::Failed, reason, out),
-            (
-                State::Stopped
-                | State::Starting(_)
-                | State::Up
-                | State::Restarting(_)
-                | State::Failed
-                | State::Draining { .. }
-                | State::Waiting { .. },
-                _,
-            ) => {}
-        }
-    }
-
-    fn stopped(&mut self, then: AfterStop, out: &mut Outbox<'_>) {
-        match then {
-            AfterStop::Stopped => self.enter(State::Stopped, "stopped by a person", out),
-            AfterStop::Failed(reason) => self.enter(State::Failed, reason, out),
-            AfterStop::Waiting(prerequisite) => self.wait_for(prerequisite, out),
-        }
-    }
-
-    fn wait_for(&mut self, prerequisite: CheckerName, out: &mut Outbox<'_>) {
-        let said = self.checkers.get(&prerequisite).map_or("", Checker::said);
-        let reason = format!("waits for prerequisite `{prerequisite}`: {said}");
-        self.enter(State::Waiting { prerequisite }, reason, out);
     }
 
     /// Whether the application should be alive now, so that a checker going

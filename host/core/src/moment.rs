@@ -20,7 +20,7 @@ impl Moment {
     pub const NEVER: Self = Self(i64::MAX);
 
     /// The moment so many microseconds after zero.
-    pub fn from_micros(micros: i64) -> Self {
+    pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 

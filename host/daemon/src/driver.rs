@@ -126,7 +126,10 @@ impl Driver {
                 biased;
                 () = &mut shutdown => {
                     // What was said before the end is still written down.
-                    self.take_waiting(&mut messages);
+                    messages.close();
+                    while let Ok(message) = messages.try_recv() {
+                        self.take(message);
+                    }
                     return;
                 }
                 message = messages.recv() => match message {

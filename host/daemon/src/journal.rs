@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,7 +41,7 @@ enum Line {
 /// The journal. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    latest: Arc<Mutex<VecDeque<Record>>>,
+    latest: Arc<Mutex<VecDeque<Arc<Record>>>>,
     followers: broadcast::Sender<Record>,
     disk: mpsc::Sender<Line>,
 }
@@ -55,7 +55,8 @@ impl Journal {
         for path in [older(&path), path.clone()] {
             read(&path, &mut latest)?;
         }
-        let file = append(&path)?;
+        let mut file = append(&path)?;
+        mend(&path, &mut file)?;
         let (disk, records) = mpsc::channel(WAITING);
         tokio::spawn(work(path, file, records));
         let (followers, _) = broadcast::channel(BEHIND);
@@ -76,7 +77,7 @@ impl Journal {
             if latest.len() == IN_MEMORY {
                 latest.pop_front();
             }
-            latest.push_back(record.clone());
+            latest.push_back(Arc::new(record.clone()));
         }
         if self.disk.try_send(Line::Record(record.clone())).is_err() {
             tracing::error!(
@@ -103,7 +104,9 @@ impl Journal {
 
     /// The records at hand that are wanted, the latest last.
     pub fn select(&self, wanted: impl Fn(&Record) -> bool) -> Vec<Record> {
-        self.lock().iter().filter(|record| wanted(record)).cloned().collect()
+        // Only the pointers are copied under the lock: the core wants it too.
+        let records: Vec<Arc<Record>> = self.lock().iter().cloned().collect();
+        records.iter().filter(|record| wanted(record)).map(|record| Record::clone(record)).collect()
     }
 
     /// Records from now on.
@@ -111,7 +114,7 @@ impl Journal {
         self.followers.subscribe()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Record>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Record>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,7 +127,7 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-fn read(path: &Path, latest: &mut VecDeque<Record>) -> io::Result<()> {
+fn read(path: &Path, latest: &mut VecDeque<Arc<Record>>) -> io::Result<()> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -138,7 +141,7 @@ fn read(path: &Path, latest: &mut VecDeque<Record>) -> io::Result<()> {
                 if latest.len() == IN_MEMORY {
                     latest.pop_front();
                 }
-                latest.push_back(record);
+                latest.push_back(Arc::new(record));
             }
             Err(_) => damaged += u32::from(!line.is_empty()),
         }
@@ -147,6 +150,16 @@ fn read(path: &Path, latest: &mut VecDeque<Record>) -> io::Result<()> {
         tracing::warn!(damaged, file = %path.display(), "lines of the journal cannot be read and are passed over");
     }
     Ok(())
+}
+
+/// Ends a last line that an earlier daemon could not finish, so that the next record has its own.
+fn mend(path: &Path, file: &mut File) -> io::Result<()> {
+    let mut last = [b'\n'];
+    let mut existing = File::open(path)?;
+    if existing.seek(SeekFrom::End(-1)).is_ok() {
+        existing.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
 }
 
 async fn work(path: PathBuf, mut file: File, mut lines: mpsc::Receiver<Line>) {
@@ -190,8 +203,13 @@ fn write_batch(path: &Path, file: &mut File, records: &[Record]) -> io::Result<(
         text.push(b'\n');
     }
     if file.metadata()?.len() > MAX_FILE {
-        fs::rename(path, older(path))?;
-        *file = append(path)?;
+        // If that fails, a file that is too large is better than records that are lost.
+        match fs::rename(path, older(path)) {
+            Ok(()) => *file = append(path)?,
+            Err(error) => {
+                tracing::error!(%error, "the journal's file cannot be set aside and goes on growing")
+            }
+        }
     }
     file.write_all(&text)
 }
@@ -219,7 +237,9 @@ mod tests {
         fs::create_dir(root.path().join("state")).unwrap();
         let mut file = append(&path).unwrap();
         write_batch(&path, &mut file, &[record(1), record(2)]).unwrap();
-        file.write_all(b"{\"seq\": 3, \"at\"\n").unwrap();
+        file.write_all(b"{\"seq\": 3, \"at\"").unwrap();
+        // What the last daemon could not finish does not take the next record with it.
+        mend(&path, &mut file).unwrap();
         write_batch(&path, &mut file, &[record(4)]).unwrap();
         let journal = Journal::open(root.path()).unwrap();
         let seqs: Vec<u64> = journal.select(|_| true).iter().map(|record| record.seq).collect();

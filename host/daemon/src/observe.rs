@@ -11,11 +11,14 @@ pub mod component;
 pub mod process;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, Generation, ModuleName, NodeName};
 use bellwether_core::observation::{Observation, Status};
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -27,13 +30,14 @@ use crate::process::table::ProcessTable;
 use crate::registry::Registry;
 use crate::roster::{CheckerKit, Roster};
 use crate::sandbox::Sandbox;
-use std::sync::Arc;
 
 use self::component::ComponentChecker;
 use self::process::{ProcessContext, watch_processes};
 
 /// How often an eager checker looks, if its interval is longer.
 const EAGER: Duration = Duration::from_millis(100);
+/// A checker that failed in the daemon itself is begun again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Observations of one process checker that wait for the core.
 const WAITING: usize = 4;
 
@@ -100,14 +104,7 @@ impl Observers {
         let (pace, paces) = watch::channel(eager);
         let outlet = Outlet { module, checker: checker.clone(), generation, events: self.events.clone() };
         let means = self.means.clone();
-        let task = match (spec.subject.clone(), member.kit(&checker)) {
-            (Subject::Process(process), _) => tokio::spawn(run_process(process, spec, means, paces, outlet)),
-            (Subject::Component(component), Some(kit)) => {
-                let checker = ComponentChecker { component: component.component, spec, kit };
-                tokio::spawn(run_component(checker, means, paces, outlet))
-            }
-            (Subject::Component(_), None) => return,
-        };
+        let task = tokio::spawn(supervise(spec, member.kit(&checker), means, paces, outlet));
         self.running.insert(key, Running { generation, eager: pace, task });
     }
 
@@ -176,12 +173,48 @@ impl Outlet {
     }
 }
 
+/// Runs a checker for as long as it is watched. One that fails in the daemon
+/// itself must not leave its last verdict standing for ever: that is told, and
+/// it is begun again.
+async fn supervise(
+    spec: CheckerSpec,
+    kit: Option<Arc<CheckerKit>>,
+    means: Means,
+    watched: watch::Receiver<bool>,
+    outlet: Outlet,
+) {
+    loop {
+        let (spec, paces) = (spec.clone(), watched.clone());
+        let running = async {
+            match (spec.subject.clone(), kit.clone()) {
+                (Subject::Process(process), _) => run_process(process, spec, &means, paces, &outlet).await,
+                (Subject::Component(component), Some(kit)) => {
+                    let checker = ComponentChecker { component: component.component, spec, kit };
+                    run_component(checker, &means, paces, &outlet).await;
+                }
+                (Subject::Component(_), None) => {}
+            }
+        };
+        let ended = AssertUnwindSafe(running).catch_unwind().await;
+        // Nobody watches it any more, or the daemon ends.
+        if ended.is_ok() && (watched.has_changed().is_err() || outlet.events.is_closed()) {
+            return;
+        }
+        let summary = "the checker has ended by a fault of the daemon itself; it is begun again".to_owned();
+        tracing::error!(module = %outlet.module, checker = %outlet.checker, "{summary}");
+        if !outlet.send(unknown(summary, means.clock)).await {
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 async fn run_process(
     process: ProcessSpec,
     spec: CheckerSpec,
-    means: Means,
+    means: &Means,
     mut paces: watch::Receiver<bool>,
-    outlet: Outlet,
+    outlet: &Outlet,
 ) {
     loop {
         let eager = *paces.borrow_and_update();
@@ -204,14 +237,14 @@ async fn run_process(
 
 async fn run_component(
     checker: ComponentChecker,
-    means: Means,
+    means: &Means,
     mut paces: watch::Receiver<bool>,
-    outlet: Outlet,
+    outlet: &Outlet,
 ) {
     let interval = checker.spec.interval;
     let pace = |eager: bool| if eager { interval.min(EAGER) } else { interval };
     let mut eager = *paces.borrow_and_update();
-    let first = if eager { Duration::ZERO } else { spread(&outlet, interval) };
+    let first = if eager { Duration::ZERO } else { spread(outlet, interval) };
     let mut due = tokio::time::Instant::now() + first;
     loop {
         tokio::select! {
@@ -227,7 +260,7 @@ async fn run_component(
             }
         }
         let begun = tokio::time::Instant::now();
-        if !outlet.send(checker.run(&means, &outlet.module).await).await {
+        if !outlet.send(checker.run(means, &outlet.module).await).await {
             return;
         }
         // From the beginning of one run to the beginning of the next; a run that

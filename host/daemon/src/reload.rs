@@ -125,7 +125,7 @@ impl Reload {
         for (key, component) in &self.standard {
             self.registry.put(key.clone(), component.clone(), Origin::Embedded);
         }
-        let listing = list(&self.root);
+        let listing = list(&self.root, &Listing::new());
         let mut mistakes = Vec::new();
         for file in listing.keys() {
             if let Err(mistake) = self.take(file).await {
@@ -140,6 +140,7 @@ impl Reload {
         let Known(mut known) = known;
         let mut hints = Hints::new();
         let mut before = known.clone();
+        let mut missed = BTreeMap::new();
         let mut unsettled = false;
         loop {
             hints.arm(&self.root);
@@ -148,31 +149,30 @@ impl Reload {
                 () = tokio::time::sleep(wait) => {}
                 () = hints.next(), if !unsettled => {}
             }
-            let root = self.root.clone();
-            let Ok(present) = tokio::task::spawn_blocking(move || list(&root)).await else { continue };
-            let seen = look(&known, &before, &present);
+            let (root, previous) = (self.root.clone(), before.clone());
+            let listed = tokio::task::spawn_blocking(move || list(&root, &previous)).await;
+            let Ok(present) = listed else { continue };
+            let seen = look(&known, &before, &present, &mut missed);
             unsettled = seen.unsettled;
             for file in &seen.gone {
                 known.remove(file);
                 self.remove(file).await;
             }
-            let mut components_changed = !seen.gone.is_empty();
             for file in &seen.ready {
                 if let Some(stamp) = present.get(file) {
                     known.insert(file.clone(), *stamp);
                 }
-                components_changed |= file.folder != Folder::Modules;
                 // What was refused is shown; there is nobody else to tell.
                 let _shown = self.take(file).await;
             }
-            if components_changed {
+            if !unsettled {
                 self.retry_refused_modules().await;
             }
             before = present;
         }
     }
 
-    /// A component that a module's file needs may be there now.
+    /// What a module's file needs (a component, a program, a folder) may be there now.
     async fn retry_refused_modules(&mut self) {
         let refused = self.refused.0.load_full();
         for file in refused.keys().filter(|file| file.folder == Folder::Modules) {

@@ -43,6 +43,8 @@ pub struct Memory {
     /// The checker's own store.
     pub state: StateHandle,
     runs: Arc<AtomicU64>,
+    /// Held by the run that is under way: never two of one checker at once.
+    pub turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Memory {

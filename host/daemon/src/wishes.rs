@@ -65,14 +65,32 @@ impl Wishes {
     }
 
     fn send(&self, job: Job) {
-        if self.0.try_send(job).is_err() {
-            // The client's deadline tells it that there was no answer.
-            tracing::error!("the disk does not keep up with commands: one is left unanswered");
+        let Err(error) = self.0.try_send(job) else { return };
+        tracing::error!("the disk does not keep up with commands");
+        match error.into_inner() {
+            // The command was carried out: that is said, and what is missing with it.
+            Job::Answer(answer, outcome) => tell(answer, outcome, Some("the disk does not keep up")),
+            Job::Remember(module, _) => {
+                tracing::error!(%module, "what a person wants will not survive this daemon");
+            }
         }
     }
 }
 
+/// Answers a command. One that was carried out and could not be written down says so.
+fn tell(answer: oneshot::Sender<CommandOutcome>, outcome: CommandOutcome, unwritten: Option<&str>) {
+    let outcome = match (outcome, unwritten) {
+        (CommandOutcome::Accepted(what), Some(why)) => CommandOutcome::Accepted(format!(
+            "{what}; but it could not be written down and will not survive a restart of the daemon: {why}"
+        )),
+        (outcome, _) => outcome,
+    };
+    // A client that has gone away misses nothing.
+    drop(answer.send(outcome));
+}
+
 async fn work(path: PathBuf, mut all: All, mut jobs: mpsc::Receiver<Job>) {
+    let mut unwritten: Option<String> = None;
     while let Some(job) = jobs.recv().await {
         match job {
             Job::Remember(module, wish) => {
@@ -80,14 +98,14 @@ async fn work(path: PathBuf, mut all: All, mut jobs: mpsc::Receiver<Job>) {
                 let (path, all) = (path.clone(), all.clone());
                 let written = tokio::task::spawn_blocking(move || write(&path, &all)).await;
                 match written.map_err(io::Error::other).and_then(|written| written) {
-                    Ok(()) => {}
+                    Ok(()) => unwritten = None,
                     Err(error) => {
-                        tracing::error!(%error, "what a person wants could not be written to state/wishes.json")
+                        tracing::error!(%error, "what a person wants could not be written to state/wishes.json");
+                        unwritten = Some(error.to_string());
                     }
                 }
             }
-            // A client that has gone away misses nothing.
-            Job::Answer(answer, outcome) => drop(answer.send(outcome)),
+            Job::Answer(answer, outcome) => tell(answer, outcome, unwritten.as_deref()),
         }
     }
 }

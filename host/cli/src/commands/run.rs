@@ -23,7 +23,7 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) async fn run(args: &RunArgs, root: &RootArg, _output: &mut Output) -> Outcome {
-    logging::start(&args.log)?;
+    let _log = logging::start(&args.log)?;
     let mut ending = Ending::new()?;
     let root = root.find()?;
     let options = RunOptions { root, compiler: compiler(), standard: standard() };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bellwether_core::id::ComponentName;
 use bellwether_daemon::config::spec::LimitsSpec;
-use bellwether_daemon::config::{self, ComponentKind, Mistakes, RootReport};
+use bellwether_daemon::config::{self, ComponentKind, Effective, Mistakes, Origin, RootReport};
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::compile::Compiler;
 use clap::Args;
@@ -22,9 +22,13 @@ use crate::standard::STANDARD;
 /// 5 if there is one.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// For programs: an object with `mistakes`
+    /// For programs: an object with `mistakes`, and `values` if they are asked for
     #[arg(long)]
     json: bool,
+
+    /// Show every value that is in effect, and whether the file says so or it is a default
+    #[arg(long)]
+    values: bool,
 }
 
 pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> Outcome {
@@ -37,11 +41,42 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
     let mistakes: usize = all.iter().map(|mistakes| mistakes.iter().count()).sum();
     if args.json {
         let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();
-        output.json(&json!({ "root": root, "ok": mistakes == 0, "mistakes": list }))?;
+        let mut answer = json!({ "root": root, "ok": mistakes == 0, "mistakes": list });
+        if args.values {
+            let of = |(file, values): (&str, Vec<Effective>)| (file.to_owned(), json!(values));
+            answer["values"] = Value::Object(effective(&report).map(of).collect());
+        }
+        output.json(&answer)?;
     } else {
         print(&report, &all, mistakes, output)?;
+        if args.values {
+            print_values(&report, output)?;
+        }
     }
     Ok(if mistakes == 0 { Exit::Done } else { Exit::Mistakes })
+}
+
+/// Of each module whose file is right: what it comes to.
+fn effective(report: &RootReport) -> impl Iterator<Item = (&str, Vec<Effective>)> {
+    report
+        .modules
+        .iter()
+        .filter_map(|(file, module)| Some((file.as_str(), module.as_ref().ok()?.effective())))
+}
+
+fn print_values(report: &RootReport, output: &mut Output) -> io::Result<()> {
+    for (file, values) in effective(report) {
+        writeln!(output, "\nmodules/{file}\n")?;
+        let rows = values.into_iter().map(|value| {
+            let (tone, source) = match value.source {
+                Origin::File => (Tone::Plain, "file"),
+                Origin::Default => (Tone::Quiet, "default"),
+            };
+            vec![(Tone::Plain, value.key), (Tone::Plain, value.value), (tone, source.to_owned())]
+        });
+        output.table(&["KEY", "VALUE", "FROM"], rows.collect())?;
+    }
+    Ok(())
 }
 
 /// What a component takes: the file in the root, or else the one that comes with the binary.

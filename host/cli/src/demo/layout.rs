@@ -13,27 +13,39 @@ const FIRST_HEALTH_PORT: u16 = 9010;
 const FIRST_APP_PORT: u16 = 8080;
 /// So many ports are tried.
 const PORTS: u16 = 500;
+const NODE: &str = "bellwether.toml";
 
 /// Whether there is something to run already.
 pub(super) fn is_laid_out(root: &Path) -> bool {
     root.join("modules").is_dir()
 }
 
+/// Whose the node's file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NodeFile {
+    /// Laid out with the example, or about to be.
+    Example,
+    /// It was there before, and is kept.
+    Operator,
+}
+
+impl NodeFile {
+    /// As it is before the example is laid out.
+    pub(super) fn find(root: &Path) -> Self {
+        if root.join(NODE).exists() { Self::Operator } else { Self::Example }
+    }
+}
+
 /// Writes the example into `root`: one module `web`, whose application is `program demo-app`.
 /// Ports in use are stepped over.
-pub(super) fn lay_out(root: &Path, program: &Path) -> Result<(), Failure> {
-    // Both are held until both are found, so that they differ.
-    let health = free_port(FIRST_HEALTH_PORT)?;
-    let app = free_port(FIRST_APP_PORT)?;
-    let address = |listener: &TcpListener| listener.local_addr();
-    let (health, app) = (address(&health)?, address(&app)?);
+pub(super) fn lay_out(root: &Path, program: &Path, node: NodeFile) -> Result<(), Failure> {
+    let (health, app) = free_ports()?;
     let write = || -> io::Result<()> {
         for folder in ["modules", "checkers", "restart-scripts"] {
             std::fs::create_dir_all(root.join(folder))?;
         }
-        let node = root.join("bellwether.toml");
-        if !node.exists() {
-            std::fs::write(node, node_file(health))?;
+        if node == NodeFile::Example {
+            std::fs::write(root.join(NODE), node_file(health))?;
         }
         std::fs::write(root.join("modules/web.toml"), module_file(program, app)?)
     };
@@ -50,11 +62,21 @@ pub(super) fn application(root: &Path, module: &str) -> Option<SocketAddr> {
     rest.split_once('"')?.0.parse().ok()
 }
 
-fn free_port(first: u16) -> Result<TcpListener, Failure> {
-    let listener = (first..first.saturating_add(PORTS))
-        .find_map(|port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok());
-    let listener = listener.with_context(|| format!("no port is free from {first} on"));
-    listener.map_err(|error| {
+/// Always as far from their first ones, so that two demos never differ in one of them only:
+/// the health port is held from the beginning, the application's only once it runs.
+fn free_ports() -> Result<(SocketAddr, SocketAddr), Failure> {
+    let listen = |first: u16, step: u16| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, first.checked_add(step)?));
+        TcpListener::bind(address).ok().map(|listener| (address, listener))
+    };
+    let found = (0..PORTS).find_map(|step| {
+        let (health, _held) = listen(FIRST_HEALTH_PORT, step)?;
+        let (app, _held) = listen(FIRST_APP_PORT, step)?;
+        Some((health, app))
+    });
+    let found =
+        found.with_context(|| format!("no ports are free from {FIRST_HEALTH_PORT} and {FIRST_APP_PORT} on"));
+    found.map_err(|error| {
         Failure::from(error).next("end a program that listens there (`ss -ltnp` lists them)")
     })
 }
@@ -115,12 +137,14 @@ mod tests {
     #[test]
     fn the_files_are_laid_out_with_ports_that_are_free() {
         let root = tempfile::tempdir().unwrap();
-        let taken = free_port(FIRST_HEALTH_PORT).unwrap();
+        let (taken, _) = free_ports().unwrap();
+        // If it is not free any more, the better.
+        let _held = TcpListener::bind(taken);
         assert!(!is_laid_out(root.path()));
-        lay_out(root.path(), Path::new("/opt/a \"b\"/bellwether")).unwrap();
+        lay_out(root.path(), Path::new("/opt/a \"b\"/bellwether"), NodeFile::Example).unwrap();
         assert!(is_laid_out(root.path()));
         let node = std::fs::read_to_string(root.path().join("bellwether.toml")).unwrap();
-        assert!(!node.contains(&format!("{}\"", taken.local_addr().unwrap())), "{node}");
+        assert!(!node.contains(&format!("{taken}\"")), "{node}");
         let module = std::fs::read_to_string(root.path().join("modules/web.toml")).unwrap();
         let app = application(root.path(), "web").unwrap();
         assert!(module.contains(&format!("http://{app}/")), "{module}");
@@ -133,7 +157,7 @@ mod tests {
     #[test]
     fn the_files_have_no_mistakes() {
         let root = tempfile::tempdir().unwrap();
-        lay_out(root.path(), &std::env::current_exe().unwrap()).unwrap();
+        lay_out(root.path(), &std::env::current_exe().unwrap(), NodeFile::find(root.path())).unwrap();
         let report = bellwether_daemon::config::read_root(root.path());
         assert!(report.node.is_ok(), "{:?}", report.node);
         let [(file, module)] = report.modules.as_slice() else { panic!("{:?}", report.modules) };
@@ -145,7 +169,7 @@ mod tests {
     fn a_node_file_that_is_there_is_kept() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("bellwether.toml"), "# mine\n").unwrap();
-        lay_out(root.path(), Path::new("/bin/bellwether")).unwrap();
+        lay_out(root.path(), Path::new("/bin/bellwether"), NodeFile::find(root.path())).unwrap();
         assert_eq!(std::fs::read_to_string(root.path().join("bellwether.toml")).unwrap(), "# mine\n");
     }
 }

@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, PastObservation};
-use crate::policy::CheckerPolicy;
+use crate::policy::{CheckerKind, CheckerPolicy};
 use crate::verdict::{Judge, Verdict};
 
 /// So many observations are told to a restart script.
@@ -60,6 +60,12 @@ impl Checker {
         let alive =
             |o: &Observation| matches!(o.status, Status::Pass | Status::Warn) || !o.processes.is_empty();
         self.last.as_deref().is_some_and(alive)
+    }
+
+    /// A look at the processes failed in itself: that says nothing about them.
+    pub(super) fn native_could_not_tell(&self) -> bool {
+        self.policy.kind == CheckerKind::Process
+            && self.last.as_ref().is_some_and(|o| o.status == Status::Unknown)
     }
 
     /// It ran often enough, and could not tell.

@@ -9,7 +9,7 @@ use crate::outbox::Outbox;
 use crate::plan::Occasion;
 use crate::record::RecordKind;
 
-use super::{AfterDrain, AfterStop, Module, Phase, State};
+use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 use CommandOutcome::{Accepted, AlreadySo, Denied};
 
@@ -162,7 +162,7 @@ impl Module {
 
     fn perform_start(&mut self, by: &str, out: &mut Outbox<'_>) {
         match &mut self.state {
-            State::Backoff { until, .. } => *until = out.now,
+            State::Backoff { until, .. } => *until = ASKED,
             State::Draining { .. } => self.enter(State::Up, format!("the stop was called off by {by}"), out),
             State::Stopped
             | State::Failed
@@ -193,7 +193,7 @@ impl Module {
     fn perform_restart(&mut self, by: &str, out: &mut Outbox<'_>) {
         let reason = format!("restarted by {by}");
         match &mut self.state {
-            State::Backoff { until, .. } => *until = out.now,
+            State::Backoff { until, .. } => *until = ASKED,
             State::Draining { then, .. } => *then = AfterDrain::Restart,
             State::Up if !self.policy.drain.is_zero() => self.drain(AfterDrain::Restart, reason, out),
             State::Up

@@ -9,7 +9,7 @@ use crate::record::RecordKind;
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
-use super::{AfterDrain, AfterStop, Module, Phase, State};
+use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 impl Module {
     /// Makes at most one move. Returns whether it made one.
@@ -24,7 +24,8 @@ impl Module {
                 self.evaluate_settle(until, out)
             }
             State::Up => self.evaluate_up(out),
-            State::Draining { until, then } if out.now >= *until => {
+            // What has died serves nobody: there is nothing left to drain.
+            State::Draining { until, then } if out.now >= *until || self.application_has_died() => {
                 match then {
                     AfterDrain::Stop => self.begin_stop(AfterStop::Stopped, "stopped by a person", out),
                     AfterDrain::Restart => {
@@ -33,7 +34,9 @@ impl Module {
                 }
                 true
             }
-            State::Backoff { clearing: None, until } if out.now >= *until && !self.wish.suspended => {
+            State::Backoff { clearing: None, until }
+                if *until == ASKED || (out.now >= *until && !self.wish.suspended) =>
+            {
                 self.start_or_wait("the next try is due", out);
                 true
             }
@@ -63,7 +66,7 @@ impl Module {
             native
         };
         let late = out.now >= until;
-        if !late && !witnesses.iter().all(|c| c.spoken()) {
+        if !late && !witnesses.iter().all(|c| c.spoken() && !c.native_could_not_tell()) {
             return false;
         }
         let runs = !witnesses.is_empty() && witnesses.iter().all(|c| c.spoken() && c.saw_life());
@@ -211,6 +214,12 @@ impl Module {
         let decision = format!("stop: that is what checker `{checker}` is for");
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         self.begin_stop(AfterStop::Failed(reason.clone()), reason, out);
+    }
+
+    fn application_has_died(&self) -> bool {
+        self.application_checkers().any(|(_, c)| {
+            c.policy.kind == CheckerKind::Process && c.verdict() == Verdict::Down && !c.saw_life()
+        })
     }
 
     fn prerequisites(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {

@@ -7,7 +7,7 @@ use crate::verdict::Verdict;
 
 use super::checker::Checker;
 use super::plan_run::PlanRun;
-use super::{Module, State};
+use super::{ASKED, Module, State};
 
 impl Module {
     /// What the load balancer is told, and if that is no: why.
@@ -22,7 +22,10 @@ impl Module {
         if let Some((name, checker)) = gating().find(|(_, c)| c.verdict() == Verdict::Down) {
             return Err(format!("checker `{name}` is down: {}", checker.said()));
         }
-        if gating().next().is_some() && !gating().any(|(_, c)| c.verdict() == Verdict::Up) {
+        if gating().next().is_none() {
+            return Err("no checker has a say in the health answer: all of them only notify".to_owned());
+        }
+        if !gating().any(|(_, c)| c.verdict() == Verdict::Up) {
             let said = gating().next().map_or("", |(_, c)| c.said());
             return Err(format!("no checker can tell whether the application serves: {said}"));
         }
@@ -69,7 +72,7 @@ impl Module {
             since: self.since,
             reason: readiness.err().unwrap_or_else(|| self.up_reason()),
             wish: self.wish,
-            next: (deadline != Moment::NEVER).then_some(deadline),
+            next: (deadline != Moment::NEVER && deadline != ASKED).then_some(deadline),
             restarts: self.budget.spent(&self.policy.budget, now),
             restarts_allowed: self.policy.budget.restarts,
             restarts_within: self.policy.budget.within,

@@ -30,6 +30,7 @@ impl ComponentChecker {
             let summary = format!("there is no component `{name}`: put it into checkers/{name}.wasm");
             return unknown(summary, means.clock);
         };
+        let _turn = self.kit.memory.turn.lock().await;
         let run = CheckRun {
             node: means.node.clone(),
             module: module.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -63,26 +64,44 @@ impl FileKey {
 }
 
 /// Everything in the folders. Symbolic links are followed, hidden files passed over.
-/// A folder that is not there is empty.
-pub(super) fn list(root: &Path) -> Listing<FileKey> {
+/// A folder that is not there is empty; of one that cannot be read at present (no
+/// descriptor left, a network that is away), what was there before counts as still there.
+pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> Listing<FileKey> {
     let mut listing = BTreeMap::new();
     for folder in Folder::ALL {
-        let Ok(entries) = fs::read_dir(root.join(folder.name())) else { continue };
-        for entry in entries.take(MAX_FILES).flatten() {
-            let path = entry.path();
-            let matches = path.extension().is_some_and(|extension| extension == folder.extension());
-            let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-            if !matches || stem.starts_with('.') {
-                continue;
-            }
-            if let Ok(metadata) = fs::metadata(&path)
-                && metadata.is_file()
-            {
-                listing.insert(FileKey { folder, stem: stem.to_owned() }, stamp(&metadata));
+        match list_folder(&root.join(folder.name()), folder) {
+            Ok(files) => listing.extend(files),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(%error, folder = folder.name(), "cannot be read: what was there before stays in force");
+                let same = previous.iter().filter(|(file, _)| file.folder == folder);
+                listing.extend(same.map(|(file, stamp)| (file.clone(), *stamp)));
             }
         }
     }
     listing
+}
+
+fn list_folder(path: &Path, folder: Folder) -> io::Result<Listing<FileKey>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(path)?.take(MAX_FILES) {
+        let path = entry?.path();
+        let matches = path.extension().is_some_and(|extension| extension == folder.extension());
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if !matches || stem.starts_with('.') {
+            continue;
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => {
+                files.insert(FileKey { folder, stem: stem.to_owned() }, stamp(&metadata));
+            }
+            Ok(_) => {}
+            // Removed while we looked, or a link that leads nowhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(files)
 }
 
 fn stamp(metadata: &fs::Metadata) -> Stamp {

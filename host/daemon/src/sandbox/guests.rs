@@ -36,6 +36,8 @@ pub(super) struct Guests {
     runtime: Option<Runtime>,
     ticker: Ticker,
     places: Arc<Semaphore>,
+    /// For those who cannot wait behind a hundred checkers that hang.
+    urgent_places: Arc<Semaphore>,
 }
 
 /// How a run ended.
@@ -53,6 +55,8 @@ pub(super) struct Answer<T> {
 
 /// Spinning guests come up for air every tick, so that two threads serve many.
 const THREADS: usize = 2;
+/// Fewer than the engine's spare runs: there is always room for a description, too.
+const URGENT_PLACES: usize = 4;
 /// For look-ups of names, which block a thread each.
 const BLOCKING_THREADS: usize = 16;
 /// The epochs get the first word, because they know best what the guest was at.
@@ -69,7 +73,8 @@ impl Guests {
             .context("cannot start the threads that components run on")?;
         let ticker = Ticker::start(engine.clone())?;
         let places = Arc::new(Semaphore::new(concurrent_runs as usize));
-        Ok(Self { engine, runtime: Some(runtime), ticker, places })
+        let urgent_places = Arc::new(Semaphore::new(URGENT_PLACES));
+        Ok(Self { engine, runtime: Some(runtime), ticker, places, urgent_places })
     }
 
     /// Carries out `call` on a fresh store. The time until a place is free
@@ -80,8 +85,27 @@ impl Guests {
         F: FnOnce(Store<Run>) -> C + Send + 'static,
         C: Future<Output = (Store<Run>, wasmtime::Result<T>)> + Send + 'static,
     {
+        self.run_in(&self.places, allowance, call).await
+    }
+
+    /// The same in one of a few places that no checker can take: for restart scripts.
+    pub(super) async fn run_urgently<T, F, C>(&self, allowance: Allowance, call: F) -> Outcome<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Store<Run>) -> C + Send + 'static,
+        C: Future<Output = (Store<Run>, wasmtime::Result<T>)> + Send + 'static,
+    {
+        self.run_in(&self.urgent_places, allowance, call).await
+    }
+
+    async fn run_in<T, F, C>(&self, places: &Arc<Semaphore>, allowance: Allowance, call: F) -> Outcome<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Store<Run>) -> C + Send + 'static,
+        C: Future<Output = (Store<Run>, wasmtime::Result<T>)> + Send + 'static,
+    {
         let time = allowance.time;
-        let Some(place) = self.place(time).await else {
+        let Some(place) = place(places, time).await else {
             return Outcome { result: Err(Failure::TooManyRuns(time)), took: Duration::ZERO };
         };
         let begun = Instant::now();
@@ -113,14 +137,6 @@ impl Guests {
         }
     }
 
-    async fn place(&self, patience: Duration) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(place);
-        }
-        let place = Arc::clone(&self.places).acquire_owned();
-        tokio::time::timeout(patience, place).await.ok()?.ok()
-    }
-
     fn spawn<T, F, C>(&self, allowance: Allowance, place: Option<OwnedSemaphorePermit>, call: F) -> Task<T>
     where
         T: Send + 'static,
@@ -149,6 +165,13 @@ impl Guests {
     fn handle(&self) -> &Handle {
         self.runtime.as_ref().expect("it is taken only when the sandbox is dropped").handle()
     }
+}
+
+async fn place(places: &Arc<Semaphore>, patience: Duration) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    tokio::time::timeout(patience, Arc::clone(places).acquire_owned()).await.ok()?.ok()
 }
 
 impl Drop for Guests {
@@ -253,6 +276,6 @@ mod tests {
             () = tokio::task::yield_now() => {}
         }
         // The place is given back once the task is gone.
-        assert!(guests.place(Duration::from_secs(10)).await.is_some());
+        assert!(place(&guests.places, Duration::from_secs(10)).await.is_some());
     }
 }

@@ -146,7 +146,7 @@ impl Sandbox {
         let state = run.state.clone();
         let request = plan::request(run);
         let pre = pre.clone();
-        let outcome = self.guests.run(allowance, move |mut store| async move {
+        let outcome = self.guests.run_urgently(allowance, move |mut store| async move {
             let plan = async {
                 let guest = pre.instantiate_async(&mut store).await?;
                 guest.bellwether_guest_plan().call_plan(&mut store, &request).await

@@ -34,6 +34,9 @@ pub enum Act {
 }
 
 /// Does what it is told, most of it bad.
+///
+/// # Panics
+/// If that is what it is told.
 #[bellwether_guest::checker]
 pub fn check(config: Config, run: &Run) -> Observation {
     match config.act {

@@ -144,3 +144,55 @@ fn a_restart_script_is_told_of_earlier_incidents_only() {
     world.see("app", Status::Fail);
     assert_eq!(world.history(), []);
 }
+
+#[test]
+fn what_has_died_is_not_drained() {
+    let mut world = World::up();
+    world.command(Command::Restart);
+    assert_eq!(world.state(), StateName::Draining);
+    world.see("app", Status::Fail);
+    assert_eq!((world.state(), world.occasion()), (StateName::Restarting, Some(Occasion::Restart)));
+}
+
+#[test]
+fn a_person_who_starts_a_suspended_module_in_backoff_is_not_kept_waiting() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    world.no_plan("no");
+    world.plan(vec![]);
+    world.command(Command::Suspend);
+    assert_eq!(world.state(), StateName::Backoff);
+    world.command(Command::Start);
+    assert_eq!((world.state(), world.occasion()), (StateName::Starting, Some(Occasion::Start)));
+    assert_eq!(world.view().next, None);
+}
+
+#[test]
+fn a_plan_that_fails_while_suspended_leads_to_nothing_until_resume() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    world.command(Command::Suspend);
+    world.no_plan("no");
+    world.pass_time(Duration::from_secs(1000));
+    assert_eq!((world.state(), world.occasion(), world.view().restarts), (StateName::Restarting, None, 1));
+    world.see("app", Status::Fail);
+    world.command(Command::Resume);
+    assert_eq!(world.state(), StateName::Backoff);
+}
+
+#[test]
+fn a_look_at_the_processes_that_failed_does_not_start_a_second_application() {
+    let mut world = World::new().process("app").load();
+    world.see("app", Status::Unknown);
+    assert_eq!(world.occasion(), None);
+    world.see("app", Status::Pass);
+    assert_eq!(world.occasion(), None, "it runs already");
+}
+
+#[test]
+fn a_module_whose_checkers_only_notify_is_never_a_yes() {
+    let mut world = World::new().component("disk", OnDown::Notify).load();
+    world.serve_plans_until(|w| w.state() == StateName::Up);
+    assert!(!world.ready());
+    assert!(world.view().reason.contains("only notify"), "{}", world.view().reason);
+}

@@ -1,0 +1,164 @@
+//! What a newcomer does with `bellwether demo`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bellwether_tests::daemon::{Daemon, end_applications};
+use bellwether_tests::demo::Demo;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::http::{get, post};
+use bellwether_tests::invocation::{Ended, bellwether_ends};
+use bellwether_tests::process::{is_alive, signal};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// The ports of a demo that has ended are free for the next one: one test at a time.
+static PORTS: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    PORTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A client command on this root.
+fn tell(root: &Path, arguments: &[&str]) -> Ended {
+    let root = root.to_str().expect("a plain path");
+    let ended = bellwether_ends(&[arguments, &["--root", root]].concat());
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+    ended
+}
+
+fn module(root: &Path) -> Value {
+    let status: Value =
+        serde_json::from_str(&tell(root, &["status", "--json"]).out).expect("--json prints an object");
+    status["modules"][0].clone()
+}
+
+fn pid(root: &Path) -> u32 {
+    let module = module(root);
+    let pid = module["processes"][0]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+    pid.unwrap_or_else(|| panic!("no process: {module}"))
+}
+
+fn events(root: &Path) -> Vec<Value> {
+    let text = tell(root, &["events", "--json"]).out;
+    text.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
+}
+
+fn health(address: SocketAddr) -> u16 {
+    get(address, "/health/web").expect("the health endpoint answers").status
+}
+
+/// Waits until health says no and then yes again. Returns how long it said no.
+fn down_and_up(address: SocketAddr, what: &str) -> Duration {
+    eventually(&format!("{what}: health says no"), || (health(address) == 503).then_some(()));
+    let down = Instant::now();
+    eventually(&format!("{what}: health says yes again"), || (health(address) == 200).then_some(()));
+    println!("{what}: no for {:?}", down.elapsed());
+    down.elapsed()
+}
+
+#[test]
+fn a_newcomer_kills_hangs_and_stops_the_application_and_reads_why() {
+    let _alone = alone();
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let demo = Demo::run(Some(&place.path().join("root")), place.path());
+    let urls = demo.urls();
+    assert!(urls.first().is_some_and(|url| url.ends_with("/health/web")), "{urls:?}");
+    let (at, app, root) = (demo.address("/health/web"), demo.address("/"), demo.root.as_path());
+    assert_eq!(health(at), 200);
+    assert_eq!(get(app, "/").map(|answer| answer.status), Some(200));
+
+    let first = pid(root);
+    signal(first, Signal::KILL);
+    down_and_up(at, "kill -9");
+    assert_ne!(pid(root), first);
+    let why = tell(root, &["why", "web"]).out;
+    assert!(why.contains("SIGKILL"), "{why}");
+    for (path, seen) in [("/hang", "no answer"), ("/fail", "500")] {
+        let before = pid(root);
+        assert_eq!(post(app, path).map(|answer| answer.status), Some(200), "{path}");
+        down_and_up(at, path);
+        assert_ne!(pid(root), before, "{path}");
+        let why = tell(root, &["why", "web"]).out;
+        println!("{why}");
+        assert!(seen == "no answer" || why.contains(seen), "{path}: {why}");
+    }
+    assert_eq!(module(root)["restarts"], 3);
+
+    tell(root, &["stop", "web"]);
+    assert_eq!(health(at), 503, "at once");
+    assert_eq!(module(root)["state"], "draining");
+    while module(root)["state"] == "draining" {
+        let answer = get(app, "/");
+        // It may end between the two questions.
+        assert!(answer.is_some_and(|answer| answer.status == 200) || module(root)["state"] != "draining");
+    }
+    eventually("the application is stopped", || (module(root)["state"] == "stopped").then_some(()));
+    assert!(get(app, "/").is_none());
+
+    let events = events(root);
+    for kind in ["verdict", "incident", "decision", "plan", "step", "state", "command"] {
+        assert!(events.iter().any(|event| event["kind"] == kind), "no {kind}: {events:#?}");
+    }
+    for event in &events {
+        assert!(
+            ["at", "node", "text"].iter().all(|key| event[key].is_string()) && event["seq"].is_u64(),
+            "{event}"
+        );
+    }
+}
+
+#[test]
+fn a_root_of_the_demo_runs_the_same_under_run() {
+    let _alone = alone();
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let root = place.path().join("root");
+    let mut demo = Demo::run(Some(&root), place.path());
+    let (at, app) = (demo.address("/health/web"), demo.address("/"));
+    let kept = pid(&demo.root);
+    // As if its terminal had been closed the hard way: the application runs on.
+    demo.kill();
+    let mut daemon = Daemon::run(&root, at);
+    daemon.until_ready("web");
+    assert_eq!((daemon.health("web").status, daemon.processes("web")), (200, vec![kept]));
+    assert_eq!(get(app, "/").map(|answer| answer.status), Some(200));
+    daemon.end();
+    end_applications(&root);
+    drop(demo);
+
+    let mut again = Demo::run(Some(&root), place.path());
+    assert_eq!((again.address("/health/web"), health(at)), (at, 200));
+    let last = pid(&root);
+    assert!(again.interrupt().success());
+    assert!(!is_alive(last), "the demo's application ends with it");
+    assert!(root.join("modules/web.toml").is_file(), "a named root stays");
+}
+
+#[test]
+fn a_temporary_demo_leaves_nothing_behind() {
+    let _alone = alone();
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let mut demo = Demo::run(None, place.path());
+    assert!(demo.root.starts_with(place.path()), "{}", demo.root.display());
+    let (at, app, last) = (demo.address("/health/web"), demo.address("/"), pid(&demo.root));
+    assert!(demo.interrupt().success());
+    assert!(!is_alive(last));
+    assert!(get(at, "/health/web").is_none() && get(app, "/").is_none());
+    let left: Vec<_> = std::fs::read_dir(place.path()).expect("it is there").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn two_demos_at_once_step_over_each_others_ports() {
+    let _alone = alone();
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let one = Demo::run(None, place.path());
+    let other = Demo::run(None, place.path());
+    let [first, second] = [&one, &other].map(|demo| (demo.address("/health/web"), demo.address("/")));
+    assert!(first.0 != second.0 && first.1 != second.1, "{first:?} {second:?}");
+    signal(pid(&other.root), Signal::KILL);
+    down_and_up(second.0, "the other's application");
+    assert_eq!((health(first.0), &module(&one.root)["restarts"]), (200, &0.into()));
+}

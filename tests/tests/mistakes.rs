@@ -1,0 +1,256 @@
+//! What people do wrong, and what they are told: what it is, what to do, and an exit
+//! code of its own for each.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::path::Path;
+
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::invocation::{Ended, bellwether_ends};
+use bellwether_tests::root::Root;
+use bellwether_tests::web::Web;
+use serde_json::Value;
+
+/// The exit codes, as `bellwether --help` says them.
+const CODES: [(i32, &str); 10] = [
+    (0, "done"),
+    (1, "something went wrong"),
+    (2, "the command line makes no sense"),
+    (3, "denied, or not as asked: a command that was refused, a check that is not well"),
+    (4, "no daemon runs on this root"),
+    (5, "the files have mistakes"),
+    (6, "a port is in use"),
+    (7, "the root cannot be written"),
+    (8, "another daemon runs on this root"),
+    (9, "a program that a module declares is missing"),
+];
+
+fn on(root: &Path, arguments: &[&str]) -> Ended {
+    let end = [OsStr::new("--root"), root.as_os_str()];
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).chain(end).collect();
+    bellwether_ends(&arguments)
+}
+
+/// Asserts that it ended with this code, said all of this, and what to do next.
+fn told(ended: &Ended, code: i32, said: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    for said in said {
+        assert!(ended.error.contains(said), "`{said}` is not said:\n{}", ended.error);
+    }
+    assert!(ended.error.contains("error: ") && ended.error.contains("\n  next: "), "{}", ended.error);
+}
+
+/// Three mistakes and a word that is close to a right one.
+const WRONG: &str = r#"[restart]
+budgett = { restarts = 3, within = "24h" }
+
+[commands]
+start = { run = ["/bin/sleep", "1000"], keep = true, timeout = "soon" }
+
+[[checker]]
+name = "process"
+process = { kept = "strat", at-least = 1 }
+on-down = "restrat"
+"#;
+const SHOWN: [[&str; 3]; 4] = [
+    ["modules/web.toml:2:1", "`[restart]` has no key `budgett`", "did you mean `budget`?"],
+    ["modules/web.toml:5:64", "`soon` is not a duration", "expected a duration such as \"2s\""],
+    ["modules/web.toml:9:20", "`[commands]` has no `strat`", "did you mean `start`?"],
+    ["modules/web.toml:10:11", "`restrat` is not a word for `on-down`", "did you mean `restart`?"],
+];
+
+#[test]
+fn the_help_documents_every_exit_code() {
+    let help = bellwether_ends(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for (code, meaning) in CODES {
+        assert!(help.out.contains(&format!("\n  {code}  {meaning}")), "{code}: {}", help.out);
+    }
+}
+
+#[test]
+fn every_mistake_of_a_module_is_shown_with_its_line_and_underlined() {
+    let root = Root::default();
+    root.write("modules/web.toml", WRONG);
+    let run = on(root.path(), &["run"]);
+    told(&run, 5, &["the files have mistakes", "bellwether validate"]);
+    let validate = on(root.path(), &["validate"]);
+    assert_eq!(validate.code, Some(5), "{validate:?}");
+    assert!(validate.out.contains("4 mistakes in 2 files"), "{}", validate.out);
+    for text in [&run.error, &validate.out] {
+        for part in SHOWN.as_flattened() {
+            assert!(text.contains(part), "`{part}` is not said:\n{text}");
+        }
+        // The line as it is in the file, and right below it the underline of the word.
+        let lines: Vec<&str> = text.lines().collect();
+        let at =
+            lines.iter().position(|line| line.contains("on-down = \"restrat\"")).expect("the line is shown");
+        let (shown, below) =
+            (lines.get(at).copied().unwrap_or_default(), lines.get(at + 1).copied().unwrap_or_default());
+        let column = |line: &str, what: &str| line.find(what).map(|byte| line[..byte].chars().count());
+        assert_eq!(column(below, "────┬────"), column(shown, "\"restrat\""), "{text}");
+    }
+    let json = on(root.path(), &["validate", "--json"]);
+    let report: Value = serde_json::from_str(&json.out).expect("--json prints an object");
+    assert_eq!((json.code, &report["ok"]), (Some(5), &false.into()), "{report}");
+    let places: Vec<(u64, u64)> = report["mistakes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|mistake| Some((mistake["line"].as_u64()?, mistake["column"].as_u64()?)))
+        .collect();
+    assert_eq!(places, [(2, 1), (5, 64), (9, 20), (10, 11)]);
+}
+
+#[test]
+fn a_wrong_module_does_not_keep_a_good_one_from_running() {
+    let root = Root::default();
+    Web::lay_out(&root);
+    root.write("modules/wrong.toml", WRONG);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    let status = daemon.status();
+    let problems: Vec<&str> =
+        status["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for [place, what, _] in SHOWN {
+        let place = place.replace("web.toml", "wrong.toml");
+        assert!(
+            problems.iter().any(|problem| problem.contains(&place) && problem.contains(what)),
+            "{problems:#?}"
+        );
+    }
+    assert_eq!(daemon.health("web").status, 200);
+    assert_eq!(daemon.health("wrong").status, 503);
+}
+
+#[test]
+fn a_wrong_node_file_is_answered_with_its_lines() {
+    let root = Root::default();
+    root.write("bellwether.toml", "nam = \"x\"\n[health]\nlisten = \"127.0.0.1:99999\"\n");
+    let run = on(root.path(), &["run"]);
+    let said = [
+        "bellwether.toml:1:1",
+        "has no key `nam`",
+        "did you mean `name`?",
+        "bellwether.toml:3:10",
+        "`127.0.0.1:99999` is not an address with a port",
+    ];
+    told(&run, 5, &said);
+    root.write("bellwether.toml", "name = \"unfinished\n");
+    told(&on(root.path(), &["run"]), 5, &["bellwether.toml:1:"]);
+}
+
+#[test]
+fn a_missing_program_is_named() {
+    let root = Root::default();
+    root.write("modules/web.toml", "[commands]\nstart = { run = [\"/no/such/program\"], keep = true }\n");
+    let run = on(root.path(), &["run"]);
+    told(
+        &run,
+        9,
+        &[
+            "a program that a module declares is missing",
+            "no such program: /no/such/program",
+            "modules/web.toml:2:18",
+            "install it",
+        ],
+    );
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let root = Root::default();
+    let taken = TcpListener::bind(root.health).expect("the port is free");
+    let address = root.health;
+    told(
+        &on(root.path(), &["run"]),
+        6,
+        &[&format!("{address} is in use by another program"), &format!("sport = :{}", address.port())],
+    );
+    drop(taken);
+}
+
+#[test]
+fn a_root_that_cannot_be_written_is_named() {
+    let root = Root::default();
+    // Also the superuser cannot make folders there.
+    let below_a_file = root.write("a-file", "").join("root");
+    let demo = on(&below_a_file, &["demo"]);
+    told(
+        &demo,
+        7,
+        &[&format!("{} cannot be written: Not a directory", below_a_file.display()), "--root DIR"],
+    );
+    let proc = on(Path::new("/proc"), &["run"]);
+    told(&proc, 7, &["/proc cannot be written", "make /proc writable"]);
+    // What is there already in the place of the daemon's folder.
+    root.write("state", "");
+    told(&on(root.path(), &["run"]), 7, &["cannot be written: Not a directory"]);
+    // No root at all is something else.
+    told(
+        &on(&below_a_file, &["run"]),
+        1,
+        &[&format!("there is no folder {}", below_a_file.display()), "bellwether demo --root"],
+    );
+}
+
+#[test]
+fn whoever_asks_where_no_daemon_runs_is_told_how_to_start_one() {
+    let root = Root::default();
+    let start = format!("start one with: bellwether run --root {}", root.path().display());
+    let asked: [&[&str]; 9] = [
+        &["status"],
+        &["status", "--json"],
+        &["stop", "web"],
+        &["why", "web"],
+        &["events"],
+        &["check", "web", "home"],
+        &["start", "web"],
+        &["suspend", "web"],
+        &["reset", "web"],
+    ];
+    for asked in asked {
+        told(&on(root.path(), asked), 4, &["no daemon runs on", &start]);
+    }
+    // One that was killed leaves its socket behind.
+    Web::lay_out(&root);
+    let mut daemon = Daemon::run(root.path(), root.health);
+    daemon.kill();
+    told(&on(root.path(), &["status"]), 4, &["no daemon runs on", &start]);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_answered_with_the_nearest_one() {
+    let root = Root::default();
+    for (arguments, said) in [
+        (["stats", "web"].as_slice(), "'status'"),
+        (&["start"], "<MODULE>"),
+        (&["start", "web", "extra"], "unexpected argument 'extra'"),
+        (&["status", "--jsn"], "'--json'"),
+        (&["start", "not a name"], "not a name"),
+        (&["check"], "required"),
+        (&[], "Usage"),
+    ] {
+        let ended = on(root.path(), arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {ended:?}");
+        assert!(ended.error.contains(said), "{arguments:?}: {}", ended.error);
+    }
+}
+
+#[test]
+fn what_a_person_asks_of_a_running_daemon_is_done_already_so_or_refused() {
+    let root = Root::default();
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    told(&on(root.path(), &["start", "nobody"]), 1, &["there is no module `nobody`", "bellwether status"]);
+    told(&on(root.path(), &["why", "nobody"]), 1, &["there is no module `nobody`"]);
+    let again = on(root.path(), &["start", "web"]);
+    assert!(again.code == Some(0) && again.out.contains("nothing to do"), "{again:?}");
+    daemon.tell(&["stop", "web", "--wait"]);
+    told(
+        &on(root.path(), &["restart", "web"]),
+        3,
+        &["the module is stopped: use `start`", "bellwether why web"],
+    );
+}

@@ -270,6 +270,17 @@ fn a_checker_that_is_down_with_out_takes_the_node_out_and_restarts_nothing() {
 }
 
 #[test]
+fn a_start_that_ends_out_of_the_load_balancer_is_not_told_as_if_all_were_well() {
+    let mut world = World::new().process("app").component("page", OnDown::Out).load();
+    world.see("app", Status::Pass);
+    world.see("app", Status::Pass);
+    world.see("page", Status::Fail);
+    assert_eq!((world.state(), world.ready()), (StateName::Up, false));
+    assert!(world.told("the application serves; checker `page` keeps it out of the load balancer"));
+    assert!(!world.told("every checker is up"));
+}
+
+#[test]
 fn a_checker_that_only_notifies_changes_nothing_but_the_journal() {
     let mut world = World::new().process("app").component("disk", OnDown::Notify).load();
     world.see("app", Status::Pass);

@@ -34,11 +34,20 @@ impl Module {
 
     /// Why it is up.
     pub(super) fn up_reason(&self) -> String {
-        let silent =
-            self.checkers.iter().find(|(_, c)| c.policy.on_down.gates_health() && c.cannot_tell()).map(
-                |(name, c)| format!("the application serves; checker `{name}` cannot tell: {}", c.said()),
-            );
-        silent.unwrap_or_else(|| "the application serves: every checker is up".to_owned())
+        let mut gating = self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
+        let remark = gating.find_map(|(name, c)| match c.verdict() {
+            Verdict::Down => {
+                Some(format!("checker `{name}` keeps it out of the load balancer: {}", c.said()))
+            }
+            Verdict::Up | Verdict::Undecided if c.cannot_tell() => {
+                Some(format!("checker `{name}` cannot tell: {}", c.said()))
+            }
+            Verdict::Up | Verdict::Undecided => None,
+        });
+        match remark {
+            Some(remark) => format!("the application serves; {remark}"),
+            None => "the application serves: every checker is up".to_owned(),
+        }
     }
 
     pub(crate) fn view(&self, now: Moment) -> ModuleView {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -220,15 +221,17 @@ fn configuration(socket: &str, fronts: &[SocketAddr; 3], servers: &[Server]) -> 
          timeout check 1s\n  default-server inter 150ms fall 2 rise 1\n"
     );
     for (watch, front) in Watch::ALL.iter().zip(fronts) {
-        text += &format!(
+        // Writing into a text cannot fail.
+        let _ = write!(
+            text,
             "frontend front-{watch}\n  bind {front}\n  default_backend {watch}\n\
              backend {watch}\n  balance roundrobin\n  {}\n  http-response set-header X-Server %s\n",
             watch.directives()
         );
         for Server { name, application, health, agent } in servers {
-            text += &format!("  server {name} {application} check port {}", health.port());
+            let _ = write!(text, "  server {name} {application} check port {}", health.port());
             if *watch == Watch::Agent {
-                text += &format!(" agent-check agent-port {} agent-inter 150ms", agent.port());
+                let _ = write!(text, " agent-check agent-port {} agent-inter 150ms", agent.port());
             }
             text += "\n";
         }

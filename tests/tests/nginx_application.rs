@@ -48,7 +48,7 @@ impl Site {
     }
 
     /// The master with all of its workers, as configured.
-    fn processes_of(&self, master: u32) -> Vec<u32> {
+    fn processes_of(master: u32) -> Vec<u32> {
         let workers = eventually("nginx has its workers", || {
             Some(Nginx::workers(master)).filter(|workers| workers.len() == 2)
         });
@@ -156,7 +156,7 @@ grace = "2s"
 #[test]
 fn every_checker_sees_a_nginx_that_serves_and_a_stop_leaves_nothing_of_it() {
     let Some(site) = Site::run(in_the_foreground) else { return };
-    let all = site.processes_of(site.until_serves());
+    let all = Site::processes_of(site.until_serves());
     for checker in ["kept", "pid-file", "one-master", "listener", "home-page"] {
         eventually(&format!("{checker} is up"), || {
             (site.daemon.checker(MODULE, checker)["verdict"] == "up").then_some(())
@@ -171,7 +171,7 @@ fn every_checker_sees_a_nginx_that_serves_and_a_stop_leaves_nothing_of_it() {
 #[test]
 fn a_killed_master_is_replaced_and_the_workers_it_left_are_not_in_the_way() {
     let Some(site) = Site::run(in_the_foreground) else { return };
-    let before = site.processes_of(site.until_serves());
+    let before = Site::processes_of(site.until_serves());
     assert!(signal(before[0], Signal::KILL));
     let master = site.until_another_serves(before[0]);
     assert!(!before.into_iter().any(is_alive), "workers of the old master are left");
@@ -185,7 +185,7 @@ fn a_killed_master_is_replaced_and_the_workers_it_left_are_not_in_the_way() {
 fn a_nginx_that_hangs_is_restarted_although_it_obeys_no_signal_but_one() {
     let Some(site) = Site::run(in_the_foreground) else { return };
     let master = site.until_serves();
-    let before = site.processes_of(master);
+    let before = Site::processes_of(master);
     for process in &before {
         assert!(signal(*process, Signal::STOP));
     }

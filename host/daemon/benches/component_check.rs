@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_daemon::config::spec::LimitsSpec;
+use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::component::Component;
 use bellwether_daemon::sandbox::run::CheckRun;
 use bellwether_daemon::sandbox::{Sandbox, StateHandle};

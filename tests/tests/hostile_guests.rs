@@ -1,6 +1,8 @@
 //! Checkers that spin, hoard, panic, hang and shout. None of them is believed,
 //! none of them hurts anything, and each is told in a clear word.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use bellwether_tests::daemon::Daemon;
@@ -24,17 +26,23 @@ const ACTS: [(&str, &str); 7] = [
     ("recurse", "calls that went too deep"),
 ];
 
-/// On a machine that is busy with something else; it is far less on one that is not.
-const P99: Duration = Duration::from_millis(100);
+/// So much later than any other server on this machine may the health endpoint answer.
+const LATER: Duration = Duration::from_millis(100);
+
+/// Those that never end are ended soon; the others need some time to do what they are ended for.
+fn timeout(act: &str) -> &'static str {
+    if ["spin", "sleep"].contains(&act) { "300ms" } else { "10s" }
+}
 
 fn hostile(act: &str) -> String {
+    let timeout = timeout(act);
     format!(
         r#"
 [[checker]]
 name = "{act}"
 component = "hostile"
 interval = "500ms"
-timeout = "300ms"
+timeout = "{timeout}"
 rise = 1
 fall = 1
 grace = "0s"
@@ -47,6 +55,20 @@ fn last(checker: &Value) -> (&str, &str, &str) {
     let last = &checker["last"];
     let text = |key: &str| last[key].as_str().unwrap_or_default();
     (text("status"), text("summary"), text("at"))
+}
+
+/// A server that answers 200 and does nothing else, until the test process ends.
+fn control_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // Whoever does not listen gets no answer.
+            let mut asked = [0; 1024];
+            drop(stream.read(&mut asked).and_then(|_| stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")));
+        }
+    });
+    address
 }
 
 /// Waits until a checker has run so many times more.
@@ -70,6 +92,8 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
 
     root.write("checkers/hostile.wasm", guest::HOSTILE);
     let probe = Probe::begin(root.health, "/health/web", 200);
+    // Slow answers of a machine that is busy with something else are no fault of ours.
+    let control = Probe::begin(control_server(), "/", 200);
     web.write(&root, &ACTS.map(|(act, _)| hostile(act)).concat());
     for (act, word) in ACTS {
         let seen = eventually(&format!("{act} is told by its word"), || {
@@ -83,11 +107,12 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
     }
     runs_on(&daemon, "web", "home", 5);
     let answers = probe.finish();
-    let p99 = answers.percentile(99);
-    println!("{} answers, median {:?}, p99 {p99:?}", answers.count(), answers.percentile(50));
+    let (p99, control) = (answers.percentile(99), control.finish().percentile(99));
+    let median = answers.percentile(50);
+    println!("{} answers, median {median:?}, p99 {p99:?}; p99 of the control {control:?}", answers.count());
     assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
     assert!(answers.count() >= 200, "{}", answers.count());
-    assert!(p99 < P99, "{p99:?}");
+    assert!(p99 < 3 * control + LATER, "{p99:?}, and the control {control:?}");
 
     let now = daemon.module("web");
     assert_eq!((&now["state"], &now["ready"], &now["restarts"]), (&"up".into(), &true.into(), &0.into()));
@@ -157,8 +182,9 @@ fn an_author_sees_at_once_what_becomes_of_a_component() {
     let file = root.write("hostile.wasm", guest::HOSTILE).display().to_string();
     for (act, word) in ACTS {
         let config = format!(r#"{{"act":"{act}"}}"#);
+        let timeout = timeout(act);
         let ended =
-            bellwether_ends(&["check", "--component", &file, "--config", &config, "--timeout", "300ms"]);
+            bellwether_ends(&["check", "--component", &file, "--config", &config, "--timeout", timeout]);
         assert!(ended.out.contains("unknown") && ended.out.contains(word), "{act}: {ended:?}");
         assert_eq!(ended.code, Some(3), "{act}");
     }
@@ -181,7 +207,7 @@ fn observation_as_checker(observation: &Value) -> Value {
 fn a_component_reaches_only_what_it_was_granted() {
     let root = Root::default();
     let file = root.write("tcp.wasm", guest::TCP).display().to_string();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
     let (config, grant) = (format!(r#"{{"address":"{address}"}}"#), format!("connect={address}"));
     let check = ["check", "--component", &file, "--config", &config];

@@ -15,7 +15,7 @@ use super::component::{Component, Kind, LoadError};
 use super::failure::{Doing, Failure, Limit};
 use super::plan::DeclaredCommand;
 use super::run::{CheckReport, CheckRun, PlanRun};
-use super::{LogLevel, Sandbox, StateHandle};
+use super::{Compiler, LogLevel, Sandbox, StateHandle};
 use crate::clock::Clock;
 use crate::config::spec::LimitsSpec;
 

@@ -121,7 +121,7 @@ component = "http"
 interval = "1s"
 timeout = "800ms"
 fall = 2                                        # two fails in a row turn it down
-rise = 1
+rise = 2                                        # two passes in a row turn it up
 grace = "2s"                                    # fails this soon after a start do not count
 on-down = "restart"
 config = {{ url = "http://{app}/", expect-status = 200 }}

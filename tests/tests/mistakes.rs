@@ -215,6 +215,7 @@ fn whoever_asks_where_no_daemon_runs_is_told_how_to_start_one() {
     // One that was killed leaves its socket behind.
     Web::lay_out(&root);
     let mut daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
     daemon.kill();
     told(&on(root.path(), &["status"]), 4, &["no daemon runs on", &start]);
 }

@@ -3,11 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// So long anything may take on a slow machine that is busy with something else.
-<<<<<<< HEAD
-pub const PATIENCE: Duration = Duration::from_secs(60);
-=======
 pub const PATIENCE: Duration = Duration::from_secs(90);
->>>>>>> hostile
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Looks again and again until `look` says something, and returns it.

@@ -24,19 +24,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::event::Event;
-use bellwether_core::id::{AttemptId, ModuleName};
+use bellwether_core::id::{AttemptId, CommandName, ModuleName};
 use bellwether_core::plan::{Plan, PlanRequest, StepAction};
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::ComponentKind;
+use crate::config::spec::ModuleSpec;
 use crate::driver::Message;
 use crate::observe::Means;
 use crate::sandbox::plan::DeclaredCommand;
 use crate::sandbox::run::PlanRun;
 
 use self::step::StepRunner;
+
+/// How long the end of a command may take that is declared no more: what it is
+/// where a file does not say.
+const FORMER_TIMEOUT: Duration = Duration::from_secs(10);
 
 type StepKey = (ModuleName, AttemptId, usize);
 
@@ -92,10 +97,11 @@ impl Actors {
     /// Ends every process that the module keeps.
     pub fn kill_kept(&mut self, module: ModuleName, attempt: AttemptId) {
         let (steps, name) = (self.steps.clone(), module.clone());
+        let member = self.means.roster.get(&module);
         let given_up = self.given_up(&module);
         self.spawn((module, attempt, 0), async move {
             join_all(given_up).await;
-            steps.kill_kept(&name).await
+            steps.kill_kept(&name, member.as_ref().map(|member| &member.spec)).await
         });
     }
 
@@ -147,17 +153,7 @@ async fn plan(
     })?;
     steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
     let running = steps.kept.running(module);
-    let commands = member
-        .spec
-        .commands
-        .iter()
-        .map(|(name, spec)| DeclaredCommand {
-            name: name.clone(),
-            keep: spec.keep,
-            running: running.contains(name),
-            timeout: spec.timeout,
-        })
-        .collect();
+    let commands = commands_of(&member.spec, &running);
     let run = PlanRun {
         node: means.node.clone(),
         module: module.clone(),
@@ -170,4 +166,23 @@ async fn plan(
         clock: means.clock,
     };
     means.sandbox.plan(&component, run).await
+}
+
+/// What the module's file declares, and what runs though it is declared no
+/// more: it has to be stopped all the same.
+fn commands_of(module: &ModuleSpec, running: &[CommandName]) -> Vec<DeclaredCommand> {
+    let declared = module.commands.iter().map(|(name, spec)| DeclaredCommand {
+        name: name.clone(),
+        keep: spec.keep,
+        running: running.contains(name),
+        timeout: spec.timeout,
+    });
+    let former = running.iter().filter(|name| !module.commands.contains_key(*name));
+    let former = former.map(|name| DeclaredCommand {
+        name: name.clone(),
+        keep: true,
+        running: true,
+        timeout: FORMER_TIMEOUT,
+    });
+    declared.chain(former).collect()
 }

@@ -170,6 +170,11 @@ impl Kept {
         of_module.filter(runs).map(|slot| slot.key.1.clone()).collect()
     }
 
+    /// Whether the command has a process group, or had one since the daemon began.
+    pub fn has_kept(&self, module: &ModuleName, command: &CommandName) -> bool {
+        self.0.states.state(module, command) != KeptState::Never
+    }
+
     /// Where the command stands, now and from now on.
     pub fn subscribe(&self, module: &ModuleName, command: &CommandName) -> watch::Receiver<KeptState> {
         self.0.states.subscribe(module, command)

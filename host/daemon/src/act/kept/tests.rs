@@ -187,8 +187,7 @@ async fn a_start_that_is_given_up_is_seen_by_who_asks_what_runs() {
     let spec = shell("exec sleep 600", true);
     for _ in 0..20 {
         {
-            let start = kept.start(module, &name, &spec);
-            tokio::pin!(start);
+            let mut start = Box::pin(kept.start(module, &name, &spec));
             assert!(is_pending(&mut start).await, "it is being started on another thread");
         }
         kept.quiesce(module).await.unwrap();
@@ -203,9 +202,9 @@ async fn a_start_that_is_given_up_does_not_escape_from_being_killed() {
     let harness = Harness::new();
     let kept = harness.runner().await.kept;
     let (module, name) = (&harness.module, command("keep"));
+    let spec = shell("exec sleep 600", true);
     {
-        let start = kept.start(module, &name, &shell("exec sleep 600", true));
-        tokio::pin!(start);
+        let mut start = Box::pin(kept.start(module, &name, &spec));
         assert!(is_pending(&mut start).await, "it is being started on another thread");
     }
     kept.kill_all(module).await.unwrap();

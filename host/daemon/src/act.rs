@@ -5,6 +5,9 @@
 //!   RunStep  ──▶ a task ──▶ StepEnded
 //!                  ▲ CancelStep: the task is dropped, and its command ends with it
 //! ```
+//! A start that is given up may have happened all the same. So whoever asks for
+//! a plan, or kills what is kept, first waits for what has been given up.
+//!
 //! There is no choice in here: what to do, and for how long, is in the action.
 
 pub mod child;
@@ -21,18 +24,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::event::Event;
-use bellwether_core::id::{AttemptId, ModuleName};
+use bellwether_core::id::{AttemptId, CommandName, ModuleName};
 use bellwether_core::plan::{Plan, PlanRequest, StepAction};
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::ComponentKind;
+use crate::config::spec::ModuleSpec;
 use crate::driver::Message;
 use crate::observe::Means;
 use crate::sandbox::plan::DeclaredCommand;
 use crate::sandbox::run::PlanRun;
 
 use self::step::StepRunner;
+
+/// How long the end of a command may take that is declared no more: what it is
+/// where a file does not say.
+const FORMER_TIMEOUT: Duration = Duration::from_secs(10);
 
 type StepKey = (ModuleName, AttemptId, usize);
 
@@ -43,12 +52,13 @@ pub struct Actors {
     steps: StepRunner,
     events: mpsc::Sender<Message>,
     under_way: HashMap<StepKey, JoinHandle<()>>,
+    given_up: Vec<(ModuleName, JoinHandle<()>)>,
 }
 
 impl Actors {
     /// Completions go to `events`.
     pub fn new(means: Means, steps: StepRunner, events: mpsc::Sender<Message>) -> Self {
-        Self { means, steps, events, under_way: HashMap::new() }
+        Self { means, steps, events, under_way: HashMap::new(), given_up: Vec::new() }
     }
 
     /// Asks the module's restart script.
@@ -60,7 +70,9 @@ impl Actors {
         timeout: Duration,
     ) {
         let (means, steps, events) = (self.means.clone(), self.steps.clone(), self.events.clone());
+        let given_up = self.given_up(&module);
         tokio::spawn(async move {
+            join_all(given_up).await;
             let plan = plan(&means, &steps, &module, request, timeout).await;
             send(&events, Event::PlanMade { module, attempt, plan }).await;
         });
@@ -85,14 +97,26 @@ impl Actors {
     /// Ends every process that the module keeps.
     pub fn kill_kept(&mut self, module: ModuleName, attempt: AttemptId) {
         let (steps, name) = (self.steps.clone(), module.clone());
-        self.spawn((module, attempt, 0), async move { steps.kill_kept(&name).await });
+        let member = self.means.roster.get(&module);
+        let given_up = self.given_up(&module);
+        self.spawn((module, attempt, 0), async move {
+            join_all(given_up).await;
+            steps.kill_kept(&name, member.as_ref().map(|member| &member.spec)).await
+        });
     }
 
     /// Gives up a step.
     pub fn cancel_step(&mut self, module: ModuleName, attempt: AttemptId, step: usize) {
-        if let Some(task) = self.under_way.remove(&(module, attempt, step)) {
+        if let Some(task) = self.under_way.remove(&(module.clone(), attempt, step)) {
             task.abort();
+            self.given_up.retain(|(_, task)| !task.is_finished());
+            self.given_up.push((module, task));
         }
+    }
+
+    /// The steps of this module that were told to end, and may not have heard it.
+    fn given_up(&mut self, module: &ModuleName) -> Vec<JoinHandle<()>> {
+        self.given_up.extract_if(.., |(of, _)| of == module).map(|(_, task)| task).collect()
     }
 
     fn spawn(&mut self, key: StepKey, work: impl Future<Output = Result<String, String>> + Send + 'static) {
@@ -127,18 +151,9 @@ async fn plan(
     let component = means.registry.get(ComponentKind::RestartScript, script).ok_or_else(|| {
         format!("there is no restart script `{script}`: put it into restart-scripts/{script}.wasm")
     })?;
+    steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
     let running = steps.kept.running(module);
-    let commands = member
-        .spec
-        .commands
-        .iter()
-        .map(|(name, spec)| DeclaredCommand {
-            name: name.clone(),
-            keep: spec.keep,
-            running: running.contains(name),
-            timeout: spec.timeout,
-        })
-        .collect();
+    let commands = commands_of(&member.spec, &running);
     let run = PlanRun {
         node: means.node.clone(),
         module: module.clone(),
@@ -151,4 +166,23 @@ async fn plan(
         clock: means.clock,
     };
     means.sandbox.plan(&component, run).await
+}
+
+/// What the module's file declares, and what runs though it is declared no
+/// more: it has to be stopped all the same.
+fn commands_of(module: &ModuleSpec, running: &[CommandName]) -> Vec<DeclaredCommand> {
+    let declared = module.commands.iter().map(|(name, spec)| DeclaredCommand {
+        name: name.clone(),
+        keep: spec.keep,
+        running: running.contains(name),
+        timeout: spec.timeout,
+    });
+    let former = running.iter().filter(|name| !module.commands.contains_key(*name));
+    let former = former.map(|name| DeclaredCommand {
+        name: name.clone(),
+        keep: true,
+        running: true,
+        timeout: FORMER_TIMEOUT,
+    });
+    declared.chain(former).collect()
 }

@@ -13,11 +13,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, anyhow};
 use bellwether_core::id::{CommandName, ModuleName, NodeName};
 
+use crate::config::host_files::{PROGRAM_PATH, program_file};
 use crate::config::spec::CommandSpec;
 use crate::process::pidfd::PidFd;
-
-/// Where programs look for others. The same on every node, whoever started the daemon.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What is the same for all commands.
 #[derive(Debug, Clone)]
@@ -49,7 +47,12 @@ impl Home {
         let Launch { module, command, spec, arguments } = launch;
         let (program, declared) =
             spec.run.split_first().ok_or_else(|| anyhow!("command `{command}` names no program"))?;
-        let program = self.root.join(program);
+        let program = program_file(&self.root, program).ok_or_else(|| {
+            anyhow!(
+                "cannot start command `{command}`: there is no program `{program}` in {PROGRAM_PATH}: \
+                 install it, or give its whole path"
+            )
+        })?;
         let dir = spec.dir.as_ref().map_or_else(|| self.root.clone(), |dir| self.root.join(dir));
         let variable = |name: &str, otherwise: &str| {
             std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.into())
@@ -58,7 +61,7 @@ impl Home {
             .args(declared)
             .args(*arguments)
             .env_clear()
-            .env("PATH", PATH)
+            .env("PATH", PROGRAM_PATH)
             .env("HOME", variable("HOME", "/"))
             .env("LANG", variable("LANG", "C.UTF-8"))
             .envs(&spec.env)

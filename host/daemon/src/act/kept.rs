@@ -21,8 +21,10 @@ use std::time::Duration;
 use anyhow::Context;
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::plan::Signal;
-use tokio::sync::watch;
+use futures_util::future::join_all;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::child::{Home, Launch};
 use super::log_file;
@@ -38,8 +40,11 @@ use ledger::{Entry, Ledger};
 
 mod ledger;
 
-/// What SIGKILL was sent to is gone within this, or hangs in the kernel.
-const KILLED_WITHIN: Duration = Duration::from_secs(5);
+/// What SIGKILL was sent to is gone within this, or hangs in the kernel. Less
+/// than the 5 seconds that the core waits, so that it hears what hangs.
+const KILLED_WITHIN: Duration = Duration::from_secs(4);
+/// Between the order to start a process and its first instruction.
+const STARTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Keeps processes. Cheap to clone. Dropping the last clone leaves them running.
 #[derive(Debug, Clone)]
@@ -119,7 +124,7 @@ impl Kept {
             let mut state = self.subscribe(module, command);
             let _ = state.wait_for(|state| state.running() != Some(leader.id())).await;
         }
-        self.end_group(&slot).await.with_context(|| {
+        self.end_group(&slot, Instant::now() + KILLED_WITHIN).await.with_context(|| {
             format!("cannot start command `{command}`: what its last process started does not end")
         })?;
         let (inner, spec) = (Arc::clone(&self.0), spec.clone());
@@ -146,6 +151,18 @@ impl Kept {
         self.0.await_exit(&self.slot(module, command)).await
     }
 
+    /// Returns when no start is under way in this module. Whoever gives up a
+    /// start does not undo it: only after this is what [runs](Self::running)
+    /// all there is. An error if a start takes more than 3 seconds.
+    pub async fn quiesce(&self, module: &ModuleName) -> io::Result<()> {
+        let late = |_| {
+            let text = format!("a command of `{module}` is still being started");
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        };
+        let slots = self.slots_of(module);
+        tokio::time::timeout(STARTED_WITHIN, hold_starts(&slots)).await.map(drop).map_err(late)
+    }
+
     /// The commands of this module whose process lives.
     pub fn running(&self, module: &ModuleName) -> Vec<CommandName> {
         let of_module = self.slots_of(module).into_iter();
@@ -153,26 +170,34 @@ impl Kept {
         of_module.filter(runs).map(|slot| slot.key.1.clone()).collect()
     }
 
+    /// Whether the command has a process group, or had one since the daemon began.
+    pub fn has_kept(&self, module: &ModuleName, command: &CommandName) -> bool {
+        self.0.states.state(module, command) != KeptState::Never
+    }
+
     /// Where the command stands, now and from now on.
     pub fn subscribe(&self, module: &ModuleName, command: &CommandName) -> watch::Receiver<KeptState> {
         self.0.states.subscribe(module, command)
     }
 
-    /// Kills all that the module keeps (SIGKILL to each group), and returns when
-    /// it is gone. An error if something is not after 5 seconds.
+    /// Kills all that the module keeps (SIGKILL to each group), also what is just
+    /// being started, and returns when it is gone. An error if something is not
+    /// after 4 seconds.
     pub async fn kill_all(&self, module: &ModuleName) -> io::Result<()> {
-        // All at once: the end of one may make another start something.
+        let until = Instant::now() + KILLED_WITHIN;
         let slots = self.slots_of(module);
-        for slot in &slots {
-            self.0.signal(slot, Signal::Kill).await?;
+        // Held to the end: nothing is started in between.
+        let starts = tokio::time::timeout(STARTED_WITHIN, hold_starts(&slots)).await;
+        // All at once: the end of one may make another start something.
+        let ends = join_all(slots.iter().map(|slot| self.end_group(slot, until))).await;
+        if starts.is_err() {
+            let text = format!("a command of `{module}` is still being started");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
-        for slot in &slots {
-            self.end_group(slot).await?;
-        }
-        Ok(())
+        ends.into_iter().collect()
     }
 
-    async fn end_group(&self, slot: &Slot) -> io::Result<()> {
+    async fn end_group(&self, slot: &Slot, until: Instant) -> io::Result<()> {
         let end = async {
             // Who is just forking may miss one signal, but not for ever.
             while self.0.signal(slot, Signal::Kill).await? {
@@ -186,7 +211,7 @@ impl Kept {
                 format!("processes of command `{command}` of `{module}` do not end, not even by SIGKILL");
             io::Error::new(io::ErrorKind::TimedOut, text)
         };
-        tokio::time::timeout(KILLED_WITHIN, end).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout_at(until, end).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Takes over a process that an earlier daemon started.
@@ -221,6 +246,11 @@ impl Kept {
     fn slots_of(&self, module: &ModuleName) -> Vec<Arc<Slot>> {
         self.0.slots().values().filter(|slot| slot.key.0 == *module).cloned().collect()
     }
+}
+
+/// Waits for each start that is under way; none begins until these are dropped.
+async fn hold_starts(slots: &[Arc<Slot>]) -> Vec<OwnedMutexGuard<()>> {
+    join_all(slots.iter().map(|slot| Arc::clone(&slot.starting).lock_owned())).await
 }
 
 impl Slot {

@@ -7,21 +7,26 @@ use anyhow::Context;
 use bellwether_core::id::{CheckerName, CommandName, ModuleName};
 use bellwether_core::moment::plain;
 use bellwether_core::plan::{Signal, StepAction, Target};
+use bellwether_core::policy::OnDown;
 use futures_util::future::join_all;
 
 use super::child::{Home, Launch};
 use super::kept::Kept;
 use super::log_file;
-use crate::config::spec::{CommandSpec, ModuleSpec, Subject};
+use crate::config::spec::{CheckerSpec, CommandSpec, ModuleSpec, Subject};
 use crate::process::ending::Ending;
 use crate::process::find::Finder;
 use crate::process::group::ProcessGroup;
 use crate::process::kept_table::KeptTable;
 use crate::process::pidfd::PidFd;
+use crate::process::stat::Stat;
 use crate::process::table::ProcessTable;
 
 /// While processes cannot be held (too many open files), look again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
+/// What a stop has told to end may take so long, after all kept is gone.
+const ENDING: Duration = Duration::from_millis(500);
+const KILLED: &str = "everything kept has been killed";
 
 /// Carries out steps. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -60,12 +65,42 @@ impl StepRunner {
         }
     }
 
-    /// Kills all that the module keeps, and waits until it is gone.
-    pub async fn kill_kept(&self, module: &ModuleName) -> Result<String, String> {
-        match self.kept.kill_all(module).await {
-            Ok(()) => Ok("everything kept has been killed".to_owned()),
-            Err(error) => Err(error.to_string()),
+    /// Kills all that the module keeps, and waits until it is gone. An error if
+    /// the application lives on all the same: one in the background is not
+    /// ours, and a process of that kind may be anybody's, so it is not killed.
+    pub async fn kill_kept(&self, name: &ModuleName, module: Option<&ModuleSpec>) -> Result<String, String> {
+        self.kept.kill_all(name).await.map_err(|error| error.to_string())?;
+        let Some(module) = module else { return Ok(KILLED.to_owned()) };
+        match self.alive(module).await {
+            None => Ok(KILLED.to_owned()),
+            Some(stat) => Err(format!(
+                "`{}` still runs (pid {}) and there is no kept command to end: declare a `forced-stop` command",
+                stat.comm, stat.pid
+            )),
         }
+    }
+
+    /// A process that the module's checkers take for the application and that
+    /// does not end for some time.
+    async fn alive(&self, module: &ModuleSpec) -> Option<Stat> {
+        let is_application = |spec: &&CheckerSpec| match &spec.subject {
+            // What a restart would not bring back is not the application.
+            Subject::Process(process) => spec.on_down == OnDown::Restart && process.at_least > 0,
+            Subject::Component(_) => false,
+        };
+        let until = tokio::time::Instant::now() + ENDING;
+        for spec in module.checkers.values().filter(is_application) {
+            let finder = self.finder(module, &spec.name).ok()?;
+            // What it does not find, or nobody can tell, is not held against the stop.
+            while let Some(first) = finder.look(Duration::ZERO).await.ok()?.processes.into_iter().next() {
+                let held = hold(&finder).await.unwrap_or_default();
+                let ends = join_all(held.iter().map(PidFd::exited));
+                if held.is_empty() || tokio::time::timeout_at(until, ends).await.is_err() {
+                    return Some(first);
+                }
+            }
+        }
+        None
     }
 
     async fn perform(&self, module: &ModuleSpec, action: &StepAction) -> anyhow::Result<String> {
@@ -75,6 +110,9 @@ impl StepRunner {
                 self.run(&Launch { module: &module.name, command, spec, arguments }).await
             }
             StepAction::Keep(command) => {
+                if self.is_former(module, command) {
+                    return Ok(format!("`{command}` is declared no more and is not started again"));
+                }
                 let spec = declared(module, command, true)?;
                 let id = self.kept.start(&module.name, command, spec).await?;
                 Ok(format!("`{command}` runs as pid {}", id.pid))
@@ -112,7 +150,7 @@ impl StepRunner {
         let why = || format!("cannot send {signal} to {target}");
         let sent = match target {
             Target::Command(command) => {
-                declared(module, command, true)?;
+                self.kept_command(module, command)?;
                 self.kept.signal(&module.name, command, signal).await.with_context(why)?
             }
             Target::Checker(checker) => {
@@ -129,7 +167,7 @@ impl StepRunner {
     async fn await_exit(&self, module: &ModuleSpec, target: &Target) -> anyhow::Result<String> {
         match target {
             Target::Command(command) => {
-                declared(module, command, true)?;
+                self.kept_command(module, command)?;
                 self.kept.await_exit(&module.name, command).await?;
             }
             Target::Checker(checker) => {
@@ -145,6 +183,20 @@ impl StepRunner {
             }
         }
         Ok(format!("{target}: nobody is left"))
+    }
+
+    /// Whether the command has been kept, and has since been removed from the
+    /// module's file. It is still to be stopped.
+    fn is_former(&self, module: &ModuleSpec, command: &CommandName) -> bool {
+        !module.commands.contains_key(command) && self.kept.has_kept(&module.name, command)
+    }
+
+    /// An error unless it is a kept command, by its declaration or in fact.
+    fn kept_command(&self, module: &ModuleSpec, command: &CommandName) -> anyhow::Result<()> {
+        if self.kept.has_kept(&module.name, command) {
+            return Ok(());
+        }
+        declared(module, command, true).map(drop)
     }
 
     fn finder(&self, module: &ModuleSpec, checker: &CheckerName) -> anyhow::Result<Finder> {

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+/// Where programs are looked for by their names, by the daemon and by what it
+/// starts. The same on every node, whoever started the daemon.
+pub const PROGRAM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Why a program cannot be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramProblem {
     /// There is no file of this name.
     Missing,
-    /// It is in no folder of `PATH`.
+    /// It is in no folder of [`PROGRAM_PATH`].
     NotInPath,
     /// There is something, but not a file that the daemon may execute.
     NotExecutable,
@@ -19,7 +23,7 @@ pub enum ProgramProblem {
 /// Programs and folders. The host's own are [`ThisHost`]; [`AnyHost`] has them all.
 pub trait HostFiles {
     /// Whether a program can be run: an absolute path, a path relative to the root, or a bare
-    /// name to be looked for in `PATH`.
+    /// name to be looked for in [`PROGRAM_PATH`].
     fn program(&self, program: &str) -> Result<(), ProgramProblem>;
 
     /// Whether there is a folder; a relative path is relative to the root.
@@ -30,34 +34,39 @@ pub trait HostFiles {
 #[derive(Debug, Clone)]
 pub struct ThisHost {
     root: PathBuf,
-    path: Vec<PathBuf>,
 }
 
 impl ThisHost {
-    /// With paths relative to `root`, and `PATH` as it is now.
+    /// With paths relative to `root`.
     pub fn new(root: &Path) -> Self {
-        let path = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
-        Self { root: root.to_owned(), path }
+        Self { root: root.to_owned() }
     }
 }
 
 impl HostFiles for ThisHost {
     fn program(&self, program: &str) -> Result<(), ProgramProblem> {
-        if program.contains('/') {
-            let path = self.root.join(program);
-            return match (path.exists(), is_executable(&path)) {
-                (false, _) => Err(ProgramProblem::Missing),
-                (true, false) => Err(ProgramProblem::NotExecutable),
-                (true, true) => Ok(()),
-            };
+        let path = program_file(&self.root, program).ok_or(ProgramProblem::NotInPath)?;
+        match (path.exists(), is_executable(&path)) {
+            (false, _) => Err(ProgramProblem::Missing),
+            (true, false) => Err(ProgramProblem::NotExecutable),
+            (true, true) => Ok(()),
         }
-        let found = self.path.iter().any(|folder| is_executable(&folder.join(program)));
-        if found { Ok(()) } else { Err(ProgramProblem::NotInPath) }
     }
 
     fn is_directory(&self, path: &Path) -> bool {
         self.root.join(path).is_dir()
     }
+}
+
+/// The file that a command's program means, as the checks of its module's file
+/// and its start both see it: what has a slash in it is a path, relative to the
+/// root, whether or not there is such a file; any other is looked for in
+/// [`PROGRAM_PATH`], and `None` if it is in none of its folders.
+pub fn program_file(root: &Path, program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(root.join(program));
+    }
+    env::split_paths(PROGRAM_PATH).map(|folder| folder.join(program)).find(|path| is_executable(path))
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -92,13 +101,13 @@ mod tests {
         fs::write(root.path().join("notes"), "hello\n").unwrap();
         fs::set_permissions(root.path().join("app"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(root.path().join("notes"), fs::Permissions::from_mode(0o644)).unwrap();
-        let host = ThisHost { root: root.path().to_owned(), path: vec![root.path().to_owned()] };
+        let host = ThisHost::new(root.path());
 
         assert_eq!(host.program("./app"), Ok(()));
         assert_eq!(host.program(root.path().join("app").to_str().unwrap()), Ok(()));
-        assert_eq!(host.program("app"), Ok(()));
+        assert_eq!(host.program("app"), Err(ProgramProblem::NotInPath), "the root is no folder of programs");
+        assert_eq!(host.program("sh"), Ok(()));
         assert_eq!(host.program("./notes"), Err(ProgramProblem::NotExecutable));
-        assert_eq!(host.program("notes"), Err(ProgramProblem::NotInPath));
         assert_eq!(host.program("./none"), Err(ProgramProblem::Missing));
         assert_eq!(host.program("/"), Err(ProgramProblem::NotExecutable));
         assert!(host.is_directory(Path::new(".")));

@@ -83,7 +83,7 @@ pub struct RestartSpec {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandSpec {
     /// The program (an absolute path, a path relative to the root, or a bare name to be found in
-    /// `PATH`) and its arguments. Never empty.
+    /// [`PROGRAM_PATH`](super::host_files::PROGRAM_PATH)) and its arguments. Never empty.
     pub run: Vec<String>,
     /// The long-running application itself, which the host keeps.
     pub keep: bool,

@@ -49,6 +49,16 @@ async fn a_command_gets_a_small_environment_its_folder_and_its_arguments() {
 }
 
 #[tokio::test]
+async fn a_bare_name_is_looked_for_where_the_checks_of_the_file_look() {
+    let harness = Harness::new();
+    let mut spec = shell("", false);
+    spec.run = vec!["sh".into(), "-c".into(), "exit 7".into()];
+    let child = spawn(&harness, &spec, &[]).unwrap();
+    child.exited().await;
+    assert_eq!(child.wait_status().unwrap(), Some(Ending::Exited(7)));
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_is_told_with_what_to_do() {
     let harness = Harness::new();
     let root = harness.root.path();
@@ -59,8 +69,9 @@ async fn what_cannot_be_started_is_told_with_what_to_do() {
     std::fs::set_permissions(&script, mode).unwrap();
     for (program, dir, said) in [
         ("/no/such/program", None, "there is no program /no/such/program: give its whole path"),
-        ("no-mode", None, "may not be executed by this user: see its mode (chmod +x)"),
-        ("no-interpreter", None, "needs to run (named in its first line) does not exist"),
+        ("./no-mode", None, "may not be executed by this user: see its mode (chmod +x)"),
+        ("./no-interpreter", None, "needs to run (named in its first line) does not exist"),
+        ("no-such-program", None, "there is no program `no-such-program` in /usr/local/sbin:"),
         ("/", None, "/ is a folder, not a program"),
         ("/bin/true", Some("/no/such/folder"), "its folder /no/such/folder does not exist"),
     ] {

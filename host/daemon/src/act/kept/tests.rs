@@ -178,3 +178,36 @@ async fn another_process_with_a_remembered_id_is_left_alone() {
     kept.kill_all(module).await.unwrap();
     assert!(id.still_alive());
 }
+
+#[tokio::test]
+async fn a_start_that_is_given_up_is_seen_by_who_asks_what_runs() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    let spec = shell("exec sleep 600", true);
+    for _ in 0..20 {
+        {
+            let mut start = Box::pin(kept.start(module, &name, &spec));
+            assert!(is_pending(&mut start).await, "it is being started on another thread");
+        }
+        kept.quiesce(module).await.unwrap();
+        assert_eq!(kept.running(module), std::slice::from_ref(&name));
+        kept.kill_all(module).await.unwrap();
+        assert!(processes_of(harness.root.path()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_does_not_escape_from_being_killed() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    let spec = shell("exec sleep 600", true);
+    {
+        let mut start = Box::pin(kept.start(module, &name, &spec));
+        assert!(is_pending(&mut start).await, "it is being started on another thread");
+    }
+    kept.kill_all(module).await.unwrap();
+    assert!(kept.running(module).is_empty());
+    assert!(processes_of(harness.root.path()).is_empty());
+}

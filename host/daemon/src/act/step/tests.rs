@@ -113,7 +113,7 @@ async fn a_kept_command_is_started_signalled_and_awaited() {
     assert_eq!(act(StepAction::AwaitExit(target)).await.unwrap(), "`keep`: nobody is left");
     assert!(processes_of(harness.root.path()).is_empty());
     act(StepAction::Keep(command("keep"))).await.unwrap();
-    runner.kill_kept(&module.name).await.unwrap();
+    runner.kill_kept(&module.name, Some(&module)).await.unwrap();
     assert!(processes_of(harness.root.path()).is_empty());
 }
 
@@ -152,4 +152,47 @@ async fn a_step_that_makes_no_sense_is_refused_with_what_to_do() {
         let refused = runner.carry_out(&module, &action, LONG).await.unwrap_err();
         assert!(refused.contains(said), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_kept_command_that_is_declared_no_more_can_still_be_stopped() {
+    let harness = Harness::new();
+    let mut module = harness.module(&[("keep", "exec sleep 600")]);
+    let runner = harness.runner().await;
+    runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await.unwrap();
+    module.commands.clear();
+    let listed = crate::act::commands_of(&module, &runner.kept.running(&module.name));
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].name == command("keep") && listed[0].keep && listed[0].running);
+
+    let target = Target::Command(command("keep"));
+    let signal = StepAction::Signal(target.clone(), Signal::Term);
+    assert_eq!(runner.carry_out(&module, &signal, LONG).await.unwrap(), "sent SIGTERM");
+    let gone = runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await;
+    assert_eq!(gone.unwrap(), "`keep`: nobody is left");
+    let again = runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await;
+    assert_eq!(again.unwrap(), "`keep` is declared no more and is not started again");
+    assert!(processes_of(harness.root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
+    let harness = Harness::new();
+    let mut module = harness.module(&[("start", "sleep 600 & echo $! > pid; exit 0")]);
+    module.checkers.extend([checker("app", Find::PidFile(harness.root.path().join("pid")))]);
+    let runner = harness.runner().await;
+    runner.carry_out(&module, &run("start"), LONG).await.unwrap();
+    let pid = processes_of(harness.root.path())[0].pid;
+    let failed = runner.kill_kept(&module.name, Some(&module)).await.unwrap_err();
+    assert_eq!(
+        failed,
+        format!(
+            "`sleep` still runs (pid {pid}) and there is no kept command to end: declare a `forced-stop` command"
+        )
+    );
+    assert_eq!(processes_of(harness.root.path()).len(), 1, "it is not ours to kill");
+
+    let target = Target::Checker(CheckerName::new("app").unwrap());
+    runner.carry_out(&module, &StepAction::Signal(target, Signal::Kill), LONG).await.unwrap();
+    runner.kill_kept(&module.name, Some(&module)).await.unwrap();
 }

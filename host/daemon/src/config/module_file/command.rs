@@ -21,7 +21,8 @@ use crate::config::spec::CommandSpec;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct CommandTable {
     /// The program and its arguments, one text each. The program is an absolute path, a path
-    /// relative to the root, or a name to be found in `PATH`.
+    /// relative to the root (with a slash in it, as `./app`), or a bare name to be found in the
+    /// folders of the system, such as `/usr/bin`.
     #[schemars(required, length(min = 1), example = ["/usr/sbin/nginx", "-g", "daemon off;"])]
     run: Option<Vec<Located<String>>>,
     /// The long-running application itself: the host keeps it, watches it, and does not wait for
@@ -120,9 +121,9 @@ fn check_program(program: &Located<String>, host: &dyn HostFiles, findings: &mut
             "install it, or correct the path (a relative one is relative to the root)",
         ),
         ProgramProblem::NotInPath => (
-            format!("no such program in PATH: {name}"),
-            "expected a program that `which` finds",
-            "install it, or write its full path",
+            format!("no such program: {name}"),
+            "expected one in a folder of the system, such as /usr/bin",
+            "install it, or write its path (with a slash: ./NAME is relative to the root)",
         ),
         ProgramProblem::NotExecutable => (
             format!("not a program that can be run: {name}"),

@@ -406,13 +406,13 @@ fn a_program_that_is_not_there() {
       ·                         ╰── expected a file that exists
       ╰────
      help: install it, or correct the path (a relative one is relative to the root)
-     × no such program in PATH: no-such-program
+     × no such program: no-such-program
       ╭─[modules/web.toml:3:17]
     3 │ stop = { run = ["no-such-program"] }
       ·                 ────────┬────────
-      ·                         ╰── expected a program that `which` finds
+      ·                         ╰── expected one in a folder of the system, such as /usr/bin
       ╰────
-     help: install it, or write its full path
+     help: install it, or write its path (with a slash: ./NAME is relative to the root)
     "#);
 }
 

@@ -10,7 +10,6 @@ use bellwether_core::observation::Status;
 use bellwether_core::plan::{Occasion, PlanRequest, StepAction};
 
 use self::guest::Guest;
-use super::compile::Compiler;
 use super::component::{Component, Kind, LoadError};
 use super::failure::{Doing, Failure, Limit};
 use super::plan::DeclaredCommand;

@@ -36,7 +36,7 @@ pub struct Mistake {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// The file is right, but a program that it names is not on this host.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub program_missing: bool,
 }
 

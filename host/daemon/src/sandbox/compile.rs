@@ -1,7 +1,7 @@
 //! Compiling, in a process of its own.
 //!
 //! ```text
-//!   daemon ──wasm──▶ child (limits, lower priority) ──machine code──▶ daemon
+//!   daemon ──wasm──▶ child (limits) ──machine code──▶ daemon
 //!                      │ too large, too long, damaged
 //!                      ▼
 //!                    ended, with a reason
@@ -45,8 +45,6 @@ const COMPILE_TIME: Duration = Duration::from_secs(120);
 const COMPILE_MEMORY: u64 = 4 << 30;
 /// Machine code is a few times larger than its source.
 const MAX_CODE: u64 = 16 * MAX_SIZE as u64;
-/// Lower than everything that serves (nice(2)).
-const NICENESS: i32 = 10;
 const MAX_REASON: usize = 1000;
 
 impl Compiler {
@@ -82,8 +80,6 @@ pub fn serve() -> anyhow::Result<()> {
     limit(Resource::As, COMPILE_MEMORY)?;
     limit(Resource::Cpu, COMPILE_TIME.as_secs())?;
     limit(Resource::Core, 0)?;
-    // Less priority is a courtesy: without it, it works as well.
-    let _kept_priority = rustix::process::nice(NICENESS);
     let mut bytes = Vec::new();
     io::stdin().lock().take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes)?;
     ensure!(bytes.len() <= MAX_SIZE, "too large");

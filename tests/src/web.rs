@@ -40,7 +40,7 @@ impl Web {
 name = "home"
 component = "http"
 interval = "200ms"
-timeout = "2s"
+timeout = "10s"
 fall = 2
 rise = 1
 grace = "5s"

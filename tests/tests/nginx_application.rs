@@ -134,8 +134,16 @@ grace = "2s"
 }
 
 fn in_the_background(nginx: &Nginx) -> String {
-    let (start, stop) = (nginx.command(&[]), nginx.command(&["-s", "quit"]));
+    let (start, quit) = (nginx.command(&[]), nginx.command(&["-s", "quit"]));
     let pid_file = nginx.pid_file();
+    // `-s quit` returns before nginx has ended. A stop command must not: the next
+    // nginx would meet the last one, which takes the pid file away when it goes.
+    let words = quit.trim_start_matches('[');
+    let script = format!(
+        r#"pid=$(cat {}) && \"$@\" && while kill -0 $pid 2>/dev/null; do sleep 0.05; done"#,
+        pid_file.display()
+    );
+    let stop = format!(r#"["/bin/sh", "-c", "{script}", "stop", {words}"#);
     head("200ms")
         + &format!(
             r#"

@@ -43,7 +43,6 @@ const SENTINEL: &str = r#"
 name = "sentinel"
 component = "sentinel"
 interval = "100ms"
-timeout = "10s"
 rise = 1
 fall = 1
 grace = "0s"

@@ -87,7 +87,7 @@ fn template(config: Arc<str>) -> CheckRun {
         run: 1,
         config,
         time: Duration::from_secs(1),
-        memory: LimitsSpec::default().memory,
+        limits: LimitsSpec::default().run,
         grants: Arc::default(),
         state: StateHandle::default(),
     }

@@ -161,7 +161,7 @@ async fn plan(
         request,
         commands,
         time: timeout,
-        memory: means.limits.memory,
+        limits: means.limits.run.with(&member.spec.restart.limits),
         state: member.script_state.clone(),
         clock: means.clock,
     };

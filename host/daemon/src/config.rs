@@ -14,6 +14,7 @@ pub mod cross_check;
 pub mod effective;
 mod field;
 pub mod host_files;
+mod limits;
 pub mod mistake;
 mod module_file;
 mod nearest;

@@ -28,6 +28,7 @@ mod store;
 mod tests;
 mod text;
 mod ticker;
+pub mod usage;
 
 use std::sync::Mutex;
 

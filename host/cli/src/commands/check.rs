@@ -114,7 +114,7 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
         run: 1,
         config: args.config.as_str().into(),
         time: args.timeout,
-        memory: limits.memory,
+        limits: limits.run,
         grants: Arc::new(grants),
         state: bellwether_daemon::sandbox::StateHandle::default(),
     };

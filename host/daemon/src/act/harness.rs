@@ -15,7 +15,9 @@ use super::child::Home;
 use super::kept::Kept;
 use super::step::StepRunner;
 use crate::clock::Clock;
-use crate::config::spec::{CheckerSpec, CommandSpec, Find, ModuleSpec, ProcessSpec, RestartSpec, Subject};
+use crate::config::spec::{
+    CheckerSpec, CommandSpec, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
+};
 use crate::process::kept_table::KeptTable;
 use crate::process::stat::Stat;
 use crate::process::table::ProcessTable;
@@ -48,6 +50,7 @@ impl Harness {
             restart: RestartSpec {
                 script: bellwether_core::id::ComponentName::new("command").unwrap(),
                 config: serde_json::Value::Null,
+                limits: OwnLimits::default(),
                 budget: BudgetPolicy { restarts: 3, within: Duration::from_mins(1) },
                 backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(8) },
                 start_within: Duration::from_secs(10),

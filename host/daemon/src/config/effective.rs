@@ -61,6 +61,9 @@ impl Listing<'_> {
         let restart = &module.restart;
         self.text(&table(&["restart"]), "script", restart.script.as_str());
         self.add(&table(&["restart"]), "config", restart.config.to_string());
+        for (key, value) in restart.limits.list() {
+            self.add(&table(&["restart", "limits"]), key, value);
+        }
         self.add(&table(&["restart", "budget"]), "restarts", restart.budget.restarts.to_string());
         self.text(&table(&["restart", "budget"]), "within", &show_duration(restart.budget.within));
         self.text(&table(&["restart", "backoff"]), "first", &show_duration(restart.backoff.first));
@@ -106,6 +109,10 @@ impl Listing<'_> {
                 let connect: Vec<_> = component.grants.connect.iter().map(ToString::to_string).collect();
                 let grant = table.inner("grant");
                 self.add(&grant, "connect", Value::from(connect).to_string());
+                let limits = table.inner("limits");
+                for (key, value) in component.limits.list() {
+                    self.add(&limits, key, value);
+                }
             }
         }
         let thresholds = &checker.thresholds;

@@ -18,6 +18,7 @@ use self::checker::CheckerTable;
 use self::command::CommandTable;
 use super::field;
 use super::host_files::HostFiles;
+use super::limits::LimitsTable;
 use super::mistake::Findings;
 use super::quantity::DurationText;
 use super::source::Located;
@@ -50,6 +51,8 @@ struct RestartTable {
     /// The script's own settings. Which ones it takes, `bellwether inspect` tells.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     config: Option<toml::Table>,
+    /// What one of its runs may use, where that differs from `[limits]` in bellwether.toml.
+    limits: Option<LimitsTable>,
     /// How many automatic restarts are allowed within a time. Then the module has failed, and
     /// waits for a person.
     budget: Option<BudgetTable>,
@@ -163,6 +166,7 @@ fn restart_spec(table: RestartTable, findings: &mut Findings<'_>) -> RestartSpec
             ComponentName::new(DEFAULT_SCRIPT).expect("the default script's name is a name")
         }),
         config: json_of(table.config.unwrap_or_default()),
+        limits: table.limits.unwrap_or_default().own_of_component(findings),
         budget: BudgetPolicy { restarts: budget.restarts.unwrap_or(3), within },
         backoff: BackoffPolicy { first, max },
         start_within: field::duration(

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field;
+use super::limits::LimitsTable;
 use super::mistake::Findings;
-use super::quantity::SizeText;
 use super::source::Located;
 use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec};
 
@@ -47,19 +47,7 @@ struct AgentCheckTable {
     module: Option<Located<String>>,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct LimitsTable {
-    /// Memory of one run of a component, from `"1MiB"` to `"4GiB"`. Default: `"64MiB"`.
-    memory: Option<Located<SizeText>>,
-    /// How many runs of components may be under way at once. Default: 64.
-    #[schemars(range(min = 1, max = 4096))]
-    concurrent_runs: Option<u32>,
-}
-
 const DEFAULT_HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
-const MIN_MEMORY: u64 = 1 << 20;
-const MAX_MEMORY: u64 = 4 << 30;
 
 /// What the file comes to. `host_name` names the node if the file does not.
 pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings<'_>) -> NodeSpec {
@@ -95,10 +83,9 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
 
 fn limits(table: &LimitsTable, findings: &mut Findings<'_>) -> LimitsSpec {
     let default = LimitsSpec::default();
-    let memory = field::size(findings, "memory", table.memory.as_ref(), &(MIN_MEMORY..=MAX_MEMORY));
     LimitsSpec {
-        memory: memory.unwrap_or(default.memory),
-        concurrent_runs: table.concurrent_runs.unwrap_or(default.concurrent_runs),
+        run: default.run.with(&table.own(findings)),
+        concurrent_runs: table.concurrent_runs().unwrap_or(default.concurrent_runs),
     }
 }
 

@@ -56,6 +56,7 @@ fn definition(checker: &CheckerSpec) -> u64 {
             "name": component.component.as_str(),
             "config": component.config,
             "connect": component.grants.connect.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "limits": component.limits.list(),
         }}),
     };
     let whole = json!({

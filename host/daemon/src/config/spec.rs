@@ -12,6 +12,8 @@ pub use bellwether_core::grant::{ConnectGrant, GrantHost, Grants};
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 
+use super::quantity::{show_duration, show_size};
+
 /// `bellwether.toml`: this node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeSpec {
@@ -34,18 +36,113 @@ pub struct AgentCheckSpec {
     pub module: Option<ModuleName>,
 }
 
-/// What one run of a component may use.
+/// `[limits]` of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitsSpec {
-    /// Over all memories and tables of the run, in bytes.
-    pub memory: u64,
+    /// Of every run, unless a module's file says otherwise.
+    pub run: RunLimits,
     /// How many runs may be under way at once, over all modules.
     pub concurrent_runs: u32,
 }
 
 impl Default for LimitsSpec {
     fn default() -> Self {
-        Self { memory: 64 << 20, concurrent_runs: 64 }
+        Self { run: RunLimits::default(), concurrent_runs: 64 }
+    }
+}
+
+/// What one run of a component may use. How long it may take is not among it:
+/// that is the checker's own `timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// Over all memories and tables of the run, in bytes.
+    pub memory: u64,
+    /// Of a processor.
+    pub cpu: Duration,
+    /// Logged and written, in bytes.
+    pub output: u64,
+    /// Log lines that are kept, the first ones.
+    pub log_lines: u32,
+    /// What the component keeps from run to run, in bytes.
+    pub state: u64,
+    /// Held at once.
+    pub handles: u32,
+    /// Made in one run.
+    pub sockets: u32,
+    /// From guest to host.
+    pub host_calls: u64,
+    /// In one call between guest and host, in bytes.
+    pub call_data: u64,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self {
+            memory: 64 << 20,
+            cpu: Duration::from_secs(2),
+            output: 1 << 20,
+            log_lines: 100,
+            state: 64 << 10,
+            handles: 1000,
+            sockets: 64,
+            host_calls: 100_000,
+            call_data: 1 << 20,
+        }
+    }
+}
+
+impl RunLimits {
+    /// What one component's own limits make of the node's.
+    #[must_use]
+    pub fn with(self, own: &OwnLimits) -> Self {
+        Self {
+            memory: own.memory.unwrap_or(self.memory),
+            cpu: own.cpu.unwrap_or(self.cpu),
+            output: own.output.unwrap_or(self.output),
+            log_lines: own.log_lines.unwrap_or(self.log_lines),
+            state: own.state.unwrap_or(self.state),
+            handles: own.handles.unwrap_or(self.handles),
+            sockets: own.sockets.unwrap_or(self.sockets),
+            host_calls: own.host_calls.unwrap_or(self.host_calls),
+            call_data: own.call_data.unwrap_or(self.call_data),
+        }
+    }
+}
+
+/// `limits = { … }` of one checker or restart script: only what its file says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the key of RunLimits that it takes the place of")]
+pub struct OwnLimits {
+    pub memory: Option<u64>,
+    pub cpu: Option<Duration>,
+    pub output: Option<u64>,
+    pub log_lines: Option<u32>,
+    pub state: Option<u64>,
+    pub handles: Option<u32>,
+    pub sockets: Option<u32>,
+    pub host_calls: Option<u64>,
+    pub call_data: Option<u64>,
+}
+
+impl OwnLimits {
+    /// Those that are set: the key of the file, and what stands there.
+    pub fn list(&self) -> Vec<(&'static str, String)> {
+        let size = |bytes: Option<u64>| bytes.map(|bytes| format!("{:?}", show_size(bytes)));
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        [
+            ("memory", size(self.memory)),
+            ("cpu", self.cpu.map(|cpu| format!("{:?}", show_duration(cpu)))),
+            ("output", size(self.output)),
+            ("log-lines", number(self.log_lines.map(u64::from))),
+            ("state", size(self.state)),
+            ("handles", number(self.handles.map(u64::from))),
+            ("sockets", number(self.sockets.map(u64::from))),
+            ("host-calls", number(self.host_calls)),
+            ("call-data", size(self.call_data)),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
     }
 }
 
@@ -71,6 +168,8 @@ pub struct RestartSpec {
     pub script: ComponentName,
     /// Its configuration, for the script alone to understand.
     pub config: serde_json::Value,
+    /// What its runs may use, where that differs from the node's limits.
+    pub limits: OwnLimits,
     /// Automatic restarts allowed.
     pub budget: BudgetPolicy,
     /// The wait between tries.
@@ -183,4 +282,6 @@ pub struct ComponentSpec {
     pub config: serde_json::Value,
     /// What it is allowed.
     pub grants: Grants,
+    /// What its runs may use, where that differs from the node's limits.
+    pub limits: OwnLimits,
 }

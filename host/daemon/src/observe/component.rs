@@ -7,7 +7,7 @@ use bellwether_core::observation::Observation;
 
 use super::{Means, unknown};
 use crate::config::ComponentKind;
-use crate::config::spec::CheckerSpec;
+use crate::config::spec::{CheckerSpec, RunLimits, Subject};
 use crate::roster::CheckerKit;
 use crate::sandbox::run::CheckRun;
 
@@ -23,6 +23,14 @@ pub struct ComponentChecker {
 }
 
 impl ComponentChecker {
+    fn limits(&self, means: &Means) -> RunLimits {
+        let node = means.limits.run;
+        match &self.spec.subject {
+            Subject::Component(component) => node.with(&component.limits),
+            Subject::Process(_) => node,
+        }
+    }
+
     /// Runs it once, in the version that is in force now.
     pub async fn run(&self, means: &Means, module: &ModuleName) -> Observation {
         let Some(component) = means.registry.get(ComponentKind::Checker, &self.component) else {
@@ -38,7 +46,7 @@ impl ComponentChecker {
             run: self.kit.memory.next_run(),
             config: Arc::clone(&self.kit.config),
             time: self.spec.timeout,
-            memory: means.limits.memory,
+            limits: self.limits(means),
             grants: Arc::clone(&self.kit.grants),
             state: self.kit.memory.state.clone(),
         };

@@ -14,10 +14,15 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::failure::{Doing, Failure};
+use super::usage::Meter;
 
 /// Written by the run, read by whoever waits for it.
 #[derive(Default)]
-pub(super) struct Activity(AtomicU8);
+pub(super) struct Activity {
+    doing: AtomicU8,
+    /// What it has used so far.
+    pub(super) meter: Meter,
+}
 
 const QUEUED: u8 = 0;
 const COMPUTING: u8 = 1;
@@ -27,17 +32,19 @@ const WAITING: u8 = 3;
 impl Activity {
     /// A tick of the epoch has stopped the guest's own code for a moment.
     pub(super) fn interrupted(&self) {
-        self.0.store(INTERRUPTED, Relaxed);
+        self.doing.store(INTERRUPTED, Relaxed);
     }
 
     /// Carries out the run and watches what it is at.
     pub(super) async fn watch<T>(&self, run: impl Future<Output = T>) -> T {
         let mut run = pin!(run);
         poll_fn(|context| {
-            self.0.store(COMPUTING, Relaxed);
+            self.doing.store(COMPUTING, Relaxed);
+            self.meter.begin_turn();
             let poll = run.as_mut().poll(context);
-            if poll.is_pending() && self.0.load(Relaxed) == COMPUTING {
-                self.0.store(WAITING, Relaxed);
+            self.meter.end_turn();
+            if poll.is_pending() && self.doing.load(Relaxed) == COMPUTING {
+                self.doing.store(WAITING, Relaxed);
             }
             poll
         })
@@ -46,7 +53,7 @@ impl Activity {
 
     /// Why there is no answer, when the time is up.
     pub(super) fn timeout(&self, after: Duration) -> Failure {
-        match self.0.load(Relaxed) {
+        match self.doing.load(Relaxed) {
             QUEUED => Failure::TooManyRuns(after),
             WAITING => Failure::Timeout { after, doing: Doing::Waiting },
             _ => Failure::Timeout { after, doing: Doing::Computing },

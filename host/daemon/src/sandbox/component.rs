@@ -173,10 +173,10 @@ impl Sandbox {
         let _turn = self.describing.lock().unwrap_or_else(PoisonError::into_inner);
         let allowance = Allowance {
             time: DESCRIBE_TIME,
-            memory: self.limits.memory,
+            limits: self.limits.run,
             grants: Arc::default(),
-            state: StateHandle::default().draft(),
-            output: Output::default(),
+            state: StateHandle::default().draft(self.limits.run.state),
+            output: Output::new(&self.limits.run),
         };
         let outcome = match guest.clone() {
             Guest::Checker(pre) => self.guests.run_blocking(allowance, |mut store| async move {

@@ -69,6 +69,8 @@ fn config() -> Config {
 const SPARE_RUNS: u32 = 8;
 /// Languages with large runtimes are made of many small modules.
 const MODULES_PER_RUN: u32 = 16;
+/// The most that any run can be allowed.
+const MAX_MEMORY: usize = 4 << 30;
 const TABLE_ELEMENTS: usize = 100_000;
 
 fn pool(limits: &LimitsSpec, scan: bool) -> PoolingAllocationConfig {
@@ -79,7 +81,8 @@ fn pool(limits: &LimitsSpec, scan: bool) -> PoolingAllocationConfig {
         .total_memories(runs)
         .total_tables(runs.saturating_mul(2))
         .total_stacks(runs)
-        .max_memory_size(usize::try_from(limits.memory).unwrap_or(usize::MAX))
+        // Address space alone: how much of it a run may use, its own limit says.
+        .max_memory_size(MAX_MEMORY)
         .table_elements(TABLE_ELEMENTS)
         // Without the scan these bytes are cleared after every run, whether touched or not.
         .linear_memory_keep_resident(if scan { 2 << 20 } else { 256 << 10 })
@@ -96,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_cannot_be_reserved_is_done_without() {
-        let absurd = LimitsSpec { memory: 1 << 30, concurrent_runs: 1 << 20 };
+        let absurd = LimitsSpec { concurrent_runs: 1 << 20, ..LimitsSpec::default() };
         let (_, allocator) = engine(&absurd).unwrap();
         assert_eq!(allocator, Allocator::OnDemand);
     }

@@ -9,6 +9,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 
 use super::text::one_line;
+use crate::config::spec::RunLimits;
 
 /// Why a run gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,12 +62,21 @@ pub enum Limit {
     /// Over all memories and tables, in bytes.
     #[error("wanted more than {} of memory", bytes(*.0))]
     Memory(u64),
+    /// Of a processor.
+    #[error("used more than {} of processor time", plain(*.0))]
+    Cpu(Duration),
     /// The call stack.
     #[error("its calls went too deep: the stack is full")]
     Stack,
     /// Sockets, streams, timers and the like.
     #[error("held more than {0} handles at once")]
-    Handles(usize),
+    Handles(u32),
+    /// Made in one run.
+    #[error("made more than {0} sockets in one run")]
+    Sockets(u32),
+    /// From guest to host.
+    #[error("called the host more than {0} times in one run")]
+    HostCalls(u64),
     /// Logged and written, in bytes.
     #[error("said more than {} in one run", bytes(*.0))]
     Output(u64),
@@ -80,18 +90,19 @@ pub enum Limit {
 #[error("{0}")]
 pub(super) struct Ended(pub Failure);
 
-/// Guest to host, in one call.
-pub(super) const MAX_CALL_DATA: usize = 1 << 20;
-/// Handles at once.
-pub(super) const MAX_HANDLES: usize = 1000;
 const MAX_TEXT: usize = 600;
 pub(super) const OUT_OF_BOUNDS: &str =
     "out of bounds memory access (a wrong pointer, or calls that went too deep)";
 
 impl Failure {
-    /// Reads wasmtime's error. `refused_memory` is the limit, if the run was
-    /// refused memory; `last_words` what it wrote to its standard error.
-    pub(super) fn read(error: &wasmtime::Error, refused_memory: Option<u64>, last_words: &str) -> Self {
+    /// Reads wasmtime's error. `refused_memory` tells whether the run was refused
+    /// memory; `last_words` is what it wrote to its standard error.
+    pub(super) fn read(
+        error: &wasmtime::Error,
+        limits: &RunLimits,
+        refused_memory: bool,
+        last_words: &str,
+    ) -> Self {
         if let Some(Ended(failure)) = error.downcast_ref() {
             return failure.clone();
         }
@@ -99,20 +110,20 @@ impl Failure {
             return Self::Exit(*code);
         }
         if let Some(ResourceTableError::Full) = error.downcast_ref() {
-            return Limit::Handles(MAX_HANDLES).into();
+            return Limit::Handles(limits.handles).into();
         }
         let trap = error.downcast_ref::<Trap>();
         if trap == Some(&Trap::StackOverflow) {
             return Limit::Stack.into();
         }
         // A guest that is refused memory seldom lives on: whatever it trapped with, this is why.
-        if let Some(limit) = refused_memory {
-            return Limit::Memory(limit).into();
+        if refused_memory {
+            return Limit::Memory(limits.memory).into();
         }
         let text = format!("{error:#}");
         // The error's type is private (wasmtime 48); a test pins its text.
         if text.contains("fuel allocated for hostcalls has been exhausted") {
-            return Limit::Data(MAX_CALL_DATA as u64).into();
+            return Limit::Data(limits.call_data).into();
         }
         match trap {
             Some(Trap::UnreachableCodeReached) => Self::Panic(panic_message(last_words).into_owned()),
@@ -154,7 +165,7 @@ mod tests {
     use super::*;
 
     fn read(error: impl Into<wasmtime::Error>, last_words: &str) -> String {
-        Failure::read(&error.into(), None, last_words).to_string()
+        Failure::read(&error.into(), &RunLimits::default(), false, last_words).to_string()
     }
 
     #[test]
@@ -172,6 +183,9 @@ mod tests {
             (Limit::Memory(64 << 20).into(), "wanted more than 64 MiB of memory"),
             (Limit::Memory(65_537).into(), "wanted more than 65537 bytes of memory"),
             (Limit::Handles(1000).into(), "held more than 1000 handles at once"),
+            (Limit::Cpu(second).into(), "used more than 1s of processor time"),
+            (Limit::Sockets(64).into(), "made more than 64 sockets in one run"),
+            (Limit::HostCalls(5).into(), "called the host more than 5 times in one run"),
             (Failure::TooManyRuns(second), "too many runs at once: it never got to run within 1s"),
         ] {
             assert_eq!(failure.to_string(), text);
@@ -196,11 +210,13 @@ mod tests {
     #[test]
     fn errors_are_told_apart_behind_added_context() {
         let error = wasmtime::Error::from(I32Exit(0)).context("calling check");
-        assert_eq!(Failure::read(&error, None, ""), Failure::Exit(0));
+        let read =
+            |error: &wasmtime::Error, refused| Failure::read(error, &RunLimits::default(), refused, "");
+        assert_eq!(read(&error, false), Failure::Exit(0));
         let error = wasmtime::Error::from(Trap::MemoryOutOfBounds).context("calling check");
-        assert_eq!(Failure::read(&error, None, ""), Failure::Trap(OUT_OF_BOUNDS.to_owned()));
-        assert_eq!(Failure::read(&error, Some(5), ""), Limit::Memory(5).into());
+        assert_eq!(read(&error, false), Failure::Trap(OUT_OF_BOUNDS.to_owned()));
+        assert_eq!(read(&error, true), Limit::Memory(64 << 20).into());
         let error = wasmtime::Error::from(Ended(Failure::Exit(3))).context("calling check");
-        assert_eq!(Failure::read(&error, None, ""), Failure::Exit(3));
+        assert_eq!(read(&error, false), Failure::Exit(3));
     }
 }

@@ -28,6 +28,7 @@ use super::failure::Failure;
 use super::imports::state::Draft;
 use super::store::{Allowance, Run, store};
 use super::ticker::{TICK, Ticker};
+use super::usage::Usage;
 
 /// Where guests run.
 pub(super) struct Guests {
@@ -45,6 +46,8 @@ pub(super) struct Outcome<T> {
     pub result: Result<Answer<T>, Failure>,
     /// From its beginning on the guest's thread.
     pub took: Duration,
+    /// What it has used. Of a run that was ended from outside, up to its last turn.
+    pub usage: Usage,
 }
 
 /// What a run gave that came to its end.
@@ -106,15 +109,17 @@ impl Guests {
     {
         let time = allowance.time;
         let Some(place) = place(places, time).await else {
-            return Outcome { result: Err(Failure::TooManyRuns(time)), took: Duration::ZERO };
+            let result = Err(Failure::TooManyRuns(time));
+            return Outcome { result, took: Duration::ZERO, usage: Usage::default() };
         };
         let begun = Instant::now();
         let mut task = self.spawn(allowance, Some(place), call);
-        match tokio::time::timeout(time + GRACE, &mut task.handle).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => Outcome { result: Err(host_bug(error)), took: begun.elapsed() },
-            Err(_) => Outcome { result: Err(task.activity.timeout(time)), took: begun.elapsed() },
-        }
+        let failure = match tokio::time::timeout(time + GRACE, &mut task.handle).await {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(error)) => host_bug(error),
+            Err(_) => task.activity.timeout(time),
+        };
+        Outcome { result: Err(failure), took: begun.elapsed(), usage: task.activity.meter.usage() }
     }
 
     /// The same for callers that are no tasks. Does not wait for a place: the caller sees to it
@@ -130,11 +135,12 @@ impl Guests {
         let Task { handle, activity, abort: _abort } = self.spawn(allowance, None, call);
         let (answer, answered) = mpsc::sync_channel(1);
         self.handle().spawn(async move { answer.send(handle.await) });
-        match answered.recv_timeout(time + GRACE) {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => Outcome { result: Err(host_bug(error)), took: begun.elapsed() },
-            Err(_) => Outcome { result: Err(activity.timeout(time)), took: begun.elapsed() },
-        }
+        let failure = match answered.recv_timeout(time + GRACE) {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(error)) => host_bug(error),
+            Err(_) => activity.timeout(time),
+        };
+        Outcome { result: Err(failure), took: begun.elapsed(), usage: activity.meter.usage() }
     }
 
     fn spawn<T, F, C>(&self, allowance: Allowance, place: Option<OwnedSemaphorePermit>, call: F) -> Task<T>
@@ -155,7 +161,8 @@ impl Guests {
                 let begun = Instant::now();
                 let store = store(&engine, allowance, deadline, Arc::clone(&activity));
                 let (store, result) = activity.watch(call(store)).await;
-                Outcome { result: read(store, result), took: begun.elapsed() }
+                let result = read(store, result);
+                Outcome { result, took: begun.elapsed(), usage: activity.meter.usage() }
             }
         });
         let abort = AbortOnDrop(handle.abort_handle());
@@ -202,7 +209,7 @@ fn read<T>(store: Store<Run>, result: wasmtime::Result<T>) -> Result<Answer<T>, 
     let run = store.into_data();
     match result {
         Ok(value) => Ok(Answer { value, state: run.state }),
-        Err(error) => Err(Failure::read(&error, run.memory.refused(), &run.output.written())),
+        Err(error) => Err(Failure::read(&error, &run.limits, run.memory.refused(), &run.output.written())),
     }
 }
 
@@ -222,6 +229,7 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::spec::RunLimits;
     use crate::sandbox::engine;
     use crate::sandbox::failure::Doing;
     use crate::sandbox::imports::state::StateHandle;
@@ -234,10 +242,10 @@ mod tests {
     fn allowance(ms: u64) -> Allowance {
         Allowance {
             time: Duration::from_millis(ms),
-            memory: 1 << 20,
+            limits: RunLimits::default(),
             grants: Arc::default(),
-            state: StateHandle::default().draft(),
-            output: crate::sandbox::output::Output::default(),
+            state: StateHandle::default().draft(0),
+            output: crate::sandbox::output::Output::new(&RunLimits::default()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod connect;
 pub(super) mod log;
+pub(super) mod sockets;
 pub(super) mod state;
 
 use wasmtime::Engine;
@@ -18,6 +19,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     // WASI's own can only be allowed for all names or for none.
     linker.allow_shadowing(true);
     connect::add_name_lookup(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     bindings::log::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     bindings::state::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;

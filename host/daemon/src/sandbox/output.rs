@@ -17,6 +17,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::failure::{Ended, Limit};
 use super::text::{one_line, without_control};
+use crate::config::spec::RunLimits;
 
 /// How much a line of the log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,38 +39,48 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// Lines kept of one run, the first ones.
-const MAX_LINES: usize = 100;
 /// Bytes kept of one line.
 const MAX_LINE: usize = 1024;
 /// Bytes kept of what is written, the last ones.
 const MAX_WRITTEN: usize = 4096;
-/// Said and written in one run, in bytes. More is not talk but an attack on the host's time.
-const MAX_OUTPUT: u64 = 1 << 20;
 /// A call costs the host something even if it says nothing.
 const CALL_COST: u64 = 64;
 /// More would say nothing new.
 const MAX_REFUSALS: usize = 8;
 
 /// All that one run says.
-#[derive(Clone, Default)]
-pub(super) struct Output(Arc<Mutex<Said>>);
+#[derive(Clone)]
+pub(super) struct Output {
+    said: Arc<Mutex<Said>>,
+    /// Lines kept, the first ones.
+    max_lines: usize,
+    /// Said and written in all, in bytes. More is not talk but an attack on the host's time.
+    max_bytes: u64,
+}
 
 #[derive(Default)]
 struct Said {
     lines: Vec<LogLine>,
+    /// Lines that came after the last one that was kept.
+    more_lines: u64,
     written: VecDeque<u8>,
     refusals: Vec<Refusal>,
     total: u64,
 }
 
 impl Output {
+    pub(super) fn new(limits: &RunLimits) -> Self {
+        Self { said: Arc::default(), max_lines: limits.log_lines as usize, max_bytes: limits.output }
+    }
+
     /// A line of the log. An error ends the run.
     pub(super) fn log(&self, level: LogLevel, message: &str) -> Result<(), Ended> {
         let mut said = self.said();
-        said.count(message.len())?;
-        if said.lines.len() < MAX_LINES {
+        said.count(message.len(), self.max_bytes)?;
+        if said.lines.len() < self.max_lines {
             said.lines.push(LogLine { level, text: one_line(message, MAX_LINE) });
+        } else {
+            said.more_lines += 1;
         }
         Ok(())
     }
@@ -91,13 +102,17 @@ impl Output {
     /// Everything said so far, taken out: log lines, what was written, refusals.
     pub(super) fn take(&self) -> (Vec<LogLine>, String, Vec<Refusal>) {
         let written = self.written();
-        let said = std::mem::take(&mut *self.said());
+        let mut said = std::mem::take(&mut *self.said());
+        if said.more_lines > 0 {
+            let text = format!("… and {} more lines, which are not kept", said.more_lines);
+            said.lines.push(LogLine { level: LogLevel::Warn, text });
+        }
         (said.lines, written, said.refusals)
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), Ended> {
         let mut said = self.said();
-        said.count(bytes.len())?;
+        said.count(bytes.len(), self.max_bytes)?;
         said.written.extend(&bytes[bytes.len().saturating_sub(MAX_WRITTEN)..]);
         let surplus = said.written.len().saturating_sub(MAX_WRITTEN);
         said.written.drain(..surplus);
@@ -105,14 +120,14 @@ impl Output {
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Said {
-    fn count(&mut self, bytes: usize) -> Result<(), Ended> {
+    fn count(&mut self, bytes: usize, most: u64) -> Result<(), Ended> {
         self.total = self.total.saturating_add(bytes as u64).saturating_add(CALL_COST);
-        if self.total > MAX_OUTPUT { Err(Ended(Limit::Output(MAX_OUTPUT).into())) } else { Ok(()) }
+        if self.total > most { Err(Ended(Limit::Output(most).into())) } else { Ok(()) }
     }
 }
 
@@ -165,24 +180,26 @@ mod tests {
 
     #[test]
     fn the_first_lines_and_the_last_written_bytes_are_kept() {
-        let output = Output::default();
+        let output = Output::new(&RunLimits::default());
         for n in 0..200 {
             output.log(LogLevel::Info, &format!("line {n}\u{1b}[0m")).unwrap();
             output.write(format!("{n:0>99}\n").as_bytes()).unwrap();
         }
         let (lines, written, _) = output.take();
-        assert_eq!(lines.len(), MAX_LINES);
+        assert_eq!(lines.len(), 101);
         assert_eq!(lines[99].text, "line 99");
+        assert_eq!(lines[100].text, "… and 100 more lines, which are not kept");
         assert_eq!(written.len(), MAX_WRITTEN);
         assert!(written.ends_with("0199\n"));
     }
 
     #[test]
     fn saying_too_much_ends_the_run() {
-        let output = Output::default();
+        let limits = RunLimits { output: 1 << 16, ..RunLimits::default() };
+        let output = Output::new(&limits);
         let calls = (0..100_000).take_while(|_| output.log(LogLevel::Debug, "").is_ok()).count();
-        assert_eq!(calls as u64, MAX_OUTPUT / CALL_COST);
+        assert_eq!(calls as u64, limits.output / CALL_COST);
         let Err(Ended(failure)) = output.write(b"more") else { panic!("more was let through") };
-        assert_eq!(failure, Failure::Limit(Limit::Output(MAX_OUTPUT)));
+        assert_eq!(failure, Failure::Limit(Limit::Output(limits.output)));
     }
 }

@@ -18,7 +18,9 @@ use super::output::{LogLine, Output};
 use super::plan::{self, DeclaredCommand};
 use super::store::Allowance;
 use super::text::one_line;
+use super::usage::Usage;
 use crate::clock::Clock;
+use crate::config::spec::RunLimits;
 
 /// One run of a checker.
 #[derive(Debug, Clone)]
@@ -35,8 +37,8 @@ pub struct CheckRun {
     pub config: Arc<str>,
     /// How long it may take, from the moment it has a place to run.
     pub time: Duration,
-    /// Over all memories and tables, in bytes.
-    pub memory: u64,
+    /// What it may use.
+    pub limits: RunLimits,
     /// What it is allowed.
     pub grants: Arc<Grants>,
     /// What it left behind last time.
@@ -50,6 +52,8 @@ pub struct CheckReport {
     pub result: Result<Seen, Failure>,
     /// How long it took.
     pub took: Duration,
+    /// What it cost.
+    pub usage: Usage,
     /// What it said in the log, the first lines.
     pub log: Vec<LogLine>,
     /// What it wrote to its standard output and error, the end of it.
@@ -86,8 +90,8 @@ pub struct PlanRun {
     pub commands: Vec<DeclaredCommand>,
     /// How long it may take.
     pub time: Duration,
-    /// Over all memories and tables, in bytes.
-    pub memory: u64,
+    /// What it may use.
+    pub limits: RunLimits,
     /// What it left behind last time.
     pub state: StateHandle,
     /// What it is told moments by.
@@ -100,8 +104,8 @@ impl Sandbox {
     /// Runs a checker once, on a fresh instance. Never takes much longer than
     /// the run's time, once for a place to run and once for the run.
     pub async fn check(&self, component: &Component, run: CheckRun) -> CheckReport {
-        let output = Output::default();
-        let (result, took) = match component.guest() {
+        let output = Output::new(&run.limits);
+        let (result, took, usage) = match component.guest() {
             Guest::Checker(pre) => {
                 let state = run.state.clone();
                 let (request, allowance) = prepare(run, output.clone());
@@ -119,15 +123,16 @@ impl Sandbox {
                     state.commit(answer.state);
                     answer.value.into()
                 });
-                (seen, outcome.took)
+                (seen, outcome.took, outcome.usage)
             }
             Guest::RestartScript(_) => (
                 Err(Failure::Incompatible("it is a restart script, not a checker".to_owned())),
                 Duration::ZERO,
+                Usage::default(),
             ),
         };
         let (log, written, refusals) = output.take();
-        CheckReport { result, took, log, written, refusals }
+        CheckReport { result, took, usage, log, written, refusals }
     }
 
     /// Asks a restart script for a plan. An error says why there is none, in one sentence.
@@ -135,12 +140,12 @@ impl Sandbox {
         let Guest::RestartScript(pre) = component.guest() else {
             return Err("it is a checker, not a restart script".to_owned());
         };
-        let output = Output::default();
+        let output = Output::new(&run.limits);
         let allowance = Allowance {
             time: run.time,
-            memory: run.memory,
+            limits: run.limits,
             grants: Arc::default(),
-            state: run.state.draft(),
+            state: run.state.draft(run.limits.state),
             output: output.clone(),
         };
         let state = run.state.clone();
@@ -177,9 +182,9 @@ fn prepare(run: CheckRun, output: Output) -> (wit::CheckRequest, Allowance) {
     };
     let allowance = Allowance {
         time: run.time,
-        memory: run.memory,
+        limits: run.limits,
         grants: run.grants,
-        state: run.state.draft(),
+        state: run.state.draft(run.limits.state),
         output,
     };
     (request, allowance)
@@ -252,6 +257,7 @@ mod tests {
         CheckReport {
             result,
             took: Duration::from_millis(3),
+            usage: Usage::default(),
             log: Vec::new(),
             written: String::new(),
             refusals: vec![refused.unwrap_err()],

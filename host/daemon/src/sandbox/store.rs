@@ -6,20 +6,21 @@ use std::time::{Duration, Instant};
 
 use bellwether_core::grant::Grants;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{CallHook, Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::activity::Activity;
-use super::failure::{Doing, Ended, Failure, MAX_CALL_DATA, MAX_HANDLES};
+use super::failure::{Doing, Ended, Failure, Limit};
 use super::imports::connect::Network;
+use super::imports::sockets::SocketLimit;
 use super::imports::state::Draft;
 use super::output::Output;
+use crate::config::spec::RunLimits;
 
 /// What a run may use, and what it starts from.
 pub(super) struct Allowance {
     pub time: Duration,
-    /// Over all memories and tables, in bytes.
-    pub memory: u64,
+    pub limits: RunLimits,
     pub grants: Arc<Grants>,
     pub state: Draft,
     pub output: Output,
@@ -29,7 +30,9 @@ pub(super) struct Allowance {
 pub(super) struct Run {
     pub wasi: WasiCtx,
     pub table: ResourceTable,
+    pub limits: RunLimits,
     pub memory: MemoryLimit,
+    pub sockets: SocketLimit,
     pub output: Output,
     pub state: Draft,
     pub network: Arc<Network>,
@@ -46,14 +49,16 @@ pub(super) fn store(
     deadline: Instant,
     activity: Arc<Activity>,
 ) -> Store<Run> {
-    let Allowance { time, memory, grants, state, output } = allowance;
+    let Allowance { time, limits, grants, state, output } = allowance;
     let network = Network::new(grants, output.clone());
     let mut table = ResourceTable::new();
-    table.set_max_capacity(MAX_HANDLES);
+    table.set_max_capacity(limits.handles as usize);
     let run = Run {
         wasi: wasi(&network, &output),
         table,
-        memory: MemoryLimit { limit: memory, used: 0, refused: false },
+        limits,
+        memory: MemoryLimit::new(limits.memory, Arc::clone(&activity)),
+        sockets: SocketLimit::new(limits.sockets),
         output,
         state,
         network,
@@ -61,11 +66,22 @@ pub(super) fn store(
     };
     let mut store = Store::new(engine, run);
     store.limiter(|run| &mut run.memory);
-    store.set_hostcall_fuel(MAX_CALL_DATA);
+    store.set_hostcall_fuel(usize::try_from(limits.call_data).unwrap_or(usize::MAX));
+    let calls = Arc::clone(&activity);
+    // Epochs pass over the host's own time, so that a million cheap calls would go unseen.
+    store.call_hook(move |_, transition| {
+        if matches!(transition, CallHook::CallingHost) && calls.meter.count_call() > limits.host_calls {
+            return Err(Ended(Limit::HostCalls(limits.host_calls).into()).into());
+        }
+        Ok(())
+    });
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
         if Instant::now() >= deadline {
             return Err(Ended(Failure::Timeout { after: time, doing: Doing::Computing }).into());
+        }
+        if activity.meter.cpu() > limits.cpu {
+            return Err(Ended(Limit::Cpu(limits.cpu).into()).into());
         }
         activity.interrupted();
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -100,12 +116,17 @@ pub(super) struct MemoryLimit {
     limit: u64,
     used: u64,
     refused: bool,
+    activity: Arc<Activity>,
 }
 
 impl MemoryLimit {
-    /// The limit, if the run was refused memory because of it.
-    pub(super) fn refused(&self) -> Option<u64> {
-        self.refused.then_some(self.limit)
+    fn new(limit: u64, activity: Arc<Activity>) -> Self {
+        Self { limit, used: 0, refused: false, activity }
+    }
+
+    /// Whether the run was refused memory because of the limit.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
     }
 
     fn grow(&mut self, current: u64, desired: u64) -> bool {
@@ -115,6 +136,7 @@ impl MemoryLimit {
             return false;
         }
         self.used = used;
+        self.activity.meter.memory(used);
         true
     }
 }
@@ -172,13 +194,13 @@ mod tests {
 
     #[test]
     fn memories_and_tables_are_added_up() {
-        let mut limit = MemoryLimit { limit: 1000, used: 0, refused: false };
+        let mut limit = MemoryLimit::new(1000, Arc::default());
         assert!(limit.memory_growing(0, 400, None).unwrap());
         assert!(limit.memory_growing(0, 400, None).unwrap());
         assert!(limit.table_growing(0, 20, None).unwrap());
-        assert_eq!(limit.refused(), None);
+        assert!(!limit.refused());
         assert!(!limit.memory_growing(400, 500, None).unwrap());
-        assert_eq!(limit.refused(), Some(1000));
+        assert!(limit.refused());
         assert!(limit.memory_growing(400, 440, None).unwrap());
     }
 }

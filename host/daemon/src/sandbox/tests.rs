@@ -16,14 +16,24 @@ use super::plan::DeclaredCommand;
 use super::run::{CheckReport, CheckRun, PlanRun};
 use super::{Compiler, LogLevel, Sandbox, StateHandle};
 use crate::clock::Clock;
-use crate::config::spec::LimitsSpec;
+use crate::config::spec::{LimitsSpec, RunLimits};
 
-const MEMORY: u64 = 4 << 20;
+const LIMITS: RunLimits = RunLimits {
+    memory: 4 << 20,
+    cpu: Duration::from_secs(5),
+    output: 1 << 20,
+    log_lines: 100,
+    state: 64 << 10,
+    handles: 1000,
+    sockets: 8,
+    host_calls: 100_000,
+    call_data: 1 << 20,
+};
 /// Two ticks would do; a busy machine takes what it takes.
 const SLACK: Duration = Duration::from_millis(500);
 
 fn sandbox() -> Sandbox {
-    Sandbox::new(&LimitsSpec { memory: MEMORY, concurrent_runs: 4 }, Compiler::Own).unwrap()
+    Sandbox::new(&LimitsSpec { run: LIMITS, concurrent_runs: 4 }, Compiler::Own).unwrap()
 }
 
 fn run(ms: u64) -> CheckRun {
@@ -34,7 +44,7 @@ fn run(ms: u64) -> CheckRun {
         run: 1,
         config: "{}".into(),
         time: Duration::from_millis(ms),
-        memory: MEMORY,
+        limits: LIMITS,
         grants: Arc::default(),
         state: StateHandle::default(),
     }
@@ -121,21 +131,58 @@ async fn a_guest_asleep_past_its_deadline_was_waiting() {
 #[tokio::test]
 async fn too_much_memory_is_a_limit_and_not_a_panic() {
     let grow = "(loop $l (br_if $l (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
-    assert_eq!(failure(Guest::checking(grow)).await, Limit::Memory(MEMORY).into());
+    assert_eq!(failure(Guest::checking(grow)).await, Limit::Memory(LIMITS.memory).into());
     let table = Guest {
         parts: "(table $t 1 funcref)",
         ..Guest::checking("(drop (table.grow $t (ref.null func) (i32.const 10000000))) unreachable")
     };
-    assert_eq!(failure(table).await, Limit::Memory(MEMORY).into());
+    assert_eq!(failure(table).await, Limit::Memory(LIMITS.memory).into());
 }
 
 #[tokio::test]
 async fn a_run_may_have_less_memory_than_the_sandbox_allows() {
     let sandbox = sandbox();
     let component = sandbox.load(Guest { memory_pages: 32, ..Guest::default() }.build()).unwrap();
-    let small = CheckRun { memory: 1 << 20, ..run(1000) };
+    let small = CheckRun { limits: RunLimits { memory: 1 << 20, ..LIMITS }, ..run(1000) };
     let failure = check(&sandbox, &component, small).await.result.unwrap_err();
     assert_eq!(failure, Limit::Memory(1 << 20).into());
+}
+
+#[tokio::test]
+async fn processor_time_is_a_limit_of_its_own_long_before_the_deadline() {
+    let sandbox = sandbox();
+    let component = sandbox.load(Guest::checking("(loop $l (br $l)) unreachable").build()).unwrap();
+    let cpu = Duration::from_millis(50);
+    let run = CheckRun { limits: RunLimits { cpu, ..LIMITS }, ..run(30_000) };
+    let report = check(&sandbox, &component, run).await;
+    assert_eq!(report.result.unwrap_err(), Limit::Cpu(cpu).into());
+    assert!(report.usage.cpu > cpu, "{:?}", report.usage);
+    assert!(report.took < Duration::from_secs(30), "{:?}", report.took);
+}
+
+#[tokio::test]
+async fn calls_to_the_host_are_counted_and_limited() {
+    let sandbox = sandbox();
+    let few = RunLimits { host_calls: 1000, ..LIMITS };
+    let flood = "(loop $l (call $get (i32.const 16) (i32.const 3) (i32.const 512)) (br $l)) unreachable";
+    let component = sandbox.load(Guest::checking(flood).build()).unwrap();
+    let report = check(&sandbox, &component, CheckRun { limits: few, ..run(5000) }).await;
+    assert_eq!(report.result.unwrap_err(), Limit::HostCalls(1000).into());
+    assert_eq!(report.usage.host_calls, 1001);
+    let once = "(call $get (i32.const 16) (i32.const 3) (i32.const 512))
+        (call $answer (i32.const 0) (i32.const 16) (i32.const 7))";
+    let component = sandbox.load(Guest::checking(once).build()).unwrap();
+    let report = check(&sandbox, &component, CheckRun { limits: few, ..run(5000) }).await;
+    assert_eq!(report.result.unwrap().status, Status::Pass);
+    assert!((1..10).contains(&report.usage.host_calls), "{:?}", report.usage);
+    // One page, and the elements of a table.
+    assert!((64 << 10..65 << 10).contains(&report.usage.memory), "{:?}", report.usage);
+}
+
+#[tokio::test]
+async fn sockets_are_a_limit() {
+    let flood = "(loop $l (call $socket (i32.const 0) (i32.const 512)) (br $l)) unreachable";
+    assert_eq!(failure(Guest::checking(flood)).await, Limit::Sockets(LIMITS.sockets).into());
 }
 
 #[tokio::test]
@@ -160,7 +207,7 @@ async fn a_flood_of_log_lines_is_a_limit_and_the_first_are_kept() {
     let component = sandbox.load(Guest::checking(flood).build()).unwrap();
     let report = check(&sandbox, &component, run(2000)).await;
     assert_eq!(report.result.unwrap_err(), Limit::Output(1 << 20).into());
-    assert_eq!(report.log.len(), 100);
+    assert_eq!(report.log.len(), 101);
     assert_eq!((report.log[99].level, report.log[99].text.as_str()), (LogLevel::Warn, "allwell"));
 }
 
@@ -332,7 +379,7 @@ fn plan_run(clock: Clock) -> PlanRun {
             timeout: Duration::from_secs(10),
         }],
         time: Duration::from_secs(1),
-        memory: MEMORY,
+        limits: LIMITS,
         state: StateHandle::default(),
         clock,
     }

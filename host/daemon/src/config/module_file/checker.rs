@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::grant::{self, GrantTable};
 use super::process::{self, ProcessTable};
 use crate::config::field;
+use crate::config::limits::LimitsTable;
 use crate::config::mistake::Findings;
 use crate::config::quantity::DurationText;
 use crate::config::source::Located;
@@ -56,6 +57,9 @@ pub(super) struct CheckerTable {
     config: Option<Located<toml::Table>>,
     /// What the component is allowed. Nothing is allowed without a grant.
     grant: Option<Located<GrantTable>>,
+    /// What one run of the component may use, where that differs from `[limits]` in
+    /// bellwether.toml.
+    limits: Option<Located<LimitsTable>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -158,7 +162,7 @@ fn subject(
     commands: &BTreeMap<CommandName, CommandSpec>,
     findings: &mut Findings<'_>,
 ) -> Option<Subject> {
-    let CheckerTable { process, component, config, grant, .. } = table.get();
+    let CheckerTable { process, component, config, grant, limits, .. } = table.get();
     match (process, component) {
         (Some(process), Some(component)) => {
             let later = process.span().start.max(component.span().start);
@@ -183,6 +187,7 @@ fn subject(
             let keys = [
                 ("config", config.as_ref().map(Located::span)),
                 ("grant", grant.as_ref().map(Located::span)),
+                ("limits", limits.as_ref().map(Located::span)),
             ];
             for (key, span) in keys {
                 if let Some(span) = span {
@@ -198,7 +203,9 @@ fn subject(
             let component = field::name(findings, component, ComponentName::new);
             let grants = grant.as_ref().map(|grant| grant::grants(grant.get(), findings)).unwrap_or_default();
             let config = json_of(config.as_ref().map(|config| config.get().clone()).unwrap_or_default());
-            Some(Subject::Component(ComponentSpec { component: component?, config, grants }))
+            let limits = limits.as_ref().map(|limits| limits.get().own_of_component(findings));
+            let limits = limits.unwrap_or_default();
+            Some(Subject::Component(ComponentSpec { component: component?, config, grants, limits }))
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `bellwether.toml`
 
 use std::fs;
+use std::time::Duration;
 
 use crate::config::mistake::Mistakes;
 use crate::config::read::{parse_node, read_node};
-use crate::config::spec::LimitsSpec;
+use crate::config::spec::{LimitsSpec, RunLimits};
 
 fn mistakes(text: &str) -> String {
     parse_node(text, "host").expect_err("the text should have a mistake").render(false)
@@ -32,6 +33,14 @@ fn everything_in_the_file_counts() {
         listen = "[::1]:9012"
         [limits]
         memory = "32MiB"
+        cpu = "500ms"
+        output = "64KiB"
+        log-lines = 0
+        state = "128KiB"
+        handles = 100
+        sockets = 4
+        host-calls = 5000
+        call-data = "2MiB"
         concurrent-runs = 8
     "#;
     let node = parse_node(text, "host").unwrap().spec;
@@ -40,7 +49,23 @@ fn everything_in_the_file_counts() {
     assert_eq!(node.agent_checks[0].module.as_ref().unwrap().as_str(), "web");
     assert_eq!(node.agent_checks[1].listen.to_string(), "[::1]:9012");
     assert_eq!(node.agent_checks[1].module, None);
-    assert_eq!(node.limits, LimitsSpec { memory: 32 << 20, concurrent_runs: 8 });
+    assert_eq!(
+        node.limits,
+        LimitsSpec {
+            run: RunLimits {
+                memory: 32 << 20,
+                cpu: Duration::from_millis(500),
+                output: 64 << 10,
+                log_lines: 0,
+                state: 128 << 10,
+                handles: 100,
+                sockets: 4,
+                host_calls: 5000,
+                call_data: 2 << 20,
+            },
+            concurrent_runs: 8,
+        }
+    );
 }
 
 #[test]

@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn only_connections_are_ever_allowed_and_each_refusal_is_remembered() {
         let grant = ConnectGrant { host: GrantHost::Name("db.internal".to_owned()), port: 5432 };
-        let output = Output::default();
+        let output = Output::new(&crate::config::spec::RunLimits::default());
         let network = Network::new(Arc::new(Grants { connect: vec![grant] }), output.clone());
         let address: SocketAddr = "10.9.9.9:5432".parse().unwrap();
         assert!(!network.allows(address, SocketAddrUse::TcpConnect));

@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::sandbox::bindings::state::Host;
 use crate::sandbox::store::Run;
 
-/// In all, keys included, in bytes.
-const MAX_STATE: usize = 64 << 10;
 /// What an entry costs besides its bytes, so that empty ones are not for nothing.
 const ENTRY_COST: usize = 16;
 
@@ -27,14 +25,15 @@ struct Contents {
 }
 
 impl StateHandle {
-    /// Bytes in use, out of 64 KiB.
+    /// Bytes in use.
     pub fn size(&self) -> usize {
-        self.draft().contents.size
+        self.draft(u64::MAX).contents.size
     }
 
-    pub(in crate::sandbox) fn draft(&self) -> Draft {
+    /// For one run, which may fill it up to `limit` bytes, keys included.
+    pub(in crate::sandbox) fn draft(&self, limit: u64) -> Draft {
         let contents = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        Draft { contents, changed: false }
+        Draft { contents, changed: false, limit: usize::try_from(limit).unwrap_or(usize::MAX) }
     }
 
     pub(in crate::sandbox) fn commit(&self, draft: Draft) {
@@ -48,6 +47,7 @@ impl StateHandle {
 pub(in crate::sandbox) struct Draft {
     contents: Arc<Contents>,
     changed: bool,
+    limit: usize,
 }
 
 impl Draft {
@@ -59,9 +59,10 @@ impl Draft {
         let cost = |value: &[u8]| key.len() + value.len() + ENTRY_COST;
         let before = self.get(&key).map_or(0, |old| cost(old));
         let size = self.contents.size - before + cost(&value);
-        if size > MAX_STATE {
+        if size > self.limit && size > self.contents.size {
             return Err(format!(
-                "the state would hold {size} bytes; {MAX_STATE} are allowed, keys and {ENTRY_COST} bytes for each entry included"
+                "the state would hold {size} bytes; {} are allowed, keys and {ENTRY_COST} bytes for each entry included",
+                self.limit
             ));
         }
         let contents = self.change();
@@ -104,26 +105,28 @@ impl Host for Run {
 mod tests {
     use super::*;
 
+    const MAX_STATE: usize = 64 << 10;
+
     #[test]
     fn a_draft_is_seen_only_once_it_is_committed() {
         let state = StateHandle::default();
-        let mut draft = state.draft();
+        let mut draft = state.draft(MAX_STATE as u64);
         draft.set("runs".to_owned(), vec![1]).unwrap();
         assert_eq!(draft.get("runs"), Some(&vec![1]));
-        assert_eq!(state.draft().get("runs"), None);
+        assert_eq!(state.draft(MAX_STATE as u64).get("runs"), None);
         state.commit(draft);
-        assert_eq!(state.draft().get("runs"), Some(&vec![1]));
+        assert_eq!(state.draft(MAX_STATE as u64).get("runs"), Some(&vec![1]));
 
-        let mut dropped = state.draft();
+        let mut dropped = state.draft(MAX_STATE as u64);
         dropped.remove("runs");
         drop(dropped);
-        assert_eq!(state.draft().get("runs"), Some(&vec![1]));
+        assert_eq!(state.draft(MAX_STATE as u64).get("runs"), Some(&vec![1]));
     }
 
     #[test]
     fn the_size_is_kept_exactly_and_never_above_the_limit() {
         let state = StateHandle::default();
-        let mut draft = state.draft();
+        let mut draft = state.draft(MAX_STATE as u64);
         let most = MAX_STATE - ENTRY_COST - 1;
         draft.set("k".to_owned(), vec![0; most]).unwrap();
         assert_eq!(draft.contents.size, MAX_STATE);

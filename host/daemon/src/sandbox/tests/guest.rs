@@ -12,6 +12,7 @@ world checker {
     import wasi:clocks/monotonic-clock@0.2.0;
     import wasi:cli/exit@0.2.0;
     import wasi:cli/stderr@0.2.0;
+    import wasi:sockets/tcp-create-socket@0.2.0;
 }
 world restart-script { include bellwether:guest/restart-script@1.0.0; }
 world stranger {
@@ -42,6 +43,24 @@ package wasi:cli@0.2.0 {
     interface stderr {
         use wasi:io/streams@0.2.0.{output-stream};
         get-stderr: func() -> output-stream;
+    }
+}
+package wasi:sockets@0.2.0 {
+    interface network {
+        enum ip-address-family { ipv4, ipv6 }
+        enum error-code {
+            unknown, access-denied, not-supported, invalid-argument, out-of-memory, timeout,
+            concurrency-conflict, not-in-progress, would-block, invalid-state, new-socket-limit,
+            address-not-bindable, address-in-use, remote-unreachable, connection-refused,
+            connection-reset, connection-aborted, datagram-too-large, name-unresolvable,
+            temporary-resolver-failure, permanent-resolver-failure,
+        }
+    }
+    interface tcp { resource tcp-socket; }
+    interface tcp-create-socket {
+        use network.{error-code, ip-address-family};
+        use tcp.{tcp-socket};
+        create-tcp-socket: func(address-family: ip-address-family) -> result<tcp-socket, error-code>;
     }
 }
 package wasi:http@0.9.0 { interface types { brew: func(); } }
@@ -145,6 +164,7 @@ const WASI: &str = r#"
     (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $timer (param i64) (result i32)))
     (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
     (import "wasi:cli/exit@0.2.0" "exit" (func $exit (param i32)))
+    (import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $socket (param i32 i32)))
     (import "wasi:cli/stderr@0.2.0" "get-stderr" (func $stderr (result i32)))
     (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
         (func $write (param i32 i32 i32 i32)))

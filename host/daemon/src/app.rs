@@ -186,9 +186,12 @@ impl Parts {
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
         let Self { root, node, clock, pulse, published } = self;
-        let sandbox = Arc::new(Sandbox::new(&node.limits, compiler)?);
+        let mut sandbox = Sandbox::new(&node.limits, compiler)?;
+        if let Err(error) = sandbox.cache_in(&root.join("state/compiled")) {
+            tracing::warn!(%error, "compiled code is not kept: every start compiles all components anew");
+        }
+        let sandbox = Arc::new(sandbox);
         tracing::debug!(allocator = ?sandbox.allocator(), "components run");
-        let standard = load_standard(&sandbox, standard).await?;
         let means = Means {
             node: node.name.clone(),
             clock,
@@ -202,7 +205,9 @@ impl Parts {
         let journal = Journal::open(&root).context("cannot open state/journal.jsonl")?;
         let (wishes, wanted, damaged) = Wishes::open(&root);
         let home = Home { root: root.clone(), node: node.name.clone() };
+        // The applications first: compiling may take its time.
         let kept = Kept::open(home.clone(), clock, means.processes.clone(), means.kept.clone()).await?;
+        let standard = load_standard(&means.sandbox, standard).await?;
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);
         let beginning = Beginning {

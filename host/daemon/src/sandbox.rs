@@ -18,6 +18,7 @@ pub mod run;
 
 mod activity;
 mod bindings;
+mod cache;
 mod engine;
 mod guests;
 mod imports;
@@ -30,6 +31,7 @@ mod text;
 mod ticker;
 pub mod usage;
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::Context as _;
@@ -37,6 +39,8 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::config::spec::LimitsSpec;
+use cache::Cache;
+pub use cache::CacheError;
 use compile::Compiler;
 pub use engine::Allocator;
 use guests::Guests;
@@ -49,6 +53,7 @@ pub struct Sandbox {
     engine: Engine,
     allocator: Allocator,
     compiler: Compiler,
+    cache: Option<Cache>,
     linker: Linker<Run>,
     guests: Guests,
     limits: LimitsSpec,
@@ -68,11 +73,19 @@ impl Sandbox {
             engine,
             allocator,
             compiler,
+            cache: None,
             linker,
             guests,
             limits: *limits,
             describing: Mutex::default(),
         })
+    }
+
+    /// Keeps compiled code in this folder, and looks there first. An error says why it cannot be
+    /// used; the sandbox works on without.
+    pub fn cache_in(&mut self, folder: &Path) -> Result<(), CacheError> {
+        self.cache = Some(Cache::open(folder, cache::engine_hash(&self.engine))?);
+        Ok(())
     }
 
     /// Where the memory of runs comes from on this machine.

@@ -22,6 +22,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::cache::Cache;
 use super::component::{LoadError, MAX_SIZE, chain};
 use super::text::one_line;
 
@@ -44,7 +45,7 @@ const COMPILE_TIME: Duration = Duration::from_secs(120);
 /// Address space of the child, in bytes. The largest known guests take half a gigabyte.
 const COMPILE_MEMORY: u64 = 4 << 30;
 /// Machine code is a few times larger than its source.
-const MAX_CODE: u64 = 16 * MAX_SIZE as u64;
+pub(super) const MAX_CODE: u64 = 16 * MAX_SIZE as u64;
 const MAX_REASON: usize = 1000;
 
 impl Compiler {
@@ -54,17 +55,39 @@ impl Compiler {
         Self::Child { program: PathBuf::from("/proc/self/exe"), arguments: vec![argument.to_owned()] }
     }
 
-    pub(super) fn compile(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+    /// From the cache, if there is one that has it; else compiled, and kept there.
+    pub(super) fn compile(
+        &self,
+        engine: &Engine,
+        bytes: &[u8],
+        digest: &blake3::Hash,
+        cache: Option<&Cache>,
+    ) -> Result<Component, LoadError> {
+        let kept = cache.and_then(|cache| cache.get(digest));
+        if let Some(code) = kept {
+            match super::machine_code::component(engine, &code) {
+                Ok(component) => return Ok(component),
+                Err(error) => tracing::warn!(error = chain(&error), "compiled code does not fit this engine"),
+            }
+        }
+        let code = self.code(engine, bytes)?;
+        let component = super::machine_code::component(engine, &code)
+            .map_err(|error| LoadError::Compile(chain(&error)))?;
+        if let Some(cache) = cache {
+            cache.put(digest, &code);
+        }
+        Ok(component)
+    }
+
+    fn code(&self, engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         match self {
             Self::Own => {
-                Component::from_binary(engine, bytes).map_err(|error| LoadError::NotAComponent(chain(&error)))
+                engine.precompile_component(bytes).map_err(|error| LoadError::NotAComponent(chain(&error)))
             }
             Self::Child { program, arguments } => {
                 let mut command = Command::new(program);
                 command.args(arguments);
-                let code = in_child(command, bytes)?;
-                super::machine_code::component(engine, &code)
-                    .map_err(|error| LoadError::Compile(chain(&error)))
+                in_child(command, bytes)
             }
         }
     }

@@ -154,7 +154,8 @@ impl Sandbox {
     pub fn load(&self, bytes: impl AsRef<[u8]>) -> Result<Component, LoadError> {
         let bytes = bytes.as_ref();
         look(bytes)?;
-        let component = self.compiler.compile(&self.engine, bytes)?;
+        let digest = blake3::hash(bytes);
+        let component = self.compiler.compile(&self.engine, bytes, &digest, self.cache.as_ref())?;
         let kind = component.component_type();
         let imports: Vec<_> = kind.imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
         let exports: Vec<_> = kind.exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
@@ -164,7 +165,7 @@ impl Sandbox {
             Failure::Incompatible(why) => LoadError::Incompatible(why),
             failure => LoadError::Describe(failure),
         })?;
-        let digest = blake3::hash(bytes).to_hex().to_string();
+        let digest = digest.to_hex().to_string();
         Ok(Component(Arc::new(Loaded { guest, about, digest, size: bytes.len(), imports, exports })))
     }
 

@@ -416,3 +416,32 @@ async fn a_restart_script_that_traps_gives_a_reason_instead() {
     let error = sandbox.plan(&component, plan_run(Clock::start())).await.unwrap_err();
     assert_eq!(error, "the restart script gave no plan: panicked: it gave no reason");
 }
+
+/// A sandbox that keeps compiled code here, and whose compiler is no more than that.
+fn caching(folder: &std::path::Path, compiler: Compiler) -> Sandbox {
+    let limits = LimitsSpec { memory: MEMORY, concurrent_runs: 4, ..LimitsSpec::default() };
+    let mut sandbox = Sandbox::new(&limits, compiler).unwrap();
+    sandbox.cache_in(&folder.join("compiled")).unwrap();
+    sandbox
+}
+
+#[tokio::test]
+async fn compiled_code_that_was_kept_needs_no_compiler_and_damaged_code_is_never_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = Guest::default().build();
+    drop(caching(folder.path(), Compiler::Own).load(&bytes).unwrap());
+    let no_compiler = Compiler::Child { program: "/bin/false".into(), arguments: Vec::new() };
+    let sandbox = caching(folder.path(), no_compiler);
+    let component = sandbox.load(&bytes).unwrap();
+    assert_eq!(check(&sandbox, &component, run(1000)).await.result.unwrap().status, Status::Pass);
+
+    let entries =
+        std::fs::read_dir(folder.path().join("compiled")).unwrap().map(|entry| entry.unwrap().path());
+    let entry = entries.filter(|path| path.extension().is_some_and(|end| end == "code")).last().unwrap();
+    let mut code = std::fs::read(&entry).unwrap();
+    *code.last_mut().unwrap() ^= 1;
+    std::fs::write(&entry, code).unwrap();
+    assert!(matches!(sandbox.load(&bytes), Err(LoadError::NotAComponent(_) | LoadError::Compile(_))));
+    drop(caching(folder.path(), Compiler::Own).load(&bytes).unwrap());
+    assert!(sandbox.load(&bytes).is_ok(), "it was compiled anew and kept again");
+}

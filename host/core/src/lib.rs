@@ -17,6 +17,7 @@
 
 pub mod action;
 pub mod budget;
+pub mod change_set;
 pub mod command;
 pub mod event;
 pub mod grant;
@@ -29,6 +30,8 @@ pub mod observation;
 mod outbox;
 pub mod plan;
 pub mod policy;
+pub mod probation;
+pub mod quarantine;
 pub mod record;
 pub mod snapshot;
 pub mod state;

@@ -107,6 +107,30 @@ pub enum RecordKind {
         /// What came of it.
         detail: String,
     },
+    /// A version of a component does not work and is not tried again for a while.
+    Quarantine {
+        /// Its file: `checkers/http.wasm`.
+        what: String,
+        /// BLAKE3 of the file, in hexadecimal.
+        digest: String,
+        /// What happened.
+        why: String,
+        /// How often it was tried.
+        tries: u32,
+        /// Not tried again before.
+        next: Moment,
+    },
+    /// A version of a component asks for more than the one before it, or a person has let it in.
+    Approval {
+        /// Its file: `checkers/http.wasm`.
+        what: String,
+        /// BLAKE3 of the file, in hexadecimal.
+        digest: String,
+        /// What it asks for beyond the version before it and its grants, in the notation of grants.
+        asks: Vec<String>,
+        /// Who let it in, and from where; nobody as long as it waits.
+        by: Option<String>,
+    },
     /// The daemon started, stopped, or has something to say of itself.
     Daemon {
         /// In words.
@@ -141,7 +165,23 @@ impl RecordKind {
             Self::Reload { what, ok, detail } => {
                 format!("{what} {}: {detail}", if *ok { "loaded" } else { "refused" })
             }
+            Self::Quarantine { what, digest, why, tries, .. } => {
+                let again = if *tries > 1 { format!(" again (try {tries})") } else { String::new() };
+                format!("{what} ({}) is in quarantine{again}: {why}", short(digest))
+            }
+            Self::Approval { what, digest, asks, by } => {
+                let (version, asks) = (short(digest), asks.join(", "));
+                match by {
+                    None => format!("{what} ({version}) waits for approval: it asks for {asks}"),
+                    Some(by) => format!("{by} approved {what} ({version}), which asks for {asks}"),
+                }
+            }
             Self::Daemon { message } => message.clone(),
         }
     }
+}
+
+/// Enough of a digest to tell versions apart.
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }

@@ -147,7 +147,10 @@ fn links(record: &Record) -> Vec<Link> {
         RecordKind::Plan { .. } | RecordKind::NoPlan { .. } => Role::Plan,
         RecordKind::Step { .. } => Role::Step,
         RecordKind::Command { .. } => Role::Command,
-        RecordKind::Reload { .. } | RecordKind::Daemon { .. } => Role::Note,
+        RecordKind::Reload { .. }
+        | RecordKind::Quarantine { .. }
+        | RecordKind::Approval { .. }
+        | RecordKind::Daemon { .. } => Role::Note,
     };
     vec![Link { at: record.at, role, text: record.kind.sentence() }]
 }

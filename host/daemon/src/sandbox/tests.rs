@@ -419,8 +419,8 @@ async fn a_restart_script_that_traps_gives_a_reason_instead() {
 
 /// A sandbox that keeps compiled code here, and whose compiler is no more than that.
 fn caching(folder: &std::path::Path, compiler: Compiler) -> Sandbox {
-    let limits = LimitsSpec { memory: MEMORY, concurrent_runs: 4, ..LimitsSpec::default() };
-    let mut sandbox = Sandbox::new(&limits, compiler).unwrap();
+    let mut sandbox =
+        Sandbox::new(&LimitsSpec { concurrent_runs: 4, ..LimitsSpec::default() }, compiler).unwrap();
     sandbox.cache_in(&folder.join("compiled")).unwrap();
     sandbox
 }

@@ -369,6 +369,13 @@ fn fields(kind: &RecordKind, clock: Clock) -> (&'static str, Value) {
         RecordKind::Reload { what, ok, detail } => {
             ("reload", json!({ "what": what, "ok": ok, "detail": detail }))
         }
+        RecordKind::Quarantine { what, digest, why, tries, next } => (
+            "quarantine",
+            json!({ "what": what, "digest": digest, "why": why, "tries": tries, "next": clock.timestamp(*next) }),
+        ),
+        RecordKind::Approval { what, digest, asks, by } => {
+            ("approval", json!({ "what": what, "digest": digest, "asks": asks, "by": by }))
+        }
         RecordKind::Daemon { message } => ("daemon", json!({ "message": message })),
     }
 }

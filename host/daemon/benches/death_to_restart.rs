@@ -48,6 +48,7 @@ async fn measure(rounds: usize) -> Result<()> {
         timeout: Duration::from_secs(10),
         env: BTreeMap::new(),
         dir: None,
+        arguments: None,
     };
     let find = Find::Kept(command.clone());
     let watched = ProcessSpec { find, at_least: 1, at_most: None, bounds: ProcessBounds::default() };

@@ -10,13 +10,15 @@
 //!
 //! There is no choice in here: what to do, and for how long, is in the action.
 
+pub mod captured;
 pub mod child;
 pub mod kept;
 pub mod log_file;
+mod running;
 pub mod step;
 
 #[cfg(test)]
-mod harness;
+pub(crate) mod harness;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -162,6 +164,7 @@ async fn plan(
         commands,
         time: timeout,
         limits: means.limits.run.with(&member.spec.restart.limits),
+        facilities: means.facilities(module),
         state: member.script_state.clone(),
         clock: means.clock,
     };

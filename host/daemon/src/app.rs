@@ -33,6 +33,7 @@ use crate::driver::{self, Asking, Driver, Message, Published};
 use crate::journal::Journal;
 use crate::observe::{Means, Observers};
 use crate::office::Office;
+use crate::process::inherited;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
 use crate::pulse::Pulse;
@@ -133,6 +134,7 @@ pub async fn run(
     on_ready: impl FnOnce(&Ready) + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
+    inherited::close_on_exec();
     let (root, _lock) = root::prepare(&options.root)?;
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
     let clock = Clock::start();
@@ -193,6 +195,7 @@ impl Parts {
         let sandbox = Arc::new(sandbox);
         tracing::debug!(allocator = ?sandbox.allocator(), "components run");
         let means = Means {
+            root: root.clone(),
             node: node.name.clone(),
             clock,
             limits: node.limits,

@@ -7,6 +7,7 @@ pub mod ending;
 pub mod find;
 pub mod group;
 pub mod identity;
+pub mod inherited;
 pub mod kept_table;
 pub mod pidfd;
 pub mod stat;

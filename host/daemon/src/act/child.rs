@@ -39,11 +39,30 @@ pub struct Launch<'a> {
     pub arguments: &'a [String],
 }
 
+/// What a command reads and where its outputs go. It gets no other descriptor:
+/// whatever the daemon opens is closed in its children (`O_CLOEXEC`).
+#[derive(Debug)]
+pub struct Streams {
+    /// What it reads.
+    pub stdin: Stdio,
+    /// Its standard output.
+    pub stdout: Stdio,
+    /// Its standard error.
+    pub stderr: Stdio,
+}
+
+impl Streams {
+    /// Nothing to read, and both outputs to a file.
+    pub fn to_log(log: File) -> io::Result<Self> {
+        Ok(Self { stdin: Stdio::null(), stdout: log.try_clone()?.into(), stderr: log.into() })
+    }
+}
+
 impl Home {
-    /// Starts it as the leader of a process group of its own, with nothing to
-    /// read, and both outputs to `log`. Returns once the program itself runs.
-    /// Whoever gets the handle has to [reap](PidFd::wait_status) the child.
-    pub fn spawn(&self, launch: &Launch<'_>, log: File) -> anyhow::Result<PidFd> {
+    /// Starts it as the leader of a process group of its own. Returns once the
+    /// program itself runs. Whoever gets the handle has to
+    /// [reap](PidFd::wait_status) the child.
+    pub fn spawn(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<PidFd> {
         let Launch { module, command, spec, arguments } = launch;
         let (program, declared) =
             spec.run.split_first().ok_or_else(|| anyhow!("command `{command}` names no program"))?;
@@ -69,9 +88,9 @@ impl Home {
             .env("BELLWETHER_NODE", self.node.as_str())
             .current_dir(&dir)
             .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().context("cannot share the log file")?)
-            .stderr(log)
+            .stdin(streams.stdin)
+            .stdout(streams.stdout)
+            .stderr(streams.stderr)
             .spawn()
             .map_err(|error| why_not_started(command, &program, &dir, &error))?;
         // Nobody else waits for our children, so this id is the child's, dead or alive.

@@ -22,29 +22,29 @@ use crate::process::kept_table::KeptTable;
 use crate::process::stat::Stat;
 use crate::process::table::ProcessTable;
 
-pub(super) struct Harness {
-    pub(super) root: tempfile::TempDir,
-    pub(super) module: ModuleName,
+pub(crate) struct Harness {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) module: ModuleName,
 }
 
 impl Harness {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { root: tempfile::tempdir().unwrap(), module: ModuleName::new("web").unwrap() }
     }
 
-    pub(super) fn home(&self) -> Home {
+    pub(crate) fn home(&self) -> Home {
         Home { root: self.root.path().to_owned(), node: NodeName::new("node-1").unwrap() }
     }
 
     /// What a daemon that starts now would have.
-    pub(super) async fn runner(&self) -> StepRunner {
+    pub(crate) async fn runner(&self) -> StepRunner {
         let (table, states) = (ProcessTable::default(), KeptTable::default());
         let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone()).await.unwrap();
         StepRunner { home: self.home(), kept, table, states }
     }
 
     /// A module with these shell scripts as commands; names that begin with `keep` are kept.
-    pub(super) fn module(&self, commands: &[(&str, &str)]) -> ModuleSpec {
+    pub(crate) fn module(&self, commands: &[(&str, &str)]) -> ModuleSpec {
         ModuleSpec {
             name: self.module.clone(),
             restart: RestartSpec {
@@ -75,7 +75,7 @@ impl Drop for Harness {
 }
 
 /// Living processes that were started under this root: it is where they work.
-pub(super) fn processes_of(root: &Path) -> Vec<Stat> {
+pub(crate) fn processes_of(root: &Path) -> Vec<Stat> {
     let pids = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -85,21 +85,22 @@ pub(super) fn processes_of(root: &Path) -> Vec<Stat> {
         .collect()
 }
 
-pub(super) fn command(name: &str) -> CommandName {
+pub(crate) fn command(name: &str) -> CommandName {
     CommandName::new(name).unwrap()
 }
 
-pub(super) fn shell(script: &str, keep: bool) -> CommandSpec {
+pub(crate) fn shell(script: &str, keep: bool) -> CommandSpec {
     CommandSpec {
         run: vec!["/bin/sh".into(), "-c".into(), script.into()],
         keep,
         timeout: Duration::from_mins(1),
         env: BTreeMap::new(),
         dir: None,
+        arguments: None,
     }
 }
 
-pub(super) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
+pub(crate) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
     let name = CheckerName::new(name).unwrap();
     let spec = CheckerSpec {
         name: name.clone(),
@@ -118,6 +119,6 @@ pub(super) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
 }
 
 /// Lets the future go as far as it gets, and says whether it is not done.
-pub(super) async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
+pub(crate) async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
     std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context).is_pending())).await
 }

@@ -26,7 +26,7 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::child::{Home, Launch};
+use super::child::{Home, Launch, Streams};
 use super::log_file;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
@@ -273,7 +273,8 @@ impl Inner {
         let log = log_file::open(&self.home.root, module, command)
             .with_context(|| format!("cannot open the log file of command `{command}`"))?;
         let before = log.metadata().context("cannot read the size of a log file")?.len();
-        let leader = self.home.spawn(&Launch { module, command, spec, arguments: &[] }, log)?;
+        let streams = Streams::to_log(log).context("cannot share the log file")?;
+        let leader = self.home.spawn(&Launch { module, command, spec, arguments: &[] }, streams)?;
         let id = leader.id();
         tracing::info!(%module, %command, pid = id.pid, "started a kept process");
         self.hold(slot, leader, Some(before));

@@ -10,13 +10,13 @@ use bellwether_core::plan::{Signal, StepAction, Target};
 use bellwether_core::policy::OnDown;
 use futures_util::future::join_all;
 
-use super::child::{Home, Launch};
+use super::child::{Home, Launch, Streams};
 use super::kept::Kept;
 use super::log_file;
+use super::running::Running;
 use crate::config::spec::{CheckerSpec, CommandSpec, ModuleSpec, Subject};
 use crate::process::ending::Ending;
 use crate::process::find::Finder;
-use crate::process::group::ProcessGroup;
 use crate::process::kept_table::KeptTable;
 use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
@@ -107,6 +107,7 @@ impl StepRunner {
         match action {
             StepAction::Run { command, arguments } => {
                 let spec = declared(module, command, false)?;
+                spec.allows(arguments).with_context(|| format!("cannot run command `{command}`"))?;
                 self.run(&Launch { module: &module.name, command, spec, arguments }).await
             }
             StepAction::Keep(command) => {
@@ -134,7 +135,8 @@ impl StepRunner {
         let log = log_file::open(&self.home.root, launch.module, command)
             .with_context(|| format!("cannot open the log file of command `{command}`"))?;
         let before = log.metadata().context("cannot read the size of a log file")?.len();
-        let ending = Running::start(&self.home, launch, log)?.end().await?;
+        let streams = Streams::to_log(log).context("cannot share the log file")?;
+        let ending = Running::start(&self.home, launch, streams)?.end().await?;
         let took = plain(began.elapsed());
         if ending == Ending::Exited(0) {
             return Ok(format!("exited with 0 after {took}"));
@@ -246,43 +248,6 @@ fn overdue(action: &StepAction, timeout: Duration) -> String {
     match action {
         StepAction::Run { .. } => format!("did not end within {timeout} and was killed"),
         _ => format!("was not done within {timeout}"),
-    }
-}
-
-/// A command on its way to its end. Dropped before that, it is killed with all
-/// that is in its process group.
-struct Running(Option<PidFd>);
-
-impl Running {
-    fn start(home: &Home, launch: &Launch<'_>, log: std::fs::File) -> anyhow::Result<Self> {
-        // On this thread, so that no cancelled step leaves a command behind that
-        // nobody holds; a spawn takes less than a millisecond.
-        Ok(Self(Some(home.spawn(launch, log)?)))
-    }
-
-    async fn end(mut self) -> io::Result<Ending> {
-        let Some(leader) = self.0.as_ref() else { return Ok(Ending::Unknown) };
-        leader.exited().await;
-        let ending = leader.wait_status()?.unwrap_or(Ending::Unknown);
-        self.0 = None;
-        Ok(ending)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let Some(leader) = self.0.take() else { return };
-        // Not yet reaped, so the group is still ours.
-        if let Err(error) = ProcessGroup::of(leader.id()).signal(Signal::Kill) {
-            tracing::warn!(%error, pid = leader.id().pid, "cannot kill a command that was given up");
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                leader.exited().await;
-                // How it ended is known: by our hand.
-                let _ = leader.wait_status();
-            });
-        }
     }
 }
 

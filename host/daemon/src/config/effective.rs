@@ -94,6 +94,9 @@ impl Listing<'_> {
             Some(dir) => self.text(&table, "dir", &dir.display().to_string()),
             None => self.text(&table, "dir", "."),
         }
+        if let Some(pattern) = &command.arguments {
+            self.add(&table, "arguments", format!("{:?}", pattern.as_str()));
+        }
     }
 
     fn checker(&mut self, checker: &CheckerSpec) {

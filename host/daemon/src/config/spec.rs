@@ -192,6 +192,82 @@ pub struct CommandSpec {
     pub env: BTreeMap<String, String>,
     /// Where it runs; the root if the file does not say.
     pub dir: Option<PathBuf>,
+    /// Which arguments a component may add. Without it, none.
+    pub arguments: Option<ArgumentPattern>,
+}
+
+/// What each argument must be that a component adds to a command.
+#[derive(Debug, Clone)]
+pub struct ArgumentPattern {
+    text: String,
+    whole: regex::Regex,
+}
+
+impl ArgumentPattern {
+    /// A regular expression that an argument must match as a whole.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        // By itself first: what closes our group must not be taken for a pattern.
+        regex::Regex::new(text)?;
+        Ok(Self { text: text.to_owned(), whole: regex::Regex::new(&format!(r"\A(?:{text})\z"))? })
+    }
+
+    /// As it stands in the file.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    fn allows(&self, argument: &str) -> bool {
+        self.whole.is_match(argument)
+    }
+}
+
+impl PartialEq for ArgumentPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// Why a component may not add an argument to a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArgumentRefusal {
+    /// The declaration allows none.
+    #[error("it takes no further arguments: the command may declare which, with `arguments = \"PATTERN\"`")]
+    None,
+    /// This one is not among those that it allows.
+    #[error("the argument {0:?} does not match its `arguments = {1:?}`")]
+    Mismatch(String, String),
+    /// More than anybody types.
+    #[error("these are too many or too long arguments; at most {MAX_ADDED} bytes are allowed")]
+    TooLong,
+    /// A program would see the argument end there (execve(2)).
+    #[error("an argument holds a zero byte")]
+    ZeroByte,
+}
+
+/// Of all arguments that a component adds to a command at once, in bytes, each with its end.
+pub const MAX_ADDED: usize = 16 << 10;
+
+impl CommandSpec {
+    /// Whether a component may add these arguments.
+    pub fn allows(&self, arguments: &[String]) -> Result<(), ArgumentRefusal> {
+        if arguments.is_empty() {
+            return Ok(());
+        }
+        let pattern = self.arguments.as_ref().ok_or(ArgumentRefusal::None)?;
+        if arguments.iter().map(|argument| argument.len() + 1).sum::<usize>() > MAX_ADDED {
+            return Err(ArgumentRefusal::TooLong);
+        }
+        if arguments.iter().any(|argument| argument.contains('\0')) {
+            return Err(ArgumentRefusal::ZeroByte);
+        }
+        match arguments.iter().find(|argument| !pattern.allows(argument)) {
+            Some(wrong) => {
+                let shown = wrong.chars().take(100).collect();
+                Err(ArgumentRefusal::Mismatch(shown, pattern.text.clone()))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// `[[checker]]`
@@ -284,4 +360,46 @@ pub struct ComponentSpec {
     pub grants: Grants,
     /// What its runs may use, where that differs from the node's limits.
     pub limits: OwnLimits,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(arguments: Option<&str>) -> CommandSpec {
+        CommandSpec {
+            run: vec!["/bin/true".to_owned()],
+            keep: false,
+            timeout: Duration::from_secs(1),
+            env: BTreeMap::new(),
+            dir: None,
+            arguments: arguments.map(|pattern| ArgumentPattern::new(pattern).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_component_adds_no_argument_that_the_declaration_does_not_allow() {
+        for (pattern, arguments, allowed) in [
+            (None, &[][..], true),
+            (None, &["--all"], false),
+            (None, &[""], false),
+            (Some(".*"), &["--all", ""], true),
+            (Some("--(lag|depth)"), &["--lag", "--depth"], true),
+            // As a whole, and every one.
+            (Some("--(lag|depth)"), &["--lag=1"], false),
+            (Some("--(lag|depth)"), &["--lag", "x --lag"], false),
+            (Some("--lag|--depth"), &["--lag=1"], false),
+            (Some("[a-z]+"), &["a\n"], false),
+            (Some("(?m)^a$"), &["a\nb"], false),
+            (Some("(?s).*"), &["a\nb"], true),
+            (Some("(?s).*"), &["a\0b"], false),
+        ] {
+            let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+            let answer = command(pattern).allows(&arguments);
+            assert_eq!(answer.is_ok(), allowed, "{pattern:?} {arguments:?}: {answer:?}");
+        }
+        let long = vec!["x".repeat(1000); 17];
+        assert_eq!(command(Some(".*")).allows(&long), Err(ArgumentRefusal::TooLong));
+        assert!(ArgumentPattern::new("a)|(b").is_err(), "it would leave the group that makes it whole");
+    }
 }

@@ -71,9 +71,9 @@ fn most_open_files(processes: &[Stat]) -> Option<u64> {
     counts.ok()?.into_iter().max()
 }
 
-/// Since Linux 6.2 the folder's size is their number; before, it is 0 and they
-/// are to be counted.
-fn open_files(pid: u32) -> io::Result<u64> {
+/// How many files a process holds open. Since Linux 6.2 the folder's size is
+/// their number; before, it is 0 and they are to be counted.
+pub(crate) fn open_files(pid: u32) -> io::Result<u64> {
     let path = format!("/proc/{pid}/fd");
     // Whoever may not list the folder may still ask for its size.
     match fs::metadata(&path)?.len() {

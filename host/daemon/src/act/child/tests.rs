@@ -10,7 +10,7 @@ fn spawn(harness: &Harness, spec: &CommandSpec, arguments: &[String]) -> anyhow:
     let name = command("app");
     let log = log_file::open(harness.root.path(), &harness.module, &name)?;
     let launch = Launch { module: &harness.module, command: &name, spec, arguments };
-    harness.home().spawn(&launch, log)
+    harness.home().spawn(&launch, Streams::to_log(log)?)
 }
 
 fn output(harness: &Harness) -> String {

@@ -2,7 +2,7 @@ use bellwether_core::verdict::Verdict;
 
 use super::*;
 use crate::act::harness::{Harness, checker, command, is_pending, processes_of};
-use crate::config::spec::Find;
+use crate::config::spec::{ArgumentPattern, Find};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -24,12 +24,18 @@ async fn a_command_that_exits_with_0_has_been_run() {
 }
 
 #[tokio::test]
-async fn arguments_of_the_plan_come_behind_the_declared_ones() {
+async fn arguments_of_the_plan_come_behind_the_declared_ones_if_these_allow_it() {
     let harness = Harness::new();
-    let module = harness.module(&[("args", "echo \"$0-$1\"; exit 1")]);
+    let mut module = harness.module(&[("args", "echo \"$0-$1\"; exit 1")]);
     let arguments = vec!["a b".to_owned(), "$(c)".to_owned()];
     let action = StepAction::Run { command: command("args"), arguments };
-    let failed = harness.runner().await.carry_out(&module, &action, LONG).await.unwrap_err();
+    let runner = harness.runner().await;
+    let refused = runner.carry_out(&module, &action, LONG).await.unwrap_err();
+    assert!(refused.starts_with("cannot run command `args`: it takes no further arguments"), "{refused}");
+    if let Some(spec) = module.commands.get_mut("args") {
+        spec.arguments = Some(ArgumentPattern::new(".*").unwrap());
+    }
+    let failed = runner.carry_out(&module, &action, LONG).await.unwrap_err();
     assert_eq!(failed, "exited with 1: a b-$(c)");
 }
 
@@ -182,7 +188,14 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     module.checkers.extend([checker("app", Find::PidFile(harness.root.path().join("pid")))]);
     let runner = harness.runner().await;
     runner.carry_out(&module, &run("start"), LONG).await.unwrap();
-    let pid = processes_of(harness.root.path())[0].pid;
+    // For an instant it is still the shell that started it (fork(2), then execve(2)).
+    let stat = loop {
+        match processes_of(harness.root.path()).pop() {
+            Some(stat) if stat.comm == "sleep" => break stat,
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    let pid = stat.pid;
     let failed = runner.kill_kept(&module.name, Some(&module)).await.unwrap_err();
     assert_eq!(
         failed,

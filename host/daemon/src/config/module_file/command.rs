@@ -14,7 +14,7 @@ use crate::config::host_files::{HostFiles, ProgramProblem};
 use crate::config::mistake::Findings;
 use crate::config::quantity::DurationText;
 use crate::config::source::Located;
-use crate::config::spec::CommandSpec;
+use crate::config::spec::{ArgumentPattern, CommandSpec};
 
 /// A program with its arguments. No shell is involved.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,6 +34,10 @@ pub(super) struct CommandTable {
     env: Option<BTreeMap<Located<String>, Located<String>>>,
     /// The folder it runs in, absolute or relative to the root. Default: the root.
     dir: Option<Located<String>>,
+    /// Which arguments a component may add behind the declared ones: each must match this regular
+    /// expression as a whole. `".*"` allows any. Default: none may be added.
+    #[schemars(example = &"--(lag|depth)")]
+    arguments: Option<Located<String>>,
 }
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
@@ -81,7 +85,32 @@ fn command_spec(
         findings.at(argument.span(), "a program cannot be given a NUL character");
     }
     let run = run.iter().map(|argument| argument.get().clone()).collect();
-    Some(CommandSpec { run, keep: table.keep.unwrap_or(false), timeout, env, dir })
+    let keep = table.keep.unwrap_or(false);
+    let arguments = table.arguments.and_then(|text| argument_pattern(&text, keep, findings));
+    Some(CommandSpec { run, keep, timeout, env, dir, arguments })
+}
+
+fn argument_pattern(
+    text: &Located<String>,
+    keep: bool,
+    findings: &mut Findings<'_>,
+) -> Option<ArgumentPattern> {
+    if keep {
+        findings
+            .at(text.span(), "a kept command takes no further arguments")
+            .expected("expected only without `keep = true`");
+        return None;
+    }
+    ArgumentPattern::new(text.get())
+        .map_err(|error| {
+            // The crate draws a picture over several lines; the last one says what is wrong.
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            findings
+                .at(text.span(), format!("not a regular expression: {reason}"))
+                .expected("expected what each added argument must be, such as \"--[a-z]+\"");
+        })
+        .ok()
 }
 
 fn environment(

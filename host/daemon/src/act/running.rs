@@ -1,0 +1,67 @@
+//! A command on its way to its end.
+//!
+//! ```text
+//!            ┌──▶ Ended: reaped, what it left behind lives on
+//!   Running ─┼──▶ Ended alone: what it left in its group is killed first
+//!            └──▶ dropped: killed with all that is in its group, and then reaped
+//! ```
+
+use std::io;
+
+use bellwether_core::plan::Signal;
+
+use super::child::{Home, Launch, Streams};
+use crate::process::ending::Ending;
+use crate::process::group::ProcessGroup;
+use crate::process::pidfd::PidFd;
+
+/// Dropped before its end, it is killed with all that is in its process group.
+#[derive(Debug)]
+pub(super) struct Running(Option<PidFd>);
+
+impl Running {
+    pub(super) fn start(home: &Home, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<Self> {
+        // On this thread, so that nobody who gives up leaves a command behind that
+        // nobody holds; a spawn takes less than a millisecond.
+        Ok(Self(Some(home.spawn(launch, streams)?)))
+    }
+
+    /// Waits for the end of the command itself.
+    pub(super) async fn end(mut self) -> io::Result<Ending> {
+        let Some(leader) = self.0.as_ref() else { return Ok(Ending::Unknown) };
+        leader.exited().await;
+        let ending = leader.wait_status()?.unwrap_or(Ending::Unknown);
+        self.0 = None;
+        Ok(ending)
+    }
+
+    /// The same, and then kills what is left in its group.
+    pub(super) async fn end_alone(self) -> io::Result<Ending> {
+        if let Some(leader) = self.0.as_ref() {
+            leader.exited().await;
+            kill_group(leader);
+        }
+        self.end().await
+    }
+}
+
+/// Before its leader has been reaped, so that the group is still ours.
+fn kill_group(leader: &PidFd) {
+    if let Err(error) = ProcessGroup::of(leader.id()).signal(Signal::Kill) {
+        tracing::warn!(%error, pid = leader.id().pid, "cannot kill what a command has left behind");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(leader) = self.0.take() else { return };
+        kill_group(&leader);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                leader.exited().await;
+                // How it ended is known: by our hand.
+                let _ = leader.wait_status();
+            });
+        }
+    }
+}

@@ -23,9 +23,9 @@ pub mod component {
         inline: "
             package bellwether:sdk;
             world component {
-                import bellwether:guest/log@1.0.0;
-                import bellwether:guest/state@1.0.0;
-                export bellwether:guest/describe@1.0.0;
+                import bellwether:guest/log@1.1.0;
+                import bellwether:guest/state@1.1.0;
+                export bellwether:guest/describe@1.1.0;
             }
         ",
         generate_all,
@@ -35,13 +35,33 @@ pub mod component {
     });
 }
 
+/// What a grant opens. A component imports of it only what it calls: the linker leaves out the rest.
+pub mod granted {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package bellwether:sdk;
+            world granted {
+                import bellwether:guest/secrets@1.1.0;
+                import bellwether:guest/commands@1.1.0;
+                import bellwether:guest/processes@1.1.0;
+                import bellwether:guest/ping@1.1.0;
+            }
+        ",
+        generate_all,
+        with: {
+            "bellwether:guest/types@1.1.0": crate::bindings::component::bellwether::guest::types,
+        },
+    });
+}
+
 pub mod checker {
     wit_bindgen::generate!({
         path: "wit",
         inline: "
             package bellwether:sdk;
             world checks {
-                export bellwether:guest/check@1.0.0;
+                export bellwether:guest/check@1.1.0;
             }
         ",
         generate_all,
@@ -49,7 +69,7 @@ pub mod checker {
         export_macro_name: "export_checker",
         default_bindings_module: "bellwether_guest::bindings::checker",
         with: {
-            "bellwether:guest/types@1.0.0": crate::bindings::component::bellwether::guest::types,
+            "bellwether:guest/types@1.1.0": crate::bindings::component::bellwether::guest::types,
         },
     });
 }
@@ -60,7 +80,7 @@ pub mod restart_script {
         inline: "
             package bellwether:sdk;
             world plans {
-                export bellwether:guest/plan@1.0.0;
+                export bellwether:guest/plan@1.1.0;
             }
         ",
         generate_all,
@@ -68,7 +88,7 @@ pub mod restart_script {
         export_macro_name: "export_restart_script",
         default_bindings_module: "bellwether_guest::bindings::restart_script",
         with: {
-            "bellwether:guest/types@1.0.0": crate::bindings::component::bellwether::guest::types,
+            "bellwether:guest/types@1.1.0": crate::bindings::component::bellwether::guest::types,
         },
     });
 }

@@ -1,4 +1,4 @@
-//! What the host offers every component: a log and a small store.
+//! What the host offers every component, a log and a small store, and what a grant opens.
 //!
 //! In a component they are the host's own; in a native test they are kept in
 //! memory, under the same limits, for the test to look at.

@@ -53,29 +53,40 @@
 //! ```
 //!
 //! Compiled for `wasm32-wasip2` the crate is a component of the package
-//! `bellwether:guest@1.0.0` (`wit/guest.wit`); compiled for anything else it is
+//! `bellwether:guest@1.1.0` (`wit/guest.wit`); compiled for anything else it is
 //! an ordinary library whose log and state stay in memory. `README.md` goes
 //! from an empty folder to a running checker.
 //!
 //! # What a component may use
 //! Of the standard library: clocks, random numbers, and what the operator
-//! grants: TCP and names (`connect`). What is not granted is refused with
-//! [`PermissionDenied`](std::io::ErrorKind::PermissionDenied). There are no
-//! threads and no child processes. Each call is made on a fresh instance;
-//! what should last goes to [`Run::state`]. A panic makes the observation
-//! unknown, with the panic's message.
+//! grants: TCP and UDP (`connect`), names (`resolve`), files to read (`read`),
+//! variables (`env`). What is not granted is refused with
+//! [`PermissionDenied`](std::io::ErrorKind::PermissionDenied), or is not there.
+//! There are no threads. Each call is made on a fresh instance; what should
+//! last goes to [`Run::state`]. A panic makes the observation unknown, with the
+//! panic's message.
+//!
+//! And of the host, where granted: [`Run::secret`] (`secrets`),
+//! [`Run::command`] (`commands`), [`Run::processes`] (`processes`) and
+//! [`Run::ping`] (`ping`). What is not granted is a [`HostError`] that says
+//! which grant to add; as an observation it is unknown. A component that calls
+//! none of these does not even import them.
 
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+mod command;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "only the attributes use it")]
 pub mod component;
 mod config;
+mod granted;
 mod host;
 pub mod net;
 mod observation;
+mod ping;
 mod plan;
+mod process;
 mod request;
 mod run;
 mod state;
@@ -91,8 +102,9 @@ mod state;
 /// the function's doc comment, the version is the crate's, and the name is the
 /// library's, unless the attribute says `name = "…"`. `grants(connect = "…")`
 /// asks for a grant and says what for; with a fixed value it is
-/// `grants(connect("10.0.0.1:53") = "…")`. What is asked for is shown to the
-/// operator, who decides.
+/// `grants(connect("10.0.0.1:53") = "…")`. The kinds are `connect`, `resolve`,
+/// `http`, `read`, `env`, `secrets`, `commands`, `processes` and `ping`. What is
+/// asked for is shown to the operator, who decides.
 pub use bellwether_guest_macros::checker;
 
 /// Makes a struct or an enum a configuration.
@@ -107,10 +119,14 @@ pub use bellwether_guest_macros::config;
 /// there is no plan.
 pub use bellwether_guest_macros::restart_script;
 
+pub use command::{Command, CommandOrder, CommandOutput};
 pub use config::{NoConfig, config_schema, parse_config};
+pub use granted::HostError;
 pub use host::Level;
 pub use observation::{Measurement, Observation, Status};
+pub use ping::PingReply;
 pub use plan::{OnFailure, Plan, Signal, Step, StepAction, Target, Verdict};
+pub use process::Process;
 pub use request::{
     DeclaredCommand, Incident, Occasion, PastIncident, PastObservation, PlanRequest, StepFailure,
 };
@@ -124,7 +140,7 @@ pub use state::{State, StateError};
 /// What most components need: `use bellwether_guest::prelude::*;`
 pub mod prelude {
     pub use crate::{
-        DeclaredCommand, NoConfig, Observation, Occasion, OnFailure, Plan, PlanRequest, Run, Signal, Status,
-        Step, StepAction, Target, Verdict,
+        CommandOutput, DeclaredCommand, HostError, NoConfig, Observation, Occasion, OnFailure, Plan,
+        PlanRequest, Process, Run, Signal, Status, Step, StepAction, Target, Verdict,
     };
 }

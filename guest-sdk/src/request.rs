@@ -2,8 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::command::Command;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::command::{CommandOrder, CommandOutput};
+use crate::granted::HostError;
 use crate::host::{Host, Level};
 use crate::observation::Status;
+use crate::ping::PingReply;
+use crate::process::Process;
+use crate::run::secret_text;
 use crate::state::State;
 
 /// One of the module's commands, as the operator declared it.
@@ -119,6 +126,34 @@ impl PlanRequest {
         State::new(&self.host)
     }
 
+    /// A secret that the operator has granted under this name, as text, without one line end at
+    /// its end. Whatever else is said with the plan, the host replaces it by `***`.
+    pub fn secret(&self, name: &str) -> Result<String, HostError> {
+        secret_text(name, self.host.secret(name)?)
+    }
+
+    /// The same as the file has it, byte by byte.
+    pub fn secret_bytes(&self, name: &str) -> Result<Vec<u8>, HostError> {
+        self.host.secret(name)
+    }
+
+    /// A command that the module declares and the operator has granted, to be run now and not as
+    /// a step of the plan: for a look at what there is to mend.
+    pub fn run_command(&self, name: &str) -> Command<'_> {
+        Command::new(&self.host, name)
+    }
+
+    /// The living processes of the module, if the operator has granted that: its kept commands
+    /// with all they have started, and those that its process checkers find.
+    pub fn processes(&self) -> Result<Vec<Process>, HostError> {
+        self.host.processes()
+    }
+
+    /// Whether a host answers within so long, if the operator has granted that.
+    pub fn ping(&self, host: &str, within: Duration) -> Result<PingReply, HostError> {
+        self.host.ping(host, within)
+    }
+
     /// Says something for the restart script's author.
     pub fn debug(&self, message: impl AsRef<str>) {
         self.host.log(Level::Debug, message.as_ref());
@@ -162,6 +197,39 @@ impl PlanRequest {
     pub fn with_command(mut self, command: DeclaredCommand) -> Self {
         self.commands.push(command);
         self
+    }
+
+    /// The same with a secret granted.
+    #[must_use]
+    pub fn with_secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.host.granted.secrets.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same with a command granted, which always ends like this.
+    #[must_use]
+    pub fn with_command_output(mut self, name: impl Into<String>, output: CommandOutput) -> Self {
+        self.host.granted.commands.insert(name.into(), output);
+        self
+    }
+
+    /// The same with facts about processes granted, which are these.
+    #[must_use]
+    pub fn with_processes(mut self, processes: Vec<Process>) -> Self {
+        self.host.granted.processes = Some(processes);
+        self
+    }
+
+    /// The same with a host that may be asked, and answers after so long.
+    #[must_use]
+    pub fn with_ping(mut self, host: impl Into<String>, round_trip: Duration) -> Self {
+        self.host.granted.pings.insert(host.into(), Ok(round_trip));
+        self
+    }
+
+    /// The commands that were run so far.
+    pub fn commands_run(&self) -> Vec<CommandOrder> {
+        self.host.commands_run()
     }
 
     /// What was said so far.

@@ -2,7 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::command::Command;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::command::{CommandOrder, CommandOutput};
+use crate::granted::HostError;
 use crate::host::{Host, Level};
+use crate::ping::PingReply;
+use crate::process::Process;
 use crate::state::State;
 
 /// Kept in hand of every time limit, to say what was seen: a tenth of it, and never more than this.
@@ -99,6 +105,43 @@ impl Run {
         self.host.log(Level::Error, message.as_ref());
     }
 
+    /// A secret that the operator has granted under this name, as text, without one line end at
+    /// its end. Whatever else is said in this run, the host replaces it by `***`.
+    ///
+    /// ```
+    /// use bellwether_guest::Run;
+    ///
+    /// let run = Run::for_test().with_secret("db-password", "hunter2\n");
+    /// assert_eq!(run.secret("db-password")?, "hunter2");
+    /// assert!(run.secret("api-key").is_err_and(|error| error.is_not_granted()));
+    /// # Ok::<(), bellwether_guest::HostError>(())
+    /// ```
+    pub fn secret(&self, name: &str) -> Result<String, HostError> {
+        secret_text(name, self.host.secret(name)?)
+    }
+
+    /// The same as the file has it, byte by byte.
+    pub fn secret_bytes(&self, name: &str) -> Result<Vec<u8>, HostError> {
+        self.host.secret(name)
+    }
+
+    /// A command that the module declares and the operator has granted.
+    pub fn command(&self, name: &str) -> Command<'_> {
+        Command::new(&self.host, name)
+    }
+
+    /// The living processes of the module, if the operator has granted that: its kept commands
+    /// with all they have started, and those that its process checkers find.
+    pub fn processes(&self) -> Result<Vec<Process>, HostError> {
+        self.host.processes()
+    }
+
+    /// Whether a host answers, if the operator has granted that: an address or a name is asked
+    /// once, and has what is left of the run's time to answer.
+    pub fn ping(&self, host: &str) -> Result<PingReply, HostError> {
+        self.host.ping(host, self.time_left())
+    }
+
     pub(crate) fn begin(time_limit: Duration) -> Self {
         Self {
             node: String::new(),
@@ -138,10 +181,63 @@ impl Run {
         Self { number: self.number + 1, started: Instant::now(), ..self }
     }
 
+    /// The same with a secret granted.
+    #[must_use]
+    pub fn with_secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.host.granted.secrets.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same with a command granted, which always ends like this.
+    #[must_use]
+    pub fn with_command(mut self, name: impl Into<String>, output: CommandOutput) -> Self {
+        self.host.granted.commands.insert(name.into(), output);
+        self
+    }
+
+    /// The same with facts about processes granted, which are these.
+    #[must_use]
+    pub fn with_processes(mut self, processes: Vec<Process>) -> Self {
+        self.host.granted.processes = Some(processes);
+        self
+    }
+
+    /// The same with a host that may be asked, and answers after so long.
+    #[must_use]
+    pub fn with_ping(mut self, host: impl Into<String>, round_trip: Duration) -> Self {
+        self.host.granted.pings.insert(host.into(), Ok(round_trip));
+        self
+    }
+
+    /// The same with a host that may be asked, and of which the host says this.
+    #[must_use]
+    pub fn with_ping_error(mut self, host: impl Into<String>, error: HostError) -> Self {
+        self.host.granted.pings.insert(host.into(), Err(error));
+        self
+    }
+
     /// What was said so far, in all runs.
     pub fn logged(&self) -> Vec<(Level, String)> {
         self.host.logged()
     }
+
+    /// The commands that were asked for so far, in all runs.
+    pub fn commands_run(&self) -> Vec<CommandOrder> {
+        self.host.commands_run()
+    }
+}
+
+/// A secret as text: editors end a file with a line end, and nobody means it.
+pub(crate) fn secret_text(name: &str, bytes: Vec<u8>) -> Result<String, HostError> {
+    let mut text = String::from_utf8(bytes)
+        .map_err(|_| HostError::new("unreadable", format!("the secret `{name}` is not UTF-8 text")))?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -155,6 +251,27 @@ mod tests {
         assert_eq!(within(Duration::from_secs(10)), Duration::from_millis(9900));
         assert_eq!(within(Duration::ZERO), Duration::ZERO);
         assert_eq!(Run::for_test().with_time_limit(Duration::ZERO).time_left(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_secret_loses_one_line_end_and_nothing_else() {
+        for (bytes, text) in [("a b\n", "a b"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("", "")] {
+            assert_eq!(Run::for_test().with_secret("s", bytes).secret("s").unwrap(), text);
+        }
+        let run = Run::for_test().with_secret("key", [0xff, b'\n']);
+        assert_eq!(run.secret("key").unwrap_err().code, "unreadable");
+        assert_eq!(run.secret_bytes("key").unwrap(), [0xff, b'\n']);
+    }
+
+    #[test]
+    fn a_ping_has_the_time_that_the_run_has_left() {
+        let run = Run::for_test().with_ping("gw", Duration::from_secs(3));
+        assert_eq!(run.ping("gw").unwrap().round_trip, Duration::from_secs(3));
+        let run = run.with_time_limit(Duration::from_secs(1));
+        assert_eq!(run.ping("gw").unwrap_err().code, "no-answer");
+        assert!(run.ping("other").unwrap_err().is_not_granted());
+        let run = run.with_ping_error("gw", HostError::new("unreachable", "gw is unreachable"));
+        assert_eq!(run.ping("gw").unwrap_err().to_string(), "gw is unreachable");
     }
 
     #[test]

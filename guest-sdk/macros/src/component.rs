@@ -54,9 +54,16 @@ impl Parse for Arguments {
     }
 }
 
+/// What an operator can grant, as in a module's file.
+const KINDS: [&str; 9] =
+    ["connect", "resolve", "http", "read", "env", "secrets", "commands", "processes", "ping"];
+
 impl Parse for Grant {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let kind = input.parse()?;
+        let kind: Ident = input.parse()?;
+        if !KINDS.iter().any(|known| kind == known) {
+            return Err(Error::new(kind.span(), format!("expected one of {}", KINDS.join(", "))));
+        }
         let value = if input.peek(syn::token::Paren) {
             let inner;
             parenthesized!(inner in input);
@@ -77,7 +84,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn, kind: Kind) -> Re
     );
     let summary = summary(function);
     let grants = arguments.grants.iter().map(|grant| {
-        let (kind, reason) = (grant.kind.to_string().replace('_', "-"), &grant.reason);
+        let (kind, reason) = (grant.kind.to_string(), &grant.reason);
         let value = grant.value.as_ref().map_or_else(String::new, LitStr::value);
         quote!((#kind, #value, #reason))
     });
@@ -209,5 +216,10 @@ mod tests {
         assert!(arguments.grants[0].value.is_none());
         assert_eq!(arguments.grants[1].value.as_ref().map(LitStr::value).unwrap(), "10.0.0.1:53");
         assert!(syn::parse_str::<Arguments>("colour = 1").is_err());
+        for kind in KINDS {
+            assert!(syn::parse_str::<Arguments>(&format!("grants({kind} = \"why\")")).is_ok(), "{kind}");
+        }
+        let error = syn::parse_str::<Arguments>("grants(conect = \"why\")").err().unwrap().to_string();
+        assert!(error.starts_with("expected one of connect, resolve, http"), "{error}");
     }
 }

@@ -2,17 +2,33 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Level;
+use crate::command::{CommandOrder, CommandOutput};
+use crate::granted::HostError;
+use crate::ping::PingReply;
+use crate::process::Process;
 
 /// As much as a real host keeps for one component: keys and values together.
 const STATE_LIMIT_BYTES: usize = 64 << 10;
 
-/// Log lines and state, for a test to look at.
+/// Log lines and state, for a test to look at, and what the test grants.
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     lines: RefCell<Vec<(Level, String)>>,
     state: RefCell<BTreeMap<String, Vec<u8>>>,
+    commands_run: RefCell<Vec<CommandOrder>>,
+    pub(crate) granted: Granted,
+}
+
+/// What the test grants. As with a real host, that is nothing unless it says so.
+#[derive(Debug, Default)]
+pub(crate) struct Granted {
+    pub(crate) secrets: BTreeMap<String, Vec<u8>>,
+    pub(crate) commands: BTreeMap<String, CommandOutput>,
+    pub(crate) processes: Option<Vec<Process>>,
+    pub(crate) pings: BTreeMap<String, Result<Duration, HostError>>,
 }
 
 impl Host {
@@ -41,5 +57,40 @@ impl Host {
 
     pub(crate) fn remove(&self, key: &str) {
         self.state.borrow_mut().remove(key);
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Result<Vec<u8>, HostError> {
+        self.granted.secrets.get(name).cloned().ok_or_else(|| {
+            let wanted = format!("read the secret `{name}`");
+            HostError::not_granted(&wanted, &format!("secrets = {{ {name} = \"FILE\" }}"))
+        })
+    }
+
+    pub(crate) fn run_command(&self, order: CommandOrder) -> Result<CommandOutput, HostError> {
+        let output = self.granted.commands.get(&order.name).cloned().ok_or_else(|| {
+            let wanted = format!("run the command `{}`", order.name);
+            HostError::not_granted(&wanted, &format!("commands = [\"{}\"]", order.name))
+        });
+        self.commands_run.borrow_mut().push(order);
+        output
+    }
+
+    pub(crate) fn commands_run(&self) -> Vec<CommandOrder> {
+        self.commands_run.borrow().clone()
+    }
+
+    pub(crate) fn processes(&self) -> Result<Vec<Process>, HostError> {
+        let refused = || HostError::not_granted("see the module's processes", "processes = true");
+        self.granted.processes.clone().ok_or_else(refused)
+    }
+
+    pub(crate) fn ping(&self, host: &str, within: Duration) -> Result<PingReply, HostError> {
+        let round_trip = self.granted.pings.get(host).cloned().ok_or_else(|| {
+            HostError::not_granted(&format!("ping {host}"), &format!("ping = [\"{host}\"]"))
+        })??;
+        if round_trip > within {
+            return Err(HostError::new("no-answer", format!("no answer from {host} within {within:?}")));
+        }
+        Ok(PingReply { round_trip, address: host.to_owned() })
     }
 }

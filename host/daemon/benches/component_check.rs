@@ -14,6 +14,7 @@ use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_daemon::config::spec::LimitsSpec;
 use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::component::Component;
+use bellwether_daemon::sandbox::facilities::NoModule;
 use bellwether_daemon::sandbox::run::CheckRun;
 use bellwether_daemon::sandbox::{Sandbox, StateHandle};
 
@@ -89,6 +90,7 @@ fn template(config: Arc<str>) -> CheckRun {
         time: Duration::from_secs(1),
         limits: LimitsSpec::default().run,
         grants: Arc::default(),
+        facilities: Arc::new(NoModule::new("/")),
         state: StateHandle::default(),
     }
 }

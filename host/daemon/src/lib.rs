@@ -15,6 +15,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod driver;
+pub mod facilities;
 pub mod journal;
 pub mod observe;
 pub mod office;

@@ -12,6 +12,7 @@ pub mod process;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,11 +26,13 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
 use crate::driver::Message;
+use crate::facilities::ModuleFacilities;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
 use crate::registry::Registry;
 use crate::roster::{CheckerKit, Roster};
 use crate::sandbox::Sandbox;
+use crate::sandbox::facilities::{Facilities, NoModule};
 
 use self::component::ComponentChecker;
 use self::process::{ProcessContext, watch_processes};
@@ -44,6 +47,8 @@ const WAITING: usize = 4;
 /// What all checkers need.
 #[derive(Debug, Clone)]
 pub struct Means {
+    /// The daemon's folder: paths in the modules' files that are not absolute are relative to it.
+    pub root: PathBuf,
     /// This node's name.
     pub node: NodeName,
     /// The daemon's time line.
@@ -138,6 +143,14 @@ impl Means {
                 let component = component.component.clone();
                 Ok(ComponentChecker { component, spec, kit }.run(self, module).await)
             }
+        }
+    }
+
+    /// What the module offers its components; nothing if its file is gone.
+    pub fn facilities(&self, module: &ModuleName) -> Arc<dyn Facilities> {
+        match self.roster.get(module) {
+            Some(member) => Arc::new(ModuleFacilities::new(self, member)),
+            None => Arc::new(NoModule::new(&self.root)),
         }
     }
 

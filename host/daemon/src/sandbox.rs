@@ -12,6 +12,7 @@
 
 pub mod compile;
 pub mod component;
+pub mod facilities;
 pub mod failure;
 pub mod plan;
 pub mod run;
@@ -19,11 +20,13 @@ pub mod run;
 mod activity;
 mod bindings;
 mod cache;
+mod echo;
 mod engine;
 mod guests;
 mod imports;
 mod machine_code;
 mod output;
+mod scrub;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use bellwether_daemon::config::connect_grant;
 use bellwether_daemon::config::spec::LimitsSpec;
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::compile::Compiler;
+use bellwether_daemon::sandbox::facilities::NoModule;
 use bellwether_daemon::sandbox::run::{CheckReport, CheckRun};
 use bellwether_daemon::serve::wire::ObservationStatus;
 use clap::Args;
@@ -116,6 +117,7 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
         time: args.timeout,
         limits: limits.run,
         grants: Arc::new(grants),
+        facilities: Arc::new(NoModule::new("")),
         state: bellwether_daemon::sandbox::StateHandle::default(),
     };
     let report = sandbox.check(&component, run).await;

@@ -48,6 +48,7 @@ impl ComponentChecker {
             time: self.spec.timeout,
             limits: self.limits(means),
             grants: Arc::clone(&self.kit.grants),
+            facilities: means.facilities(module),
             state: self.kit.memory.state.clone(),
         };
         let report = means.sandbox.check(&component, run).await;

@@ -5,6 +5,7 @@
 pub use self::checker::bellwether::guest::{log, state, types};
 pub(super) use self::checker::exports::bellwether::guest::check;
 pub(super) use self::checker::{Checker, CheckerPre};
+pub(super) use self::granted::bellwether::guest::{commands, errors, ping, processes, secrets};
 pub(super) use self::restart_script::exports::bellwether::guest::plan;
 pub(super) use self::restart_script::{RestartScript, RestartScriptPre};
 
@@ -28,6 +29,18 @@ mod restart_script {
             "bellwether:guest/types": crate::sandbox::bindings::types,
             "bellwether:guest/log": crate::sandbox::bindings::log,
             "bellwether:guest/state": crate::sandbox::bindings::state,
+        },
+    });
+}
+
+mod granted {
+    wasmtime::component::bindgen!({
+        path: "../../guest-sdk/wit",
+        world: "granted",
+        // Each of these asks a disk, a process or the network.
+        imports: { default: async | trappable },
+        with: {
+            "bellwether:guest/types": crate::sandbox::bindings::types,
         },
     });
 }

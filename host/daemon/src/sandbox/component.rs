@@ -13,6 +13,7 @@ use wasmtime::component::InstancePre;
 
 use super::Sandbox;
 use super::bindings::{Checker, CheckerPre, RestartScript, RestartScriptPre, types};
+use super::facilities::NoModule;
 use super::failure::{Ended, Failure};
 use super::imports::state::StateHandle;
 use super::output::Output;
@@ -176,6 +177,7 @@ impl Sandbox {
             time: DESCRIBE_TIME,
             limits: self.limits.run,
             grants: Arc::default(),
+            facilities: Arc::new(NoModule::new("")),
             state: StateHandle::default().draft(self.limits.run.state),
             output: Output::new(&self.limits.run),
         };

@@ -1,18 +1,26 @@
 //! What guests may call.
 
+mod commands;
 pub(super) mod connect;
 pub(super) mod log;
+mod ping;
+mod processes;
+mod secrets;
+mod shim;
 pub(super) mod sockets;
 pub(super) mod state;
 
+use bellwether_core::grant::Refusal;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings;
+use super::bindings::errors::Error;
 use super::store::Run;
+use super::text::one_line;
 
-/// All of WASI 0.2, denied inside where nothing is granted, so that guests of
-/// every language start; and what Bellwether offers every guest.
+/// All of WASI 0.2 and all of our own, denied inside where nothing is granted, so
+/// that guests of every language start and are told what is missing.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -23,5 +31,24 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     linker.allow_shadowing(false);
     bindings::log::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     bindings::state::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
+    bindings::secrets::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
+    bindings::commands::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
+    bindings::processes::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
+    bindings::ping::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     Ok(linker)
+}
+
+/// Of what a guest is told, in bytes.
+const MAX_REASON: usize = 500;
+
+/// Why the host did not do as asked, as guests are told it.
+fn error(code: &str, message: &str) -> Error {
+    Error { code: code.to_owned(), message: one_line(message, MAX_REASON), attributes: Vec::new() }
+}
+
+/// The same for what is not granted; whoever looks at the run is told, too.
+fn refused(run: &Run, refusal: Refusal) -> Error {
+    let told = error("not-granted", &refusal.to_string());
+    run.output.refuse(refusal);
+    told
 }

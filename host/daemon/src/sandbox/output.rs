@@ -16,6 +16,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::failure::{Ended, Limit};
+use super::scrub::Scrubber;
 use super::text::{one_line, without_control};
 use crate::config::spec::RunLimits;
 
@@ -66,6 +67,8 @@ struct Said {
     written: VecDeque<u8>,
     refusals: Vec<Refusal>,
     total: u64,
+    /// What must not be among all this.
+    scrubber: Scrubber,
 }
 
 impl Output {
@@ -78,7 +81,10 @@ impl Output {
         let mut said = self.said();
         said.count(message.len(), self.max_bytes)?;
         if said.lines.len() < self.max_lines {
-            said.lines.push(LogLine { level, text: one_line(message, MAX_LINE) });
+            // Before it is cut: half a secret is not found any more.
+            let message = without_control(message);
+            let text = one_line(&said.scrubber.scrub(&message), MAX_LINE);
+            said.lines.push(LogLine { level, text });
         } else {
             said.more_lines += 1;
         }
@@ -93,10 +99,27 @@ impl Output {
         }
     }
 
+    /// From now on this is taken out of whatever is said.
+    pub(super) fn keep_secret(&self, secret: &[u8]) {
+        self.said().scrubber.add(secret);
+    }
+
+    /// What takes the secrets out that this run was given.
+    pub(super) fn scrubber(&self) -> Scrubber {
+        self.said().scrubber.clone()
+    }
+
     /// What was written so far, fit to be shown.
     pub(super) fn written(&self) -> String {
-        let bytes: Vec<u8> = self.said().written.iter().copied().collect();
-        without_control(&String::from_utf8_lossy(&bytes))
+        let said = self.said();
+        let bytes: Vec<u8> = said.written.iter().copied().collect();
+        if bytes.len() < MAX_WRITTEN {
+            return said.scrubber.scrub(&without_control(&String::from_utf8_lossy(&bytes))).into_owned();
+        }
+        // The beginning is lost, maybe in the middle of a character (RFC 3629, section 3).
+        let whole = bytes.iter().position(|byte| byte & 0xc0 != 0x80).unwrap_or(bytes.len());
+        let text = String::from_utf8_lossy(bytes.get(whole..).unwrap_or_default());
+        said.scrubber.scrub_cut(&without_control(&text))
     }
 
     /// Everything said so far, taken out: log lines, what was written, refusals.
@@ -191,6 +214,22 @@ mod tests {
         assert_eq!(lines[100].text, "… and 100 more lines, which are not kept");
         assert_eq!(written.len(), MAX_WRITTEN);
         assert!(written.ends_with("0199\n"));
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_lines_and_of_what_is_written() {
+        let output = Output::new(&RunLimits::default());
+        output.keep_secret(b"hunter2\n");
+        output.log(LogLevel::Info, "as hunt\u{1b}[0mer2").unwrap();
+        output.log(LogLevel::Info, &format!("{} hunter2", "x".repeat(MAX_LINE - 5))).unwrap();
+        output.write(b"in pieces: hunt").unwrap();
+        output.write(b"er2").unwrap();
+        assert_eq!(output.written(), "in pieces: ***");
+        output.write(&[b'.'; MAX_WRITTEN - 3]).unwrap();
+        assert!(output.written().starts_with("***..."), "its end stands at the beginning");
+        let (lines, _, _) = output.take();
+        assert_eq!(lines[0].text, "as ***");
+        assert!(!lines[1].text.contains("hun"), "{}", lines[1].text);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use bellwether_core::verdict::Verdict;
 
 use super::bindings::{plan as wit, types};
 use super::run::PlanRun;
+use super::scrub::Scrubber;
 use super::text::{one_line, without_control};
 use crate::clock::Clock;
 
@@ -67,6 +68,15 @@ pub enum PlanRefusal {
         /// Which step, from 0.
         step: usize,
     },
+    /// Plans are written down and shown, and so are the arguments of processes.
+    #[error(
+        "step {step} adds an argument with a secret in it, which everybody could read; a command reads its \
+         secrets itself"
+    )]
+    Secret {
+        /// Which step, from 0.
+        step: usize,
+    },
     /// An argument ends at a zero byte for the program (execve(2)).
     #[error("step {step} adds an argument that holds a zero byte")]
     ZeroByte {
@@ -101,13 +111,23 @@ pub(super) fn request(run: PlanRun) -> wit::PlanRequest {
     }
 }
 
-/// The guest's plan, if it is one that can be carried out.
-pub(super) fn read(plan: wit::MadePlan) -> Result<Plan, PlanRefusal> {
+/// The guest's plan, if it is one that can be carried out, without secrets.
+pub(super) fn read(plan: wit::MadePlan, scrubber: &Scrubber) -> Result<Plan, PlanRefusal> {
     if plan.steps.len() > MAX_STEPS {
         return Err(PlanRefusal::TooLong(plan.steps.len()));
     }
+    let tells = |step: &wit::Step| match &step.action {
+        wit::StepAction::Run(run) => run.arguments.iter().any(|argument| scrubber.finds_in(argument)),
+        _ => false,
+    };
+    if let Some(step) = plan.steps.iter().position(tells) {
+        return Err(PlanRefusal::Secret { step });
+    }
     let steps = plan.steps.into_iter().enumerate().map(|(n, step)| read_step(n, step));
-    Ok(Plan { steps: steps.collect::<Result<_, _>>()?, summary: one_line(&plan.summary, MAX_SUMMARY) })
+    Ok(Plan {
+        steps: steps.collect::<Result<_, _>>()?,
+        summary: one_line(&scrubber.scrub(&plan.summary), MAX_SUMMARY),
+    })
 }
 
 fn step_failure(failure: StepFailure) -> wit::StepFailure {
@@ -250,7 +270,8 @@ mod tests {
         let long = wit::Step { timeout_ms: u64::MAX, ..step(wit::StepAction::Keep("start".to_owned())) };
         let signal =
             wit::SignalStep { target: wit::Target::Command("start".to_owned()), signal: wit::Signal::Term };
-        let read = read(plan(vec![step(wit::StepAction::Signal(signal)), long])).unwrap();
+        let steps = vec![step(wit::StepAction::Signal(signal)), long];
+        let read = read(plan(steps), &Scrubber::default()).unwrap();
         assert_eq!(read.summary, "stop web");
         let name = CommandName::new("start").unwrap();
         assert_eq!(read.steps[0].action, StepAction::Signal(Target::Command(name), Signal::Term));
@@ -262,6 +283,8 @@ mod tests {
     #[test]
     fn a_plan_that_cannot_be_carried_out_is_refused_with_the_reason() {
         let other = wit::OtherStep { kind: "reboot".to_owned(), attributes: Vec::new() };
+        let mut scrubber = Scrubber::default();
+        scrubber.add(b"hunter2");
         let run = |argument: String| wit::RunStep { command: "stop".to_owned(), arguments: vec![argument] };
         for (action, reason) in [
             (wit::StepAction::Keep("../x".to_owned()), "step 0 names `../x`: `.` does not belong in a name"),
@@ -269,11 +292,15 @@ mod tests {
             (wit::StepAction::Pause(3_600_001), "step 0 pauses for 1h; a step takes at most 1h"),
             (wit::StepAction::Run(run("x".repeat(MAX_ARGUMENTS))), "step 0 adds too many or too long"),
             (wit::StepAction::Run(run("a\0b".to_owned())), "step 0 adds an argument that holds a zero"),
+            (
+                wit::StepAction::Run(run("-phunter2".to_owned())),
+                "step 0 adds an argument with a secret in it",
+            ),
         ] {
-            let refusal = read(plan(vec![step(action)])).unwrap_err().to_string();
+            let refusal = read(plan(vec![step(action)]), &scrubber).unwrap_err().to_string();
             assert!(refusal.starts_with(reason), "{refusal}");
         }
         let many = vec![step(wit::StepAction::Pause(1)); MAX_STEPS + 1];
-        assert_eq!(read(plan(many)), Err(PlanRefusal::TooLong(65)));
+        assert_eq!(read(plan(many), &scrubber), Err(PlanRefusal::TooLong(65)));
     }
 }

@@ -12,6 +12,7 @@ use bellwether_core::plan::{Plan, PlanRequest};
 use super::Sandbox;
 use super::bindings::{check as wit, types};
 use super::component::{Component, Guest, MAX_ENTRIES, attributes};
+use super::facilities::Facilities;
 use super::failure::Failure;
 use super::imports::state::StateHandle;
 use super::output::{LogLine, Output};
@@ -41,6 +42,8 @@ pub struct CheckRun {
     pub limits: RunLimits,
     /// What it is allowed.
     pub grants: Arc<Grants>,
+    /// What its module offers it, where that is granted.
+    pub facilities: Arc<dyn Facilities>,
     /// What it left behind last time.
     pub state: StateHandle,
 }
@@ -92,6 +95,8 @@ pub struct PlanRun {
     pub time: Duration,
     /// What it may use.
     pub limits: RunLimits,
+    /// What its module offers it, where that is granted.
+    pub facilities: Arc<dyn Facilities>,
     /// What it left behind last time.
     pub state: StateHandle,
     /// What it is told moments by.
@@ -119,8 +124,9 @@ impl Sandbox {
                     (store, seen)
                 });
                 let outcome = outcome.await;
-                let seen = outcome.result.map(|answer| {
+                let seen = outcome.result.map(|mut answer| {
                     state.commit(answer.state);
+                    output.scrubber().scrub_observation(&mut answer.value);
                     answer.value.into()
                 });
                 (seen, outcome.took, outcome.usage)
@@ -145,6 +151,7 @@ impl Sandbox {
             time: run.time,
             limits: run.limits,
             grants: Arc::default(),
+            facilities: Arc::clone(&run.facilities),
             state: run.state.draft(run.limits.state),
             output: output.clone(),
         };
@@ -162,11 +169,14 @@ impl Sandbox {
         let answer =
             outcome.await.result.map_err(|failure| format!("the restart script gave no plan: {failure}"))?;
         state.commit(answer.state);
+        let scrubber = output.scrubber();
         for line in output.take().0 {
             tracing::info!(component = component.about().name, level = ?line.level, "{}", line.text);
         }
-        let plan = answer.value.map_err(|reason| one_line(&reason, MAX_SUMMARY))?;
-        plan::read(plan).map_err(|refusal| format!("the restart script's plan is refused: {refusal}"))
+        let plan = answer.value.map_err(|reason| one_line(&scrubber.scrub(&reason), MAX_SUMMARY))?;
+        plan::read(plan, &scrubber).map_err(|refusal| {
+            format!("the restart script's plan is refused: {}", scrubber.scrub(&refusal.to_string()))
+        })
     }
 }
 
@@ -184,6 +194,7 @@ fn prepare(run: CheckRun, output: Output) -> (wit::CheckRequest, Allowance) {
         time: run.time,
         limits: run.limits,
         grants: run.grants,
+        facilities: run.facilities,
         state: run.state.draft(run.limits.state),
         output,
     };
@@ -192,7 +203,7 @@ fn prepare(run: CheckRun, output: Output) -> (wit::CheckRequest, Allowance) {
 
 /// What the guest is told of its time: less than it has, so that it can answer
 /// `fail` itself when a resource does not reply in time, before it is ended.
-fn told(time: Duration) -> Duration {
+pub(super) fn told(time: Duration) -> Duration {
     let in_hand = (time / 10).max(Duration::from_millis(20)).min(time / 2);
     time.saturating_sub(in_hand)
 }

@@ -10,11 +10,13 @@ use wasmtime::{CallHook, Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::activity::Activity;
+use super::facilities::Facilities;
 use super::failure::{Doing, Ended, Failure, Limit};
 use super::imports::connect::Network;
 use super::imports::sockets::SocketLimit;
 use super::imports::state::Draft;
 use super::output::Output;
+use super::run::told;
 use crate::config::spec::RunLimits;
 
 /// What a run may use, and what it starts from.
@@ -22,6 +24,7 @@ pub(super) struct Allowance {
     pub time: Duration,
     pub limits: RunLimits,
     pub grants: Arc<Grants>,
+    pub facilities: Arc<dyn Facilities>,
     pub state: Draft,
     pub output: Output,
 }
@@ -37,6 +40,10 @@ pub(super) struct Run {
     pub state: Draft,
     pub network: Arc<Network>,
     pub lookups: BTreeMap<u32, String>,
+    pub grants: Arc<Grants>,
+    pub facilities: Arc<dyn Facilities>,
+    /// What the host does for the guest ends here, so that the guest can still say what came of it.
+    pub answer_by: Instant,
 }
 
 /// Random bytes in one call.
@@ -49,8 +56,8 @@ pub(super) fn store(
     deadline: Instant,
     activity: Arc<Activity>,
 ) -> Store<Run> {
-    let Allowance { time, limits, grants, state, output } = allowance;
-    let network = Network::new(grants, output.clone());
+    let Allowance { time, limits, grants, facilities, state, output } = allowance;
+    let network = Network::new(Arc::clone(&grants), output.clone());
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let run = Run {
@@ -63,6 +70,9 @@ pub(super) fn store(
         state,
         network,
         lookups: BTreeMap::new(),
+        grants,
+        facilities,
+        answer_by: deadline.checked_sub(time.saturating_sub(told(time))).unwrap_or(deadline),
     };
     let mut store = Store::new(engine, run);
     store.limiter(|run| &mut run.memory);
@@ -103,6 +113,13 @@ fn wasi(network: &Arc<Network>, output: &Output) -> WasiCtx {
             Box::pin(std::future::ready(allowed))
         })
         .build()
+}
+
+impl Run {
+    /// How long a call of the guest may still take in the host.
+    pub(super) fn time_left(&self) -> Duration {
+        self.answer_by.saturating_duration_since(Instant::now())
+    }
 }
 
 impl WasiView for Run {

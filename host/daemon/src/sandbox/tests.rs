@@ -1,6 +1,7 @@
 //! Guests that behave, and guests that do not.
 
 mod guest;
+mod kept;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use bellwether_core::plan::{Occasion, PlanRequest, StepAction};
 
 use self::guest::Guest;
 use super::component::{Component, Kind, LoadError};
+use super::facilities::NoModule;
 use super::failure::{Doing, Failure, Limit};
 use super::plan::DeclaredCommand;
 use super::run::{CheckReport, CheckRun, PlanRun};
@@ -46,6 +48,7 @@ fn run(ms: u64) -> CheckRun {
         time: Duration::from_millis(ms),
         limits: LIMITS,
         grants: Arc::default(),
+        facilities: Arc::new(NoModule::new("/")),
         state: StateHandle::default(),
     }
 }
@@ -338,7 +341,7 @@ fn an_import_that_nobody_offers_is_named() {
 #[test]
 fn an_export_that_is_missing_or_of_another_shape_is_incompatible() {
     for (describe, why) in [
-        ("", "no exported instance named `bellwether:guest/describe@1.0.0`"),
+        ("", "no exported instance named `bellwether:guest/describe@1.1.0`"),
         (
             r#"(instance $describe (export "describe" (func $number)))
                (export "bellwether:guest/describe@1.0.0" (instance $describe))"#,
@@ -380,6 +383,7 @@ fn plan_run(clock: Clock) -> PlanRun {
         }],
         time: Duration::from_secs(1),
         limits: LIMITS,
+        facilities: Arc::new(NoModule::new("/")),
         state: StateHandle::default(),
         clock,
     }

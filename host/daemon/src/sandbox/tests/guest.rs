@@ -3,6 +3,12 @@
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+/// The interface as it was released first, and as it is.
+pub(super) const FIRST_INTERFACE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/guests/kept/guest-1.0.0.wit"));
+pub(super) const INTERFACE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/wit/guest.wit"));
+
 /// What of WASI the guests of these tests use, and worlds that have it.
 const WORLDS: &str = r"
 package test:guests;
@@ -104,7 +110,9 @@ impl Guest {
     pub(super) fn build(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.module()).expect("the text is WebAssembly");
         let mut resolve = Resolve::default();
-        resolve.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/wit")).expect("the interface");
+        // These guests speak 1.0.0, and run on every later host.
+        resolve.push_str("guest-1.0.0.wit", FIRST_INTERFACE).expect("the first interface");
+        resolve.push_str("guest.wit", INTERFACE).expect("the interface");
         let package = resolve.push_str("worlds.wit", WORLDS).expect("the worlds");
         let world = resolve.select_world(&[package], Some(self.world)).expect("the world");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the world fits");

@@ -1,0 +1,59 @@
+//! Facts about the processes of the module.
+
+use std::time::{Duration, SystemTime};
+
+/// One process of the module that lives: [`Run::processes`](crate::Run::processes) finds them.
+///
+/// ```
+/// use bellwether_guest::prelude::*;
+///
+/// fn check(run: &Run) -> Result<Observation, HostError> {
+///     let workers = run.processes()?.into_iter().filter(|process| process.name == "worker").count();
+///     Ok(Observation::pass(format!("{workers} workers")).measure("workers", workers as f64, ""))
+/// }
+///
+/// let worker = Process { name: "worker".into(), ..Process::default() };
+/// let run = Run::for_test().with_processes(vec![worker.clone(), worker]);
+/// assert_eq!(check(&run).map(|seen| seen.summary), Ok("2 workers".into()));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// The program's name, at most 15 bytes.
+    pub name: String,
+    /// The kept commands of the module that it belongs to.
+    pub commands: Vec<String>,
+    /// The process checkers of the module that find it.
+    pub checkers: Vec<String>,
+    /// When it started.
+    pub started_at: SystemTime,
+    /// Processor time that it has used since then, user and system.
+    pub cpu: Duration,
+    /// Resident memory.
+    pub resident_bytes: u64,
+    /// How many threads it has.
+    pub threads: u32,
+    /// How many files it holds open. None if the host may not know.
+    pub open_files: Option<u32>,
+    /// `running`, `sleeping`, `waiting` (for a disk or the like), `stopped`, or another word.
+    pub state: String,
+}
+
+/// A sleeping process that has used nothing: for tests, which say the rest.
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            pid: 2,
+            name: String::new(),
+            commands: Vec::new(),
+            checkers: Vec::new(),
+            started_at: SystemTime::UNIX_EPOCH,
+            cpu: Duration::ZERO,
+            resident_bytes: 0,
+            threads: 1,
+            open_files: None,
+            state: "sleeping".into(),
+        }
+    }
+}

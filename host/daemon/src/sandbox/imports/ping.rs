@@ -1,0 +1,79 @@
+//! `bellwether:guest/ping`: does a host answer?
+//!
+//! A name is asked for only if a grant has it, and what it leads to is judged
+//! again: a name must not lead the host to where no grant does.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bellwether_core::grant::{Grants, Refusal};
+
+use super::shim::Shim as _;
+use super::{error, refused};
+use crate::sandbox::bindings::errors::Error;
+use crate::sandbox::bindings::ping::{Host, Reply};
+use crate::sandbox::echo::{EchoError, echo};
+use crate::sandbox::store::Run;
+
+impl Host for Run {
+    async fn echo(&mut self, host: String, timeout_ms: u32) -> wasmtime::Result<Result<Reply, Error>> {
+        let until = Instant::now() + self.time_left().min(Duration::from_millis(timeout_ms.into()));
+        let address = match target(&self.grants, &host, until).await {
+            Ok(address) => address,
+            Err(Unasked::Refused(refusal)) => return Ok(Err(refused(self, refusal))),
+            Err(Unasked::NoSuchName(why)) => return Ok(Err(error("no-such-name", &why))),
+        };
+        let answer = echo(address, until.saturating_duration_since(Instant::now())).await;
+        Ok(match answer {
+            Ok(took) => Ok(Reply {
+                round_trip_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                address: address.to_string(),
+                attributes: Vec::new(),
+            }),
+            Err(why) => Err(why.into()),
+        })
+    }
+}
+
+/// Why nobody was asked.
+enum Unasked {
+    Refused(Refusal),
+    NoSuchName(String),
+}
+
+async fn target(grants: &Grants, host: &str, until: Instant) -> Result<IpAddr, Unasked> {
+    let plain = host.trim_matches(['[', ']']);
+    if let Ok(address) = plain.parse::<IpAddr>() {
+        let address = address.to_canonical();
+        grants.may_ping(address, None).map_err(Unasked::Refused)?;
+        return Ok(address);
+    }
+    grants.may_ping_name(host).map_err(Unasked::Refused)?;
+    let looking = tokio::net::lookup_host((host, 0));
+    let found = tokio::time::timeout_at(until.into(), looking).await;
+    let found = found
+        .map_err(|_| Unasked::NoSuchName(format!("the name `{host}` is not answered for in time")))?
+        .map_err(|why| Unasked::NoSuchName(format!("the name `{host}` cannot be looked up: {why}")))?;
+    let mut refusal = None;
+    for address in found.map(|found| found.ip().to_canonical()) {
+        match grants.may_ping(address, Some(host)) {
+            Ok(()) => return Ok(address),
+            Err(why) => refusal = refusal.or(Some(why)),
+        }
+    }
+    Err(match refusal {
+        Some(refusal) => Unasked::Refused(refusal),
+        None => Unasked::NoSuchName(format!("the name `{host}` has no address")),
+    })
+}
+
+impl From<EchoError> for Error {
+    fn from(why: EchoError) -> Self {
+        let code = match why {
+            EchoError::Forbidden(_) | EchoError::Failed(..) => "unavailable",
+            EchoError::NoAnswer { .. } => "no-answer",
+            EchoError::Unreachable(..) => "unreachable",
+        };
+        error(code, &why.to_string())
+    }
+}

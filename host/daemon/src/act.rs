@@ -165,6 +165,7 @@ async fn plan(
         time: timeout,
         limits: means.limits.run.with(&member.spec.restart.limits),
         facilities: means.facilities(module),
+        grants: Arc::clone(&member.script_grants),
         state: member.script_state.clone(),
         clock: means.clock,
     };

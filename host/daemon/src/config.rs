@@ -33,6 +33,6 @@ pub use self::cross_check::{ComponentKind, check_module, check_node, check_root}
 pub use self::effective::{Effective, Origin};
 pub use self::host_files::{AnyHost, HostFiles, ProgramProblem, ThisHost};
 pub use self::mistake::{Mistake, Mistakes};
-pub use self::module_file::grant::connect_grant;
+pub use self::module_file::grant::add_grant;
 pub use self::read::{RootReport, parse_module, parse_node, read_module, read_node, read_root};
 pub use self::source::{Source, Sourced};

@@ -21,6 +21,8 @@ pub struct Member {
     pub spec: ModuleSpec,
     /// The restart script's configuration, as the script reads it.
     pub script_config: Arc<str>,
+    /// What the restart script is allowed.
+    pub script_grants: Arc<Grants>,
     /// What the restart script left behind.
     pub script_state: StateHandle,
     checkers: BTreeMap<CheckerName, Arc<CheckerKit>>,
@@ -78,6 +80,7 @@ impl Member {
         });
         Self {
             checkers: checkers.collect(),
+            script_grants: Arc::new(spec.restart.grants.clone()),
             script_config: spec.restart.config.to_string().into(),
             script_state: before.map(|before| before.script_state.clone()).unwrap_or_default(),
             spec,

@@ -10,7 +10,7 @@ use bellwether_core::grant::Grants;
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::observation::Status;
 use bellwether_daemon::clock::Clock;
-use bellwether_daemon::config::connect_grant;
+use bellwether_daemon::config::add_grant;
 use bellwether_daemon::config::spec::LimitsSpec;
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::compile::Compiler;
@@ -51,7 +51,8 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "JSON", requires = "component", default_value = "{}")]
     config: String,
 
-    /// What it is allowed, as in a module's file: connect=127.0.0.1:80. Can be repeated
+    /// What it is allowed, as in a module's file: connect=127.0.0.1:80, read=DIR, secrets=NAME=FILE.
+    /// Can be repeated
     #[arg(long, value_name = "GRANT", requires = "component")]
     grant: Vec<String>,
 
@@ -142,21 +143,17 @@ fn tell(report: &CheckReport, output: &mut Output) -> std::io::Result<()> {
     Ok(())
 }
 
-/// `connect=127.0.0.1:80`
+/// `connect=127.0.0.1:80`. Relative paths are relative to where the author stands.
 fn grants(texts: &[String]) -> Result<Grants, Failure> {
     let mut grants = Grants::default();
     for text in texts {
-        let wrong = |why: String| {
+        add_grant(&mut grants, text).map_err(|why| {
             let what = format!("`{text}` is no grant: {why}");
             Failure::new(Exit::Usage, what, "write it like --grant connect=127.0.0.1:80")
-        };
-        match text.split_once('=') {
-            Some(("connect", target)) => {
-                grants.connect.push(connect_grant(target).map_err(wrong)?);
-            }
-            _ => return Err(wrong("it begins with none of `connect=`".into())),
-        }
+        })?;
     }
+    let here = std::env::current_dir().context("the present directory cannot be told")?;
+    grants.place_under(&here);
     Ok(grants)
 }
 
@@ -169,7 +166,7 @@ mod tests {
         let given = ["connect=127.0.0.1:80", "connect=db.internal:5432"].map(str::to_owned);
         let shown: Vec<String> = grants(&given).unwrap().connect.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["127.0.0.1:80", "db.internal:5432"]);
-        for wrong in ["127.0.0.1:80", "read=/etc", "connect=127.0.0.1"] {
+        for wrong in ["127.0.0.1:80", "reading=/etc", "connect=127.0.0.1"] {
             let failure = grants(&[wrong.to_owned()]).unwrap_err();
             assert_eq!(failure.exit(), Exit::Usage, "{wrong}");
             assert!(failure.to_string().contains("--grant connect=127.0.0.1:80"), "{failure}");

@@ -1,5 +1,6 @@
 //! What a module's file comes to, value by value, and where each comes from.
 
+use bellwether_core::grant::GrantKind;
 use serde::Serialize;
 use serde_json::Value;
 use toml::de::DeTable;
@@ -7,7 +8,7 @@ use toml::de::DeTable;
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
 use super::source::{Sourced, Step, checker_index, locate_in};
-use super::spec::{CheckerSpec, CommandSpec, ModuleSpec, ProcessSpec, Subject};
+use super::spec::{CheckerSpec, CommandSpec, Grants, ModuleSpec, ProcessSpec, Subject};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,6 +62,7 @@ impl Listing<'_> {
         let restart = &module.restart;
         self.text(&table(&["restart"]), "script", restart.script.as_str());
         self.add(&table(&["restart"]), "config", restart.config.to_string());
+        self.grants(&table(&["restart", "grant"]), &restart.grants);
         for (key, value) in restart.limits.list() {
             self.add(&table(&["restart", "limits"]), key, value);
         }
@@ -99,6 +101,20 @@ impl Listing<'_> {
         }
     }
 
+    /// Those that are given: nobody has any by default.
+    fn grants(&mut self, table: &Table<'_>, grants: &Grants) {
+        let list = grants.list();
+        for kind in GrantKind::ALL {
+            let values: Vec<&str> =
+                list.iter().filter(|(of, _)| *of == kind).map(|(_, value)| value.as_str()).collect();
+            match (kind, values.as_slice()) {
+                (_, []) => {}
+                (GrantKind::Processes, _) => self.add(table, kind.word(), "true".to_owned()),
+                (_, values) => self.add(table, kind.word(), Value::from(values).to_string()),
+            }
+        }
+    }
+
     fn checker(&mut self, checker: &CheckerSpec) {
         let name = checker.name.as_str();
         let index = checker_index(self.table, name);
@@ -109,9 +125,7 @@ impl Listing<'_> {
             Subject::Component(component) => {
                 self.text(&table, "component", component.component.as_str());
                 self.add(&table, "config", component.config.to_string());
-                let connect: Vec<_> = component.grants.connect.iter().map(ToString::to_string).collect();
-                let grant = table.inner("grant");
-                self.add(&grant, "connect", Value::from(connect).to_string());
+                self.grants(&table.inner("grant"), &component.grants);
                 let limits = table.inner("limits");
                 for (key, value) in component.limits.list() {
                     self.add(&limits, key, value);

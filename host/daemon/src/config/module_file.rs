@@ -9,20 +9,21 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::checker::CheckerTable;
 use self::command::CommandTable;
+use self::grant::GrantTable;
 use super::field;
 use super::host_files::HostFiles;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
 use super::quantity::DurationText;
 use super::source::Located;
-use super::spec::{CheckerSpec, ModuleSpec, RestartSpec};
+use super::spec::{CheckerSpec, CommandSpec, ModuleSpec, RestartSpec};
 
 pub(super) use self::checker::json_of;
 
@@ -51,6 +52,8 @@ struct RestartTable {
     /// The script's own settings. Which ones it takes, `bellwether inspect` tells.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     config: Option<toml::Table>,
+    /// What the script is allowed. Nothing is allowed without a grant.
+    grant: Option<GrantTable>,
     /// What one of its runs may use, where that differs from `[limits]` in bellwether.toml.
     limits: Option<LimitsTable>,
     /// How many automatic restarts are allowed within a time. Then the module has failed, and
@@ -108,8 +111,8 @@ pub(super) fn module_spec(
     host: &dyn HostFiles,
     findings: &mut Findings<'_>,
 ) -> ModuleSpec {
-    let restart = restart_spec(file.restart.unwrap_or_default(), findings);
     let commands = command::command_specs(file.commands.unwrap_or_default(), host, findings);
+    let restart = restart_spec(file.restart.unwrap_or_default(), &commands, findings);
     let drain = file.health.unwrap_or_default().drain;
     let drain = field::duration(findings, "drain", drain.as_ref(), &DRAIN, Duration::from_secs(15));
 
@@ -144,7 +147,11 @@ fn add_checker(
     checkers.insert(checker.name.clone(), checker);
 }
 
-fn restart_spec(table: RestartTable, findings: &mut Findings<'_>) -> RestartSpec {
+fn restart_spec(
+    table: RestartTable,
+    commands: &BTreeMap<CommandName, CommandSpec>,
+    findings: &mut Findings<'_>,
+) -> RestartSpec {
     let script = table.script.and_then(|script| field::name(findings, &script, ComponentName::new));
     let budget = table.budget.unwrap_or_default();
     let backoff = table.backoff.unwrap_or_default();
@@ -166,6 +173,7 @@ fn restart_spec(table: RestartTable, findings: &mut Findings<'_>) -> RestartSpec
             ComponentName::new(DEFAULT_SCRIPT).expect("the default script's name is a name")
         }),
         config: json_of(table.config.unwrap_or_default()),
+        grants: table.grant.unwrap_or_default().grants(commands, findings),
         limits: table.limits.unwrap_or_default().own_of_component(findings),
         budget: BudgetPolicy { restarts: budget.restarts.unwrap_or(3), within },
         backoff: BackoffPolicy { first, max },

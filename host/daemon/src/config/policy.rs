@@ -55,7 +55,7 @@ fn definition(checker: &CheckerSpec) -> u64 {
         Subject::Component(component) => json!({ "component": {
             "name": component.component.as_str(),
             "config": component.config,
-            "connect": component.grants.connect.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "grants": component.grants.list().iter().map(|(kind, value)| format!("{kind} {value}")).collect::<Vec<_>>(),
             "limits": component.limits.list(),
         }}),
     };

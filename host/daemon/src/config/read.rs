@@ -84,7 +84,9 @@ pub fn read_module_file(root: &Path, file: &Path) -> Result<Sourced<ModuleSpec>,
         mistake
     })?;
     let text = read_text(&path, &shown).map_err(|error| error.into_mistake(&shown))?;
-    parse_module(name, &shown, &text, &ThisHost::new(root))
+    let mut module = parse_module(name, &shown, &text, &ThisHost::new(root))?;
+    module.spec.place_under(root);
+    Ok(module)
 }
 
 /// The text of a `bellwether.toml`. `host_name` names the node if the file does not.

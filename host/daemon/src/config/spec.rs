@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use bellwether_core::grant::{ConnectGrant, GrantHost, Grants};
+pub use bellwether_core::grant::Grants;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 
@@ -161,6 +161,18 @@ pub struct ModuleSpec {
     pub checkers: BTreeMap<CheckerName, CheckerSpec>,
 }
 
+impl ModuleSpec {
+    /// Relative paths in grants are meant to be in the root.
+    pub(super) fn place_under(&mut self, root: &Path) {
+        self.restart.grants.place_under(root);
+        for checker in self.checkers.values_mut() {
+            if let Subject::Component(component) = &mut checker.subject {
+                component.grants.place_under(root);
+            }
+        }
+    }
+}
+
 /// `[restart]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestartSpec {
@@ -168,6 +180,8 @@ pub struct RestartSpec {
     pub script: ComponentName,
     /// Its configuration, for the script alone to understand.
     pub config: serde_json::Value,
+    /// What it is allowed.
+    pub grants: Grants,
     /// What its runs may use, where that differs from the node's limits.
     pub limits: OwnLimits,
     /// Automatic restarts allowed.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use bellwether_core::grant::GrantRequest;
 use serde::Serialize;
 use wasmtime::component::InstancePre;
 
@@ -46,17 +47,6 @@ pub struct About {
     pub grants: Vec<GrantRequest>,
     /// Room to grow.
     pub attributes: Vec<(String, String)>,
-}
-
-/// Something a component would like to be allowed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct GrantRequest {
-    /// The grant's name, as in a module file: `connect`.
-    pub kind: String,
-    /// What exactly; empty if it depends on the configuration.
-    pub value: String,
-    /// What for.
-    pub reason: String,
 }
 
 /// Why bytes did not become a component.
@@ -259,19 +249,17 @@ impl From<types::About> for About {
             version: one_line(&about.version, 100),
             summary: one_line(&about.summary, 500),
             config_schema: about.config_schema,
-            grants: about.grants.into_iter().take(MAX_ENTRIES).map(GrantRequest::from).collect(),
+            grants: about.grants.into_iter().take(MAX_ENTRIES).map(grant_request).collect(),
             attributes: attributes(about.attributes),
         }
     }
 }
 
-impl From<types::GrantRequest> for GrantRequest {
-    fn from(request: types::GrantRequest) -> Self {
-        Self {
-            kind: one_line(&request.kind, 100),
-            value: one_line(&request.value, 500),
-            reason: one_line(&request.reason, 500),
-        }
+fn grant_request(request: types::GrantRequest) -> GrantRequest {
+    GrantRequest {
+        kind: one_line(&request.kind, 100),
+        value: one_line(&request.value, 500),
+        reason: one_line(&request.reason, 500),
     }
 }
 

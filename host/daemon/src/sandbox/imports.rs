@@ -6,7 +6,6 @@ pub(super) mod log;
 mod ping;
 mod processes;
 mod secrets;
-mod shim;
 pub(super) mod sockets;
 pub(super) mod state;
 

@@ -97,6 +97,8 @@ pub struct PlanRun {
     pub limits: RunLimits,
     /// What its module offers it, where that is granted.
     pub facilities: Arc<dyn Facilities>,
+    /// What it is allowed.
+    pub grants: Arc<Grants>,
     /// What it left behind last time.
     pub state: StateHandle,
     /// What it is told moments by.
@@ -150,8 +152,8 @@ impl Sandbox {
         let allowance = Allowance {
             time: run.time,
             limits: run.limits,
-            grants: Arc::default(),
             facilities: Arc::clone(&run.facilities),
+            grants: Arc::clone(&run.grants),
             state: run.state.draft(run.limits.state),
             output: output.clone(),
         };
@@ -262,9 +264,11 @@ fn measurements(given: Vec<types::Measurement>) -> Vec<Measurement> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bellwether_core::grant::Protocol;
 
     fn report(result: Result<Seen, Failure>) -> CheckReport {
-        let refused = Grants::default().may_connect("1.2.3.4:80".parse().unwrap(), |_, _| false);
+        let refused =
+            Grants::default().may_connect(Protocol::Tcp, "1.2.3.4:80".parse().unwrap(), |_, _| false);
         CheckReport {
             result,
             took: Duration::from_millis(3),

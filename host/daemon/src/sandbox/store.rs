@@ -107,6 +107,7 @@ fn wasi(network: &Arc<Network>, output: &Output) -> WasiCtx {
         .stderr(output.clone())
         .max_random_size(MAX_RANDOM)
         .allow_tcp(true)
+        .allow_udp(true)
         .allow_ip_name_lookup(true)
         .socket_addr_check(move |address, purpose| {
             let allowed = network.allows(address, purpose);

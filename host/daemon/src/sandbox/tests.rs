@@ -384,6 +384,7 @@ fn plan_run(clock: Clock) -> PlanRun {
         time: Duration::from_secs(1),
         limits: LIMITS,
         facilities: Arc::new(NoModule::new("/")),
+        grants: Arc::default(),
         state: StateHandle::default(),
         clock,
     }

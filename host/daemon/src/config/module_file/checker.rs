@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::grant::{self, GrantTable};
+use super::grant::GrantTable;
 use super::process::{self, ProcessTable};
 use crate::config::field;
 use crate::config::limits::LimitsTable;
@@ -201,7 +201,8 @@ fn subject(
         }
         (None, Some(component)) => {
             let component = field::name(findings, component, ComponentName::new);
-            let grants = grant.as_ref().map(|grant| grant::grants(grant.get(), findings)).unwrap_or_default();
+            let grants =
+                grant.as_ref().map(|grant| grant.get().grants(commands, findings)).unwrap_or_default();
             let config = json_of(config.as_ref().map(|config| config.get().clone()).unwrap_or_default());
             let limits = limits.as_ref().map(|limits| limits.get().own_of_component(findings));
             let limits = limits.unwrap_or_default();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::shim::Shim as _;
 use super::{error, refused};
 use crate::sandbox::bindings::commands::{Host, Outcome};
 use crate::sandbox::bindings::errors::Error;

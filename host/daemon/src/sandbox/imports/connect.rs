@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bellwether_core::grant::{Grants, Refusal, normal_name};
+use bellwether_core::grant::{Grants, Protocol, Refusal, normal_name};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
     self, Host, HostResolveAddressStream, ResolveAddressStream,
@@ -31,6 +31,7 @@ pub(in crate::sandbox) struct Network {
 
 /// Addresses remembered in one run.
 const MAX_RESOLVED: usize = 256;
+const ONLY_OUTWARDS: &str = "components make connections and take none";
 
 impl Network {
     pub(in crate::sandbox) fn new(grants: Arc<Grants>, output: Output) -> Arc<Self> {
@@ -40,20 +41,29 @@ impl Network {
     /// WASI's question. What is refused is remembered, with what would allow it.
     pub(in crate::sandbox) fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
         let answer = match purpose {
-            SocketAddrUse::TcpConnect => {
-                self.grants.may_connect(address, |name, ip| self.resolved().contains(&(name.to_owned(), ip)))
-            }
+            SocketAddrUse::TcpConnect => self.may_connect(Protocol::Tcp, address),
             // Every connect asks first for the local end that the system will choose.
-            SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => Ok(()),
-            SocketAddrUse::TcpBind => Err(Refusal::Never("bind a socket to an address")),
+            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind
+                if address.ip().is_unspecified() && address.port() == 0 =>
+            {
+                Ok(())
+            }
+            SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+                Err(Refusal::never("bind a socket to an address", ONLY_OUTWARDS))
+            }
             SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => {
-                Err(Refusal::Never("listen for connections"))
+                Err(Refusal::never("listen for connections", ONLY_OUTWARDS))
             }
-            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
-                Err(Refusal::Never("use UDP"))
-            }
+            SocketAddrUse::UdpSend => self.may_connect(Protocol::Udp, address),
+            // Whoever else sends something is not heard; that is no fault of the component.
+            SocketAddrUse::UdpReceive => return self.may_connect(Protocol::Udp, address).is_ok(),
         };
         answer.map_err(|refusal| self.output.refuse(refusal)).is_ok()
+    }
+
+    fn may_connect(&self, protocol: Protocol, address: SocketAddr) -> Result<(), Refusal> {
+        let resolved = |name: &str, ip: IpAddr| self.resolved().contains(&(name.to_owned(), ip));
+        self.grants.may_connect(protocol, address, resolved)
     }
 
     fn allows_lookup(&self, name: &str) -> bool {
@@ -163,13 +173,15 @@ fn ip(address: IpAddress) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bellwether_core::grant::{ConnectGrant, GrantHost};
+    use bellwether_core::grant::GrantKind;
 
     #[test]
     fn only_connections_are_ever_allowed_and_each_refusal_is_remembered() {
-        let grant = ConnectGrant { host: GrantHost::Name("db.internal".to_owned()), port: 5432 };
+        let mut grants = Grants::default();
+        grants.add(GrantKind::Connect, "db.internal:5432").unwrap();
+        grants.add(GrantKind::Connect, "udp:10.0.0.53:53").unwrap();
         let output = Output::new(&crate::config::spec::RunLimits::default());
-        let network = Network::new(Arc::new(Grants { connect: vec![grant] }), output.clone());
+        let network = Network::new(Arc::new(grants), output.clone());
         let address: SocketAddr = "10.9.9.9:5432".parse().unwrap();
         assert!(!network.allows(address, SocketAddrUse::TcpConnect));
         network.learn("db.internal", address.ip());
@@ -180,6 +192,11 @@ mod tests {
         assert!(!network.allows("0.0.0.0:80".parse().unwrap(), SocketAddrUse::TcpBind));
         assert!(!network.allows(wildcard, SocketAddrUse::TcpListen));
         assert!(!network.allows(address, SocketAddrUse::UdpSend));
+        let name_server = "10.0.0.53:53".parse().unwrap();
+        assert!(network.allows(wildcard, SocketAddrUse::UdpBind));
+        assert!(network.allows(name_server, SocketAddrUse::UdpSend));
+        assert!(network.allows(name_server, SocketAddrUse::UdpReceive));
+        assert!(!network.allows("10.0.0.54:53".parse().unwrap(), SocketAddrUse::UdpReceive));
         let (_, _, refusals) = output.take();
         let refusals: Vec<_> = refusals.iter().map(ToString::to_string).collect();
         assert_eq!(refusals.len(), 4, "{refusals:?}");

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use bellwether_core::grant::{Grants, Refusal};
 
-use super::shim::Shim as _;
 use super::{error, refused};
 use crate::sandbox::bindings::errors::Error;
 use crate::sandbox::bindings::ping::{Host, Reply};

@@ -2,7 +2,6 @@
 
 use std::time::UNIX_EPOCH;
 
-use super::shim::Shim as _;
 use super::{error, refused};
 use crate::sandbox::bindings::errors::Error;
 use crate::sandbox::bindings::processes::{Host, Process};

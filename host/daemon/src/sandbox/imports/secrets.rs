@@ -6,7 +6,6 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, open};
 
-use super::shim::Shim as _;
 use super::{error, refused};
 use crate::sandbox::bindings::errors::Error;
 use crate::sandbox::bindings::secrets::Host;

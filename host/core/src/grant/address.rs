@@ -1,0 +1,282 @@
+//! Hosts as grants write them: addresses, networks and names.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::NotationError;
+
+/// Who a grant is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrantHost {
+    /// An address, or a network with its prefix length.
+    Network(IpAddr, u8),
+    /// A host name, lower case.
+    Name(String),
+}
+
+/// A host name as grants write it: lower case, without the root's dot.
+pub fn normal_name(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+impl GrantHost {
+    /// An address, a network with its prefix length, or a name. `bracketed`: it
+    /// stood in `[…]`, as an IPv6 address does before a port.
+    pub(super) fn parse(text: &str, bracketed: bool) -> Result<Self, NotationError> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let bad_host = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
+        match (address.parse::<IpAddr>(), prefix) {
+            (Ok(address), _) if bracketed != address.is_ipv6() => Err(bad_host()),
+            (Ok(address), None) => Ok(Self::Network(address, bits(address))),
+            (Ok(address), Some(prefix)) => network(address, prefix),
+            (Err(_), None) if !bracketed && is_host_name(text) => Ok(Self::Name(text.to_ascii_lowercase())),
+            (Err(_), _) => Err(bad_host()),
+        }
+    }
+
+    /// Whether the canonical address is in the network, or is what the name leads to.
+    pub(super) fn covers(&self, ip: IpAddr, resolved: impl Fn(&str, IpAddr) -> bool) -> bool {
+        match self {
+            Self::Network(network, prefix) => contains(*network, *prefix, ip),
+            Self::Name(name) => resolved(name, ip),
+        }
+    }
+
+    /// Whether the grant names this one address.
+    pub(super) fn is_exactly(&self, ip: IpAddr) -> bool {
+        matches!(self, Self::Network(network, prefix)
+            if *prefix == bits(*network) && network.to_canonical() == ip)
+    }
+
+    pub(super) fn is_name(&self, name: &str) -> bool {
+        matches!(self, Self::Name(own) if own == name)
+    }
+
+    /// Whether everything that the other one is about is in this one.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Network(network, prefix), Self::Network(inner, length)) => {
+                let narrow = prefix <= length && network.is_ipv4() == inner.is_ipv4();
+                narrow && contains(*network, *prefix, *inner)
+            }
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl fmt::Display for GrantHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(ip, prefix) if *prefix == bits(*ip) => write!(f, "{ip}"),
+            Self::Network(ip, prefix) => write!(f, "{ip}/{prefix}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// `HOST:PORT`, where an IPv6 address or network stands in brackets.
+pub(super) fn host_and_port(text: &str) -> Result<(GrantHost, u16), NotationError> {
+    let no_port = || NotationError::new("the port is missing").help("every port is granted on its own");
+    let (host, port, bracketed) = match text.strip_prefix('[') {
+        Some(inner) => {
+            let bad = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
+            let (host, behind) = inner.split_once(']').ok_or_else(bad)?;
+            (host, behind.strip_prefix(':').ok_or_else(no_port)?, true)
+        }
+        None => {
+            let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
+            (host, port, false)
+        }
+    };
+    if !bracketed && host.contains(':') {
+        return Err(NotationError::new("an IPv6 address stands in brackets")
+            .help("write \"[::1]:80\", or \"[fd00::/8]:80\" for a network"));
+    }
+    Ok((GrantHost::parse(host, bracketed)?, port_number(port)?))
+}
+
+pub(super) fn port_number(text: &str) -> Result<u16, NotationError> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port != 0).ok_or_else(|| {
+        NotationError::new(format!("`{text}` is not a port")).help("a port is a number from 1 to 65535")
+    })
+}
+
+/// As it stands before a port.
+pub(super) struct BeforePort<'h>(pub(super) &'h GrantHost);
+
+impl fmt::Display for BeforePort<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            GrantHost::Network(IpAddr::V6(_), _) => write!(f, "[{}]", self.0),
+            host => write!(f, "{host}"),
+        }
+    }
+}
+
+fn network(address: IpAddr, prefix: &str) -> Result<GrantHost, NotationError> {
+    let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+    let length = prefix.parse::<u8>().ok().filter(|length| digits && *length <= bits(address));
+    let length = length.ok_or_else(|| {
+        NotationError::new(format!("`{prefix}` is not the length of a prefix"))
+            .help("0 to 32 for IPv4, 0 to 128 for IPv6")
+    })?;
+    let network: IpAddr = match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            IpAddr::V4((u32::from(v4) & mask).into())
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            IpAddr::V6((u128::from(v6) & mask).into())
+        }
+    };
+    if network == address {
+        return Ok(GrantHost::Network(network, length));
+    }
+    Err(NotationError::new("the address has bits outside of its prefix")
+        .help(format!("the network is {network}/{length}; for the one host, leave the prefix out")))
+}
+
+/// RFC 1123, section 2.1, and underscores, which occur; a last label of digits alone is a
+/// mistyped address.
+pub(super) fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253 && text.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn bits(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { 32 } else { 128 }
+}
+
+/// Whether `network/prefix` contains the canonical address `ip`.
+fn contains(network: IpAddr, prefix: u8, ip: IpAddr) -> bool {
+    let shared = |a: u128, b: u128, width: u8| {
+        let prefix = u32::from(prefix.min(width));
+        prefix == 0 || (a ^ b) >> (u32::from(width) - prefix) == 0
+    };
+    match (network, ip) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => shared(a.to_bits().into(), b.to_bits().into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => shared(a.to_bits(), b.to_bits(), 128),
+        // `::ffff:10.0.0.0/104` is an IPv4 network; anything wider would reach all of IPv4 unnoticed.
+        (IpAddr::V6(a), IpAddr::V4(b)) if prefix >= 96 => {
+            shared(a.to_bits(), b.to_ipv6_mapped().to_bits(), 128)
+        }
+        _ => false,
+    }
+}
+
+/// Addresses behind which clouds keep their metadata services: link-local ones (RFC 3927,
+/// RFC 4291), and those few that live elsewhere. Whoever reaches one holds the machine's
+/// credentials, so that a network or a name that leads there is not enough.
+pub(super) fn must_be_named_exactly(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
+        IpAddr::V6(v6) => {
+            let embedded = embedded_v4(v6).is_some_and(|v4| must_be_named_exactly(v4.into()));
+            v6.is_unicast_link_local() || METADATA_V6.contains(&v6) || embedded
+        }
+    }
+}
+
+/// Alibaba Cloud, Oracle Cloud, Azure.
+const METADATA_V4: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
+/// Amazon, Google Cloud.
+const METADATA_V6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+
+/// The IPv4 address that a gateway would make of it: NAT64 (RFC 6052, the well-known prefix),
+/// 6to4 (RFC 3056), and the old compatible form (RFC 4291, 2.5.5.1).
+fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, high, low] = v6.segments();
+    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match [a, b, c, d, e, f] {
+        [0x64, 0xff9b, 0, 0, 0, 0] | [0, 0, 0, 0, 0, 0] => Some(v4(high, low)),
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn host(text: &str) -> Result<GrantHost, String> {
+        GrantHost::parse(text, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn metadata_services_are_seen_through_every_disguise() {
+        for (address, special) in [
+            ("169.254.169.254", true),
+            ("169.254.0.1", true),
+            ("100.100.100.200", true),
+            ("168.63.129.16", true),
+            ("fe80::1", true),
+            ("fd00:ec2::254", true),
+            ("64:ff9b::a9fe:a9fe", true),
+            ("2002:a9fe:a9fe::1", true),
+            ("::169.254.169.254", true),
+            ("10.0.0.1", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("64:ff9b::808:808", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(must_be_named_exactly(address.parse().unwrap()), special, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_network_includes_what_is_narrower() {
+        for (wide, narrow, includes) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/8", "db.internal", false),
+            ("db.internal", "db.internal", true),
+            ("db.internal", "10.0.0.1", false),
+        ] {
+            let includes_it = host(wide).unwrap().includes(&host(narrow).unwrap());
+            assert_eq!(includes_it, includes, "{wide} includes {narrow}");
+        }
+    }
+
+    proptest! {
+        /// The reference: compare bit by bit.
+        #[test]
+        fn a_network_contains_what_shares_its_first_bits(
+            network: [u8; 4], prefix in 0u8..=32, address: [u8; 4], near: bool,
+        ) {
+            let mask = |octets: [u8; 4]| -> Vec<bool> {
+                (0..usize::from(prefix)).map(|bit| octets[bit / 8] >> (7 - bit % 8) & 1 == 1).collect()
+            };
+            // Half of the time an address that shares the first octets.
+            let address = if near { [network[0], network[1], address[2], address[3]] } else { address };
+            let expected = mask(network) == mask(address);
+            let (network, address) = (IpAddr::from(network), IpAddr::from(address));
+            prop_assert_eq!(contains(network, prefix, address), expected);
+            let IpAddr::V4(v4) = address else { unreachable!() };
+            prop_assert_eq!(GrantHost::Network(network, prefix)
+                .covers(IpAddr::from(v4.to_ipv6_mapped()).to_canonical(), |_, _| false), expected);
+        }
+
+        #[test]
+        fn no_text_makes_reading_panic(text in "\\PC{0,40}", bracketed: bool) {
+            let _any = GrantHost::parse(&text, bracketed);
+            let _any = host_and_port(&text);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a component asks for, beside what it is granted.
+
+use serde::{Deserialize, Serialize};
+
+use super::{GrantKind, Grants};
+
+/// Something a component would like to be allowed, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GrantRequest {
+    /// The grant's name, as in a module file: `connect`.
+    pub kind: String,
+    /// What exactly, in that grant's notation; empty if it depends on the configuration.
+    pub value: String,
+    /// What for.
+    pub reason: String,
+}
+
+impl GrantRequest {
+    /// Whether two of them ask for the same.
+    fn is(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.value == other.value
+    }
+
+    /// Whether it is granted. One without a value is met by any grant of its
+    /// kind; a kind that this host does not know can never be.
+    fn is_met(&self, grants: &Grants) -> bool {
+        let Ok(kind) = self.kind.parse::<GrantKind>() else { return false };
+        if self.value.is_empty() {
+            return grants.has(kind);
+        }
+        let mut asked = Grants::default();
+        // A secret is asked for by its name; in which file it is, is the operator's to say.
+        let value = match kind {
+            GrantKind::Secrets => format!("{}=asked", self.value),
+            _ => self.value.clone(),
+        };
+        // What is not in the grant's notation cannot be compared, and counts as missing.
+        asked.add(kind, &value).is_ok() && includes(grants, &asked)
+    }
+}
+
+/// Whether everything in `asked` is in `grants`.
+fn includes(grants: &Grants, asked: &Grants) -> bool {
+    fn all<T>(granted: &[T], asked: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
+        asked.iter().all(|asked| granted.iter().any(|granted| includes(granted, asked)))
+    }
+    all(&grants.connect, &asked.connect, |granted, asked| granted.includes(asked))
+        && all(&grants.resolve, &asked.resolve, |granted, asked| granted.includes(asked))
+        && all(&grants.http, &asked.http, |granted, asked| granted.includes(asked))
+        && all(&grants.read, &asked.read, |granted, asked| granted.includes(asked))
+        && all(&grants.ping, &asked.ping, |granted, asked| granted.includes(asked))
+        && asked.env.is_subset(&grants.env)
+        && asked.secrets.keys().all(|name| grants.secrets.contains_key(name))
+        && asked.commands.is_subset(&grants.commands)
+        && (grants.processes || !asked.processes)
+}
+
+/// What is asked for and not granted.
+pub fn missing(requests: &[GrantRequest], grants: &Grants) -> Vec<GrantRequest> {
+    requests.iter().filter(|request| !request.is_met(grants)).cloned().collect()
+}
+
+/// What a new version asks for that the one before did not, and that is not granted.
+pub fn wider(before: &[GrantRequest], after: &[GrantRequest], grants: &Grants) -> Vec<GrantRequest> {
+    let new = |request: &&GrantRequest| !before.iter().any(|earlier| earlier.is(request));
+    after.iter().filter(new).filter(|request| !request.is_met(grants)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(kind: &str, value: &str) -> GrantRequest {
+        GrantRequest { kind: kind.to_owned(), value: value.to_owned(), reason: "because".to_owned() }
+    }
+
+    fn grants() -> Grants {
+        let mut grants = Grants::default();
+        for (kind, text) in [
+            (GrantKind::Connect, "10.0.0.0/8:443"),
+            (GrantKind::Resolve, "*.internal"),
+            (GrantKind::Http, "GET,POST https://api.internal"),
+            (GrantKind::Read, "/etc/app"),
+            (GrantKind::Env, "LANG"),
+            (GrantKind::Secrets, "password=/etc/app/secret"),
+            (GrantKind::Commands, "probe"),
+        ] {
+            grants.add(kind, text).unwrap();
+        }
+        grants
+    }
+
+    #[test]
+    fn what_is_asked_for_is_met_by_what_includes_it() {
+        for (kind, value, met) in [
+            ("connect", "", true),
+            ("connect", "10.1.2.3:443", true),
+            ("connect", "10.1.0.0/16:443", true),
+            ("connect", "10.1.2.3:80", false),
+            ("connect", "udp:10.1.2.3:443", false),
+            ("connect", "0.0.0.0/0:443", false),
+            ("resolve", "db.internal", true),
+            ("resolve", "*.svc.internal", true),
+            ("resolve", "*.example", false),
+            ("http", "POST https://api.internal", true),
+            ("http", "https://api.internal", false),
+            ("read", "/etc/app/conf.d", true),
+            ("read", "/etc", false),
+            ("env", "LANG", true),
+            ("env", "HOME", false),
+            ("secrets", "password", true),
+            ("secrets", "key", false),
+            ("commands", "probe", true),
+            ("commands", "", true),
+            ("processes", "", false),
+            ("processes", "true", false),
+            ("ping", "", false),
+            ("connect", "nonsense", false),
+            ("teleport", "", false),
+        ] {
+            let asked = [request(kind, value)];
+            assert_eq!(missing(&asked, &grants()).is_empty(), met, "{kind} {value}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_new_and_not_granted_makes_a_version_wider() {
+        let before = [request("connect", ""), request("ping", "10.0.0.1")];
+        let after = [
+            request("connect", ""),
+            request("ping", "10.0.0.1"),
+            request("ping", "10.0.0.2"),
+            request("env", "LANG"),
+            request("processes", ""),
+        ];
+        let wider = |grants: &Grants| -> Vec<String> {
+            wider(&before, &after, grants)
+                .iter()
+                .map(|request| format!("{} {}", request.kind, request.value))
+                .collect()
+        };
+        assert_eq!(wider(&grants()), ["ping 10.0.0.2", "processes "]);
+        assert_eq!(wider(&Grants { processes: true, ..grants() }), ["ping 10.0.0.2"]);
+        assert_eq!(super::wider(&after, &before, &Grants::default()), []);
+    }
+}

@@ -34,8 +34,9 @@ impl FromStr for ConnectGrant {
 
     fn from_str(text: &str) -> Result<Self, NotationError> {
         if text.contains("://") {
-            return Err(NotationError::new("a URL is not a host and port")
-                .help("leave `http://` and the path out; or grant `http` if the component makes HTTP requests through the host"));
+            return Err(
+                NotationError::new("a URL is not a host and port").help("leave `http://` and the path out")
+            );
         }
         let (protocol, rest) = match text.strip_prefix(UDP) {
             Some(rest) => (Protocol::Udp, rest),

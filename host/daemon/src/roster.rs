@@ -73,14 +73,14 @@ impl Member {
             let memory = before.and_then(|before| before.checkers.get(&checker.name));
             let kit = CheckerKit {
                 config: component.config.to_string().into(),
-                grants: Arc::new(component.grants.clone()),
+                grants: Arc::clone(&component.grants),
                 memory: memory.map(|kit| kit.memory.clone()).unwrap_or_default(),
             };
             Some((checker.name.clone(), Arc::new(kit)))
         });
         Self {
             checkers: checkers.collect(),
-            script_grants: Arc::new(spec.restart.grants.clone()),
+            script_grants: Arc::clone(&spec.restart.grants),
             script_config: spec.restart.config.to_string().into(),
             script_state: before.map(|before| before.script_state.clone()).unwrap_or_default(),
             spec,

@@ -80,16 +80,13 @@ impl fmt::Display for GrantHost {
 /// `HOST:PORT`, where an IPv6 address or network stands in brackets.
 pub(super) fn host_and_port(text: &str) -> Result<(GrantHost, u16), NotationError> {
     let no_port = || NotationError::new("the port is missing").help("every port is granted on its own");
-    let (host, port, bracketed) = match text.strip_prefix('[') {
-        Some(inner) => {
-            let bad = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
-            let (host, behind) = inner.split_once(']').ok_or_else(bad)?;
-            (host, behind.strip_prefix(':').ok_or_else(no_port)?, true)
-        }
-        None => {
-            let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
-            (host, port, false)
-        }
+    let (host, port, bracketed) = if let Some(inner) = text.strip_prefix('[') {
+        let bad = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
+        let (host, behind) = inner.split_once(']').ok_or_else(bad)?;
+        (host, behind.strip_prefix(':').ok_or_else(no_port)?, true)
+    } else {
+        let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
+        (host, port, false)
     };
     if !bracketed && host.contains(':') {
         return Err(NotationError::new("an IPv6 address stands in brackets")
@@ -198,11 +195,11 @@ const METADATA_V6: [Ipv6Addr; 2] =
 /// The IPv4 address that a gateway would make of it: NAT64 (RFC 6052, the well-known prefix),
 /// 6to4 (RFC 3056), and the old compatible form (RFC 4291, 2.5.5.1).
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, high, low] = v6.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match [a, b, c, d, e, f] {
-        [0x64, 0xff9b, 0, 0, 0, 0] | [0, 0, 0, 0, 0, 0] => Some(v4(high, low)),
-        [0x2002, high, low, ..] => Some(v4(high, low)),
+    match v6.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            Some(v4(high, low))
+        }
         _ => None,
     }
 }

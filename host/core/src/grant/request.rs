@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GrantKind, Grants};
+use super::{ConnectGrant, GrantKind, Grants, HttpGrant, NameGrant, PingGrant, ReadGrant};
 
 /// Something a component would like to be allowed, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,11 +45,11 @@ fn includes(grants: &Grants, asked: &Grants) -> bool {
     fn all<T>(granted: &[T], asked: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
         asked.iter().all(|asked| granted.iter().any(|granted| includes(granted, asked)))
     }
-    all(&grants.connect, &asked.connect, |granted, asked| granted.includes(asked))
-        && all(&grants.resolve, &asked.resolve, |granted, asked| granted.includes(asked))
-        && all(&grants.http, &asked.http, |granted, asked| granted.includes(asked))
-        && all(&grants.read, &asked.read, |granted, asked| granted.includes(asked))
-        && all(&grants.ping, &asked.ping, |granted, asked| granted.includes(asked))
+    all(&grants.connect, &asked.connect, ConnectGrant::includes)
+        && all(&grants.resolve, &asked.resolve, NameGrant::includes)
+        && all(&grants.http, &asked.http, HttpGrant::includes)
+        && all(&grants.read, &asked.read, ReadGrant::includes)
+        && all(&grants.ping, &asked.ping, PingGrant::includes)
         && asked.env.is_subset(&grants.env)
         && asked.secrets.keys().all(|name| grants.secrets.contains_key(name))
         && asked.commands.is_subset(&grants.commands)

@@ -16,7 +16,7 @@ use super::kept::Kept;
 use super::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::{
-    CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
+    CheckerSpec, CommandSpec, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
 };
 use crate::process::kept_table::KeptTable;
 use crate::process::stat::Stat;
@@ -50,7 +50,7 @@ impl Harness {
             restart: RestartSpec {
                 script: bellwether_core::id::ComponentName::new("command").unwrap(),
                 config: serde_json::Value::Null,
-                grants: Grants::default(),
+                grants: std::sync::Arc::default(),
                 limits: OwnLimits::default(),
                 budget: BudgetPolicy { restarts: 3, within: Duration::from_mins(1) },
                 backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(8) },

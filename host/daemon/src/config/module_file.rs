@@ -7,6 +7,7 @@ mod process;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
@@ -173,7 +174,7 @@ fn restart_spec(
             ComponentName::new(DEFAULT_SCRIPT).expect("the default script's name is a name")
         }),
         config: json_of(table.config.unwrap_or_default()),
-        grants: table.grant.unwrap_or_default().grants(commands, findings),
+        grants: Arc::new(table.grant.unwrap_or_default().grants(commands, findings)),
         limits: table.limits.unwrap_or_default().own_of_component(findings),
         budget: BudgetPolicy { restarts: budget.restarts.unwrap_or(3), within },
         backoff: BackoffPolicy { first, max },

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use bellwether_core::grant::Grants;
@@ -164,10 +165,10 @@ pub struct ModuleSpec {
 impl ModuleSpec {
     /// Relative paths in grants are meant to be in the root.
     pub(super) fn place_under(&mut self, root: &Path) {
-        self.restart.grants.place_under(root);
+        Arc::make_mut(&mut self.restart.grants).place_under(root);
         for checker in self.checkers.values_mut() {
             if let Subject::Component(component) = &mut checker.subject {
-                component.grants.place_under(root);
+                Arc::make_mut(&mut component.grants).place_under(root);
             }
         }
     }
@@ -181,7 +182,7 @@ pub struct RestartSpec {
     /// Its configuration, for the script alone to understand.
     pub config: serde_json::Value,
     /// What it is allowed.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// What its runs may use, where that differs from the node's limits.
     pub limits: OwnLimits,
     /// Automatic restarts allowed.
@@ -371,7 +372,7 @@ pub struct ComponentSpec {
     /// Its configuration, for the component alone to understand.
     pub config: serde_json::Value,
     /// What it is allowed.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// What its runs may use, where that differs from the node's limits.
     pub limits: OwnLimits,
 }

@@ -249,13 +249,13 @@ impl From<types::About> for About {
             version: one_line(&about.version, 100),
             summary: one_line(&about.summary, 500),
             config_schema: about.config_schema,
-            grants: about.grants.into_iter().take(MAX_ENTRIES).map(grant_request).collect(),
+            grants: about.grants.iter().take(MAX_ENTRIES).map(grant_request).collect(),
             attributes: attributes(about.attributes),
         }
     }
 }
 
-fn grant_request(request: types::GrantRequest) -> GrantRequest {
+fn grant_request(request: &types::GrantRequest) -> GrantRequest {
     GrantRequest {
         kind: one_line(&request.kind, 100),
         value: one_line(&request.value, 500),

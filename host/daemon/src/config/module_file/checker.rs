@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::id::{CheckerName, CommandName, ComponentName};
@@ -204,6 +205,7 @@ fn subject(
             let grants =
                 grant.as_ref().map(|grant| grant.get().grants(commands, findings)).unwrap_or_default();
             let config = json_of(config.as_ref().map(|config| config.get().clone()).unwrap_or_default());
+            let grants = Arc::new(grants);
             let limits = limits.as_ref().map(|limits| limits.get().own_of_component(findings));
             let limits = limits.unwrap_or_default();
             Some(Subject::Component(ComponentSpec { component: component?, config, grants, limits }))

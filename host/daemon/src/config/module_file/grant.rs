@@ -68,8 +68,13 @@ impl GrantTable {
             }
         }
         for (name, file) in self.secrets.iter().flatten() {
-            let place = if file.get().is_empty() { file } else { name };
-            add(&mut grants, GrantKind::Secrets, place, &format!("{}={}", name.get(), file.get()), findings);
+            if file.get().is_empty() {
+                findings
+                    .at(file.span(), format!("the secret `{}` has no file", name.get()))
+                    .expected("expected the file that holds its value");
+                continue;
+            }
+            add(&mut grants, GrantKind::Secrets, name, &format!("{}={}", name.get(), file.get()), findings);
         }
         for text in self.commands.iter().flatten() {
             check_command(text, commands, findings);

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod approve;
 pub(crate) mod check;
 pub(crate) mod compile_component;
 pub(crate) mod completions;

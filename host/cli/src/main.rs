@@ -16,7 +16,8 @@ mod standard;
 mod when;
 
 use commands::{
-    check, compile_component, completions, demo_app, events, inspect, order, run, status, validate, why,
+    approve, check, compile_component, completions, demo_app, events, inspect, order, run, status, validate,
+    why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -45,6 +46,7 @@ enum Command {
     Why(why::WhyArgs),
     Events(events::EventsArgs),
     Check(check::CheckArgs),
+    Approve(approve::ApproveArgs),
     Inspect(inspect::InspectArgs),
     Validate(validate::ValidateArgs),
     Completions(completions::CompletionsArgs),
@@ -81,6 +83,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Why(args) => why::run(&args, root, output).await,
             Command::Events(args) => events::run(&args, root, output).await,
             Command::Check(args) => check::run(&args, root, output).await,
+            Command::Approve(args) => approve::run(&args, root, output).await,
             Command::Inspect(args) => inspect::run(&args, output),
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),

@@ -150,7 +150,8 @@ async fn plan(
 ) -> Result<Plan, String> {
     let member = means.roster.get(module).ok_or_else(|| "the module's file is gone".to_owned())?;
     let script = &member.spec.restart.script;
-    let component = means.registry.get(ComponentKind::RestartScript, script).ok_or_else(|| {
+    let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
+    let component = in_force.ok_or_else(|| {
         format!("there is no restart script `{script}`: put it into restart-scripts/{script}.wasm")
     })?;
     steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
@@ -169,12 +170,12 @@ async fn plan(
         state: member.script_state.clone(),
         clock: means.clock,
     };
-    means.sandbox.plan(&component, run).await
+    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string())
 }
 
 /// What the module's file declares, and what runs though it is declared no
 /// more: it has to be stopped all the same.
-fn commands_of(module: &ModuleSpec, running: &[CommandName]) -> Vec<DeclaredCommand> {
+pub(crate) fn commands_of(module: &ModuleSpec, running: &[CommandName]) -> Vec<DeclaredCommand> {
     let declared = module.commands.iter().map(|(name, spec)| DeclaredCommand {
         name: name.clone(),
         keep: spec.keep,

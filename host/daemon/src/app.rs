@@ -38,7 +38,7 @@ use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
 use crate::pulse::Pulse;
 use crate::registry::Registry;
-use crate::reload::{Refused, Reload, load_standard};
+use crate::reload::{Refused, Reload, Settings, load_standard};
 use crate::root;
 use crate::roster::Roster;
 use crate::sandbox::Sandbox;
@@ -178,7 +178,7 @@ struct Running {
     root: PathBuf,
     journal: Journal,
     /// What was found damaged.
-    damaged: Option<String>,
+    damaged: Vec<String>,
 }
 
 impl Parts {
@@ -231,19 +231,28 @@ impl Parts {
             asking: Asking::default(),
         };
         let refused = Refused::default();
-        let reload = Reload {
+        let (approve, approvals) = mpsc::channel(driver::WAITING);
+        let (reload, damaged_approvals) = Reload::new(Settings {
+            means: means.clone(),
             root: root.clone(),
-            sandbox: Arc::clone(&means.sandbox),
+            trust: node.trust,
+            rescan: node.rescan,
             standard,
-            registry: means.registry.clone(),
-            roster: means.roster.clone(),
             refused: refused.clone(),
             wishes: wanted,
             events: events.clone(),
-        };
+            approvals,
+        });
+        let damaged = damaged.into_iter().chain(damaged_approvals).collect();
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
-        let office =
-            Arc::new(Office { means, published, journal: journal.clone(), refused, events: events.clone() });
+        let office = Arc::new(Office {
+            means,
+            published,
+            journal: journal.clone(),
+            refused,
+            events: events.clone(),
+            approve,
+        });
         Ok((Running { driver, reload, office, listener, events, root, journal, damaged }, messages))
     }
 }
@@ -260,15 +269,15 @@ impl Running {
         let mut core = tokio::spawn(self.driver.run(messages, ended(ending.clone())));
         let say = Voice(self.events.clone());
         say.say(format!("daemon {} has started", env!("CARGO_PKG_VERSION"))).await;
-        if let Some(damaged) = self.damaged {
+        for damaged in self.damaged {
             say.say(damaged).await;
         }
-        let (listing, mistakes) = self.reload.begin().await;
-        if self.reload.roster.is_empty() && !mistakes.is_empty() {
+        let mistakes = self.reload.begin().await;
+        if !mistakes.is_empty() {
             return Err(nothing_to_run(&mistakes));
         }
         let mut side = JoinSet::new();
-        side.spawn(self.reload.run(listing));
+        side.spawn(self.reload.run());
         side.spawn(rotate_forever(self.root.clone()));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
         on_ready();

@@ -15,6 +15,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod driver;
+mod durable;
 pub mod facilities;
 pub mod journal;
 pub mod observe;

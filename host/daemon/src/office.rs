@@ -18,9 +18,9 @@ use crate::driver::{Message, Published};
 use crate::journal::Journal;
 use crate::observe::Means;
 use crate::registry::Origin;
-use crate::reload::Refused;
+use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::{Daemon, RecordQuery};
-use crate::serve::wire::{self, ComponentStatus};
+use crate::serve::wire::{self, ComponentStatus, QuarantineStatus, WaitingStatus};
 
 /// The daemon as the API sees it.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Office {
     pub refused: Refused,
     /// The driver.
     pub events: mpsc::Sender<Message>,
+    /// The reload.
+    pub approve: mpsc::Sender<Approve>,
 }
 
 impl Daemon for Office {
@@ -82,6 +84,12 @@ impl Daemon for Office {
                     Some((_, Origin::File)) | None => wire::Origin::File,
                 },
                 error: entry.error.clone(),
+                quarantine: entry.quarantined.as_ref().map(|case| QuarantineStatus::new(case, self.clock())),
+                waiting: entry.waiting.as_ref().map(|waiting| WaitingStatus {
+                    digest: waiting.digest.clone(),
+                    version: waiting.version.clone(),
+                    asks: waiting.asks.clone(),
+                }),
             }
         });
         status.collect()
@@ -99,6 +107,17 @@ impl Daemon for Office {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }
             answered.await.unwrap_or(CommandOutcome::Denied(DeniedReason::Ending))
+        }
+        .boxed()
+    }
+
+    fn approve(&self, name: String, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            if self.approve.send(Approve { name, by, answer }).await.is_err() {
+                return Err(NotApproved::Ending);
+            }
+            answered.await.unwrap_or(Err(NotApproved::Ending))
         }
         .boxed()
     }

@@ -1,97 +1,131 @@
 //! Takes over what the operator drops, replaces, edits and removes.
 //!
 //! ```text
-//!   a hint, or the clock ──▶ look ──▶ settle ──▶ read, check, compile ──▶ in force
-//!                              ▲                        │ refused
-//!                              │                        ▼
-//!                              └──────── the last good version stays, and why is shown
+//!   a hint, or the clock ──▶ look ──▶ settle ──▶ read, check, compile ──▶ try ──▶ in force
+//!                              ▲                     │ beside all else     │        │
+//!                              │                     ▼                     ▼        ▼ relapsed
+//!                              └──────── the last good version stays, or comes back; why is shown
 //! ```
 //! Events of the file system are hints; a look at the folders every second is
-//! the truth. Compiling happens off to the side; a version comes into force
-//! between two runs of its checkers.
+//! the truth. One task looks and decides; what takes time is done by others,
+//! whose results come back to it. What belongs together comes into force at one
+//! moment, between two runs of its checkers: which that is, the core says.
+//!
+//! | | |
+//! |---|---|
+//! | `folders`, `settle` | which files are there, which have changed and are whole |
+//! | `loading`, `trust` | from a file to something that could be in force |
+//! | `pending` | how far each changed file has come |
+//! | `picture`, `deciding`, `trial`, `approvals` | what goes into force now |
+//! | `in_force` | puts it there, and takes it back |
 
+mod approvals;
+mod deciding;
 mod folders;
+mod in_force;
+mod loading;
+mod pending;
+mod picture;
+mod refused;
 mod settle;
+mod trial;
+mod trust;
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
-use bellwether_core::event::{Event, Wish};
+use bellwether_core::event::Wish;
 use bellwether_core::id::{ComponentName, ModuleName};
-use bellwether_core::record::RecordKind;
+use bellwether_core::moment::Moment;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::app::StandardComponent;
-use crate::config::{ComponentKind, Mistakes, check_module, read};
+use crate::config::spec::{ModuleSpec, TrustSpec};
+use crate::config::{ComponentKind, Mistakes, Sourced};
 use crate::driver::Message;
-use crate::registry::{ComponentKey, Origin, Registry};
-use crate::roster::Roster;
+use crate::observe::Means;
+use crate::registry::{ComponentKey, Origin, Waiting};
 use crate::sandbox::Sandbox;
-use crate::sandbox::component::{Component, Kind, MAX_SIZE};
+use crate::sandbox::component::Component;
 
+use self::approvals::Approvals;
+pub use self::approvals::{Approve, Approved, NotApproved};
 use self::folders::{FileKey, Folder, Hints, list};
-use self::settle::{Listing, look};
+use self::loading::{Loaded, Loader, Refusal};
+use self::pending::{Pending, Stage};
+pub use self::refused::Refused;
+use self::settle::{Listing, Stamp, look};
+use self::trust::Trust;
 
-/// Without a hint, look this often.
-const RESCAN: Duration = Duration::from_secs(1);
 /// While something is changing, look again after so long: a writer that pauses
 /// for longer is read in between, refused, and read again when it goes on.
 const SETTLE: Duration = Duration::from_millis(120);
+/// However many hints there are, there is so much time between two looks.
+const BREATH: Duration = Duration::from_millis(20);
+/// A file that cannot be read is read again after so long.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+/// At the start everything is waited for, but not a large component for ever.
+const BEGIN_WITHIN: Duration = Duration::from_secs(20);
 
-/// Files that are refused, and why. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Refused(Arc<ArcSwap<BTreeMap<FileKey, String>>>);
-
-impl Refused {
-    /// One sentence for each.
-    pub fn sentences(&self) -> Vec<String> {
-        let sentence = |(file, why): (&FileKey, &String)| match file.folder {
-            // Mistakes say themselves where they are.
-            Folder::Modules => why.clone(),
-            Folder::Checkers | Folder::RestartScripts => format!("{}: {why}", file.path().display()),
-        };
-        self.0.load().iter().map(sentence).collect()
-    }
-
-    fn set(&self, file: &FileKey, why: Option<String>) {
-        let mut refused = BTreeMap::clone(&self.0.load());
-        match why {
-            Some(why) => refused.insert(file.clone(), why),
-            None => refused.remove(file),
-        };
-        self.0.store(Arc::new(refused));
-    }
-}
-
-/// The files that have been read already.
+/// What the reload works with.
 #[derive(Debug)]
-pub struct Known(Listing<FileKey>);
-
-/// Takes over files.
-pub struct Reload {
+pub struct Settings {
+    /// Where components run, and what is in force.
+    pub means: Means,
     /// Where the operator's files are.
     pub root: PathBuf,
-    /// Where components are compiled.
-    pub sandbox: Arc<Sandbox>,
+    /// Whose components run here.
+    pub trust: TrustSpec,
+    /// Without a hint, look this often.
+    pub rescan: Duration,
     /// What comes with the binary, loaded.
     pub standard: BTreeMap<ComponentKey, Component>,
-    /// Components in force.
-    pub registry: Registry,
-    /// Modules in force.
-    pub roster: Roster,
     /// What is refused.
     pub refused: Refused,
     /// What people wanted when the last daemon ended.
     pub wishes: BTreeMap<ModuleName, Wish>,
     /// The core.
     pub events: mpsc::Sender<Message>,
+    /// What people let in.
+    pub approvals: mpsc::Receiver<Approve>,
+}
+
+/// Takes over files.
+#[derive(Debug)]
+pub struct Reload {
+    settings: Settings,
+    loader: Loader,
+    pending: Pending,
+    /// The modules in force, with their text.
+    modules: BTreeMap<ModuleName, Arc<Sourced<ModuleSpec>>>,
+    /// Modules' files that went into force together with a component: before, and since.
+    sets: BTreeMap<ComponentKey, Vec<in_force::Edit>>,
+    /// What people have let in, and versions that wait for that.
+    approvals: Approvals,
+    waiting: BTreeMap<FileKey, Waiting>,
+    /// Modules' files that do not fit what is in force.
+    unfit: BTreeMap<FileKey, Mistakes>,
+    /// The files that have been read already, or are being read.
+    known: Listing<FileKey>,
+    before: Listing<FileKey>,
+    missed: BTreeMap<FileKey, u32>,
+    /// Files with mistakes that are being read again.
+    rereading: BTreeSet<FileKey>,
+    tasks: JoinSet<Done>,
+    /// Something has changed since the last decision.
+    undecided: bool,
+}
+
+/// What a task brings back.
+#[derive(Debug)]
+enum Done {
+    Loaded { file: FileKey, stamp: Stamp, loaded: Loaded },
+    Tried { file: FileKey, digest: String, result: Result<(), String> },
 }
 
 /// Loads the components that come with the binary, all at once.
@@ -119,216 +153,255 @@ pub async fn load_standard(
 }
 
 impl Reload {
-    /// Puts everything in force that is there. Returns the mistakes of the
-    /// modules that could not be.
-    pub async fn begin(&mut self) -> (Known, Vec<Mistakes>) {
-        for (key, component) in &self.standard {
-            self.registry.put(key.clone(), component.clone(), Origin::Embedded);
-        }
-        let listing = list(&self.root, &Listing::new());
-        let mut mistakes = Vec::new();
-        for file in listing.keys() {
-            if let Err(mistake) = self.take(file).await {
-                mistakes.extend(mistake);
-            }
-        }
-        (Known(listing), mistakes)
+    /// Nothing is in force yet. What was found damaged is in the second value.
+    pub fn new(settings: Settings) -> (Self, Option<String>) {
+        let (approvals, damaged) = Approvals::open(&settings.root);
+        let loader = Loader::new(
+            settings.root.clone(),
+            Arc::clone(&settings.means.sandbox),
+            settings.means.registry.clone(),
+            Arc::new(Trust::new(settings.trust.clone())),
+            settings.means.clock,
+        );
+        let reload = Self {
+            settings,
+            loader,
+            pending: Pending::default(),
+            modules: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            approvals,
+            waiting: BTreeMap::new(),
+            unfit: BTreeMap::new(),
+            known: Listing::new(),
+            before: Listing::new(),
+            missed: BTreeMap::new(),
+            rereading: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            undecided: true,
+        };
+        (reload, damaged)
     }
 
-    /// Takes over what changes from now on. `known` is what [`begin`](Self::begin) saw.
-    pub async fn run(mut self, known: Known) {
-        let Known(mut known) = known;
+    /// Puts everything in force that is there. Returns the mistakes of the
+    /// modules that could not be, and were the only ones.
+    pub async fn begin(&mut self) -> Vec<Mistakes> {
+        let standard = self.settings.standard.iter();
+        let standard = standard.map(|(key, component)| (key.clone(), component.clone(), Origin::Embedded));
+        self.settings.means.registry.put(standard.collect());
+        let listing = self.list().await.unwrap_or_default();
+        for (file, stamp) in &listing {
+            self.load(file, *stamp);
+        }
+        (self.known, self.before) = (listing.clone(), listing);
+        let deadline = Instant::now() + BEGIN_WITHIN;
+        while self.pending.on_the_way() {
+            tokio::select! {
+                done = self.tasks.join_next() => self.done(done).await,
+                () = tokio::time::sleep_until(deadline) => return Vec::new(),
+            }
+            // What was bad all along holds up nothing else.
+            self.pending.separate_bad();
+            self.decide().await;
+        }
+        self.decide().await;
+        let own = self.pending.iter().filter_map(|(_, stage)| match stage {
+            Stage::Mistaken(mistakes) => Some(mistakes),
+            _ => None,
+        });
+        let mistakes = own.chain(self.unfit.values()).cloned().collect();
+        if self.modules.is_empty() { mistakes } else { Vec::new() }
+    }
+
+    /// Takes over what changes from now on.
+    pub async fn run(mut self) {
         let mut hints = Hints::new();
-        let mut before = known.clone();
-        let mut missed = BTreeMap::new();
+        let mut looked = Instant::now();
         let mut unsettled = false;
         loop {
-            hints.arm(&self.root);
-            let wait = if unsettled { SETTLE } else { RESCAN };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = hints.next(), if !unsettled => {}
-            }
-            let (root, previous) = (self.root.clone(), before.clone());
-            let listed = tokio::task::spawn_blocking(move || list(&root, &previous)).await;
-            let Ok(present) = listed else { continue };
-            let seen = look(&known, &before, &present, &mut missed);
-            unsettled = seen.unsettled;
-            for file in &seen.gone {
-                known.remove(file);
-                self.remove(file).await;
-            }
-            for file in &seen.ready {
-                if let Some(stamp) = present.get(file) {
-                    known.insert(file.clone(), *stamp);
+            let (due, next) = self.pending.due(self.settings.means.clock.now());
+            for file in due {
+                if let Some(stamp) = self.known.get(&file).copied() {
+                    self.load(&file, stamp);
                 }
-                // What was refused is shown; there is nobody else to tell.
-                let _shown = self.take(file).await;
             }
-            if !unsettled {
-                self.retry_refused_modules().await;
-            }
-            before = present;
-        }
-    }
-
-    /// What a module's file needs (a component, a program, a folder) may be there now.
-    async fn retry_refused_modules(&mut self) {
-        let refused = self.refused.0.load_full();
-        for file in refused.keys().filter(|file| file.folder == Folder::Modules) {
-            let _shown = self.take(file).await;
-        }
-    }
-
-    async fn take(&mut self, file: &FileKey) -> Result<(), Option<Mistakes>> {
-        match file.folder {
-            Folder::Checkers => self.take_component(ComponentKind::Checker, file).await.map_err(|()| None),
-            Folder::RestartScripts => {
-                self.take_component(ComponentKind::RestartScript, file).await.map_err(|()| None)
-            }
-            Folder::Modules => self.take_module(file).await.map_err(Some),
-        }
-    }
-
-    async fn take_component(&mut self, kind: ComponentKind, file: &FileKey) -> Result<(), ()> {
-        let loaded = match ComponentName::new(&file.stem) {
-            Ok(name) => self.load(kind, name, file).await,
-            Err(error) => Err(anyhow::Error::from(error)),
-        };
-        match loaded {
-            Ok((key, component)) => {
-                self.refused.set(file, None);
-                let before = self.registry.get(key.0, &key.1);
-                let same = before.is_some_and(|before| before.digest() == component.digest());
-                let (version, digest) = (component.about().version.clone(), component.digest().to_owned());
-                self.registry.put(key, component, Origin::File);
-                if !same {
-                    let short = digest.get(..12).unwrap_or(&digest);
-                    self.note(None, file, true, format!("version {version} ({short}) is in force")).await;
+            let clock = self.settings.means.clock;
+            let wait = if unsettled { SETTLE } else { self.settings.rescan };
+            let registry = self.settings.means.registry.clone();
+            let look = tokio::select! {
+                () = tokio::time::sleep_until(looked + wait) => true,
+                () = hints.next(), if !unsettled => {
+                    tokio::time::sleep_until(looked + BREATH).await;
+                    true
                 }
-                Ok(())
-            }
-            Err(error) => {
-                let why = format!("{error:#}");
-                if let Ok(name) = ComponentName::new(&file.stem) {
-                    self.registry.refuse((kind, name), why.clone());
+                done = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    self.done(done).await;
+                    false
                 }
-                self.refuse(None, file, why).await;
-                Err(())
+                Some(approve) = self.settings.approvals.recv() => {
+                    self.approve(approve).await;
+                    false
+                }
+                () = registry.relapsed() => {
+                    self.roll_back().await;
+                    false
+                }
+                () = tokio::time::sleep_until(clock.instant(next.unwrap_or(Moment::NEVER))) => false,
+            };
+            if look {
+                // First watched, then looked at: nothing falls in between.
+                hints.arm(&self.settings.root);
+                unsettled = self.look().await;
+                looked = Instant::now();
+                registry.forget_proved();
             }
+            self.decide().await;
         }
     }
 
-    async fn load(
-        &self,
-        kind: ComponentKind,
-        name: ComponentName,
-        file: &FileKey,
-    ) -> anyhow::Result<(ComponentKey, Component)> {
-        let (path, sandbox) = (self.root.join(file.path()), Arc::clone(&self.sandbox));
-        let component = tokio::task::spawn_blocking(move || {
-            let bytes = read_component(&path)?;
-            sandbox.load(bytes).map_err(anyhow::Error::from)
+    async fn list(&self) -> Option<Listing<FileKey>> {
+        let (root, previous) = (self.settings.root.clone(), self.before.clone());
+        tokio::task::spawn_blocking(move || list(&root, &previous)).await.ok()
+    }
+
+    /// Returns whether something is changing.
+    async fn look(&mut self) -> bool {
+        let Some(present) = self.list().await else { return false };
+        let seen = look(&self.known, &self.before, &present, &mut self.missed);
+        // Sets may have waited for a file that came and went.
+        self.undecided |= self.pending.iter().any(|(file, _)| !present.contains_key(file));
+        let known = &self.known;
+        self.pending.retain(|file| known.contains_key(file) || present.contains_key(file));
+        for file in &seen.changing {
+            self.pending.changed(file, Stage::Writing);
+            self.undecided = true;
+        }
+        for file in &seen.gone {
+            self.known.remove(file);
+            self.pending.remove(file);
+            self.remove(file).await;
+        }
+        for file in &seen.ready {
+            if let Some(stamp) = present.get(file) {
+                self.known.insert(file.clone(), *stamp);
+                self.load(file, *stamp);
+            }
+        }
+        if !seen.unsettled {
+            self.reread_mistaken();
+        }
+        self.before = present;
+        seen.unsettled
+    }
+
+    /// Begins to load a file. What is loading already is of no interest when it comes.
+    fn load(&mut self, file: &FileKey, stamp: Stamp) {
+        self.pending.changed(file, Stage::Loading);
+        self.undecided = true;
+        self.spawn_load(file.clone(), stamp);
+    }
+
+    fn spawn_load(&mut self, file: FileKey, stamp: Stamp) {
+        let places = self.loader.clone();
+        self.tasks.spawn(async move {
+            let loaded = match file.folder {
+                Folder::Modules => places.module(file.clone()).await,
+                Folder::Checkers => places.component(ComponentKind::Checker, file.clone(), stamp).await,
+                Folder::RestartScripts => {
+                    places.component(ComponentKind::RestartScript, file.clone(), stamp).await
+                }
+            };
+            Done::Loaded { file, stamp, loaded }
         });
-        let component = component.await??;
-        let fits = match component.kind() {
-            Kind::Checker => kind == ComponentKind::Checker,
-            Kind::RestartScript => kind == ComponentKind::RestartScript,
-        };
-        anyhow::ensure!(fits, "it is no {kind}: it belongs into the other folder");
-        Ok(((kind, name), component))
     }
 
-    async fn take_module(&mut self, file: &FileKey) -> Result<(), Mistakes> {
-        let (root, path, registry) = (self.root.clone(), file.path(), self.registry.clone());
-        let checked = tokio::task::spawn_blocking(move || {
-            let module = read::read_module_file(&root, &path)?;
-            check_module(&module, &|kind, name| registry.config_schema(kind, name))?;
-            Ok::<_, Mistakes>(module.spec)
-        });
-        let spec = match checked.await {
-            Ok(Ok(spec)) => spec,
-            Ok(Err(mistakes)) => {
-                let why = mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                // Tried again when a component changes: said again only if it is something else.
-                self.refuse(ModuleName::new(&file.stem).ok(), file, why).await;
-                return Err(mistakes);
+    /// What a module's file needs besides components (a program, a folder) may be there now.
+    fn reread_mistaken(&mut self) {
+        let mistaken = self.pending.iter().filter(|(_, stage)| matches!(stage, Stage::Mistaken(_)));
+        let mistaken: Vec<FileKey> = mistaken.map(|(file, _)| file.clone()).collect();
+        for file in mistaken {
+            if let Some(stamp) = self.known.get(&file).copied()
+                && self.rereading.insert(file.clone())
+            {
+                self.spawn_load(file, stamp);
             }
-            Err(error) => {
-                tracing::error!(%error, "reading a module's file failed in the daemon itself");
-                return Ok(());
+        }
+    }
+
+    async fn done(&mut self, done: Option<Result<Done, tokio::task::JoinError>>) {
+        match done {
+            None => {}
+            // Only what the tasks wait for can panic, and that is caught there.
+            Some(Err(error)) => tracing::error!(%error, "a task of the reload has ended by itself"),
+            Some(Ok(Done::Loaded { file, stamp, loaded })) => {
+                self.rereading.remove(&file);
+                let expected = matches!(self.pending.stage(&file), Some(Stage::Loading | Stage::Mistaken(_)));
+                // Changed again meanwhile: a newer one is on its way.
+                if expected && self.known.get(&file) == Some(&stamp) {
+                    self.undecided = true;
+                    self.loaded(&file, loaded).await;
+                }
+            }
+            Some(Ok(Done::Tried { file, digest, result })) => {
+                let Some(Stage::Trying(component)) = self.pending.stage(&file) else { return };
+                if component.digest() != digest {
+                    return;
+                }
+                self.undecided = true;
+                let stage = match result {
+                    Ok(()) => Stage::Component { component: component.clone(), tried: true },
+                    Err(why) => self.quarantine(&file, &digest, why).await,
+                };
+                self.pending.advance(&file, stage);
+            }
+        }
+    }
+
+    async fn loaded(&mut self, file: &FileKey, loaded: Loaded) {
+        let stage = match loaded {
+            Loaded::Module(Ok(module)) => {
+                let in_force = self.modules.get(&module.spec.name);
+                if in_force.is_some_and(|before| before.spec == module.spec) {
+                    self.modules.insert(module.spec.name.clone(), Arc::from(module));
+                    return self.settled(file);
+                }
+                Stage::Module(Arc::from(module))
+            }
+            Loaded::Module(Err(mistakes)) => {
+                self.refuse(file, &picture::sentence(&mistakes), None).await;
+                Stage::Mistaken(mistakes)
+            }
+            Loaded::Component(Ok(component)) => {
+                if self.is_in_force(file, &component) {
+                    return self.settled(file);
+                }
+                Stage::Component { component, tried: false }
+            }
+            Loaded::Component(Err(Refusal::Broken { digest, why })) => {
+                self.quarantine(file, &digest, why).await
+            }
+            Loaded::Component(Err(Refusal::Quarantined(case))) => {
+                self.refuse(file, &case.why, Some(&case)).await;
+                Stage::Refused { retry: Some(case.next) }
+            }
+            Loaded::Component(Err(refusal)) => {
+                self.refuse(file, &refusal.to_string(), None).await;
+                let again = self.settings.means.clock.now() + READ_AGAIN;
+                Stage::Refused { retry: matches!(refusal, Refusal::Unreadable(_)).then_some(again) }
             }
         };
-        self.refused.set(file, None);
-        let name = spec.name.clone();
-        let before = self.roster.get(&name);
-        if before.as_ref().is_some_and(|before| before.spec == spec) {
-            return Ok(());
-        }
-        let detail = if before.is_some() { "the new version is in force" } else { "in force" };
-        let policy = Arc::new(spec.policy());
-        self.roster.put(spec);
-        self.note(Some(name.clone()), file, true, detail.to_owned()).await;
-        let wish = self.wishes.remove(&name).unwrap_or_default();
-        self.tell(Event::ModuleLoaded { module: name, policy, wish }).await;
-        Ok(())
+        self.pending.advance(file, stage);
     }
 
-    async fn remove(&mut self, file: &FileKey) {
-        self.refused.set(file, None);
-        let kind = match file.folder {
-            Folder::Checkers => ComponentKind::Checker,
-            Folder::RestartScripts => ComponentKind::RestartScript,
-            Folder::Modules => return self.remove_module(file).await,
-        };
-        let Ok(name) = ComponentName::new(&file.stem) else { return };
-        let key = (kind, name);
-        let detail = if let Some(component) = self.standard.get(&key) {
-            self.registry.put(key, component.clone(), Origin::Embedded);
-            "removed: the one that comes with the binary is in force again"
-        } else {
-            self.registry.remove(&key);
-            "removed: whatever uses it cannot tell any more"
-        };
-        self.note(None, file, true, detail.to_owned()).await;
-    }
-
-    async fn remove_module(&mut self, file: &FileKey) {
-        let Ok(name) = ModuleName::new(&file.stem) else { return };
-        if self.roster.get(&name).is_none() {
-            return;
-        }
-        let detail = "removed: the module is watched no more, its application is left as it is";
-        self.note(Some(name.clone()), file, true, detail.to_owned()).await;
-        self.tell(Event::ModuleRemoved { module: name.clone() }).await;
-        self.roster.remove(&name);
-    }
-
-    /// Shows why a file is refused, once for each reason.
-    async fn refuse(&self, module: Option<ModuleName>, file: &FileKey, why: String) {
-        let known = self.refused.0.load().get(file) == Some(&why);
-        self.refused.set(file, Some(why.clone()));
-        if !known {
-            self.note(module, file, false, format!("{why}; what was in force before stays in force")).await;
-        }
-    }
-
-    async fn note(&self, module: Option<ModuleName>, file: &FileKey, ok: bool, detail: String) {
+    /// This version is not tried again for a while.
+    async fn quarantine(&mut self, file: &FileKey, digest: &str, why: String) -> Stage {
+        let now = self.settings.means.clock.now();
         let what = file.path().display().to_string();
-        self.tell(Event::Noted { module, kind: RecordKind::Reload { what, ok, detail } }).await;
+        let case = {
+            let mut quarantine = self.loader.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
+            quarantine.put(&what, digest, &why, now)
+        };
+        self.refuse(file, &why, Some(&case)).await;
+        self.tell_of_quarantine(what, &case).await;
+        Stage::Refused { retry: Some(case.next) }
     }
-
-    async fn tell(&self, event: Event) {
-        if self.events.send(Message::Event(event)).await.is_err() {
-            tracing::debug!("a reload came after the end of the core");
-        }
-    }
-}
-
-/// At most one byte more than what is allowed is ever read.
-fn read_component(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(MAX_SIZE)? + 1;
-    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).context("cannot be read")?;
-    Ok(bytes)
 }

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use bellwether_core::id::{CheckerName, ModuleName};
 
-use crate::config::spec::{CheckerSpec, Grants, ModuleSpec, Subject};
+use crate::config::spec::{CheckerSpec, ComponentSpec, Grants, ModuleSpec, Subject};
+use crate::registry::Pin;
 use crate::sandbox::StateHandle;
 
 /// One module that is in force.
@@ -25,6 +26,8 @@ pub struct Member {
     pub script_grants: Arc<Grants>,
     /// What the restart script left behind.
     pub script_state: StateHandle,
+    /// The version of the restart script that belongs to this version of the file.
+    pub script_pin: Pin,
     checkers: BTreeMap<CheckerName, Arc<CheckerKit>>,
 }
 
@@ -37,6 +40,20 @@ pub struct CheckerKit {
     pub grants: Arc<Grants>,
     /// What it left behind, and how often it ran.
     pub memory: Memory,
+    /// The version of the component that belongs to this configuration.
+    pub pin: Pin,
+}
+
+impl CheckerKit {
+    /// For the runs of this checker.
+    pub(crate) fn new(component: &ComponentSpec, memory: Memory) -> Self {
+        Self {
+            config: component.config.to_string().into(),
+            grants: Arc::clone(&component.grants),
+            memory,
+            pin: Pin::default(),
+        }
+    }
 }
 
 /// Survives reloads. Cheap to clone.
@@ -50,6 +67,12 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The same at this moment, for a run that leaves nothing behind.
+    pub(crate) fn copy(&self) -> Self {
+        let runs = AtomicU64::new(self.runs.load(Ordering::Relaxed));
+        Self { state: self.state.copy(), runs: Arc::new(runs), turn: Arc::default() }
+    }
+
     /// Counts one more run, from 1.
     pub fn next_run(&self) -> u64 {
         self.runs.fetch_add(1, Ordering::Relaxed) + 1
@@ -71,11 +94,7 @@ impl Member {
         let checkers = spec.checkers.values().filter_map(|checker| {
             let Subject::Component(component) = &checker.subject else { return None };
             let memory = before.and_then(|before| before.checkers.get(&checker.name));
-            let kit = CheckerKit {
-                config: component.config.to_string().into(),
-                grants: Arc::clone(&component.grants),
-                memory: memory.map(|kit| kit.memory.clone()).unwrap_or_default(),
-            };
+            let kit = CheckerKit::new(component, memory.map(|kit| kit.memory.clone()).unwrap_or_default());
             Some((checker.name.clone(), Arc::new(kit)))
         });
         Self {
@@ -83,6 +102,7 @@ impl Member {
             script_grants: Arc::clone(&spec.restart.grants),
             script_config: spec.restart.config.to_string().into(),
             script_state: before.map(|before| before.script_state.clone()).unwrap_or_default(),
+            script_pin: Pin::default(),
             spec,
         }
     }
@@ -103,12 +123,17 @@ impl Roster {
         self.0.load().is_empty()
     }
 
-    /// Puts a module in force, or what its file says now.
-    pub(crate) fn put(&self, spec: ModuleSpec) {
+    /// Puts modules in force, or what their files say now, all at one moment.
+    pub(crate) fn put(&self, specs: Vec<ModuleSpec>) {
+        if specs.is_empty() {
+            return;
+        }
         let mut members = BTreeMap::clone(&self.0.load());
-        let before = members.get(&spec.name);
-        let member = Member::new(spec, before.map(AsRef::as_ref));
-        members.insert(member.spec.name.clone(), Arc::new(member));
+        for spec in specs {
+            let before = members.get(&spec.name).cloned();
+            let member = Member::new(spec, before.as_deref());
+            members.insert(member.spec.name.clone(), Arc::new(member));
+        }
         self.0.store(Arc::new(members));
     }
 

@@ -8,15 +8,16 @@
 //! for by a task of its own, never by the core.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bellwether_core::command::CommandOutcome;
 use bellwether_core::event::Wish;
 use bellwether_core::id::ModuleName;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::durable;
 
 type All = BTreeMap<ModuleName, Wish>;
 
@@ -118,17 +119,8 @@ fn read(path: &Path) -> io::Result<All> {
     }
 }
 
-/// Whole or not at all: a new file, synced, takes the place of the old one.
 fn write(path: &Path, all: &All) -> io::Result<()> {
-    let new = path.with_extension("json.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(&serde_json::to_vec_pretty(all)?)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    durable::replace(path, &serde_json::to_vec_pretty(all)?)
 }
 
 #[cfg(test)]

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_core::id::ModuleName;
+use bellwether_core::record::short;
 use bellwether_core::state::StateName;
-use bellwether_daemon::serve::wire::{CheckerStatus, ComponentStatus, ModuleStatus, NodeStatus};
+use bellwether_daemon::serve::wire::{
+    CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus,
+};
 use clap::Args;
 
 use crate::client::Client;
@@ -135,20 +138,53 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
     } else {
         print_modules(&status.modules, when, output)?;
     }
-    for problem in &status.problems {
-        writeln!(output, "\n{} {problem}", output.paint(Tone::Bad, "✗ refused:"))?;
-    }
     for component in &status.components {
-        if let Some(error) = &component.error {
-            print_quarantined(component, error, output)?;
-        }
+        print_component(component, when, output)?;
+    }
+    // What concerns a component is said there, with what to do.
+    let said: Vec<String> = status
+        .components
+        .iter()
+        .filter(|component| component.error.is_some())
+        .map(|component| format!("{}: ", file(component)))
+        .collect();
+    let others = status.problems.iter().filter(|problem| !said.iter().any(|file| problem.starts_with(file)));
+    for problem in others {
+        writeln!(output, "\n{} {problem}", output.paint(Tone::Bad, "✗ refused:"))?;
     }
     Ok(())
 }
 
-fn print_quarantined(component: &ComponentStatus, error: &str, output: &mut Output) -> std::io::Result<()> {
-    let head = output.paint(Tone::Bad, "✗ refused:");
-    writeln!(output, "\n{head} component `{}`: {error}", component.name)
+/// What is wrong with the file of a component, if anything is.
+fn print_component(component: &ComponentStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
+    let Some(error) = &component.error else { return Ok(()) };
+    let file = file(component);
+    let in_force = match &component.version {
+        Some(version) => format!("version {version} ({}) runs on", short(&component.digest)),
+        None => "nothing runs under this name".to_owned(),
+    };
+    if let Some(case) = &component.quarantine {
+        let head = output.paint(Tone::Bad, "✗ quarantine:");
+        writeln!(output, "\n{head} {file} ({}): {}", short(&case.digest), case.why)?;
+        return writeln!(output, "  {in_force}; tried {} times, again {}", case.tries, when.both(&case.next));
+    }
+    if let Some(waiting) = &component.waiting {
+        let head = output.paint(Tone::Busy, "‖ waits for approval:");
+        let version = format!("version {} ({})", waiting.version, short(&waiting.digest));
+        writeln!(output, "\n{head} {file}, {version}, asks for {}", waiting.asks.join(", "))?;
+        let name = file.trim_end_matches(".wasm");
+        return writeln!(output, "  {in_force}; next: bellwether approve {name}, or grant what it asks for");
+    }
+    writeln!(output, "\n{} {file}: {error}\n  {in_force}", output.paint(Tone::Bad, "✗ refused:"))
+}
+
+/// Relative to the root: `checkers/http.wasm`.
+fn file(component: &ComponentStatus) -> String {
+    let folder = match component.kind {
+        ComponentKind::Checker => "checkers",
+        ComponentKind::RestartScript => "restart-scripts",
+    };
+    format!("{folder}/{}.wasm", component.name)
 }
 
 fn print_modules(modules: &[ModuleStatus], when: &When, output: &mut Output) -> std::io::Result<()> {

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use bellwether_core::id::{ModuleName, NodeName};
+use minisign_verify::PublicKey;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
+use super::quantity::DurationText;
 use super::source::Located;
-use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec};
+use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, TrustSpec};
 
 /// This node of the farm. Everything has a default: the file may be empty, or missing.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -26,6 +30,29 @@ pub(super) struct NodeFile {
     agent_check: Option<Vec<Located<AgentCheckTable>>>,
     /// What every run of a component may use at most.
     limits: Option<LimitsTable>,
+    /// Whose components may run here.
+    trust: Option<TrustTable>,
+    /// How files that are dropped or edited are taken over.
+    reload: Option<ReloadTable>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct TrustTable {
+    /// Refuse every component whose file has no good signature beside it: `http.wasm.minisig`, made by
+    /// `minisign -Sm http.wasm`. What comes with the binary needs none. Default: false.
+    require_signature: Option<Located<bool>>,
+    /// Public keys of minisign, each as `minisign -G` shows it. One of them must have signed.
+    #[schemars(example = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"])]
+    keys: Option<Vec<Located<String>>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ReloadTable {
+    /// How often the folders are looked at where the file system reports no changes (network file
+    /// systems, some containers). Default: `"1s"`.
+    rescan: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -47,6 +74,8 @@ struct AgentCheckTable {
     module: Option<Located<String>>,
 }
 
+const RESCAN: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+const DEFAULT_RESCAN: Duration = Duration::from_secs(1);
 const DEFAULT_HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
 
 /// What the file comes to. `host_name` names the node if the file does not.
@@ -73,10 +102,13 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
             field::missing(findings, table.span(), &path, "`[[agent-check]]`", "listen", "\"0.0.0.0:9011\"");
         }
     }
+    let reload = file.reload.unwrap_or_default();
     NodeSpec {
         name: name.unwrap_or_else(|| name_from_host(host_name)),
         health,
         agent_checks,
+        trust: trust(&file.trust.unwrap_or_default(), findings),
+        rescan: field::duration(findings, "rescan", reload.rescan.as_ref(), &RESCAN, DEFAULT_RESCAN),
         limits: limits(&file.limits.unwrap_or_default(), findings),
     }
 }
@@ -87,6 +119,31 @@ fn limits(table: &LimitsTable, findings: &mut Findings<'_>) -> LimitsSpec {
         run: default.run.with(&table.own(findings)),
         concurrent_runs: table.concurrent_runs().unwrap_or(default.concurrent_runs),
     }
+}
+
+fn trust(table: &TrustTable, findings: &mut Findings<'_>) -> TrustSpec {
+    let mut keys = Vec::new();
+    for text in table.keys.iter().flatten() {
+        match PublicKey::from_base64(text.get().trim()) {
+            Ok(key) => keys.push(key),
+            Err(_) => {
+                findings
+                    .at(text.span(), format!("`{}` is not a public key of minisign", text.get()))
+                    .expected("expected 56 characters that begin with `RW`")
+                    .help("it is the second line of minisign.pub, and what `minisign -G` shows");
+            }
+        }
+    }
+    let none_given = table.keys.as_ref().is_none_or(Vec::is_empty);
+    if let Some(required) = table.require_signature.as_ref().filter(|required| *required.get() && none_given)
+    {
+        findings
+            .at(required.span(), "a signature is required, and there is no key to check one with")
+            .expected("expected `keys = [\"RW…\"]` beside it")
+            .help("without a key every component would be refused");
+    }
+    let require_signature = table.require_signature.as_ref().is_some_and(|required| *required.get());
+    TrustSpec { require_signature, keys }
 }
 
 /// The addresses that are spoken for.

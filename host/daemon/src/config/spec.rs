@@ -26,6 +26,19 @@ pub struct NodeSpec {
     pub agent_checks: Vec<AgentCheckSpec>,
     /// Limits of every run of a component.
     pub limits: LimitsSpec,
+    /// Whose components run here.
+    pub trust: TrustSpec,
+    /// Without a hint of the file system, the folders are looked at this often.
+    pub rescan: Duration,
+}
+
+/// `[trust]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustSpec {
+    /// A component's file without a good signature beside it is refused.
+    pub require_signature: bool,
+    /// Whose signatures are good.
+    pub keys: Vec<minisign_verify::PublicKey>,
 }
 
 /// One port for `HAProxy`'s agent-check.

@@ -12,7 +12,7 @@ use crate::roster::Roster;
 fn facilities(harness: &Harness, spec: ModuleSpec, kept: KeptTable) -> ModuleFacilities {
     let roster = Roster::default();
     let name = spec.name.clone();
-    roster.put(spec);
+    roster.put(vec![spec]);
     ModuleFacilities {
         home: Home { root: harness.root.path().to_owned(), node: NodeName::new("node-1").unwrap() },
         member: roster.get(&name).unwrap(),

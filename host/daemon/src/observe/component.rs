@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use bellwether_core::id::{ComponentName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::probation::Ending;
 
 use super::{Means, unknown};
 use crate::config::ComponentKind;
 use crate::config::spec::{CheckerSpec, RunLimits, Subject};
 use crate::roster::CheckerKit;
-use crate::sandbox::run::CheckRun;
+use crate::sandbox::component::Component;
+use crate::sandbox::failure::Failure;
+use crate::sandbox::run::{CheckReport, CheckRun, Seen};
 
 /// A checker whose subject is a component's.
 #[derive(Debug)]
@@ -33,12 +36,31 @@ impl ComponentChecker {
 
     /// Runs it once, in the version that is in force now.
     pub async fn run(&self, means: &Means, module: &ModuleName) -> Observation {
-        let Some(component) = means.registry.get(ComponentKind::Checker, &self.component) else {
+        let _turn = self.kit.memory.turn.lock().await;
+        let key = (ComponentKind::Checker, self.component.clone());
+        let Some(component) = means.registry.get_for(&self.kit.pin, key.0, &key.1) else {
             let name = &self.component;
             let summary = format!("there is no component `{name}`: put it into checkers/{name}.wasm");
             return unknown(summary, means.clock);
         };
-        let _turn = self.kit.memory.turn.lock().await;
+        let report = self.report(means, module, &component).await;
+        for line in &report.log {
+            tracing::debug!(%module, checker = %self.spec.name, level = ?line.level, "{}", line.text);
+        }
+        if let Some(ending) = ending(&report.result) {
+            let user = (module.clone(), self.spec.name.clone());
+            means.registry.ran(&key, &component, &user, &ending);
+        }
+        report.into_observation(means.clock.now())
+    }
+
+    /// Runs it once, in this version.
+    pub(crate) async fn report(
+        &self,
+        means: &Means,
+        module: &ModuleName,
+        component: &Component,
+    ) -> CheckReport {
         let run = CheckRun {
             node: means.node.clone(),
             module: module.clone(),
@@ -51,10 +73,15 @@ impl ComponentChecker {
             facilities: means.facilities(module),
             state: self.kit.memory.state.clone(),
         };
-        let report = means.sandbox.check(&component, run).await;
-        for line in &report.log {
-            tracing::debug!(%module, checker = %self.spec.name, level = ?line.level, "{}", line.text);
-        }
-        report.into_observation(means.clock.now())
+        means.sandbox.check(component, run).await
+    }
+}
+
+/// What a run says of its component's version. Nothing if the host is to blame.
+pub(crate) fn ending(result: &Result<Seen, Failure>) -> Option<Ending> {
+    match result {
+        Ok(_) => Some(Ending::Answered),
+        Err(Failure::TooManyRuns(_) | Failure::HostBug(_)) => None,
+        Err(failure) => Some(Ending::Broke(failure.to_string())),
     }
 }

@@ -69,7 +69,7 @@ impl FileKey {
 pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> Listing<FileKey> {
     let mut listing = BTreeMap::new();
     for folder in Folder::ALL {
-        match list_folder(&root.join(folder.name()), folder) {
+        match list_folder(&root.join(folder.name()), folder, previous) {
             Ok(files) => listing.extend(files),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -82,7 +82,7 @@ pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> Listing<FileKey>
     listing
 }
 
-fn list_folder(path: &Path, folder: Folder) -> io::Result<Listing<FileKey>> {
+fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Result<Listing<FileKey>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(path)?.take(MAX_FILES) {
         let path = entry?.path();
@@ -91,27 +91,53 @@ fn list_folder(path: &Path, folder: Folder) -> io::Result<Listing<FileKey>> {
         if !matches || stem.starts_with('.') {
             continue;
         }
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => {
-                files.insert(FileKey { folder, stem: stem.to_owned() }, stamp(&metadata));
+        let file = FileKey { folder, stem: stem.to_owned() };
+        match stamp(&path, folder) {
+            Ok(Some(stamp)) => {
+                files.insert(file, stamp);
             }
-            Ok(_) => {}
-            // Removed while we looked, or a link that leads nowhere.
+            // A folder or a pipe by that name; removed while we looked; a link that leads nowhere.
+            Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            // One file that cannot be looked at (its link leads where we may not go) is no reason
+            // to pass over the others.
+            Err(error) => {
+                tracing::debug!(%error, file = %path.display(), "cannot be looked at");
+                files.extend(previous.get(&file).map(|stamp| (file, *stamp)));
+            }
         }
     }
     Ok(files)
 }
 
-fn stamp(metadata: &fs::Metadata) -> Stamp {
+/// The signature that belongs to a component's file: `http.wasm.minisig`.
+pub(super) fn signature_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".minisig");
+    PathBuf::from(name)
+}
+
+/// Links are followed to what they lead to at this moment, so that a link that is set to another
+/// version is another version. Nothing if it is no regular file.
+fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
     let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-    Stamp {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let changed = |metadata: &fs::Metadata| nanos(metadata.ctime(), metadata.ctime_nsec());
+    let signature = match folder {
+        Folder::Modules => None,
+        Folder::Checkers | Folder::RestartScripts => fs::metadata(signature_of(path)).ok(),
+    };
+    Ok(Some(Stamp {
         size: metadata.len(),
         modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
-        changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        changed: changed(&metadata),
         inode: metadata.ino(),
-    }
+        device: metadata.dev(),
+        signature: signature.map(|beside| (beside.ino(), beside.len(), changed(&beside))),
+    }))
 }
 
 /// Hints that something has changed. Without them (a file system that reports
@@ -160,3 +186,6 @@ impl Hints {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,10 @@ pub(super) struct Stamp {
     pub(super) changed: i128,
     /// Differs when another file takes the place of this one.
     pub(super) inode: u64,
+    /// The file system that it is on: numbers of another one mean nothing.
+    pub(super) device: u64,
+    /// Of the signature beside it, if there is one: number, size and last change.
+    pub(super) signature: Option<(u64, u64, i128)>,
 }
 
 /// So many looks in a row must miss a file: a tool that copies over it in two
@@ -35,7 +39,9 @@ pub(super) struct Look<K> {
     pub(super) ready: Vec<K>,
     /// Known, and not there any more, for [`LOOKS_UNTIL_GONE`] looks.
     pub(super) gone: Vec<K>,
-    /// Something is changing: look again soon.
+    /// Different from the look before: perhaps still being written.
+    pub(super) changing: Vec<K>,
+    /// Something is changing, or missing: look again soon.
     pub(super) unsettled: bool,
 }
 
@@ -46,8 +52,7 @@ pub(super) fn look<K: Ord + Clone>(
     present: &Listing<K>,
     missed: &mut BTreeMap<K, u32>,
 ) -> Look<K> {
-    let mut ready = Vec::new();
-    let mut unsettled = false;
+    let (mut ready, mut changing) = (Vec::new(), Vec::new());
     for (file, stamp) in present {
         if known.get(file) == Some(stamp) {
             continue;
@@ -55,9 +60,10 @@ pub(super) fn look<K: Ord + Clone>(
         if before.get(file) == Some(stamp) {
             ready.push(file.clone());
         } else {
-            unsettled = true;
+            changing.push(file.clone());
         }
     }
+    let mut unsettled = !changing.is_empty();
     let mut gone = Vec::new();
     missed.retain(|file, _| known.contains_key(file) && !present.contains_key(file));
     for file in known.keys().filter(|file| !present.contains_key(*file)) {
@@ -70,7 +76,7 @@ pub(super) fn look<K: Ord + Clone>(
             gone.push(file.clone());
         }
     }
-    Look { ready, gone, unsettled }
+    Look { ready, gone, changing, unsettled }
 }
 
 #[cfg(test)]
@@ -78,7 +84,7 @@ mod tests {
     use super::*;
 
     fn listing(files: &[(&'static str, u64)]) -> Listing<&'static str> {
-        let stamp = |size| Stamp { size, modified: 0, changed: 0, inode: 1 };
+        let stamp = |size| Stamp { size, modified: 0, changed: 0, inode: 1, device: 1, signature: None };
         files.iter().map(|(name, size)| (*name, stamp(*size))).collect()
     }
 
@@ -87,9 +93,9 @@ mod tests {
         let known = listing(&[("a", 1)]);
         let mut missed = BTreeMap::new();
         let growing = look(&known, &listing(&[("a", 2)]), &listing(&[("a", 3)]), &mut missed);
-        assert_eq!(growing, Look { ready: vec![], gone: vec![], unsettled: true });
+        assert_eq!(growing, Look { ready: vec![], gone: vec![], changing: vec!["a"], unsettled: true });
         let whole = look(&known, &listing(&[("a", 3)]), &listing(&[("a", 3)]), &mut missed);
-        assert_eq!(whole, Look { ready: vec!["a"], gone: vec![], unsettled: false });
+        assert_eq!(whole, Look { ready: vec!["a"], gone: vec![], changing: vec![], unsettled: false });
     }
 
     #[test]
@@ -98,10 +104,10 @@ mod tests {
         let (without, mut missed) = (listing(&[("b", 1)]), BTreeMap::new());
         for _ in 1..LOOKS_UNTIL_GONE {
             let seen = look(&known, &known, &without, &mut missed);
-            assert_eq!(seen, Look { ready: vec![], gone: vec![], unsettled: true });
+            assert_eq!(seen, Look { ready: vec![], gone: vec![], changing: vec![], unsettled: true });
         }
         let seen = look(&known, &without, &without, &mut missed);
-        assert_eq!(seen, Look { ready: vec![], gone: vec!["a"], unsettled: false });
+        assert_eq!(seen, Look { ready: vec![], gone: vec!["a"], changing: vec![], unsettled: false });
     }
 
     #[test]
@@ -118,7 +124,7 @@ mod tests {
         let same = listing(&[("a", 1)]);
         assert_eq!(
             look(&same, &same, &same, &mut BTreeMap::new()),
-            Look { ready: vec![], gone: vec![], unsettled: false }
+            Look { ready: vec![], gone: vec![], changing: vec![], unsettled: false }
         );
     }
 }

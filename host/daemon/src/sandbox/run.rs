@@ -105,6 +105,23 @@ pub struct PlanRun {
     pub clock: Clock,
 }
 
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlan {
+    /// Checkers make none.
+    #[error("it is a checker, not a restart script")]
+    NotAScript,
+    /// It gave no answer.
+    #[error("the restart script gave no plan: {0}")]
+    Failed(#[source] Failure),
+    /// It says why itself.
+    #[error("{0}")]
+    Declined(String),
+    /// What it wants is not done.
+    #[error("the restart script's plan is refused: {0}")]
+    Refused(String),
+}
+
 const MAX_SUMMARY: usize = 500;
 
 impl Sandbox {
@@ -143,10 +160,10 @@ impl Sandbox {
         CheckReport { result, took, usage, log, written, refusals }
     }
 
-    /// Asks a restart script for a plan. An error says why there is none, in one sentence.
-    pub async fn plan(&self, component: &Component, run: PlanRun) -> Result<Plan, String> {
+    /// Asks a restart script for a plan.
+    pub async fn plan(&self, component: &Component, run: PlanRun) -> Result<Plan, NoPlan> {
         let Guest::RestartScript(pre) = component.guest() else {
-            return Err("it is a checker, not a restart script".to_owned());
+            return Err(NoPlan::NotAScript);
         };
         let output = Output::new(&run.limits);
         let allowance = Allowance {
@@ -168,17 +185,17 @@ impl Sandbox {
             let plan = plan.await;
             (store, plan)
         });
-        let answer =
-            outcome.await.result.map_err(|failure| format!("the restart script gave no plan: {failure}"))?;
+        let answer = outcome.await.result.map_err(NoPlan::Failed)?;
         state.commit(answer.state);
         let scrubber = output.scrubber();
         for line in output.take().0 {
             tracing::info!(component = component.about().name, level = ?line.level, "{}", line.text);
         }
-        let plan = answer.value.map_err(|reason| one_line(&scrubber.scrub(&reason), MAX_SUMMARY))?;
-        plan::read(plan, &scrubber).map_err(|refusal| {
-            format!("the restart script's plan is refused: {}", scrubber.scrub(&refusal.to_string()))
-        })
+        let plan = answer
+            .value
+            .map_err(|reason| NoPlan::Declined(one_line(&scrubber.scrub(&reason), MAX_SUMMARY)))?;
+        plan::read(plan, &scrubber)
+            .map_err(|refusal| NoPlan::Refused(scrubber.scrub(&refusal.to_string()).to_string()))
     }
 }
 

@@ -419,7 +419,7 @@ async fn a_restart_script_that_traps_gives_a_reason_instead() {
     let script = Guest { world: "restart-script", plan: Some("unreachable"), ..Guest::default() };
     let component = sandbox.load(script.build()).unwrap();
     let error = sandbox.plan(&component, plan_run(Clock::start())).await.unwrap_err();
-    assert_eq!(error, "the restart script gave no plan: panicked: it gave no reason");
+    assert_eq!(error.to_string(), "the restart script gave no plan: panicked: it gave no reason");
 }
 
 /// A sandbox that keeps compiled code here, and whose compiler is no more than that.

@@ -8,6 +8,7 @@
 //! GET  /api/v1/modules/M/why                     what led to its present state
 //! POST /api/v1/modules/M/COMMAND                 start, stop, restart, suspend, resume, reset
 //! POST /api/v1/modules/M/checkers/C/run          run it once, now
+//! POST /api/v1/components/[FOLDER/]NAME/approve  let in a version that asks for more
 //! ```
 //! Streams are newline-delimited JSON; an empty line every five seconds says
 //! that the daemon is still there. Errors are `application/problem+json`.
@@ -39,7 +40,9 @@ use tokio::task::JoinSet;
 
 use super::wire::ComponentStatus;
 use crate::clock::Clock;
+use crate::reload::{Approved, NotApproved};
 
+mod components;
 mod events;
 mod modules;
 mod problem;
@@ -66,6 +69,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn problems(&self) -> Vec<String>;
     /// Hands a command to the core.
     fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome>;
+    /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`.
+    fn approve(&self, name: String, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>>;
     /// Runs a checker once, beside its schedule. The observation is shown and not judged.
     /// An error says why it cannot be run.
     fn run_checker(
@@ -132,6 +137,8 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .route("/modules/{module}/why", get(modules::why))
         .route("/modules/{module}/{command}", post(modules::command))
         .route("/modules/{module}/checkers/{checker}/run", post(modules::run_checker))
+        .route("/components/{name}/approve", post(components::approve))
+        .route("/components/{folder}/{name}/approve", post(components::approve_in))
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(daemon);

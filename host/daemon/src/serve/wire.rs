@@ -19,6 +19,12 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 
+mod components;
+
+pub use self::components::{
+    ApprovalAnswer, ComponentKind, ComponentStatus, Origin, QuarantineStatus, WaitingStatus,
+};
+
 /// Everything about a node: `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -120,43 +126,6 @@ pub struct ObservationStatus {
     pub took_us: u64,
     /// Numbers measured on the way.
     pub measurements: Vec<Measurement>,
-}
-
-/// One checker or restart script as a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ComponentStatus {
-    /// What it can be used for.
-    pub kind: ComponentKind,
-    /// Its file name without `.wasm`.
-    pub name: String,
-    /// As it says itself; unknown if it never could.
-    pub version: Option<String>,
-    /// BLAKE3 of the bytes in force, in hexadecimal.
-    pub digest: String,
-    /// Where these come from.
-    pub origin: Origin,
-    /// Why the file that is there now is not in force, if it is not.
-    pub error: Option<String>,
-}
-
-/// What a component can be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ComponentKind {
-    /// `checkers/`
-    Checker,
-    /// `restart-scripts/`
-    RestartScript,
-}
-
-/// Where a component comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    /// It is part of the binary.
-    Embedded,
-    /// It was dropped into the root.
-    File,
 }
 
 /// One record: `GET /api/v1/events`.

@@ -177,3 +177,22 @@ fn a_size_without_its_unit() {
      help: units: B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (powers of 1024)
     "#);
 }
+
+const KEY: &str = "RWRiZWxsd3RocoqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c";
+
+#[test]
+fn whose_components_run_here_is_in_the_file() {
+    let text = format!("[trust]\nrequire-signature = true\nkeys = [\"{KEY}\"]\n[reload]\nrescan = \"5s\"\n");
+    let node = parse_node(&text, "host").unwrap().spec;
+    assert!(node.trust.require_signature);
+    assert_eq!(node.trust.keys, [minisign_verify::PublicKey::from_base64(KEY).unwrap()]);
+    assert_eq!(node.rescan, Duration::from_secs(5));
+    let default = parse_node("", "host").unwrap().spec;
+    assert_eq!((default.trust.require_signature, default.rescan), (false, Duration::from_secs(1)));
+}
+
+#[test]
+fn a_key_that_is_none_and_a_requirement_without_keys_are_mistakes() {
+    insta::assert_snapshot!(mistakes("[trust]\nrequire-signature = true\nkeys = [\"RWQ\"]\n"));
+    insta::assert_snapshot!(mistakes("[trust]\nrequire-signature = true\n"));
+}

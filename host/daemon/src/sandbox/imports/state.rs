@@ -30,6 +30,12 @@ impl StateHandle {
         self.draft(u64::MAX).contents.size
     }
 
+    /// Another store with the same contents.
+    pub(crate) fn copy(&self) -> Self {
+        let contents = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        Self(Arc::new(Mutex::new(contents)))
+    }
+
     /// For one run, which may fill it up to `limit` bytes, keys included.
     pub(in crate::sandbox) fn draft(&self, limit: u64) -> Draft {
         let contents = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));

@@ -81,7 +81,7 @@ async fn the_restart_script_of_1_0_makes_its_plans() {
 
     let stop = PlanRequest { occasion: Occasion::Stop, ..run().request };
     let error = sandbox.plan(&component, PlanRun { request: stop, ..run() }).await.unwrap_err();
-    assert_eq!(error, "this one never stops");
+    assert_eq!(error.to_string(), "this one never stops");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
+use crate::registry::Waiting;
 
 struct FakeDaemon {
     clock: Clock,
@@ -115,6 +116,16 @@ impl Daemon for FakeDaemon {
         std::future::ready(outcome).boxed()
     }
 
+    fn approve(&self, name: String, _: String) -> BoxFuture<'_, Result<Approved, NotApproved>> {
+        let version = Waiting { digest: "d".into(), version: "2".into(), asks: vec!["ping".into()] };
+        let outcome = match name.as_str() {
+            "tcp" => Err(NotApproved::Ambiguous(name)),
+            "checkers/tcp" => Ok(Approved { what: "checkers/tcp.wasm".into(), version }),
+            _ => Err(NotApproved::NothingWaits(name)),
+        };
+        std::future::ready(outcome).boxed()
+    }
+
     fn run_checker(&self, _: ModuleName, _: CheckerName) -> BoxFuture<'_, Result<Observation, String>> {
         std::future::ready(Ok(Observation::new(Status::Warn, "slow", self.clock.now()))).boxed()
     }
@@ -201,6 +212,22 @@ async fn a_denied_command_is_a_problem_with_the_reason_and_the_next_step() {
     assert!(head.contains("application/problem+json"), "{head}");
     assert!(body["detail"].as_str().unwrap().contains("just being stopped"), "{body}");
     assert_eq!(body["next"], "see `bellwether why web`");
+}
+
+#[tokio::test]
+async fn an_approval_says_what_was_let_in_and_an_error_what_to_do() {
+    let api = Api::start();
+    let (status, _, body) = api.ask(Method::POST, "/components/checkers/tcp/approve").await;
+    assert_eq!(status, StatusCode::OK);
+    let let_in = json!({ "what": "checkers/tcp.wasm", "digest": "d", "version": "2", "asks": ["ping"] });
+    assert_eq!(body, let_in);
+    for (name, next) in [
+        ("tcp", "name one: bellwether approve checkers/tcp, or restart-scripts/tcp"),
+        ("http", "see `bellwether status` for what waits for approval"),
+    ] {
+        let (status, _, body) = api.ask(Method::POST, &format!("/components/{name}/approve")).await;
+        assert_eq!((status, &body["next"]), (StatusCode::CONFLICT, &json!(next)), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,45 @@
+//! Files that are not in force, and why: for all who show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::folders::{FileKey, Folder};
+
+/// Files that are refused or wait, and why. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Refused(Arc<ArcSwap<BTreeMap<FileKey, String>>>);
+
+impl Refused {
+    /// One sentence for each.
+    pub fn sentences(&self) -> Vec<String> {
+        let sentence = |(file, why): (&FileKey, &String)| match file.folder {
+            // Mistakes say themselves where they are.
+            Folder::Modules => why.clone(),
+            Folder::Checkers | Folder::RestartScripts => format!("{}: {why}", file.path().display()),
+        };
+        self.0.load().iter().map(sentence).collect()
+    }
+
+    /// Returns whether that is news.
+    pub(super) fn set(&self, file: &FileKey, why: &str) -> bool {
+        let refused = self.0.load();
+        if refused.get(file).is_some_and(|known| known == why) {
+            return false;
+        }
+        let mut refused = BTreeMap::clone(&refused);
+        refused.insert(file.clone(), why.to_owned());
+        self.0.store(Arc::new(refused));
+        true
+    }
+
+    pub(super) fn clear(&self, file: &FileKey) {
+        let refused = self.0.load();
+        if refused.contains_key(file) {
+            let mut refused = BTreeMap::clone(&refused);
+            refused.remove(file);
+            self.0.store(Arc::new(refused));
+        }
+    }
+}

@@ -405,3 +405,6 @@ impl Reload {
         Stage::Refused { retry: Some(case.next) }
     }
 }
+
+#[cfg(test)]
+mod tests;

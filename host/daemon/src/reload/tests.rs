@@ -1,0 +1,364 @@
+//! The whole reload on a root of its own, with guests of a few lines.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use bellwether_core::event::Event;
+use bellwether_core::id::{CheckerName, NodeName};
+use bellwether_core::record::RecordKind;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::spec::{LimitsSpec, Subject};
+use crate::observe::component::ComponentChecker;
+use crate::process::kept_table::KeptTable;
+use crate::process::table::ProcessTable;
+use crate::registry::Registry;
+use crate::roster::Roster;
+use crate::sandbox::compile::Compiler;
+#[path = "../sandbox/tests/guest.rs"]
+mod guest;
+
+use self::guest::Guest;
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Bench {
+    root: TempDir,
+    means: Means,
+    refused: Refused,
+    events: Arc<Mutex<Vec<Event>>>,
+    approve: mpsc::Sender<Approve>,
+    reload: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.reload.abort();
+    }
+}
+
+/// A component whose files differ by this text alone.
+fn version(guest: &Guest, version: &str) -> Vec<u8> {
+    let mut bytes = guest.build();
+    let length = u8::try_from(version.len()).unwrap();
+    bytes.extend([&[0, length + 1, length], version.as_bytes()].concat());
+    bytes
+}
+
+fn spinning() -> Guest {
+    Guest::checking("(loop $l (br $l)) unreachable")
+}
+
+const MODULE: &str = r#"
+[restart]
+script = "script"
+[commands]
+start = { run = ["/bin/true"] }
+[[checker]]
+name = "c"
+component = "c"
+interval = "1s"
+timeout = "300ms"
+"#;
+
+impl Bench {
+    /// A root with a restart script, this checker `c` and this module `m`.
+    async fn new(checker: &[u8], module: &str) -> Self {
+        Self::trusting(checker, module, TrustSpec::default()).await
+    }
+
+    async fn trusting(checker: &[u8], module: &str, trust: TrustSpec) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["checkers", "restart-scripts", "modules", "state"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        let script = Guest { world: "restart-script", plan: Some("unreachable"), ..Guest::default() };
+        write(root.path(), "checkers/c.wasm", checker);
+        write(root.path(), "modules/m.toml", module.as_bytes());
+        let limits = LimitsSpec { concurrent_runs: 4, ..LimitsSpec::default() };
+        let sandbox = Arc::new(Sandbox::new(&limits, Compiler::Own).unwrap());
+        let key = (ComponentKind::RestartScript, ComponentName::new("script").unwrap());
+        let standard = BTreeMap::from([(key, sandbox.load(script.build()).unwrap())]);
+        let means = Means {
+            root: root.path().to_owned(),
+            node: NodeName::new("n").unwrap(),
+            clock: Clock::start(),
+            limits,
+            sandbox,
+            registry: Registry::default(),
+            roster: Roster::default(),
+            processes: ProcessTable::default(),
+            kept: KeptTable::default(),
+        };
+        let (sender, mut receiver) = mpsc::channel(64);
+        let (approve, approvals) = mpsc::channel(4);
+        let refused = Refused::default();
+        let (mut reload, damaged) = Reload::new(Settings {
+            means: means.clone(),
+            root: root.path().to_owned(),
+            trust,
+            rescan: Duration::from_millis(100),
+            standard,
+            refused: refused.clone(),
+            wishes: BTreeMap::new(),
+            events: sender,
+            approvals,
+        });
+        assert_eq!(damaged, None);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
+        tokio::spawn(async move {
+            while let Some(Message::Event(event)) = receiver.recv().await {
+                told.lock().unwrap().push(event);
+            }
+        });
+        let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
+        assert_eq!(mistakes, Vec::<String>::new());
+        let reload = tokio::spawn(reload.run());
+        Self { root, means, refused, events, approve, reload }
+    }
+
+    fn write(&self, file: &str, content: &[u8]) {
+        write(self.root.path(), file, content);
+    }
+
+    fn digest(&self) -> String {
+        let name = ComponentName::new("c").unwrap();
+        let component = self.means.registry.get(ComponentKind::Checker, &name);
+        component.map(|component| component.digest().to_owned()).unwrap_or_default()
+    }
+
+    /// Runs the checker of the module in force once, and tells what it saw.
+    async fn check(&self) -> String {
+        let member = self.means.roster.get(&ModuleName::new("m").unwrap()).unwrap();
+        let spec = member.checker(&CheckerName::new("c").unwrap()).unwrap().clone();
+        let Subject::Component(component) = &spec.subject else { panic!("no component") };
+        let (component, kit) = (component.component.clone(), member.kit(&spec.name).unwrap());
+        ComponentChecker { component, spec, kit }.run(&self.means, &member.spec.name).await.summary
+    }
+
+    /// Waits until it is so.
+    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !so(self) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "never: {what}; refused: {:?}", self.refused.sentences());
+    }
+
+    async fn until_in_force(&self, bytes: &[u8]) {
+        let digest = blake3::hash(bytes).to_hex().to_string();
+        self.until("the new version is in force", |bench| bench.digest() == digest).await;
+    }
+
+    async fn until_refused(&self, part: &str) {
+        let refused = |bench: &Self| bench.refused.sentences().iter().any(|why| why.contains(part));
+        self.until(part, refused).await;
+    }
+
+    fn sentences(&self, kind: fn(&RecordKind) -> bool) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let sentence = |event: &Event| match event {
+            Event::Noted { kind: record, .. } if kind(record) => Some(record.sentence()),
+            _ => None,
+        };
+        events.iter().filter_map(sentence).collect()
+    }
+
+    async fn approve(&self, name: &str) -> Result<Approved, NotApproved> {
+        let (answer, answered) = oneshot::channel();
+        let approve = Approve { name: name.to_owned(), by: "somebody".to_owned(), answer };
+        self.approve.send(approve).await.unwrap();
+        answered.await.unwrap()
+    }
+}
+
+fn write(root: &Path, file: &str, content: &[u8]) {
+    let new = root.join("new");
+    fs::write(&new, content).unwrap();
+    fs::rename(new, root.join(file)).unwrap();
+}
+
+fn is_quarantine(kind: &RecordKind) -> bool {
+    matches!(kind, RecordKind::Quarantine { .. })
+}
+
+fn is_approval(kind: &RecordKind) -> bool {
+    matches!(kind, RecordKind::Approval { .. })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_breaks_in_its_trial_never_comes_into_force() {
+    let good = version(&Guest::default(), "1");
+    let bench = Bench::new(&good, MODULE).await;
+    assert_eq!(bench.check().await, "allwell");
+    let bad = version(&spinning(), "2");
+    bench.write("checkers/c.wasm", &bad);
+    bench.until_refused("its trial run for checker `c` of module `m`: ended after 300ms").await;
+    assert_eq!(bench.digest(), blake3::hash(&good).to_hex().as_str());
+    let digest = blake3::hash(&bad).to_hex().to_string();
+    let entries = bench.means.registry.entries();
+    let entry = entries.values().find(|entry| entry.quarantined.is_some()).unwrap();
+    assert_eq!(entry.quarantined.as_ref().map(|case| (&case.digest, case.tries)), Some((&digest, 1)));
+    bench.until("it is told", |bench| bench.sentences(is_quarantine).len() == 1).await;
+    // The next good one comes in, and nothing is left of the bad one.
+    let next = version(&Guest::default(), "3");
+    bench.write("checkers/c.wasm", &next);
+    bench.until_in_force(&next).await;
+    bench.until("nothing is refused", |bench| bench.refused.sentences().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_breaks_in_its_first_runs_is_rolled_back_by_itself() {
+    let good = version(&Guest::default(), "1");
+    let bench = Bench::new(&good, MODULE).await;
+    assert_eq!(bench.check().await, "allwell");
+    // Well in its trial, which is run 2, and never again.
+    let late = Guest::checking(
+        "(if (i64.gt_u (local.get $run) (i64.const 2)) (then unreachable))
+         (call $answer (i32.const 0) (i32.const 16) (i32.const 7))",
+    );
+    let late = version(&late, "2");
+    bench.write("checkers/c.wasm", &late);
+    bench.until_in_force(&late).await;
+    assert_eq!(bench.check().await, "allwell");
+    assert!(bench.check().await.starts_with("panicked"));
+    bench.until_in_force(&good).await;
+    bench.until_refused("rolled back: checker `c` of module `m`: panicked").await;
+    assert_eq!(bench.check().await, "allwell");
+    bench.until("it is told", |bench| !bench.sentences(is_quarantine).is_empty()).await;
+    let quarantined = bench.sentences(is_quarantine);
+    assert!(quarantined.len() == 1 && quarantined[0].contains("rolled back"), "{quarantined:?}");
+    // The very same file is not tried again before its time.
+    bench.write("checkers/c.wasm", &late);
+    bench.write("checkers/d.wasm", &good);
+    let name = ComponentName::new("d").unwrap();
+    let loaded = |bench: &Bench| bench.means.registry.get(ComponentKind::Checker, &name).is_some();
+    bench.until("another one is loaded", loaded).await;
+    assert_eq!(bench.digest(), blake3::hash(&good).to_hex().as_str());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_breaks_where_the_old_one_broke_too_may_stay() {
+    let bench = Bench::new(&version(&spinning(), "1"), MODULE).await;
+    assert!(bench.check().await.starts_with("ended after"));
+    let next = version(&spinning(), "2");
+    bench.write("checkers/c.wasm", &next);
+    bench.until_in_force(&next).await;
+    assert!(bench.check().await.starts_with("ended after"));
+    assert_eq!(bench.digest(), blake3::hash(&next).to_hex().as_str());
+    assert_eq!(bench.refused.sentences(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_loaded_is_in_quarantine_and_said_once() {
+    let bench = Bench::new(&version(&Guest::default(), "1"), MODULE).await;
+    let whole = Guest::default().build();
+    let half = &whole[..whole.len() / 2];
+    bench.write("checkers/c.wasm", half);
+    bench.until_refused("not a component").await;
+    bench.write("checkers/c.wasm", b"garbage");
+    bench.until_refused("the file is not WebAssembly").await;
+    // The same bytes in another file: known to be bad, and not tried.
+    bench.write("checkers/c.wasm", half);
+    bench.until_refused("not a component: ").await;
+    bench.until("both are told", |bench| bench.sentences(is_quarantine).len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_and_its_component_change_together_or_not_at_all() {
+    let first = version(&Guest::default(), "1");
+    let bench = Bench::new(&first, MODULE).await;
+    let slower = MODULE.replace("interval = \"1s\"", "interval = \"7s\"");
+    let interval = |bench: &Bench| {
+        let member = bench.means.roster.get(&ModuleName::new("m").unwrap()).unwrap();
+        member.checker(&CheckerName::new("c").unwrap()).unwrap().interval
+    };
+    bench.write("checkers/c.wasm", b"garbage");
+    bench.write("modules/m.toml", slower.as_bytes());
+    bench.until_refused("it was changed together with checkers/c.wasm, which is not in force").await;
+    assert_eq!(interval(&bench), Duration::from_secs(1));
+    // Mended: both come.
+    let second = version(&Guest::default(), "2");
+    bench.write("checkers/c.wasm", &second);
+    bench.until_in_force(&second).await;
+    bench.until("the module's file, too", |bench| interval(bench) == Duration::from_secs(7)).await;
+    assert_eq!(bench.refused.sentences(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_nobody_can_run_hurt_nobody() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let bench = Bench::new(&version(&Guest::default(), "1"), MODULE).await;
+    let folder = bench.root.path().join("checkers");
+    mknodat(CWD, folder.join("pipe.wasm"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fs::create_dir(folder.join("folder.wasm")).unwrap();
+    fs::File::create(folder.join("sparse.wasm")).unwrap().set_len(1 << 40).unwrap();
+    bench.write("checkers/bad name.wasm", b"x");
+    bench.until_refused("checkers/sparse.wasm: the file has 1099511627776 bytes").await;
+    bench.until_refused("checkers/bad name.wasm: ").await;
+    // The folder goes and comes again, with another version in it.
+    fs::remove_dir_all(&folder).unwrap();
+    bench.until("the component is gone", |bench| bench.digest().is_empty()).await;
+    fs::create_dir(&folder).unwrap();
+    let next = version(&Guest::default(), "2");
+    bench.write("checkers/c.wasm", &next);
+    bench.until_in_force(&next).await;
+}
+
+/// A guest that asks to ping 10.0.0.1.
+fn pinging() -> Guest {
+    Guest {
+        parts: r#"(data (i32.const 160) "\00\08\00\00\01\00\00\00")
+            (data (i32.const 2048) "\b8\0b\00\00\04\00\00\00" "\bc\0b\00\00\08\00\00\00" "\10\00\00\00\07\00\00\00")
+            (data (i32.const 3000) "ping10.0.0.1")"#,
+        ..Guest::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_asks_for_more_waits_until_a_person_lets_it_in() {
+    let first = version(&Guest::default(), "1");
+    let bench = Bench::new(&first, MODULE).await;
+    let nothing = bench.approve("c").await;
+    assert_eq!(nothing, Err(NotApproved::NothingWaits("c".to_owned())));
+    let wider = version(&pinging(), "2");
+    bench.write("checkers/c.wasm", &wider);
+    bench.until_refused("waits for approval: it asks for ping 10.0.0.1").await;
+    assert_eq!(bench.digest(), blake3::hash(&first).to_hex().as_str());
+    let approved = bench.approve("checkers/c").await.unwrap();
+    assert_eq!(
+        (approved.what.as_str(), approved.version.asks),
+        ("checkers/c.wasm", vec!["ping 10.0.0.1".to_owned()])
+    );
+    bench.until_in_force(&wider).await;
+    bench.until("nothing waits", |bench| bench.refused.sentences().is_empty()).await;
+    bench.until("it is told", |bench| bench.sentences(is_approval).len() == 2).await;
+    let told = bench.sentences(is_approval);
+    assert!(told[1].starts_with("somebody approved checkers/c.wasm"), "{told:?}");
+    // What it asks for is known from now on, also to the next version.
+    let next = version(&pinging(), "3");
+    bench.write("checkers/c.wasm", &next);
+    bench.until_in_force(&next).await;
+    let kept = fs::read_to_string(bench.root.path().join("state/approvals.json")).unwrap();
+    assert!(kept.contains(&blake3::hash(&wider).to_hex().to_string()), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_asks_for_more_comes_with_the_file_that_grants_it() {
+    let bench = Bench::new(&version(&Guest::default(), "1"), MODULE).await;
+    let wider = version(&pinging(), "2");
+    bench.write("checkers/c.wasm", &wider);
+    bench.until_refused("waits for approval").await;
+    let granting = format!("{MODULE}grant = {{ ping = [\"10.0.0.0/8\"] }}\n");
+    bench.write("modules/m.toml", granting.as_bytes());
+    bench.until_in_force(&wider).await;
+    bench.until("nothing waits", |bench| bench.refused.sentences().is_empty()).await;
+}

@@ -56,7 +56,7 @@ use crate::sandbox::component::Component;
 use self::approvals::Approvals;
 pub use self::approvals::{Approve, Approved, NotApproved};
 use self::folders::{FileKey, Folder, Hints, list};
-use self::loading::{Loaded, Loader, Refusal};
+use self::loading::{LARGE, Loaded, Loader, Refusal};
 use self::pending::{Pending, Stage};
 pub use self::refused::Refused;
 use self::settle::{Listing, Stamp, look};
@@ -194,7 +194,7 @@ impl Reload {
         }
         (self.known, self.before) = (listing.clone(), listing);
         let deadline = Instant::now() + BEGIN_WITHIN;
-        while self.pending.on_the_way() {
+        while self.is_beginning() {
             tokio::select! {
                 done = self.tasks.join_next() => self.done(done).await,
                 () = tokio::time::sleep_until(deadline) => return Vec::new(),
@@ -210,6 +210,16 @@ impl Reload {
         });
         let mistakes = own.chain(self.unfit.values()).cloned().collect();
         if self.modules.is_empty() { mistakes } else { Vec::new() }
+    }
+
+    /// Whether something is to be waited for at the start: all modules, and everything small. A
+    /// language runtime that no module uses comes when it comes.
+    fn is_beginning(&self) -> bool {
+        self.pending.iter().any(|(file, stage)| match stage {
+            Stage::Module(_) => !self.unfit.contains_key(file),
+            Stage::Loading => self.known.get(file).is_none_or(|stamp| stamp.size < LARGE),
+            _ => false,
+        })
     }
 
     /// Takes over what changes from now on.

@@ -29,7 +29,7 @@ mod output;
 mod scrub;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod ticker;
 pub mod usage;

@@ -31,8 +31,10 @@ pub fn folder(root: &Path) -> PathBuf {
     root.join("logs")
 }
 
-/// Where the output of this command goes.
+/// Where the output of this command goes. Dots in the module's name are doubled: command `c` of
+/// module `a.b` and command `b.c` of module `a` have each a file of its own.
 pub fn path(root: &Path, module: &ModuleName, command: &CommandName) -> PathBuf {
+    let module = module.as_str().replace('.', "..");
     folder(root).join(format!("{module}.{command}.log"))
 }
 
@@ -123,6 +125,16 @@ mod tests {
 
     fn names() -> (ModuleName, CommandName) {
         (ModuleName::new("web").unwrap(), CommandName::new("start").unwrap())
+    }
+
+    #[test]
+    fn no_two_commands_share_a_file() {
+        let names = ["a", "b", "a.b", "b.c", "a.", "a..b", "b.", "c"];
+        let mut paths = std::collections::BTreeSet::new();
+        for (module, command) in names.iter().flat_map(|m| names.iter().map(move |c| (m, c))) {
+            let (module, command) = (ModuleName::new(module).unwrap(), CommandName::new(command).unwrap());
+            assert!(paths.insert(path(Path::new("/"), &module, &command)), "{module} {command}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::sandbox::component::{Component, Kind, LoadError, MAX_SIZE};
 /// Components that are compiled at once, of any size.
 const COMPILERS: usize = 2;
 /// From this size on, in bytes, one at a time.
-const LARGE: u64 = 2 << 20;
+pub(super) const LARGE: u64 = 2 << 20;
 /// Modules' files that are read at once.
 const READERS: usize = 4;
 

@@ -19,10 +19,7 @@ use crate::process::table::ProcessTable;
 use crate::registry::Registry;
 use crate::roster::Roster;
 use crate::sandbox::compile::Compiler;
-#[path = "../sandbox/tests/guest.rs"]
-mod guest;
-
-use self::guest::Guest;
+use crate::sandbox::tests::guest::Guest;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -361,4 +358,70 @@ async fn a_version_that_asks_for_more_comes_with_the_file_that_grants_it() {
     bench.write("modules/m.toml", granting.as_bytes());
     bench.until_in_force(&wider).await;
     bench.until("nothing waits", |bench| bench.refused.sentences().is_empty()).await;
+}
+
+/// A guest that takes the config `{"a":1}` alone, and panics with any other.
+fn taking_1() -> Guest {
+    Guest {
+        parts: r#"(data (i32.const 152) "\00\0c\00\00\21\00\00\00")
+            (data (i32.const 3072) "{\22properties\22:{\22a\22:{\22const\22:1 }}}")"#,
+        ..Guest::checking(
+            "(if (i32.ne (local.get 8) (i32.const 7)) (then unreachable))
+             (call $answer (i32.const 0) (i32.const 16) (i32.const 7))",
+        )
+    }
+}
+
+/// The same for `{"a":22}`.
+fn taking_22() -> Guest {
+    Guest {
+        parts: r#"(data (i32.const 152) "\00\0c\00\00\21\00\00\00")
+            (data (i32.const 3072) "{\22properties\22:{\22a\22:{\22const\22:22}}}")"#,
+        ..Guest::checking(
+            "(if (i32.ne (local.get 8) (i32.const 8)) (then unreachable))
+             (call $answer (i32.const 0) (i32.const 16) (i32.const 7))",
+        )
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_takes_another_config_waits_for_the_modules_file() {
+    let with = |a: u32| format!("{MODULE}config = {{ a = {a} }}\n");
+    let first = version(&taking_1(), "1");
+    let bench = Bench::new(&first, &with(1)).await;
+    let second = version(&taking_22(), "2");
+    bench.write("checkers/c.wasm", &second);
+    bench.until_refused("checkers/c.wasm: waits: it does not take the config of modules/m.toml").await;
+    assert_eq!(bench.digest(), blake3::hash(&first).to_hex().as_str());
+    bench.write("modules/m.toml", with(22).as_bytes());
+    bench.until_in_force(&second).await;
+    bench.until("nothing waits", |bench| bench.refused.sentences().is_empty()).await;
+    assert_eq!(bench.check().await, "allwell");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_run_ever_has_a_component_with_the_config_of_another_version() {
+    let with = |a: u32| format!("{MODULE}config = {{ a = {a} }}\n");
+    let versions = [(version(&taking_1(), "1"), with(1)), (version(&taking_22(), "2"), with(22))];
+    let bench = Bench::new(&versions[0].0, &versions[0].1).await;
+    let replacing = async {
+        for (component, module) in versions.iter().cycle().skip(1).take(12) {
+            bench.write("checkers/c.wasm", component);
+            bench.write("modules/m.toml", module.as_bytes());
+            bench.until_in_force(component).await;
+        }
+    };
+    let mut runs = 0_u32;
+    tokio::pin!(replacing);
+    loop {
+        tokio::select! {
+            () = &mut replacing => break,
+            saw = bench.check() => {
+                assert_eq!(saw, "allwell", "after {runs} runs");
+                runs += 1;
+            }
+        }
+    }
+    assert!(runs > 12, "{runs}");
+    assert_eq!(bench.sentences(is_quarantine), Vec::<String>::new());
 }

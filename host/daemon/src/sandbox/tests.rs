@@ -1,6 +1,6 @@
 //! Guests that behave, and guests that do not.
 
-mod guest;
+pub(crate) mod guest;
 mod kept;
 
 use std::sync::Arc;

@@ -4,9 +4,9 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// The interface as it was released first, and as it is.
-pub(super) const FIRST_INTERFACE: &str =
+pub(crate) const FIRST_INTERFACE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/guests/kept/guest-1.0.0.wit"));
-pub(super) const INTERFACE: &str =
+pub(crate) const INTERFACE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guest-sdk/wit/guest.wit"));
 
 /// What of WASI the guests of these tests use, and worlds that have it.
@@ -73,7 +73,7 @@ package wasi:http@0.9.0 { interface types { brew: func(); } }
 ";
 
 /// A component under construction. The fields are WebAssembly text.
-pub(super) struct Guest {
+pub(crate) struct Guest {
     /// Its world, of `WORLDS`.
     pub world: &'static str,
     /// Of `describe`, which leaves the address of an `about`.
@@ -103,11 +103,11 @@ impl Default for Guest {
 impl Guest {
     /// A checker whose `check` does this. Its parameters: `$run` and `$limit` (of time), and the
     /// rest by number.
-    pub(super) fn checking(check: &'static str) -> Self {
+    pub(crate) fn checking(check: &'static str) -> Self {
         Self { check, ..Self::default() }
     }
 
-    pub(super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.module()).expect("the text is WebAssembly");
         let mut resolve = Resolve::default();
         // These guests speak 1.0.0, and run on every later host.

@@ -156,12 +156,12 @@ impl ComponentCheck<'_> {
     ) {
         let mut path = config_path.to_vec();
         let mut shown = "config".to_owned();
-        let segments: Vec<_> = error.instance_path.into_iter().collect();
+        let segments: Vec<_> = error.instance_path().into_iter().collect();
         for segment in &segments {
             match segment {
                 LocationSegment::Property(key) => {
                     shown = format!("{shown}.{key}");
-                    path.push(Step::Key(key));
+                    path.push(Step::Key(key.as_ref()));
                 }
                 LocationSegment::Index(index) => {
                     shown = format!("{shown}[{index}]");
@@ -169,7 +169,7 @@ impl ComponentCheck<'_> {
                 }
             }
         }
-        match &error.kind {
+        match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let keys = known_keys(schema, error);
                 for key in unexpected {
@@ -207,7 +207,7 @@ impl ComponentCheck<'_> {
 
 /// The keys that the part of the schema knows that an unexpected key offends.
 fn known_keys<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s str> {
-    let keyword = error.schema_path.as_str();
+    let keyword = error.schema_path().as_str();
     let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);
     let properties = schema.pointer(&format!("{around}/properties")).and_then(Value::as_object);
     properties.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).collect()

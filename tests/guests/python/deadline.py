@@ -1,0 +1,77 @@
+"""Does something end soon: a licence, a contract, a certificate whose date is known?
+
+A checker in Python. It shows all that a checker usually needs: a configuration,
+the log, the state, measurements, and the difference between fail and unknown.
+"""
+
+import json
+from datetime import date, datetime, timezone
+
+from wit_world import exports
+from wit_world.exports.check import CheckRequest
+from wit_world.imports import log, state
+from wit_world.imports.log import Level
+from wit_world.imports.types import About, Measurement, Observation, Status
+
+CONFIG_SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["what", "ends"],
+    "properties": {
+        "what": {"type": "string", "description": "What ends, for people: `the licence`."},
+        "ends": {"type": "string", "format": "date", "description": "Its last day, in UTC: `2027-06-30`."},
+        "warn-days": {
+            "type": "integer",
+            "minimum": 0,
+            "default": 30,
+            "description": "So many days before, and until then, it is a warning.",
+        },
+    },
+}
+
+
+class Describe(exports.Describe):
+    def describe(self) -> About:
+        return About(
+            name="deadline",
+            version="1.0.0",
+            summary="Fails when a date is over, and warns some days before.",
+            config_schema=json.dumps(CONFIG_SCHEMA),
+            grants=[],
+            attributes=[],
+        )
+
+
+class Check(exports.Check):
+    # Each run has a fresh instance: what should last goes to the state.
+    def check(self, request: CheckRequest) -> Observation:
+        try:
+            return look(request)
+        except Exception as error:
+            # The resource was not looked at, or not to the end: never a fail.
+            return Observation(Status.UNKNOWN, f"could not tell: {error!r}", [], [])
+
+
+def look(request: CheckRequest) -> Observation:
+    what, ends, warn_days = configured(request.config)
+    days = (ends - datetime.now(timezone.utc).date()).days
+    runs = int(state.get("runs") or b"0") + 1
+    state.set("runs", str(runs).encode())
+    log.log(Level.DEBUG, f"run {runs} of {request.module}/{request.checker}: {days} days are left")
+
+    measurements = [Measurement("days-left", days, ""), Measurement("runs", runs, "")]
+    if days < 0:
+        status, summary = Status.FAIL, f"{what} ended on {ends}, {-days} days ago"
+    elif days <= warn_days:
+        status, summary = Status.WARN, f"{what} ends on {ends}, in {days} days"
+    else:
+        status, summary = Status.PASS, f"{what} is good for {days} days"
+    return Observation(status, summary, measurements, [])
+
+
+def configured(text: str) -> tuple[str, date, int]:
+    config = json.loads(text)
+    if unknown := config.keys() - CONFIG_SCHEMA["properties"].keys():
+        raise ValueError(f"nobody knows {', '.join(sorted(unknown))}")
+    return str(config["what"]), date.fromisoformat(config["ends"]), int(config.get("warn-days", 30))

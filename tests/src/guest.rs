@@ -1,5 +1,7 @@
 //! The guests that tests drop into a root.
 
+/// A checker that asks the host for what a grant opens, and says what it got.
+pub const GRANTED: &[u8] = include_bytes!(env!("GUEST_GRANTED"));
 /// A checker that does what its configuration tells it.
 pub const HOSTILE: &[u8] = include_bytes!(env!("GUEST_HOSTILE"));
 /// The standard checker `tcp`.

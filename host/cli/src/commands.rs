@@ -6,6 +6,7 @@ pub(crate) mod compile_component;
 pub(crate) mod completions;
 pub(crate) mod demo_app;
 pub(crate) mod events;
+mod grants;
 pub(crate) mod inspect;
 pub(crate) mod order;
 pub(crate) mod run;

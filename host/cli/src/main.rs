@@ -84,7 +84,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Events(args) => events::run(&args, root, output).await,
             Command::Check(args) => check::run(&args, root, output).await,
             Command::Approve(args) => approve::run(&args, root, output).await,
-            Command::Inspect(args) => inspect::run(&args, output),
+            Command::Inspect(args) => inspect::run(&args, root, output),
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
             Command::DemoApp(args) => demo_app::run(&args, output).await,

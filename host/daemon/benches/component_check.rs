@@ -90,7 +90,7 @@ fn template(config: Arc<str>) -> CheckRun {
         time: Duration::from_secs(1),
         limits: LimitsSpec::default().run,
         grants: Arc::default(),
-        facilities: Arc::new(NoModule::new("/")),
+        facilities: Arc::new(NoModule),
         state: StateHandle::default(),
     }
 }

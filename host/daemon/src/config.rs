@@ -28,6 +28,7 @@ pub mod spec;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 pub use self::cross_check::{ComponentKind, check_module, check_node, check_root};
 pub use self::effective::{Effective, Origin};
@@ -36,3 +37,4 @@ pub use self::mistake::{Mistake, Mistakes};
 pub use self::module_file::grant::add_grant;
 pub use self::read::{RootReport, parse_module, parse_node, read_module, read_node, read_root};
 pub use self::source::{Source, Sourced};
+pub use self::uses::ComponentUse;

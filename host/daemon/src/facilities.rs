@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -124,10 +123,6 @@ impl ModuleFacilities {
 }
 
 impl Facilities for ModuleFacilities {
-    fn root(&self) -> &Path {
-        &self.home.root
-    }
-
     fn run_command(&self, order: CommandOrder) -> BoxFuture<'static, Result<CommandEnd, CommandError>> {
         let (this, name) = (self.clone(), order.name.clone());
         let ended = self.at_home(async move { this.run(order).await });

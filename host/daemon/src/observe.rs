@@ -150,7 +150,7 @@ impl Means {
     pub fn facilities(&self, module: &ModuleName) -> Arc<dyn Facilities> {
         match self.roster.get(module) {
             Some(member) => Arc::new(ModuleFacilities::new(self, member)),
-            None => Arc::new(NoModule::new(&self.root)),
+            None => Arc::new(NoModule),
         }
     }
 

@@ -118,7 +118,7 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
         time: args.timeout,
         limits: limits.run,
         grants: Arc::new(grants),
-        facilities: Arc::new(NoModule::new("")),
+        facilities: Arc::new(NoModule),
         state: bellwether_daemon::sandbox::StateHandle::default(),
     };
     let report = sandbox.check(&component, run).await;

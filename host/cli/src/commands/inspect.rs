@@ -3,40 +3,78 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use bellwether_core::grant::GrantRequest;
+use bellwether_core::id::ModuleName;
 use bellwether_daemon::config::spec::LimitsSpec;
+use bellwether_daemon::config::{self, ComponentKind, ComponentUse};
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::compile::Compiler;
 use bellwether_daemon::sandbox::component::{Component, Kind, MAX_SIZE};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::grants;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
+use crate::root::RootArg;
 
-/// Show what a component is, what it asks for, and whether it runs here
+/// Show what a component is, what it asks for and is granted, and whether it runs here
 ///
 /// The file is loaded in the sandbox as the daemon would, and describes itself. It is not installed.
+/// What it asks for is set against what the modules of a root grant the component of this file's name.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// The component
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
 
+    /// Only what this module grants it
+    #[arg(long, value_name = "MODULE")]
+    module: Option<ModuleName>,
+
     /// For programs
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &InspectArgs, output: &mut Output) -> Outcome {
+pub(crate) fn run(args: &InspectArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let bytes = read_component(&args.file)?;
     let sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
     let component = load(&sandbox, &args.file, &bytes)?;
+    let uses = uses(args, root, component.kind())?;
     if args.json {
-        output.json(&document(&component))?;
+        output.json(&document(&component, uses.as_deref()))?;
     } else {
-        print(&component, output)?;
+        print(&component, uses.as_deref(), output)?;
     }
     Ok(Exit::Done)
+}
+
+/// Where the modules of the root use a component of this file's name. None without a root.
+fn uses(args: &InspectArgs, root: &RootArg, kind: Kind) -> Result<Option<Vec<ComponentUse>>, Failure> {
+    let is_meant = root.given().is_some() || args.module.is_some();
+    let root = match root.find() {
+        Ok(root) => root,
+        Err(_) if !is_meant => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let kind = match kind {
+        Kind::Checker => ComponentKind::Checker,
+        Kind::RestartScript => ComponentKind::RestartScript,
+    };
+    let name = args.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut uses = grants::uses(&config::read_root(&root));
+    uses.retain(|of| of.kind == kind && of.component.as_str() == name);
+    if let Some(module) = &args.module {
+        uses.retain(|of| of.module == *module);
+        if uses.is_empty() {
+            let what = format!("module `{module}` uses no {kind} `{name}`, or its file has mistakes");
+            let next =
+                format!("see its file: {}", root.join("modules").join(format!("{module}.toml")).display());
+            return Err(Failure::new(Exit::Error, what, next));
+        }
+    }
+    Ok(Some(uses))
 }
 
 /// The bytes of a component, if the file can be one.
@@ -60,7 +98,7 @@ pub(super) fn load(sandbox: &Sandbox, file: &Path, bytes: &[u8]) -> Result<Compo
         Failure::new(
             Exit::Error,
             what,
-            "build it against the WIT package bellwether:guest@1.0.0, for wasm32-wasip2",
+            "build it against the WIT package bellwether:guest@1.1.0, for wasm32-wasip2",
         )
     })
 }
@@ -72,8 +110,9 @@ fn word(kind: Kind) -> &'static str {
     }
 }
 
-fn document(component: &Component) -> Value {
+fn document(component: &Component, uses: Option<&[ComponentUse]>) -> Value {
     let about = component.about();
+    let of_use = |of: &ComponentUse| grants::document(of, &about.grants);
     json!({
         "kind": word(component.kind()),
         "name": about.name,
@@ -82,6 +121,7 @@ fn document(component: &Component) -> Value {
         "digest": component.digest(),
         "size": component.size(),
         "grants": about.grants,
+        "uses": uses.map(|uses| uses.iter().map(of_use).collect::<Vec<_>>()),
         "imports": component.imports(),
         "exports": component.exports(),
         // As JSON if it is; a guest may say anything.
@@ -89,7 +129,7 @@ fn document(component: &Component) -> Value {
     })
 }
 
-fn print(component: &Component, output: &mut Output) -> io::Result<()> {
+fn print(component: &Component, uses: Option<&[ComponentUse]>, output: &mut Output) -> io::Result<()> {
     let about = component.about();
     let title = format!("{} {}", about.name, about.version);
     writeln!(output, "{}  {}", output.paint(Tone::Title, &title), word(component.kind()))?;
@@ -100,8 +140,13 @@ fn print(component: &Component, output: &mut Output) -> io::Result<()> {
         writeln!(output, "grants   it asks for none")?;
     }
     for grant in &about.grants {
-        let value = if grant.value.is_empty() { "as its configuration needs" } else { &grant.value };
-        writeln!(output, "grants   {} ({value}): {}", grant.kind, grant.reason)?;
+        writeln!(output, "grants   it asks for {}: {}", asked(grant), grant.reason)?;
+    }
+    for of in uses.unwrap_or_default() {
+        print_use(of, &about.grants, output)?;
+    }
+    if uses.is_some_and(<[_]>::is_empty) {
+        writeln!(output, "used     by no module of this root")?;
     }
     for import in component.imports() {
         writeln!(output, "imports  {import}")?;
@@ -110,4 +155,34 @@ fn print(component: &Component, output: &mut Output) -> io::Result<()> {
         writeln!(output, "\nIts configuration (JSON Schema):\n{schema:#}")?;
     }
     writeln!(output, "\n{}", output.paint(Tone::Good, "✓ It runs here."))
+}
+
+/// ``connect `127.0.0.1:80` ``, `connect (as its configuration needs)`.
+pub(super) fn asked(request: &GrantRequest) -> String {
+    match request.value.as_str() {
+        "" => format!("{} (as its configuration needs)", request.kind),
+        value => format!("{} `{value}`", request.kind),
+    }
+}
+
+fn print_use(of: &ComponentUse, asks: &[GrantRequest], output: &mut Output) -> io::Result<()> {
+    writeln!(output, "used     {}:{}: {}", of.file, of.line, of.title())?;
+    let granted = of.grants.list();
+    if granted.is_empty() {
+        writeln!(output, "  granted  nothing")?;
+    }
+    let unasked = of.unasked(asks);
+    for grant in granted {
+        let more = if unasked.contains(&grant) { ", which it does not ask for" } else { "" };
+        let (tone, line) = (
+            if more.is_empty() { Tone::Good } else { Tone::Busy },
+            format!("{} `{}`{more}", grant.0, grant.1),
+        );
+        writeln!(output, "  granted  {}", output.paint(tone, &line))?;
+    }
+    for request in of.missing(asks) {
+        let line = format!("{}; to allow it: {}", asked(&request), request.to_add());
+        writeln!(output, "  missing  {}", output.paint(Tone::Busy, &line))?;
+    }
+    Ok(())
 }

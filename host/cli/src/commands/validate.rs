@@ -1,28 +1,30 @@
 //! `validate`: are the files right?
 
+use std::fmt;
 use std::io::{self, Write as _};
-use std::path::Path;
 
+use bellwether_core::grant::GrantRequest;
 use bellwether_core::id::ComponentName;
 use bellwether_daemon::config::spec::LimitsSpec;
-use bellwether_daemon::config::{self, ComponentKind, Effective, Mistakes, Origin, RootReport};
+use bellwether_daemon::config::{self, ComponentKind, ComponentUse, Effective, Mistakes, Origin, RootReport};
 use bellwether_daemon::sandbox::Sandbox;
 use bellwether_daemon::sandbox::compile::Compiler;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::grants::{self, Components};
+use super::inspect::asked;
 use crate::exit::{Exit, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::standard::STANDARD;
 
 /// Check bellwether.toml and the files in modules/, without running anything
 ///
 /// Shows every mistake with its line, what was expected and what is close to it. The exit code is
-/// 5 if there is one.
+/// 5 if there is one. Notes say which component asks for more than it is granted; they are no mistakes.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// For programs: an object with `mistakes`, and `values` if they are asked for
+    /// For programs: an object with `mistakes` and `notes`, and `values` if they are asked for
     #[arg(long)]
     json: bool,
 
@@ -35,13 +37,16 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
     let root = root.find()?;
     let report = config::read_root(&root);
     let sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
-    let schema = |kind: ComponentKind, name: &ComponentName| schema(&sandbox, &root, kind, name);
+    let components = Components::new(sandbox, &root);
+    let schema = |kind: ComponentKind, name: &ComponentName| components.schema(kind, name);
     let across = config::check_root(&report, &schema);
+    let notes = notes(&report, &components);
     let all: Vec<&Mistakes> = own(&report).chain(&across).collect();
     let mistakes: usize = all.iter().map(|mistakes| mistakes.iter().count()).sum();
     if args.json {
         let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();
         let mut answer = json!({ "root": root, "ok": mistakes == 0, "mistakes": list });
+        answer["notes"] = notes.iter().map(Note::document).collect();
         if args.values {
             let of = |(file, values): (&str, Vec<Effective>)| (file.to_owned(), json!(values));
             answer["values"] = Value::Object(effective(&report).map(of).collect());
@@ -49,6 +54,9 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
         output.json(&answer)?;
     } else {
         print(&report, &all, mistakes, output)?;
+        for note in &notes {
+            writeln!(output, "{}", output.paint(Tone::Busy, &note.to_string()))?;
+        }
         if args.values {
             print_values(&report, output)?;
         }
@@ -79,17 +87,48 @@ fn print_values(report: &RootReport, output: &mut Output) -> io::Result<()> {
     Ok(())
 }
 
-/// What a component takes: the file in the root, or else the one that comes with the binary.
-fn schema(sandbox: &Sandbox, root: &Path, kind: ComponentKind, name: &ComponentName) -> Option<String> {
-    let file = root.join(kind.folder()).join(format!("{name}.wasm"));
-    let bytes = if let Ok(bytes) = std::fs::read(&file) {
-        bytes
-    } else {
-        let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
-        STANDARD.iter().find(own)?.2.to_vec()
+/// Something that a component asks for and is not granted. It may well be meant so.
+struct Note {
+    of: ComponentUse,
+    request: GrantRequest,
+}
+
+fn notes(report: &RootReport, components: &Components<'_>) -> Vec<Note> {
+    let of_use = |of: ComponentUse| {
+        let about = components.get(of.kind, &of.component).flatten();
+        let missing = about.map(|about| of.missing(&about.grants)).unwrap_or_default();
+        missing.into_iter().map(move |request| Note { of: of.clone(), request })
     };
-    // What cannot be loaded takes anything, for all we know; `inspect` says why it cannot.
-    Some(sandbox.load(&bytes).map_or_else(|_| "{}".to_owned(), |c| c.about().config_schema.clone()))
+    grants::uses(report).into_iter().flat_map(of_use).collect()
+}
+
+impl Note {
+    fn document(&self) -> Value {
+        let Self { of, request } = self;
+        let mut document = grants::missing_document(request);
+        document["file"] = json!(of.file);
+        document["line"] = json!(of.line);
+        document["checker"] = json!(of.checker);
+        document["component"] = json!(of.component);
+        document
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of, request } = self;
+        write!(
+            f,
+            "note: {}:{}: {}: `{}` asks for {} ({}), which it is not granted; to allow it: {}",
+            of.file,
+            of.line,
+            of.title(),
+            of.component,
+            asked(request),
+            request.reason,
+            request.to_add()
+        )
+    }
 }
 
 /// Those of each file by itself.

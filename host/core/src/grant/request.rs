@@ -17,6 +17,25 @@ pub struct GrantRequest {
 }
 
 impl GrantRequest {
+    /// The grant that would meet it, as one writes it. Where the component leaves open
+    /// which, a word in capitals stands for it.
+    pub fn to_add(&self) -> String {
+        let Ok(kind) = self.kind.parse::<GrantKind>() else {
+            return format!("this version of Bellwether has no grant `{}`", self.kind);
+        };
+        let or = |word: &str| if self.value.is_empty() { word.to_owned() } else { self.value.clone() };
+        let value = match kind {
+            GrantKind::Connect => or("HOST:PORT"),
+            GrantKind::Resolve | GrantKind::Ping => or("HOST"),
+            GrantKind::Http => or("ORIGIN"),
+            GrantKind::Read => or("DIRECTORY"),
+            GrantKind::Env | GrantKind::Commands => or("NAME"),
+            GrantKind::Secrets => return format!("grant = {{ secrets = {{ {} = \"FILE\" }} }}", or("NAME")),
+            GrantKind::Processes => return "grant = { processes = true }".to_owned(),
+        };
+        format!("grant = {{ {kind} = [{value:?}] }}")
+    }
+
     /// Whether two of them ask for the same.
     fn is(&self, other: &Self) -> bool {
         self.kind == other.kind && self.value == other.value
@@ -121,6 +140,20 @@ mod tests {
         ] {
             let asked = [request(kind, value)];
             assert_eq!(missing(&asked, &grants()).is_empty(), met, "{kind} {value}");
+        }
+    }
+
+    #[test]
+    fn the_grant_to_add_is_one_that_meets_the_request() {
+        for (kind, value, add) in [
+            ("connect", "10.0.0.1:53", "grant = { connect = [\"10.0.0.1:53\"] }"),
+            ("connect", "", "grant = { connect = [\"HOST:PORT\"] }"),
+            ("secrets", "db-password", "grant = { secrets = { db-password = \"FILE\" } }"),
+            ("processes", "", "grant = { processes = true }"),
+            ("commands", "", "grant = { commands = [\"NAME\"] }"),
+            ("teleport", "x", "this version of Bellwether has no grant `teleport`"),
+        ] {
+            assert_eq!(request(kind, value).to_add(), add);
         }
     }
 

@@ -98,7 +98,7 @@ pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) ->
     Mistakes::new(check.mistakes).map_or(Ok(()), Err)
 }
 
-fn checker_path(table: &DeTable<'_>, name: &CheckerName, key: &'static str) -> Vec<Step<'static>> {
+pub(super) fn checker_path(table: &DeTable<'_>, name: &CheckerName, key: &'static str) -> Vec<Step<'static>> {
     let index = checker_index(table, name.as_str());
     index.map(|index| vec![Step::Key("checker"), Step::Index(index), Step::Key(key)]).unwrap_or_default()
 }

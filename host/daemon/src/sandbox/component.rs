@@ -167,7 +167,7 @@ impl Sandbox {
             time: DESCRIBE_TIME,
             limits: self.limits.run,
             grants: Arc::default(),
-            facilities: Arc::new(NoModule::new("")),
+            facilities: Arc::new(NoModule),
             state: StateHandle::default().draft(self.limits.run.state),
             output: Output::new(&self.limits.run),
         };

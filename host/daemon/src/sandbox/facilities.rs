@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bellwether_core::id::CommandName;
@@ -15,9 +14,6 @@ use futures_util::future::{BoxFuture, FutureExt as _, ready};
 
 /// What one module offers its components.
 pub trait Facilities: fmt::Debug + Send + Sync {
-    /// Where paths in grants begin that are not absolute.
-    fn root(&self) -> &Path;
-
     /// Runs a declared command. Dropping the future kills it.
     fn run_command(&self, order: CommandOrder) -> BoxFuture<'static, Result<CommandEnd, CommandError>>;
 
@@ -100,23 +96,10 @@ pub struct ProcessFacts {
 }
 
 /// For runs without a module: there are no commands and no processes.
-#[derive(Debug, Clone)]
-pub struct NoModule {
-    root: PathBuf,
-}
-
-impl NoModule {
-    /// Paths in grants begin at `root`.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
-    }
-}
+#[derive(Debug, Clone, Copy)]
+pub struct NoModule;
 
 impl Facilities for NoModule {
-    fn root(&self) -> &Path {
-        &self.root
-    }
-
     fn run_command(&self, order: CommandOrder) -> BoxFuture<'static, Result<CommandEnd, CommandError>> {
         let text = format!("there is no command `{}`: this run belongs to no module", order.name);
         ready(Err(CommandError::CannotStart(text))).boxed()

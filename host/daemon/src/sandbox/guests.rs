@@ -244,7 +244,7 @@ mod tests {
             time: Duration::from_millis(ms),
             limits: RunLimits::default(),
             grants: Arc::default(),
-            facilities: Arc::new(crate::sandbox::facilities::NoModule::new("")),
+            facilities: Arc::new(crate::sandbox::facilities::NoModule),
             state: StateHandle::default().draft(0),
             output: crate::sandbox::output::Output::new(&RunLimits::default()),
         }

@@ -46,6 +46,8 @@ const MAX_LINE: usize = 1024;
 const MAX_WRITTEN: usize = 4096;
 /// A call costs the host something even if it says nothing.
 const CALL_COST: u64 = 64;
+/// Bytes kept of each part of a refusal.
+const MAX_REFUSAL: usize = 300;
 /// More would say nothing new.
 const MAX_REFUSALS: usize = 8;
 
@@ -91,9 +93,12 @@ impl Output {
         Ok(())
     }
 
-    /// Something the guest wanted and may not.
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    /// Something the guest wanted and may not. It has chosen the words in it.
+    pub(super) fn refuse(&self, mut refusal: Refusal) {
         let mut said = self.said();
+        for text in [&mut refusal.wanted, &mut refusal.way] {
+            *text = one_line(&said.scrubber.scrub(text), MAX_REFUSAL);
+        }
         if said.refusals.len() < MAX_REFUSALS && !said.refusals.contains(&refusal) {
             said.refusals.push(refusal);
         }
@@ -200,6 +205,7 @@ impl Pollable for Output {
 mod tests {
     use super::*;
     use crate::sandbox::failure::Failure;
+    use bellwether_core::grant::Grants;
 
     #[test]
     fn the_first_lines_and_the_last_written_bytes_are_kept() {
@@ -230,6 +236,18 @@ mod tests {
         let (lines, _, _) = output.take();
         assert_eq!(lines[0].text, "as ***");
         assert!(!lines[1].text.contains("hun"), "{}", lines[1].text);
+    }
+
+    #[test]
+    fn what_a_guest_puts_into_a_refusal_is_made_fit_to_be_shown() {
+        let output = Output::new(&RunLimits::default());
+        output.keep_secret(b"hunter2");
+        for name in ["hunter2".to_owned(), "x\n".repeat(100_000)] {
+            output.refuse(Grants::default().may_run(&name).unwrap_err());
+        }
+        let (_, _, refusals) = output.take();
+        assert!(refusals[0].to_string().starts_with("refused: run the command `***`; "), "{}", refusals[0]);
+        assert!(refusals[1].to_string().len() < 700, "{}", refusals[1].to_string().len());
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl CheckReport {
         // When all is well nobody needs to know; else it is most likely the reason.
         if !matches!(observation.status, Status::Pass)
             && let Some(refusal) = self.refusals.first()
+            && !observation.summary.contains(&refusal.to_string())
         {
             observation.summary = format!("{} ({refusal})", observation.summary);
         }

@@ -48,7 +48,7 @@ fn run(ms: u64) -> CheckRun {
         time: Duration::from_millis(ms),
         limits: LIMITS,
         grants: Arc::default(),
-        facilities: Arc::new(NoModule::new("/")),
+        facilities: Arc::new(NoModule),
         state: StateHandle::default(),
     }
 }
@@ -383,7 +383,7 @@ fn plan_run(clock: Clock) -> PlanRun {
         }],
         time: Duration::from_secs(1),
         limits: LIMITS,
-        facilities: Arc::new(NoModule::new("/")),
+        facilities: Arc::new(NoModule),
         grants: Arc::default(),
         state: StateHandle::default(),
         clock,

@@ -1,0 +1,90 @@
+//! What components ask for beside what modules grant them: for `inspect` and `validate`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bellwether_core::grant::{GrantKind, GrantRequest};
+use bellwether_core::id::ComponentName;
+use bellwether_daemon::config::{ComponentKind, ComponentUse, RootReport, Sourced};
+use bellwether_daemon::sandbox::Sandbox;
+use bellwether_daemon::sandbox::component::About;
+use serde_json::{Value, json};
+
+use crate::standard::STANDARD;
+
+/// The components of a root, each loaded once.
+pub(super) struct Components<'r> {
+    sandbox: Sandbox,
+    root: &'r Path,
+    known: RefCell<Known>,
+}
+
+type Known = BTreeMap<(ComponentKind, ComponentName), Option<Loaded>>;
+/// What a component says of itself; none if it is there and cannot be loaded.
+type Loaded = Option<About>;
+
+impl<'r> Components<'r> {
+    pub(super) fn new(sandbox: Sandbox, root: &'r Path) -> Self {
+        Self { sandbox, root, known: RefCell::default() }
+    }
+
+    /// None if there is no such component.
+    pub(super) fn get(&self, kind: ComponentKind, name: &ComponentName) -> Option<Loaded> {
+        let key = (kind, name.clone());
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.clone();
+        }
+        let loaded = self.bytes(kind, name).map(|bytes| {
+            // Why it cannot be loaded, `inspect` says.
+            self.sandbox.load(&bytes).ok().map(|component| component.about().clone())
+        });
+        self.known.borrow_mut().insert(key, loaded.clone());
+        loaded
+    }
+
+    /// The schema of its configuration. What cannot be loaded takes anything, for all we know.
+    pub(super) fn schema(&self, kind: ComponentKind, name: &ComponentName) -> Option<String> {
+        let about = self.get(kind, name)?;
+        Some(about.map_or_else(|| "{}".to_owned(), |about| about.config_schema))
+    }
+
+    /// The file in the root, or else the one that comes with the binary.
+    fn bytes(&self, kind: ComponentKind, name: &ComponentName) -> Option<Vec<u8>> {
+        let file = self.root.join(kind.folder()).join(format!("{name}.wasm"));
+        let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
+        std::fs::read(file).ok().or_else(|| Some(STANDARD.iter().find(own)?.2.to_vec()))
+    }
+}
+
+/// Every use of a component in the files that are right.
+pub(super) fn uses(report: &RootReport) -> Vec<ComponentUse> {
+    let modules = report.modules.iter().filter_map(|(_, module)| module.as_ref().ok());
+    modules.flat_map(Sourced::component_uses).collect()
+}
+
+/// For programs.
+pub(super) fn document(of: &ComponentUse, asked: &[GrantRequest]) -> Value {
+    let listed = |list: Vec<(GrantKind, String)>| -> Vec<Value> {
+        list.into_iter().map(|(kind, value)| json!({ "kind": kind.word(), "value": value })).collect()
+    };
+    json!({
+        "module": of.module,
+        "file": of.file,
+        "line": of.line,
+        "checker": of.checker,
+        "component": of.component,
+        "granted": listed(of.grants.list()),
+        "missing": of.missing(asked).iter().map(missing_document).collect::<Vec<_>>(),
+        "unasked": listed(of.unasked(asked)),
+    })
+}
+
+pub(super) fn missing_document(request: &GrantRequest) -> Value {
+    json!({
+        "kind": request.kind,
+        "value": request.value,
+        "reason": request.reason,
+        "add": request.to_add(),
+    })
+}

@@ -1,0 +1,232 @@
+//! What a grant opens beyond WASI: secrets, commands, facts about processes, ping.
+//! And that without the grant there is nothing but the word which one is missing.
+
+use std::path::Path;
+
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::guest;
+use bellwether_tests::invocation::bellwether_ends;
+use bellwether_tests::root::Root;
+use bellwether_tests::web::Web;
+use serde_json::Value;
+
+/// Of 28 letters.
+const SECRET: &str = "correct horse battery staple";
+
+fn checker(name: &str, config: &str, grant: &str) -> String {
+    format!(
+        r#"
+[[checker]]
+name = "{name}"
+component = "granted"
+interval = "300ms"
+timeout = "5s"
+on-down = "notify"
+config = {{ {config} }}
+grant = {{ {grant} }}
+"#
+    )
+}
+
+/// The last observation of a checker, once there is one.
+fn seen(daemon: &Daemon, checker: &str) -> Value {
+    eventually(&format!("{checker} is run"), || {
+        Some(daemon.checker("web", checker)["last"].clone()).filter(|last| last["status"].is_string())
+    })
+}
+
+fn summary(last: &Value) -> &str {
+    last["summary"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn what_is_granted_is_had_and_what_is_not_is_refused_with_the_grant_to_add() {
+    let root = Root::default();
+    let web = Web::lay_out(&root);
+    root.write("checkers/granted.wasm", guest::GRANTED);
+    root.write("probe.secret", format!("{SECRET}\n"));
+    let commands = r#"
+[commands.probe]
+run = ["/bin/sh", "-c", 'echo "$0 says $(cat)"; echo quietly >&2']
+arguments = "--[a-z]+"
+[commands.fails]
+run = ["/bin/sh", "-c", "kill -9 $$"]
+[commands.hangs]
+run = ["/bin/sh", "-c", "sleep 600 & sleep 601"]
+timeout = "200ms"
+"#;
+    let checkers = [
+        checker("secret", "ask = 'secret', name = 'word'", "secrets = { word = 'probe.secret' }"),
+        checker("no-secret", "ask = 'secret', name = 'word'", "secrets = { other = 'probe.secret' }"),
+        checker(
+            "command",
+            "ask = 'command', name = 'probe', arguments = ['--lag'], stdin = 'hello'",
+            "commands = ['probe']",
+        ),
+        checker("arguments", "ask = 'command', name = 'probe', arguments = ['; rm']", "commands = ['probe']"),
+        checker("fails", "ask = 'command', name = 'fails'", "commands = ['probe', 'fails']"),
+        checker("hangs", "ask = 'command', name = 'hangs'", "commands = ['hangs']"),
+        checker("no-command", "ask = 'command', name = 'hangs'", "commands = ['probe']"),
+        checker("processes", "ask = 'processes'", "processes = true"),
+        checker("no-processes", "ask = 'processes'", ""),
+        checker("no-ping", "ask = 'ping', name = '127.0.0.1'", "ping = ['10.0.0.0/8']"),
+        checker("no-ping-name", "ask = 'ping', name = 'localhost'", "ping = ['127.0.0.0/8']"),
+        checker("ping", "ask = 'ping', name = '127.0.0.1'", "ping = ['127.0.0.1']"),
+        checker("ping-name", "ask = 'ping', name = 'localhost'", "ping = ['localhost']"),
+    ];
+    web.write(&root, &(checkers.concat() + commands));
+    let mut daemon = Daemon::run(root.path(), root.health);
+    let ready = daemon.until_ready("web");
+
+    for (checker, status, begins) in [
+        ("command", "pass", "exited with 0: --lag says hello / quietly"),
+        (
+            "arguments",
+            "unknown",
+            "[arguments-refused] cannot run command `probe`: the argument \"; rm\" does not match",
+        ),
+        ("fails", "fail", "was ended by signal 9"),
+        ("hangs", "fail", "[timeout] command `hangs` did not end within 200ms and was killed"),
+        (
+            "no-secret",
+            "unknown",
+            "[not-granted] refused: read the secret `word`; to allow it add grant = { secrets = { word",
+        ),
+        (
+            "no-command",
+            "unknown",
+            "[not-granted] refused: run the command `hangs`; to allow it add grant = { commands = [\"hangs\"] }",
+        ),
+        (
+            "no-processes",
+            "unknown",
+            "[not-granted] refused: see the processes of the module; to allow it add grant = { processes = true }",
+        ),
+        (
+            "no-ping",
+            "unknown",
+            "[not-granted] refused: ping 127.0.0.1; to allow it add grant = { ping = [\"127.0.0.1\"] }",
+        ),
+        (
+            "no-ping-name",
+            "unknown",
+            "[not-granted] refused: ping `localhost`; to allow it add grant = { ping = [\"localhost\"] }",
+        ),
+    ] {
+        let last = seen(&daemon, checker);
+        assert_eq!(last["status"], status, "{checker}: {last}");
+        assert!(summary(&last).starts_with(begins), "{checker}: {last}");
+    }
+    let kept = ready["processes"][0]["pid"].as_u64().expect("the application runs");
+    eventually("the application is among its processes", || {
+        let last = seen(&daemon, "processes");
+        let its =
+            summary(&last).split("; ").find(|one| one.starts_with(&format!("{kept} start/process ")))?;
+        its.ends_with('!').then_some(())
+    });
+    for checker in ["ping", "ping-name"] {
+        let last = seen(&daemon, checker);
+        if summary(&last).starts_with("[unavailable]") {
+            assert!(summary(&last).contains("ping_group_range"), "{last}");
+            eprintln!("skipped: {checker}: {}", summary(&last));
+        } else {
+            assert_eq!(last["status"], "pass", "{last}");
+            assert!(summary(&last).ends_with(" answers"), "{last}");
+        }
+    }
+    no_trace_of_the_secret(&root, &daemon);
+    // Whatever a command was at, it ends with the daemon; the application runs on.
+    daemon.end();
+    eventually("the commands have ended", || sleepers(root.path()).is_empty().then_some(()));
+}
+
+/// The processes that the command `hangs` consists of.
+fn sleepers(root: &Path) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").expect("a list of processes").flatten();
+    processes
+        .map(|process| process.path())
+        .filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == root))
+        .filter_map(|process| std::fs::read_to_string(process.join("cmdline")).ok())
+        .filter(|line| line.contains("sleep"))
+        .collect()
+}
+
+/// The checker told it everybody: in its answer, in the log, and on its standard output.
+fn no_trace_of_the_secret(root: &Root, daemon: &Daemon) {
+    let last = seen(daemon, "secret");
+    assert_eq!((last["status"].as_str(), summary(&last)), (Some("warn"), "the secret is ***"), "{last}");
+    let measured = &last["measurements"][0];
+    assert_eq!((&measured["name"], &measured["unit"]), (&"***".into(), &"***".into()), "{last}");
+    assert_eq!(measured["value"], 28.0, "it was given the whole of it");
+    eventually("the log has what the checker said", || {
+        daemon.log().contains("the secret is ***").then_some(())
+    });
+    let told = [
+        daemon.log(),
+        daemon.tell(&["status", "--json"]),
+        daemon.tell(&["events", "--json"]),
+        daemon.tell(&["why", "web"]),
+        daemon.tell(&["check", "web", "secret", "--json"]),
+    ];
+    assert!(!told.concat().contains(SECRET), "{told:#?}");
+    let journal = std::fs::read_to_string(root.path().join("state/journal.jsonl")).expect("a journal");
+    assert!(!journal.contains(SECRET));
+}
+
+#[test]
+fn inspect_and_validate_show_what_is_asked_what_is_granted_and_the_difference() {
+    let root = Root::default();
+    let file = root.write("checkers/granted.wasm", guest::GRANTED).display().to_string();
+    let module = r#"
+[commands]
+probe = { run = ["/bin/true"] }
+start = { run = ["/bin/true"] }
+stop = { run = ["/bin/true"] }
+"#;
+    let asks = checker("asks", "ask = 'processes'", "processes = true, commands = ['probe'], env = ['LANG']");
+    root.write("modules/some.toml", module.to_owned() + &asks);
+    let all = "secrets = { word = 'x' }, commands = ['probe'], processes = true, ping = ['127.0.0.0/8']";
+    root.write("modules/all.toml", module.to_owned() + &checker("asks", "ask = 'processes'", all));
+    let at = root.path().display().to_string();
+    let inspect = ["inspect", &file, "--root", &at];
+
+    let shown = bellwether_ends(&inspect);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    for line in [
+        "grants   it asks for secrets (as its configuration needs): to tell everybody",
+        "grants   it asks for ping `127.0.0.1`: to hear it answer",
+        "used     modules/all.toml:14: checker `asks`",
+        "used     modules/some.toml:14: checker `asks`",
+        "  granted  processes `true`\n",
+        "  granted  env `LANG`, which it does not ask for",
+        "  missing  secrets (as its configuration needs); to allow it: grant = { secrets = { NAME = \"FILE\" } }",
+        "  missing  ping `127.0.0.1`; to allow it: grant = { ping = [\"127.0.0.1\"] }",
+    ] {
+        assert!(shown.out.contains(line), "{line}\nin\n{}", shown.out);
+    }
+    assert_eq!(shown.out.matches("  missing  ").count(), 2, "{}", shown.out);
+
+    let json = bellwether_ends(&[&inspect[..], &["--json", "--module", "some"]].concat());
+    let json: Value = serde_json::from_str(&json.out).expect("--json prints an object");
+    let uses = json["uses"].as_array().expect("the uses");
+    assert_eq!(uses.len(), 1, "{json}");
+    assert_eq!((&uses[0]["module"], &uses[0]["checker"]), (&"some".into(), &"asks".into()));
+    assert_eq!(uses[0]["unasked"], serde_json::json!([{ "kind": "env", "value": "LANG" }]));
+    assert_eq!(uses[0]["missing"][1]["add"], "grant = { ping = [\"127.0.0.1\"] }");
+    let nobody = bellwether_ends(&[&inspect[..], &["--module", "none"]].concat());
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert!(nobody.error.contains("module `none` uses no checker `granted`"), "{nobody:?}");
+
+    // Notes are no mistakes.
+    let valid = bellwether_ends(&["validate", "--root", &at]);
+    assert_eq!(valid.code, Some(0), "{valid:?}");
+    let note = "note: modules/some.toml:14: checker `asks`: `granted` asks for ping `127.0.0.1` (to hear it \
+                answer), which it is not granted; to allow it: grant = { ping = [\"127.0.0.1\"] }";
+    assert!(valid.out.contains(note), "{}", valid.out);
+    assert_eq!(valid.out.matches("note: ").count(), 2, "{}", valid.out);
+    let json = bellwether_ends(&["validate", "--root", &at, "--json"]);
+    let json: Value = serde_json::from_str(&json.out).expect("--json prints an object");
+    assert_eq!((&json["ok"], json["notes"].as_array().map(Vec::len)), (&true.into(), Some(2)), "{json}");
+    assert_eq!(json["notes"][1]["add"], "grant = { ping = [\"127.0.0.1\"] }");
+}

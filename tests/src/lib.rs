@@ -2,6 +2,7 @@
 //! patience with a limit.
 
 pub mod binary;
+pub mod composed;
 pub mod daemon;
 pub mod demo;
 pub mod eventually;
@@ -15,5 +16,6 @@ pub mod probe;
 pub mod process;
 pub mod program;
 pub mod root;
+pub mod usage;
 pub mod web;
 pub mod writing;

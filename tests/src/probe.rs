@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::http;
 
 /// A test that is stuck does not ask for ever.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// A prober at work, on a thread of its own. Each request has a connection of its own.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Answers {
 }
 
 impl Probe {
-    /// `GET path`, so many times a second, until [`finish`](Self::finish) and for a minute at most.
+    /// `GET path`, so many times a second, until [`finish`](Self::finish) and for five minutes at most.
     pub fn begin(address: SocketAddr, path: &str, per_second: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (path, stopped) = (path.to_owned(), Arc::clone(&stop));

@@ -1,0 +1,267 @@
+//! A family of guests on one daemon: all of them beside a good checker and a module that serves.
+//!
+//! ```text
+//!   quiet ──all act──▶ warm ──rest──▶ measured ──all act again──▶ rest ──▶ measured again
+//! ```
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bellwether_tests::composed::witness;
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::probe::Probe;
+use bellwether_tests::root::Root;
+use bellwether_tests::usage::Usage;
+use bellwether_tests::web::Web;
+use serde_json::Value;
+
+use super::act::{Act, Becomes};
+
+/// One family at a time: each measures what it alone does.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits for the families before this one.
+pub(super) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The pace of the good checker.
+pub(super) const WITNESS: &str = r#"
+[[checker]]
+name = "witness"
+component = "witness"
+interval = "100ms"
+timeout = "10s"
+rise = 1
+fall = 1
+grace = "0s"
+"#;
+
+/// A guest that computes is ended at a tick.
+const TICK: Duration = Duration::from_millis(10);
+/// On top of that: what a machine with few processors needs until the guest has its turn.
+const TURN_OF_THE_GUEST: Duration = Duration::from_millis(700);
+/// So much later than any other server on this machine may the health endpoint answer.
+const LATER: Duration = Duration::from_millis(100);
+/// What may come on top of the warm daemon's memory, in KiB.
+const GROWTH: u64 = 24 << 10;
+/// Threads and descriptors that come and go by themselves.
+const LOOSE: usize = 3;
+
+/// Runs a family, twice.
+pub(super) fn run(name: &str, acts: &[Act]) {
+    let _turn = turn();
+    let begun = Instant::now();
+    let family = Family::begin(acts);
+    let quiet = family.usage();
+    let control = Probe::begin(control_server(), "/", 100);
+    let probe = Probe::begin(family.root.health, "/health/web", 100);
+
+    let first = family.act();
+    let warm = family.rest(quiet);
+    let again = family.act();
+    let end = family.rest(quiet);
+    let latest = first.max(again);
+
+    let (answers, control) = (probe.finish(), control.finish());
+    let (p99, control_p99) = (answers.percentile(99), control.percentile(99));
+    let gap = no_run_missed(&family.daemon);
+    println!(
+        "{name}: {} guests in {:?}; latest end {latest:?} after its deadline; longest gap of the witness {gap:?}; \
+         {} answers, p99 {p99:?} (control {control_p99:?}); quiet {quiet:?}, warm {warm:?}, at the end {end:?}",
+        acts.len(),
+        begun.elapsed(),
+        answers.count(),
+    );
+    assert!(latest <= TICK + TURN_OF_THE_GUEST, "{latest:?}");
+    assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
+    assert!(p99 < 3 * control_p99 + LATER, "{p99:?}, and the control {control_p99:?}");
+    assert!(gap < Duration::from_secs(2) + 3 * control.percentile(100), "{gap:?}");
+    assert!(end.memory <= warm.memory + GROWTH, "{warm:?}, {end:?}");
+    family.undisturbed();
+}
+
+struct Family<'a> {
+    acts: &'a [Act],
+    root: Root,
+    web: Web,
+    daemon: Daemon,
+    ready: Value,
+}
+
+impl<'a> Family<'a> {
+    fn begin(acts: &'a [Act]) -> Self {
+        let root = Root::default();
+        root.write("checkers/witness.wasm", witness(1));
+        let web = Web::lay_out(&root);
+        web.write(&root, WITNESS);
+        let daemon = Daemon::run(root.path(), root.health);
+        daemon.until_ready("web");
+        eventually("the witness is up", || {
+            Some(daemon.checker("web", "witness")).filter(|witness| witness["verdict"] == "up")
+        });
+        let ready = daemon.until_ready("web");
+        for act in acts {
+            root.write(&format!("checkers/{}.wasm", act.name), &act.component);
+        }
+        let family = Self { acts, root, web, daemon, ready };
+        family.loaded();
+        family
+    }
+
+    /// Every component is in force or refused, as it should be.
+    fn loaded(&self) {
+        for act in self.acts {
+            let found = eventually(&format!("{} is loaded or refused", act.name), || {
+                component(&self.daemon, act.name)
+            });
+            match act.becomes {
+                Becomes::Refused(why) => {
+                    let error = found["error"].as_str().unwrap_or_default();
+                    println!("{}: {error}", act.name);
+                    assert!(!error.is_empty() && error.contains(why), "{}: {found}", act.name);
+                }
+                _ => assert_eq!(found["error"], Value::Null, "{}: {found}", act.name),
+            }
+        }
+    }
+
+    /// All of them act until each has shown what becomes of it, twice. Returns how long after
+    /// its deadline the latest ended.
+    fn act(&self) -> Duration {
+        let tables: String = self.running().map(Act::table).collect();
+        self.web.write(&self.root, &format!("{WITNESS}{tables}"));
+        let mut latest = Duration::ZERO;
+        let mut at = vec![Vec::<String>::new(); self.acts.len()];
+        let mut others = vec![Vec::<String>::new(); self.acts.len()];
+        eventually("each has run twice, as it should", || {
+            let module = self.daemon.module("web");
+            for ((seen, others), act) in at.iter_mut().zip(&mut others).zip(self.acts) {
+                let Some(last) = last(&module, act.name) else { continue };
+                let moment = last["at"].as_str().unwrap_or_default().to_owned();
+                if seen.contains(&moment) || others.contains(&moment) {
+                    continue;
+                }
+                let took = Duration::from_micros(last["took_us"].as_u64().unwrap_or(u64::MAX));
+                latest = latest.max(took.saturating_sub(Duration::from_millis(act.timeout)));
+                // It may be one that does not do the same each time, and it may be the run before
+                // the one in question.
+                if act.is_as_it_should(&last) {
+                    seen.push(moment);
+                } else {
+                    others.push(moment);
+                    assert!(others.len() < 5 || !seen.is_empty(), "{}: {last}", act.name);
+                }
+            }
+            let all = self.acts.iter().zip(&at).all(|(act, seen)| !act.runs() || seen.len() >= 2);
+            all.then_some(())
+        });
+        latest
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Act> {
+        self.acts.iter().filter(|act| act.runs())
+    }
+
+    /// Nobody acts any more. Returns what the daemon holds once it is as quiet as before.
+    fn rest(&self, quiet: Usage) -> Usage {
+        self.web.write(&self.root, WITNESS);
+        eventually("the acts are gone", || {
+            let module = self.daemon.module("web");
+            self.acts.iter().all(|act| last(&module, act.name).is_none()).then_some(())
+        });
+        eventually(&format!("threads and descriptors are back: {quiet:?}, now {:?}", self.usage()), || {
+            let now = self.usage();
+            let back = now.threads <= quiet.threads + LOOSE && now.descriptors <= quiet.descriptors + LOOSE;
+            back.then_some(now)
+        })
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::of(self.daemon.pid())
+    }
+
+    fn undisturbed(&self) {
+        let now = self.daemon.module("web");
+        assert_eq!(
+            (&now["state"], &now["ready"], &now["restarts"]),
+            (&"up".into(), &true.into(), &0.into()),
+            "{now}"
+        );
+        assert_eq!(now["since"], self.ready["since"], "{now}");
+        assert_eq!(now["processes"][0]["pid"], self.ready["processes"][0]["pid"], "{now}");
+        let may_fail: Vec<&str> = self
+            .acts
+            .iter()
+            .filter(|act| matches!(act.becomes, Becomes::Told("fail", _)))
+            .map(|act| act.name)
+            .collect();
+        for event in self.daemon.events() {
+            let down = event["kind"] == "verdict" && event["to"] == "down";
+            let checker = event["checker"].as_str().unwrap_or_default();
+            assert!(!down || may_fail.contains(&checker), "{event}");
+        }
+    }
+}
+
+impl Act {
+    fn runs(&self) -> bool {
+        !matches!(self.becomes, Becomes::Refused(_))
+    }
+
+    fn is_as_it_should(&self, last: &Value) -> bool {
+        let summary = last["summary"].as_str().unwrap_or_default();
+        match self.becomes {
+            Becomes::Unknown(why) => last["status"] == "unknown" && summary.contains(why),
+            Becomes::Told(status, words) => last["status"] == status && summary.contains(words),
+            Becomes::Refused(_) => false,
+        }
+    }
+}
+
+fn last(module: &Value, checker: &str) -> Option<Value> {
+    let found = module["checkers"].as_array()?.iter().find(|found| found["name"] == checker)?;
+    (!found["last"].is_null()).then(|| found["last"].clone())
+}
+
+/// The good checker says itself that no run of it was missed. Returns the longest time
+/// from one to the next.
+pub(super) fn no_run_missed(daemon: &Daemon) -> Duration {
+    let witness = daemon.checker("web", "witness");
+    assert_eq!(
+        (&witness["verdict"], &witness["last"]["status"]),
+        (&"up".into(), &"pass".into()),
+        "{witness}"
+    );
+    let measurements = witness["last"]["measurements"].as_array().cloned().unwrap_or_default();
+    let measured = |name: &str| {
+        let found = measurements.iter().find(|measurement| measurement["name"] == name);
+        found.and_then(|measurement| measurement["value"].as_f64()).expect("it measures that")
+    };
+    assert!(measured("run") >= 10.0, "{witness}");
+    Duration::from_secs_f64(measured("longest-gap") / 1000.0)
+}
+
+/// A component of the status.
+pub(super) fn component(daemon: &Daemon, name: &str) -> Option<Value> {
+    let status = daemon.status();
+    let mut components = status["components"].as_array()?.iter();
+    components.find(|found| found["name"] == name).cloned()
+}
+
+/// A server that answers 200 and does nothing else, until the test process ends.
+fn control_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // Whoever does not listen gets no answer.
+            let mut asked = [0; 1024];
+            drop(stream.read(&mut asked).and_then(|_| stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")));
+        }
+    });
+    address
+}

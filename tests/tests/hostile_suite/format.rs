@@ -1,0 +1,304 @@
+//! Files that are no component, dropped into the folder over a good one as an operator would.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+
+use bellwether_tests::composed::{Guest, WELL, witness};
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::guest::{self, versioned};
+use bellwether_tests::root::Root;
+use bellwether_tests::web::Web;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde_json::Value;
+
+use super::family::{self, WITNESS};
+
+/// A file, and the words with which it is refused.
+struct Broken {
+    name: String,
+    bytes: Vec<u8>,
+    word: &'static str,
+}
+
+fn broken(name: &str, bytes: impl Into<Vec<u8>>, word: &'static str) -> Broken {
+    Broken { name: name.to_owned(), bytes: bytes.into(), word }
+}
+
+/// A daemon with a module that serves and a witness, and a good component under each name.
+fn with_good_ones(names: &[&str]) -> (Root, Daemon, Vec<Value>) {
+    let root = Root::default();
+    root.write("checkers/witness.wasm", witness(1));
+    Web::lay_out(&root).write(&root, WITNESS);
+    let good = Guest::default().build();
+    for name in names {
+        root.write(&format!("checkers/{name}.wasm"), &good);
+    }
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    let digests = names.iter().map(|name| {
+        eventually(&format!("{name} is in force"), || {
+            family::component(&daemon, name).filter(|found| found["error"].is_null())
+        })["digest"]
+            .clone()
+    });
+    let digests = digests.collect();
+    (root, daemon, digests)
+}
+
+#[test]
+fn what_is_no_component_is_refused_with_its_word_and_the_good_one_stays_in_force() {
+    let _turn = family::turn();
+    let kinds = [not_webassembly(), of_another_kind(), misshapen(), cut_short()];
+    let all: Vec<Broken> = kinds.into_iter().flatten().collect();
+    let names: Vec<&str> = all.iter().map(|broken| broken.name.as_str()).collect();
+    let (root, daemon, digests) = with_good_ones(&names);
+    for Broken { name, bytes, .. } in &all {
+        root.write(&format!("checkers/{name}.wasm"), bytes);
+    }
+    for (Broken { name, word, .. }, digest) in all.iter().zip(digests) {
+        let found = eventually(&format!("{name} is refused; {:?}", family::component(&daemon, name)), || {
+            family::component(&daemon, name).filter(|found| !found["error"].is_null())
+        });
+        let error = found["error"].as_str().unwrap_or_default();
+        assert!(error.contains(word), "{name}: {error}");
+        assert_eq!((&found["digest"], &found["origin"]), (&digest, &"file".into()), "{name}: {found}");
+    }
+    println!("{} files refused", all.len());
+    family::no_run_missed(&daemon);
+    assert_eq!(daemon.module("web")["ready"], true);
+}
+
+fn not_webassembly() -> Vec<Broken> {
+    let alien = "not a component: the file is not WebAssembly";
+    let component = Guest::default().build();
+    let turned: Vec<u8> = component.iter().rev().copied().collect();
+    let marked = [b"\xef\xbb\xbf", component.as_slice()].concat();
+    vec![
+        broken("empty", "", "not a component: the file is empty"),
+        broken("one-byte", [0], alien),
+        broken("half-a-magic", *b"\0as", alien),
+        broken("text", "(component)", alien),
+        broken("script", "#!/bin/sh\nexit 0\n", alien),
+        broken(
+            "native",
+            fs::read("/proc/self/exe").expect("this test is a program")[..65_536].to_vec(),
+            alien,
+        ),
+        broken("packed", *b"\x1f\x8b\x08\0\0\0\0\0", alien),
+        broken("zeros", vec![0; 100_000], alien),
+        broken("backwards", turned, alien),
+        broken("byte-order-mark", marked, alien),
+    ]
+}
+
+fn of_another_kind() -> Vec<Broken> {
+    let core = wat::parse_str("(module (func (export \"check\")))").expect("a module");
+    let alien = wat::parse_str("(component)").expect("a component");
+    let of = |world| Guest { world, ..Guest::default() };
+    let calling = |world, call: &str| Guest { check: format!("{call} {WELL}"), ..of(world) }.build();
+    let fits_not = "does not fit this host: ";
+    let mut next_layer = Guest::default().build();
+    next_layer[6] = 2;
+    let mut next_version = Guest::default().build();
+    next_version[4] += 1;
+    vec![
+        broken("core", core, "it is a core WebAssembly module; build it for wasm32-wasip2"),
+        broken("hollow", alien, "it exports neither bellwether:guest/check nor"),
+        broken("other-world", of("neither").build(), "it exports neither bellwether:guest/check nor"),
+        broken("stranger", calling("stranger", "(call $brew)"), "`wasi:http/types@0.9.0`"),
+        broken(
+            "of-tomorrow",
+            calling("tomorrow", "(drop (call $foresee))"),
+            "`bellwether:guest/oracle@1.99.0`",
+        ),
+        broken(
+            "script-as-checker",
+            Guest::planning("unreachable").build(),
+            "it belongs into the other folder",
+        ),
+        broken("next-layer", next_layer, "not a component: "),
+        broken("next-version", next_version, "not a component: "),
+        broken("memory-of-64-bits", raw("(core module $m (memory i64 1))"), "not a component: "),
+        broken(
+            "a-thousand-memories",
+            raw(&format!("(core module $m {})", "(memory 1)".repeat(1000))),
+            "not a component: ",
+        ),
+        broken(
+            "endless-function",
+            raw(&format!("(core module $m (func {}))", "nop ".repeat(8_000_000))),
+            "not a component: ",
+        ),
+        broken("nothing-but-core", raw("(core module $m (func (export \"check\")))"), fits_not),
+    ]
+}
+
+/// A component from its own text.
+fn raw(text: &str) -> Vec<u8> {
+    wat::parse_str(format!("(component {text})")).expect("the text is a component")
+}
+
+fn misshapen() -> Vec<Broken> {
+    // An export of the right name and the wrong shape.
+    let exporting = |interfaces: &[&str]| {
+        let exports: String = interfaces
+            .iter()
+            .map(|interface| {
+                let function = interface.rsplit('/').next().and_then(|name| name.split('@').next());
+                let function = function.expect("a function of the same name");
+                format!(
+                    "(instance ${function} (export \"{function}\" (func $number)))
+                     (export \"{interface}\" (instance ${function}))\n"
+                )
+            })
+            .collect();
+        raw(&format!(
+            "(core module $m (func (export \"number\") (result i32) (i32.const 1)))
+             (core instance $m (instantiate $m))
+             (func $number (result u32) (canon lift (core func $m \"number\"))) {exports}"
+        ))
+    };
+    let (check, plan, describe) =
+        ("bellwether:guest/check@1.0.0", "bellwether:guest/plan@1.0.0", "bellwether:guest/describe@1.0.0");
+    let later = ["bellwether:guest/check@2.0.0", "bellwether:guest/describe@2.0.0"];
+    let with_section = |id: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).expect("a short section");
+        [Guest::default().build().as_slice(), &[id, length], bytes].concat()
+    };
+    let lying = [Guest::default().build().as_slice(), &[0, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
+    let not_utf8 = Guest::default().with(r#"(data (i32.const 32) "\ff\fe")"#).build();
+    vec![
+        broken(
+            "no-description",
+            exporting(&[check]),
+            "no exported instance named `bellwether:guest/describe@1.0.0`",
+        ),
+        broken("wrong-shape", exporting(&[check, describe]), "does not fit this host: "),
+        broken(
+            "both-kinds",
+            exporting(&[check, plan, describe]),
+            "a component is either a checker or a restart script",
+        ),
+        broken("of-another-major", exporting(&later), "does not fit this host: "),
+        broken("unknown-section", with_section(99, b"x"), "not a component: "),
+        broken("section-too-long", lying, "not a component: "),
+        broken("section-garbage", with_section(1, b"garbage"), "not a component: "),
+        broken("describes-garbage", not_utf8, "its describe() gave no answer: "),
+    ]
+}
+
+/// A component of the SDK, cut short at many places, and once at each end of a small one.
+fn cut_short() -> Vec<Broken> {
+    let (large, small) = (guest::TCP, Guest::default().build());
+    let step = large.len() / 16;
+    let many = (1..16).map(|n| broken(&format!("cut-at-{n}-of-16"), &large[..n * step], ""));
+    let ends = [8, 9, 16, small.len() / 2, small.len() - 1];
+    many.chain(ends.map(|end| broken(&format!("small-cut-at-{end}"), &small[..end], ""))).collect()
+}
+
+#[test]
+fn a_component_with_one_bit_flipped_is_refused_or_runs_and_hurts_nobody() {
+    let _turn = family::turn();
+    let good = Guest::default().build();
+    let names: Vec<String> = (0..32).map(|n| format!("flip-{n}")).collect();
+    let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (root, daemon, digests) = with_good_ones(&borrowed);
+    for (n, name) in names.iter().enumerate() {
+        let mut flipped = good.clone();
+        flipped[n * good.len() / names.len()] ^= 1 << (n % 8);
+        root.write(&format!("checkers/{name}.wasm"), flipped);
+    }
+    let mut refused = 0;
+    for (name, digest) in names.iter().zip(digests) {
+        let found = eventually(&format!("{name} is refused or in force"), || {
+            family::component(&daemon, name).filter(|now| !now["error"].is_null() || now["digest"] != digest)
+        });
+        refused += usize::from(!found["error"].is_null());
+    }
+    println!("{refused} of {} refused", names.len());
+    assert!(refused > 0);
+    family::no_run_missed(&daemon);
+    assert_eq!(daemon.module("web")["ready"], true);
+}
+
+#[test]
+fn what_is_no_file_or_far_too_large_is_never_read() {
+    let _turn = family::turn();
+    let (root, daemon, digests) = with_good_ones(&["sparse", "huge"]);
+    let folder = root.path().join("checkers");
+    let new = |name: &str| folder.join(format!("{name}.wasm"));
+    mknodat(CWD, new("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a FIFO can be made");
+    fs::create_dir(new("folder")).expect("a folder can be made");
+    symlink("nowhere", new("nowhere")).expect("a link can be made");
+    symlink("circle.wasm", new("circle")).expect("a link can be made");
+    symlink("/dev/zero", new("device")).expect("a link can be made");
+    fs::write(folder.join(".hidden.wasm"), "x").expect("a file can be written");
+    root.write("checkers/Not A Name.wasm", Guest::default().build());
+
+    let sparse = File::create(folder.join("sparse.new")).expect("a file can be made");
+    sparse.set_len(500 << 20).expect("it costs nothing");
+    fs::rename(folder.join("sparse.new"), new("sparse")).expect("it can be renamed");
+    let huge = File::create(folder.join("huge.new")).expect("a file can be made");
+    fs::write(folder.join("huge.new"), Guest::default().build()).expect("it can be written");
+    huge.set_len(500 << 20).expect("it costs nothing");
+    fs::rename(folder.join("huge.new"), new("huge")).expect("it can be renamed");
+
+    for (name, digest) in ["sparse", "huge"].into_iter().zip(digests) {
+        let found = eventually(&format!("{name} is refused"), || {
+            family::component(&daemon, name).filter(|found| !found["error"].is_null())
+        });
+        let error = found["error"].as_str().unwrap_or_default();
+        assert!(error.contains("a component has at most 67108864"), "{error}");
+        assert_eq!(found["digest"], digest);
+    }
+    eventually("a name that is none is told", || {
+        let status = daemon.status();
+        let problems = status["problems"].as_array()?;
+        problems.iter().any(|why| why.as_str().is_some_and(|why| why.contains("Not A Name"))).then_some(())
+    });
+    for name in ["pipe", "folder", "nowhere", "circle", "device", ".hidden"] {
+        assert_eq!(family::component(&daemon, name), None, "{name}");
+    }
+    // And the folder is still looked at.
+    root.write("checkers/sparse.wasm", versioned(&Guest::default().build(), "mended"));
+    eventually("the mended one is in force", || {
+        family::component(&daemon, "sparse").filter(|found| found["error"].is_null())
+    });
+    family::no_run_missed(&daemon);
+}
+
+#[test]
+fn compiled_code_that_was_tampered_with_is_never_run_and_keeps_no_daemon_from_starting() {
+    let _turn = family::turn();
+    let (root, mut daemon, _) = with_good_ones(&["kept"]);
+    daemon.end();
+    let folder = root.path().join("state/compiled");
+    let mut entries: Vec<_> = fs::read_dir(&folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it can be read").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "code"))
+        .collect();
+    entries.sort();
+    assert!(entries.len() >= 2, "{entries:?}");
+    // One takes the place of another; the others are cut, extended, emptied, flipped.
+    let first = fs::read(&entries[0]).expect("it can be read");
+    for (n, entry) in entries.iter().enumerate() {
+        let mut code = fs::read(entry).expect("it can be read");
+        match n % 5 {
+            0 => *code.last_mut().expect("it is not empty") ^= 1,
+            1 => code.clone_from(&first),
+            2 => code.truncate(code.len() / 2),
+            3 => code.clear(),
+            _ => code.extend([0; 100]),
+        }
+        fs::write(entry, code).expect("it can be written");
+    }
+    daemon.run_again();
+    daemon.until_ready("web");
+    eventually("the witness passes", || {
+        Some(daemon.checker("web", "witness")).filter(|witness| witness["last"]["status"] == "pass")
+    });
+    let found = family::component(&daemon, "kept").expect("it is loaded");
+    assert_eq!(found["error"], Value::Null, "{found}");
+}

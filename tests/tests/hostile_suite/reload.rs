@@ -1,0 +1,104 @@
+//! Guests that are replaced and removed while they run, by good ones and by bad ones.
+
+use std::time::Duration;
+
+use bellwether_tests::composed::{Guest, WELL, witness};
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::guest::versioned;
+use bellwether_tests::root::Root;
+use bellwether_tests::usage::Usage;
+use bellwether_tests::web::Web;
+
+use super::act::SPIN;
+use super::family::{self, WITNESS};
+
+const CHANGING: &str = r#"
+[[checker]]
+name = "changing"
+component = "changing"
+interval = "100ms"
+timeout = "500ms"
+rise = 1
+fall = 1
+grace = "0s"
+on-down = "notify"
+"#;
+
+fn begin(first: &[u8]) -> (Root, Daemon) {
+    let root = Root::default();
+    root.write("checkers/witness.wasm", witness(1));
+    root.write("checkers/changing.wasm", first);
+    Web::lay_out(&root).write(&root, &format!("{WITNESS}{CHANGING}"));
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    (root, daemon)
+}
+
+fn says(daemon: &Daemon, words: &str) {
+    eventually(&format!("{words}; now {}", daemon.checker("web", "changing")), || {
+        let checker = daemon.checker("web", "changing");
+        checker["last"]["summary"].as_str()?.contains(words).then_some(())
+    });
+}
+
+#[test]
+fn a_guest_that_is_removed_while_it_spins_is_ended_as_any_other_and_comes_back() {
+    let _turn = family::turn();
+    let (root, daemon) = begin(&Guest::checking(SPIN).build());
+    for round in 0..3 {
+        says(&daemon, "it was still computing");
+        root.remove("checkers/changing.wasm");
+        says(&daemon, "there is no component `changing`");
+        root.write("checkers/changing.wasm", versioned(&Guest::default().build(), &format!("good {round}")));
+        says(&daemon, "allwell");
+        root.remove("checkers/changing.wasm");
+        says(&daemon, "there is no component `changing`");
+        root.write(
+            "checkers/changing.wasm",
+            versioned(&Guest::checking(SPIN).build(), &format!("bad {round}")),
+        );
+    }
+    family::no_run_missed(&daemon);
+    assert_eq!(daemon.module("web")["restarts"], 0);
+}
+
+#[test]
+fn good_and_bad_versions_by_turns_leave_the_last_good_one_and_nothing_else() {
+    let _turn = family::turn();
+    let good = Guest::default().build();
+    let (root, daemon) = begin(&good);
+    says(&daemon, "allwell");
+    let described = Guest { describe: "unreachable".to_owned(), ..Guest::default() };
+    let hoarding = format!("(drop (memory.grow (i32.const 65000))) unreachable {WELL}");
+    let versions = [
+        Guest::checking(SPIN).build(),
+        good.clone(),
+        Guest::checking("unreachable").build(),
+        Guest::checking("(call $exit (i32.const 1)) unreachable").build(),
+        described.build(),
+        Guest::checking(hoarding).build(),
+        good.clone(),
+        b"garbage".to_vec(),
+        good[..good.len() / 2].to_vec(),
+    ];
+    let quiet = Usage::of(daemon.pid());
+    for round in 0..5 {
+        for (n, version) in versions.iter().enumerate() {
+            root.write("checkers/changing.wasm", versioned(version, &format!("{round} {n}")));
+            // Some are read, some are gone before anybody looks.
+            std::thread::sleep(Duration::from_millis(60 * (n as u64 % 4)));
+        }
+        root.write("checkers/changing.wasm", versioned(&good, &format!("{round} last")));
+        says(&daemon, "allwell");
+    }
+    let found = family::component(&daemon, "changing").expect("it is there");
+    let now = eventually("nothing is left of the others", || {
+        let now = Usage::of(daemon.pid());
+        (now.threads <= quiet.threads + 3 && now.descriptors <= quiet.descriptors + 3).then_some(now)
+    });
+    println!("before {quiet:?}, after {now:?}; {found}");
+    assert!(now.memory <= quiet.memory + (48 << 10), "{quiet:?}, {now:?}");
+    family::no_run_missed(&daemon);
+    assert_eq!(daemon.module("web")["restarts"], 0);
+}

@@ -15,6 +15,8 @@ pub mod http;
 pub mod ping;
 pub mod processes;
 pub mod read;
+#[cfg(test)]
+mod reference;
 pub mod request;
 pub mod resolve;
 pub mod secrets;

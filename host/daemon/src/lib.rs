@@ -17,6 +17,8 @@ pub mod config;
 pub mod driver;
 mod durable;
 pub mod facilities;
+#[cfg(test)]
+mod fuzz;
 pub mod journal;
 pub mod observe;
 pub mod office;

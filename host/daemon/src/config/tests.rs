@@ -1,6 +1,7 @@
 //! The whole way from text to specification or mistakes.
 
 mod cross;
+mod fuzz;
 mod grants;
 mod limits;
 mod module;

@@ -1,6 +1,7 @@
 //! Guests that behave, and guests that do not.
 
-pub(crate) mod guest;
+pub(crate) mod fuzz;
+mod guest;
 mod kept;
 
 use std::sync::Arc;

@@ -210,3 +210,45 @@ proptest! {
         }
     }
 }
+
+/// Any bytes in any pieces: whole answers, a refusal or nothing; and never a yes from one who says no.
+fn converse(bytes: &[u8]) {
+    let refuse = |_: Question<'_>| Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()) };
+    // The first byte says how long the pieces are.
+    let length = bytes.first().map_or(1, |byte| usize::from(*byte).max(1));
+    let (mut conversation, mut output) = (Conversation::default(), Vec::new());
+    'talk: for piece in bytes.get(1..).unwrap_or_default().chunks(length) {
+        let mut piece = piece;
+        loop {
+            let before = output.len();
+            match conversation.receive(piece, &mut output, refuse) {
+                Next::Receive => break,
+                Next::SendFirst => {
+                    assert!(output.len() > before, "it would never end");
+                    piece = b"";
+                }
+                Next::Close { .. } => break 'talk,
+            }
+            output.clear();
+        }
+        assert!(conversation.pending.len() <= MAX_REQUEST + 256);
+    }
+    let said = String::from_utf8(output).unwrap();
+    assert!(!said.contains("HTTP/1.1 2"), "{said}");
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 4") || said.starts_with("HTTP/1.1 503"), "{said}");
+    assert!(said.is_empty() || said.contains("\r\n\r\n"), "{said}");
+}
+
+#[test]
+fn whatever_is_asked_gets_a_whole_answer_or_none_and_never_a_yes() {
+    let seeds = [
+        "\u{7f}GET /health HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\u{5}HEAD /health/web HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        "\u{1}OPTIONS / HTTP/1.0\r\n\r\n",
+        "\u{9}GET /health\r\n",
+        "\u{20}GET /health?x=1 HTTP/1.1\r\nAccept: application/health+json\r\n\r\nGET /ready HTTP/1.1\r\n\r\n",
+        "\u{3}POST /health HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+        "\u{3}PUT /health HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ];
+    crate::fuzz::run("health requests", &seeds.map(|seed| seed.as_bytes().to_vec()), converse);
+}

@@ -1,0 +1,50 @@
+//! Damaged components are refused or run within their limits; damaged machine code is never run.
+
+use std::time::{Duration, Instant};
+
+use super::guest::Guest;
+use super::{run, sandbox};
+use crate::sandbox::cache::Cache;
+
+/// Compiling counts in here, too, on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+
+#[test]
+fn any_damaged_component_is_refused_or_runs_within_its_limits() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sandbox = sandbox();
+    let seeds = [
+        Guest::default().build(),
+        Guest::checking(
+            "(loop $l (call $log (i32.const 2) (i32.const 16) (i32.const 7)) (br $l)) unreachable",
+        )
+        .build(),
+        Guest { world: "restart-script", plan: Some("unreachable"), ..Guest::default() }.build(),
+    ];
+    crate::fuzz::run("components", &seeds, |bytes| {
+        let begun = Instant::now();
+        if let Ok(component) = sandbox.load(bytes) {
+            let report = runtime.block_on(sandbox.check(&component, run(50)));
+            assert!(!matches!(report.result, Err(super::Failure::HostBug(_))), "{:?}", report.result);
+        }
+        assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+    });
+}
+
+#[test]
+fn any_damaged_cache_entry_is_no_machine_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let compiled = folder.path().join("compiled");
+    let cache = Cache::open(&compiled, blake3::hash(b"engine")).unwrap();
+    let (digest, code) = (blake3::hash(b"a component"), b"machine code of a component");
+    cache.put(&digest, code);
+    let entries = std::fs::read_dir(&compiled).unwrap().map(|entry| entry.unwrap().path());
+    let entry = entries.filter(|path| path.extension().is_some_and(|end| end == "code")).last().unwrap();
+    let whole = std::fs::read(&entry).unwrap();
+    crate::fuzz::run("cache entries", std::slice::from_ref(&whole), |bytes| {
+        std::fs::write(&entry, bytes).unwrap();
+        let found = cache.get(&digest);
+        assert_eq!(found.is_some(), bytes == whole, "{bytes:?}");
+        assert!(found.is_none_or(|found| found == code));
+    });
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether_tests::composed::{Guest, WELL, witness};
+use bellwether_tests::composed::{Guest, WELL, text, witness};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::guest::versioned;
@@ -101,4 +101,70 @@ fn good_and_bad_versions_by_turns_leave_the_last_good_one_and_nothing_else() {
     assert!(now.memory <= quiet.memory + (48 << 10), "{quiet:?}, {now:?}");
     family::no_run_missed(&daemon);
     assert_eq!(daemon.module("web")["restarts"], 0);
+}
+
+#[test]
+fn a_version_that_breaks_is_rolled_back_and_status_and_events_tell_of_it() {
+    let _turn = family::turn();
+    let good = Guest::default().build();
+    let (root, daemon) = begin(&good);
+    says(&daemon, "allwell");
+    let digest = family::component(&daemon, "changing").expect("it is there")["digest"].clone();
+    // One breaks at once, one when it has run before: only its real runs leave anything behind.
+    let late = format!(
+        "(call $get (i32.const 16) (i32.const 3) (i32.const 512))
+         (if (i32.load8_u (i32.const 512)) (then unreachable))
+         (call $set (i32.const 16) (i32.const 3) (i32.const 16) (i32.const 7) (i32.const 512)) {WELL}"
+    );
+    for (version, why) in
+        [(Guest::checking("unreachable"), "its trial run"), (Guest::checking(late), "rolled back")]
+    {
+        root.write("checkers/changing.wasm", version.build());
+        let found =
+            eventually(&format!("{why} is told; {:?}", family::component(&daemon, "changing")), || {
+                let found = family::component(&daemon, "changing")?;
+                found["quarantine"]["why"].as_str()?.contains(why).then_some(found)
+            });
+        assert_eq!(found["digest"], digest, "{found}");
+        assert_ne!(found["quarantine"]["digest"], digest, "{found}");
+        says(&daemon, "allwell");
+        eventually("an event tells of it", || {
+            let mut events = daemon.events().into_iter();
+            events.find(|event| {
+                event["kind"] == "quarantine" && event["text"].as_str().is_some_and(|text| text.contains(why))
+            })
+        });
+    }
+    assert!(daemon.tell(&["status"]).contains("quarantine"), "{}", daemon.tell(&["status"]));
+    family::no_run_missed(&daemon);
+    assert_eq!(daemon.module("web")["restarts"], 0);
+}
+
+#[test]
+fn a_version_that_asks_for_more_waits_until_a_person_lets_it_in() {
+    let _turn = family::turn();
+    let (root, daemon) = begin(&Guest::default().build());
+    says(&daemon, "allwell");
+    let digest = family::component(&daemon, "changing").expect("it is there")["digest"].clone();
+    let (words, _) = text("connect10.0.0.1:80to lookwaited");
+    let asks = "(i32.store (i32.const 160) (i32.const 1536)) (i32.store (i32.const 164) (i32.const 1))
+        (i32.store (i32.const 1536) (i32.const 1024)) (i32.store (i32.const 1540) (i32.const 7))
+        (i32.store (i32.const 1544) (i32.const 1031)) (i32.store (i32.const 1548) (i32.const 11))
+        (i32.store (i32.const 1552) (i32.const 1042)) (i32.store (i32.const 1556) (i32.const 7))
+        (call $about)";
+    let asking = Guest {
+        describe: asks.to_owned(),
+        ..Guest::checking("(call $answer (i32.const 0) (i32.const 1049) (i32.const 6))")
+    };
+    root.write("checkers/changing.wasm", asking.with(words).build());
+    let found = eventually(&format!("it waits; {:?}", family::component(&daemon, "changing")), || {
+        family::component(&daemon, "changing").filter(|found| !found["waiting"].is_null())
+    });
+    assert_eq!(found["digest"], digest, "{found}");
+    assert!(found["waiting"]["asks"].to_string().contains("10.0.0.1:80"), "{found}");
+    says(&daemon, "allwell");
+    daemon.tell(&["approve", "checkers/changing"]);
+    says(&daemon, "waited");
+    assert!(daemon.events().iter().any(|event| event["kind"] == "approval"), "{:#?}", daemon.events());
+    family::no_run_missed(&daemon);
 }

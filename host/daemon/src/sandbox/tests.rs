@@ -1,7 +1,7 @@
 //! Guests that behave, and guests that do not.
 
-pub(crate) mod fuzz;
-mod guest;
+mod fuzz;
+pub(crate) mod guest;
 mod kept;
 
 use std::sync::Arc;

@@ -56,14 +56,18 @@ fn what_is_no_component_is_refused_with_its_word_and_the_good_one_stays_in_force
     for Broken { name, bytes, .. } in &all {
         root.write(&format!("checkers/{name}.wasm"), bytes);
     }
+    let mut wrong = Vec::new();
     for (Broken { name, word, .. }, digest) in all.iter().zip(digests) {
         let found = eventually(&format!("{name} is refused; {:?}", family::component(&daemon, name)), || {
             family::component(&daemon, name).filter(|found| !found["error"].is_null())
         });
         let error = found["error"].as_str().unwrap_or_default();
-        assert!(error.contains(word), "{name}: {error}");
+        if !error.contains(word) {
+            wrong.push(format!("{name}: {error}"));
+        }
         assert_eq!((&found["digest"], &found["origin"]), (&digest, &"file".into()), "{name}: {found}");
     }
+    assert_eq!(wrong, Vec::<String>::new());
     println!("{} files refused", all.len());
     family::no_run_missed(&daemon);
     assert_eq!(daemon.module("web")["ready"], true);
@@ -172,7 +176,7 @@ fn misshapen() -> Vec<Broken> {
         broken(
             "no-description",
             exporting(&[check]),
-            "no exported instance named `bellwether:guest/describe@1.0.0`",
+            "no exported instance named `bellwether:guest/describe@1.",
         ),
         broken("wrong-shape", exporting(&[check, describe]), "does not fit this host: "),
         broken(

@@ -92,7 +92,9 @@ fn good_and_bad_versions_by_turns_leave_the_last_good_one_and_nothing_else() {
         root.write("checkers/changing.wasm", versioned(&good, &format!("{round} last")));
         says(&daemon, "allwell");
     }
-    let found = family::component(&daemon, "changing").expect("it is there");
+    let found = eventually("the last one is in force", || {
+        family::component(&daemon, "changing").filter(|found| found["error"].is_null())
+    });
     let now = eventually("nothing is left of the others", || {
         let now = Usage::of(daemon.pid());
         (now.threads <= quiet.threads + 3 && now.descriptors <= quiet.descriptors + 3).then_some(now)

@@ -166,7 +166,8 @@ fn print_component(component: &ComponentStatus, when: &When, output: &mut Output
     if let Some(case) = &component.quarantine {
         let head = output.paint(Tone::Bad, "✗ quarantine:");
         writeln!(output, "\n{head} {file} ({}): {}", short(&case.digest), case.why)?;
-        return writeln!(output, "  {in_force}; tried {} times, again {}", case.tries, when.both(&case.next));
+        let tried = if case.tries == 1 { "once".to_owned() } else { format!("{} times", case.tries) };
+        return writeln!(output, "  {in_force}; tried {tried}, again {}", when.both(&case.next));
     }
     if let Some(waiting) = &component.waiting {
         let head = output.paint(Tone::Busy, "‖ waits for approval:");

@@ -47,6 +47,10 @@ fn version(guest: &Guest, version: &str) -> Vec<u8> {
     bytes
 }
 
+fn script() -> Guest {
+    Guest { world: "restart-script", plan: Some("unreachable"), ..Guest::default() }
+}
+
 fn spinning() -> Guest {
     Guest::checking("(loop $l (br $l)) unreachable")
 }
@@ -66,26 +70,25 @@ timeout = "300ms"
 impl Bench {
     /// A root with a restart script, this checker `c` and this module `m`.
     async fn new(checker: &[u8], module: &str) -> Self {
-        Self::trusting(checker, module, TrustSpec::default()).await
+        let limits = LimitsSpec { concurrent_runs: 4, ..LimitsSpec::default() };
+        Self::on(Sandbox::new(&limits, Compiler::Own).unwrap(), checker, module).await
     }
 
-    async fn trusting(checker: &[u8], module: &str, trust: TrustSpec) -> Self {
+    async fn on(sandbox: Sandbox, checker: &[u8], module: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         for folder in ["checkers", "restart-scripts", "modules", "state"] {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
-        let script = Guest { world: "restart-script", plan: Some("unreachable"), ..Guest::default() };
         write(root.path(), "checkers/c.wasm", checker);
         write(root.path(), "modules/m.toml", module.as_bytes());
-        let limits = LimitsSpec { concurrent_runs: 4, ..LimitsSpec::default() };
-        let sandbox = Arc::new(Sandbox::new(&limits, Compiler::Own).unwrap());
+        let sandbox = Arc::new(sandbox);
         let key = (ComponentKind::RestartScript, ComponentName::new("script").unwrap());
-        let standard = BTreeMap::from([(key, sandbox.load(script.build()).unwrap())]);
+        let standard = BTreeMap::from([(key, sandbox.load(script().build()).unwrap())]);
         let means = Means {
             root: root.path().to_owned(),
             node: NodeName::new("n").unwrap(),
             clock: Clock::start(),
-            limits,
+            limits: LimitsSpec::default(),
             sandbox,
             registry: Registry::default(),
             roster: Roster::default(),
@@ -98,7 +101,7 @@ impl Bench {
         let (mut reload, damaged) = Reload::new(Settings {
             means: means.clone(),
             root: root.path().to_owned(),
-            trust,
+            trust: TrustSpec::default(),
             rescan: Duration::from_millis(100),
             standard,
             refused: refused.clone(),
@@ -424,4 +427,30 @@ async fn no_run_ever_has_a_component_with_the_config_of_another_version() {
     }
     assert!(runs > 12, "{runs}");
     assert_eq!(bench.sentences(is_quarantine), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_components_that_take_long_to_compile_delay_no_small_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (version(&Guest::default(), "1"), version(&Guest::default(), "2"));
+    let sandbox = |compiler| {
+        let limits = LimitsSpec { concurrent_runs: 4, ..LimitsSpec::default() };
+        let mut sandbox = Sandbox::new(&limits, compiler).unwrap();
+        sandbox.cache_in(&folder.path().join("compiled")).unwrap();
+        sandbox
+    };
+    // What is small has been compiled before; for all else the compiler takes its time.
+    for bytes in [&script().build(), &first, &second] {
+        sandbox(Compiler::Own).load(bytes).unwrap();
+    }
+    let slow = Compiler::Child { program: "/bin/sleep".into(), arguments: vec!["5".to_owned()] };
+    let bench = Bench::on(sandbox(slow), &first, MODULE).await;
+    let large = |n: u8| [Guest::default().build(), vec![n; 3 << 20]].concat();
+    bench.write("checkers/python-a.wasm", &large(1));
+    bench.write("checkers/python-b.wasm", &large(2));
+    bench.write("checkers/c.wasm", &second);
+    bench.until_in_force(&second).await;
+    assert_eq!(bench.refused.sentences(), Vec::<String>::new(), "they are still being compiled");
+    bench.until_refused("checkers/python-a.wasm: ").await;
+    bench.until_refused("checkers/python-b.wasm: ").await;
 }

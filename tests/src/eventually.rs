@@ -10,13 +10,21 @@ const LOOK: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// If it has not happened within [`PATIENCE`].
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, look)
+}
+
+/// The same with another patience, for what is known to take long.
+///
+/// # Panics
+/// If it has not happened by then.
+pub fn within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(begun.elapsed() < PATIENCE, "it never happened: {what}");
+        assert!(begun.elapsed() < patience, "it never happened: {what}");
         std::thread::sleep(LOOK);
     }
 }

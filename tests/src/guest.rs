@@ -1,11 +1,29 @@
 //! The guests that tests drop into a root.
 
-/// A checker that asks the host for what a grant opens, and says what it got.
-pub const GRANTED: &[u8] = include_bytes!(env!("GUEST_GRANTED"));
+use std::path::Path;
+
 /// A checker that does what its configuration tells it.
 pub const HOSTILE: &[u8] = include_bytes!(env!("GUEST_HOSTILE"));
 /// The standard checker `tcp`.
 pub const TCP: &[u8] = include_bytes!(env!("GUEST_TCP"));
+/// A checker that was compiled for the interface 1.0.0, and never again.
+pub const KEPT_CHECKER: &[u8] = include_bytes!("../guests/kept/checker-1.0.0.wasm");
+
+/// A checker in another language, `python` or `javascript`, if it was built. If not, says on
+/// stderr that the test is skipped, and how to build it.
+///
+/// # Panics
+/// If it is missing where nothing may be skipped (`CI=true`).
+pub fn built(language: &str) -> Option<Vec<u8>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/guests/{language}.wasm"));
+    if let Ok(component) = std::fs::read(file) {
+        return Some(component);
+    }
+    let missing = format!("target/guests/{language}.wasm is not built: run tests/guests/build-languages");
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
+    eprintln!("skipped: {missing}");
+    None
+}
 
 /// The same component in another version: it does the same, and its digest is another one.
 ///

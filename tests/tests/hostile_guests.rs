@@ -1,10 +1,10 @@
 //! Checkers that spin, hoard, panic, hang and shout. None of them is believed,
 //! none of them hurts anything, and each is told in a clear word.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::Duration;
 
+use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::guest;
@@ -57,20 +57,6 @@ fn last(checker: &Value) -> (&str, &str, &str) {
     (text("status"), text("summary"), text("at"))
 }
 
-/// A server that answers 200 and does nothing else, until the test process ends.
-fn control_server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("its address");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            // Whoever does not listen gets no answer.
-            let mut asked = [0; 1024];
-            drop(stream.read(&mut asked).and_then(|_| stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")));
-        }
-    });
-    address
-}
-
 /// Waits until a checker has run so many times more.
 fn runs_on(daemon: &Daemon, module: &str, checker: &str, times: usize) {
     let mut before = String::new();
@@ -93,7 +79,7 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
     root.write("checkers/hostile.wasm", guest::HOSTILE);
     let probe = Probe::begin(root.health, "/health/web", 200);
     // Slow answers of a machine that is busy with something else are no fault of ours.
-    let control = Probe::begin(control_server(), "/", 200);
+    let control = Probe::begin(control::server(), "/", 200);
     web.write(&root, &ACTS.map(|(act, _)| hostile(act)).concat());
     for (act, word) in ACTS {
         let seen = eventually(&format!("{act} is told by its word"), || {

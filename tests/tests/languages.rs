@@ -1,0 +1,210 @@
+//! One module with a checker in Rust, one in Python and one in JavaScript. The two that bring a
+//! whole language runtime along are dropped in while everything runs, and nobody else notices.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use bellwether_tests::control;
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::{eventually, within};
+use bellwether_tests::guest::{self, versioned};
+use bellwether_tests::probe::Probe;
+use bellwether_tests::root::Root;
+use bellwether_tests::web::Web;
+use serde_json::Value;
+
+const LANGUAGES: [&str; 3] = ["rust", "python", "javascript"];
+
+/// How often each checker runs.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// So much later a run may begin on a machine whose processors all compile. Were it to wait for a
+/// compilation to end, it would be much later still.
+const LATE: Duration = Duration::from_secs(2);
+/// What the daemon allows two compilations, one after the other.
+const COMPILED: Duration = Duration::from_secs(240);
+/// So much later than any other server on this machine may the health endpoint answer.
+const LATER: Duration = Duration::from_millis(100);
+
+/// The checker in Rust is the one that was built for the interface 1.0.0; the others are of today's.
+fn config(language: &str) -> &'static str {
+    match language {
+        "rust" => r#"{ greet = "the others" }"#,
+        "python" => r#"{ what = "the licence", ends = "9999-12-31", warn-days = 7 }"#,
+        _ => r#"{ at-most-back-ms = 3600000 }"#,
+    }
+}
+
+/// What its checker says when all is well, and a line that it logs.
+fn words(language: &str) -> (&'static str, &'static str) {
+    match language {
+        "rust" => ("node-1/web/rust greets the others", "hello the others"),
+        "python" => ("the licence is good for ", "web/python: "),
+        _ => ("the clock goes forward", "web/javascript: "),
+    }
+}
+
+fn checker(language: &str) -> String {
+    let config = config(language);
+    format!(
+        r#"
+[[checker]]
+name = "{language}"
+component = "{language}"
+interval = "500ms"
+timeout = "10s"
+rise = 1
+fall = 1
+grace = "0s"
+config = {config}
+"#
+    )
+}
+
+/// Each run of it opens a connection to `address`, so that somebody outside sees when it ran.
+fn witnessed(address: SocketAddr) -> String {
+    format!(
+        r#"
+[[checker]]
+name = "witnessed"
+component = "tcp"
+interval = "500ms"
+timeout = "10s"
+config = {{ address = "{address}" }}
+grant = {{ connect = ["{address}"] }}
+"#
+    )
+}
+
+/// Tells when each run of the witnessed checker came, until the test ends.
+fn witness() -> (SocketAddr, mpsc::Receiver<Instant>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    // More than can come while a test has patience.
+    let (told, tells) = mpsc::sync_channel(10_000);
+    std::thread::spawn(move || {
+        for _connection in listener.incoming().flatten() {
+            if told.try_send(Instant::now()).is_err() {
+                return;
+            }
+        }
+    });
+    (address, tells)
+}
+
+/// The longest time between two of these moments that follow each other.
+fn longest_gap(moments: &[Instant]) -> Duration {
+    let gaps = moments.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+    gaps.max().unwrap_or_default()
+}
+
+fn runs(checker: &Value) -> Option<u64> {
+    let measurements = checker["last"]["measurements"].as_array()?;
+    let runs = measurements.iter().find(|measurement| measurement["name"] == "runs")?;
+    // Counted in whole steps, and far below where a float would not be exact.
+    format!("{}", runs["value"].as_f64()?).parse().ok()
+}
+
+/// Waits until this checker has answered pass, with a state that counts at least so many runs.
+fn passes(daemon: &Daemon, language: &str, at_least: u64) -> Value {
+    let seen = within(COMPILED, &format!("the checker in {language} has passed {at_least} times"), || {
+        let seen = daemon.checker("web", language);
+        (runs(&seen)? >= at_least).then_some(seen)
+    });
+    assert_eq!((&seen["last"]["status"], &seen["verdict"]), (&"pass".into(), &"up".into()), "{seen}");
+    let (summary, _) = words(language);
+    assert!(seen["last"]["summary"].as_str().is_some_and(|said| said.starts_with(summary)), "{seen}");
+    seen
+}
+
+fn digest(daemon: &Daemon, name: &str) -> Option<String> {
+    let status = daemon.status();
+    let found = status["components"].as_array()?.iter().find(|component| component["name"] == name)?;
+    Some(found["digest"].as_str()?.to_owned())
+}
+
+/// No run of the witnessed checker was missed or came late, from the moment the others were
+/// dropped in until they ran.
+fn none_was_late(moments: &[Instant], dropped: Instant, took: Duration) {
+    let longest = longest_gap(moments);
+    println!("{} runs in {took:?}, at most {longest:?} between two", moments.len());
+    assert!(longest < INTERVAL + LATE, "{longest:?} without a run");
+    let since = moments.last().map(|last| dropped + took - *last);
+    assert!(since.is_some_and(|since| since < INTERVAL + LATE), "no run for {since:?} at the end");
+    let expected = took.as_millis() / INTERVAL.as_millis();
+    assert!(moments.len() as u128 >= expected * 3 / 4, "{} runs of {expected}", moments.len());
+}
+
+/// Waits until another version of this checker is in force; its state never begins anew.
+fn goes_on_counting_in_another_version(daemon: &Daemon, language: &str, old: Option<&str>) {
+    let replaced = Instant::now();
+    let mut counted = 0;
+    let mut goes_on = || {
+        let before = counted;
+        counted = runs(&daemon.checker("web", language)).expect("each run measures");
+        assert!(counted >= before, "it has forgotten: {counted} runs after {before}");
+        counted
+    };
+    let counted_so_far = within(COMPILED, "the new version is in force", || {
+        let counted = goes_on();
+        (digest(daemon, language).as_deref() != old).then_some(counted)
+    });
+    println!("replaced after {:?}, {counted_so_far} runs", replaced.elapsed());
+    eventually("the new version goes on counting", || (goes_on() >= counted_so_far + 2).then_some(()));
+}
+
+#[test]
+fn a_module_has_checkers_in_three_languages_and_the_large_ones_disturb_nobody_when_they_are_dropped_in() {
+    let (Some(python), Some(javascript)) = (guest::built("python"), guest::built("javascript")) else {
+        return;
+    };
+    let root = Root::default();
+    root.write("checkers/rust.wasm", guest::KEPT_CHECKER);
+    let web = Web::lay_out(&root);
+    let (address, runs_at) = witness();
+    let small = witnessed(address) + &checker("rust");
+    web.write(&root, &small);
+    let daemon = Daemon::run(root.path(), root.health);
+    let before = daemon.until_ready("web");
+    passes(&daemon, "rust", 2);
+
+    let _earlier = runs_at.try_iter().count();
+    let probe = Probe::begin(root.health, "/health/web", 100);
+    // Slow answers of a machine that compiles are no fault of ours.
+    let control = Probe::begin(control::server(), "/", 100);
+    let dropped = Instant::now();
+    root.write("checkers/python.wasm", &python);
+    root.write("checkers/javascript.wasm", &javascript);
+    web.write(&root, &(small + &checker("python") + &checker("javascript")));
+    for language in ["python", "javascript"] {
+        passes(&daemon, language, 1);
+        println!("{language} passes {:?} after it was dropped", dropped.elapsed());
+    }
+    let took = dropped.elapsed();
+    let moments: Vec<_> = runs_at.try_iter().collect();
+    let (answers, control) = (probe.finish(), control.finish());
+
+    none_was_late(&moments, dropped, took);
+    let (p99, control) = (answers.percentile(99), control.percentile(99));
+    println!("{} answers, p99 {p99:?}; p99 of the control {control:?}", answers.count());
+    assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
+    assert!(answers.count() >= 100, "{}", answers.count());
+    assert!(p99 < 3 * control + LATER, "{p99:?}, and the control {control:?}");
+
+    for language in LANGUAGES {
+        let seen = passes(&daemon, language, 3);
+        let (_, line) = words(language);
+        assert!(daemon.log().contains(line), "{language} logs `{line}`: {}", daemon.log());
+        println!("{language}: {}", seen["last"]);
+    }
+
+    let old = digest(&daemon, "python");
+    root.write("checkers/python.wasm", versioned(&python, "second"));
+    goes_on_counting_in_another_version(&daemon, "python", old.as_deref());
+
+    let now = daemon.module("web");
+    assert_eq!((&now["since"], &now["restarts"]), (&before["since"], &0.into()), "{now}");
+    assert_eq!(now["processes"][0]["pid"], before["processes"][0]["pid"], "{now}");
+    let events = daemon.events();
+    assert!(!events.iter().any(|event| event["kind"] == "verdict" && event["to"] == "down"), "{events:#?}");
+}

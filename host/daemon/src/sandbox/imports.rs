@@ -2,9 +2,11 @@
 
 mod commands;
 pub(super) mod connect;
+pub(super) mod env;
 pub(super) mod log;
 mod ping;
 mod processes;
+pub(super) mod read;
 mod secrets;
 pub(super) mod sockets;
 pub(super) mod state;
@@ -23,10 +25,11 @@ use super::text::one_line;
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // WASI's own can only be allowed for all names or for none.
+    // WASI's own knows neither single names nor what is refused.
     linker.allow_shadowing(true);
     connect::add_name_lookup(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
+    read::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     bindings::log::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     bindings::state::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;

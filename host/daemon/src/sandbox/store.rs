@@ -13,6 +13,8 @@ use super::activity::Activity;
 use super::facilities::Facilities;
 use super::failure::{Doing, Ended, Failure, Limit};
 use super::imports::connect::Network;
+use super::imports::env;
+use super::imports::read::Files;
 use super::imports::sockets::SocketLimit;
 use super::imports::state::Draft;
 use super::output::Output;
@@ -39,6 +41,7 @@ pub(super) struct Run {
     pub output: Output,
     pub state: Draft,
     pub network: Arc<Network>,
+    pub files: Files,
     pub lookups: BTreeMap<u32, String>,
     pub grants: Arc<Grants>,
     pub facilities: Arc<dyn Facilities>,
@@ -50,7 +53,7 @@ pub(super) struct Run {
 const MAX_RANDOM: u64 = 64 << 10;
 
 /// A fresh store. Its time is already running, because start functions run when it is instantiated.
-pub(super) fn store(
+pub(super) async fn store(
     engine: &Engine,
     allowance: Allowance,
     deadline: Instant,
@@ -58,10 +61,11 @@ pub(super) fn store(
 ) -> Store<Run> {
     let Allowance { time, limits, grants, facilities, state, output } = allowance;
     let network = Network::new(Arc::clone(&grants), output.clone());
+    let files = Files::open(&grants, &output).await;
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let run = Run {
-        wasi: wasi(&network, &output),
+        wasi: wasi(&grants, &network, &output),
         table,
         limits,
         memory: MemoryLimit::new(limits.memory, Arc::clone(&activity)),
@@ -69,6 +73,7 @@ pub(super) fn store(
         output,
         state,
         network,
+        files,
         lookups: BTreeMap::new(),
         grants,
         facilities,
@@ -99,12 +104,14 @@ pub(super) fn store(
     store
 }
 
-/// Nothing but clocks, random numbers, and connections that are asked for one by one.
-fn wasi(network: &Arc<Network>, output: &Output) -> WasiCtx {
+/// Nothing but clocks, random numbers, granted variables, and connections that are asked for
+/// one by one. Files are not WASI's own.
+fn wasi(grants: &Grants, network: &Arc<Network>, output: &Output) -> WasiCtx {
     let network = Arc::clone(network);
     WasiCtx::builder()
         .stdout(output.clone())
         .stderr(output.clone())
+        .envs(&env::granted(grants, output, |name| std::env::var_os(name)))
         .max_random_size(MAX_RANDOM)
         .allow_tcp(true)
         .allow_udp(true)

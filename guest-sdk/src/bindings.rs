@@ -55,6 +55,15 @@ pub mod granted {
     });
 }
 
+/// HTTP. Imported only by those who call it, too.
+pub mod requests {
+    wit_bindgen::generate!({
+        path: "wit/http",
+        world: "bellwether:sdk-http/requests",
+        generate_all,
+    });
+}
+
 pub mod checker {
     wit_bindgen::generate!({
         path: "wit",

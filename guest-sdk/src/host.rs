@@ -7,6 +7,8 @@
 mod component;
 #[cfg(not(target_arch = "wasm32"))]
 mod memory;
+#[cfg(target_arch = "wasm32")]
+mod requests;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use component::Host;

@@ -67,8 +67,8 @@
 //! panic's message.
 //!
 //! And of the host, where granted: [`Run::secret`] (`secrets`),
-//! [`Run::command`] (`commands`), [`Run::processes`] (`processes`) and
-//! [`Run::ping`] (`ping`). What is not granted is a [`HostError`] that says
+//! [`Run::command`] (`commands`), [`Run::processes`] (`processes`),
+//! [`Run::ping`] (`ping`) and requests by [`http`] (`http`). What is not granted is a [`HostError`] that says
 //! which grant to add; as an observation it is unknown. A component that calls
 //! none of these does not even import them.
 
@@ -82,6 +82,7 @@ pub mod component;
 mod config;
 mod granted;
 mod host;
+pub mod http;
 pub mod net;
 mod observation;
 mod ping;

@@ -7,6 +7,8 @@ use crate::command::Command;
 use crate::command::{CommandOrder, CommandOutput};
 use crate::granted::HostError;
 use crate::host::{Host, Level};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::http::Response;
 use crate::ping::PingReply;
 use crate::process::Process;
 use crate::state::State;
@@ -213,6 +215,20 @@ impl Run {
     #[must_use]
     pub fn with_ping_error(mut self, host: impl Into<String>, error: HostError) -> Self {
         self.host.granted.pings.insert(host.into(), Err(error));
+        self
+    }
+
+    /// The same with a URL that may be asked for, whatever the method, and answers this.
+    #[must_use]
+    pub fn with_answer(mut self, url: impl Into<String>, answer: Response) -> Self {
+        self.host.granted.answers.insert(url.into(), Ok(answer));
+        self
+    }
+
+    /// The same with a URL that may be asked for, and of which the host says this.
+    #[must_use]
+    pub fn with_answer_error(mut self, url: impl Into<String>, error: HostError) -> Self {
+        self.host.granted.answers.insert(url.into(), Err(error));
         self
     }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 /// A checker that does what its configuration tells it.
 pub const HOSTILE: &[u8] = include_bytes!(env!("GUEST_HOSTILE"));
-/// A checker that reaches for what its configuration names.
-pub const REACH: &[u8] = include_bytes!(env!("GUEST_REACH"));
+/// A checker that asks for a URL, as its configuration tells it.
+pub const WEB: &[u8] = include_bytes!(env!("GUEST_WEB"));
 /// The standard checker `tcp`.
 pub const TCP: &[u8] = include_bytes!(env!("GUEST_TCP"));
 /// A checker that was compiled for the interface 1.0.0, and never again.

@@ -7,6 +7,7 @@ use crate::bindings::component::bellwether::guest::{log, state};
 use crate::bindings::granted::bellwether::guest::{commands, errors, ping, processes, secrets};
 use crate::command::{CommandOrder, CommandOutput};
 use crate::granted::HostError;
+use crate::http::{Request, Response};
 use crate::ping::PingReply;
 use crate::process::Process;
 
@@ -71,6 +72,11 @@ impl Host {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
         let reply = ping::echo(host, within_ms)?;
         Ok(PingReply { round_trip: Duration::from_micros(reply.round_trip_us), address: reply.address })
+    }
+
+    #[expect(clippy::unused_self, reason = "the native host knows who answers")]
+    pub(crate) fn fetch(&self, request: &Request, within: Duration) -> Result<Response, HostError> {
+        super::requests::fetch(request, within)
     }
 }
 

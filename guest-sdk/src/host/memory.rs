@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Level;
 use crate::command::{CommandOrder, CommandOutput};
 use crate::granted::HostError;
+use crate::http::{Request, Response};
 use crate::ping::PingReply;
 use crate::process::Process;
 
@@ -29,6 +30,7 @@ pub(crate) struct Granted {
     pub(crate) commands: BTreeMap<String, CommandOutput>,
     pub(crate) processes: Option<Vec<Process>>,
     pub(crate) pings: BTreeMap<String, Result<Duration, HostError>>,
+    pub(crate) answers: BTreeMap<String, Result<Response, HostError>>,
 }
 
 impl Host {
@@ -92,5 +94,12 @@ impl Host {
             return Err(HostError::new("no-answer", format!("no answer from {host} within {within:?}")));
         }
         Ok(PingReply { round_trip, address: host.to_owned() })
+    }
+    pub(crate) fn fetch(&self, request: &Request, _within: Duration) -> Result<Response, HostError> {
+        self.granted.answers.get(&request.url).cloned().unwrap_or_else(|| {
+            let asked = request.to_string();
+            let value = asked.strip_prefix("GET ").unwrap_or(&asked);
+            Err(HostError::not_granted(&asked, &format!("http = [\"{value}\"]")))
+        })
     }
 }

@@ -14,6 +14,7 @@ pub mod env;
 pub mod http;
 pub mod ping;
 pub mod processes;
+pub mod proxy;
 pub mod read;
 #[cfg(test)]
 mod reference;
@@ -35,6 +36,7 @@ pub use self::connect::{ConnectGrant, Protocol};
 pub use self::env::EnvName;
 pub use self::http::HttpGrant;
 pub use self::ping::PingGrant;
+pub use self::proxy::{DirectHost, ProxyAddress, ProxyRules};
 pub use self::read::ReadGrant;
 pub use self::request::{GrantRequest, missing, wider};
 pub use self::resolve::NameGrant;

@@ -189,6 +189,7 @@ impl Parts {
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
         let Self { root, node, clock, pulse, published } = self;
         let mut sandbox = Sandbox::new(&node.limits, compiler)?;
+        sandbox.request_by(&node.http);
         if let Err(error) = sandbox.cache_in(&root.join("state/compiled")) {
             tracing::warn!(%error, "compiled code is not kept: every start compiles all components anew");
         }

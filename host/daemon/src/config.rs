@@ -14,6 +14,7 @@ pub mod cross_check;
 pub mod effective;
 mod field;
 pub mod host_files;
+mod http;
 mod limits;
 pub mod mistake;
 mod module_file;

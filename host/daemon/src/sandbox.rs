@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  bytes ──load──▶ Component ──check──▶ CheckReport ──▶ Observation
-//!                     │   ▲ linked once: log, state, connect, WASI 0.2
+//!                     │   ▲ linked once: log, state, what is granted, WASI 0.2
 //!                     │
 //!                     └──plan──▶ Plan, or why there is none
 //! ```
@@ -35,18 +35,19 @@ mod ticker;
 pub mod usage;
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::config::spec::LimitsSpec;
+use crate::config::spec::{HttpSpec, LimitsSpec};
 use cache::Cache;
 pub use cache::CacheError;
 use compile::Compiler;
 pub use engine::Allocator;
 use guests::Guests;
+use imports::http::HttpClient;
 pub use imports::state::StateHandle;
 pub use output::{LogLevel, LogLine};
 use store::Run;
@@ -89,6 +90,11 @@ impl Sandbox {
     pub fn cache_in(&mut self, folder: &Path) -> Result<(), CacheError> {
         self.cache = Some(Cache::open(folder, cache::engine_hash(&self.engine))?);
         Ok(())
+    }
+
+    /// Makes the requests of components from now on as the node's file says.
+    pub fn request_by(&mut self, http: &HttpSpec) {
+        self.guests.client = Arc::new(HttpClient::new(http));
     }
 
     /// Where the memory of runs comes from on this machine.

@@ -44,7 +44,7 @@ impl fmt::Display for NameGrant {
 
 impl NameGrant {
     /// `name` in its normal form.
-    fn covers(&self, name: &str) -> bool {
+    pub(super) fn covers(&self, name: &str) -> bool {
         if self.below {
             name.strip_suffix(&self.name).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
         } else {

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field;
+use super::http::HttpTable;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
 use super::quantity::DurationText;
@@ -32,6 +33,8 @@ pub(super) struct NodeFile {
     limits: Option<LimitsTable>,
     /// Whose components may run here.
     trust: Option<TrustTable>,
+    /// How the HTTP requests of components are made.
+    http: Option<HttpTable>,
     /// How files that are dropped or edited are taken over.
     reload: Option<ReloadTable>,
 }
@@ -110,6 +113,7 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         trust: trust(&file.trust.unwrap_or_default(), findings),
         rescan: field::duration(findings, "rescan", reload.rescan.as_ref(), &RESCAN, DEFAULT_RESCAN),
         limits: limits(&file.limits.unwrap_or_default(), findings),
+        http: file.http.unwrap_or_default().spec(findings),
     }
 }
 

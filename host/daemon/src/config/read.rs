@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::host_files::{HostFiles, ThisHost};
+use super::http;
 use super::mistake::{Findings, Mistake, Mistakes};
 use super::module_file;
 use super::node_file::{self, NodeFile};
@@ -67,7 +68,7 @@ pub fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes> {
     let host_name = rustix::system::uname();
     let host_name = host_name.nodename().to_string_lossy();
     match read_text(&root.join(NODE_FILE), NODE_FILE) {
-        Ok(text) => parse_node(&text, &host_name),
+        Ok(text) => parse_node(&text, &host_name).and_then(|node| http::with_bundle(root, node)),
         Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => parse_node("", &host_name),
         Err(error) => Err(error.into_mistake(NODE_FILE).into()),
     }

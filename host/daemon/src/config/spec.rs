@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use bellwether_core::grant::Grants;
+use bellwether_core::grant::ProxyRules;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
+use rustls::pki_types::CertificateDer;
 
 use super::quantity::{show_duration, show_size};
 
@@ -26,6 +28,8 @@ pub struct NodeSpec {
     pub agent_checks: Vec<AgentCheckSpec>,
     /// Limits of every run of a component.
     pub limits: LimitsSpec,
+    /// How the host makes the requests of components.
+    pub http: HttpSpec,
     /// Whose components run here.
     pub trust: TrustSpec,
     /// Without a hint of the file system, the folders are looked at this often.
@@ -39,6 +43,17 @@ pub struct TrustSpec {
     pub require_signature: bool,
     /// Whose signatures are good.
     pub keys: Vec<minisign_verify::PublicKey>,
+}
+
+/// `[http]` of the node.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HttpSpec {
+    /// The proxy, and who is asked without it.
+    pub rules: ProxyRules,
+    /// The file of further trusted certificates.
+    pub ca_bundle: Option<PathBuf>,
+    /// What is in it.
+    pub authorities: Vec<CertificateDer<'static>>,
 }
 
 /// One port for `HAProxy`'s agent-check.

@@ -25,6 +25,7 @@ use wasmtime::{Engine, Store};
 
 use super::activity::Activity;
 use super::failure::Failure;
+use super::imports::http::HttpClient;
 use super::imports::state::Draft;
 use super::store::{Allowance, Run, store};
 use super::ticker::{TICK, Ticker};
@@ -33,6 +34,8 @@ use super::usage::Usage;
 /// Where guests run.
 pub(super) struct Guests {
     engine: Engine,
+    /// What makes the requests that guests are granted.
+    pub(super) client: Arc<HttpClient>,
     /// Only [`Drop`] takes it.
     runtime: Option<Runtime>,
     ticker: Ticker,
@@ -77,7 +80,8 @@ impl Guests {
         let ticker = Ticker::start(engine.clone())?;
         let places = Arc::new(Semaphore::new(concurrent_runs as usize));
         let urgent_places = Arc::new(Semaphore::new(URGENT_PLACES));
-        Ok(Self { engine, runtime: Some(runtime), ticker, places, urgent_places })
+        let client = Arc::default();
+        Ok(Self { engine, client, runtime: Some(runtime), ticker, places, urgent_places })
     }
 
     /// Carries out `call` on a fresh store. The time until a place is free
@@ -151,7 +155,7 @@ impl Guests {
     {
         let activity = Arc::new(Activity::default());
         let deadline = Instant::now() + allowance.time;
-        let engine = self.engine.clone();
+        let (engine, client) = (self.engine.clone(), Arc::clone(&self.client));
         // Held until the store is gone, however it ends.
         let held = (self.ticker.run(), place);
         let handle = self.handle().spawn({
@@ -159,7 +163,7 @@ impl Guests {
             async move {
                 let _held = held;
                 let begun = Instant::now();
-                let store = store(&engine, allowance, deadline, Arc::clone(&activity)).await;
+                let store = store(&engine, client, allowance, deadline, Arc::clone(&activity));
                 let (store, result) = activity.watch(call(store)).await;
                 let result = read(store, result);
                 Outcome { result, took: begun.elapsed(), usage: activity.meter.usage() }

@@ -2,7 +2,7 @@
 
 mod commands;
 pub(super) mod connect;
-pub(super) mod env;
+pub(super) mod http;
 pub(super) mod log;
 mod ping;
 mod processes;
@@ -31,6 +31,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     sockets::add_to_linker(&mut linker)?;
     read::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     bindings::log::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     bindings::state::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     bindings::secrets::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;

@@ -8,13 +8,13 @@ use bellwether_core::grant::Grants;
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::activity::Activity;
 use super::facilities::Facilities;
 use super::failure::{Doing, Ended, Failure, Limit};
 use super::imports::connect::Network;
-use super::imports::env;
-use super::imports::read::Files;
+use super::imports::http::{Http, HttpClient};
 use super::imports::sockets::SocketLimit;
 use super::imports::state::Draft;
 use super::output::Output;
@@ -41,7 +41,7 @@ pub(super) struct Run {
     pub output: Output,
     pub state: Draft,
     pub network: Arc<Network>,
-    pub files: Files,
+    pub http: Http,
     pub lookups: BTreeMap<u32, String>,
     pub grants: Arc<Grants>,
     pub facilities: Arc<dyn Facilities>,
@@ -55,6 +55,7 @@ const MAX_RANDOM: u64 = 64 << 10;
 /// A fresh store. Its time is already running, because start functions run when it is instantiated.
 pub(super) async fn store(
     engine: &Engine,
+    client: Arc<HttpClient>,
     allowance: Allowance,
     deadline: Instant,
     activity: Arc<Activity>,
@@ -64,20 +65,23 @@ pub(super) async fn store(
     let files = Files::open(&grants, &output).await;
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
+    let sockets = SocketLimit::new(limits.sockets);
+    let answer_by = deadline.checked_sub(time.saturating_sub(told(time))).unwrap_or(deadline);
+    let http = Http::new(client, Arc::clone(&grants), output.clone(), sockets.clone(), answer_by);
     let run = Run {
         wasi: wasi(&grants, &network, &output),
         table,
         limits,
         memory: MemoryLimit::new(limits.memory, Arc::clone(&activity)),
-        sockets: SocketLimit::new(limits.sockets),
+        sockets,
         output,
         state,
         network,
-        files,
+        http,
         lookups: BTreeMap::new(),
         grants,
         facilities,
-        answer_by: deadline.checked_sub(time.saturating_sub(told(time))).unwrap_or(deadline),
+        answer_by,
     };
     let mut store = Store::new(engine, run);
     store.limiter(|run| &mut run.memory);
@@ -133,6 +137,12 @@ impl Run {
 impl WasiView for Run {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Run {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.http.view(&mut self.table)
     }
 }
 

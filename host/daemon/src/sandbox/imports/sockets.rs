@@ -1,5 +1,8 @@
 //! Making sockets, counted: each holds a file descriptor of the daemon.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddressFamily};
 use wasmtime_wasi::p2::bindings::sockets::{tcp_create_socket, udp_create_socket};
@@ -9,24 +12,29 @@ use wasmtime_wasi::sockets::WasiSocketsCtxView;
 use crate::sandbox::failure::{Ended, Limit};
 use crate::sandbox::store::Run;
 
-/// How many sockets a run may still make.
+/// How many sockets a run may still make: itself, and the host for it.
+#[derive(Clone)]
 pub(in crate::sandbox) struct SocketLimit {
     limit: u32,
-    made: u32,
+    made: Arc<AtomicU32>,
 }
 
 impl SocketLimit {
     pub(in crate::sandbox) fn new(limit: u32) -> Self {
-        Self { limit, made: 0 }
+        Self { limit, made: Arc::default() }
     }
 
-    /// Counts one more. An error ends the run.
-    fn take(&mut self) -> Result<(), SocketError> {
-        if self.made >= self.limit {
-            return Err(SocketError::trap(Ended(Limit::Sockets(self.limit).into())));
+    /// Counts one more, if there is one left.
+    pub(super) fn take(&self) -> Result<(), Limit> {
+        if self.made.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            return Err(Limit::Sockets(self.limit));
         }
-        self.made += 1;
         Ok(())
+    }
+
+    /// The same for a call of the guest: an error ends the run.
+    fn take_or_end(&self) -> Result<(), SocketError> {
+        self.take().map_err(|limit| SocketError::trap(Ended(limit.into())))
     }
 }
 
@@ -38,7 +46,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
 
 fn counted(run: &mut Run) -> Counted<'_> {
     Counted {
-        limit: &mut run.sockets,
+        limit: &run.sockets,
         wasi: WasiSocketsCtxView { ctx: run.wasi.sockets(), table: &mut run.table },
     }
 }
@@ -50,20 +58,20 @@ impl HasData for HasSockets {
 }
 
 struct Counted<'a> {
-    limit: &'a mut SocketLimit,
+    limit: &'a SocketLimit,
     wasi: WasiSocketsCtxView<'a>,
 }
 
 impl tcp_create_socket::Host for Counted<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        self.limit.take()?;
+        self.limit.take_or_end()?;
         self.wasi.create_tcp_socket(family)
     }
 }
 
 impl udp_create_socket::Host for Counted<'_> {
     async fn create_udp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
-        self.limit.take()?;
+        self.limit.take_or_end()?;
         self.wasi.create_udp_socket(family).await
     }
 }

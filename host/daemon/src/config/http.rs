@@ -1,0 +1,114 @@
+//! `[http]` of the node: how the host makes the requests of components.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use bellwether_core::grant::ProxyRules;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::mistake::{Findings, Mistake, Mistakes};
+use super::source::{Located, Sourced, Step};
+use super::spec::{HttpSpec, NodeSpec};
+
+/// How the host makes the HTTP requests that components are granted.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct HttpTable {
+    /// A file of certificates (PEM) that are trusted besides the system's; relative to the root.
+    #[schemars(example = &"/etc/ssl/own-ca.pem")]
+    ca_bundle: Option<Located<String>>,
+    /// The proxy that requests go through. It looks names up itself.
+    #[schemars(example = &"http://proxy:3128")]
+    proxy: Option<Located<String>>,
+    /// Addresses, networks and names that are asked without the proxy; `*.internal` means all
+    /// names below `internal`.
+    no_proxy: Option<Vec<Located<String>>>,
+}
+
+impl HttpTable {
+    pub(super) fn spec(&self, findings: &mut Findings<'_>) -> HttpSpec {
+        let proxy = self.proxy.as_ref().and_then(|text| {
+            let parsed = text.get().parse();
+            let what = "expected a URL such as \"http://proxy:3128\"";
+            parsed.map_err(|error| wrong(findings, text, "proxy", &error, what)).ok()
+        });
+        let mut direct = Vec::new();
+        for text in self.no_proxy.iter().flatten() {
+            let what = "expected a host such as \"127.0.0.1\", \"10.0.0.0/8\" or \"*.internal\"";
+            match text.get().parse() {
+                Ok(host) => direct.push(host),
+                Err(error) => wrong(findings, text, "no-proxy", &error, what),
+            }
+        }
+        HttpSpec {
+            rules: ProxyRules { proxy, direct },
+            ca_bundle: self.ca_bundle.as_ref().map(|path| path.get().into()),
+            authorities: Vec::new(),
+        }
+    }
+}
+
+fn wrong(
+    findings: &mut Findings<'_>,
+    text: &Located<String>,
+    key: &str,
+    error: &bellwether_core::grant::NotationError,
+    expected: &str,
+) {
+    let mistake = findings.at(text.span(), format!("`{key}` does not take this: {error}"));
+    mistake.expected(expected);
+    mistake.help.clone_from(&error.help);
+}
+
+/// A bundle is never larger, in bytes.
+const MAX_BUNDLE: u64 = 4 << 20;
+
+/// Fills in the certificates of the bundle that the node's file names.
+pub(super) fn with_bundle(root: &Path, mut node: Sourced<NodeSpec>) -> Result<Sourced<NodeSpec>, Mistakes> {
+    let Some(path) = &node.spec.http.ca_bundle else { return Ok(node) };
+    match certificates(&root.join(path)) {
+        Ok(authorities) => {
+            node.spec.http.authorities = authorities;
+            Ok(node)
+        }
+        Err(why) => {
+            let span = node.source.locate(&[Step::Key("http"), Step::Key("ca-bundle")]);
+            let mut mistake = Mistake::new(&node.source, span, format!("`ca-bundle` {why}"));
+            mistake.expected("expected a file of certificates in PEM (-----BEGIN CERTIFICATE-----)");
+            Err(mistake.into())
+        }
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BUNDLE + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BUNDLE {
+        return Err(format!("has more than {MAX_BUNDLE} bytes"));
+    }
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| format!("is damaged: {error}"))?;
+    if found.is_empty() {
+        return Err("has no certificate in it".to_owned());
+    }
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in found.iter().enumerate() {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| {
+            format!("has a certificate that cannot be used, number {}: {error}", index + 1)
+        })?;
+    }
+    Ok(found)
+}

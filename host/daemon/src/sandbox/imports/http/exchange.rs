@@ -128,7 +128,7 @@ impl Exchange {
             .max_buf_size(BUFFER)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(Failed::http)?;
+            .map_err(|error| Failed::http(&error))?;
         let mut connection = Box::pin(connection);
         let mut ended = false;
         let head_by = self.times.until(self.times.first_byte);
@@ -136,7 +136,7 @@ impl Exchange {
             let mut answer = pin!(sender.send_request(request));
             loop {
                 tokio::select! {
-                    answer = &mut answer => return answer.map_err(Failed::http),
+                    answer = &mut answer => return answer.map_err(|error| Failed::http(&error)),
                     // What it ended with, the answer says, too.
                     _same = &mut connection, if !ended => ended = true,
                 }

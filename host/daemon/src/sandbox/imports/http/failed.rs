@@ -42,9 +42,9 @@ impl Failed {
     }
 
     /// No answer, or none that can be understood.
-    pub(super) fn http(error: hyper::Error) -> Self {
+    pub(super) fn http(error: &hyper::Error) -> Self {
         let why = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-        Self::new(word(&error), why)
+        Self::new(word(error), why)
     }
 }
 

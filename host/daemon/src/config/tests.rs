@@ -3,6 +3,7 @@
 mod cross;
 mod fuzz;
 mod grants;
+mod http;
 mod limits;
 mod module;
 mod node;

@@ -14,6 +14,8 @@ mod answer;
 mod client;
 mod exchange;
 mod failed;
+#[cfg(test)]
+mod tests;
 mod trust;
 mod tunnel;
 

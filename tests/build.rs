@@ -8,7 +8,8 @@ fn main() -> Result<()> {
     let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set: cargo sets it")?);
     let workspace =
         Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace is one folder up")?;
-    let packages = ["bellwether-test-hostile", "bellwether-test-web", "bellwether-checker-tcp"];
+    let packages = ["granted", "hostile", "reach", "web"].map(|guest| format!("bellwether-test-{guest}"));
+    let packages: Vec<&str> = packages.iter().map(String::as_str).chain(["bellwether-checker-tcp"]).collect();
     for (name, path) in bellwether_guest_builder::build_guests(&packages, workspace, &out_dir)? {
         let kept = out_dir.join(format!("{name}.wasm"));
         std::fs::copy(&path, &kept).with_context(|| format!("{} cannot be copied", path.display()))?;

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+/// A checker that asks the host for what a grant opens, and says what it got.
+pub const GRANTED: &[u8] = include_bytes!(env!("GUEST_GRANTED"));
 /// A checker that does what its configuration tells it.
 pub const HOSTILE: &[u8] = include_bytes!(env!("GUEST_HOSTILE"));
+/// A checker that reaches for what its configuration names.
+pub const REACH: &[u8] = include_bytes!(env!("GUEST_REACH"));
 /// A checker that asks for a URL, as its configuration tells it.
 pub const WEB: &[u8] = include_bytes!(env!("GUEST_WEB"));
 /// The standard checker `tcp`.

@@ -2,6 +2,7 @@
 //! patience with a limit.
 
 pub mod binary;
+pub mod composed;
 pub mod control;
 pub mod daemon;
 pub mod demo;

@@ -163,7 +163,7 @@ impl Guests {
             async move {
                 let _held = held;
                 let begun = Instant::now();
-                let store = store(&engine, client, allowance, deadline, Arc::clone(&activity));
+                let store = store(&engine, client, allowance, deadline, Arc::clone(&activity)).await;
                 let (store, result) = activity.watch(call(store)).await;
                 let result = read(store, result);
                 Outcome { result, took: begun.elapsed(), usage: activity.meter.usage() }

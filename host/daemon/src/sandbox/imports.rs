@@ -2,6 +2,7 @@
 
 mod commands;
 pub(super) mod connect;
+pub(super) mod env;
 pub(super) mod http;
 pub(super) mod log;
 mod ping;

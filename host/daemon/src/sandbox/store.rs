@@ -14,7 +14,9 @@ use super::activity::Activity;
 use super::facilities::Facilities;
 use super::failure::{Doing, Ended, Failure, Limit};
 use super::imports::connect::Network;
+use super::imports::env;
 use super::imports::http::{Http, HttpClient};
+use super::imports::read::Files;
 use super::imports::sockets::SocketLimit;
 use super::imports::state::Draft;
 use super::output::Output;
@@ -41,6 +43,7 @@ pub(super) struct Run {
     pub output: Output,
     pub state: Draft,
     pub network: Arc<Network>,
+    pub files: Files,
     pub http: Http,
     pub lookups: BTreeMap<u32, String>,
     pub grants: Arc<Grants>,
@@ -77,6 +80,7 @@ pub(super) async fn store(
         output,
         state,
         network,
+        files,
         http,
         lookups: BTreeMap::new(),
         grants,

@@ -117,13 +117,11 @@ impl Guest {
         let calls = |name: &str| {
             body.match_indices(name).any(|(at, _)| body[at + name.len()..].starts_with([' ', ')', '\n']))
         };
-        let imports: String = FUNCTIONS
-            .iter()
-            .filter(|(name, _, _, _)| calls(name))
-            .map(|(name, interface, function, shape)| {
-                format!("(import \"{interface}\" \"{function}\" (func {name} {shape}))\n")
-            })
-            .collect();
+        let called = FUNCTIONS.iter().filter(|(name, ..)| calls(name));
+        let import = |(name, interface, function, shape): &(&str, &str, &str, &str)| {
+            format!("(import \"{interface}\" \"{function}\" (func {name} {shape}))\n")
+        };
+        let imports = called.map(import).collect::<Vec<_>>().concat();
         format!(
             r#"(module {imports}
                 (memory (export "memory") {memory_pages})
@@ -157,7 +155,8 @@ fn shortened(text: &str) -> &str {
 /// A data segment with this text, and the expressions of its address and its length. Only one
 /// of them fits a guest.
 pub fn text(words: &str) -> (String, String) {
-    let escaped: String = words.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let escaped: Vec<_> = words.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let escaped = escaped.concat();
     let length = words.len();
     let segment = format!("(data (i32.const {TEXTS}) \"{escaped}\")");
     (segment, format!("(i32.const {TEXTS}) (i32.const {length})"))

@@ -82,7 +82,7 @@ fn an_answer_without_an_end_is_cut_off_in_length_and_in_time() {
     let flood = server(|_, stream| {
         write!(stream, "HTTP/1.1 200 OK\r\n\r\n")?;
         loop {
-            stream.write_all(&[b'x'; 1 << 16])?;
+            stream.write_all(&[b'x'; 1 << 14])?;
         }
     });
     let config = serde_json::json!({ "url": format!("http://{flood}/") });

@@ -20,7 +20,9 @@ pub(crate) fn run(name: &str, seeds: &[Vec<u8>], mut target: impl FnMut(&[u8])) 
     // Shown when the target panics.
     println!("{name}: BELLWETHER_FUZZ_SEED={seed}");
     let (mut chance, begun, mut runs) = (Chance(seed | 1), Instant::now(), 0_u64);
-    seeds.iter().for_each(|seed| target(seed));
+    for seed in seeds {
+        target(seed);
+    }
     while begun.elapsed() < time {
         let input = changed(&mut chance, seeds);
         target(&input);

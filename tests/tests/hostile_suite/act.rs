@@ -52,7 +52,7 @@ impl Act {
     }
 
     pub(super) fn limited(mut self, limits: &str) -> Self {
-        self.more += &format!("limits = {{ {limits} }}\n");
+        self.more = format!("{}limits = {{ {limits} }}\n", self.more);
         self
     }
 

@@ -54,7 +54,8 @@ fn deep() -> Vec<Act> {
 
 fn laborious() -> Vec<Act> {
     let asking = "(loop $l (drop (call $now)) (br $l)) unreachable";
-    let many: String = (0..5000).map(|n| format!("(func (result i32) (i32.const {n}))\n")).collect();
+    let many: Vec<_> = (0..5000).map(|n| format!("(func (result i32) (i32.const {n}))\n")).collect();
+    let many = many.concat();
     let steps = "(local.set $i (i32.mul (i32.add (local.get $i) (i32.const 3)) (i32.const 7)))\n";
     let long = format!("{}{WELL}", steps.repeat(20_000));
     vec![

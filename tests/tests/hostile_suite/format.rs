@@ -146,7 +146,7 @@ fn raw(text: &str) -> Vec<u8> {
 fn misshapen() -> Vec<Broken> {
     // An export of the right name and the wrong shape.
     let exporting = |interfaces: &[&str]| {
-        let exports: String = interfaces
+        let exports: Vec<_> = interfaces
             .iter()
             .map(|interface| {
                 let function = interface.rsplit('/').next().and_then(|name| name.split('@').next());
@@ -157,6 +157,7 @@ fn misshapen() -> Vec<Broken> {
                 )
             })
             .collect();
+        let exports = exports.concat();
         raw(&format!(
             "(core module $m (func (export \"number\") (result i32) (i32.const 1)))
              (core instance $m (instantiate $m))

@@ -11,7 +11,6 @@ const WAITING: Becomes = Becomes::Unknown("ended after 300ms: it was still waiti
 const WELL_SAID: Becomes = Becomes::Told("pass", "allwell");
 
 #[test]
-#[ignore = "the sizes of what is kept were mended and are to be seen once"]
 fn guests_that_flood_and_guests_that_wait_are_ended_and_nobody_else_notices() {
     family::run("floods", &[floods(), waits()].concat());
 }

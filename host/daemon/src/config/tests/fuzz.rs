@@ -8,7 +8,7 @@ use crate::config::read::parse_node;
 fn within(mistakes: &Mistakes, file: &str, text: &str) {
     let lines = text.split('\n').count();
     assert!(mistakes.iter().count() > 0);
-    for mistake in mistakes.iter() {
+    for mistake in mistakes {
         let shown = mistake.to_string();
         let rest = shown.strip_prefix(file).unwrap_or_else(|| panic!("{shown}"));
         let mut numbers =

@@ -86,27 +86,23 @@ impl HttpClient {
         grants: &Grants,
         by: Instant,
     ) -> Result<Box<dyn Stream>, NoConnection> {
-        let stream = match self.rules.through(&target.host) {
-            Some(proxy) => {
-                let addresses = self.addresses(&proxy.host(), proxy.port(), by).await?;
-                let mut stream = dial(&addresses, by).await.map_err(|failed| Failed {
-                    why: format!("the proxy {proxy}: {}", failed.why),
-                    ..failed
-                })?;
-                if target.https {
-                    within(by, tunnel::open(&mut stream, &target.authority())).await?;
-                }
-                stream
+        let stream = if let Some(proxy) = self.rules.through(&target.host) {
+            let addresses = self.addresses(&proxy.host(), proxy.port(), by).await?;
+            let mut stream = dial(&addresses, by)
+                .await
+                .map_err(|failed| Failed { why: format!("the proxy {proxy}: {}", failed.why), ..failed })?;
+            if target.https {
+                within(by, tunnel::open(&mut stream, &target.authority())).await?;
             }
-            None => {
-                let addresses = self.addresses(&target.host, target.port, by).await?;
-                // One that may not be reached is not left to chance among others.
-                for address in &addresses {
-                    let refused = |refusal| NoConnection::Refused(refusal, Error::HttpRequestDenied);
-                    grants.may_reach(&target.host, address.ip()).map_err(refused)?;
-                }
-                dial(&addresses, by).await?
+            stream
+        } else {
+            let addresses = self.addresses(&target.host, target.port, by).await?;
+            // One that may not be reached is not left to chance among others.
+            for address in &addresses {
+                let refused = |refusal| NoConnection::Refused(refusal, Error::HttpRequestDenied);
+                grants.may_reach(&target.host, address.ip()).map_err(refused)?;
             }
+            dial(&addresses, by).await?
         };
         if target.https { Ok(Box::new(self.secure(stream, target, by).await?)) } else { Ok(Box::new(stream)) }
     }

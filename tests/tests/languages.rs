@@ -31,7 +31,7 @@ fn config(language: &str) -> &'static str {
     match language {
         "rust" => r#"{ greet = "the others" }"#,
         "python" => r#"{ what = "the licence", ends = "9999-12-31", warn-days = 7 }"#,
-        _ => r"{ at-most-back-ms = 3600000 }",
+        _ => "{ at-most-back-ms = 3600000 }",
     }
 }
 

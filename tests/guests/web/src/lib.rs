@@ -35,7 +35,7 @@ fn ask(config: Config, run: &Run) -> Result<Response, HostError> {
     let mut answer = request.send(run)?;
     for _ in 0..config.redirects {
         let Some(location) = answer.header("location") else { break };
-        request.url = location.to_owned();
+        location.clone_into(&mut request.url);
         answer = request.send(run)?;
     }
     Ok(answer)

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use bellwether_tests::daemon::Daemon;
+use bellwether_tests::guest;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
@@ -100,6 +101,20 @@ fn every_mistake_of_a_module_is_shown_with_its_line_and_underlined() {
         .filter_map(|mistake| Some((mistake["line"].as_u64()?, mistake["column"].as_u64()?)))
         .collect();
     assert_eq!(places, [(2, 1), (5, 64), (9, 20), (10, 11)]);
+}
+
+#[test]
+fn a_component_that_cannot_be_used_is_no_file_that_is_right() {
+    let root = Root::default();
+    root.write("checkers/half.wasm", &guest::HOSTILE[..5000]);
+    root.write("modules/web.toml", "[[checker]]\nname = \"half\"\ncomponent = \"half\"\n");
+    let validate = on(root.path(), &["validate"]);
+    assert_eq!(validate.code, Some(5), "{validate:?}");
+    let said = "✗ checkers/half.wasm cannot be used: not a component: ";
+    assert!(validate.out.contains(said), "{}", validate.out);
+    let json = on(root.path(), &["validate", "--json"]);
+    let json: Value = serde_json::from_str(&json.out).expect("--json prints an object");
+    assert_eq!((&json["ok"], &json["broken"][0]["file"]), (&false.into(), &"checkers/half.wasm".into()));
 }
 
 #[test]

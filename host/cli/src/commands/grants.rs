@@ -21,8 +21,8 @@ pub(super) struct Components<'r> {
 }
 
 type Known = BTreeMap<(ComponentKind, ComponentName), Option<Loaded>>;
-/// What a component says of itself; none if it is there and cannot be loaded.
-type Loaded = Option<About>;
+/// What a component says of itself; if it is there and cannot be loaded, why not.
+type Loaded = Result<About, String>;
 
 impl<'r> Components<'r> {
     pub(super) fn new(sandbox: Sandbox, root: &'r Path) -> Self {
@@ -36,8 +36,8 @@ impl<'r> Components<'r> {
             return known.clone();
         }
         let loaded = self.bytes(kind, name).map(|bytes| {
-            // Why it cannot be loaded, `inspect` says.
-            self.sandbox.load(&bytes).ok().map(|component| component.about().clone())
+            let component = self.sandbox.load(&bytes).map_err(|error| error.to_string())?;
+            Ok(component.about().clone())
         });
         self.known.borrow_mut().insert(key, loaded.clone());
         loaded
@@ -46,7 +46,17 @@ impl<'r> Components<'r> {
     /// The schema of its configuration. What cannot be loaded takes anything, for all we know.
     pub(super) fn schema(&self, kind: ComponentKind, name: &ComponentName) -> Option<String> {
         let about = self.get(kind, name)?;
-        Some(about.map_or_else(|| "{}".to_owned(), |about| about.config_schema))
+        Some(about.map_or_else(|_| "{}".to_owned(), |about| about.config_schema))
+    }
+
+    /// The files that some module names and that cannot be loaded, each with the reason.
+    pub(super) fn broken(&self) -> Vec<(String, String)> {
+        let known = self.known.borrow();
+        let broken = known.iter().filter_map(|((kind, name), loaded)| {
+            let why = loaded.as_ref()?.as_ref().err()?;
+            Some((format!("{}/{name}.wasm", kind.folder()), why.clone()))
+        });
+        broken.collect()
     }
 
     /// The file in the root, or else the one that comes with the binary.

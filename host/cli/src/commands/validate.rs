@@ -41,11 +41,14 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
     let schema = |kind: ComponentKind, name: &ComponentName| components.schema(kind, name);
     let across = config::check_root(&report, &schema);
     let notes = notes(&report, &components);
+    let broken = components.broken();
     let all: Vec<&Mistakes> = own(&report).chain(&across).collect();
-    let mistakes: usize = all.iter().map(|mistakes| mistakes.iter().count()).sum();
+    let mistakes = all.iter().map(|mistakes| mistakes.iter().count()).sum::<usize>() + broken.len();
     if args.json {
         let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();
         let mut answer = json!({ "root": root, "ok": mistakes == 0, "mistakes": list });
+        let told = |(file, why): &(String, String)| json!({ "file": file, "why": why });
+        answer["broken"] = broken.iter().map(told).collect();
         answer["notes"] = notes.iter().map(Note::document).collect();
         if args.values {
             let of = |(file, values): (&str, Vec<Effective>)| (file.to_owned(), json!(values));
@@ -53,6 +56,9 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
         }
         output.json(&answer)?;
     } else {
+        for (file, why) in &broken {
+            writeln!(output, "{} {file} cannot be used: {why}\n", output.paint(Tone::Bad, "✗"))?;
+        }
         print(&report, &all, mistakes, output)?;
         for note in &notes {
             writeln!(output, "{}", output.paint(Tone::Busy, &note.to_string()))?;
@@ -95,7 +101,7 @@ struct Note {
 
 fn notes(report: &RootReport, components: &Components<'_>) -> Vec<Note> {
     let of_use = |of: ComponentUse| {
-        let about = components.get(of.kind, &of.component).flatten();
+        let about = components.get(of.kind, &of.component).and_then(Result::ok);
         let missing = about.map(|about| of.missing(&about.grants)).unwrap_or_default();
         missing.into_iter().map(move |request| Note { of: of.clone(), request })
     };

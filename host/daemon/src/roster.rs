@@ -73,9 +73,14 @@ impl Memory {
         Self { state: self.state.copy(), runs: Arc::new(runs), turn: Arc::default() }
     }
 
-    /// Counts one more run, from 1.
+    /// The number of the next run, from 1.
     pub fn next_run(&self) -> u64 {
-        self.runs.fetch_add(1, Ordering::Relaxed) + 1
+        self.runs.load(Ordering::Relaxed) + 1
+    }
+
+    /// A run has come to its end. One that was given up half-way never was.
+    pub fn count_run(&self) {
+        self.runs.fetch_add(1, Ordering::Relaxed);
     }
 }
 

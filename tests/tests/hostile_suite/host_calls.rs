@@ -85,13 +85,13 @@ fn waits() -> Vec<Act> {
     let naps = again(
         "(local.set $i (call $timer (i64.const 1000000))) (call $block (local.get $i)) (call $drop_timer (local.get $i))",
     );
-    // 900 timers that never come, asked all at once.
+    // 400 timers that never come, asked all at once: each is two handles.
     let many = "(loop $l
             (i32.store (i32.add (i32.const 2048) (i32.mul (local.get $i) (i32.const 4)))
                 (call $timer (i64.const 60000000000)))
             (local.set $i (i32.add (local.get $i) (i32.const 1)))
-            (br_if $l (i32.lt_u (local.get $i) (i32.const 900))))
-        (call $poll (i32.const 2048) (i32.const 900) (i32.const 512)) unreachable";
+            (br_if $l (i32.lt_u (local.get $i) (i32.const 400))))
+        (call $poll (i32.const 2048) (i32.const 400) (i32.const 512)) unreachable";
     let input = format!("(call $read (call $stdin) (i64.const 100) (i32.const 512)) {WELL}");
     vec![
         Act::checking("asleep", asleep, WAITING).endless(),

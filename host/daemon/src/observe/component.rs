@@ -44,6 +44,7 @@ impl ComponentChecker {
             return unknown(summary, means.clock);
         };
         let report = self.report(means, module, &component).await;
+        self.kit.memory.count_run();
         for line in &report.log {
             tracing::debug!(%module, checker = %self.spec.name, level = ?line.level, "{}", line.text);
         }

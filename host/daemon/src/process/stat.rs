@@ -46,8 +46,13 @@ impl Stat {
                     _ => error,
                 }
             })?;
-        Self::parse(buffer.get(..length).unwrap_or_default())
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat has an unknown form"))
+        let text = buffer.get(..length).unwrap_or_default();
+        Self::parse(text).ok_or_else(|| {
+            if is_released(text) {
+                return io::ErrorKind::NotFound.into();
+            }
+            io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat has an unknown form")
+        })
     }
 
     /// Understands the file's text. The name is in parentheses and may itself
@@ -108,6 +113,14 @@ pub fn since_boot() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// The kernel is just taking a process away that has been waited for: it has no group any
+/// more, which reads as -1 (`do_task_stat` of the kernel's `fs/proc/array.c`).
+fn is_released(text: &[u8]) -> bool {
+    let behind = text.rsplit(|b| *b == b')').next().unwrap_or_default();
+    let mut fields = behind.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    fields.nth(2) == Some(b"-1")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +159,14 @@ mod tests {
     fn no_process_is_not_found() {
         // Process ids end at 2^22 (proc_sys_kernel(5), pid_max).
         assert_eq!(Stat::read(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_process_that_is_just_being_taken_away_is_none() {
+        let released = b"7 (a) b) X 1 -1 -1 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 0 0 15 0 0";
+        assert_eq!(Stat::parse(released), None);
+        assert!(is_released(released));
+        assert!(!is_released(b"7 (a) S 1 7 7 0 -1 4194560 0"));
+        assert!(!is_released(b""));
     }
 }

@@ -9,7 +9,7 @@ mod worlds;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-pub use witness::witness;
+pub use witness::{WITNESS, witness};
 
 use worlds::{FUNCTIONS, WORLDS};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bellwether_tests::composed::witness;
+use bellwether_tests::composed::{WITNESS, witness};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::probe::Probe;
@@ -18,17 +18,6 @@ const REPLACEMENTS: u32 = 1000;
 const WARM: u32 = 100;
 /// On top of that, in KiB.
 const GROWTH: u64 = 24 << 10;
-
-const WITNESS: &str = r#"
-[[checker]]
-name = "witness"
-component = "witness"
-interval = "100ms"
-timeout = "10s"
-rise = 1
-fall = 1
-grace = "0s"
-"#;
 
 fn witness_of(daemon: &Daemon) -> Value {
     daemon.checker("web", "witness")["last"].clone()

@@ -2,6 +2,18 @@
 
 use super::{Guest, text};
 
+/// Its table in a module's file: the pace of a good checker.
+pub const WITNESS: &str = r#"
+[[checker]]
+name = "witness"
+component = "witness"
+interval = "100ms"
+timeout = "10s"
+rise = 1
+fall = 1
+grace = "0s"
+"#;
+
 /// Passes as long as each run is the one after the run that its state tells of; else it fails
 /// for good. Measures `run`, `version` (of its own), and `longest-gap`: the longest time from
 /// one run to the next, in milliseconds.

@@ -4,12 +4,11 @@
 //!   quiet ──all act──▶ warm ──rest──▶ measured ──all act again──▶ rest ──▶ measured again
 //! ```
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bellwether_tests::composed::witness;
+use bellwether_tests::composed::{WITNESS, witness};
+use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::probe::Probe;
@@ -28,18 +27,6 @@ pub(super) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The pace of the good checker.
-pub(super) const WITNESS: &str = r#"
-[[checker]]
-name = "witness"
-component = "witness"
-interval = "100ms"
-timeout = "10s"
-rise = 1
-fall = 1
-grace = "0s"
-"#;
-
 /// A guest that computes is ended at a tick.
 const TICK: Duration = Duration::from_millis(10);
 /// On top of that: what a machine with few processors needs until the guest has its turn.
@@ -57,7 +44,7 @@ pub(super) fn run(name: &str, acts: &[Act]) {
     let begun = Instant::now();
     let family = Family::begin(acts);
     let quiet = family.usage();
-    let control = Probe::begin(control_server(), "/", 100);
+    let control = Probe::begin(control::server(), "/", 100);
     let probe = Probe::begin(family.root.health, "/health/web", 100);
 
     let first = family.act();
@@ -250,18 +237,4 @@ pub(super) fn component(daemon: &Daemon, name: &str) -> Option<Value> {
     let status = daemon.status();
     let mut components = status["components"].as_array()?.iter();
     components.find(|found| found["name"] == name).cloned()
-}
-
-/// A server that answers 200 and does nothing else, until the test process ends.
-fn control_server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("its address");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            // Whoever does not listen gets no answer.
-            let mut asked = [0; 1024];
-            drop(stream.read(&mut asked).and_then(|_| stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")));
-        }
-    });
-    address
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 
-use bellwether_tests::composed::{Guest, WELL, witness};
+use bellwether_tests::composed::{Guest, WELL, WITNESS, witness};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::guest::{self, versioned};
@@ -12,7 +12,7 @@ use bellwether_tests::web::Web;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::Value;
 
-use super::family::{self, WITNESS};
+use super::family;
 
 /// A file, and the words with which it is refused.
 struct Broken {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether_tests::composed::{Guest, WELL, text, witness};
+use bellwether_tests::composed::{Guest, WELL, WITNESS, text, witness};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::guest::versioned;
@@ -11,7 +11,7 @@ use bellwether_tests::usage::Usage;
 use bellwether_tests::web::Web;
 
 use super::act::SPIN;
-use super::family::{self, WITNESS};
+use super::family;
 
 const CHANGING: &str = r#"
 [[checker]]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::command::CommandOutcome;
-use crate::event::Wish;
+use crate::memory::ModuleMemory;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::plan::{PlanRequest, StepAction};
 use crate::record::Record;
@@ -73,12 +73,12 @@ pub enum Action {
         /// To be said with the answer.
         attempt: AttemptId,
     },
-    /// Remember what a person wants, so that it outlives the daemon.
+    /// Remember this of a module, so that it outlives the daemon.
     Remember {
         /// Of which module.
         module: ModuleName,
         /// What.
-        wish: Wish,
+        memory: Box<ModuleMemory>,
     },
     /// Write this down.
     Record(Record),

@@ -33,6 +33,13 @@ impl Budget {
         })
     }
 
+    /// Nothing has happened later than `now`: the clock was set back since.
+    pub fn no_later_than(&mut self, now: Moment) {
+        for at in &mut self.spent {
+            *at = (*at).min(now);
+        }
+    }
+
     /// A person looked at it: count from zero.
     pub fn reset(&mut self) {
         self.spent.clear();
@@ -71,6 +78,11 @@ impl Streak {
         };
         self.tries = self.tries.saturating_add(1);
         delay
+    }
+
+    /// Nothing has happened later than `now`: the clock was set back since.
+    pub fn no_later_than(&mut self, now: Moment) {
+        self.up_since = self.up_since.map(|at| at.min(now));
     }
 
     /// A person looked at it: count from zero.

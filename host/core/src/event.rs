@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
+use crate::memory::ModuleMemory;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::observation::Observation;
 use crate::plan::Plan;
@@ -13,6 +14,7 @@ use crate::record::RecordKind;
 
 /// What a person wants of a module. It outlives the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Wish {
     /// The application should run.
     pub started: bool,
@@ -27,7 +29,8 @@ impl Default for Wish {
 }
 
 /// What happened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A module's file was read for the first time, or differs from before.
     ModuleLoaded {
@@ -35,8 +38,8 @@ pub enum Event {
         module: ModuleName,
         /// What the file says.
         policy: Arc<ModulePolicy>,
-        /// What a person wanted last; counts only for a module that is new to the core.
-        wish: Wish,
+        /// What the last core knew of it; counts only for a module that is new to this one.
+        memory: Option<Box<ModuleMemory>>,
     },
     /// A module's file is gone: stop watching. The application is left as it is.
     ModuleRemoved {
@@ -94,4 +97,20 @@ pub enum Event {
     },
     /// Nothing: time has passed.
     Tick,
+}
+
+impl Event {
+    /// Which module it is about, if about one.
+    pub fn module(&self) -> Option<&ModuleName> {
+        match self {
+            Self::ModuleLoaded { module, .. }
+            | Self::ModuleRemoved { module }
+            | Self::Observed { module, .. }
+            | Self::PlanMade { module, .. }
+            | Self::StepEnded { module, .. }
+            | Self::Commanded { module, .. } => Some(module),
+            Self::Noted { module, .. } => module.as_ref(),
+            Self::Tick => None,
+        }
+    }
 }

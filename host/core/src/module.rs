@@ -31,6 +31,7 @@ mod command;
 mod evaluate;
 mod moves;
 mod plan_run;
+mod resume;
 mod view;
 
 #[cfg(test)]
@@ -40,9 +41,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::Action;
+use serde::{Deserialize, Serialize};
+
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
+use crate::memory::ModuleMemory;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
 use crate::moment::Moment;
 use crate::observation::Observation;
@@ -66,7 +69,7 @@ const ASKED: Moment = Moment::from_micros(i64::MIN);
 const MAX_MOVES: usize = 16;
 
 /// One module.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Module {
     name: ModuleName,
     policy: Arc<ModulePolicy>,
@@ -78,10 +81,16 @@ pub(crate) struct Module {
     streak: Streak,
     checkers: BTreeMap<CheckerName, Checker>,
     incidents: VecDeque<Incident>,
+    /// What outlives the daemon may have changed since it was told.
+    unremembered: bool,
+    /// What was told last of it.
+    #[serde(skip)]
+    remembered: Option<Box<ModuleMemory>>,
 }
 
-#[derive(Debug)]
-enum State {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
     Stopped,
     Starting(Phase),
     Up,
@@ -105,8 +114,9 @@ enum State {
     },
 }
 
-#[derive(Debug)]
-enum Phase {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
     /// Does the application run already? Are the prerequisites there?
     /// `held`: while suspended, only look, for nobody has asked for a start.
     Look { until: Moment, held: bool },
@@ -116,14 +126,16 @@ enum Phase {
     Settle { until: Moment },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AfterDrain {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AfterDrain {
     Stop,
     Restart,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum AfterStop {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AfterStop {
     Stopped,
     Waiting(CheckerName),
     Failed(String),
@@ -181,12 +193,19 @@ impl State {
 
 impl Module {
     /// A module that is new to this core.
-    pub(crate) fn new(name: ModuleName, policy: Arc<ModulePolicy>, wish: Wish, out: &mut Outbox<'_>) -> Self {
+    pub(crate) fn new(
+        name: ModuleName,
+        policy: Arc<ModulePolicy>,
+        memory: ModuleMemory,
+        out: &mut Outbox<'_>,
+    ) -> Self {
         let checkers = policy
             .checkers
             .iter()
             .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
             .collect();
+        let remembered = Some(Box::new(memory.clone()));
+        let ModuleMemory { wish, budget, streak, incidents, unfinished } = memory;
         let mut module = Self {
             name,
             policy,
@@ -194,14 +213,14 @@ impl Module {
             state: State::Stopped,
             since: out.now,
             reason: "stopped by a person".to_owned(),
-            budget: Budget::default(),
-            streak: Streak::default(),
+            budget,
+            streak,
             checkers,
-            incidents: VecDeque::new(),
+            incidents,
+            unremembered: false,
+            remembered,
         };
-        if wish.started {
-            module.look("the module was loaded", true, out);
-        }
+        module.resume(unfinished, out);
         module.advance(out);
         module
     }
@@ -232,13 +251,14 @@ impl Module {
     }
 
     /// The module's file is gone. The application is left as it is.
-    /// Returns what a person wants of it, for when the file comes back.
-    pub(crate) fn retire(mut self, out: &mut Outbox<'_>) -> Wish {
+    /// Returns what is to be known of it when the file comes back.
+    pub(crate) fn retire(mut self, out: &mut Outbox<'_>) -> ModuleMemory {
         self.cancel_run(out);
         for (name, checker) in &mut self.checkers {
             checker.set_watch(None, &self.name, name, out);
         }
-        self.wish
+        // What was under way is given up with the watching.
+        ModuleMemory { unfinished: None, ..self.memory() }
     }
 
     /// A checker has run.
@@ -266,9 +286,20 @@ impl Module {
                 self.incidents.pop_front();
             }
             self.incidents.push_back(incident.clone());
+            self.unremembered = true;
             out.record(Some(&self.name), RecordKind::Incident { incident });
         }
         self.advance(out);
+    }
+
+    /// Whether a run of a checker tells nothing that is not known.
+    pub(crate) fn repeats(&self, name: &CheckerName, generation: Generation, seen: &Observation) -> bool {
+        self.checkers.get(name).is_some_and(|checker| checker.repeats(generation, seen))
+    }
+
+    /// The last run of a checker, once more.
+    pub(crate) fn repeated(&self, name: &CheckerName) -> Option<(Generation, Observation)> {
+        self.checkers.get(name)?.repeated()
     }
 
     /// The restart script has answered.
@@ -337,6 +368,7 @@ impl Module {
             if let Some(run) = self.state.run_mut() {
                 let around = surroundings(&self.name, &self.policy, &self.budget, &self.incidents, out.now);
                 let progress = run.advance(verdict_of, &around, out);
+                self.unremembered = true;
                 self.take_progress(progress, out);
             }
             if !self.evaluate(out) {
@@ -344,6 +376,7 @@ impl Module {
             }
         }
         self.adjust_watches(out);
+        self.remember(out);
     }
 
     fn with_run(
@@ -354,6 +387,7 @@ impl Module {
         let Some(run) = self.state.run_mut() else { return };
         let around = surroundings(&self.name, &self.policy, &self.budget, &self.incidents, out.now);
         let progress = step(run, &around, out);
+        self.unremembered = true;
         self.take_progress(progress, out);
     }
 
@@ -410,9 +444,6 @@ impl Module {
         }
     }
 
-    fn remember(&self, out: &mut Outbox<'_>) {
-        out.push(Action::Remember { module: self.name.clone(), wish: self.wish });
-    }
 }
 
 fn surroundings<'a>(

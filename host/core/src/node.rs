@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::Action;
 use crate::command::{CommandOutcome, DeniedReason};
-use crate::event::{Event, Wish};
-use crate::id::{ModuleName, NodeName};
+use crate::event::Event;
+use crate::id::{CheckerName, ModuleName, NodeName};
+use crate::memory::ModuleMemory;
 use crate::module::Module;
 use crate::moment::Moment;
 use crate::outbox::{Counters, Outbox};
 use crate::snapshot::{ModuleView, Snapshot};
 
 /// Where the core begins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beginning {
     /// Which node this is.
     pub node: NodeName,
@@ -28,16 +31,28 @@ pub struct Beginning {
 /// The core of one node.
 #[derive(Debug)]
 pub struct Node {
-    name: NodeName,
-    modules: BTreeMap<ModuleName, Module>,
-    /// What people want of modules whose files are gone: a stop outlives the file.
-    retired: BTreeMap<ModuleName, Wish>,
-    counters: Counters,
+    known: Known,
     views: BTreeMap<ModuleName, Arc<ModuleView>>,
     snapshot: Arc<Snapshot>,
+}
+
+/// All that the core decides by.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Known {
+    name: NodeName,
+    modules: BTreeMap<ModuleName, Module>,
+    /// What is known of modules whose files are gone: a stop outlives the file.
+    retired: BTreeMap<ModuleName, ModuleMemory>,
+    counters: Counters,
     /// Time never goes back, whatever comes in.
     now: Moment,
 }
+
+/// A whole core at one moment, for another to go on from it. Opaque: whoever
+/// keeps it does so for a core of the same version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Checkpoint(Known);
 
 impl Node {
     /// A node without modules.
@@ -45,24 +60,41 @@ impl Node {
         let Beginning { node, last_record, seed, now } = beginning;
         Self {
             snapshot: Arc::new(Snapshot::empty(node.clone(), now)),
-            name: node,
-            modules: BTreeMap::new(),
-            retired: BTreeMap::new(),
-            counters: Counters::new(last_record, seed),
+            known: Known {
+                name: node,
+                modules: BTreeMap::new(),
+                retired: BTreeMap::new(),
+                counters: Counters::new(last_record, seed),
+                now,
+            },
             views: BTreeMap::new(),
-            now,
         }
+    }
+
+    /// As it is now.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint(self.known.clone())
+    }
+
+    /// Another core, that decides from here on as the one would that the checkpoint is of.
+    pub fn restore(Checkpoint(known): Checkpoint) -> Self {
+        let snapshot = Arc::new(Snapshot::empty(known.name.clone(), known.now));
+        let mut node = Self { snapshot, views: BTreeMap::new(), known };
+        let all: Vec<ModuleName> = node.known.modules.keys().cloned().collect();
+        node.publish(&all);
+        node
     }
 
     /// Takes in what happened and says what to do, in this order. Then moves on
     /// every module whose time has come.
     pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
-        self.now = self.now.max(now);
-        let mut out = Outbox::new(self.now, &self.name, &mut self.counters);
-        let touched = handle_event(&mut self.modules, &mut self.retired, event, &mut out);
+        let known = &mut self.known;
+        known.now = known.now.max(now);
+        let mut out = Outbox::new(known.now, &known.name, &mut known.counters);
+        let touched = handle_event(&mut known.modules, &mut known.retired, event, &mut out);
         let mut changed: Vec<ModuleName> = touched.into_iter().collect();
-        for module in self.modules.values_mut() {
-            if module.deadline() <= self.now {
+        for module in known.modules.values_mut() {
+            if module.deadline() <= known.now {
                 module.advance(&mut out);
                 changed.push(module.name().clone());
             }
@@ -74,7 +106,7 @@ impl Node {
 
     /// When the core wants to be called again at the latest, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.modules.values().map(Module::deadline).min().filter(|at| *at != Moment::NEVER)
+        self.known.modules.values().map(Module::deadline).min().filter(|at| *at != Moment::NEVER)
     }
 
     /// The picture after the last event. The same one as long as nothing changes.
@@ -82,20 +114,48 @@ impl Node {
         Arc::clone(&self.snapshot)
     }
 
+    /// Whether the event, now, tells nothing that the core does not know: it
+    /// would decide the same without it, now and later. Only who checked last
+    /// and what it said then would differ.
+    pub fn repeats(&self, event: &Event, now: Moment) -> bool {
+        let due = self.next_deadline().is_some_and(|due| due <= now);
+        let same = match event {
+            Event::Observed { module, checker, generation, observation } => self
+                .known
+                .modules
+                .get(module)
+                .is_some_and(|module| module.repeats(checker, *generation, observation)),
+            Event::Tick => true,
+            Event::ModuleLoaded { .. }
+            | Event::ModuleRemoved { .. }
+            | Event::PlanMade { .. }
+            | Event::StepEnded { .. }
+            | Event::Commanded { .. }
+            | Event::Noted { .. } => false,
+        };
+        same && !due
+    }
+
+    /// The last run of a checker as an event, for it to be told once more.
+    pub fn repeated(&self, module: &ModuleName, checker: &CheckerName) -> Option<Event> {
+        let (generation, observation) = self.known.modules.get(module)?.repeated(checker)?;
+        Some(Event::Observed { module: module.clone(), checker: checker.clone(), generation, observation })
+    }
+
     fn publish(&mut self, changed: &[ModuleName]) {
         if changed.is_empty() {
             return;
         }
         for name in changed {
-            match self.modules.get(name) {
-                Some(module) => self.views.insert(name.clone(), Arc::new(module.view(self.now))),
+            match self.known.modules.get(name) {
+                Some(module) => self.views.insert(name.clone(), Arc::new(module.view(self.known.now))),
                 None => self.views.remove(name),
             };
         }
         self.snapshot = Arc::new(Snapshot {
             generation: self.snapshot.generation + 1,
-            node: self.name.clone(),
-            at: self.now,
+            node: self.known.name.clone(),
+            at: self.known.now,
             modules: self.views.values().cloned().collect(),
         });
     }
@@ -104,25 +164,25 @@ impl Node {
 /// Returns the module that the event was about, if there is one.
 fn handle_event(
     modules: &mut BTreeMap<ModuleName, Module>,
-    retired: &mut BTreeMap<ModuleName, Wish>,
+    retired: &mut BTreeMap<ModuleName, ModuleMemory>,
     event: Event,
     out: &mut Outbox<'_>,
 ) -> Option<ModuleName> {
     match event {
-        Event::ModuleLoaded { module: name, policy, wish } => {
+        Event::ModuleLoaded { module: name, policy, memory } => {
             if let Some(module) = modules.get_mut(&name) {
                 module.redefine(policy, out);
             } else {
-                // The event tells what was wanted before this core began.
-                let wish = retired.remove(&name).unwrap_or(wish);
-                let module = Module::new(name.clone(), policy, wish, out);
+                // The event tells what was known before this core began.
+                let memory = retired.remove(&name).or(memory.map(|memory| *memory)).unwrap_or_default();
+                let module = Module::new(name.clone(), policy, memory.no_later_than(out.now), out);
                 modules.insert(name.clone(), module);
             }
             Some(name)
         }
         Event::ModuleRemoved { module: name } => {
-            let wish = modules.remove(&name)?.retire(out);
-            retired.insert(name.clone(), wish);
+            let memory = modules.remove(&name)?.retire(out);
+            retired.insert(name.clone(), memory);
             Some(name)
         }
         Event::Observed { module: name, checker, generation, observation } => {

@@ -1,12 +1,14 @@
 //! Where a turn of the core collects what it asks for.
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::Action;
 use crate::id::{AttemptId, Generation, ModuleName, NodeName};
 use crate::moment::Moment;
 use crate::record::{Record, RecordKind};
 
 /// The numbers that must never be given out twice, and the chance that comes from outside.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Counters {
     pub(crate) record: u64,
     attempt: AttemptId,

@@ -76,7 +76,7 @@ pub enum CheckerKind {
 }
 
 /// One checker as the core knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckerPolicy {
     /// Native or component.
     pub kind: CheckerKind,
@@ -110,7 +110,7 @@ pub struct BackoffPolicy {
 }
 
 /// One module as the core knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModulePolicy {
     /// Its checkers.
     pub checkers: BTreeMap<CheckerName, CheckerPolicy>,
@@ -129,7 +129,7 @@ pub struct ModulePolicy {
 }
 
 /// A declared command as the core knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandPolicy {
     /// The long-running application itself.
     pub keep: bool,

@@ -89,6 +89,13 @@ impl Judge {
         matches!(self.streak, Some((Answer::Nothing, n)) if n >= thresholds.fall.max(MIN_UNKNOWNS))
     }
 
+    /// Whether the last runs were alike for so long that one more of them makes
+    /// no difference to anybody.
+    pub fn settled(&self, thresholds: &Thresholds) -> bool {
+        let enough = thresholds.rise.max(thresholds.fall).max(MIN_UNKNOWNS);
+        matches!(self.streak, Some((_, n)) if n >= enough)
+    }
+
     /// Whether the last run saw a failure, counted or not.
     pub fn failing(&self) -> bool {
         matches!(self.streak, Some((Answer::Bad, _)))

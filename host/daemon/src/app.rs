@@ -31,6 +31,7 @@ use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
 use crate::driver::{self, Asking, Driver, Message, Published};
 use crate::journal::Journal;
+use crate::memories::Memories;
 use crate::observe::{Means, Observers};
 use crate::office::Office;
 use crate::process::inherited;
@@ -45,7 +46,6 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve::api::{self, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
-use crate::wishes::Wishes;
 
 /// What to run.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ pub async fn run(
     inherited::close_on_exec();
     let (root, _lock) = root::prepare(&options.root)?;
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
-    let clock = Clock::start();
+    let clock = Clock::carry_on(&root);
     let pulse = Pulse::default();
     let published = Published::new(Arc::new(Snapshot::empty(node.name.clone(), clock.now())));
     // First of all an honest answer: no, until the core turns and the application serves.
@@ -177,6 +177,7 @@ struct Running {
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
+    memories: Memories,
     /// What was found damaged.
     damaged: Vec<String>,
 }
@@ -207,7 +208,7 @@ impl Parts {
             kept: KeptTable::default(),
         };
         let journal = Journal::open(&root).context("cannot open state/journal.jsonl")?;
-        let (wishes, wanted, damaged) = Wishes::open(&root);
+        let (memories, before) = Memories::open(&root);
         let home = Home { root: root.clone(), node: node.name.clone() };
         // The applications first: compiling may take its time.
         let kept = Kept::open(home.clone(), clock, means.processes.clone(), means.kept.clone()).await?;
@@ -228,7 +229,7 @@ impl Parts {
             observers: Observers::new(means.clone(), events.clone()),
             actors: Actors::new(means.clone(), steps, events.clone()),
             journal: journal.clone(),
-            wishes,
+            memories: memories.clone(),
             asking: Asking::default(),
         };
         let refused = Refused::default();
@@ -240,21 +241,23 @@ impl Parts {
             rescan: node.rescan,
             standard,
             refused: refused.clone(),
-            wishes: wanted,
+            memories: before.memories,
             events: events.clone(),
             approvals,
         });
-        let damaged = damaged.into_iter().chain(damaged_approvals).collect();
+        let damaged = before.damaged.into_iter().chain(damaged_approvals).collect();
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let office = Arc::new(Office {
             means,
             published,
             journal: journal.clone(),
+            memories: memories.clone(),
             refused,
             events: events.clone(),
             approve,
         });
-        Ok((Running { driver, reload, office, listener, events, root, journal, damaged }, messages))
+        let running = Running { driver, reload, office, listener, events, root, journal, memories, damaged };
+        Ok((running, messages))
     }
 }
 
@@ -293,7 +296,7 @@ impl Running {
         if outcome.is_ok() {
             drop(tokio::join!(core, clients));
         }
-        self.journal.flush().await;
+        tokio::join!(self.journal.flush(), self.memories.finish());
         outcome
     }
 }

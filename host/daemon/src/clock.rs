@@ -5,10 +5,17 @@
 //! deadline and no duration. `CLOCK_BOOTTIME` is used because it goes on while a
 //! virtual machine is suspended (`clock_gettime(2)`).
 
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use bellwether_core::moment::Moment;
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::durable;
+use crate::process::identity::BootId;
 
 /// Where the daemon's time line stands. Cheap to copy, the same everywhere.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +29,35 @@ fn micros(clock: ClockId) -> i64 {
     time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
 }
 
+/// Where the time line of this boot stands, in `state/timeline.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Timeline {
+    boot: BootId,
+    offset: i64,
+}
+
 impl Clock {
+    /// The time line of the last daemon, if the machine has not started anew
+    /// since: however the wall clock was set meanwhile, what was counted has the
+    /// age that it has. A new one otherwise.
+    pub fn carry_on(root: &Path) -> Self {
+        let path = root.join("state/timeline.json");
+        let Ok(boot) = BootId::current() else { return Self::start() };
+        let before = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Timeline>(&text).ok());
+        if let Some(Timeline { offset, .. }) = before.filter(|before| before.boot == boot) {
+            return Self { offset };
+        }
+        let new = Self::start();
+        let timeline = Timeline { boot, offset: new.offset };
+        let written = serde_json::to_vec(&timeline)
+            .map_err(io::Error::other)
+            .and_then(|text| durable::replace(&path, &text));
+        if let Err(error) = written {
+            tracing::warn!(%error, "state/timeline.json cannot be written: a clock that is set will change ages");
+        }
+        new
+    }
+
     /// A time line whose zero is the Unix epoch, as the wall clock knows it now.
     pub fn start() -> Self {
         Self { offset: micros(ClockId::Realtime) - micros(ClockId::Boottime) }
@@ -68,6 +103,23 @@ mod tests {
     #[test]
     fn a_moment_is_shown_in_utc_with_milliseconds() {
         assert_eq!(timestamp(1_774_000_000_123_456), "2026-03-20T09:46:40.123Z");
+    }
+
+    #[test]
+    fn a_time_line_is_carried_on_within_a_boot_and_begun_anew_after_it() {
+        let root = tempfile::tempdir().unwrap();
+        let state = root.path().join("state");
+        fs::create_dir(&state).unwrap();
+        let path = state.join("timeline.json");
+        let first = Clock::carry_on(root.path());
+        // As if the wall clock had been set by an hour since the first began.
+        let text = fs::read_to_string(&path).unwrap();
+        let hour = first.offset - 3_600_000_000;
+        fs::write(&path, text.replace(&first.offset.to_string(), &hour.to_string())).unwrap();
+        assert_eq!(Clock::carry_on(root.path()).offset, hour);
+        let other_boot = r#"{"boot":"00000000-0000-0000-0000-000000000001","offset":5}"#;
+        fs::write(&path, other_boot).unwrap();
+        assert!((Clock::carry_on(root.path()).offset - first.offset).abs() < 1_000_000);
     }
 
     #[test]

@@ -24,9 +24,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::act::Actors;
 use crate::clock::Clock;
 use crate::journal::Journal;
+use crate::memories::Memories;
 use crate::observe::Observers;
 use crate::pulse::Pulse;
-use crate::wishes::Wishes;
 
 /// Messages that wait for the core. Whoever has more to say waits with it.
 pub const WAITING: usize = 1024;
@@ -93,8 +93,8 @@ pub struct Driver {
     pub actors: Actors,
     /// Who writes things down.
     pub journal: Journal,
-    /// Who remembers what people want.
-    pub wishes: Wishes,
+    /// Who remembers what outlives the daemon.
+    pub memories: Memories,
     /// Commands that wait for their answer.
     pub asking: Asking,
 }
@@ -103,13 +103,13 @@ pub struct Driver {
 #[derive(Debug, Default)]
 pub struct Asking {
     last: RequestId,
-    waiting: HashMap<RequestId, oneshot::Sender<CommandOutcome>>,
+    waiting: HashMap<RequestId, (ModuleName, oneshot::Sender<CommandOutcome>)>,
 }
 
 impl Asking {
-    fn admit(&mut self, answer: oneshot::Sender<CommandOutcome>) -> RequestId {
+    fn admit(&mut self, module: ModuleName, answer: oneshot::Sender<CommandOutcome>) -> RequestId {
         self.last = self.last.next();
-        self.waiting.insert(self.last, answer);
+        self.waiting.insert(self.last, (module, answer));
         self.last
     }
 }
@@ -157,7 +157,7 @@ impl Driver {
         match message {
             Message::Event(event) => self.handle(event),
             Message::Command { module, command, by, answer } => {
-                let request = self.asking.admit(answer);
+                let request = self.asking.admit(module.clone(), answer);
                 self.handle(Event::Commanded { request, module, command, by });
             }
         }
@@ -186,11 +186,11 @@ impl Driver {
             }
             Action::CancelStep { module, attempt, step } => self.actors.cancel_step(module, attempt, step),
             Action::KillKept { module, attempt } => self.actors.kill_kept(module, attempt),
-            Action::Remember { module, wish } => self.wishes.remember(module, wish),
+            Action::Remember { module, memory } => self.memories.remember(module, memory),
             Action::Record(record) => self.journal.write(record),
             Action::Answer { request, outcome } => {
-                if let Some(answer) = self.asking.waiting.remove(&request) {
-                    self.wishes.answer(answer, outcome);
+                if let Some((module, answer)) = self.asking.waiting.remove(&request) {
+                    self.memories.answer(module, answer, outcome);
                 }
             }
         }

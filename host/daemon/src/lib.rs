@@ -20,6 +20,7 @@ pub mod facilities;
 #[cfg(test)]
 mod fuzz;
 pub mod journal;
+pub mod memories;
 pub mod observe;
 pub mod office;
 pub mod process;
@@ -30,4 +31,3 @@ pub mod root;
 pub mod roster;
 pub mod sandbox;
 pub mod serve;
-pub mod wishes;

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
 use crate::journal::Journal;
+use crate::memories::Memories;
 use crate::observe::Means;
 use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
@@ -31,6 +32,8 @@ pub struct Office {
     pub published: Published,
     /// What happened.
     pub journal: Journal,
+    /// What outlives the daemon.
+    pub memories: Memories,
     /// Files that are not in force.
     pub refused: Refused,
     /// The driver.
@@ -96,7 +99,9 @@ impl Daemon for Office {
     }
 
     fn problems(&self) -> Vec<String> {
-        self.refused.sentences()
+        let mut problems = self.refused.sentences();
+        problems.extend(self.memories.problems());
+        problems
     }
 
     fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome> {

@@ -37,8 +37,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_core::event::Wish;
 use bellwether_core::id::{ComponentName, ModuleName};
+use bellwether_core::memory::ModuleMemory;
 use bellwether_core::moment::Moment;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -87,8 +87,8 @@ pub struct Settings {
     pub standard: BTreeMap<ComponentKey, Component>,
     /// What is refused.
     pub refused: Refused,
-    /// What people wanted when the last daemon ended.
-    pub wishes: BTreeMap<ModuleName, Wish>,
+    /// What was known of the modules when the last daemon ended.
+    pub memories: BTreeMap<ModuleName, ModuleMemory>,
     /// The core.
     pub events: mpsc::Sender<Message>,
     /// What people let in.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::Action;
 use crate::id::{CheckerName, Generation, ModuleName};
 use crate::moment::Moment;
@@ -15,7 +17,7 @@ use crate::verdict::{Judge, Verdict};
 /// So many observations are told to a restart script.
 const REMEMBERED: usize = 10;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Checker {
     pub(super) policy: CheckerPolicy,
     pub(super) judge: Judge,
@@ -27,7 +29,7 @@ pub(super) struct Checker {
 }
 
 /// How the checker is being run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Watch {
     generation: Generation,
     eager: bool,
@@ -156,6 +158,23 @@ impl Checker {
         let status = observation.status;
         self.last = Some(Arc::new(observation));
         self.judge.observe(status, &self.policy.thresholds, now)
+    }
+
+    /// Whether one more run that saw this would change nothing that is decided
+    /// by: it is said again what has been said often enough.
+    pub(super) fn repeats(&self, generation: Generation, observation: &Observation) -> bool {
+        let Some(last) = self.last.as_deref() else { return false };
+        let watched = self.watch.is_some_and(|watch| !watch.over && watch.generation == generation);
+        let same = last.status == observation.status
+            && last.processes == observation.processes
+            // A good word is as good as another. Any other is somebody's reason.
+            && (self.verdict() == Verdict::Up || last.summary == observation.summary);
+        watched && self.spoken && same && self.judge.settled(&self.policy.thresholds)
+    }
+
+    /// The run that was the last one, once more.
+    pub(super) fn repeated(&self) -> Option<(Generation, Observation)> {
+        Some((self.watch?.generation, self.last.as_deref()?.clone()))
     }
 
     /// The checker's going down, as a restart script and the journal see it.

@@ -46,9 +46,7 @@ impl Module {
         if matches!(outcome, Accepted(_)) {
             self.perform(command, by, out);
         }
-        if self.wish != before {
-            self.remember(out);
-        }
+        self.unremembered |= self.wish != before || matches!(outcome, Accepted(_));
         self.advance(out);
         outcome
     }

@@ -16,6 +16,7 @@ impl Module {
         let reason = reason.into();
         let (from, to) = (self.state.name(), state.name());
         self.state = state;
+        self.unremembered = true;
         if from != to {
             self.since = out.now;
             out.record(Some(&self.name), RecordKind::State { from, to, reason: reason.clone() });
@@ -77,6 +78,7 @@ impl Module {
     pub(super) fn try_again(&mut self, incident: Option<Incident>, reason: String, out: &mut Outbox<'_>) {
         let (allowed, within) = (self.policy.budget.restarts, self.policy.budget.within);
         let window = crate::moment::plain(within);
+        self.unremembered = true;
         let Some(spent) = self.budget.take(&self.policy.budget, out.now) else {
             let decision = format!("stop: {allowed} automatic restarts within {window} are spent");
             out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });

@@ -16,6 +16,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::Action;
 use crate::id::{AttemptId, CheckerName, ModuleName};
 use crate::moment::{Moment, plain};
@@ -46,20 +48,21 @@ pub(super) enum Progress {
     Failed(String),
 }
 
-#[derive(Debug)]
-pub(super) struct PlanRun {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlanRun {
     /// The last is at work; those below wait for it.
     frames: Vec<Frame>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Frame {
     attempt: AttemptId,
     occasion: Occasion,
     stage: Stage,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum Stage {
     Asking { until: Moment },
     Step { plan: Plan, index: usize, until: Moment },
@@ -67,6 +70,30 @@ enum Stage {
 }
 
 impl PlanRun {
+    /// Goes on with a plan that an earlier daemon was at: what was at work is
+    /// begun again, and nothing before it.
+    pub(super) fn resume(mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
+        // Nobody answers to the attempts of an earlier daemon.
+        for frame in &mut self.frames {
+            frame.attempt = out.next_attempt();
+        }
+        let Some(frame) = self.frames.last_mut() else { return self };
+        match &mut frame.stage {
+            Stage::Asking { .. } => {
+                let occasion = frame.occasion.clone();
+                self.frames.pop();
+                self.ask(occasion, around, out);
+            }
+            Stage::Killing { until } => {
+                *until = out.now + KILL_TIME;
+                out.push(Action::KillKept { module: around.module.clone(), attempt: frame.attempt });
+            }
+            // What comes of a plan at its end is taken up by the next look at it.
+            Stage::Step { .. } => drop(self.enter_step(around, out)),
+        }
+        self
+    }
+
     /// Asks for a plan.
     pub(super) fn begin(occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
         let mut run = Self { frames: Vec::new() };
@@ -219,6 +246,9 @@ impl PlanRun {
         around: &Surroundings<'_>,
         out: &mut Outbox<'_>,
     ) -> Progress {
+        if self.frames.is_empty() {
+            return Progress::Done;
+        }
         if let Some((checker, wanted)) = self.awaited()
             && verdict_of(checker) == Some(wanted)
         {

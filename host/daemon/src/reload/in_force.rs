@@ -213,8 +213,8 @@ impl Reload {
         let before = self.modules.insert(name.clone(), module);
         let detail = if before.is_some() { "the new version is in force" } else { "in force" };
         self.note(&file_of(&File::Module(name.clone())), true, detail.to_owned()).await;
-        let wish = self.settings.wishes.remove(&name).unwrap_or_default();
-        self.tell(Event::ModuleLoaded { module: name, policy, wish }).await;
+        let memory = self.settings.memories.remove(&name).map(Box::new);
+        self.tell(Event::ModuleLoaded { module: name, policy, memory }).await;
     }
 
     pub(super) async fn tell_of_quarantine(&self, what: String, case: &Case) {

@@ -105,7 +105,7 @@ impl Bench {
             rescan: Duration::from_millis(100),
             standard,
             refused: refused.clone(),
-            wishes: BTreeMap::new(),
+            memories: BTreeMap::new(),
             events: sender,
             approvals,
         });

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::action::Action;
 use crate::command::{Command, CommandOutcome};
 use crate::moment::Moment;
+use crate::node::Node;
 use crate::observation::Status;
 use crate::plan::{OnFailure, StepAction};
 use crate::policy::OnDown;
-use crate::record::RecordKind;
+use crate::record::{Record, RecordKind};
 use crate::state::StateName;
+use crate::transcript::{self, Input};
 use crate::verdict::Verdict;
 
 use super::world::{World, keep, run, step};
@@ -23,6 +26,7 @@ enum Happening {
     Time { millis: u64 },
     Say(Command),
     Edit { drain: u64, restarts: u32 },
+    Kill,
 }
 
 const CHECKERS: [&str; 5] = ["app", "page", "database", "disk", "licence"];
@@ -42,6 +46,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => (1u64..70_000).prop_map(|millis| Happening::Time { millis }),
         1 => prop::sample::select(Command::ALL.to_vec()).prop_map(Happening::Say),
         1 => (0u64..3, 0u32..4).prop_map(|(drain, restarts)| Happening::Edit { drain, restarts }),
+        1 => Just(Happening::Kill),
     ]
 }
 
@@ -93,6 +98,7 @@ fn happen(world: &mut World, happening: &Happening) {
             policy.drain = Duration::from_secs(*drain);
             policy.budget.restarts = *restarts;
         }),
+        Happening::Kill => world.kill_daemon(),
     }
 }
 
@@ -124,15 +130,20 @@ fn check_laws(world: &World, at_most: u32) {
 }
 
 fn check_journal(world: &World) {
-    let mut state = StateName::Stopped;
+    let mut state = Some(StateName::Stopped);
     for record in world.records() {
-        if let RecordKind::State { from, to, .. } = &record.kind {
-            assert_eq!(*from, state, "a change of state is missing from the journal");
-            assert!(is_an_arrow(*from, *to), "{from} → {to} is not in the diagram");
-            state = *to;
+        match &record.kind {
+            RecordKind::State { from, to, .. } => {
+                assert!(state.is_none_or(|state| state == *from), "a change of state is missing");
+                assert!(is_an_arrow(*from, *to), "{from} → {to} is not in the diagram");
+                state = Some(*to);
+            }
+            // Another daemon: it looks how things are, or goes on.
+            RecordKind::Daemon { .. } => state = None,
+            _ => {}
         }
     }
-    assert_eq!(state, world.state());
+    assert!(state.is_none_or(|state| state == world.state()));
 }
 
 /// The budget, by counting decisions in the journal: a person's command that was
@@ -226,4 +237,89 @@ proptest! {
         };
         prop_assert_eq!(run(), run());
     }
+
+    #[test]
+    fn a_new_daemon_goes_on_where_the_last_one_was_killed(
+        before in prop::collection::vec(happening(), 0..80),
+        after in prop::collection::vec(happening(), 0..40),
+    ) {
+        let mut world = world();
+        for happening in &before {
+            happen(&mut world, happening);
+        }
+        let (was, wish, at_work) = (world.view(), world.wish(), world.step_at_work());
+        world.kill_daemon();
+        let is = world.view();
+        prop_assert_eq!(world.wish(), wish);
+        prop_assert_eq!(is.restarts, was.restarts, "what is counted is counted still");
+        match was.state {
+            StateName::Stopped => prop_assert_eq!(is.state, StateName::Stopped),
+            StateName::Failed | StateName::Draining | StateName::Stopping => {
+                prop_assert_eq!((is.state, &is.reason, is.since), (was.state, &was.reason, was.since));
+            }
+            StateName::Restarting if was.plan.is_some() => prop_assert_eq!(is.state, StateName::Restarting),
+            StateName::Backoff => prop_assert_eq!((is.state, is.next), (was.state, was.next)),
+            _ => prop_assert_eq!(is.state, StateName::Starting),
+        }
+        if is.state != StateName::Starting {
+            // The step that was at work is begun again, and nothing before it.
+            let step = |step: Option<(_, usize, StepAction)>| step.map(|(_, index, action)| (index, action));
+            prop_assert_eq!(step(world.step_at_work()), step(at_work));
+        }
+        let at_rest = |w: &World| w.view().plan.is_none() && w.next_deadline().is_none();
+        for happening in &after {
+            happen(&mut world, happening);
+            check_laws(&world, 3);
+        }
+        prop_assert!(deadlines_until(&mut world, at_rest), "it has stalled in {}", world.state());
+    }
+
+    #[test]
+    fn a_core_that_is_told_its_transcript_decides_the_same(
+        happenings in prop::collection::vec(happening(), 0..120), cut in 0usize..120,
+    ) {
+        let mut world = world();
+        for happening in &happenings {
+            happen(&mut world, happening);
+        }
+        let records = decided(world.records());
+        let lines = world.lines().to_vec();
+        prop_assert_eq!(&decided(&replayed(&lines, lines.len())), &records);
+        // Half-way through it goes on from a checkpoint, which went through a file.
+        prop_assert_eq!(&decided(&replayed(&lines, cut)), &records);
+    }
+}
+
+/// Records without the evidence in them: of what only repeats, the number is kept.
+fn decided(records: &[Record]) -> Vec<Record> {
+    let mut records = records.to_vec();
+    for record in &mut records {
+        if let RecordKind::Incident { incident } = &mut record.kind {
+            incident.observations.clear();
+        }
+    }
+    records
+}
+
+fn replayed(lines: &[(Moment, Input)], checkpoint_before: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut node: Option<Node> = None;
+    for (index, (at, line)) in lines.iter().enumerate() {
+        let line: Input = serde_json::from_str(&serde_json::to_string(line).unwrap()).unwrap();
+        if let (true, Some(before)) = (index == checkpoint_before, &node) {
+            let text = serde_json::to_string(&before.checkpoint()).unwrap();
+            node = Some(Node::restore(serde_json::from_str(&text).unwrap()));
+        }
+        if let Input::Began(beginning) = &line {
+            node = Some(Node::new(beginning.clone()));
+        }
+        let node = node.as_mut().expect("a transcript begins with a beginning");
+        transcript::tell(node, &line, *at, |actions| {
+            records.extend(actions.into_iter().filter_map(|action| match action {
+                Action::Record(record) => Some(record),
+                _ => None,
+            }));
+        });
+    }
+    records
 }

@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::command::{Command, CommandOutcome};
 use crate::event::{Event, Wish};
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
+use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
 use crate::observation::{Observation, Status};
@@ -15,15 +16,18 @@ use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction};
 use crate::policy::{
     BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy, OnDown, Thresholds,
 };
-use crate::record::Record;
+use crate::record::{Record, RecordKind};
 use crate::snapshot::{ModuleView, Snapshot};
 use crate::state::StateName;
+use crate::transcript::{Input, Transcript};
 
 pub(super) struct World {
     node: Node,
     now: Moment,
     policy: ModulePolicy,
-    wish: Wish,
+    memory: ModuleMemory,
+    transcript: Transcript,
+    lines: Vec<(Moment, Input)>,
     watches: BTreeMap<CheckerName, Generation>,
     asked: Option<(AttemptId, PlanRequest)>,
     step: Option<(AttemptId, usize, StepAction)>,
@@ -66,11 +70,14 @@ impl World {
             start_within: Duration::from_secs(60),
             plan_within: Duration::from_secs(5),
         };
+        let beginning = Beginning { node, last_record: 0, seed: 7, now };
         Self {
-            node: Node::new(Beginning { node, last_record: 0, seed: 7, now }),
+            node: Node::new(beginning.clone()),
+            transcript: Transcript::default(),
+            lines: vec![(now, Input::Began(beginning))],
             now,
             policy,
-            wish: Wish::default(),
+            memory: ModuleMemory::default(),
             watches: BTreeMap::new(),
             asked: None,
             step: None,
@@ -102,23 +109,24 @@ impl World {
     }
 
     pub(super) fn wishing(mut self, started: bool) -> Self {
-        self.wish.started = started;
+        self.memory.wish.started = started;
         self
     }
 
     pub(super) fn suspended(mut self) -> Self {
-        self.wish.suspended = true;
+        self.memory.wish.suspended = true;
         self
     }
 
     /// What the shell hands over with the next load is the default.
     pub(super) fn forget_wish(&mut self) {
-        self.wish = Wish::default();
+        self.memory = ModuleMemory::default();
     }
 
     pub(super) fn load(mut self) -> Self {
         let policy = Arc::new(self.policy.clone());
-        self.tell(Event::ModuleLoaded { module: module(), policy, wish: self.wish });
+        let memory = Some(Box::new(self.memory.clone()));
+        self.tell(Event::ModuleLoaded { module: module(), policy, memory });
         self
     }
 
@@ -144,7 +152,41 @@ impl World {
     pub(super) fn redefine(&mut self, change: impl FnOnce(&mut ModulePolicy)) {
         change(&mut self.policy);
         let policy = Arc::new(self.policy.clone());
-        self.tell(Event::ModuleLoaded { module: module(), policy, wish: self.wish });
+        let memory = Some(Box::new(self.memory.clone()));
+        self.tell(Event::ModuleLoaded { module: module(), policy, memory });
+    }
+
+    /// The daemon is killed, and another begins with what was told last.
+    pub(super) fn kill_daemon(&mut self) {
+        for line in self.transcript.finish() {
+            self.lines.push((self.now, line));
+        }
+        let last_record = self.records.last().map_or(0, |record| record.seq);
+        let node = "node-1".parse().unwrap();
+        let beginning = Beginning { node, last_record, seed: 11, now: self.now };
+        self.lines.push((self.now, Input::Began(beginning.clone())));
+        self.node = Node::new(beginning);
+        (self.watches, self.asked, self.step, self.kill) = (BTreeMap::new(), None, None, None);
+        self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message: "begun".to_owned() } });
+        self.redefine(|_| ());
+    }
+
+    /// The machine starts anew.
+    pub(super) fn reboot(&mut self) {
+        self.memory = self.memory.clone().after_reboot();
+        self.kill_daemon();
+    }
+
+    /// What the core was told.
+    pub(super) fn lines(&mut self) -> &[(Moment, Input)] {
+        for line in self.transcript.finish() {
+            self.lines.push((self.now, line));
+        }
+        &self.lines
+    }
+
+    pub(super) fn memory(&self) -> &ModuleMemory {
+        &self.memory
     }
 
     pub(super) fn remove(&mut self) {
@@ -152,6 +194,9 @@ impl World {
     }
 
     pub(super) fn tell(&mut self, event: Event) {
+        for line in self.transcript.take(&self.node, &event, self.now) {
+            self.lines.push((self.now, line));
+        }
         let actions = self.node.handle(event, self.now);
         for action in &actions {
             match action {
@@ -170,7 +215,7 @@ impl World {
                 }
                 Action::CancelStep { .. } => self.step = None,
                 Action::KillKept { attempt, .. } => self.kill = Some(*attempt),
-                Action::Remember { wish, .. } => self.wish = *wish,
+                Action::Remember { memory, .. } => self.memory = ModuleMemory::clone(memory),
                 Action::Record(record) => self.records.push(record.clone()),
                 Action::Answer { outcome, .. } => self.answers.push(outcome.clone()),
             }
@@ -299,7 +344,7 @@ impl World {
     }
 
     pub(super) fn wish(&self) -> Wish {
-        self.wish
+        self.memory.wish
     }
 
     pub(super) fn watched(&self) -> Vec<&CheckerName> {

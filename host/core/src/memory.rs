@@ -1,0 +1,71 @@
+//! What of a module outlives the core that knew it.
+//!
+//! The daemon is no life line: it may be killed at any instant, and the next one
+//! goes on. What follows from the application as it is, is found out by looking
+//! at it again. What cannot be seen there is here: what a person wants, what is
+//! counted, and what was under way.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::{Budget, Streak};
+use crate::event::Wish;
+use crate::module::State;
+use crate::moment::Moment;
+use crate::plan::Incident;
+
+/// What outlives the daemon of one module.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModuleMemory {
+    /// What a person wants.
+    pub wish: Wish,
+    /// The automatic restarts that count against the budget.
+    pub budget: Budget,
+    /// How often in a row it did not work.
+    pub streak: Streak,
+    /// Earlier incidents, the latest last.
+    pub incidents: VecDeque<Incident>,
+    /// What was under way and has to be gone on with.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// A state that no look at the application can bring back: a plan on its way, a
+/// drain, a wait for the next try, a failure that asks for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    pub(crate) state: State,
+    pub(crate) since: Moment,
+    pub(crate) reason: String,
+}
+
+impl ModuleMemory {
+    /// Nothing is known but what a person wants.
+    pub fn wishing(wish: Wish) -> Self {
+        Self { wish, ..Self::default() }
+    }
+
+    /// The machine has started anew: no application runs, and none is half-way
+    /// anywhere. What should run is started, also what had failed before: who
+    /// reboots a server wants to know how it is afterwards.
+    #[must_use]
+    pub fn after_reboot(self) -> Self {
+        Self { streak: Streak::default(), unfinished: None, ..self }
+    }
+
+    /// A clock that was set back between two daemons must not make what is
+    /// counted last for longer: nothing has happened later than now.
+    #[must_use]
+    pub fn no_later_than(mut self, now: Moment) -> Self {
+        self.budget.no_later_than(now);
+        self.streak.no_later_than(now);
+        for incident in &mut self.incidents {
+            incident.at = incident.at.min(now);
+        }
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.since = unfinished.since.min(now);
+        }
+        self
+    }
+}

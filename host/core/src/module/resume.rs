@@ -1,0 +1,104 @@
+//! How a module goes on that an earlier daemon knew, and what it tells the next.
+//!
+//! ```text
+//!   Stopped ────────────────────────────▶ Stopped
+//!   Starting, Up, Waiting, settling ────▶ Starting: look how it is
+//!   a plan to stop, restart, clear away ▶ the same plan, from the step that was at work
+//!   Draining, Backoff, Failed ──────────▶ the same, with what is left of its time
+//! ```
+//! The step that was at work is carried out again: nobody knows how far it came.
+//! All others are not, so that a restart that was half done is not done twice.
+
+use crate::action::Action;
+use crate::memory::{ModuleMemory, Unfinished};
+use crate::outbox::Outbox;
+use crate::record::RecordKind;
+
+use super::{Module, Phase, State};
+
+impl Module {
+    /// What the next daemon has to know.
+    pub(super) fn memory(&self) -> ModuleMemory {
+        ModuleMemory {
+            wish: self.wish,
+            budget: self.budget.clone(),
+            streak: self.streak,
+            incidents: self.incidents.clone(),
+            unfinished: self.unfinished(),
+        }
+    }
+
+    fn unfinished(&self) -> Option<Unfinished> {
+        let lasting = match &self.state {
+            State::Restarting(Phase::Plan(_))
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Draining { .. }
+            | State::Stopping { .. } => true,
+            // Asked for by a person: it is not to be held back by the suspension.
+            State::Starting(Phase::Look { held: false, .. } | Phase::Plan(_)) => self.wish.suspended,
+            State::Starting(_) | State::Restarting(_) | State::Stopped | State::Up | State::Waiting { .. } => {
+                false
+            }
+        };
+        lasting.then(|| Unfinished {
+            state: self.state.clone(),
+            since: self.since,
+            reason: self.reason.clone(),
+        })
+    }
+
+    /// Tells what outlives the daemon, if it is something else than before.
+    pub(super) fn remember(&mut self, out: &mut Outbox<'_>) {
+        if !std::mem::take(&mut self.unremembered) {
+            return;
+        }
+        let memory = Box::new(self.memory());
+        if self.remembered.as_ref() != Some(&memory) {
+            out.push(Action::Remember { module: self.name.clone(), memory: memory.clone() });
+            self.remembered = Some(memory);
+        }
+    }
+
+    /// Goes on where the last daemon ended.
+    pub(super) fn resume(&mut self, unfinished: Option<Unfinished>, out: &mut Outbox<'_>) {
+        let Some(Unfinished { state, since, reason }) = unfinished else {
+            if self.wish.started {
+                self.look("the module was loaded", true, out);
+            }
+            return;
+        };
+        let state = match state {
+            State::Starting(_) => {
+                self.look("the start that was asked for goes on", false, out);
+                return;
+            }
+            State::Restarting(Phase::Plan(run)) => {
+                State::Restarting(Phase::Plan(run.resume(&self.around(out.now), out)))
+            }
+            State::Backoff { clearing, until } => {
+                let clearing = clearing.map(|run| run.resume(&self.around(out.now), out));
+                // Whatever a clock says that was set between two daemons.
+                let latest = out.now + self.policy.backoff.max;
+                State::Backoff { clearing, until: until.min(latest) }
+            }
+            State::Draining { until, then } => {
+                State::Draining { until: until.min(out.now + self.policy.drain), then }
+            }
+            State::Stopping { run, then } => {
+                State::Stopping { run: run.resume(&self.around(out.now), out), then }
+            }
+            State::Failed => State::Failed,
+            // These are never told.
+            State::Restarting(_) | State::Stopped | State::Up | State::Waiting { .. } => {
+                self.look("the module was loaded", true, out);
+                return;
+            }
+        };
+        let decision = format!("go on where the last daemon ended: {}", state.name());
+        out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
+        self.state = state;
+        self.since = since;
+        self.reason = reason;
+    }
+}

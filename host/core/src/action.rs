@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::command::CommandOutcome;
-use crate::memory::ModuleMemory;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
+use crate::memory::ModuleMemory;
 use crate::plan::{PlanRequest, StepAction};
 use crate::record::Record;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
-use crate::memory::ModuleMemory;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
+use crate::memory::ModuleMemory;
 use crate::observation::Observation;
 use crate::plan::Plan;
 use crate::policy::ModulePolicy;

@@ -45,8 +45,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
-use crate::memory::ModuleMemory;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
+use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::observation::Observation;
 use crate::outbox::Outbox;
@@ -443,7 +443,6 @@ impl Module {
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
         }
     }
-
 }
 
 fn surroundings<'a>(

@@ -83,12 +83,7 @@ impl Transcript {
 const MOST_REPEATED: u64 = 10_000;
 
 /// Tells a core one line again. A beginning is up to whoever reads.
-pub fn tell(
-    node: &mut Node,
-    input: &Input,
-    at: Moment,
-    mut done: impl FnMut(Vec<crate::action::Action>),
-) {
+pub fn tell(node: &mut Node, input: &Input, at: Moment, mut done: impl FnMut(Vec<crate::action::Action>)) {
     match input {
         Input::Began(_) => {}
         Input::Told(event) => done(node.handle(event.clone(), at)),

@@ -11,6 +11,7 @@
 //! again, and said until it is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -87,10 +88,9 @@ impl Memories {
         }
         let memories = Self::default();
         for (module, wish) in earlier_wishes(root, &mut before.damaged) {
-            if !before.memories.contains_key(&module) {
-                let memory = ModuleMemory::wishing(wish);
-                memories.remember(module.clone(), Box::new(memory.clone()));
-                before.memories.insert(module, memory);
+            if let Entry::Vacant(unknown) = before.memories.entry(module.clone()) {
+                let memory = unknown.insert(ModuleMemory::wishing(wish));
+                memories.remember(module, Box::new(memory.clone()));
             }
         }
         tokio::spawn(work(root.to_owned(), folder, Arc::clone(&memories.0)));

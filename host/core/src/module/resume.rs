@@ -37,9 +37,11 @@ impl Module {
             | State::Stopping { .. } => true,
             // Asked for by a person: it is not to be held back by the suspension.
             State::Starting(Phase::Look { held: false, .. } | Phase::Plan(_)) => self.wish.suspended,
-            State::Starting(_) | State::Restarting(_) | State::Stopped | State::Up | State::Waiting { .. } => {
-                false
-            }
+            State::Starting(_)
+            | State::Restarting(_)
+            | State::Stopped
+            | State::Up
+            | State::Waiting { .. } => false,
         };
         lasting.then(|| Unfinished {
             state: self.state.clone(),

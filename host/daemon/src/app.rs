@@ -46,6 +46,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve::api::{self, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
+use crate::stores::Stores;
 
 /// What to run.
 #[derive(Debug)]
@@ -178,6 +179,7 @@ struct Running {
     root: PathBuf,
     journal: Journal,
     memories: Memories,
+    stores: Stores,
     /// What was found damaged.
     damaged: Vec<String>,
 }
@@ -196,6 +198,7 @@ impl Parts {
         }
         let sandbox = Arc::new(sandbox);
         tracing::debug!(allocator = ?sandbox.allocator(), "components run");
+        let (stores, damaged_stores) = Stores::open(&root);
         let means = Means {
             root: root.clone(),
             node: node.name.clone(),
@@ -203,7 +206,7 @@ impl Parts {
             limits: node.limits,
             sandbox,
             registry: Registry::default(),
-            roster: Roster::default(),
+            roster: Roster::new(stores.clone()),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
         };
@@ -245,18 +248,20 @@ impl Parts {
             events: events.clone(),
             approvals,
         });
-        let damaged = before.damaged.into_iter().chain(damaged_approvals).collect();
+        let damaged = before.damaged.into_iter().chain(damaged_approvals).chain(damaged_stores).collect();
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let office = Arc::new(Office {
             means,
             published,
             journal: journal.clone(),
             memories: memories.clone(),
+            stores: stores.clone(),
             refused,
             events: events.clone(),
             approve,
         });
-        let running = Running { driver, reload, office, listener, events, root, journal, memories, damaged };
+        let running =
+            Running { driver, reload, office, listener, events, root, journal, memories, stores, damaged };
         Ok((running, messages))
     }
 }
@@ -296,7 +301,9 @@ impl Running {
         if outcome.is_ok() {
             drop(tokio::join!(core, clients));
         }
-        tokio::join!(self.journal.flush(), self.memories.finish());
+        let stores = self.stores;
+        let finished = tokio::task::spawn_blocking(move || stores.finish());
+        drop(tokio::join!(self.journal.flush(), self.memories.finish(), finished));
         outcome
     }
 }

@@ -31,3 +31,4 @@ pub mod root;
 pub mod roster;
 pub mod sandbox;
 pub mod serve;
+pub mod stores;

@@ -22,6 +22,7 @@ use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::{Daemon, RecordQuery};
 use crate::serve::wire::{self, ComponentStatus, QuarantineStatus, WaitingStatus};
+use crate::stores::Stores;
 
 /// The daemon as the API sees it.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Office {
     pub journal: Journal,
     /// What outlives the daemon.
     pub memories: Memories,
+    /// What checkers keep.
+    pub stores: Stores,
     /// Files that are not in force.
     pub refused: Refused,
     /// The driver.
@@ -101,6 +104,7 @@ impl Daemon for Office {
     fn problems(&self) -> Vec<String> {
         let mut problems = self.refused.sentences();
         problems.extend(self.memories.problems());
+        problems.extend(self.stores.problem());
         problems
     }
 

@@ -1,12 +1,11 @@
 //! The modules as their files describe them, with what belongs to each beside it.
 //!
 //! Written by the reload alone; read without a lock. What a checker leaves
-//! behind from run to run lives as long as the checker's name does, across
-//! reloads of the file and of the component.
+//! behind from run to run belongs to its name, across reloads of the file and of
+//! the component, and across daemons.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bellwether_core::id::{CheckerName, ModuleName};
@@ -14,6 +13,7 @@ use bellwether_core::id::{CheckerName, ModuleName};
 use crate::config::spec::{CheckerSpec, ComponentSpec, Grants, ModuleSpec, Subject};
 use crate::registry::Pin;
 use crate::sandbox::StateHandle;
+use crate::stores::{Memory, Owner, OwnerKind, Stores};
 
 /// One module that is in force.
 #[derive(Debug)]
@@ -56,34 +56,6 @@ impl CheckerKit {
     }
 }
 
-/// Survives reloads. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Memory {
-    /// The checker's own store.
-    pub state: StateHandle,
-    runs: Arc<AtomicU64>,
-    /// Held by the run that is under way: never two of one checker at once.
-    pub turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Memory {
-    /// The same at this moment, for a run that leaves nothing behind.
-    pub(crate) fn copy(&self) -> Self {
-        let runs = AtomicU64::new(self.runs.load(Ordering::Relaxed));
-        Self { state: self.state.copy(), runs: Arc::new(runs), turn: Arc::default() }
-    }
-
-    /// The number of the next run, from 1.
-    pub fn next_run(&self) -> u64 {
-        self.runs.load(Ordering::Relaxed) + 1
-    }
-
-    /// A run has come to its end. One that was given up half-way never was.
-    pub fn count_run(&self) {
-        self.runs.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 impl Member {
     /// The checker of that name, as the file describes it.
     pub fn checker(&self, name: &CheckerName) -> Option<&CheckerSpec> {
@@ -95,18 +67,21 @@ impl Member {
         self.checkers.get(name).cloned()
     }
 
-    fn new(spec: ModuleSpec, before: Option<&Self>) -> Self {
+    fn new(spec: ModuleSpec, stores: &Stores) -> Self {
+        let memory = |kind, name: &str| {
+            let module = spec.name.clone();
+            stores.memory(Owner { module, kind, name: name.to_owned() })
+        };
         let checkers = spec.checkers.values().filter_map(|checker| {
             let Subject::Component(component) = &checker.subject else { return None };
-            let memory = before.and_then(|before| before.checkers.get(&checker.name));
-            let kit = CheckerKit::new(component, memory.map(|kit| kit.memory.clone()).unwrap_or_default());
+            let kit = CheckerKit::new(component, memory(OwnerKind::Checker, checker.name.as_str()));
             Some((checker.name.clone(), Arc::new(kit)))
         });
         Self {
             checkers: checkers.collect(),
             script_grants: Arc::clone(&spec.restart.grants),
             script_config: spec.restart.config.to_string().into(),
-            script_state: before.map(|before| before.script_state.clone()).unwrap_or_default(),
+            script_state: memory(OwnerKind::RestartScript, "").state,
             script_pin: Pin::default(),
             spec,
         }
@@ -115,17 +90,25 @@ impl Member {
 
 /// All modules in force. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Roster(Arc<ArcSwap<BTreeMap<ModuleName, Arc<Member>>>>);
+pub struct Roster {
+    members: Arc<ArcSwap<BTreeMap<ModuleName, Arc<Member>>>>,
+    stores: Stores,
+}
 
 impl Roster {
+    /// No module yet, and what earlier daemons kept for them.
+    pub fn new(stores: Stores) -> Self {
+        Self { members: Arc::default(), stores }
+    }
+
     /// The module of that name.
     pub fn get(&self, module: &ModuleName) -> Option<Arc<Member>> {
-        self.0.load().get(module).cloned()
+        self.members.load().get(module).cloned()
     }
 
     /// Whether there is no module at all.
     pub fn is_empty(&self) -> bool {
-        self.0.load().is_empty()
+        self.members.load().is_empty()
     }
 
     /// Puts modules in force, or what their files say now, all at one moment.
@@ -133,18 +116,17 @@ impl Roster {
         if specs.is_empty() {
             return;
         }
-        let mut members = BTreeMap::clone(&self.0.load());
+        let mut members = BTreeMap::clone(&self.members.load());
         for spec in specs {
-            let before = members.get(&spec.name).cloned();
-            let member = Member::new(spec, before.as_deref());
+            let member = Member::new(spec, &self.stores);
             members.insert(member.spec.name.clone(), Arc::new(member));
         }
-        self.0.store(Arc::new(members));
+        self.members.store(Arc::new(members));
     }
 
     pub(crate) fn remove(&self, module: &ModuleName) {
-        let mut members = BTreeMap::clone(&self.0.load());
+        let mut members = BTreeMap::clone(&self.members.load());
         members.remove(module);
-        self.0.store(Arc::new(members));
+        self.members.store(Arc::new(members));
     }
 }

@@ -48,7 +48,7 @@ use compile::Compiler;
 pub use engine::Allocator;
 use guests::Guests;
 use imports::http::HttpClient;
-pub use imports::state::StateHandle;
+pub use imports::state::{StateContents, StateHandle};
 pub use output::{LogLevel, LogLine};
 use store::Run;
 

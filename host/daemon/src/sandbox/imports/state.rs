@@ -6,17 +6,28 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::sandbox::bindings::state::Host;
 use crate::sandbox::store::Run;
+use crate::stores::Waker;
 
 /// What an entry costs besides its bytes, so that empty ones are not for nothing.
 const ENTRY_COST: usize = 16;
 
 /// The state of one checker or restart script. Cheap to clone; all clones are the same store.
 #[derive(Debug, Clone, Default)]
-pub struct StateHandle(Arc<Mutex<Arc<Contents>>>);
+pub struct StateHandle(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    contents: Mutex<Arc<Contents>>,
+    waker: OnceLock<Waker>,
+}
+
+/// What was in a state at one moment. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct StateContents(Arc<Contents>);
 
 #[derive(Debug, Clone, Default)]
 struct Contents {
@@ -24,7 +35,58 @@ struct Contents {
     size: usize,
 }
 
+impl StateContents {
+    /// By key.
+    pub fn values(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.0.values
+    }
+
+    /// Whether nothing has been kept in between.
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl StateHandle {
+    /// With what an earlier daemon left.
+    pub(crate) fn holding(values: BTreeMap<String, Vec<u8>>) -> Self {
+        let state = Self::default();
+        state.put(values);
+        state
+    }
+
+    #[cfg(test)]
+    pub(crate) fn replace(&self, values: BTreeMap<String, Vec<u8>>) {
+        self.put(values);
+        self.wake();
+    }
+
+    fn put(&self, values: BTreeMap<String, Vec<u8>>) {
+        let size = values.iter().map(|(key, value)| key.len() + value.len() + ENTRY_COST).sum();
+        *self.lock() = Arc::new(Contents { values, size });
+    }
+
+    /// As it is now.
+    pub fn contents(&self) -> StateContents {
+        StateContents(Arc::clone(&self.lock()))
+    }
+
+    /// Whoever is to know of every change from now on.
+    pub(crate) fn wake_on_change(&self, waker: Waker) {
+        // The same one, if there is one already.
+        let _ = self.0.waker.set(waker);
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.0.waker.get() {
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Contents>> {
+        self.0.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes in use.
     pub fn size(&self) -> usize {
         self.draft(u64::MAX).contents.size
@@ -32,19 +94,20 @@ impl StateHandle {
 
     /// Another store with the same contents.
     pub(crate) fn copy(&self) -> Self {
-        let contents = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        Self(Arc::new(Mutex::new(contents)))
+        let contents = Mutex::new(Arc::clone(&self.lock()));
+        Self(Arc::new(Shared { contents, waker: OnceLock::new() }))
     }
 
     /// For one run, which may fill it up to `limit` bytes, keys included.
     pub(in crate::sandbox) fn draft(&self, limit: u64) -> Draft {
-        let contents = Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let contents = Arc::clone(&self.lock());
         Draft { contents, changed: false, limit: usize::try_from(limit).unwrap_or(usize::MAX) }
     }
 
     pub(in crate::sandbox) fn commit(&self, draft: Draft) {
         if draft.changed {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = draft.contents;
+            *self.lock() = draft.contents;
+            self.wake();
         }
     }
 }

@@ -4,12 +4,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use bellwether_tests::composed::{WITNESS, witness};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::invocation::bellwether_ends;
 use bellwether_tests::process::{is_alive, signal};
 use bellwether_tests::root::Root;
-use bellwether_tests::web::Web;
+use bellwether_tests::web::{CHECK_PROCESS, Web};
 use rustix::process::Signal;
 
 /// A daemon with the module `web` that serves, and the process id of its application.
@@ -125,4 +126,60 @@ fn a_second_daemon_on_the_same_root_says_so_and_disturbs_nothing() {
     assert!(second.error.contains(&what), "{second:?}");
     assert_eq!((&daemon.module("web")["since"], only_process(&daemon)), (&before, pid));
     assert_eq!(daemon.health("web").status, 200);
+}
+
+#[test]
+fn what_a_checker_keeps_outlives_the_daemon_and_its_runs_are_counted_on() {
+    let root = Root::default();
+    root.write("checkers/witness.wasm", witness(0));
+    Web::lay_out(&root).write(&root, &format!("{WITNESS}on-down = \"notify\"\n"));
+    let mut daemon = Daemon::run(root.path(), root.health);
+    let seen = |daemon: &Daemon, beyond: f64| {
+        eventually("the witness has run again", || {
+            let last = daemon.checker("web", "witness")["last"].clone();
+            let run =
+                last["measurements"].as_array()?.iter().find(|m| m["name"] == "run")?["value"].as_f64()?;
+            (run > beyond).then_some((run, last["status"].clone()))
+        })
+    };
+    let (run, _) = seen(&daemon, 2.0);
+    daemon.end();
+    daemon.run_again();
+    let (run, status) = seen(&daemon, run);
+    assert_eq!(status, "pass", "after a clean end it knows of every run");
+    daemon.kill();
+    daemon.run_again();
+    // Killed, some numbers are passed over: it fails, for that is what it is for. None comes twice.
+    seen(&daemon, run);
+}
+
+#[test]
+fn counted_restarts_outlive_the_daemon() {
+    let (_root, _web, mut daemon, pid) = serving();
+    signal(pid, Signal::KILL);
+    eventually("it is restarted", || (daemon.module("web")["restarts"] == 1).then_some(()));
+    daemon.until_ready("web");
+    for (how, end) in ENDINGS {
+        end(&mut daemon);
+        daemon.run_again();
+        let module = daemon.until_ready("web");
+        assert_eq!(module["restarts"], 1, "{how}: {module}");
+    }
+}
+
+#[test]
+fn a_stop_that_was_draining_is_finished_by_the_next_daemon() {
+    let root = Root::default();
+    let web = Web { address: bellwether_tests::root::free_address() };
+    root.write("modules/web.toml", format!("{}{CHECK_PROCESS}", web.application("2s")));
+    let mut daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    let pid = only_process(&daemon);
+    daemon.tell(&["stop", "web"]);
+    daemon.until_state("web", "draining");
+    daemon.kill();
+    assert!(is_alive(pid));
+    daemon.run_again();
+    daemon.until_state("web", "stopped");
+    assert!(!is_alive(pid));
 }

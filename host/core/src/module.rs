@@ -297,9 +297,11 @@ impl Module {
         self.checkers.get(name).is_some_and(|checker| checker.repeats(generation, seen))
     }
 
-    /// The last run of a checker, once more.
-    pub(crate) fn repeated(&self, name: &CheckerName) -> Option<(Generation, Observation)> {
-        self.checkers.get(name)?.repeated()
+    /// The last run of a checker so often once more, the last time at `last`.
+    pub(crate) fn repeat(&mut self, name: &CheckerName, times: u64, last: Moment) {
+        if let Some(checker) = self.checkers.get_mut(name) {
+            checker.repeat(times, last);
+        }
     }
 
     /// The restart script has answered.

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::command::{CommandOutcome, DeniedReason};
 use crate::event::Event;
-use crate::id::{CheckerName, ModuleName, NodeName};
+use crate::id::{ModuleName, NodeName};
 use crate::memory::ModuleMemory;
 use crate::module::Module;
 use crate::moment::Moment;
 use crate::outbox::{Counters, Outbox};
 use crate::snapshot::{ModuleView, Snapshot};
+use crate::transcript::Repetition;
 
 /// Where the core begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,10 +137,11 @@ impl Node {
         same && !due
     }
 
-    /// The last run of a checker as an event, for it to be told once more.
-    pub fn repeated(&self, module: &ModuleName, checker: &CheckerName) -> Option<Event> {
-        let (generation, observation) = self.known.modules.get(module)?.repeated(checker)?;
-        Some(Event::Observed { module: module.clone(), checker: checker.clone(), generation, observation })
+    /// A checker said again what it had said before, and nothing followed from that.
+    pub fn repeat(&mut self, Repetition { module, checker, times, last }: &Repetition) {
+        if let Some(module) = self.known.modules.get_mut(module) {
+            module.repeat(checker, *times, *last);
+        }
     }
 
     fn publish(&mut self, changed: &[ModuleName]) {

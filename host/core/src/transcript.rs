@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::Action;
 use crate::event::Event;
 use crate::id::{CheckerName, ModuleName};
 use crate::moment::Moment;
@@ -26,24 +27,29 @@ pub enum Input {
     Began(Beginning),
     /// The core was told this.
     Told(Event),
-    /// A checker said what it had said before.
-    Repeated {
-        /// Of which module.
-        module: ModuleName,
-        /// Which checker.
-        checker: CheckerName,
-        /// So often.
-        times: u64,
-    },
+    /// Checkers said what they had said before.
+    Repeated(Vec<Repetition>),
+}
+
+/// A checker said what it had said before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repetition {
+    /// Of which module.
+    pub module: ModuleName,
+    /// Which checker.
+    pub checker: CheckerName,
+    /// So often.
+    pub times: u64,
+    /// When the core was told the last time.
+    pub last: Moment,
 }
 
 impl Input {
     /// Which module it is about, if about one.
     pub fn module(&self) -> Option<&ModuleName> {
         match self {
-            Self::Repeated { module, .. } => Some(module),
             Self::Told(event) => event.module(),
-            Self::Began(_) => None,
+            Self::Began(_) | Self::Repeated(_) => None,
         }
     }
 }
@@ -51,7 +57,13 @@ impl Input {
 /// Sees what the core is told, and says what of it is to be written down.
 #[derive(Debug, Default)]
 pub struct Transcript {
-    repeated: BTreeMap<(ModuleName, CheckerName), u64>,
+    repeated: BTreeMap<(ModuleName, CheckerName), Counted>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    times: u64,
+    last: Moment,
 }
 
 impl Transcript {
@@ -59,39 +71,44 @@ impl Transcript {
     pub fn take(&mut self, node: &Node, event: &Event, now: Moment) -> Vec<Input> {
         if node.repeats(event, now) {
             if let Event::Observed { module, checker, .. } = event {
-                *self.repeated.entry((module.clone(), checker.clone())).or_default() += 1;
+                let key = (module.clone(), checker.clone());
+                let counted = self.repeated.entry(key).or_insert(Counted { times: 0, last: now });
+                counted.times += 1;
+                counted.last = now;
             }
             return Vec::new();
         }
-        let mut lines = self.settle(|module| event.module().is_none_or(|told| told == module));
+        let mut lines: Vec<Input> =
+            self.settle(|module| event.module().is_none_or(|told| told == module)).into_iter().collect();
         lines.push(Input::Told(event.clone()));
         lines
     }
 
     /// All that was only counted up to now: before a checkpoint, and at the end.
-    pub fn finish(&mut self) -> Vec<Input> {
+    pub fn finish(&mut self) -> Option<Input> {
         self.settle(|_| true)
     }
 
-    fn settle(&mut self, concerned: impl Fn(&ModuleName) -> bool) -> Vec<Input> {
+    fn settle(&mut self, concerned: impl Fn(&ModuleName) -> bool) -> Option<Input> {
         let taken = self.repeated.extract_if(.., |(module, _), _| concerned(module));
-        taken.map(|((module, checker), times)| Input::Repeated { module, checker, times }).collect()
+        let repetition =
+            |((module, checker), Counted { times, last })| Repetition { module, checker, times, last };
+        let repetitions: Vec<Repetition> = taken.map(repetition).collect();
+        (!repetitions.is_empty()).then_some(Input::Repeated(repetitions))
     }
 }
 
-/// No core is told the same more often than this at once: it would change nothing.
-const MOST_REPEATED: u64 = 10_000;
-
-/// Tells a core one line again. A beginning is up to whoever reads.
-pub fn tell(node: &mut Node, input: &Input, at: Moment, mut done: impl FnMut(Vec<crate::action::Action>)) {
+/// Tells a core one line again, and returns what it does then. A beginning is
+/// up to whoever reads.
+pub fn tell(node: &mut Node, input: &Input, at: Moment) -> Vec<Action> {
     match input {
-        Input::Began(_) => {}
-        Input::Told(event) => done(node.handle(event.clone(), at)),
-        Input::Repeated { module, checker, times } => {
-            for _ in 0..(*times).min(MOST_REPEATED) {
-                let Some(event) = node.repeated(module, checker) else { return };
-                done(node.handle(event, at));
+        Input::Began(_) => Vec::new(),
+        Input::Told(event) => node.handle(event.clone(), at),
+        Input::Repeated(repetitions) => {
+            for repetition in repetitions {
+                node.repeat(repetition);
             }
+            Vec::new()
         }
     }
 }

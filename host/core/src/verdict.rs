@@ -89,6 +89,13 @@ impl Judge {
         matches!(self.streak, Some((Answer::Nothing, n)) if n >= thresholds.fall.max(MIN_UNKNOWNS))
     }
 
+    /// The last answer, so often once more, where it makes no difference.
+    pub fn repeat(&mut self, times: u64) {
+        if let Some((_, length)) = &mut self.streak {
+            *length = length.saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
+        }
+    }
+
     /// Whether the last runs were alike for so long that one more of them makes
     /// no difference to anybody.
     pub fn settled(&self, thresholds: &Thresholds) -> bool {

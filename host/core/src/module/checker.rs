@@ -172,9 +172,18 @@ impl Checker {
         watched && self.spoken && same && self.judge.settled(&self.policy.thresholds)
     }
 
-    /// The run that was the last one, once more.
-    pub(super) fn repeated(&self) -> Option<(Generation, Observation)> {
-        Some((self.watch?.generation, self.last.as_deref()?.clone()))
+    /// The run that was the last one so often once more. Its verdict stays: it is settled.
+    pub(super) fn repeat(&mut self, times: u64, last: Moment) {
+        let Some(observation) = self.last.clone() else { return };
+        self.judge.repeat(times);
+        let Observation { status, summary, .. } = &*observation;
+        // More than are remembered are forgotten again.
+        for _ in 0..times.min(REMEMBERED as u64) {
+            if self.recent.len() == REMEMBERED {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(PastObservation { at: last, status: *status, summary: summary.clone() });
+        }
     }
 
     /// The checker's going down, as a restart script and the journal see it.

@@ -314,12 +314,10 @@ fn replayed(lines: &[(Moment, Input)], checkpoint_before: usize) -> Vec<Record> 
             node = Some(Node::new(beginning.clone()));
         }
         let node = node.as_mut().expect("a transcript begins with a beginning");
-        transcript::tell(node, &line, *at, |actions| {
-            records.extend(actions.into_iter().filter_map(|action| match action {
-                Action::Record(record) => Some(record),
-                _ => None,
-            }));
-        });
+        records.extend(transcript::tell(node, &line, *at).into_iter().filter_map(|action| match action {
+            Action::Record(record) => Some(record),
+            _ => None,
+        }));
     }
     records
 }

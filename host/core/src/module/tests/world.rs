@@ -158,7 +158,7 @@ impl World {
 
     /// The daemon is killed, and another begins with what was told last.
     pub(super) fn kill_daemon(&mut self) {
-        for line in self.transcript.finish() {
+        if let Some(line) = self.transcript.finish() {
             self.lines.push((self.now, line));
         }
         let last_record = self.records.last().map_or(0, |record| record.seq);
@@ -179,7 +179,7 @@ impl World {
 
     /// What the core was told.
     pub(super) fn lines(&mut self) -> &[(Moment, Input)] {
-        for line in self.transcript.finish() {
+        if let Some(line) = self.transcript.finish() {
             self.lines.push((self.now, line));
         }
         &self.lines

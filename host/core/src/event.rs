@@ -10,6 +10,7 @@ use crate::observation::Observation;
 use crate::plan::Plan;
 use crate::policy::ModulePolicy;
 use crate::record::RecordKind;
+use crate::shutdown::Shutdown;
 
 /// What a person wants of a module. It outlives the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,8 @@ pub enum Event {
         /// What.
         kind: RecordKind,
     },
+    /// The daemon ends, and the applications are not simply left as they are.
+    Ending(Shutdown),
     /// Nothing: time has passed.
     Tick,
 }

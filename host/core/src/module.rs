@@ -28,6 +28,7 @@
 
 mod checker;
 mod command;
+mod ending;
 mod evaluate;
 mod moves;
 mod plan_run;
@@ -45,7 +46,7 @@ use crate::budget::{Budget, Streak};
 use crate::event::Wish;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
 use crate::moment::Moment;
-use crate::observation::Observation;
+use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, Occasion, Plan, PlanRequest};
 use crate::policy::{CheckerKind, ModulePolicy, OnDown};
@@ -62,6 +63,8 @@ const INCIDENTS: usize = 20;
 const LOOK_TIME: Duration = Duration::from_secs(10);
 /// The next try was asked for by a person: it waits for nothing, not even for a resume.
 const ASKED: Moment = Moment::from_micros(i64::MIN);
+/// A look at silent checkers that comes later than this after its time blames nobody.
+const LATE: Duration = Duration::from_secs(5);
 /// No event moves a module further than this many states at once.
 const MAX_MOVES: usize = 16;
 
@@ -78,6 +81,10 @@ pub(crate) struct Module {
     streak: Streak,
     checkers: BTreeMap<CheckerName, Checker>,
     incidents: VecDeque<Incident>,
+    /// When the next of the checkers would have been silent for too long.
+    overdue_at: Moment,
+    /// The daemon ends: nothing is begun any more.
+    ending: bool,
 }
 
 #[derive(Debug)]
@@ -120,6 +127,10 @@ enum Phase {
 enum AfterDrain {
     Stop,
     Restart,
+    /// The daemon ends, and takes the application with it.
+    End,
+    /// The daemon ends, and leaves the application as it is.
+    Rest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +138,8 @@ enum AfterStop {
     Stopped,
     Waiting(CheckerName),
     Failed(String),
+    /// With the daemon: a person still wants it started.
+    Ended,
 }
 
 impl State {
@@ -198,6 +211,8 @@ impl Module {
             streak: Streak::default(),
             checkers,
             incidents: VecDeque::new(),
+            overdue_at: Moment::NEVER,
+            ending: false,
         };
         if wish.started {
             module.look("the module was loaded", true, out);
@@ -252,10 +267,22 @@ impl Module {
         let expected = self.expects_life();
         let Some(checker) = self.checkers.get_mut(name) else { return };
         let status = observation.status;
-        let Some(from) = checker.observe(generation, observation, out.now) else {
-            self.advance(out);
-            return;
-        };
+        if let Some(from) = checker.observe(generation, observation, out.now) {
+            self.tell_of_verdict(name, from, status, expected, out);
+        }
+        self.advance(out);
+    }
+
+    /// A verdict has changed; `expected`: while the application should be alive.
+    fn tell_of_verdict(
+        &mut self,
+        name: &CheckerName,
+        from: Verdict,
+        status: Status,
+        expected: bool,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(checker) = self.checkers.get(name) else { return };
         let to = checker.verdict();
         let summary = checker.said().to_owned();
         let incident = (to == Verdict::Down && expected).then(|| checker.incident(name));
@@ -268,7 +295,25 @@ impl Module {
             self.incidents.push_back(incident.clone());
             out.record(Some(&self.name), RecordKind::Incident { incident });
         }
-        self.advance(out);
+    }
+
+    /// Whoever should run a checker and says nothing must not leave its last verdict standing.
+    fn hear_the_silent(&mut self, out: &mut Outbox<'_>) {
+        if out.now < self.overdue_at {
+            return;
+        }
+        // The core itself was late (a machine that was suspended): nobody is blamed for that.
+        let late = out.now.since(self.overdue_at) > LATE;
+        let expected = self.expects_life();
+        let names: Vec<CheckerName> = self.checkers.keys().cloned().collect();
+        for name in names {
+            let Some(checker) = self.checkers.get_mut(&name) else { continue };
+            if late {
+                checker.excuse(out.now);
+            } else if let Some(from) = checker.miss(out.now) {
+                self.tell_of_verdict(&name, from, Status::Unknown, expected, out);
+            }
+        }
     }
 
     /// The restart script has answered.
@@ -291,10 +336,8 @@ impl Module {
 
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
-        if let Some(run) = self.state.run() {
-            return run.deadline();
-        }
-        self.due()
+        let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
+        due.min(self.overdue_at)
     }
 
     /// When the state itself is over.
@@ -313,7 +356,7 @@ impl Module {
             State::Starting(Phase::Settle { until })
             | State::Restarting(Phase::Settle { until })
             | State::Backoff { until, .. }
-                if !self.wish.suspended =>
+                if !self.wish.suspended && !self.ending =>
             {
                 *until
             }
@@ -331,6 +374,7 @@ impl Module {
     /// Moves on as far as the state, the verdicts and the time allow, then
     /// runs the checkers that the new state needs.
     pub(crate) fn advance(&mut self, out: &mut Outbox<'_>) {
+        self.hear_the_silent(out);
         for _ in 0..MAX_MOVES {
             let checkers = &self.checkers;
             let verdict_of = |name: &CheckerName| checkers.get(name).map(Checker::verdict);
@@ -408,6 +452,7 @@ impl Module {
             let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited;
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
         }
+        self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
     }
 
     fn remember(&self, out: &mut Outbox<'_>) {

@@ -37,6 +37,8 @@ pub struct Node {
     snapshot: Arc<Snapshot>,
     /// Time never goes back, whatever comes in.
     now: Moment,
+    /// The daemon ends: nobody is obeyed any more.
+    ending: bool,
 }
 
 impl Node {
@@ -51,6 +53,7 @@ impl Node {
             counters: Counters::new(last_record, seed),
             views: BTreeMap::new(),
             now,
+            ending: false,
         }
     }
 
@@ -59,8 +62,22 @@ impl Node {
     pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
         self.now = self.now.max(now);
         let mut out = Outbox::new(self.now, &self.name, &mut self.counters);
-        let touched = handle_event(&mut self.modules, &mut self.retired, event, &mut out);
-        let mut changed: Vec<ModuleName> = touched.into_iter().collect();
+        let mut changed: Vec<ModuleName> = match event {
+            Event::Ending(shutdown) => {
+                self.ending = true;
+                self.modules.values_mut().for_each(|module| module.end(shutdown, &mut out));
+                self.modules.keys().cloned().collect()
+            }
+            Event::Commanded { request, .. } if self.ending => {
+                let outcome = CommandOutcome::Denied(DeniedReason::Ending);
+                out.push(Action::Answer { request, outcome });
+                Vec::new()
+            }
+            event => {
+                let touched = handle_event(&mut self.modules, &mut self.retired, event, &mut out);
+                touched.into_iter().collect()
+            }
+        };
         for module in self.modules.values_mut() {
             if module.deadline() <= self.now {
                 module.advance(&mut out);
@@ -149,6 +166,7 @@ fn handle_event(
             out.record(module.as_ref(), kind);
             None
         }
-        Event::Tick => None,
+        // Of all modules, and dealt with before.
+        Event::Ending(_) | Event::Tick => None,
     }
 }

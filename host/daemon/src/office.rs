@@ -17,6 +17,7 @@ use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
 use crate::journal::Journal;
 use crate::observe::Means;
+use crate::problems::Problems;
 use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::{Daemon, RecordQuery};
@@ -33,6 +34,8 @@ pub struct Office {
     pub journal: Journal,
     /// Files that are not in force.
     pub refused: Refused,
+    /// What is wrong with the daemon itself.
+    pub problems: Problems,
     /// The driver.
     pub events: mpsc::Sender<Message>,
     /// The reload.
@@ -96,7 +99,9 @@ impl Daemon for Office {
     }
 
     fn problems(&self) -> Vec<String> {
-        self.refused.sentences()
+        let mut problems = self.problems.sentences();
+        problems.extend(self.refused.sentences());
+        problems
     }
 
     fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome> {

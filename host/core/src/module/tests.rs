@@ -1,7 +1,9 @@
 //! The module's behaviour, told in sentences; its laws, under random events.
 
 mod corners;
+mod ending;
 mod laws;
+mod silence;
 mod world;
 
 use std::time::Duration;

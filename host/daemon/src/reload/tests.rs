@@ -108,6 +108,8 @@ impl Bench {
             wishes: BTreeMap::new(),
             events: sender,
             approvals,
+            looks: mpsc::channel(1).1,
+            pulse: crate::pulse::Pulse::default(),
         });
         assert_eq!(damaged, None);
         let events = Arc::new(Mutex::new(Vec::new()));

@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs, LogFormat};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::signals::Ending;
+use crate::signals;
 
 mod guide;
 mod layout;
@@ -86,14 +86,15 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
 const MORE_TRIES: u32 = 5;
 
 async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
-    let mut ending = Ending::new()?;
+    let told = signals::listen()?;
     let (say, said) = oneshot::channel::<Ready>();
-    let options = RunOptions { root: place.root().to_owned(), compiler: compiler(), standard: standard() };
+    let root = place.root().to_owned();
+    let options = RunOptions { root, compiler: compiler(), standard: standard(), state: None };
     let on_ready = move |ready: &Ready| {
         // Nobody listens any more if the demo is just being ended.
         let _ = say.send(ready.clone());
     };
-    let daemon = app::run(options, on_ready, async move { ending.wait().await });
+    let daemon = app::run(options, on_ready, told);
     let guide = async {
         let Ok(ready) = said.await else { return Ok(()) };
         let status = settle(&Client::new(place.root())).await?;

@@ -28,7 +28,11 @@ pub(crate) enum Exit {
     SecondDaemon = 8,
     /// A program that a module declares is missing.
     MissingProgram = 9,
+    /// A part of the daemon was lost, and it ended itself to be started again.
+    Lost = 10,
 }
+
+const _: () = assert!(Exit::Lost as i32 == bellwether_daemon::watchdog::EXIT_LOST);
 
 /// What stands at the end of the help.
 pub(crate) const HELP: &str = "\
@@ -43,6 +47,7 @@ Exit codes:
   7  the root cannot be written
   8  another daemon runs on this root
   9  a program that a module declares is missing
+ 10  a part of the daemon was lost, and it ended itself to be started again
 
 Colour is used on a terminal only, and never if NO_COLOR is set.";
 

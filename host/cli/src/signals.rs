@@ -1,25 +1,37 @@
-//! The signals that end the daemon.
+//! The signals that the daemon obeys.
 
 use std::io;
 
+use bellwether_daemon::steward::Told;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
-/// SIGINT (Ctrl-C) and SIGTERM. They are caught from the moment this is made.
-pub(crate) struct Ending {
-    interrupt: Signal,
-    terminate: Signal,
+/// More than this at once mean no more than this.
+const WAITING: usize = 4;
+
+/// SIGINT (Ctrl-C) and SIGTERM: to end. SIGHUP: to read everything again. They are caught from the
+/// moment this is called.
+pub(crate) fn listen() -> io::Result<mpsc::Receiver<Told>> {
+    let signals =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let (tell, told) = mpsc::channel(WAITING);
+    tokio::spawn(pass_on(signals, tell));
+    Ok(told)
 }
 
-impl Ending {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Done at the first of them.
-    pub(crate) async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+async fn pass_on(
+    (mut interrupt, mut terminate, mut hangup): (Signal, Signal, Signal),
+    tell: mpsc::Sender<Told>,
+) {
+    loop {
+        let what = tokio::select! {
+            _ = interrupt.recv() => Told::End,
+            _ = terminate.recv() => Told::End,
+            _ = hangup.recv() => Told::Reload,
+        };
+        // Nobody listens any more: the daemon has ended. A full queue says the same already.
+        if matches!(tell.try_send(what), Err(mpsc::error::TrySendError::Closed(_))) {
+            return;
         }
     }
 }

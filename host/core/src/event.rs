@@ -11,6 +11,7 @@ use crate::observation::Observation;
 use crate::plan::Plan;
 use crate::policy::ModulePolicy;
 use crate::record::RecordKind;
+use crate::shutdown::Shutdown;
 
 /// What a person wants of a module. It outlives the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +96,8 @@ pub enum Event {
         /// What.
         kind: RecordKind,
     },
+    /// The daemon ends, and the applications are not simply left as they are.
+    Ending(Shutdown),
     /// Nothing: time has passed.
     Tick,
 }
@@ -110,7 +113,7 @@ impl Event {
             | Self::StepEnded { module, .. }
             | Self::Commanded { module, .. } => Some(module),
             Self::Noted { module, .. } => module.as_ref(),
-            Self::Tick => None,
+            Self::Ending(_) | Self::Tick => None,
         }
     }
 }

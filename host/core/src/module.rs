@@ -28,6 +28,7 @@
 
 mod checker;
 mod command;
+mod ending;
 mod evaluate;
 mod moves;
 mod plan_run;
@@ -48,7 +49,7 @@ use crate::event::Wish;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
-use crate::observation::Observation;
+use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, Occasion, Plan, PlanRequest};
 use crate::policy::{CheckerKind, ModulePolicy, OnDown};
@@ -65,6 +66,8 @@ const INCIDENTS: usize = 20;
 const LOOK_TIME: Duration = Duration::from_secs(10);
 /// The next try was asked for by a person: it waits for nothing, not even for a resume.
 const ASKED: Moment = Moment::from_micros(i64::MIN);
+/// A look at silent checkers that comes later than this after its time blames nobody.
+const LATE: Duration = Duration::from_secs(5);
 /// No event moves a module further than this many states at once.
 const MAX_MOVES: usize = 16;
 
@@ -86,6 +89,10 @@ pub(crate) struct Module {
     /// What was told last of it.
     #[serde(skip)]
     remembered: Option<Box<ModuleMemory>>,
+    /// When the next of the checkers would have been silent for too long.
+    overdue_at: Moment,
+    /// The daemon ends: nothing is begun any more.
+    ending: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +138,10 @@ pub(crate) enum Phase {
 pub(crate) enum AfterDrain {
     Stop,
     Restart,
+    /// The daemon ends, and takes the application with it.
+    End,
+    /// The daemon ends, and leaves the application as it is.
+    Rest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +150,8 @@ pub(crate) enum AfterStop {
     Stopped,
     Waiting(CheckerName),
     Failed(String),
+    /// With the daemon: a person still wants it started.
+    Ended,
 }
 
 impl State {
@@ -219,6 +232,8 @@ impl Module {
             incidents,
             unremembered: false,
             remembered,
+            overdue_at: Moment::NEVER,
+            ending: false,
         };
         module.resume(unfinished, out);
         module.advance(out);
@@ -272,10 +287,22 @@ impl Module {
         let expected = self.expects_life();
         let Some(checker) = self.checkers.get_mut(name) else { return };
         let status = observation.status;
-        let Some(from) = checker.observe(generation, observation, out.now) else {
-            self.advance(out);
-            return;
-        };
+        if let Some(from) = checker.observe(generation, observation, out.now) {
+            self.tell_of_verdict(name, from, status, expected, out);
+        }
+        self.advance(out);
+    }
+
+    /// A verdict has changed; `expected`: while the application should be alive.
+    fn tell_of_verdict(
+        &mut self,
+        name: &CheckerName,
+        from: Verdict,
+        status: Status,
+        expected: bool,
+        out: &mut Outbox<'_>,
+    ) {
+        let Some(checker) = self.checkers.get(name) else { return };
         let to = checker.verdict();
         let summary = checker.said().to_owned();
         let incident = (to == Verdict::Down && expected).then(|| checker.incident(name));
@@ -289,7 +316,25 @@ impl Module {
             self.unremembered = true;
             out.record(Some(&self.name), RecordKind::Incident { incident });
         }
-        self.advance(out);
+    }
+
+    /// Whoever should run a checker and says nothing must not leave its last verdict standing.
+    fn hear_the_silent(&mut self, out: &mut Outbox<'_>) {
+        if out.now < self.overdue_at {
+            return;
+        }
+        // The core itself was late (a machine that was suspended): nobody is blamed for that.
+        let late = out.now.since(self.overdue_at) > LATE;
+        let expected = self.expects_life();
+        let names: Vec<CheckerName> = self.checkers.keys().cloned().collect();
+        for name in names {
+            let Some(checker) = self.checkers.get_mut(&name) else { continue };
+            if late {
+                checker.excuse(out.now);
+            } else if let Some(from) = checker.miss(out.now) {
+                self.tell_of_verdict(&name, from, Status::Unknown, expected, out);
+            }
+        }
     }
 
     /// Whether a run of a checker tells nothing that is not known.
@@ -302,6 +347,12 @@ impl Module {
         if let Some(checker) = self.checkers.get_mut(name) {
             checker.repeat(times, last);
         }
+        self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
+    }
+
+    /// By when the checker is expected to say something.
+    pub(crate) fn expected(&self, name: &CheckerName) -> Option<Moment> {
+        self.checkers.get(name).map(Checker::overdue_at)
     }
 
     /// The restart script has answered.
@@ -324,10 +375,8 @@ impl Module {
 
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
-        if let Some(run) = self.state.run() {
-            return run.deadline();
-        }
-        self.due()
+        let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
+        due.min(self.overdue_at)
     }
 
     /// When the state itself is over.
@@ -346,7 +395,7 @@ impl Module {
             State::Starting(Phase::Settle { until })
             | State::Restarting(Phase::Settle { until })
             | State::Backoff { until, .. }
-                if !self.wish.suspended =>
+                if !self.wish.suspended && !self.ending =>
             {
                 *until
             }
@@ -364,6 +413,7 @@ impl Module {
     /// Moves on as far as the state, the verdicts and the time allow, then
     /// runs the checkers that the new state needs.
     pub(crate) fn advance(&mut self, out: &mut Outbox<'_>) {
+        self.hear_the_silent(out);
         for _ in 0..MAX_MOVES {
             let checkers = &self.checkers;
             let verdict_of = |name: &CheckerName| checkers.get(name).map(Checker::verdict);
@@ -444,6 +494,7 @@ impl Module {
             let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited;
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
         }
+        self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::command::{CommandOutcome, DeniedReason};
 use crate::event::Event;
-use crate::id::{ModuleName, NodeName};
+use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::memory::ModuleMemory;
 use crate::module::Module;
 use crate::moment::Moment;
@@ -47,6 +47,8 @@ struct Known {
     counters: Counters,
     /// Time never goes back, whatever comes in.
     now: Moment,
+    /// The daemon ends: nobody is obeyed any more.
+    ending: bool,
 }
 
 /// A whole core at one moment, for another to go on from it. Opaque: whoever
@@ -67,6 +69,7 @@ impl Node {
                 retired: BTreeMap::new(),
                 counters: Counters::new(last_record, seed),
                 now,
+                ending: false,
             },
             views: BTreeMap::new(),
         }
@@ -92,8 +95,22 @@ impl Node {
         let known = &mut self.known;
         known.now = known.now.max(now);
         let mut out = Outbox::new(known.now, &known.name, &mut known.counters);
-        let touched = handle_event(&mut known.modules, &mut known.retired, event, &mut out);
-        let mut changed: Vec<ModuleName> = touched.into_iter().collect();
+        let mut changed: Vec<ModuleName> = match event {
+            Event::Ending(shutdown) => {
+                known.ending = true;
+                known.modules.values_mut().for_each(|module| module.end(shutdown, &mut out));
+                known.modules.keys().cloned().collect()
+            }
+            Event::Commanded { request, .. } if known.ending => {
+                let outcome = CommandOutcome::Denied(DeniedReason::Ending);
+                out.push(Action::Answer { request, outcome });
+                Vec::new()
+            }
+            event => {
+                let touched = handle_event(&mut known.modules, &mut known.retired, event, &mut out);
+                touched.into_iter().collect()
+            }
+        };
         for module in known.modules.values_mut() {
             if module.deadline() <= known.now {
                 module.advance(&mut out);
@@ -132,7 +149,8 @@ impl Node {
             | Event::PlanMade { .. }
             | Event::StepEnded { .. }
             | Event::Commanded { .. }
-            | Event::Noted { .. } => false,
+            | Event::Noted { .. }
+            | Event::Ending(_) => false,
         };
         same && !due
     }
@@ -142,6 +160,11 @@ impl Node {
         if let Some(module) = self.known.modules.get_mut(module) {
             module.repeat(checker, *times, *last);
         }
+    }
+
+    /// By when the core expects to hear of a checker again.
+    pub fn expected(&self, module: &ModuleName, checker: &CheckerName) -> Option<Moment> {
+        self.known.modules.get(module)?.expected(checker)
     }
 
     fn publish(&mut self, changed: &[ModuleName]) {
@@ -211,6 +234,7 @@ fn handle_event(
             out.record(module.as_ref(), kind);
             None
         }
-        Event::Tick => None,
+        // Of all modules, and dealt with before.
+        Event::Ending(_) | Event::Tick => None,
     }
 }

@@ -84,6 +84,8 @@ pub struct CheckerPolicy {
     pub thresholds: Thresholds,
     /// What a verdict of down does.
     pub on_down: OnDown,
+    /// Without an observation for so long, whoever runs the checker is stuck.
+    pub patience: Duration,
     /// Stands for everything else in the checker's definition (what it
     /// observes and how often): when it differs, the checker is watched anew.
     pub definition: u64,

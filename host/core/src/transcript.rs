@@ -3,7 +3,8 @@
 //! ```text
 //!   event ──▶ does it repeat what is known? ──no──▶ a line: the event
 //!                        │ yes
-//!                        └──▶ counted, and told with the next line that is about its module
+//!                        └──▶ counted, and told before the next line that is about its
+//!                             module, or that comes when its silence would be noticed
 //! ```
 //! A checker that is well says the same every second. Of that only the number is
 //! kept: so a transcript of weeks stays small, and a core that is told it decides
@@ -64,6 +65,8 @@ pub struct Transcript {
 struct Counted {
     times: u64,
     last: Moment,
+    /// Whoever reads the transcript expects to hear of it by then.
+    expected: Moment,
 }
 
 impl Transcript {
@@ -72,27 +75,30 @@ impl Transcript {
         if node.repeats(event, now) {
             if let Event::Observed { module, checker, .. } = event {
                 let key = (module.clone(), checker.clone());
-                let counted = self.repeated.entry(key).or_insert(Counted { times: 0, last: now });
+                let expected = node.expected(module, checker).unwrap_or(now);
+                let counted = self.repeated.entry(key).or_insert(Counted { times: 0, last: now, expected });
                 counted.times += 1;
                 counted.last = now;
             }
             return Vec::new();
         }
-        let mut lines: Vec<Input> =
-            self.settle(|module| event.module().is_none_or(|told| told == module)).into_iter().collect();
+        let mut lines: Vec<Input> = self
+            .settle(|module, expected| event.module().is_none_or(|told| told == module) || expected <= now)
+            .into_iter()
+            .collect();
         lines.push(Input::Told(event.clone()));
         lines
     }
 
     /// All that was only counted up to now: before a checkpoint, and at the end.
     pub fn finish(&mut self) -> Option<Input> {
-        self.settle(|_| true)
+        self.settle(|_, _| true)
     }
 
-    fn settle(&mut self, concerned: impl Fn(&ModuleName) -> bool) -> Option<Input> {
-        let taken = self.repeated.extract_if(.., |(module, _), _| concerned(module));
+    fn settle(&mut self, concerned: impl Fn(&ModuleName, Moment) -> bool) -> Option<Input> {
+        let taken = self.repeated.extract_if(.., |(module, _), counted| concerned(module, counted.expected));
         let repetition =
-            |((module, checker), Counted { times, last })| Repetition { module, checker, times, last };
+            |((module, checker), Counted { times, last, .. })| Repetition { module, checker, times, last };
         let repetitions: Vec<Repetition> = taken.map(repetition).collect();
         (!repetitions.is_empty()).then_some(Input::Repeated(repetitions))
     }

@@ -5,7 +5,6 @@
 //!        ──▶ modules in force ──▶ API and reload ──▶ ready ──▶ shutdown
 //! ```
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,19 +33,23 @@ use crate::journal::Journal;
 use crate::memories::Memories;
 use crate::observe::{Means, Observers};
 use crate::office::Office;
+use crate::problems::Problems;
 use crate::process::inherited;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
 use crate::pulse::Pulse;
 use crate::registry::Registry;
-use crate::reload::{Refused, Reload, Settings, load_standard};
+use crate::reload::{LookNow, Refused, Reload, Settings, load_standard};
 use crate::root;
 use crate::roster::Roster;
 use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve::api::{self, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
+use crate::service_manager::ServiceManager;
+use crate::steward::{Steward, Told};
 use crate::stores::Stores;
+use crate::watchdog::{self, Watched};
 
 /// What to run.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub struct RunOptions {
     pub compiler: Compiler,
     /// What comes with the binary.
     pub standard: Vec<StandardComponent>,
+    /// Where the daemon keeps what it writes, if not in the root itself.
+    pub state: Option<PathBuf>,
 }
 
 /// A component that comes with the binary.
@@ -126,17 +131,17 @@ impl From<BindError> for RunError {
     }
 }
 
-/// Runs until `shutdown` is done. The applications run on.
+/// Runs until it is `told` to end. The applications run on, unless the node's file says otherwise.
 ///
 /// A module's file that is wrong does not keep the others from running; the
 /// daemon only refuses to start if it would have nothing to run.
 pub async fn run(
     options: RunOptions,
     on_ready: impl FnOnce(&Ready) + Send,
-    shutdown: impl Future<Output = ()> + Send,
+    told: mpsc::Receiver<Told>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
-    let (root, _lock) = root::prepare(&options.root)?;
+    let (root, _lock) = root::prepare(&options.root, options.state.as_deref())?;
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
     let clock = Clock::carry_on(&root);
     let pulse = Pulse::default();
@@ -157,7 +162,7 @@ pub async fn run(
     };
     let parts = Parts { root, node, clock, pulse, published };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
-    daemon.run(messages, &health, || on_ready(&ready), shutdown).await
+    daemon.run(messages, &health, || on_ready(&ready), told).await
 }
 
 /// What is there before anything runs.
@@ -182,6 +187,10 @@ struct Running {
     stores: Stores,
     /// What was found damaged.
     damaged: Vec<String>,
+    node: NodeSpec,
+    looks: mpsc::Sender<LookNow>,
+    /// Those who beat by themselves, but for the health thread.
+    watched: Vec<Watched>,
 }
 
 impl Parts {
@@ -193,6 +202,7 @@ impl Parts {
         let Self { root, node, clock, pulse, published } = self;
         let mut sandbox = Sandbox::new(&node.limits, compiler)?;
         sandbox.request_by(&node.http);
+        let in_force = node.clone();
         if let Err(error) = sandbox.cache_in(&root.join("state/compiled")) {
             tracing::warn!(%error, "compiled code is not kept: every start compiles all components anew");
         }
@@ -224,6 +234,11 @@ impl Parts {
             seed: fastrand::u64(..),
             now: clock.now(),
         };
+        let reload_pulse = Pulse::default();
+        let watched = vec![
+            Watched { ward: watchdog::CORE, pulse: pulse.clone() },
+            Watched { ward: watchdog::RELOAD, pulse: reload_pulse.clone() },
+        ];
         let driver = Driver {
             node: Node::new(beginning),
             clock,
@@ -237,6 +252,7 @@ impl Parts {
         };
         let refused = Refused::default();
         let (approve, approvals) = mpsc::channel(driver::WAITING);
+        let (looks, looked_for) = mpsc::channel(1);
         let (reload, damaged_approvals) = Reload::new(Settings {
             means: means.clone(),
             root: root.clone(),
@@ -247,6 +263,8 @@ impl Parts {
             memories: before.memories,
             events: events.clone(),
             approvals,
+            looks: looked_for,
+            pulse: reload_pulse,
         });
         let damaged = before.damaged.into_iter().chain(damaged_approvals).chain(damaged_stores).collect();
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
@@ -257,11 +275,26 @@ impl Parts {
             memories: memories.clone(),
             stores: stores.clone(),
             refused,
+            problems: Problems::default(),
             events: events.clone(),
             approve,
         });
-        let running =
-            Running { driver, reload, office, listener, events, root, journal, memories, stores, damaged };
+        let node = in_force;
+        let running = Running {
+            driver,
+            reload,
+            office,
+            listener,
+            events,
+            root,
+            journal,
+            memories,
+            stores,
+            damaged,
+            node,
+            looks,
+            watched,
+        };
         Ok((running, messages))
     }
 }
@@ -272,8 +305,10 @@ impl Running {
         messages: mpsc::Receiver<Message>,
         health: &HealthServer,
         on_ready: impl FnOnce() + Send,
-        shutdown: impl Future<Output = ()> + Send,
+        told: mpsc::Receiver<Told>,
     ) -> Result<(), RunError> {
+        let service = ServiceManager::from_environment();
+        let mut steward = self.steward(told, service);
         let (end, ending) = watch::channel(());
         let mut core = tokio::spawn(self.driver.run(messages, ended(ending.clone())));
         let say = Voice(self.events.clone());
@@ -285,18 +320,32 @@ impl Running {
         if !mistakes.is_empty() {
             return Err(nothing_to_run(&mistakes));
         }
+        self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
+        let watchdog = watchdog::start(watchdog::Settings {
+            watched: self.watched,
+            sandbox: Arc::clone(&self.office.means.sandbox),
+            clock: self.office.means.clock,
+            published: self.office.published.clone(),
+            problems: self.office.problems.clone(),
+            events: self.events.clone(),
+            service,
+        })
+        .context("cannot start the watchdog's thread")?;
         let mut side = JoinSet::new();
         side.spawn(self.reload.run());
         side.spawn(rotate_forever(self.root.clone()));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
+        service.ready();
         on_ready();
         let outcome = tokio::select! {
-            () = shutdown => Ok(()),
+            () = steward.attend(&mut side) => Ok(()),
             core = &mut core => Err(RunError::Other(anyhow!("the core has ended: {core:?}"))),
             () = stopped(health) => Err(RunError::Other(anyhow!("the health endpoint's thread has ended"))),
         };
+        // What ends now beats no more.
+        drop(watchdog);
         side.shutdown().await;
-        say.say("the daemon has ended; the applications run on".to_owned()).await;
+        say.say("the daemon has ended; applications that run go on running".to_owned()).await;
         drop(end);
         if outcome.is_ok() {
             drop(tokio::join!(core, clients));
@@ -305,6 +354,21 @@ impl Running {
         let finished = tokio::task::spawn_blocking(move || stores.finish());
         drop(tokio::join!(self.journal.flush(), self.memories.finish(), finished));
         outcome
+    }
+
+    fn steward(&self, told: mpsc::Receiver<Told>, service: ServiceManager) -> Steward {
+        Steward {
+            root: self.root.clone(),
+            started: self.node.clone(),
+            in_force: self.node.clone(),
+            told,
+            looks: self.looks.clone(),
+            events: self.events.clone(),
+            published: self.office.published.clone(),
+            sandbox: Arc::clone(&self.office.means.sandbox),
+            problems: self.office.problems.clone(),
+            service,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod limits;
 pub mod mistake;
 mod module_file;
 mod nearest;
+pub mod node_changes;
 mod node_file;
 mod policy;
 pub mod quantity;

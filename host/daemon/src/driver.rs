@@ -18,11 +18,13 @@ use bellwether_core::event::Event;
 use bellwether_core::id::{ModuleName, RequestId};
 use bellwether_core::moment::Moment;
 use bellwether_core::node::Node;
+use bellwether_core::shutdown::Shutdown;
 use bellwether_core::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::act::Actors;
 use crate::clock::Clock;
+use crate::fault;
 use crate::journal::Journal;
 use crate::memories::Memories;
 use crate::observe::Observers;
@@ -49,6 +51,8 @@ pub enum Message {
         /// Gets the outcome, once what it changes is on disk.
         answer: oneshot::Sender<CommandOutcome>,
     },
+    /// The daemon ends; told back once the core knows.
+    Ending(Shutdown, oneshot::Sender<()>),
 }
 
 /// Where the present picture is found.
@@ -121,6 +125,7 @@ impl Driver {
         loop {
             let now = self.clock.now();
             self.pulse.beat(now);
+            fault::stall("core");
             let due = self.node.next_deadline().unwrap_or(Moment::NEVER).min(now + Pulse::BEAT);
             tokio::select! {
                 biased;
@@ -159,6 +164,11 @@ impl Driver {
             Message::Command { module, command, by, answer } => {
                 let request = self.asking.admit(module.clone(), answer);
                 self.handle(Event::Commanded { request, module, command, by });
+            }
+            Message::Ending(shutdown, taken) => {
+                self.handle(Event::Ending(shutdown));
+                // Whoever waited may have been told to hurry.
+                let _ = taken.send(());
             }
         }
     }

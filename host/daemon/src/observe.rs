@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
 use crate::driver::Message;
 use crate::facilities::ModuleFacilities;
+use crate::fault;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
 use crate::registry::Registry;
@@ -273,6 +274,7 @@ async fn run_component(
             }
         }
         let begun = tokio::time::Instant::now();
+        fault::hang("checker").await;
         if !outlet.send(checker.run(means, &outlet.module).await).await {
             return;
         }

@@ -18,6 +18,7 @@ use crate::driver::{Message, Published};
 use crate::journal::Journal;
 use crate::memories::Memories;
 use crate::observe::Means;
+use crate::problems::Problems;
 use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::{Daemon, RecordQuery};
@@ -39,6 +40,8 @@ pub struct Office {
     pub stores: Stores,
     /// Files that are not in force.
     pub refused: Refused,
+    /// What is wrong with the daemon itself.
+    pub problems: Problems,
     /// The driver.
     pub events: mpsc::Sender<Message>,
     /// The reload.
@@ -102,7 +105,8 @@ impl Daemon for Office {
     }
 
     fn problems(&self) -> Vec<String> {
-        let mut problems = self.refused.sentences();
+        let mut problems = self.problems.sentences();
+        problems.extend(self.refused.sentences());
         problems.extend(self.memories.problems());
         problems.extend(self.stores.problem());
         problems

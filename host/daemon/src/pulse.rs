@@ -25,9 +25,19 @@ impl Pulse {
         self.0.store(now.as_micros(), Ordering::Release);
     }
 
+    /// There is nothing to do: no beat is owed until the next one.
+    pub fn rest(&self) {
+        self.0.store(Moment::NEVER.as_micros(), Ordering::Release);
+    }
+
+    /// The last beat; far in the future while at rest.
+    pub fn last(&self) -> Moment {
+        Moment::from_micros(self.0.load(Ordering::Acquire))
+    }
+
     /// Whether the core turns. Not before its first beat.
     pub fn alive(&self, now: Moment) -> bool {
-        now.since(Moment::from_micros(self.0.load(Ordering::Acquire))) < Self::STALE
+        now.since(self.last()) < Self::STALE
     }
 }
 

@@ -40,7 +40,7 @@ use anyhow::Context as _;
 use bellwether_core::id::{ComponentName, ModuleName};
 use bellwether_core::memory::ModuleMemory;
 use bellwether_core::moment::Moment;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -48,7 +48,9 @@ use crate::app::StandardComponent;
 use crate::config::spec::{ModuleSpec, TrustSpec};
 use crate::config::{ComponentKind, Mistakes, Sourced};
 use crate::driver::Message;
+use crate::fault;
 use crate::observe::Means;
+use crate::pulse::Pulse;
 use crate::registry::{ComponentKey, Origin, Waiting};
 use crate::sandbox::Sandbox;
 use crate::sandbox::component::Component;
@@ -67,6 +69,8 @@ use self::trust::Trust;
 const SETTLE: Duration = Duration::from_millis(120);
 /// However many hints there are, there is so much time between two looks.
 const BREATH: Duration = Duration::from_millis(20);
+/// The task turns at least this often, as long as it turns.
+const BEAT: Duration = Duration::from_secs(5);
 /// A file that cannot be read is read again after so long.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// At the start everything is waited for, but not a large component for ever.
@@ -93,6 +97,21 @@ pub struct Settings {
     pub events: mpsc::Sender<Message>,
     /// What people let in.
     pub approvals: mpsc::Receiver<Approve>,
+    /// Somebody wants everything looked at now.
+    pub looks: mpsc::Receiver<LookNow>,
+    /// Beats as long as the folders are looked at.
+    pub pulse: Pulse,
+}
+
+/// Everything is to be looked at now, by these rules from now on.
+#[derive(Debug)]
+pub struct LookNow {
+    /// Whose components run here.
+    pub trust: TrustSpec,
+    /// Without a hint, look this often.
+    pub rescan: Duration,
+    /// Told when it has been looked at.
+    pub done: oneshot::Sender<()>,
 }
 
 /// Takes over files.
@@ -228,6 +247,9 @@ impl Reload {
         let mut looked = Instant::now();
         let mut unsettled = false;
         loop {
+            self.settings.pulse.beat(self.settings.means.clock.now());
+            fault::hang("reload").await;
+            let mut told = None;
             let (due, next) = self.pending.due(self.settings.means.clock.now());
             for file in due {
                 if let Some(stamp) = self.known.get(&file).copied() {
@@ -255,6 +277,12 @@ impl Reload {
                     self.roll_back().await;
                     false
                 }
+                Some(now) = self.settings.looks.recv() => {
+                    told = Some(now.done);
+                    self.go_by(now.trust, now.rescan);
+                    true
+                }
+                () = tokio::time::sleep(BEAT) => false,
                 () = tokio::time::sleep_until(clock.instant(next.unwrap_or(Moment::NEVER))) => false,
             };
             if look {
@@ -265,6 +293,28 @@ impl Reload {
                 registry.forget_proved();
             }
             self.decide().await;
+            if let Some(told) = told {
+                // Whoever asked may have given up.
+                let _ = told.send(());
+            }
+        }
+    }
+
+    /// Takes over what the node's file says now. Components in force stay; those that were
+    /// refused may be good now.
+    fn go_by(&mut self, trust: TrustSpec, rescan: Duration) {
+        self.settings.rescan = rescan;
+        if self.settings.trust == trust {
+            return;
+        }
+        self.settings.trust = trust.clone();
+        self.loader.trust = Arc::new(Trust::new(trust));
+        let refused = self.pending.iter().filter(|(_, stage)| matches!(stage, Stage::Refused { .. }));
+        let refused: Vec<FileKey> = refused.map(|(file, _)| file.clone()).collect();
+        for file in refused {
+            if let Some(stamp) = self.known.get(&file).copied() {
+                self.load(&file, stamp);
+            }
         }
     }
 

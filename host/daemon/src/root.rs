@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -18,10 +18,17 @@ const CLOSED: [&str; 2] = ["state", "logs"];
 #[derive(Debug)]
 pub struct RootLock(#[expect(dead_code, reason = "held, never read")] File);
 
-/// Makes the folders that are missing and takes the lock.
-pub fn prepare(root: &Path) -> Result<(PathBuf, RootLock), RunError> {
+/// Makes the folders that are missing and takes the lock. With a folder `state`, what the daemon
+/// writes lies there, and links in the root lead to it: whoever knows the root finds everything.
+pub fn prepare(root: &Path, state: Option<&Path>) -> Result<(PathBuf, RootLock), RunError> {
     let not_writable = |source| RunError::RootNotWritable { root: root.to_owned(), source };
     let root = root.canonicalize().map_err(not_writable)?;
+    if let Some(state) = state {
+        for folder in CLOSED {
+            link(&root.join(folder), &state.join(folder))
+                .map_err(|source| RunError::RootNotWritable { root: state.to_owned(), source })?;
+        }
+    }
     for (folders, mode) in [(OPEN.as_slice(), 0o755), (CLOSED.as_slice(), 0o700)] {
         for folder in folders {
             make(&root.join(folder), mode).map_err(not_writable)?;
@@ -29,6 +36,29 @@ pub fn prepare(root: &Path) -> Result<(PathBuf, RootLock), RunError> {
     }
     let lock = lock(&root.join("state/daemon.lock"), not_writable)?;
     Ok((root, lock))
+}
+
+/// Makes `to`, and `from` a link to it. What is there already stays as it is, or is said.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    let to = to.canonicalize()?;
+    // Folders that an earlier daemon made and that hold nothing are in nobody's way.
+    if from.symlink_metadata().is_ok_and(|found| found.is_dir()) && fs::remove_dir(from).is_err() {
+        let text = format!(
+            "{} is a folder and not empty: move what is in it to {}, then remove it",
+            from.display(),
+            to.display()
+        );
+        return Err(io::Error::other(text));
+    }
+    match symlink(&to, from) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
+    if from.canonicalize()? == to {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} leads elsewhere than to {}", from.display(), to.display())))
 }
 
 fn make(folder: &Path, mode: u32) -> io::Result<()> {
@@ -72,17 +102,17 @@ mod tests {
     #[test]
     fn one_root_has_one_daemon() {
         let root = tempfile::tempdir().unwrap();
-        let first = prepare(root.path()).unwrap();
-        let second = prepare(root.path());
+        let first = prepare(root.path(), None).unwrap();
+        let second = prepare(root.path(), None);
         assert!(matches!(second, Err(RunError::SecondDaemon { pid }) if pid == std::process::id()));
         drop(first);
-        assert!(prepare(root.path()).is_ok());
+        assert!(prepare(root.path(), None).is_ok());
     }
 
     #[test]
     fn what_the_daemon_keeps_is_for_its_owner_only() {
         let root = tempfile::tempdir().unwrap();
-        let _held = prepare(root.path()).unwrap();
+        let _held = prepare(root.path(), None).unwrap();
         for folder in CLOSED {
             let mode = fs::metadata(root.path().join(folder)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700, "{folder}");
@@ -90,9 +120,30 @@ mod tests {
     }
 
     #[test]
+    fn state_elsewhere_is_found_through_the_root() {
+        let (root, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let state = place.path().join("lib/bellwether");
+        drop(prepare(root.path(), None).unwrap());
+        // The lock of the daemon before lies in the root's own folder.
+        let refused = prepare(root.path(), Some(&state)).unwrap_err();
+        let RunError::RootNotWritable { source, .. } = refused else { panic!("{refused}") };
+        assert!(source.to_string().contains("move what is in it"), "{source}");
+        fs::remove_file(root.path().join("state/daemon.lock")).unwrap();
+        for _ in 0..2 {
+            drop(prepare(root.path(), Some(&state)).unwrap());
+            assert!(state.join("state/daemon.lock").is_file());
+            assert!(root.path().join("state").is_symlink() && root.path().join("logs").is_symlink());
+        }
+        // And without being told again.
+        drop(prepare(root.path(), None).unwrap());
+        let elsewhere = place.path().join("elsewhere");
+        assert!(prepare(root.path(), Some(&elsewhere)).is_err());
+    }
+
+    #[test]
     fn a_root_that_is_not_there_is_told_apart() {
         let root = tempfile::tempdir().unwrap();
         let gone = root.path().join("gone");
-        assert!(matches!(prepare(&gone), Err(RunError::RootNotWritable { .. })));
+        assert!(matches!(prepare(&gone, None), Err(RunError::RootNotWritable { .. })));
     }
 }

@@ -41,7 +41,9 @@ use anyhow::Context as _;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
+use crate::clock::Clock;
 use crate::config::spec::{HttpSpec, LimitsSpec};
+use crate::pulse::Pulse;
 use cache::Cache;
 pub use cache::CacheError;
 use compile::Compiler;
@@ -93,8 +95,13 @@ impl Sandbox {
     }
 
     /// Makes the requests of components from now on as the node's file says.
-    pub fn request_by(&mut self, http: &HttpSpec) {
-        self.guests.client = Arc::new(HttpClient::new(http));
+    pub fn request_by(&self, http: &HttpSpec) {
+        self.guests.client.store(Arc::new(HttpClient::new(http)));
+    }
+
+    /// Asks the threads that components run on for a sign of life, unless one is still awaited.
+    pub fn ask(&self, pulse: &Pulse, clock: Clock) {
+        self.guests.ask(pulse, clock);
     }
 
     /// Where the memory of runs comes from on this machine.

@@ -1,5 +1,7 @@
 //! `run`: the daemon itself.
 
+use std::path::PathBuf;
+
 use bellwether_daemon::app::{self, Ready, RunError, RunOptions, StandardComponent};
 use clap::Args;
 
@@ -8,27 +10,35 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs};
 use crate::output::Output;
 use crate::root::RootArg;
-use crate::signals::Ending;
+use crate::signals;
 use crate::standard::STANDARD;
 
 /// Run the daemon in the foreground
 ///
 /// It watches the modules of the root, restarts their applications, and answers load balancers,
-/// until SIGINT (Ctrl-C) or SIGTERM. The applications run on when it ends; the next daemon finds
-/// them again.
+/// until SIGINT (Ctrl-C) or SIGTERM. The applications run on when it ends, unless [shutdown] in
+/// bellwether.toml says otherwise; the next daemon finds them again. A second signal ends it at
+/// once. SIGHUP reads every file again.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     log: LogArgs,
+
+    /// Where to keep what the daemon writes (DIR/state, DIR/logs); links in the root lead there
+    ///
+    /// Default: state and logs in the root itself.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: &RunArgs, root: &RootArg, _output: &mut Output) -> Outcome {
     let _log = logging::start(&args.log)?;
-    let mut ending = Ending::new()?;
+    let told = signals::listen()?;
     let root = root.find()?;
-    let options = RunOptions { root, compiler: compiler(), standard: standard() };
-    app::run(options, announce, async move { ending.wait().await }).await.map_err(explain)?;
-    tracing::info!("the daemon has ended; the applications run on");
+    let state = args.state.clone();
+    let options = RunOptions { root, compiler: compiler(), standard: standard(), state };
+    app::run(options, announce, told).await.map_err(explain)?;
+    tracing::info!("the daemon has ended; applications that run go on running");
     Ok(Exit::Done)
 }
 

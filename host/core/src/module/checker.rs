@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,10 @@ use crate::verdict::{Judge, Verdict};
 
 /// So many observations are told to a restart script.
 const REMEMBERED: usize = 10;
+/// That nothing was heard is said again after so long: a verdict is given up by several unknowns.
+const MISS_AGAIN: Duration = Duration::from_secs(1);
+/// Whoever is silent is begun anew at every so manieth time.
+const BEGIN_AGAIN: u32 = 30;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Checker {
@@ -26,6 +31,10 @@ pub(super) struct Checker {
     watch: Option<Watch>,
     /// Whether it has been observed since it was last begun.
     spoken: bool,
+    /// By when the next observation is expected.
+    due: Moment,
+    /// So often in a row none came.
+    missed: u32,
 }
 
 /// How the checker is being run.
@@ -41,7 +50,16 @@ impl Checker {
     pub(super) fn new(policy: CheckerPolicy, now: Moment) -> Self {
         let mut judge = Judge::new(now);
         judge.begin(now, now + policy.thresholds.grace);
-        Self { policy, judge, last: None, recent: VecDeque::new(), watch: None, spoken: false }
+        Self {
+            policy,
+            judge,
+            last: None,
+            recent: VecDeque::new(),
+            watch: None,
+            spoken: false,
+            due: now,
+            missed: 0,
+        }
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -85,6 +103,7 @@ impl Checker {
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
         self.spoken = false;
+        self.excuse(out.now);
         self.end_watch();
     }
 
@@ -116,7 +135,12 @@ impl Checker {
             }
             (Some(eager), Some(watch)) if !watch.over && watch.eager == eager => return,
             (Some(eager), Some(watch)) if !watch.over => Watch { eager, ..watch },
-            (Some(eager), _) => Watch { eager, generation: out.next_generation(), over: false },
+            (Some(eager), _) => {
+                if self.missed == 0 || self.watch.is_none() {
+                    self.excuse(out.now);
+                }
+                Watch { eager, generation: out.next_generation(), over: false }
+            }
         };
         self.watch = Some(watch);
         out.push(Action::Watch {
@@ -132,6 +156,9 @@ impl Checker {
         if policy.definition != self.policy.definition {
             self.end_watch();
         }
+        if self.missed == 0 {
+            self.due = self.due - self.policy.patience + policy.patience;
+        }
         self.policy = policy;
     }
 
@@ -146,6 +173,38 @@ impl Checker {
         if self.watch.is_none_or(|watch| watch.over || watch.generation != generation) {
             return None;
         }
+        self.excuse(now);
+        self.take_in(observation, now)
+    }
+
+    /// When it will have been silent for too long; never if nobody should run it.
+    pub(super) fn overdue_at(&self) -> Moment {
+        if self.watch.is_some() { self.due } else { Moment::NEVER }
+    }
+
+    /// Its time begins anew.
+    pub(super) fn excuse(&mut self, now: Moment) {
+        self.missed = 0;
+        self.due = now + self.policy.patience;
+    }
+
+    /// Takes note that nothing was heard in time, if that is so. Whoever runs it is begun anew
+    /// now and then. Returns the verdict before, if it changed.
+    pub(super) fn miss(&mut self, now: Moment) -> Option<Verdict> {
+        if now < self.overdue_at() {
+            return None;
+        }
+        let silent = self.policy.patience + MISS_AGAIN * self.missed;
+        if self.missed.is_multiple_of(BEGIN_AGAIN) {
+            self.end_watch();
+        }
+        self.missed = self.missed.saturating_add(1);
+        self.due = now + MISS_AGAIN;
+        let summary = format!("the checker has not answered for {}", crate::moment::plain(silent));
+        self.take_in(Observation::new(Status::Unknown, summary, now), now)
+    }
+
+    fn take_in(&mut self, observation: Observation, now: Moment) -> Option<Verdict> {
         self.spoken = true;
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
@@ -169,12 +228,13 @@ impl Checker {
             && last.processes == observation.processes
             // A good word is as good as another. Any other is somebody's reason.
             && (self.verdict() == Verdict::Up || last.summary == observation.summary);
-        watched && self.spoken && same && self.judge.settled(&self.policy.thresholds)
+        watched && self.spoken && self.missed == 0 && same && self.judge.settled(&self.policy.thresholds)
     }
 
     /// The run that was the last one so often once more. Its verdict stays: it is settled.
     pub(super) fn repeat(&mut self, times: u64, last: Moment) {
         let Some(observation) = self.last.clone() else { return };
+        self.excuse(last);
         self.judge.repeat(times);
         let Observation { status, summary, .. } = &*observation;
         // More than are remembered are forgotten again.

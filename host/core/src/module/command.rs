@@ -71,6 +71,7 @@ impl Module {
             State::Backoff { .. } => accepted("trying again now"),
             State::Draining { then: AfterDrain::Stop, .. } => accepted("the stop is called off"),
             State::Draining { then: AfterDrain::Restart, .. } => already("it is being restarted"),
+            State::Draining { then: AfterDrain::End | AfterDrain::Rest, .. } => Denied(DeniedReason::Ending),
             State::Starting(Phase::Look { held: true, .. }) if self.wish.suspended => {
                 accepted("starting the application")
             }
@@ -95,6 +96,7 @@ impl Module {
             State::Draining { then: AfterDrain::Restart, .. } => {
                 accepted("it stops after the drain instead of restarting")
             }
+            State::Draining { then: AfterDrain::End | AfterDrain::Rest, .. } => Denied(DeniedReason::Ending),
             State::Up
             | State::Starting(_)
             | State::Restarting(_)
@@ -120,6 +122,7 @@ impl Module {
                 accepted("it restarts after the drain instead of stopping")
             }
             State::Draining { then: AfterDrain::Restart, .. } => already("it is draining, then restarts"),
+            State::Draining { then: AfterDrain::End | AfterDrain::Rest, .. } => Denied(DeniedReason::Ending),
             State::Starting(_) | State::Restarting(_) => already("it is being started"),
             State::Stopped => Denied(DeniedReason::Stopped),
             State::Stopping { .. } => Denied(DeniedReason::Stopping),

@@ -24,6 +24,12 @@ impl Module {
                 self.evaluate_settle(until, out)
             }
             State::Up => self.evaluate_up(out),
+            State::Draining { until, then: AfterDrain::Rest } => {
+                if out.now >= *until {
+                    self.state = State::Draining { until: Moment::NEVER, then: AfterDrain::Rest };
+                }
+                false
+            }
             // What has died serves nobody: there is nothing left to drain.
             State::Draining { until, then } if out.now >= *until || self.application_has_died() => {
                 match then {
@@ -31,16 +37,19 @@ impl Module {
                     AfterDrain::Restart => {
                         self.begin_restart(Occasion::Restart, "restarted by a person".to_owned(), out);
                     }
+                    AfterDrain::End | AfterDrain::Rest => {
+                        self.begin_stop(AfterStop::Ended, "the daemon ends, and stops its applications", out);
+                    }
                 }
                 true
             }
             State::Backoff { clearing: None, until }
-                if *until == ASKED || (out.now >= *until && !self.wish.suspended) =>
+                if !self.ending && (*until == ASKED || (out.now >= *until && !self.wish.suspended)) =>
             {
                 self.start_or_wait("the next try is due", out);
                 true
             }
-            State::Waiting { .. } if !self.wish.suspended => self.evaluate_waiting(out),
+            State::Waiting { .. } if !self.wish.suspended && !self.ending => self.evaluate_waiting(out),
             State::Starting(Phase::Plan(_))
             | State::Restarting(Phase::Plan(_))
             | State::Draining { .. }

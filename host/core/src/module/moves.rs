@@ -155,6 +155,9 @@ impl Module {
             AfterStop::Stopped => self.enter(State::Stopped, "stopped by a person", out),
             AfterStop::Failed(reason) => self.enter(State::Failed, reason, out),
             AfterStop::Waiting(prerequisite) => self.wait_for(prerequisite, out),
+            AfterStop::Ended => {
+                self.enter(State::Stopped, "stopped with the daemon: the next one starts it again", out);
+            }
         }
     }
 

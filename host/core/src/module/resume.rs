@@ -14,7 +14,7 @@ use crate::memory::{ModuleMemory, Unfinished};
 use crate::outbox::Outbox;
 use crate::record::RecordKind;
 
-use super::{Module, Phase, State};
+use super::{AfterDrain, AfterStop, Module, Phase, State};
 
 impl Module {
     /// What the next daemon has to know.
@@ -30,6 +30,9 @@ impl Module {
 
     fn unfinished(&self) -> Option<Unfinished> {
         let lasting = match &self.state {
+            // What is done because the daemon ends, ends with it.
+            State::Draining { then: AfterDrain::End | AfterDrain::Rest, .. }
+            | State::Stopping { then: AfterStop::Ended, .. } => false,
             State::Restarting(Phase::Plan(_))
             | State::Backoff { .. }
             | State::Failed

@@ -1,8 +1,10 @@
 //! The module's behaviour, told in sentences; its laws, under random events.
 
 mod corners;
+mod ending;
 mod killed;
 mod laws;
+mod silence;
 mod world;
 
 use std::time::Duration;

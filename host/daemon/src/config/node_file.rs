@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bellwether_core::id::{ModuleName, NodeName};
+use bellwether_core::shutdown::Shutdown;
 use minisign_verify::PublicKey;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use super::limits::LimitsTable;
 use super::mistake::Findings;
 use super::quantity::DurationText;
 use super::source::Located;
-use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, TrustSpec};
+use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, ShutdownSpec, TrustSpec};
 
 /// This node of the farm. Everything has a default: the file may be empty, or missing.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -37,6 +38,28 @@ pub(super) struct NodeFile {
     http: Option<HttpTable>,
     /// How files that are dropped or edited are taken over.
     reload: Option<ReloadTable>,
+    /// What becomes of the applications when the daemon is told to end.
+    shutdown: Option<ShutdownTable>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ShutdownTable {
+    /// On SIGTERM or SIGINT; a second signal ends the daemon at once. Default: `"leave"`.
+    applications: Option<ApplicationsWord>,
+    /// However long draining and stopping would take, the daemon ends after this. Default: `"60s"`.
+    within: Option<Located<DurationText>>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ApplicationsWord {
+    /// They run on and serve; the next daemon finds them again.
+    Leave,
+    /// Health says no for each module's drain; then the daemon ends, and they run on.
+    Drain,
+    /// They are drained and stopped. The next daemon starts again what a person wants started.
+    Stop,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -78,6 +101,7 @@ struct AgentCheckTable {
 }
 
 const RESCAN: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+const SHUTDOWN_WITHIN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const DEFAULT_RESCAN: Duration = Duration::from_secs(1);
 const DEFAULT_HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9010);
 
@@ -114,7 +138,19 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         rescan: field::duration(findings, "rescan", reload.rescan.as_ref(), &RESCAN, DEFAULT_RESCAN),
         limits: limits(&file.limits.unwrap_or_default(), findings),
         http: file.http.unwrap_or_default().spec(findings),
+        shutdown: shutdown(&file.shutdown.unwrap_or_default(), findings),
     }
+}
+
+fn shutdown(table: &ShutdownTable, findings: &mut Findings<'_>) -> ShutdownSpec {
+    let default = ShutdownSpec::default();
+    let applications = table.applications.map_or(default.applications, |word| match word {
+        ApplicationsWord::Leave => None,
+        ApplicationsWord::Drain => Some(Shutdown::Drain),
+        ApplicationsWord::Stop => Some(Shutdown::Stop),
+    });
+    let within = field::duration(findings, "within", table.within.as_ref(), &SHUTDOWN_WITHIN, default.within);
+    ShutdownSpec { applications, within }
 }
 
 fn limits(table: &LimitsTable, findings: &mut Findings<'_>) -> LimitsSpec {

@@ -10,6 +10,8 @@ use super::spec::{CheckerSpec, Find, ModuleSpec, Subject};
 
 /// How long a restart script may think about a plan.
 const PLAN_WITHIN: Duration = Duration::from_secs(5);
+/// What a busy machine may add to the time between two answers of a checker.
+const SPARE: Duration = Duration::from_secs(10);
 
 impl ModuleSpec {
     /// What of the module the core decides by.
@@ -21,6 +23,7 @@ impl ModuleSpec {
             },
             thresholds: checker.thresholds,
             on_down: checker.on_down,
+            patience: patience(checker),
             definition: definition(checker),
         };
         ModulePolicy {
@@ -37,6 +40,12 @@ impl ModuleSpec {
             plan_within: PLAN_WITHIN,
         }
     }
+}
+
+/// How long a checker that is run as it should be may be silent at most: until its next run, then
+/// until another run of it is over, until there is a place to run in, and for the run itself.
+fn patience(checker: &CheckerSpec) -> Duration {
+    checker.interval.saturating_add(checker.timeout.saturating_mul(3)).saturating_add(SPARE)
 }
 
 /// A digest of what a checker observes and how often. It is the same in every

@@ -13,6 +13,7 @@ pub use bellwether_core::grant::Grants;
 use bellwether_core::grant::ProxyRules;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
+use bellwether_core::shutdown::Shutdown;
 use rustls::pki_types::CertificateDer;
 
 use super::quantity::{show_duration, show_size};
@@ -34,6 +35,23 @@ pub struct NodeSpec {
     pub trust: TrustSpec,
     /// Without a hint of the file system, the folders are looked at this often.
     pub rescan: Duration,
+    /// What becomes of the applications when the daemon ends.
+    pub shutdown: ShutdownSpec,
+}
+
+/// `[shutdown]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutdownSpec {
+    /// What is done about them first; `None`: nothing, they are left as they are.
+    pub applications: Option<Shutdown>,
+    /// The daemon ends after this in any case.
+    pub within: Duration,
+}
+
+impl Default for ShutdownSpec {
+    fn default() -> Self {
+        Self { applications: None, within: Duration::from_secs(60) }
+    }
 }
 
 /// `[trust]`

@@ -41,7 +41,7 @@ pub(super) struct Loader {
     sandbox: Arc<Sandbox>,
     registry: Registry,
     pub(super) quarantine: Arc<Mutex<Quarantine>>,
-    trust: Arc<Trust>,
+    pub(super) trust: Arc<Trust>,
     clock: Clock,
     places: Arc<Places>,
 }

@@ -16,6 +16,7 @@ use crate::config::spec::{LimitsSpec, Subject};
 use crate::observe::component::ComponentChecker;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
+use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::roster::Roster;
 use crate::sandbox::compile::Compiler;
@@ -108,6 +109,8 @@ impl Bench {
             memories: BTreeMap::new(),
             events: sender,
             approvals,
+            looks: mpsc::channel(1).1,
+            pulse: Pulse::default(),
         });
         assert_eq!(damaged, None);
         let events = Arc::new(Mutex::new(Vec::new()));

@@ -14,10 +14,12 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
@@ -30,18 +32,23 @@ use super::imports::state::Draft;
 use super::store::{Allowance, Run, store};
 use super::ticker::{TICK, Ticker};
 use super::usage::Usage;
+use crate::clock::Clock;
+use crate::fault;
+use crate::pulse::Pulse;
 
 /// Where guests run.
 pub(super) struct Guests {
     engine: Engine,
     /// What makes the requests that guests are granted.
-    pub(super) client: Arc<HttpClient>,
+    pub(super) client: ArcSwap<HttpClient>,
     /// Only [`Drop`] takes it.
     runtime: Option<Runtime>,
     ticker: Ticker,
     places: Arc<Semaphore>,
     /// For those who cannot wait behind a hundred checkers that hang.
     urgent_places: Arc<Semaphore>,
+    /// The threads have been asked for a sign of life, and have not given it yet.
+    asked: Arc<AtomicBool>,
 }
 
 /// How a run ended.
@@ -80,8 +87,21 @@ impl Guests {
         let ticker = Ticker::start(engine.clone())?;
         let places = Arc::new(Semaphore::new(concurrent_runs as usize));
         let urgent_places = Arc::new(Semaphore::new(URGENT_PLACES));
-        let client = Arc::default();
-        Ok(Self { engine, client, runtime: Some(runtime), ticker, places, urgent_places })
+        let (client, asked) = (ArcSwap::default(), Arc::default());
+        Ok(Self { engine, client, runtime: Some(runtime), ticker, places, urgent_places, asked })
+    }
+
+    /// Asks the threads for a sign of life: `pulse` beats as soon as one of them is free for it.
+    pub(super) fn ask(&self, pulse: &Pulse, clock: Clock) {
+        if self.asked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (pulse, asked) = (pulse.clone(), Arc::clone(&self.asked));
+        self.handle().spawn(async move {
+            fault::stall("guests");
+            pulse.beat(clock.now());
+            asked.store(false, Ordering::Release);
+        });
     }
 
     /// Carries out `call` on a fresh store. The time until a place is free
@@ -155,7 +175,7 @@ impl Guests {
     {
         let activity = Arc::new(Activity::default());
         let deadline = Instant::now() + allowance.time;
-        let (engine, client) = (self.engine.clone(), Arc::clone(&self.client));
+        let (engine, client) = (self.engine.clone(), self.client.load_full());
         // Held until the store is gone, however it ends.
         let held = (self.ticker.run(), place);
         let handle = self.handle().spawn({

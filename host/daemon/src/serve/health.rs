@@ -114,6 +114,7 @@ pub enum BindError {
 pub struct HealthServer {
     addresses: Vec<SocketAddr>,
     stop: Arc<Stop>,
+    heart: Pulse,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -135,18 +136,24 @@ impl HealthServer {
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let event_loop = EventLoop::new(listeners, view).map_err(BindError::Start)?;
         let waker = event_loop.waker().map_err(BindError::Start)?;
+        let heart = event_loop.heart();
         let stop = Arc::new(Stop { wanted: AtomicBool::new(false), waker });
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("health".to_owned())
             .spawn(move || event_loop.run(|| stopped.wanted.load(Ordering::Acquire)))
             .map_err(BindError::Start)?;
-        Ok(Self { addresses, stop, thread: Some(thread) })
+        Ok(Self { addresses, stop, heart, thread: Some(thread) })
     }
 
     /// Where it listens: HTTP first, then the agents in the order they were given.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Beats at every turn of the thread.
+    pub fn heart(&self) -> Pulse {
+        self.heart.clone()
     }
 
     /// Whether the thread still answers. If it does not, nobody is told

@@ -90,7 +90,7 @@ impl World {
 
     fn checker(mut self, name: &str, kind: CheckerKind, on_down: OnDown, grace: u64) -> Self {
         let thresholds = Thresholds { grace: Duration::from_secs(grace), ..Thresholds::default() };
-        let policy = CheckerPolicy { kind, thresholds, on_down, definition: 1 };
+        let policy = CheckerPolicy { kind, thresholds, on_down, patience: Duration::MAX, definition: 1 };
         self.policy.checkers.insert(name.parse().unwrap(), policy);
         self
     }
@@ -296,6 +296,12 @@ impl World {
         self.tell(Event::Tick);
         seen.append(&mut self.last_actions);
         self.last_actions = seen;
+    }
+
+    /// Time passes, and nobody wakes the core: the machine was suspended.
+    pub(super) fn sleep(&mut self, duration: Duration) {
+        self.now = self.now + duration;
+        self.tell(Event::Tick);
     }
 
     /// Every plan is carried out, every checker passes, until `done`.

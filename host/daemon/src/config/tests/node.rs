@@ -3,9 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use bellwether_core::shutdown::Shutdown;
+
 use crate::config::mistake::Mistakes;
 use crate::config::read::{parse_node, read_node};
-use crate::config::spec::{LimitsSpec, RunLimits};
+use crate::config::spec::{LimitsSpec, RunLimits, ShutdownSpec};
 
 fn mistakes(text: &str) -> String {
     parse_node(text, "host").expect_err("the text should have a mistake").render(false)
@@ -42,6 +44,9 @@ fn everything_in_the_file_counts() {
         host-calls = 5000
         call-data = "2MiB"
         concurrent-runs = 8
+        [shutdown]
+        applications = "drain"
+        within = "5m"
     "#;
     let node = parse_node(text, "host").unwrap().spec;
     assert_eq!(node.name.as_str(), "node-1");
@@ -49,6 +54,8 @@ fn everything_in_the_file_counts() {
     assert_eq!(node.agent_checks[0].module.as_ref().unwrap().as_str(), "web");
     assert_eq!(node.agent_checks[1].listen.to_string(), "[::1]:9012");
     assert_eq!(node.agent_checks[1].module, None);
+    let within = Duration::from_mins(5);
+    assert_eq!(node.shutdown, ShutdownSpec { applications: Some(Shutdown::Drain), within });
     assert_eq!(
         node.limits,
         LimitsSpec {
@@ -82,6 +89,14 @@ fn a_file_that_is_not_utf8_shows_where() {
       ╰────
      help: save the file as UTF-8, without a byte-order mark
     "#);
+}
+
+#[test]
+fn a_shutdown_that_is_none() {
+    let text = mistakes("[shutdown]\napplications = \"kill\"\nwithin = \"2h\"\n");
+    for part in ["bellwether.toml:2:16", "leave", "drain", "stop", "`within` is out of its bounds"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 #[test]

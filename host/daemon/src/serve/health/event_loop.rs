@@ -24,6 +24,8 @@ use slab::Slab;
 use super::HealthView;
 use super::connection::{Buffers, Connection, Outcome};
 use super::listening::{Accepted, Language, Listener};
+use crate::fault;
+use crate::pulse::Pulse;
 
 /// At most so many connections. When there are more, the one that was quiet
 /// longest is closed, so a probe always gets in.
@@ -33,6 +35,8 @@ pub(super) const MAX_CONNECTIONS: usize = 1024;
 const ACCEPTS: usize = 128;
 /// How often deadlines are looked at while there are connections.
 const SWEEP: Duration = Duration::from_secs(1);
+/// The loop turns at least this often.
+const BEAT: Duration = Duration::from_secs(1);
 /// When the system is exhausted, how long until accepting is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -52,6 +56,7 @@ pub(super) struct EventLoop {
     reserve: Option<File>,
     buffers: Buffers,
     view: HealthView,
+    heart: Pulse,
 }
 
 /// A listener, and whether somebody knocks.
@@ -81,6 +86,7 @@ impl EventLoop {
             reserve: Some(reserve()?),
             buffers: Buffers::default(),
             view,
+            heart: Pulse::default(),
         })
     }
 
@@ -89,10 +95,17 @@ impl EventLoop {
         Waker::new(self.poll.registry(), WAKER)
     }
 
+    /// Beats at every turn.
+    pub(super) fn heart(&self) -> Pulse {
+        self.heart.clone()
+    }
+
     /// Turns until `stopped` says so, which is asked at every turn.
     pub(super) fn run(mut self, stopped: impl Fn() -> bool) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         while !stopped() {
+            self.heart.beat(self.view.clock.now());
+            fault::stall("health");
             match self.poll.poll(&mut events, self.wait(Instant::now())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 // The events of an interrupted wait are those of the one before.
@@ -104,13 +117,13 @@ impl EventLoop {
         Ok(())
     }
 
-    /// How long to wait for events.
+    /// How long to wait for events: never for so long that one could doubt whether it still turns.
     fn wait(&self, now: Instant) -> Option<Duration> {
         let knocking =
             self.doors.iter().filter(|door| door.knocking).map(|door| door.retry_at.unwrap_or(now));
         let unfinished = (!self.unfinished.is_empty()).then_some(now);
-        let due = knocking.chain(unfinished).chain(self.sweep_at).min()?;
-        Some(due.saturating_duration_since(now))
+        let due = knocking.chain(unfinished).chain(self.sweep_at).min();
+        Some(due.map_or(BEAT, |due| due.saturating_duration_since(now).min(BEAT)))
     }
 
     fn turn(&mut self, events: &Events, now: Instant) {

@@ -1,0 +1,60 @@
+//! The daemon ends: what its modules still do.
+
+use crate::outbox::Outbox;
+use crate::shutdown::Shutdown;
+
+use super::{AfterDrain, AfterStop, Module, State};
+
+impl Module {
+    /// Nothing is begun any more but what the shutdown asks for. What a person wants stays.
+    pub(crate) fn end(&mut self, shutdown: Shutdown, out: &mut Outbox<'_>) {
+        self.ending = true;
+        // Maintenance: nothing is acted on.
+        if !self.wish.suspended {
+            match shutdown {
+                Shutdown::Drain => self.end_by_drain(out),
+                Shutdown::Stop => self.end_by_stop(out),
+            }
+        }
+        self.advance(out);
+    }
+
+    fn end_by_drain(&mut self, out: &mut Outbox<'_>) {
+        match &mut self.state {
+            State::Up if !self.policy.drain.is_zero() => {
+                self.drain(
+                    AfterDrain::Rest,
+                    "the daemon ends, and leaves the application running".to_owned(),
+                    out,
+                );
+            }
+            State::Draining { then: then @ AfterDrain::Restart, .. } => *then = AfterDrain::Rest,
+            State::Up
+            | State::Draining { .. }
+            | State::Stopped
+            | State::Starting(_)
+            | State::Restarting(_)
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => {}
+        }
+    }
+
+    fn end_by_stop(&mut self, out: &mut Outbox<'_>) {
+        let reason = "the daemon ends, and stops its applications";
+        match &mut self.state {
+            State::Up if !self.policy.drain.is_zero() => self.drain(AfterDrain::End, reason.to_owned(), out),
+            State::Draining { then: then @ AfterDrain::Restart, .. } => *then = AfterDrain::End,
+            State::Up | State::Starting(_) | State::Restarting(_) | State::Backoff { .. } => {
+                self.begin_stop(AfterStop::Ended, reason, out);
+            }
+            // A person's stop goes on, and what is stopped stays so.
+            State::Draining { .. }
+            | State::Stopped
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => {}
+        }
+    }
+}

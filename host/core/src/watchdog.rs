@@ -1,0 +1,200 @@
+//! Who should beat, and what follows when one does not.
+//!
+//! ```text
+//!             no beat within its bound            within what is beyond hope
+//!   alive ──────────────────────────▶ stalled ─────────────────────────────▶ lost
+//!     ▲                                  │                       the process ends itself
+//!     └────────────── a beat ────────────┘
+//! ```
+//! A watchdog that has itself been away (a machine that was suspended, a process
+//! that was stopped) judges nobody by that time: all get their whole bound again.
+
+use std::time::Duration;
+
+use crate::moment::{Moment, plain};
+
+/// One who is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ward {
+    /// As it is called in a sentence: `the core`.
+    pub name: &'static str,
+    /// Without a beat for this long, it is stalled.
+    pub bound: Duration,
+    /// Without a beat for this long, only a new process helps. `None`: it can be waited for.
+    pub hope: Option<Duration>,
+}
+
+/// What has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It does not beat.
+    Stalled(Ward, Duration),
+    /// It beats again; it had not for so long.
+    Recovered(Ward, Duration),
+    /// It has not beaten for so long that the process should end.
+    Lost(Ward, Duration),
+}
+
+impl Change {
+    /// One sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Stalled(ward, silent) => {
+                format!("{} has stalled: no sign of life for {}", ward.name, plain(*silent))
+            }
+            Self::Recovered(ward, silent) => {
+                format!("{} goes on; it had stalled for {}", ward.name, plain(*silent))
+            }
+            Self::Lost(ward, silent) => format!(
+                "{} has stalled for {}: the daemon ends itself to be started again; the applications run on",
+                ward.name,
+                plain(*silent)
+            ),
+        }
+    }
+}
+
+/// Judges those who are watched.
+#[derive(Debug)]
+pub struct Watchdog {
+    wards: Vec<(Ward, Judged)>,
+    /// How often it means to look.
+    every: Duration,
+    looked: Moment,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    /// The last sign of life, or when it was excused.
+    heard: Moment,
+    stalled: bool,
+}
+
+impl Watchdog {
+    /// All are alive to begin with. It is meant to be asked `every` so often.
+    pub fn new(wards: &[Ward], every: Duration, now: Moment) -> Self {
+        let judged = Judged { heard: now, stalled: false };
+        Self { wards: wards.iter().map(|ward| (*ward, judged)).collect(), every, looked: now }
+    }
+
+    /// Takes the last beats, in the order of the wards, and says what has changed.
+    pub fn judge(&mut self, beats: &[Moment], now: Moment) -> Vec<Change> {
+        let away = now.since(self.looked) > self.every * 4;
+        self.looked = now;
+        let mut changes = Vec::new();
+        for ((ward, judged), beat) in self.wards.iter_mut().zip(beats) {
+            let before = judged.heard;
+            // One at rest beats in a time that never comes.
+            judged.heard = judged.heard.max((*beat).min(now));
+            if away {
+                judged.heard = judged.heard.max(now);
+            }
+            let silent = now.since(judged.heard);
+            if silent < ward.bound {
+                if std::mem::take(&mut judged.stalled) {
+                    changes.push(Change::Recovered(*ward, judged.heard.since(before)));
+                }
+            } else if ward.hope.is_some_and(|hope| silent >= hope) {
+                changes.push(Change::Lost(*ward, silent));
+            } else if !std::mem::replace(&mut judged.stalled, true) {
+                changes.push(Change::Stalled(*ward, silent));
+            }
+        }
+        changes
+    }
+
+    /// What is wrong at present, one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let stalled = self.wards.iter().filter(|(_, judged)| judged.stalled);
+        stalled
+            .map(|(ward, judged)| Change::Stalled(*ward, self.looked.since(judged.heard)).sentence())
+            .collect()
+    }
+
+    /// Whether all those live without whom the process is of no use.
+    pub fn vital(&self) -> bool {
+        self.wards.iter().all(|(ward, judged)| ward.hope.is_none() || !judged.stalled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const CORE: Ward =
+        Ward { name: "the core", bound: Duration::from_secs(2), hope: Some(Duration::from_secs(10)) };
+    const DISK: Ward = Ward { name: "the journal", bound: Duration::from_secs(5), hope: None };
+
+    fn at(second: i64) -> Moment {
+        Moment::from_micros(1_000_000_000 + second * 1_000_000)
+    }
+
+    /// One look a second; the core beats in the first of these seconds only, the disk never.
+    fn watch(core_beats: impl Fn(i64) -> bool, until: i64) -> (Watchdog, Vec<(i64, Change)>) {
+        let mut dog = Watchdog::new(&[CORE, DISK], SECOND, at(0));
+        let (mut beat, mut told) = (at(0), Vec::new());
+        for second in 1..=until {
+            if core_beats(second) {
+                beat = at(second);
+            }
+            told.extend(
+                dog.judge(&[beat, at(second)], at(second)).into_iter().map(|change| (second, change)),
+            );
+        }
+        (dog, told)
+    }
+
+    #[test]
+    fn one_who_beats_is_never_spoken_of() {
+        let (dog, told) = watch(|_| true, 100);
+        assert_eq!((told.len(), dog.vital(), dog.problems().len()), (0, true, 0));
+    }
+
+    #[test]
+    fn a_stall_is_said_once_and_so_is_its_end() {
+        let (dog, told) = watch(|second| !(3..8).contains(&second), 20);
+        let expected = [(4, Change::Stalled(CORE, 2 * SECOND)), (8, Change::Recovered(CORE, 6 * SECOND))];
+        assert_eq!((told.as_slice(), dog.vital()), (expected.as_slice(), true));
+    }
+
+    #[test]
+    fn what_is_beyond_hope_is_lost() {
+        let (dog, told) = watch(|_| false, 10);
+        assert_eq!(told.last(), Some(&(10, Change::Lost(CORE, 10 * SECOND))));
+        assert!(!dog.vital());
+        assert_eq!(dog.problems(), ["the core has stalled: no sign of life for 10s"]);
+    }
+
+    #[test]
+    fn what_can_be_waited_for_is_never_lost_and_not_vital() {
+        let mut dog = Watchdog::new(&[CORE, DISK], SECOND, at(0));
+        for second in 1..100 {
+            for change in dog.judge(&[at(second), at(0)], at(second)) {
+                assert_eq!((second, change), (5, Change::Stalled(DISK, 5 * SECOND)));
+            }
+        }
+        assert!(dog.vital());
+        assert_eq!(dog.problems().len(), 1);
+    }
+
+    #[test]
+    fn one_at_rest_is_alive_and_is_judged_again_once_it_works() {
+        let mut dog = Watchdog::new(&[CORE], SECOND, at(0));
+        for second in 1..100 {
+            assert_eq!(dog.judge(&[Moment::NEVER], at(second)), []);
+        }
+        assert_eq!(dog.judge(&[at(100)], at(100)), []);
+        assert_eq!(dog.judge(&[at(100)], at(101)), []);
+        assert_eq!(dog.judge(&[at(100)], at(102)), [Change::Stalled(CORE, 2 * SECOND)]);
+    }
+
+    #[test]
+    fn time_in_which_the_watchdog_was_away_counts_against_nobody() {
+        let mut dog = Watchdog::new(&[CORE, DISK], SECOND, at(0));
+        assert_eq!(dog.judge(&[at(1), at(1)], at(1)), []);
+        assert_eq!(dog.judge(&[at(1), at(1)], at(3600)), [], "the machine was suspended");
+        assert_eq!(dog.judge(&[at(1), at(1)], at(3601)), []);
+        assert_eq!(dog.judge(&[at(1), at(1)], at(3602)), [Change::Stalled(CORE, 2 * SECOND)]);
+    }
+}

@@ -1,0 +1,44 @@
+//! What is wrong with the daemon itself at present, for all who show it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+/// Sentences, by who says them. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Problems(Arc<ArcSwap<BTreeMap<&'static str, Vec<String>>>>);
+
+impl Problems {
+    /// One sentence for each.
+    pub fn sentences(&self) -> Vec<String> {
+        self.0.load().values().flatten().cloned().collect()
+    }
+
+    /// What is wrong as `who` sees it, in place of what it said before. Nothing: all is well.
+    pub fn set(&self, who: &'static str, sentences: Vec<String>) {
+        let same = self.0.load().get(who).map_or(sentences.is_empty(), |before| *before == sentences);
+        if !same {
+            self.0.rcu(|all| {
+                let mut all = BTreeMap::clone(all);
+                all.insert(who, sentences.clone());
+                all
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_takes_back_only_what_they_said_themselves() {
+        let problems = Problems::default();
+        problems.set("watchdog", vec!["a".to_owned(), "b".to_owned()]);
+        problems.set("node file", vec!["c".to_owned()]);
+        assert_eq!(problems.sentences(), ["c", "a", "b"]);
+        problems.set("watchdog", Vec::new());
+        assert_eq!(problems.sentences(), ["c"]);
+    }
+}

@@ -1,0 +1,76 @@
+//! What systemd is told, if it started us (`sd_notify(3)`).
+//!
+//! `NOTIFY_SOCKET` stays in our own environment and is in nobody else's:
+//! commands and compilers are started with an environment of their own.
+
+use std::time::Duration;
+
+use bellwether_core::snapshot::Snapshot;
+use sd_notify::NotifyState;
+
+/// The service manager, or nobody. Cheap to copy.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceManager {
+    listens: bool,
+    watchdog: Option<Duration>,
+}
+
+impl ServiceManager {
+    /// As our environment tells: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    pub fn from_environment() -> Self {
+        let listens = std::env::var_os("NOTIFY_SOCKET").is_some();
+        Self { listens, watchdog: sd_notify::watchdog_enabled().filter(|_| listens) }
+    }
+
+    /// The daemon answers honestly, and what is in the files is in force.
+    pub fn ready(self) {
+        self.tell(&[NotifyState::Ready]);
+    }
+
+    /// The files are being read again; [`ready`](Self::ready) says when that is done.
+    pub fn reloading(self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            self.tell(&[NotifyState::Reloading, now]);
+        }
+    }
+
+    /// The daemon ends.
+    pub fn stopping(self) {
+        self.tell(&[NotifyState::Stopping]);
+    }
+
+    /// It takes longer, and within this time it will be said again or be over.
+    pub fn patience(self, duration: Duration) {
+        self.tell(&[NotifyState::ExtendTimeoutUsec(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX))]);
+    }
+
+    /// One line for `systemctl status`.
+    pub fn status(self, line: &str) {
+        self.tell(&[NotifyState::Status(line)]);
+    }
+
+    /// Everything is alive.
+    pub fn alive(self) {
+        if self.watchdog.is_some() {
+            self.tell(&[NotifyState::Watchdog]);
+        }
+    }
+
+    fn tell(self, states: &[NotifyState<'_>]) {
+        if self.listens
+            && let Err(error) = sd_notify::notify(states)
+        {
+            tracing::debug!(%error, "the service manager cannot be told");
+        }
+    }
+}
+
+/// `3 modules, 2 ready`
+pub fn status_line(snapshot: &Snapshot) -> String {
+    let ready = snapshot.modules.iter().filter(|module| module.ready).count();
+    match snapshot.modules.len() {
+        0 => "no modules yet".to_owned(),
+        1 => format!("1 module, {ready} ready"),
+        number => format!("{number} modules, {ready} ready"),
+    }
+}

@@ -1,0 +1,162 @@
+//! Looks whether everything in the daemon still lives.
+//!
+//! ```text
+//!   core, health thread, components' threads, reload, journal ──pulses──▶ a thread of its own
+//!        ──▶ core::watchdog ──▶ log, a record, `status`, the service manager
+//!                         └───▶ lost: the process ends itself, and is started again
+//! ```
+//! A thread of the operating system, since a task could be starved by what it
+//! should notice. It ends the process only for what no waiting mends and without
+//! which the daemon is of no use; the applications run on, and the next daemon
+//! finds them again. A disk that hangs is no reason: a new process has the same disk.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::moment::Moment;
+use bellwether_core::record::RecordKind;
+use bellwether_core::watchdog::{Change, Ward, Watchdog};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::driver::{Message, Published};
+use crate::problems::Problems;
+use crate::pulse::Pulse;
+use crate::sandbox::Sandbox;
+use crate::service_manager::{ServiceManager, status_line};
+
+/// The exit code of a daemon that ended itself because a part of it was lost.
+pub const EXIT_LOST: i32 = 10;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_millis(500);
+/// The log has so long to say why the process ends.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The loop that decides. Health says no long before it is lost.
+pub const CORE: Ward = Ward { name: "the core", bound: Pulse::STALE, hope: Some(Duration::from_secs(30)) };
+/// The thread that answers load balancers.
+pub const HEALTH: Ward = Ward {
+    name: "the health endpoint's thread",
+    bound: Duration::from_secs(5),
+    hope: Some(Duration::from_secs(20)),
+};
+/// The threads that components run on.
+pub const GUESTS: Ward = Ward {
+    name: "the threads that components run on",
+    bound: Duration::from_secs(10),
+    hope: Some(Duration::from_secs(60)),
+};
+/// What looks at the operator's folders. It may hang with a network file system.
+pub const RELOAD: Ward =
+    Ward { name: "the task that looks at the folders", bound: Duration::from_secs(30), hope: None };
+/// What writes the journal. It hangs with its disk, and rests when there is nothing to write.
+pub const JOURNAL: Ward = Ward { name: "the journal", bound: Duration::from_secs(30), hope: None };
+
+/// One who is watched, and where the beats are seen.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Who, and within which bounds.
+    pub ward: Ward,
+    /// Its beats.
+    pub pulse: Pulse,
+}
+
+/// What the watchdog works with.
+#[derive(Debug)]
+pub struct Settings {
+    /// Those who beat by themselves.
+    pub watched: Vec<Watched>,
+    /// Its threads are asked for a sign of life.
+    pub sandbox: Arc<Sandbox>,
+    /// The daemon's time line.
+    pub clock: Clock,
+    /// For the status line.
+    pub published: Published,
+    /// For `status`.
+    pub problems: Problems,
+    /// For the journal.
+    pub events: mpsc::Sender<Message>,
+    /// Who starts us again.
+    pub service: ServiceManager,
+}
+
+/// The thread at work. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Watches from now on.
+pub fn start(settings: Settings) -> io::Result<Running> {
+    let ending = Arc::new(AtomicBool::new(false));
+    let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn({
+        let ending = Arc::clone(&ending);
+        move || watch(settings, &ending)
+    })?;
+    Ok(Running { ending, thread: Some(thread) })
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("the watchdog had panicked");
+            }
+        }
+    }
+}
+
+fn watch(mut settings: Settings, ending: &AtomicBool) {
+    let guests = Pulse::default();
+    settings.watched.push(Watched { ward: GUESTS, pulse: guests.clone() });
+    let wards: Vec<Ward> = settings.watched.iter().map(|watched| watched.ward).collect();
+    let mut dog = Watchdog::new(&wards, LOOK, settings.clock.now());
+    let mut status = String::new();
+    while !ending.load(Ordering::Acquire) {
+        settings.sandbox.ask(&guests, settings.clock);
+        let beats: Vec<Moment> = settings.watched.iter().map(|watched| watched.pulse.last()).collect();
+        for change in dog.judge(&beats, settings.clock.now()) {
+            settings.tell(change);
+        }
+        settings.problems.set("watchdog", dog.problems());
+        if dog.vital() {
+            settings.service.alive();
+        }
+        let line = dog.problems().pop().unwrap_or_else(|| status_line(&settings.published.snapshot.load()));
+        if line != status {
+            settings.service.status(&line);
+            status = line;
+        }
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+impl Settings {
+    fn tell(&self, change: Change) {
+        let message = change.sentence();
+        match change {
+            Change::Recovered(..) => tracing::info!("{message}"),
+            Change::Stalled(..) => tracing::error!("{message}"),
+            Change::Lost(..) => {
+                tracing::error!("{message}");
+                self.service.status(&message);
+                // The log is written by another thread, which cannot be waited for: it may be what hangs.
+                std::thread::sleep(LAST_WORDS);
+                std::process::exit(EXIT_LOST);
+            }
+        }
+        // A core that has stalled takes it in when it turns again, if there is room.
+        let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
+        if self.events.try_send(Message::Event(event)).is_err() {
+            tracing::warn!("the core is too busy to write that down");
+        }
+    }
+}

@@ -109,7 +109,7 @@ impl Bench {
             events: sender,
             approvals,
             looks: mpsc::channel(1).1,
-            pulse: crate::pulse::Pulse::default(),
+            pulse: Pulse::default(),
         });
         assert_eq!(damaged, None);
         let events = Arc::new(Mutex::new(Vec::new()));

@@ -1,5 +1,6 @@
 //! A daemon that runs on a root until its test ends.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct Daemon {
     child: Guarded,
     root: PathBuf,
     health: SocketAddr,
+    binary: PathBuf,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Daemon {
@@ -27,7 +30,32 @@ impl Daemon {
     /// # Panics
     /// If it does not come up.
     pub fn run(root: &Path, health: SocketAddr) -> Self {
-        let mut daemon = Self { child: spawn(root), root: root.to_owned(), health };
+        Self::run_in(root, health, &[])
+    }
+
+    /// The same with more variables in its environment.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn run_in(root: &Path, health: SocketAddr, environment: &[(&str, &OsStr)]) -> Self {
+        Self::run_binary(bellwether(), root, health, environment)
+    }
+
+    /// The same of another binary.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn run_binary(
+        binary: &Path,
+        root: &Path,
+        health: SocketAddr,
+        environment: &[(&str, &OsStr)],
+    ) -> Self {
+        let environment: Vec<(String, OsString)> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let child = spawn(binary, root, &environment);
+        let mut daemon =
+            Self { child, root: root.to_owned(), health, binary: binary.to_owned(), environment };
         daemon.await_answer();
         daemon
     }
@@ -37,7 +65,7 @@ impl Daemon {
     /// # Panics
     /// If it does not come up.
     pub fn run_again(&mut self) {
-        self.child = spawn(&self.root);
+        self.child = spawn(&self.binary, &self.root, &self.environment);
         self.await_answer();
     }
 
@@ -162,6 +190,19 @@ impl Daemon {
         eventually("the daemon ends", || self.child.0.try_wait().ok().flatten());
     }
 
+    /// Waits until it has ended by itself, and returns its exit code.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn until_ended(&mut self) -> Option<i32> {
+        eventually("the daemon ends", || self.child.0.try_wait().ok().flatten()).code()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.0.try_wait().is_ok_and(|ended| ended.is_some())
+    }
+
     /// Kills the daemon, and nothing else.
     ///
     /// # Panics
@@ -172,11 +213,12 @@ impl Daemon {
     }
 }
 
-fn spawn(root: &Path) -> Guarded {
+fn spawn(binary: &Path, root: &Path, environment: &[(String, OsString)]) -> Guarded {
     let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
-    let child = Command::new(bellwether())
+    let child = Command::new(binary)
         .args(["run", "--log", "debug", "--root"])
         .arg(root)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

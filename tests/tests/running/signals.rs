@@ -1,0 +1,128 @@
+//! SIGTERM as the node's file says, and SIGHUP.
+
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::process::{is_alive, signal};
+use bellwether_tests::root::{Root, free_address};
+use bellwether_tests::web::{CHECK_PROCESS, Web};
+use rustix::process::Signal;
+
+use super::{application, serving};
+
+/// The module serves, and drains for so long.
+fn draining(shutdown: &str, drain: &str) -> (Root, Web, Daemon, u32) {
+    let root = Root::new("node-1", &format!("[shutdown]\n{shutdown}\n"));
+    let web = Web { address: free_address() };
+    root.write("modules/web.toml", web.application(drain) + CHECK_PROCESS);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    let pid = application(&daemon);
+    (root, web, daemon, pid)
+}
+
+#[test]
+fn a_drain_says_no_first_and_leaves_the_application_running() {
+    let (_root, web, mut daemon, pid) = draining("applications = \"drain\"", "2s");
+    signal(daemon.pid(), Signal::TERM);
+    daemon.until_state("web", "draining");
+    assert_eq!(daemon.health("web").status, 503);
+    assert!(web.ask().is_some(), "the application serves while it drains");
+    let denied = daemon.client(&["start", "web"]);
+    assert!(String::from_utf8_lossy(&denied.stderr).contains("the daemon is ending"), "{denied:?}");
+    assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
+    assert!(is_alive(pid) && web.ask().is_some());
+    daemon.run_again();
+    daemon.until_ready("web");
+    assert_eq!(application(&daemon), pid, "the next daemon finds it again");
+}
+
+#[test]
+fn a_stop_drains_and_stops_and_the_next_daemon_starts_again() {
+    let (_root, web, mut daemon, pid) = draining("applications = \"stop\"", "1s");
+    signal(daemon.pid(), Signal::TERM);
+    daemon.until_state("web", "draining");
+    assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
+    assert!(!is_alive(pid) && web.ask().is_none());
+    daemon.run_again();
+    let module = daemon.until_ready("web");
+    assert_eq!(module["wanted"], "started", "nobody's wish has changed");
+    assert_ne!(application(&daemon), pid);
+}
+
+#[test]
+fn a_second_signal_ends_the_daemon_at_once() {
+    let (_root, web, mut daemon, pid) = draining("applications = \"stop\"\nwithin = \"1h\"", "1h");
+    signal(daemon.pid(), Signal::TERM);
+    daemon.until_state("web", "draining");
+    assert!(!daemon.has_ended());
+    signal(daemon.pid(), Signal::TERM);
+    assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
+    assert!(is_alive(pid) && web.ask().is_some(), "nothing more is done");
+}
+
+#[test]
+fn the_end_waits_no_longer_than_the_node_file_says() {
+    let (_root, _web, mut daemon, pid) = draining("applications = \"stop\"\nwithin = \"1s\"", "1h");
+    signal(daemon.pid(), Signal::TERM);
+    assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
+    assert!(is_alive(pid), "what is not done is left undone");
+    assert!(daemon.log().contains("the time to end is over"), "{}", daemon.log());
+}
+
+fn problems(daemon: &Daemon) -> String {
+    daemon.status()["problems"].to_string()
+}
+
+/// The sentences with which the daemon has answered SIGHUP.
+fn read_again(daemon: &Daemon) -> Vec<String> {
+    let events = daemon.events();
+    let texts = events.iter().filter_map(|event| event["text"].as_str());
+    texts.filter(|text| text.starts_with("everything was read again")).map(str::to_owned).collect()
+}
+
+fn hang_up(daemon: &Daemon) -> String {
+    let before = read_again(daemon).len();
+    signal(daemon.pid(), Signal::HUP);
+    eventually("everything is read again", || read_again(daemon).get(before).cloned())
+}
+
+#[test]
+fn a_hangup_reads_the_node_file_again_and_says_what_waits_for_a_restart() {
+    let (root, _web, mut daemon, pid) = serving("");
+    assert!(hang_up(&daemon).contains("nothing has changed"));
+    let health = root.health;
+    root.write("bellwether.toml", format!("name = \"node-1\"\n[health]\nlisten = \"{health}\"\n[shutdown]\napplications = \"stop\"\n[limits]\nmemory = \"32MiB\"\n"));
+    let told = hang_up(&daemon);
+    assert!(told.contains("shutdown in force now; limits at the next start"), "{told}");
+    assert!(problems(&daemon).contains("`limits` has changed"), "{}", problems(&daemon));
+
+    root.write("bellwether.toml", "[health]\nlisten = \"nowhere\"\n");
+    let told = hang_up(&daemon);
+    assert!(told.contains("what is in force stays") && told.contains("nowhere"), "{told}");
+    assert!(problems(&daemon).contains("not an address with a port"), "{}", problems(&daemon));
+    assert_eq!(daemon.health("web").status, 200);
+
+    let [first, second] = ["", "[shutdown]\napplications = \"stop\"\n"]
+        .map(|more| format!("name = \"node-1\"\n[health]\nlisten = \"{health}\"\n{more}"));
+    root.write("bellwether.toml", first);
+    hang_up(&daemon);
+    assert_eq!(problems(&daemon), "[]");
+    root.write("bellwether.toml", second);
+    hang_up(&daemon);
+    assert!(is_alive(pid));
+    // And it is really in force.
+    daemon.end();
+    assert!(!is_alive(pid), "{}", daemon.log());
+}
+
+#[test]
+fn a_hangup_looks_at_the_folders_at_once() {
+    let (root, web, daemon, _pid) = serving("[reload]\nrescan = \"10m\"\n");
+    root.write("modules/web.toml", web.application("7s") + CHECK_PROCESS);
+    hang_up(&daemon);
+    eventually("the edit is in force", || {
+        let events = daemon.events();
+        let edit = events.iter().filter(|e| e["kind"] == "reload" && e["what"] == "modules/web.toml").count();
+        (edit > 1).then_some(())
+    });
+}

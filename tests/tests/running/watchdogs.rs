@@ -1,0 +1,132 @@
+//! A part of the daemon stands still, and everybody learns it.
+//!
+//! The faults are brought about by the daemon itself, which has that in debug builds only.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::http;
+use bellwether_tests::process::is_alive;
+use bellwether_tests::root::Root;
+use bellwether_tests::web::Web;
+
+use super::application;
+
+struct Faulty {
+    root: Root,
+    _web: Web,
+    daemon: Daemon,
+    faults: PathBuf,
+}
+
+impl Faulty {
+    fn new() -> Self {
+        let root = Root::default();
+        let web = Web::lay_out(&root);
+        let faults = root.path().join("faults");
+        fs::create_dir(&faults).expect("a folder");
+        let daemon = Daemon::run_in(root.path(), root.health, &[("BELLWETHER_FAULTS", faults.as_os_str())]);
+        daemon.until_ready("web");
+        Self { root, _web: web, daemon, faults }
+    }
+
+    /// That part of the daemon stands still for so long.
+    fn stall(&self, part: &str, millis: u32) {
+        // Beside it first: half a number would be another one.
+        let new = self.faults.join("new");
+        fs::write(&new, millis.to_string()).expect("a file");
+        fs::rename(new, self.faults.join(part)).expect("a file");
+        eventually("the fault is there", || (!self.faults.join(part).exists()).then_some(()));
+    }
+
+    fn until_logged(&self, text: &str) {
+        eventually(&format!("the log says {text}\n{}", self.daemon.log()), || {
+            self.daemon.log().contains(text).then_some(())
+        });
+    }
+
+    fn problems(&self) -> String {
+        self.daemon.status()["problems"].to_string()
+    }
+
+    fn recorded(&self, text: &str) -> bool {
+        self.daemon
+            .events()
+            .iter()
+            .any(|event| event["text"].as_str().is_some_and(|said| said.contains(text)))
+    }
+}
+
+#[test]
+fn a_core_that_stalls_makes_health_say_no_and_is_told_when_it_turns_again() {
+    let faulty = Faulty::new();
+    let pid = application(&faulty.daemon);
+    faulty.stall("core", 6_000);
+    eventually("health says no", || (faulty.daemon.health("web").status == 503).then_some(()));
+    faulty.until_logged("the core has stalled");
+    faulty.until_logged("the core goes on");
+    eventually("health says yes again", || (faulty.daemon.health("web").status == 200).then_some(()));
+    assert!(faulty.recorded("the core has stalled"), "{:#?}", faulty.daemon.events());
+    assert_eq!((application(&faulty.daemon), faulty.problems().as_str()), (pid, "[]"));
+}
+
+#[test]
+fn a_health_thread_that_is_lost_ends_the_daemon_and_the_next_one_finds_the_application() {
+    let mut faulty = Faulty::new();
+    let pid = application(&faulty.daemon);
+    faulty.stall("health", 600_000);
+    eventually("status says so", || {
+        faulty.problems().contains("the health endpoint's thread has stalled").then_some(())
+    });
+    assert!(http::get(faulty.root.health, "/health/web").is_none(), "nobody answers");
+    assert_eq!(faulty.daemon.until_ended(), Some(10), "{}", faulty.daemon.log());
+    assert!(
+        faulty.daemon.log().contains("the daemon ends itself to be started again"),
+        "{}",
+        faulty.daemon.log()
+    );
+    assert!(is_alive(pid));
+    faulty.daemon.run_again();
+    faulty.daemon.until_ready("web");
+    assert_eq!((application(&faulty.daemon), faulty.daemon.health("web").status), (pid, 200));
+}
+
+#[test]
+fn threads_of_components_that_stall_are_told() {
+    let faulty = Faulty::new();
+    faulty.stall("guests", 14_000);
+    eventually("status says so", || {
+        faulty.problems().contains("the threads that components run on").then_some(())
+    });
+    faulty.until_logged("the threads that components run on goes on");
+    eventually("nothing is wrong any more", || (faulty.problems() == "[]").then_some(()));
+    assert!(
+        faulty.recorded("the threads that components run on has stalled"),
+        "{:#?}",
+        faulty.daemon.events()
+    );
+}
+
+#[test]
+fn a_checker_that_never_answers_is_told_and_begun_anew() {
+    let faulty = Faulty::new();
+    let pid = application(&faulty.daemon);
+    faulty.stall("checker", 600_000);
+    let home = eventually("it is told", || {
+        let home = faulty.daemon.checker("web", "home");
+        let said = home["last"]["summary"].as_str().unwrap_or_default().to_owned();
+        said.contains("has not answered for").then_some(home)
+    });
+    assert_eq!(home["last"]["status"], "unknown");
+    eventually("it answers again", || {
+        (faulty.daemon.checker("web", "home")["last"]["status"] == "pass").then_some(())
+    });
+    let module = faulty.daemon.until_ready("web");
+    assert_eq!(
+        (application(&faulty.daemon), &module["restarts"]),
+        (pid, &0.into()),
+        "nobody is restarted for that"
+    );
+}

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::commands::compile_component::compiler;
+use crate::commands::launch::launcher;
 use crate::commands::run::{explain, standard};
 use crate::demo::layout::NodeFile;
 use crate::exit::{Exit, Failure, Outcome};
@@ -88,7 +89,12 @@ const MORE_TRIES: u32 = 5;
 async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
     let mut ending = Ending::new()?;
     let (say, said) = oneshot::channel::<Ready>();
-    let options = RunOptions { root: place.root().to_owned(), compiler: compiler(), standard: standard() };
+    let options = RunOptions {
+        root: place.root().to_owned(),
+        compiler: compiler(),
+        launcher: launcher(),
+        standard: standard(),
+    };
     let on_ready = move |ready: &Ready| {
         // Nobody listens any more if the demo is just being ended.
         let _ = say.send(ready.clone());

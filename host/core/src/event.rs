@@ -77,6 +77,15 @@ pub enum Event {
         /// What came of it: a word for the journal, or the reason why not.
         result: Result<String, String>,
     },
+    /// The node lacks what a step of this attempt needs (descriptors, memory, processes, room on
+    /// the disk): that it fails says nothing of the application. Comes before its
+    /// [`StepEnded`](Self::StepEnded).
+    Starved {
+        /// Of which module.
+        module: ModuleName,
+        /// As it was in the [`RunStep`](crate::action::Action::RunStep) that it is about.
+        attempt: AttemptId,
+    },
     /// Somebody asks for something.
     Commanded {
         /// To be answered with [`Action::Answer`](crate::action::Action::Answer).

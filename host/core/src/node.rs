@@ -197,6 +197,10 @@ fn handle_event(
             modules.get_mut(&name)?.step_ended(attempt, step, result, out);
             Some(name)
         }
+        Event::Starved { module: name, attempt } => {
+            modules.get_mut(&name)?.starved(attempt);
+            None
+        }
         Event::Commanded { request, module: name, command, by } => {
             let outcome = match modules.get_mut(&name) {
                 Some(module) => module.command(command, &by, out),

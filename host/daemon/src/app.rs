@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::act::Actors;
 use crate::act::child::Home;
+use crate::act::gate::Launcher;
 use crate::act::kept::Kept;
 use crate::act::log_file::rotate_forever;
 use crate::act::step::StepRunner;
@@ -34,9 +35,9 @@ use crate::journal::Journal;
 use crate::memories::Memories;
 use crate::observe::{Means, Observers};
 use crate::office::Office;
-use crate::process::inherited;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
+use crate::process::{inherited, open_files};
 use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::reload::{Refused, Reload, Settings, load_standard};
@@ -46,6 +47,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve::api::{self, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
+use crate::shortage;
 use crate::stores::Stores;
 
 /// What to run.
@@ -55,6 +57,8 @@ pub struct RunOptions {
     pub root: PathBuf,
     /// Who compiles components.
     pub compiler: Compiler,
+    /// Who waits at the gate to become an application.
+    pub launcher: Launcher,
     /// What comes with the binary.
     pub standard: Vec<StandardComponent>,
 }
@@ -136,6 +140,8 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
+    open_files::raise();
+    shortage::hold_back();
     let (root, _lock) = root::prepare(&options.root)?;
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
     let clock = Clock::carry_on(&root);
@@ -155,7 +161,7 @@ pub async fn run(
             .collect(),
         socket: socket::path(&root),
     };
-    let parts = Parts { root, node, clock, pulse, published };
+    let parts = Parts { root, node, clock, pulse, published, launcher: options.launcher };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
     daemon.run(messages, &health, || on_ready(&ready), shutdown).await
 }
@@ -167,6 +173,7 @@ struct Parts {
     clock: Clock,
     pulse: Pulse,
     published: Published,
+    launcher: Launcher,
 }
 
 /// Everything, built and not yet running.
@@ -190,7 +197,7 @@ impl Parts {
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
-        let Self { root, node, clock, pulse, published } = self;
+        let Self { root, node, clock, pulse, published, launcher } = self;
         let mut sandbox = Sandbox::new(&node.limits, compiler)?;
         sandbox.request_by(&node.http);
         if let Err(error) = sandbox.cache_in(&root.join("state/compiled")) {
@@ -214,7 +221,8 @@ impl Parts {
         let (memories, before) = Memories::open(&root);
         let home = Home { root: root.clone(), node: node.name.clone() };
         // The applications first: compiling may take its time.
-        let kept = Kept::open(home.clone(), clock, means.processes.clone(), means.kept.clone()).await?;
+        let (processes, states) = (means.processes.clone(), means.kept.clone());
+        let kept = Kept::open(home.clone(), clock, processes, states, launcher).await?;
         let standard = load_standard(&means.sandbox, standard).await?;
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);

@@ -31,4 +31,6 @@ pub mod root;
 pub mod roster;
 pub mod sandbox;
 pub mod serve;
+pub mod shortage;
 pub mod stores;
+pub mod threads;

@@ -4,6 +4,7 @@ use bellwether_daemon::app::{self, Ready, RunError, RunOptions, StandardComponen
 use clap::Args;
 
 use crate::commands::compile_component::compiler;
+use crate::commands::launch::launcher;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs};
 use crate::output::Output;
@@ -26,7 +27,7 @@ pub(crate) async fn run(args: &RunArgs, root: &RootArg, _output: &mut Output) ->
     let _log = logging::start(&args.log)?;
     let mut ending = Ending::new()?;
     let root = root.find()?;
-    let options = RunOptions { root, compiler: compiler(), standard: standard() };
+    let options = RunOptions { root, compiler: compiler(), launcher: launcher(), standard: standard() };
     app::run(options, announce, async move { ending.wait().await }).await.map_err(explain)?;
     tracing::info!("the daemon has ended; the applications run on");
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::commands::compile_component::compiler;
+use crate::commands::launch::launcher;
 use crate::commands::run::{explain, standard};
 use crate::demo::layout::NodeFile;
 use crate::exit::{Exit, Failure, Outcome};
@@ -88,8 +89,13 @@ const MORE_TRIES: u32 = 5;
 async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
     let told = signals::listen()?;
     let (say, said) = oneshot::channel::<Ready>();
-    let root = place.root().to_owned();
-    let options = RunOptions { root, compiler: compiler(), standard: standard(), state: None };
+    let options = RunOptions {
+        root: place.root().to_owned(),
+        compiler: compiler(),
+        launcher: launcher(),
+        standard: standard(),
+        state: None,
+    };
     let on_ready = move |ready: &Ready| {
         // Nobody listens any more if the demo is just being ended.
         let _ = say.send(ready.clone());

@@ -16,8 +16,8 @@ mod standard;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, demo_app, events, inspect, order, run, status, validate,
-    why,
+    approve, check, compile_component, completions, demo_app, events, inspect, launch, order, run, status,
+    validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -58,6 +58,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(ended) = launch::if_asked_for() {
+        return ended;
+    }
     let Arguments { root, command } = Arguments::parse();
     let mut output = Output::standard();
     exit::finish(carry_out(&root, command, &mut output))
@@ -68,12 +71,12 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
         return compile_component::run();
     }
     let serves = matches!(command, Command::Run(_) | Command::Demo(_) | Command::DemoApp(_));
-    let mut runtime = if serves {
-        tokio::runtime::Builder::new_multi_thread()
+    let runtime = if serves {
+        bellwether_daemon::threads::runtime()
     } else {
-        tokio::runtime::Builder::new_current_thread()
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
     };
-    let runtime = runtime.enable_all().build().map_err(Failure::from)?;
+    let runtime = runtime.map_err(Failure::from)?;
     runtime.block_on(async {
         match command {
             Command::Run(args) => run::run(&args, root, output).await,

@@ -6,12 +6,17 @@ use bellwether_daemon::steward::Told;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+/// SIGXFSZ, as Linux numbers it everywhere but on MIPS and PA-RISC (signal(7)).
+const FILE_TOO_LARGE: i32 = 25;
 /// More than this at once mean no more than this.
 const WAITING: usize = 4;
 
 /// SIGINT (Ctrl-C) and SIGTERM: to end. SIGHUP: to read everything again. They are caught from the
 /// moment this is called.
 pub(crate) fn listen() -> io::Result<mpsc::Receiver<Told>> {
+    // Caught so that it does not end the daemon: a file that may not grow any more is an error of the
+    // one who writes it (`setrlimit(2)`, `RLIMIT_FSIZE`). Once caught, it stays so.
+    drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
     let signals =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let (tell, told) = mpsc::channel(WAITING);

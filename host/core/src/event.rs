@@ -78,6 +78,15 @@ pub enum Event {
         /// What came of it: a word for the journal, or the reason why not.
         result: Result<String, String>,
     },
+    /// The node lacks what a step of this attempt needs (descriptors, memory, processes, room on
+    /// the disk): that it fails says nothing of the application. Comes before its
+    /// [`StepEnded`](Self::StepEnded).
+    Starved {
+        /// Of which module.
+        module: ModuleName,
+        /// As it was in the [`RunStep`](crate::action::Action::RunStep) that it is about.
+        attempt: AttemptId,
+    },
     /// Somebody asks for something.
     Commanded {
         /// To be answered with [`Action::Answer`](crate::action::Action::Answer).
@@ -111,6 +120,7 @@ impl Event {
             | Self::Observed { module, .. }
             | Self::PlanMade { module, .. }
             | Self::StepEnded { module, .. }
+            | Self::Starved { module, .. }
             | Self::Commanded { module, .. } => Some(module),
             Self::Noted { module, .. } => module.as_ref(),
             Self::Ending(_) | Self::Tick => None,

@@ -373,6 +373,13 @@ impl Module {
         self.advance(out);
     }
 
+    /// The node lacks what a step needs that is about to fail.
+    pub(crate) fn starved(&mut self, attempt: AttemptId) {
+        if let Some(run) = self.state.run_mut() {
+            run.starve(attempt);
+        }
+    }
+
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
         let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);

@@ -148,6 +148,7 @@ impl Node {
             | Event::ModuleRemoved { .. }
             | Event::PlanMade { .. }
             | Event::StepEnded { .. }
+            | Event::Starved { .. }
             | Event::Commanded { .. }
             | Event::Noted { .. }
             | Event::Ending(_) => false,
@@ -221,6 +222,10 @@ fn handle_event(
         Event::StepEnded { module: name, attempt, step, result } => {
             modules.get_mut(&name)?.step_ended(attempt, step, result, out);
             Some(name)
+        }
+        Event::Starved { module: name, attempt } => {
+            modules.get_mut(&name)?.starved(attempt);
+            None
         }
         Event::Commanded { request, module: name, command, by } => {
             let outcome = match modules.get_mut(&name) {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use bellwether_core::id::{CommandName, ModuleName, NodeName};
 use bellwether_core::plan::Signal;
 use bellwether_daemon::act::child::Home;
+use bellwether_daemon::act::gate::Launcher;
 use bellwether_daemon::act::kept::Kept;
 use bellwether_daemon::clock::Clock;
 use bellwether_daemon::config::spec::{CommandSpec, Find, ProcessBounds, ProcessSpec};
@@ -41,7 +42,7 @@ async fn measure(rounds: usize) -> Result<()> {
     let (module, command) = (ModuleName::new("bench")?, CommandName::new("app")?);
     let (clock, table, states) = (Clock::start(), ProcessTable::default(), KeptTable::default());
     let home = Home { root: root.path().to_owned(), node: NodeName::new("bench")? };
-    let kept = Kept::open(home, clock, table.clone(), states.clone()).await?;
+    let kept = Kept::open(home, clock, table.clone(), states.clone(), Launcher::Nobody).await?;
     let spec = CommandSpec {
         run: vec!["/bin/sleep".into(), "600".into()],
         keep: true,

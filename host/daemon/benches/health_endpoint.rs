@@ -139,7 +139,7 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
     let view =
         HealthView { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), pulse: Pulse::default(), clock };
     // In the future: the core counts as alive for as long as this takes.
-    view.pulse.beat(clock.now() + Duration::from_hours(1));
+    view.pulse.beat_at(clock.awake() + Duration::from_hours(1));
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
     let address = server.local_addrs()[0];
     // A thread names itself: once it answers, it has.

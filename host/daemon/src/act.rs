@@ -12,6 +12,7 @@
 
 pub mod captured;
 pub mod child;
+pub mod gate;
 pub mod kept;
 pub mod log_file;
 mod running;
@@ -39,7 +40,7 @@ use crate::observe::Means;
 use crate::sandbox::plan::DeclaredCommand;
 use crate::sandbox::run::PlanRun;
 
-use self::step::StepRunner;
+use self::step::{NotDone, StepRunner};
 
 /// How long the end of a command may take that is declared no more: what it is
 /// where a file does not say.
@@ -92,7 +93,7 @@ impl Actors {
         let (steps, member) = (self.steps.clone(), self.means.roster.get(&module));
         self.spawn((module, attempt, step), async move {
             let member = member.ok_or_else(|| "the module's file is gone".to_owned())?;
-            steps.carry_out(&member.spec, &action, timeout).await
+            steps.attempt(&member.spec, &action, timeout).await
         });
     }
 
@@ -103,7 +104,7 @@ impl Actors {
         let given_up = self.given_up(&module);
         self.spawn((module, attempt, 0), async move {
             join_all(given_up).await;
-            steps.kill_kept(&name, member.as_ref().map(|member| &member.spec)).await
+            Ok(steps.kill_kept(&name, member.as_ref().map(|member| &member.spec)).await?)
         });
     }
 
@@ -121,12 +122,16 @@ impl Actors {
         self.given_up.extract_if(.., |(of, _)| of == module).map(|(_, task)| task).collect()
     }
 
-    fn spawn(&mut self, key: StepKey, work: impl Future<Output = Result<String, String>> + Send + 'static) {
+    fn spawn(&mut self, key: StepKey, work: impl Future<Output = Result<String, NotDone>> + Send + 'static) {
         self.under_way.retain(|_, task| !task.is_finished());
         let events = self.events.clone();
         let (module, attempt, step) = key.clone();
         let task = tokio::spawn(async move {
             let result = work.await;
+            if result.as_ref().is_err_and(|not_done| not_done.shortage.is_some()) {
+                send(&events, Event::Starved { module: module.clone(), attempt }).await;
+            }
+            let result = result.map_err(|not_done| not_done.reason);
             send(&events, Event::StepEnded { module, attempt, step, result }).await;
         });
         self.under_way.insert(key, task);

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::act::Actors;
 use crate::act::child::Home;
+use crate::act::gate::Launcher;
 use crate::act::kept::Kept;
 use crate::act::log_file::rotate_forever;
 use crate::act::step::StepRunner;
@@ -34,9 +35,9 @@ use crate::memories::Memories;
 use crate::observe::{Means, Observers};
 use crate::office::Office;
 use crate::problems::Problems;
-use crate::process::inherited;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
+use crate::process::{inherited, open_files};
 use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::reload::{LookNow, Refused, Reload, Settings, load_standard};
@@ -47,6 +48,7 @@ use crate::sandbox::compile::Compiler;
 use crate::serve::api::{self, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
 use crate::service_manager::ServiceManager;
+use crate::shortage;
 use crate::steward::{Steward, Told};
 use crate::stores::Stores;
 use crate::watchdog::{self, Watched};
@@ -58,6 +60,8 @@ pub struct RunOptions {
     pub root: PathBuf,
     /// Who compiles components.
     pub compiler: Compiler,
+    /// Who waits at the gate to become an application.
+    pub launcher: Launcher,
     /// What comes with the binary.
     pub standard: Vec<StandardComponent>,
     /// Where the daemon keeps what it writes, if not in the root itself.
@@ -141,6 +145,8 @@ pub async fn run(
     told: mpsc::Receiver<Told>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
+    open_files::raise();
+    shortage::hold_back();
     let (root, _lock) = root::prepare(&options.root, options.state.as_deref())?;
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
     let clock = Clock::carry_on(&root);
@@ -160,7 +166,7 @@ pub async fn run(
             .collect(),
         socket: socket::path(&root),
     };
-    let parts = Parts { root, node, clock, pulse, published };
+    let parts = Parts { root, node, clock, pulse, published, launcher: options.launcher };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
     daemon.run(messages, &health, || on_ready(&ready), told).await
 }
@@ -172,6 +178,7 @@ struct Parts {
     clock: Clock,
     pulse: Pulse,
     published: Published,
+    launcher: Launcher,
 }
 
 /// Everything, built and not yet running.
@@ -199,7 +206,7 @@ impl Parts {
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
-        let Self { root, node, clock, pulse, published } = self;
+        let Self { root, node, clock, pulse, published, launcher } = self;
         let mut sandbox = Sandbox::new(&node.limits, compiler)?;
         sandbox.request_by(&node.http);
         let in_force = node.clone();
@@ -224,7 +231,8 @@ impl Parts {
         let (memories, before) = Memories::open(&root);
         let home = Home { root: root.clone(), node: node.name.clone() };
         // The applications first: compiling may take its time.
-        let kept = Kept::open(home.clone(), clock, means.processes.clone(), means.kept.clone()).await?;
+        let (processes, states) = (means.processes.clone(), means.kept.clone());
+        let kept = Kept::open(home.clone(), clock, processes, states, launcher).await?;
         let standard = load_standard(&means.sandbox, standard).await?;
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);

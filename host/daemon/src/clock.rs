@@ -1,9 +1,15 @@
 //! The daemon's time line, and how it is shown.
 //!
-//! The wall clock is read once to place the time line; from then on only the
-//! monotonic clock counts, so that a clock that is set by hours changes no
-//! deadline and no duration. `CLOCK_BOOTTIME` is used because it goes on while a
+//! The wall clock is read once in a boot of the machine to place the time line;
+//! from then on only the monotonic clock counts, so that a clock that is set by
+//! hours changes no deadline, no duration and no age, also of what an earlier
+//! daemon wrote down. `CLOCK_BOOTTIME` is used because it goes on while a
 //! virtual machine is suspended (`clock_gettime(2)`).
+//!
+//! ```text
+//!   first daemon of a boot:  wall clock ──▶ offset ──▶ state/timeline.json
+//!   every later one:         state/timeline.json ──▶ the same offset
+//! ```
 
 use std::fs;
 use std::io;
@@ -17,6 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::durable;
 use crate::process::identity::BootId;
 
+mod fault;
+
 /// Where the daemon's time line stands. Cheap to copy, the same everywhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -26,7 +34,8 @@ pub struct Clock {
 
 fn micros(clock: ClockId) -> i64 {
     let time = clock_gettime(clock);
-    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+    let micros = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000);
+    micros.saturating_add(fault::micros(clock))
 }
 
 /// Where the time line of this boot stands, in `state/timeline.json`.
@@ -61,6 +70,11 @@ impl Clock {
     /// A time line whose zero is the Unix epoch, as the wall clock knows it now.
     pub fn start() -> Self {
         Self { offset: micros(ClockId::Realtime) - micros(ClockId::Boottime) }
+    }
+
+    /// Now, on a clock that stands still while the machine is suspended. Its zero is anywhere.
+    pub fn awake(self) -> Moment {
+        Moment::from_micros(micros(ClockId::Monotonic))
     }
 
     /// Now.

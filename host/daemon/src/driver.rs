@@ -124,7 +124,7 @@ impl Driver {
         tokio::pin!(shutdown);
         loop {
             let now = self.clock.now();
-            self.pulse.beat(now);
+            self.pulse.beat(self.clock);
             fault::stall("core");
             let due = self.node.next_deadline().unwrap_or(Moment::NEVER).min(now + Pulse::BEAT);
             tokio::select! {

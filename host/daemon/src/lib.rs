@@ -34,6 +34,8 @@ pub mod roster;
 pub mod sandbox;
 pub mod serve;
 pub mod service_manager;
+pub mod shortage;
 pub mod steward;
 pub mod stores;
+pub mod threads;
 pub mod watchdog;

@@ -247,7 +247,7 @@ impl Reload {
         let mut looked = Instant::now();
         let mut unsettled = false;
         loop {
-            self.settings.pulse.beat(self.settings.means.clock.now());
+            self.settings.pulse.beat(self.settings.means.clock);
             fault::hang("reload").await;
             let mut told = None;
             let (due, next) = self.pending.due(self.settings.means.clock.now());

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -13,6 +14,11 @@ use crate::app::RunError;
 const OPEN: [&str; 3] = ["checkers", "restart-scripts", "modules"];
 /// The daemon's own: what applications write may be anybody's secret.
 const CLOSED: [&str; 2] = ["state", "logs"];
+
+/// A daemon that was killed in the middle of a start leaves a child that holds its lock until it
+/// has become a program. Nobody may begin before that: it would not know of it.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Held as long as the daemon runs. The system lets go of it however the daemon ends (flock(2)).
 #[derive(Debug)]
@@ -79,20 +85,36 @@ fn lock(path: &Path, not_writable: impl FnOnce(io::Error) -> RunError) -> Result
         Ok(file) => file,
         Err(error) => return Err(not_writable(error)),
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut holder = String::new();
-            // An empty file: the other has only just begun.
-            let pid = file.read_to_string(&mut holder).ok().and_then(|_| holder.trim().parse().ok());
-            return Err(RunError::SecondDaemon { pid: pid.unwrap_or(0) });
+    let until = Instant::now() + LET_GO_WITHIN;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let pid = holder(&mut file);
+                let gone = pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists());
+                if !gone || Instant::now() >= until {
+                    return Err(RunError::SecondDaemon { pid: pid.unwrap_or(0) });
+                }
+                std::thread::sleep(LOOK);
+            }
+            Err(error) => return Err(not_writable(error.into())),
         }
-        Err(error) => return Err(not_writable(error.into())),
     }
-    let written =
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(not_writable)?;
+    // Whose lock it is helps a person and no more: a full disk is no reason not to run. What was
+    // there is written over, which needs no room.
+    let written = file.rewind().and_then(|()| writeln!(file, "{:<20}", std::process::id()));
+    if let Err(error) = written {
+        tracing::warn!(%error, "cannot write down which process holds the root");
+    }
     Ok(RootLock(file))
+}
+
+/// Nothing if the other has only just begun.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 #[cfg(test)]

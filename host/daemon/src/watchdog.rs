@@ -118,12 +118,12 @@ fn watch(mut settings: Settings, ending: &AtomicBool) {
     let guests = Pulse::default();
     settings.watched.push(Watched { ward: GUESTS, pulse: guests.clone() });
     let wards: Vec<Ward> = settings.watched.iter().map(|watched| watched.ward).collect();
-    let mut dog = Watchdog::new(&wards, LOOK, settings.clock.now());
+    let mut dog = Watchdog::new(&wards, LOOK, settings.clock.awake());
     let mut status = String::new();
     while !ending.load(Ordering::Acquire) {
         settings.sandbox.ask(&guests, settings.clock);
         let beats: Vec<Moment> = settings.watched.iter().map(|watched| watched.pulse.last()).collect();
-        for change in dog.judge(&beats, settings.clock.now()) {
+        for change in dog.judge(&beats, settings.clock.awake()) {
             settings.tell(change);
         }
         settings.problems.set("watchdog", dog.problems());

@@ -28,7 +28,8 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
 
     // The probes' own descriptors are taken before there are none left.
     let sockets = (0..20).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None));
-    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    let mut sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    let late = sockets.split_off(16);
     let next = File::open("/dev/null")?.as_raw_fd();
     let limit = Rlimit { current: Some(u64::try_from(next)?), ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, limit)?;
@@ -48,6 +49,19 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
         assert!(response.starts_with("HTTP/1.1 503 "), "probe {count}: {response}");
     }
     assert!(server.is_running());
+
+    // Several at once, each of which says what it wants after all of them have been let in.
+    drop(idle);
+    let mut crowd = Vec::new();
+    for socket in late {
+        crowd.push(connect(socket, server.local_addrs()[0])?);
+    }
+    for (count, mut probe) in crowd.into_iter().enumerate() {
+        probe.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+        let mut response = String::new();
+        probe.read_to_string(&mut response)?;
+        assert!(response.starts_with("HTTP/1.1 503 "), "one of the crowd, {count}: {response}");
+    }
     Ok(())
 }
 

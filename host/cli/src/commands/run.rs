@@ -6,6 +6,7 @@ use bellwether_daemon::app::{self, Ready, RunError, RunOptions, StandardComponen
 use clap::Args;
 
 use crate::commands::compile_component::compiler;
+use crate::commands::launch::launcher;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs};
 use crate::output::Output;
@@ -36,7 +37,8 @@ pub(crate) async fn run(args: &RunArgs, root: &RootArg, _output: &mut Output) ->
     let told = signals::listen()?;
     let root = root.find()?;
     let state = args.state.clone();
-    let options = RunOptions { root, compiler: compiler(), standard: standard(), state };
+    let options =
+        RunOptions { root, compiler: compiler(), launcher: launcher(), standard: standard(), state };
     app::run(options, announce, told).await.map_err(explain)?;
     tracing::info!("the daemon has ended; applications that run go on running");
     Ok(Exit::Done)

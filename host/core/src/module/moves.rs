@@ -104,6 +104,18 @@ impl Module {
         }
     }
 
+    /// The node lacks what a start needs: try again for as long as it takes. Not the application's
+    /// fault, so its budget is left alone.
+    fn try_later(&mut self, reason: String, out: &mut Outbox<'_>) {
+        let jitter = out.jitter();
+        let delay = self.streak.failed(&self.policy.backoff, jitter, out.now).max(self.policy.backoff.first);
+        let when = crate::moment::plain(delay);
+        let decision = format!("try again in {when} (not counted: this node lacks what a start needs)");
+        out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
+        let clearing = Some(PlanRun::begin(Occasion::Stop, &self.around(out.now), out));
+        self.enter(State::Backoff { clearing, until: out.now + delay }, reason, out);
+    }
+
     /// A plan has come to its end, or not.
     pub(super) fn take_progress(&mut self, progress: Progress, out: &mut Outbox<'_>) {
         let failure = match progress {
@@ -111,6 +123,7 @@ impl Module {
             Progress::Done => None,
             Progress::Failed(reason) => Some(reason),
         };
+        let starved = self.state.run().is_some_and(PlanRun::is_starved);
         match (&mut self.state, failure) {
             (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), None) => {
                 self.settle("started: waiting for the checkers to be up", out);
@@ -119,6 +132,12 @@ impl Module {
                 if self.wish.suspended =>
             {
                 self.settle(&format!("the plan failed: {reason}; suspended: nothing is done about it"), out);
+            }
+            (State::Starting(Phase::Plan(_)), Some(reason)) if starved => {
+                self.try_later(format!("the start failed: {reason}"), out);
+            }
+            (State::Restarting(Phase::Plan(_)), Some(reason)) if starved => {
+                self.try_later(format!("the restart failed: {reason}"), out);
             }
             (State::Starting(Phase::Plan(_)), Some(reason)) => {
                 self.state = State::Starting(Phase::Settle { until: Moment::NEVER });

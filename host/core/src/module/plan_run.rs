@@ -52,6 +52,8 @@ pub(super) enum Progress {
 pub(crate) struct PlanRun {
     /// The last is at work; those below wait for it.
     frames: Vec<Frame>,
+    /// The node lacked what a step needed.
+    starved: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +98,7 @@ impl PlanRun {
 
     /// Asks for a plan.
     pub(super) fn begin(occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
-        let mut run = Self { frames: Vec::new() };
+        let mut run = Self { frames: Vec::new(), starved: false };
         run.ask(occasion, around, out);
         run
     }
@@ -193,6 +195,16 @@ impl PlanRun {
                 self.enter_step(around, out)
             }
         }
+    }
+
+    /// The node lacks what a step needs. Late and foreign news change nothing.
+    pub(super) fn starve(&mut self, attempt: AttemptId) {
+        self.starved |= self.frames.last().is_some_and(|frame| frame.attempt == attempt);
+    }
+
+    /// Whether the node is to blame if it fails.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
     }
 
     /// A step has ended. Late and foreign answers change nothing.

@@ -7,15 +7,20 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
 
 use anyhow::{Context, anyhow};
 use bellwether_core::id::{CommandName, ModuleName, NodeName};
+use rustix::process::Pid;
 
+use super::gate::{Gate, Launcher, Waiting};
+use super::log_file;
 use crate::config::host_files::{PROGRAM_PATH, program_file};
 use crate::config::spec::CommandSpec;
+use crate::process::open_files;
 use crate::process::pidfd::PidFd;
+use crate::shortage::Shortage;
 
 /// What is the same for all commands.
 #[derive(Debug, Clone)]
@@ -56,6 +61,11 @@ impl Streams {
     pub fn to_log(log: File) -> io::Result<Self> {
         Ok(Self { stdin: Stdio::null(), stdout: log.try_clone()?.into(), stderr: log.into() })
     }
+
+    /// Nothing to read, and both outputs to nobody.
+    pub fn to_nobody() -> Self {
+        Self { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() }
+    }
 }
 
 impl Home {
@@ -63,7 +73,94 @@ impl Home {
     /// program itself runs. Whoever gets the handle has to
     /// [reap](PidFd::wait_status) the child.
     pub fn spawn(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<PidFd> {
+        let waiting = self.spawn_waiting(launch, streams, &Launcher::Nobody)?;
+        open_files::restore_in(Pid::from_child(&waiting.child));
+        Ok(waiting.leader)
+    }
+
+    /// The same, and the process waits at the gate if there is a launcher.
+    pub(super) fn spawn_waiting(
+        &self,
+        launch: &Launch<'_>,
+        streams: Streams,
+        launcher: &Launcher,
+    ) -> anyhow::Result<Waiting> {
         let Launch { module, command, spec, arguments } = launch;
+        let place = self.place(launch)?;
+        let (mut prepared, gate) = launcher
+            .command(&place.program)
+            .with_context(|| format!("cannot make a line to the process of command `{command}`"))?;
+        if gate.is_none() {
+            prepared.stdin(streams.stdin);
+        }
+        let variable = |name: &str, otherwise: &str| {
+            std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.into())
+        };
+        let mut child = prepared
+            .args(place.declared)
+            .args(*arguments)
+            .env_clear()
+            .env("PATH", PROGRAM_PATH)
+            .env("HOME", variable("HOME", "/"))
+            .env("LANG", variable("LANG", "C.UTF-8"))
+            .envs(&spec.env)
+            .env("BELLWETHER_MODULE", module.as_str())
+            .env("BELLWETHER_NODE", self.node.as_str())
+            .current_dir(&place.dir)
+            .process_group(0)
+            .stdout(streams.stdout)
+            .stderr(streams.stderr)
+            .spawn()
+            .map_err(|error| place.why_not_started(command, &error))?;
+        // Its end of the line is its own from here on, so that the end of it is seen.
+        drop(prepared);
+        // Nobody else waits for our children, so this id is the child's, dead or alive.
+        match PidFd::of_child(&child) {
+            Ok(leader) => Ok(Waiting { leader, child, gate }),
+            Err(error) => {
+                // What cannot be watched must not run. It has been our child for an instant only.
+                let _ = child.kill().and_then(|()| child.wait());
+                Err(error).with_context(|| format!("cannot hold the process of command `{command}`"))
+            }
+        }
+    }
+
+    /// Lets what waits become its program.
+    pub(super) fn let_through(&self, launch: &Launch<'_>, waiting: Waiting) -> anyhow::Result<PidFd> {
+        let Waiting { leader, mut child, gate } = waiting;
+        if let Some(Err(error)) = gate.map(Gate::open) {
+            // It ends by itself, now that it has said why.
+            let _ = child.wait();
+            return Err(self.place(launch)?.why_not_started(launch.command, &error));
+        }
+        Ok(leader)
+    }
+
+    /// Nothing to read, both outputs to the command's log, and how long that is already. An
+    /// application without a log is better than none.
+    pub(super) fn streams(
+        &self,
+        module: &ModuleName,
+        command: &CommandName,
+    ) -> anyhow::Result<(Streams, Option<u64>)> {
+        let opened = log_file::open(&self.root, module, command);
+        let lacking = opened.as_ref().err().and_then(Shortage::of);
+        match (opened, lacking) {
+            (Err(error), Some(Shortage::Disk)) => {
+                tracing::error!(%module, %command, %error, "no log file can be made: the output is lost");
+                Ok((Streams::to_nobody(), None))
+            }
+            (opened, _) => {
+                let log =
+                    opened.with_context(|| format!("cannot open the log file of command `{command}`"))?;
+                let before = log.metadata().context("cannot read the size of a log file")?.len();
+                Ok((Streams::to_log(log).context("cannot share the log file")?, Some(before)))
+            }
+        }
+    }
+
+    fn place<'a>(&self, launch: &Launch<'a>) -> anyhow::Result<Place<'a>> {
+        let Launch { command, spec, .. } = launch;
         let (program, declared) =
             spec.run.split_first().ok_or_else(|| anyhow!("command `{command}` names no program"))?;
         let program = program_file(&self.root, program).ok_or_else(|| {
@@ -73,57 +170,45 @@ impl Home {
             )
         })?;
         let dir = spec.dir.as_ref().map_or_else(|| self.root.clone(), |dir| self.root.join(dir));
-        let variable = |name: &str, otherwise: &str| {
-            std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.into())
-        };
-        let mut child = Command::new(&program)
-            .args(declared)
-            .args(*arguments)
-            .env_clear()
-            .env("PATH", PROGRAM_PATH)
-            .env("HOME", variable("HOME", "/"))
-            .env("LANG", variable("LANG", "C.UTF-8"))
-            .envs(&spec.env)
-            .env("BELLWETHER_MODULE", module.as_str())
-            .env("BELLWETHER_NODE", self.node.as_str())
-            .current_dir(&dir)
-            .process_group(0)
-            .stdin(streams.stdin)
-            .stdout(streams.stdout)
-            .stderr(streams.stderr)
-            .spawn()
-            .map_err(|error| why_not_started(command, &program, &dir, &error))?;
-        // Nobody else waits for our children, so this id is the child's, dead or alive.
-        PidFd::of_child(&child).or_else(|error| {
-            // What cannot be watched must not run. It has been our child for an instant only.
-            let _ = child.kill().and_then(|()| child.wait());
-            Err(error).with_context(|| format!("cannot hold the process of command `{command}`"))
-        })
+        Ok(Place { program, declared, dir })
     }
 }
 
-/// The system's error names neither the file nor what to do.
-fn why_not_started(command: &CommandName, program: &Path, dir: &Path, error: &io::Error) -> anyhow::Error {
-    let (shown, file) = (program.display(), program.metadata());
-    let reason = match error.kind() {
-        io::ErrorKind::NotFound if !dir.is_dir() => {
-            format!("its folder {} does not exist: create it, or change `dir`", dir.display())
+/// Where a command and its program are.
+struct Place<'a> {
+    program: PathBuf,
+    declared: &'a [String],
+    dir: PathBuf,
+}
+
+impl Place<'_> {
+    /// The system's error names neither the file nor what to do.
+    fn why_not_started(&self, command: &CommandName, error: &io::Error) -> anyhow::Error {
+        let what = format!("cannot start command `{command}`");
+        if let Some(shortage) = Shortage::of_start(error) {
+            return anyhow::Error::new(shortage).context(what);
         }
-        io::ErrorKind::NotFound if file.is_err() => {
-            format!("there is no program {shown}: give its whole path, as `command -v` shows it")
-        }
-        io::ErrorKind::NotFound => {
-            format!("what {shown} needs to run (named in its first line) does not exist")
-        }
-        io::ErrorKind::PermissionDenied if file.is_ok_and(|file| file.is_dir()) => {
-            format!("{shown} is a folder, not a program")
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!("{shown} may not be executed by this user: see its mode (chmod +x)")
-        }
-        _ => format!("{shown}: {error}"),
-    };
-    anyhow!("cannot start command `{command}`: {reason}")
+        let (shown, file) = (self.program.display(), self.program.metadata());
+        let reason = match error.kind() {
+            io::ErrorKind::NotFound if !self.dir.is_dir() => {
+                format!("its folder {} does not exist: create it, or change `dir`", self.dir.display())
+            }
+            io::ErrorKind::NotFound if file.is_err() => {
+                format!("there is no program {shown}: give its whole path, as `command -v` shows it")
+            }
+            io::ErrorKind::NotFound => {
+                format!("what {shown} needs to run (named in its first line) does not exist")
+            }
+            io::ErrorKind::PermissionDenied if file.is_ok_and(|file| file.is_dir()) => {
+                format!("{shown} is a folder, not a program")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("{shown} may not be executed by this user: see its mode (chmod +x)")
+            }
+            _ => format!("{shown}: {error}"),
+        };
+        anyhow!("{what}: {reason}")
+    }
 }
 
 #[cfg(test)]

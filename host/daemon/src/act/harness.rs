@@ -12,6 +12,7 @@ use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::child::Home;
+use super::gate::Launcher;
 use super::kept::Kept;
 use super::step::StepRunner;
 use crate::clock::Clock;
@@ -39,7 +40,8 @@ impl Harness {
     /// What a daemon that starts now would have.
     pub(crate) async fn runner(&self) -> StepRunner {
         let (table, states) = (ProcessTable::default(), KeptTable::default());
-        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone()).await.unwrap();
+        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone(), Launcher::Nobody);
+        let kept = kept.await.unwrap();
         StepRunner { home: self.home(), kept, table, states }
     }
 

@@ -8,7 +8,8 @@
 //! ```
 //! A kept process leads a process group with all that it starts. It does not
 //! die with the daemon: its output goes straight to a file, and who it is is
-//! written down, so that the next daemon finds it again.
+//! written down before it becomes the application (see [`gate`](super::gate)), so
+//! that the next daemon finds it again, whenever this one is killed.
 //!
 //! While the group has a leader that nobody has reaped, or any member, the
 //! kernel gives its id to nobody else: a signal to the group reaches no stranger.
@@ -26,7 +27,8 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::child::{Home, Launch, Streams};
+use super::child::{Home, Launch};
+use super::gate::Launcher;
 use super::log_file;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
@@ -36,6 +38,7 @@ use crate::process::identity::{BootId, ProcessId};
 use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
 use crate::process::pidfd::PidFd;
 use crate::process::table::ProcessTable;
+use crate::shortage::with_reserve;
 use ledger::{Entry, Ledger};
 
 mod ledger;
@@ -45,6 +48,9 @@ mod ledger;
 const KILLED_WITHIN: Duration = Duration::from_secs(4);
 /// Between the order to start a process and its first instruction.
 const STARTED_WITHIN: Duration = Duration::from_secs(3);
+/// What waited at a gate that is gone has ended or has become the application by then.
+const THROUGH_WITHIN: Duration = Duration::from_secs(1);
+const THROUGH_LOOK: Duration = Duration::from_millis(5);
 
 /// Keeps processes. Cheap to clone. Dropping the last clone leaves them running.
 #[derive(Debug, Clone)]
@@ -56,6 +62,7 @@ struct Inner {
     clock: Clock,
     table: ProcessTable,
     states: KeptTable,
+    launcher: Launcher,
     ledger: Ledger,
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
 }
@@ -66,6 +73,8 @@ struct Slot {
     key: KeptKey,
     /// One start at a time.
     starting: Arc<tokio::sync::Mutex<()>>,
+    /// What waits at the gate: written down, and not yet the application.
+    waiting: Mutex<Option<ProcessId>>,
     held: Mutex<Option<Held>>,
 }
 
@@ -92,11 +101,12 @@ impl Kept {
         clock: Clock,
         table: ProcessTable,
         states: KeptTable,
+        launcher: Launcher,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
         let entries = ledger.read()?;
         let slots = Mutex::default();
-        let kept = Self(Arc::new(Inner { home, clock, table, states, ledger, slots }));
+        let kept = Self(Arc::new(Inner { home, clock, table, states, launcher, ledger, slots }));
         for entry in entries {
             kept.adopt(entry).await?;
         }
@@ -220,6 +230,9 @@ impl Kept {
         if process.boot_id != BootId::current()? {
             return Ok(());
         }
+        if self.never_became_it(&process).await {
+            return Ok(());
+        }
         let slot = self.slot(&module, &command);
         if let Some(leader) = PidFd::open_exact(&process)? {
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
@@ -237,9 +250,32 @@ impl Kept {
         Ok(())
     }
 
+    /// Whether it waited at the gate when the daemon before us ended. It ends then, too; or it had
+    /// just been let through, and becomes the application in this instant.
+    async fn never_became_it(&self, process: &ProcessId) -> bool {
+        let until = Instant::now() + THROUGH_WITHIN;
+        let mut waited = false;
+        while process.still_alive() {
+            let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+            if !self.0.launcher.is_waiting(&line) || Instant::now() >= until {
+                return false;
+            }
+            waited = true;
+            tokio::time::sleep(THROUGH_LOOK).await;
+        }
+        waited
+    }
+
     fn slot(&self, module: &ModuleName, command: &CommandName) -> Arc<Slot> {
         let key = (module.clone(), command.clone());
-        let new = || Arc::new(Slot { key: key.clone(), starting: Arc::default(), held: Mutex::default() });
+        let new = || {
+            Arc::new(Slot {
+                key: key.clone(),
+                starting: Arc::default(),
+                waiting: Mutex::default(),
+                held: Mutex::default(),
+            })
+        };
         Arc::clone(self.0.slots().entry(key.clone()).or_insert_with(new))
     }
 
@@ -261,6 +297,16 @@ impl Slot {
     fn group(&self) -> Option<ProcessGroup> {
         self.held().as_ref().map(|held| held.group)
     }
+
+    /// What the next daemon has to look for.
+    fn process(&self) -> Option<ProcessId> {
+        let waiting = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.or_else(|| self.group().map(|group| group.leader()))
+    }
+
+    fn set_waiting(&self, process: Option<ProcessId>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = process;
+    }
 }
 
 impl Inner {
@@ -270,16 +316,27 @@ impl Inner {
 
     fn spawn(self: &Arc<Self>, slot: &Arc<Slot>, spec: &CommandSpec) -> anyhow::Result<ProcessId> {
         let (module, command) = &slot.key;
-        let log = log_file::open(&self.home.root, module, command)
-            .with_context(|| format!("cannot open the log file of command `{command}`"))?;
-        let before = log.metadata().context("cannot read the size of a log file")?.len();
-        let streams = Streams::to_log(log).context("cannot share the log file")?;
-        let leader = self.home.spawn(&Launch { module, command, spec, arguments: &[] }, streams)?;
-        let id = leader.id();
-        tracing::info!(%module, %command, pid = id.pid, "started a kept process");
-        self.hold(slot, leader, Some(before));
+        let launch = Launch { module, command, spec, arguments: &[] };
+        let (waiting, before) = with_reserve(|| {
+            let (streams, before) = self.home.streams(module, command)?;
+            let waiting = self.home.spawn_waiting(&launch, streams, &self.launcher)?;
+            Ok::<_, anyhow::Error>((waiting, before))
+        })?;
+        let id = waiting.leader.id();
+        // Written down before it becomes the application: a daemon that is killed between the two
+        // leaves nothing behind.
+        slot.set_waiting(Some(id));
         self.write_ledger();
-        Ok(id)
+        let through = self.home.let_through(&launch, waiting);
+        if let Ok(leader) = through {
+            tracing::info!(%module, %command, pid = id.pid, "started a kept process");
+            self.hold(slot, leader, before);
+            slot.set_waiting(None);
+            return Ok(id);
+        }
+        slot.set_waiting(None);
+        self.write_ledger();
+        through.map(|leader| leader.id())
     }
 
     /// From here on the process is ours to watch. `log_from` is how long its
@@ -337,7 +394,7 @@ impl Inner {
         let entries = || {
             let slots: Vec<_> = self.slots().values().cloned().collect();
             let entry = |slot: &Arc<Slot>| {
-                let process = slot.group()?.leader();
+                let process = slot.process()?;
                 Some(Entry { module: slot.key.0.clone(), command: slot.key.1.clone(), process })
             };
             slots.iter().filter_map(entry).collect()

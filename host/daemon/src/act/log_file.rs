@@ -20,7 +20,9 @@ pub const MAX_SIZE: u64 = 10 << 20;
 /// The files of one command, the one being written included.
 pub const MAX_FILES: usize = 5;
 /// How often the sizes are looked at.
-const PERIOD: Duration = Duration::from_secs(10);
+const PERIOD: Duration = Duration::from_secs(1);
+/// The same after a rotation: who writes that much goes on with it.
+const BUSY: Duration = Duration::from_millis(100);
 /// So much is read of the end of an output.
 const MAX_TAIL: u64 = 4 << 10;
 /// A longer line is cut, in characters.
@@ -69,37 +71,45 @@ fn last_line_of(output: &str) -> Option<String> {
 
 /// Keeps every file within its size, until dropped.
 pub async fn rotate_forever(root: PathBuf) {
-    let mut period = tokio::time::interval(PERIOD);
-    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut pause = PERIOD;
+    let mut failing = false;
     loop {
-        period.tick().await;
+        tokio::time::sleep(pause).await;
         let folder = folder(&root);
         let rotated = tokio::task::spawn_blocking(move || rotate_large(&folder, MAX_SIZE)).await;
-        if let Ok(Err(error)) = rotated {
+        pause = if matches!(rotated, Ok(Ok(true))) { BUSY } else { PERIOD };
+        let error = rotated.map_err(io::Error::other).and_then(|rotated| rotated).err();
+        if let Some(error) = error.as_ref().filter(|_| !failing) {
             tracing::warn!(%error, "cannot rotate the logs of commands: look after the space on this disk");
         }
+        failing = error.is_some();
     }
 }
 
-/// Rotates each log in the folder that is larger than this.
-fn rotate_large(folder: &Path, max_size: u64) -> io::Result<()> {
+/// Rotates each log in the folder that is larger than this. One that cannot be rotated is no
+/// reason to leave the others; of several errors, the last is returned.
+fn rotate_large(folder: &Path, max_size: u64) -> io::Result<bool> {
     let entries = match fs::read_dir(folder) {
         // No command has run yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         entries => entries?,
     };
+    let mut outcome = Ok(false);
     for entry in entries {
         let entry = entry?;
         let (path, file) = (entry.path(), entry.metadata()?);
         if path.extension().is_some_and(|end| end == "log") && file.is_file() && file.len() > max_size {
-            rotate(&path)?;
+            let rotated = rotate(&path, max_size);
+            outcome = rotated.and(outcome).map(|_| true);
         }
     }
-    Ok(())
+    outcome
 }
 
-/// `x.log` becomes `x.log.1`, that `x.log.2`, and so on; the oldest is dropped.
-fn rotate(path: &Path) -> io::Result<()> {
+/// `x.log` becomes `x.log.1`, that `x.log.2`, and so on; the oldest is dropped. Of a file that has
+/// grown far beyond its size, the end is kept. If there is no room for a copy, the file is emptied
+/// all the same: it must not take the room of everything else.
+fn rotate(path: &Path, max_size: u64) -> io::Result<()> {
     let older = |age: usize| PathBuf::from(format!("{}.{age}", path.display()));
     for age in (1..MAX_FILES - 1).rev() {
         match fs::rename(older(age), older(age + 1)) {
@@ -107,15 +117,29 @@ fn rotate(path: &Path) -> io::Result<()> {
             _ => {}
         }
     }
+    let copied = copy_end(path, &older(1), max_size);
+    if copied.is_err() {
+        // Half a copy is in the way of a whole one.
+        let _ = fs::remove_file(older(1));
+    }
+    OpenOptions::new().write(true).open(path)?.set_len(0)?;
+    copied
+}
+
+fn copy_end(path: &Path, to: &Path, max_size: u64) -> io::Result<()> {
     let mut from = File::open(path)?;
-    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(older(1))?;
+    let surplus = from.metadata()?.len().saturating_sub(2 * max_size);
+    if surplus > 0 {
+        from.seek(SeekFrom::End(-i64::try_from(max_size).unwrap_or(0)))?;
+    }
+    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
     // What is written while this copies is copied too, as far as it is worth it.
     for _ in 0..3 {
-        if io::copy(&mut from, &mut to)? == 0 {
+        if io::copy(&mut (&mut from).take(max_size), &mut to)? == 0 {
             break;
         }
     }
-    OpenOptions::new().write(true).open(path)?.set_len(0)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -159,6 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn of_a_flood_the_end_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let (module, command) = names();
+        let mut writer = open(root.path(), &module, &command).unwrap();
+        let path = path(root.path(), &module, &command);
+        for line in 0..100_000 {
+            writeln!(writer, "line {line}").unwrap();
+        }
+        assert!(rotate_large(&folder(root.path()), 1000).unwrap());
+        assert!(!rotate_large(&folder(root.path()), 1000).unwrap(), "there is nothing left to do");
+        let copy = fs::read_to_string(format!("{}.1", path.display())).unwrap();
+        assert_eq!(copy.len(), 1000);
+        assert!(copy.ends_with("line 99999\n"), "{copy}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    }
+
+    #[test]
     fn the_tail_is_what_was_written_since_and_bounded() {
         let root = tempfile::tempdir().unwrap();
         let (module, command) = names();
@@ -171,7 +212,7 @@ mod tests {
         assert_eq!(tail(&path, from).unwrap(), "since\n");
         writer.write_all(&[b'x'; 10_000]).unwrap();
         assert_eq!(tail(&path, from).unwrap().len(), 4096);
-        rotate(&path).unwrap();
+        rotate(&path, MAX_SIZE).unwrap();
         writer.write_all(b"new\n").unwrap();
         assert_eq!(tail(&path, from).unwrap(), "new\n", "rotated in between");
     }

@@ -10,7 +10,7 @@ use bellwether_core::plan::{Signal, StepAction, Target};
 use bellwether_core::policy::OnDown;
 use futures_util::future::join_all;
 
-use super::child::{Home, Launch, Streams};
+use super::child::{Home, Launch};
 use super::kept::Kept;
 use super::log_file;
 use super::running::Running;
@@ -21,6 +21,7 @@ use crate::process::kept_table::KeptTable;
 use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
 use crate::process::table::ProcessTable;
+use crate::shortage::{Shortage, with_reserve};
 
 /// While processes cannot be held (too many open files), look again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -41,6 +42,21 @@ pub struct StepRunner {
     pub states: KeptTable,
 }
 
+/// Why a step was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotDone {
+    /// In half a sentence for the journal.
+    pub reason: String,
+    /// What the node lacks, if that is why.
+    pub shortage: Option<Shortage>,
+}
+
+impl From<String> for NotDone {
+    fn from(reason: String) -> Self {
+        Self { reason, shortage: None }
+    }
+}
+
 impl StepRunner {
     /// Carries out a step of a plan of this module. Ok says what was done, an
     /// error why not, each in half a sentence for the journal.
@@ -53,6 +69,16 @@ impl StepRunner {
         action: &StepAction,
         timeout: Duration,
     ) -> Result<String, String> {
+        self.attempt(module, action, timeout).await.map_err(|not_done| not_done.reason)
+    }
+
+    /// The same, and says whether the node is to blame.
+    pub async fn attempt(
+        &self,
+        module: &ModuleSpec,
+        action: &StepAction,
+        timeout: Duration,
+    ) -> Result<String, NotDone> {
         let timeout = match action {
             StepAction::Run { command, .. } => {
                 module.commands.get(command).map_or(timeout, |spec| spec.timeout.min(timeout))
@@ -60,8 +86,11 @@ impl StepRunner {
             _ => timeout,
         };
         match tokio::time::timeout(timeout, self.perform(module, action)).await {
-            Ok(result) => result.map_err(|error| format!("{error:#}")),
-            Err(_) => Err(overdue(action, timeout)),
+            Ok(result) => result.map_err(|error| NotDone {
+                reason: format!("{error:#}"),
+                shortage: Shortage::behind(&error),
+            }),
+            Err(_) => Err(NotDone { reason: overdue(action, timeout), shortage: None }),
         }
     }
 
@@ -132,17 +161,17 @@ impl StepRunner {
     async fn run(&self, launch: &Launch<'_>) -> anyhow::Result<String> {
         let began = Instant::now();
         let command = launch.command;
-        let log = log_file::open(&self.home.root, launch.module, command)
-            .with_context(|| format!("cannot open the log file of command `{command}`"))?;
-        let before = log.metadata().context("cannot read the size of a log file")?.len();
-        let streams = Streams::to_log(log).context("cannot share the log file")?;
-        let ending = Running::start(&self.home, launch, streams)?.end().await?;
+        let (running, before) = with_reserve(|| {
+            let (streams, before) = self.home.streams(launch.module, command)?;
+            Ok::<_, anyhow::Error>((Running::start(&self.home, launch, streams)?, before))
+        })?;
+        let ending = running.end().await?;
         let took = plain(began.elapsed());
         if ending == Ending::Exited(0) {
             return Ok(format!("exited with 0 after {took}"));
         }
         let path = log_file::path(&self.home.root, launch.module, command);
-        match log_file::last_line(&path, before) {
+        match before.and_then(|before| log_file::last_line(&path, before)) {
             Some(line) => anyhow::bail!("{ending}: {line}"),
             None => anyhow::bail!("{ending} after {took}, without a word"),
         }

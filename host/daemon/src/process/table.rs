@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::stat::Stat;
+use crate::shortage::with_reserve;
 
 /// A process this young may yet become another program (execve(2)), change its
 /// title or be moved to its control group.
@@ -104,7 +105,9 @@ impl Shared {
             return Ok(Arc::clone(table));
         }
         let shared = Arc::clone(&self);
-        let table = tokio::task::spawn_blocking(move || shared.read()).await.map_err(io::Error::other)??;
+        let table = tokio::task::spawn_blocking(move || with_reserve(|| shared.read()))
+            .await
+            .map_err(io::Error::other)??;
         let table = Arc::new(table);
         *latest = Some(Arc::clone(&table));
         Ok(table)

@@ -122,7 +122,7 @@ fn in_child(mut command: Command, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     // Whatever happened, nothing is left of it.
     let _gone_already = child.kill();
     let status = child.wait().map_err(failed)?;
-    match talked {
+    match talked.map_err(|error| LoadError::Compile(format!("no thread to compile with: {error}")))? {
         Some(Talk { code, complaint }) if complaint.is_empty() && status.success() => Ok(code),
         Some(Talk { complaint, .. }) if status.code() == Some(1) => Err(LoadError::NotAComponent(complaint)),
         Some(Talk { complaint, .. }) => Err(LoadError::Compile(one_line(
@@ -139,30 +139,34 @@ struct Talk {
 }
 
 /// Writes, and reads both answers, each on a thread, so that none waits for another.
-/// `None` if the time is over.
-fn talk(child: &mut Child, bytes: &[u8]) -> Option<Talk> {
-    let (mut stdin, stdout, stderr) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
+/// `None` if the time is over; an error if there is no thread to be had.
+fn talk(child: &mut Child, bytes: &[u8]) -> io::Result<Option<Talk>> {
+    let pipes = child.stdin.take().zip(child.stdout.take()).zip(child.stderr.take());
+    let Some(((mut stdin, stdout), stderr)) = pipes else { return Ok(None) };
     let (said, says) = mpsc::sync_channel(1);
     thread::scope(|scope| {
+        let thread = || thread::Builder::new().name("compile".to_owned());
         // A child that has ended early says why on its standard error.
-        scope.spawn(move || stdin.write_all(bytes));
-        let complaint = scope.spawn(move || {
+        thread().spawn_scoped(scope, move || stdin.write_all(bytes))?;
+        let complaint = thread().spawn_scoped(scope, move || {
             let mut text = Vec::new();
             let _whatever_came = stderr.take(MAX_REASON as u64).read_to_end(&mut text);
             one_line(&String::from_utf8_lossy(&text), MAX_REASON)
         });
-        scope.spawn(move || {
+        let complaint = complaint?;
+        let reader = thread().spawn_scoped(scope, move || {
             let mut code = Vec::new();
             let read = stdout.take(MAX_CODE).read_to_end(&mut code);
             let _nobody_waits = said.send(read.map(|_| code));
         });
+        reader?;
         let code = says.recv_timeout(COMPILE_TIME);
         // A child that does not end by itself must not keep the threads waiting.
         if code.is_err() {
             let _gone_already = child.kill();
         }
         let complaint = complaint.join().unwrap_or_default();
-        Some(Talk { code: code.ok()?.ok()?, complaint })
+        Ok(code.ok().and_then(Result::ok).map(|code| Talk { code, complaint }))
     })
 }
 

@@ -99,7 +99,7 @@ impl Guests {
         let (pulse, asked) = (pulse.clone(), Arc::clone(&self.asked));
         self.handle().spawn(async move {
             fault::stall("guests");
-            pulse.beat(clock.now());
+            pulse.beat(clock);
             asked.store(false, Ordering::Release);
         });
     }

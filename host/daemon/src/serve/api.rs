@@ -169,6 +169,7 @@ pub async fn serve(
     let (end, ending) = watch::channel(());
     let mut clients = JoinSet::new();
     tokio::pin!(shutdown);
+    let mut failing = false;
     loop {
         while clients.try_join_next().is_some() {}
         let slot = tokio::select! {
@@ -180,9 +181,14 @@ pub async fn serve(
             () = &mut shutdown => break,
         };
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok((stream, _)) => {
+                failing = false;
+                stream
+            }
             Err(error) => {
-                tracing::warn!(%error, "a client of the local socket could not be accepted");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "clients of the local socket cannot be accepted; the next try is due soon");
+                }
                 // Out of file descriptors, most likely: others must end first.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;

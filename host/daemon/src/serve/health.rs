@@ -56,12 +56,12 @@ pub struct HealthView {
 
 impl HealthView {
     fn answer(&self, question: Question<'_>) -> Answer {
-        let alive = self.pulse.alive(self.clock.now());
+        let alive = self.pulse.alive(self.clock);
         health::answer(&self.snapshot.load(), alive, question, |moment| self.clock.timestamp(moment))
     }
 
     fn agent_line(&self, module: Option<&ModuleName>) -> String {
-        let alive = self.pulse.alive(self.clock.now());
+        let alive = self.pulse.alive(self.clock);
         health::agent_line(&self.snapshot.load(), alive, module)
     }
 }

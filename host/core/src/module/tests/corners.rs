@@ -1,9 +1,10 @@
 //! What goes wrong only when two things meet: a restart of the daemon, a
 //! suspension, a file that comes back, a verdict that is old.
 
-use super::world::{World, keep, step};
+use super::world::{World, keep, module, step};
 use super::*;
 use crate::event::Event;
+use crate::id::AttemptId;
 use crate::observation::{Observation, ProcessFact};
 use crate::verdict::Verdict;
 
@@ -134,7 +135,7 @@ fn an_application_that_lives_beyond_its_bounds_is_not_started_a_second_time() {
     let mut observation = Observation::new(Status::Fail, "too much memory", world.now());
     observation.processes = vec![ProcessFact { pid: 7, name: "app".to_owned() }];
     let (checker, generation) = ("app".parse().unwrap(), world.generation("app"));
-    world.tell(Event::Observed { module: world::module(), checker, generation, observation });
+    world.tell(Event::Observed { module: module(), checker, generation, observation });
     assert_eq!(world.occasion(), None, "it runs");
 }
 
@@ -195,4 +196,25 @@ fn a_module_whose_checkers_only_notify_is_never_a_yes() {
     world.serve_plans_until(|w| w.state() == StateName::Up);
     assert!(!world.ready());
     assert!(world.view().reason.contains("only notify"), "{}", world.view().reason);
+}
+
+#[test]
+fn a_start_that_the_node_cannot_afford_is_tried_again_for_ever_and_not_counted() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    let before = world.view().restarts;
+    for _ in 0..50 {
+        world.serve_plans_until(|world| matches!(world.step_at_work(), Some((_, _, StepAction::Keep(_)))));
+        let (attempt, ..) = world.step_at_work().unwrap();
+        // Of another attempt, it says nothing about this one.
+        world.tell(Event::Starved { module: module(), attempt: AttemptId::default() });
+        world.tell(Event::Starved { module: module(), attempt });
+        world.step_failed("the disk is full");
+        assert_eq!((world.state(), world.view().restarts), (StateName::Backoff, before));
+        assert!(world.told("not counted: this node lacks what a start needs"));
+    }
+    // One that fails for a reason of its own is counted as ever.
+    world.serve_plans_until(|world| matches!(world.step_at_work(), Some((_, _, StepAction::Keep(_)))));
+    world.step_failed("no such port");
+    assert_eq!(world.view().restarts, before + 1);
 }

@@ -2,10 +2,11 @@
 //!
 //! Nothing is synced to the disk: the list is only of use in the same boot of
 //! the machine, and a crash of the daemon alone loses nothing that was written.
+//! A full disk does not keep it from being written.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use anyhow::Context;
 use bellwether_core::id::{CommandName, ModuleName};
 use serde::{Deserialize, Serialize};
 
+use crate::durable;
 use crate::process::identity::ProcessId;
 
 /// One kept process.
@@ -75,10 +77,7 @@ impl Ledger {
         if let Some(folder) = self.path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        let new = self.path.with_extension("json.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&text)?;
-        fs::rename(&new, &self.path)
+        durable::exchange(&self.path, &text)
     }
 }
 

@@ -6,7 +6,8 @@
 //!        │       serve those that have something to receive or can send again
 //!        │                                │
 //!        │       accept those who knock, up to a number
-//!        │          full, or no descriptor left ──▶ close the one that was quiet longest
+//!        │          no descriptor left ──▶ let one of the reserve go
+//!        │          full, or the reserve is gone, too ──▶ close the one that was quiet longest
 //!        │                                │
 //!        └─────── once a second ──▶ close those whose deadline has passed
 //! ```
@@ -37,6 +38,9 @@ const ACCEPTS: usize = 128;
 const SWEEP: Duration = Duration::from_secs(1);
 /// The loop turns at least this often.
 const BEAT: Duration = Duration::from_secs(1);
+/// Descriptors that are held for those who ask when the rest of the daemon has used up all others.
+/// So many are served at once even then.
+const RESERVE: usize = 8;
 /// When the system is exhausted, how long until accepting is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -51,9 +55,9 @@ pub(super) struct EventLoop {
     unfinished: Vec<usize>,
     /// When to look at the deadlines; never while there are no connections.
     sweep_at: Option<Instant>,
-    /// Held so that it can be let go: if the rest of the daemon has used up all
-    /// descriptors, there is still one to answer with.
-    reserve: Option<File>,
+    /// Held so that they can be let go: if the rest of the daemon has used up all
+    /// descriptors, there are still some to answer with.
+    reserve: Vec<File>,
     buffers: Buffers,
     view: HealthView,
     heart: Pulse,
@@ -83,7 +87,7 @@ impl EventLoop {
             connections: Slab::with_capacity(64),
             unfinished: Vec::new(),
             sweep_at: None,
-            reserve: Some(reserve()?),
+            reserve: (0..RESERVE).map(|_| reserve()).collect::<io::Result<_>>()?,
             buffers: Buffers::default(),
             view,
             heart: Pulse::default(),
@@ -104,7 +108,7 @@ impl EventLoop {
     pub(super) fn run(mut self, stopped: impl Fn() -> bool) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         while !stopped() {
-            self.heart.beat(self.view.clock.now());
+            self.heart.beat(self.view.clock);
             fault::stall("health");
             match self.poll.poll(&mut events, self.wait(Instant::now())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -187,6 +191,11 @@ impl EventLoop {
                     door.knocking = false;
                     return;
                 }
+                // Asked for before the kernel looks whether there is anybody (accept(2)).
+                Accepted::NoDescriptor if !door.listener.has_somebody() => {
+                    door.knocking = false;
+                    return;
+                }
                 Accepted::NoDescriptor if self.free_descriptor(now) => {}
                 Accepted::NoDescriptor | Accepted::Exhausted => {
                     self.doors[index].retry_at = Some(now + RETRY);
@@ -201,10 +210,12 @@ impl EventLoop {
     fn admit(&mut self, mut connection: Connection, now: Instant) {
         let outcome = connection.serve(&mut self.buffers, &self.view, now, false);
         if outcome == Outcome::Over {
+            drop(connection);
+            self.restock();
             return;
         }
         if self.connections.len() >= MAX_CONNECTIONS {
-            self.close_quietest();
+            self.let_quietest_go();
         }
         let place = self.connections.vacant_key();
         connection.polled_for_writing = connection.is_sending();
@@ -228,27 +239,36 @@ impl EventLoop {
     /// Makes room for one more descriptor. Says whether there is any.
     fn free_descriptor(&mut self, now: Instant) -> bool {
         self.sweep_at.get_or_insert(now + SWEEP);
-        self.close_quietest() || self.reserve.take().is_some()
+        self.reserve.pop().is_some() || self.let_quietest_go()
     }
 
-    fn close_quietest(&mut self) -> bool {
+    /// Its descriptor is for the one who waits, not for the reserve.
+    fn let_quietest_go(&mut self) -> bool {
         let quietest = self.connections.iter().min_by_key(|(_, connection)| connection.quiet_since());
         let place = quietest.map(|(place, _)| place);
-        place.inspect(|place| self.close(*place)).is_some()
+        place.and_then(|place| self.connections.try_remove(place)).is_some()
     }
 
     fn sweep(&mut self, now: Instant) {
         self.connections.retain(|_, connection| !connection.is_overdue(now));
-        if self.reserve.is_none() {
-            self.reserve = reserve().ok();
-        }
-        let at_rest = self.connections.is_empty() && self.reserve.is_some();
+        self.restock();
+        let at_rest = self.connections.is_empty() && self.reserve.len() == RESERVE;
         self.sweep_at = (!at_rest).then(|| now + SWEEP);
     }
 
     /// Closing the socket also ends its polling.
     fn close(&mut self, place: usize) {
         self.connections.try_remove(place);
+        self.restock();
+    }
+
+    /// What has just become free is the reserve's, before anybody else in the daemon takes it.
+    fn restock(&mut self) {
+        while self.reserve.len() < RESERVE
+            && let Ok(one) = reserve()
+        {
+            self.reserve.push(one);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bellwether_core::id::ModuleName;
 use mio::net::{TcpListener, TcpStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::BindError;
@@ -61,6 +62,13 @@ impl Listener {
         })?;
         let address = socket.local_addr().map_err(|source| BindError::Refused { address, source })?;
         Ok(Self { socket, address, language })
+    }
+
+    /// Whether somebody waits to be accepted. Needs no descriptor to tell.
+    pub(super) fn has_somebody(&self) -> bool {
+        let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
+        // An error: accepting tells.
+        poll(&mut asked, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
     }
 
     pub(super) fn accept(&self) -> Accepted {

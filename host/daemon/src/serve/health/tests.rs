@@ -49,7 +49,7 @@ impl Fixture {
         let snapshot = Arc::new(ArcSwap::new(snapshot(web)));
         let view = HealthView { snapshot, pulse: Pulse::default(), clock: Clock::start() };
         // In the future: the core counts as alive for as long as a test takes.
-        view.pulse.beat(view.clock.now() + Duration::from_mins(10));
+        view.pulse.beat_at(view.clock.awake() + Duration::from_mins(10));
         let agents = [Some(ModuleName::new("web").unwrap()), None]
             .map(|module| AgentCheckSpec { listen: LOOPBACK.parse().unwrap(), module });
         let server = HealthServer::bind(LOOPBACK.parse().unwrap(), &agents, view.clone()).unwrap();
@@ -57,7 +57,7 @@ impl Fixture {
     }
 
     fn stall(&self) {
-        self.view.pulse.beat(Moment::default());
+        self.view.pulse.beat_at(Moment::from_micros(i64::MIN));
     }
 
     fn connect(&self) -> TcpStream {

@@ -26,6 +26,7 @@ pub mod id;
 mod module;
 pub mod moment;
 pub mod node;
+pub mod notify;
 pub mod observation;
 mod outbox;
 pub mod plan;

@@ -20,6 +20,7 @@ pub mod mistake;
 mod module_file;
 mod nearest;
 mod node_file;
+pub mod notify;
 mod policy;
 pub mod quantity;
 pub mod read;

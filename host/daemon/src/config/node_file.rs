@@ -14,6 +14,7 @@ use super::field;
 use super::http::HttpTable;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
+use super::notify::{self, NotifyTable};
 use super::quantity::DurationText;
 use super::source::Located;
 use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, TrustSpec};
@@ -37,6 +38,19 @@ pub(super) struct NodeFile {
     http: Option<HttpTable>,
     /// How files that are dropped or edited are taken over.
     reload: Option<ReloadTable>,
+    /// Who is told what happens, one table each.
+    notify: Option<Vec<Located<NotifyTable>>>,
+    /// Metrics for Prometheus. Default: none are served.
+    metrics: Option<Located<MetricsTable>>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct MetricsTable {
+    /// The address and port of `/metrics`. There is no sign-in: whoever reaches it reads the names of
+    /// modules and checkers, and how they are.
+    #[schemars(required, example = &"127.0.0.1:9012")]
+    listen: Option<Located<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -105,6 +119,13 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
             field::missing(findings, table.span(), &path, "`[[agent-check]]`", "listen", "\"0.0.0.0:9011\"");
         }
     }
+    let metrics = file.metrics.as_ref().and_then(|table| {
+        let Some(listen) = &table.get().listen else {
+            field::missing(findings, table.span(), "metrics", "`[metrics]`", "listen", "\"127.0.0.1:9012\"");
+            return None;
+        };
+        listeners.add(findings, listen, "the metrics")
+    });
     let reload = file.reload.unwrap_or_default();
     NodeSpec {
         name: name.unwrap_or_else(|| name_from_host(host_name)),
@@ -114,6 +135,8 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         rescan: field::duration(findings, "rescan", reload.rescan.as_ref(), &RESCAN, DEFAULT_RESCAN),
         limits: limits(&file.limits.unwrap_or_default(), findings),
         http: file.http.unwrap_or_default().spec(findings),
+        notify: notify::specs(&file.notify.unwrap_or_default(), findings),
+        metrics,
     }
 }
 

@@ -15,6 +15,7 @@ use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, N
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 use rustls::pki_types::CertificateDer;
 
+use super::notify::NotifySpec;
 use super::quantity::{show_duration, show_size};
 
 /// `bellwether.toml`: this node.
@@ -34,6 +35,10 @@ pub struct NodeSpec {
     pub trust: TrustSpec,
     /// Without a hint of the file system, the folders are looked at this often.
     pub rescan: Duration,
+    /// Who is told what happens.
+    pub notify: Vec<NotifySpec>,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// `[trust]`

@@ -8,6 +8,7 @@ pub(crate) mod demo_app;
 pub(crate) mod events;
 mod grants;
 pub(crate) mod inspect;
+pub(crate) mod notify;
 pub(crate) mod order;
 pub(crate) mod run;
 pub(crate) mod status;

@@ -16,7 +16,7 @@ mod standard;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, demo_app, events, inspect, order, run, status, validate,
+    approve, check, compile_component, completions, demo_app, events, inspect, notify, order, run, status, validate,
     why,
 };
 use exit::{Failure, Outcome};
@@ -48,6 +48,7 @@ enum Command {
     Check(check::CheckArgs),
     Approve(approve::ApproveArgs),
     Inspect(inspect::InspectArgs),
+    Notify(notify::NotifyArgs),
     Validate(validate::ValidateArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
@@ -85,6 +86,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Check(args) => check::run(&args, root, output).await,
             Command::Approve(args) => approve::run(&args, root, output).await,
             Command::Inspect(args) => inspect::run(&args, root, output),
+            Command::Notify(args) => notify::run(&args, root, output).await,
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
             Command::DemoApp(args) => demo_app::run(&args, output).await,

@@ -31,6 +31,7 @@ use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
 use crate::driver::{self, Asking, Driver, Message, Published};
 use crate::journal::Journal;
+use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
 use crate::office::Office;
 use crate::process::inherited;
@@ -172,6 +173,7 @@ struct Parts {
 struct Running {
     driver: Driver,
     reload: Reload,
+    notify: Notify,
     office: Arc<Office>,
     listener: UnixListener,
     events: mpsc::Sender<Message>,
@@ -244,7 +246,18 @@ impl Parts {
             events: events.clone(),
             approvals,
         });
-        let damaged = damaged.into_iter().chain(damaged_approvals).collect();
+        let (notify, desk, damaged_notifications) = Notify::open(notify::Settings {
+            root: root.clone(),
+            node: means.node.clone(),
+            clock,
+            targets: node.notify,
+            authorities: node.http.authorities,
+            journal: journal.clone(),
+            published: published.clone(),
+            refused: refused.clone(),
+            events: events.clone(),
+        });
+        let damaged = damaged.into_iter().chain(damaged_approvals).chain(damaged_notifications).collect();
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let office = Arc::new(Office {
             means,
@@ -253,8 +266,9 @@ impl Parts {
             refused,
             events: events.clone(),
             approve,
+            notify: desk,
         });
-        Ok((Running { driver, reload, office, listener, events, root, journal, damaged }, messages))
+        Ok((Running { driver, reload, notify, office, listener, events, root, journal, damaged }, messages))
     }
 }
 
@@ -279,6 +293,7 @@ impl Running {
         }
         let mut side = JoinSet::new();
         side.spawn(self.reload.run());
+        side.spawn(self.notify.run());
         side.spawn(rotate_forever(self.root.clone()));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
         on_ready();

@@ -16,11 +16,12 @@ use crate::clock::Clock;
 use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
 use crate::journal::Journal;
+use crate::notify::{Desk, Tested};
 use crate::observe::Means;
 use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::{Daemon, RecordQuery};
-use crate::serve::wire::{self, ComponentStatus, QuarantineStatus, WaitingStatus};
+use crate::serve::wire::{self, ComponentStatus, NotifyStatus, QuarantineStatus, WaitingStatus};
 
 /// The daemon as the API sees it.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Office {
     pub events: mpsc::Sender<Message>,
     /// The reload.
     pub approve: mpsc::Sender<Approve>,
+    /// Who tells people.
+    pub notify: Desk,
 }
 
 impl Daemon for Office {
@@ -96,7 +99,18 @@ impl Daemon for Office {
     }
 
     fn problems(&self) -> Vec<String> {
-        self.refused.sentences()
+        let mut problems = self.refused.sentences();
+        problems.extend(self.notify.board().problems());
+        problems
+    }
+
+    fn notifications(&self) -> Vec<NotifyStatus> {
+        let targets = self.notify.board().targets();
+        targets.iter().map(|(name, target, _)| NotifyStatus::new(name, target, self.clock())).collect()
+    }
+
+    fn test_notifications(&self, target: Option<String>, by: String) -> BoxFuture<'_, Vec<Tested>> {
+        self.notify.test(target, by).boxed()
     }
 
     fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome> {

@@ -88,7 +88,7 @@ impl Group {
         policy: &Policy,
     ) {
         let until = if topic.lasts() { None } else { Some((at, String::new())) };
-        let summary: String = summary.chars().take(MAX_SUMMARY).collect();
+        let summary = one_line(summary);
         let due = now + policy.group_wait;
         if let Some(alert) = self.alerts.iter_mut().find(|alert| alert.is(topic, about)) {
             let again = alert.until.is_some();
@@ -226,7 +226,7 @@ impl Alert {
 
     fn end(&mut self, why: &str, at: Moment) {
         if self.until.is_none() {
-            self.until = Some((at, why.chars().take(MAX_SUMMARY).collect()));
+            self.until = Some((at, one_line(why)));
         }
     }
 
@@ -247,4 +247,9 @@ impl Alert {
             times: self.times,
         }
     }
+}
+
+/// Others wrote it: it is cut, and ends up in the subject of a mail.
+fn one_line(text: &str) -> String {
+    text.chars().take(MAX_SUMMARY).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -16,8 +16,8 @@ mod standard;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, demo_app, events, inspect, notify, order, run, status, validate,
-    why,
+    approve, check, compile_component, completions, demo_app, events, inspect, notify, order, run, status,
+    validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;

@@ -20,6 +20,7 @@ pub mod facilities;
 #[cfg(test)]
 mod fuzz;
 pub mod journal;
+pub mod metrics;
 pub mod notify;
 pub mod observe;
 pub mod office;

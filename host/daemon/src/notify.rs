@@ -34,6 +34,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::act::child::Home;
 use crate::clock::Clock;
 use crate::config::notify::NotifySpec;
 use crate::driver::{Message, Published};
@@ -152,7 +153,8 @@ impl Notify {
         let policies = settings.targets.iter().map(|spec| (spec.name.clone(), spec.policy.clone())).collect();
         let notifier = Notifier::new(settings.node.clone(), policies, state, now);
         let connector = webhook::Connector::new(settings.authorities.clone());
-        let outlet = |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &settings, &connector)));
+        let home = Home { root: settings.root.clone(), node: settings.node.clone() };
+        let outlet = |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector)));
         let outlets = settings.targets.iter().map(outlet).collect();
         let board = Board::new(settings.targets.iter().map(|spec| spec.name.clone()));
         let (sender, tests) = mpsc::channel(TESTS);
@@ -317,9 +319,10 @@ impl Notify {
     fn begin_test(&mut self, test: Test) {
         let Test { target, by, answer } = test;
         let (clock, node) = (self.settings.clock, self.settings.node.clone());
-        let chosen = self.outlets.iter().filter(|(name, _)| {
-            target.as_deref().is_none_or(|wanted| wanted == name.as_str())
-        });
+        let chosen = self
+            .outlets
+            .iter()
+            .filter(|(name, _)| target.as_deref().is_none_or(|wanted| wanted == name.as_str()));
         let mut tries = JoinSet::new();
         for (index, (name, outlet)) in chosen.enumerate() {
             let (name, outlet, at) = (name.clone(), Arc::clone(outlet), clock.now());

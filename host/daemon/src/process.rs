@@ -9,6 +9,7 @@ pub mod group;
 pub mod identity;
 pub mod inherited;
 pub mod kept_table;
+pub mod own;
 pub mod pidfd;
 pub mod stat;
 pub mod table;

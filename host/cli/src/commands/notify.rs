@@ -91,8 +91,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
 async fn test(client: &Client, name: Option<&TargetName>, json: bool, output: &mut Output) -> Outcome {
     // Names are made of characters that need no escape.
     let asked = name.map_or_else(String::new, |name| format!("?target={name}"));
-    let answers: Vec<TestAnswer> =
-        client.post(&format!("/notifications/test{asked}"), TESTED_WITHIN).await?;
+    let answers: Vec<TestAnswer> = client.post(&format!("/notifications/test{asked}"), TESTED_WITHIN).await?;
     if json {
         output.json(&answers)?;
     } else {

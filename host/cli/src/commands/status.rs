@@ -164,9 +164,10 @@ fn print_not_notified(target: &NotifyStatus, when: &When, output: &mut Output) -
     let why = target.why.as_deref().unwrap_or("no try has ended yet");
     let head = output.paint(Tone::Bad, "✗ not notified:");
     writeln!(output, "\n{head} {}: {why}", target.target)?;
-    let next = target.next.as_ref().map_or("it is tried just now".to_owned(), |next| {
-        format!("tried again {}", when.both(next))
-    });
+    let next = target
+        .next
+        .as_ref()
+        .map_or("it is tried just now".to_owned(), |next| format!("tried again {}", when.both(next)));
     writeln!(output, "  {} waiting, {} tries failed; {next}", target.waiting, target.failing)
 }
 

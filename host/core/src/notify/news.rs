@@ -113,7 +113,11 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
         }
         RecordKind::Incident { incident } => {
             let checker = incident.checker.as_str();
-            vec![begins(Topic::Incident, checker, format!("checker `{checker}` is down: {}", incident.summary))]
+            vec![begins(
+                Topic::Incident,
+                checker,
+                format!("checker `{checker}` is down: {}", incident.summary),
+            )]
         }
         RecordKind::State { from, to, reason } => state(*from, *to, reason),
         RecordKind::Command { command, by, outcome: CommandOutcome::Accepted(what) } => {
@@ -121,7 +125,11 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
                 vec![begins(Topic::Command, command.word(), format!("{by} said `{command}`: {what}"))];
             match command {
                 Command::Suspend => {
-                    changes.push(begins(Topic::Suspended, "", format!("{by} has suspended it: nothing is acted on")));
+                    changes.push(begins(
+                        Topic::Suspended,
+                        "",
+                        format!("{by} has suspended it: nothing is acted on"),
+                    ));
                 }
                 Command::Resume => changes.push(ends(Topic::Suspended, "", format!("{by} has resumed it"))),
                 Command::Start | Command::Stop | Command::Restart | Command::Reset => {}
@@ -132,7 +140,9 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
             let over = |topic| ends(topic, what, "the file is in force, or gone");
             vec![over(Topic::Refused), over(Topic::Quarantine), over(Topic::Approval)]
         }
-        RecordKind::Reload { what, ok: false, .. } => vec![begins(Topic::Refused, what, record.kind.sentence())],
+        RecordKind::Reload { what, ok: false, .. } => {
+            vec![begins(Topic::Refused, what, record.kind.sentence())]
+        }
         RecordKind::Quarantine { what, .. } => vec![begins(Topic::Quarantine, what, record.kind.sentence())],
         RecordKind::Approval { what, by: None, .. } => {
             vec![begins(Topic::Approval, what, record.kind.sentence())]
@@ -160,7 +170,9 @@ fn state(from: StateName, to: StateName, reason: &str) -> Vec<Change> {
         StateName::Waiting => changes.push(begins(Topic::Waiting, "", reason)),
         StateName::Restarting | StateName::Backoff => changes.push(begins(Topic::Restart, "", reason)),
         StateName::Up => changes.push(ends(Topic::Failed, "", "it is up again")),
-        StateName::Stopped => changes.push(Change::AllEnds { why: format!("the module is stopped: {reason}") }),
+        StateName::Stopped => {
+            changes.push(Change::AllEnds { why: format!("the module is stopped: {reason}") })
+        }
         StateName::Starting | StateName::Draining | StateName::Stopping => {}
     }
     changes

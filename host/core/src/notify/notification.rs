@@ -159,7 +159,9 @@ impl Notification {
         let what = match (self.standing, self.items.as_slice()) {
             (Standing::Test, _) => "this is a test".to_owned(),
             (Standing::Resolved, _) => "well again".to_owned(),
-            (Standing::Firing, [only]) if only.state == ItemState::Flapping => "it goes up and down".to_owned(),
+            (Standing::Firing, [only]) if only.state == ItemState::Flapping => {
+                "it goes up and down".to_owned()
+            }
             (_, [only]) => only.summary.clone(),
             (Standing::Happened, items) => format!("{} things happened", items.len()),
             (Standing::Firing, _) => match (lasting.next(), lasting.count()) {
@@ -183,7 +185,8 @@ impl Notification {
             let _ = write!(text, "\n- and {} more of this module", self.left_out);
         }
         if self.more > 0 {
-            let _ = write!(text, "\n- and {} more: older notifications that had no room in the queue", self.more);
+            let _ =
+                write!(text, "\n- and {} more: older notifications that had no room in the queue", self.more);
         }
         text
     }
@@ -194,7 +197,9 @@ impl Item {
         let Self { topic, summary, .. } = self;
         let times = if self.times > 1 { format!(", {} times", self.times) } else { String::new() };
         match (self.state, &self.until) {
-            (ItemState::Lasts, _) => format!("{topic}: {summary} (for {}{times})", plain(now.since(self.since))),
+            (ItemState::Lasts, _) => {
+                format!("{topic}: {summary} (for {}{times})", plain(now.since(self.since)))
+            }
             (ItemState::Flapping, _) => {
                 format!("{topic}: {summary} (up and down for {}{times})", plain(now.since(self.since)))
             }

@@ -245,10 +245,8 @@ fn a_stop_ends_what_lasted_but_not_maintenance() {
 
 #[test]
 fn only_what_is_asked_for_is_told() {
-    let only_failed = Policy {
-        modules: Some(BTreeSet::from(["web".parse().unwrap()])),
-        ..policy(&[Topic::Failed])
-    };
+    let only_failed =
+        Policy { modules: Some(BTreeSet::from(["web".parse().unwrap()])), ..policy(&[Topic::Failed]) };
     let mut world = World::new(only_failed);
     for module in ["db", "web", ""] {
         world.happens(module, down("home"));

@@ -338,7 +338,8 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
     }
     let mut secret = BTreeMap::new();
     for (name, file) in secret_headers.iter().flatten() {
-        secret.extend(header(name, findings).map(|name| (name.as_str().to_owned(), PathBuf::from(file.get()))));
+        secret
+            .extend(header(name, findings).map(|name| (name.as_str().to_owned(), PathBuf::from(file.get()))));
     }
     Some(WebhookSpec { url: url?, headers: plain, secret_headers: secret })
 }
@@ -397,7 +398,9 @@ fn email(path: &str, table: &Located<EmailTable>, findings: &mut Findings<'_>) -
         }
         (user, file) => {
             let span = user.as_ref().or(file.as_ref()).map_or(table.span(), Located::span);
-            findings.at(span, "`user` and `password-file` belong together").expected("expected both, or none");
+            findings
+                .at(span, "`user` and `password-file` belong together")
+                .expected("expected both, or none");
             None
         }
     };
@@ -424,7 +427,9 @@ fn server(text: &Located<String>, tls: SmtpTls, findings: &mut Findings<'_>) -> 
     let named: Option<Authority> = text.get().parse().ok();
     let named = named.filter(|named| !named.host().is_empty() && !named.as_str().contains('@'));
     // A port that is none is no port at all to this parser.
-    let named = named.filter(|named| named.port().is_some() || !named.as_str().contains("]:") && named.as_str().matches(':').count() != 1);
+    let named = named.filter(|named| {
+        named.port().is_some() || !named.as_str().contains("]:") && named.as_str().matches(':').count() != 1
+    });
     match named {
         Some(named) => {
             let host = named.host().trim_start_matches('[').trim_end_matches(']').to_owned();

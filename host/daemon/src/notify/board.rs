@@ -36,7 +36,7 @@ pub struct Counts {
 }
 
 impl Board {
-    pub(super) fn new(targets: impl Iterator<Item = TargetName>) -> Self {
+    pub(crate) fn new(targets: impl Iterator<Item = TargetName>) -> Self {
         let counts = targets.map(|target| (target, Counts::default())).collect();
         Self(Arc::new(Inner { standing: ArcSwap::default(), counts }))
     }
@@ -74,9 +74,10 @@ impl Board {
             let why = target.failed.as_ref().map_or("", |(_, why)| why.as_str());
             Some(format!("notify {name}: given up: {title} ({why})"))
         });
-        let unwritten = standing.problem.as_ref().map(|problem| {
-            format!("notify: state/notifications.json cannot be written: {problem}")
-        });
+        let unwritten = standing
+            .problem
+            .as_ref()
+            .map(|problem| format!("notify: state/notifications.json cannot be written: {problem}"));
         given_up.chain(unwritten).collect()
     }
 }

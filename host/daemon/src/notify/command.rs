@@ -1,10 +1,9 @@
 //! By a program: the notification as JSON on its standard input.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use bellwether_core::id::{CommandName, ModuleName, NodeName};
+use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::notify::Notification;
 
 use super::body;
@@ -22,8 +21,8 @@ pub(super) struct Program {
 }
 
 impl Program {
-    pub(super) fn new(run: Vec<String>, root: PathBuf, node: NodeName) -> Self {
-        Self { home: Home { root, node }, run }
+    pub(super) fn new(run: Vec<String>, home: Home) -> Self {
+        Self { home, run }
     }
 
     /// It is killed with all that it started when its time is up.
@@ -61,5 +60,7 @@ const MAX_SAID: usize = 200;
 fn last_line(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     let line = said.lines().rev().find(|line| !line.trim().is_empty());
-    line.map_or_else(String::new, |line| format!(": {}", line.trim().chars().take(MAX_SAID).collect::<String>()))
+    line.map_or_else(String::new, |line| {
+        format!(": {}", line.trim().chars().take(MAX_SAID).collect::<String>())
+    })
 }

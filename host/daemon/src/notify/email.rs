@@ -39,7 +39,11 @@ impl Email {
     }
 
     /// A connection of its own for each: there are few.
-    pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Result<(), NotDelivered> {
+    pub(super) async fn deliver(
+        &self,
+        notification: &Notification,
+        clock: Clock,
+    ) -> Result<(), NotDelivered> {
         let message = self.message(notification, clock)?;
         let EmailSpec { host, port, .. } = &self.spec;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
@@ -54,7 +58,8 @@ impl Email {
             }
         };
         let sent = transport.build().send(message).await;
-        sent.map(drop).map_err(|error| NotDelivered::new(format!("the mail server {host}: {}", chain(&error))))
+        sent.map(drop)
+            .map_err(|error| NotDelivered::new(format!("the mail server {host}: {}", chain(&error))))
     }
 
     async fn tls(&self) -> Result<Tls, NotDelivered> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bellwether_core::moment::plain;
 use bellwether_core::notify::Notification;
 
-use super::Settings;
 use super::command::Program;
 use super::email::Email;
 use super::webhook::{Connector, Webhook};
+use crate::act::child::Home;
 use crate::clock::Clock;
 use crate::config::notify::{NotifySpec, WaySpec};
 
@@ -41,22 +41,26 @@ enum Way {
 }
 
 impl Outlet {
-    pub(super) fn new(spec: &NotifySpec, settings: &Settings, connector: &Connector) -> Self {
-        let root = &settings.root;
+    pub(super) fn new(spec: &NotifySpec, home: &Home, connector: &Connector) -> Self {
+        let root = || home.root.clone();
         let way = match &spec.way {
             WaySpec::Webhook(webhook) => {
-                Way::Webhook(Webhook::new(webhook.clone(), root.clone(), connector.clone()))
+                Way::Webhook(Webhook::new(webhook.clone(), root(), connector.clone()))
             }
             WaySpec::Email(email) => {
-                Way::Email(Email::new(email.clone(), root.clone(), settings.authorities.clone(), spec.timeout))
+                Way::Email(Email::new(email.clone(), root(), connector.authorities(), spec.timeout))
             }
-            WaySpec::Command(run) => Way::Command(Program::new(run.clone(), root.clone(), settings.node.clone())),
+            WaySpec::Command(run) => Way::Command(Program::new(run.clone(), home.clone())),
         };
         Self { way, timeout: spec.timeout }
     }
 
     /// One try.
-    pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Result<(), NotDelivered> {
+    pub(super) async fn deliver(
+        &self,
+        notification: &Notification,
+        clock: Clock,
+    ) -> Result<(), NotDelivered> {
         let attempt = async {
             match &self.way {
                 Way::Webhook(webhook) => webhook.deliver(notification, clock).await,

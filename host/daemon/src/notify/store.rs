@@ -33,7 +33,8 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (new(), None),
             Err(error) => {
                 let aside = self.path.with_extension("json.damaged");
-                let moved = fs::rename(&self.path, aside).map_or("could not be set aside", |()| "is set aside");
+                let moved =
+                    fs::rename(&self.path, aside).map_or("could not be set aside", |()| "is set aside");
                 let problem = format!(
                     "state/notifications.json {moved}: {error}; notifications that waited in it are lost"
                 );
@@ -53,7 +54,9 @@ impl Store {
             Err(error) => Some(error.to_string()),
         };
         if let Some(problem) = problem.as_ref().filter(|problem| self.problem.as_ref() != Some(problem)) {
-            tracing::error!("state/notifications.json cannot be written, and will not survive this daemon: {problem}");
+            tracing::error!(
+                "state/notifications.json cannot be written, and will not survive this daemon: {problem}"
+            );
         }
         self.problem = problem;
     }

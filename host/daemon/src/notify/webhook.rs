@@ -45,6 +45,10 @@ impl Connector {
         Self(Arc::new(Connecting { authorities, client: OnceCell::new() }))
     }
 
+    pub(super) fn authorities(&self) -> Vec<CertificateDer<'static>> {
+        self.0.authorities.clone()
+    }
+
     async fn client(&self) -> Result<HttpClient, NotDelivered> {
         let make = || async {
             let authorities = self.0.authorities.clone();
@@ -87,7 +91,11 @@ impl Webhook {
         Self { spec, root, connector }
     }
 
-    pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Result<(), NotDelivered> {
+    pub(super) async fn deliver(
+        &self,
+        notification: &Notification,
+        clock: Clock,
+    ) -> Result<(), NotDelivered> {
         let request = self.request(notification, clock).await?;
         let answer = self.connector.client().await?.request(request).await;
         let answer = answer.map_err(|error| NotDelivered::new(chain(&error)))?;
@@ -103,11 +111,16 @@ impl Webhook {
         let line = line.map_or_else(String::new, |line| {
             format!(": {}", line.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect::<String>())
         });
-        let moved = if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
+        let moved =
+            if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
         Err(NotDelivered { why: format!("answered {status}{line}{moved}"), retry_after })
     }
 
-    async fn request(&self, notification: &Notification, clock: Clock) -> Result<Request<Full<Bytes>>, NotDelivered> {
+    async fn request(
+        &self,
+        notification: &Notification,
+        clock: Clock,
+    ) -> Result<Request<Full<Bytes>>, NotDelivered> {
         let url = match &self.spec.url {
             UrlSpec::Plain(url) => url.clone(),
             UrlSpec::File(file) => {

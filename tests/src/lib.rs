@@ -9,6 +9,7 @@ pub mod demo;
 pub mod eventually;
 pub mod guest;
 pub mod haproxy;
+pub mod hook;
 pub mod http;
 pub mod invocation;
 pub mod load;

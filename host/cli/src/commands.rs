@@ -9,6 +9,7 @@ pub(crate) mod events;
 mod grants;
 pub(crate) mod inspect;
 pub(crate) mod launch;
+pub(crate) mod notify;
 pub(crate) mod order;
 pub(crate) mod run;
 pub(crate) mod status;

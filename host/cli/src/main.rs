@@ -16,8 +16,8 @@ mod standard;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, demo_app, events, inspect, launch, order, run, status,
-    validate, why,
+    approve, check, compile_component, completions, demo_app, events, inspect, launch, notify, order, run,
+    status, validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -48,6 +48,7 @@ enum Command {
     Check(check::CheckArgs),
     Approve(approve::ApproveArgs),
     Inspect(inspect::InspectArgs),
+    Notify(notify::NotifyArgs),
     Validate(validate::ValidateArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
@@ -88,6 +89,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Check(args) => check::run(&args, root, output).await,
             Command::Approve(args) => approve::run(&args, root, output).await,
             Command::Inspect(args) => inspect::run(&args, root, output),
+            Command::Notify(args) => notify::run(&args, root, output).await,
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
             Command::DemoApp(args) => demo_app::run(&args, output).await,

@@ -119,6 +119,11 @@ name! {
     ComponentName
 }
 
+name! {
+    /// Somebody who is told: the name of a `[[notify]]` table.
+    TargetName
+}
+
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -27,6 +27,7 @@ pub mod memory;
 mod module;
 pub mod moment;
 pub mod node;
+pub mod notify;
 pub mod observation;
 mod outbox;
 pub mod plan;

@@ -25,6 +25,7 @@ use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::{ModuleView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_daemon::clock::Clock;
+use bellwether_daemon::metrics::Metrics;
 use bellwether_daemon::pulse::Pulse;
 use bellwether_daemon::serve::health::{HealthServer, HealthView};
 
@@ -136,8 +137,12 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
     };
     let empty = Snapshot::empty(NodeName::new("node-1")?, clock.now());
     let snapshot = Snapshot { modules: vec![Arc::new(module)], ..empty };
-    let view =
-        HealthView { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), pulse: Pulse::default(), clock };
+    let view = HealthView {
+        snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+        pulse: Pulse::default(),
+        clock,
+        metrics: Metrics::default(),
+    };
     // In the future: the core counts as alive for as long as this takes.
     view.pulse.beat_at(clock.awake() + Duration::from_hours(1));
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;

@@ -16,7 +16,7 @@ use bellwether_core::id::ModuleName;
 use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -32,6 +32,8 @@ use crate::config::{Mistakes, read_node};
 use crate::driver::{self, Asking, Driver, Message, Published};
 use crate::journal::Journal;
 use crate::memories::Memories;
+use crate::metrics::{Exposition, Metrics, Sources};
+use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
 use crate::office::Office;
 use crate::problems::Problems;
@@ -45,6 +47,7 @@ use crate::root;
 use crate::roster::Roster;
 use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
+use crate::serve;
 use crate::serve::api::{self, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
 use crate::service_manager::ServiceManager;
@@ -86,6 +89,8 @@ pub struct Ready {
     pub health: SocketAddr,
     /// `HAProxy` agents, with the module spoken for.
     pub agents: Vec<(SocketAddr, Option<ModuleName>)>,
+    /// Prometheus.
+    pub metrics: Option<SocketAddr>,
     /// Clients on this node.
     pub socket: PathBuf,
 }
@@ -153,8 +158,14 @@ pub async fn run(
     let pulse = Pulse::default();
     let published = Published::new(Arc::new(Snapshot::empty(node.name.clone(), clock.now())));
     // First of all an honest answer: no, until the core turns and the application serves.
-    let view = HealthView { snapshot: Arc::clone(&published.snapshot), pulse: pulse.clone(), clock };
+    let metrics = Metrics::default();
+    let snapshot = Arc::clone(&published.snapshot);
+    let view = HealthView { snapshot, pulse: pulse.clone(), clock, metrics: metrics.clone() };
     let health = HealthServer::bind(node.health, &node.agent_checks, view)?;
+    let scraped = match node.metrics {
+        None => None,
+        Some(addr) => Some(serve::metrics::bind(addr).await.map_err(|error| no_metrics(addr, error))?),
+    };
     let ready = Ready {
         health: health.local_addrs().first().copied().unwrap_or(node.health),
         agents: health
@@ -164,9 +175,10 @@ pub async fn run(
             .copied()
             .zip(node.agent_checks.iter().map(|a| a.module.clone()))
             .collect(),
+        metrics: scraped.as_ref().and_then(|listener| listener.local_addr().ok()),
         socket: socket::path(&root),
     };
-    let parts = Parts { root, node, clock, pulse, published, launcher: options.launcher };
+    let parts = Parts { root, node, clock, pulse, published, launcher: options.launcher, metrics, scraped };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
     daemon.run(messages, &health, || on_ready(&ready), told).await
 }
@@ -179,12 +191,17 @@ struct Parts {
     pulse: Pulse,
     published: Published,
     launcher: Launcher,
+    metrics: Metrics,
+    /// Where metrics are served, if they are.
+    scraped: Option<TcpListener>,
 }
 
 /// Everything, built and not yet running.
 struct Running {
     driver: Driver,
     reload: Reload,
+    notify: Notify,
+    scraped: Option<(TcpListener, Exposition)>,
     office: Arc<Office>,
     listener: UnixListener,
     events: mpsc::Sender<Message>,
@@ -206,7 +223,7 @@ impl Parts {
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
-        let Self { root, node, clock, pulse, published, launcher } = self;
+        let Self { root, node, clock, pulse, published, launcher, metrics, scraped } = self;
         let mut sandbox = Sandbox::new(&node.limits, compiler)?;
         sandbox.request_by(&node.http);
         let in_force = node.clone();
@@ -226,6 +243,7 @@ impl Parts {
             roster: Roster::new(stores.clone()),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
+            metrics: metrics.clone(),
         };
         let journal = Journal::open(&root).context("cannot open state/journal.jsonl")?;
         let (memories, before) = Memories::open(&root);
@@ -250,13 +268,14 @@ impl Parts {
         let driver = Driver {
             node: Node::new(beginning),
             clock,
-            pulse,
+            pulse: pulse.clone(),
             published: published.clone(),
             observers: Observers::new(means.clone(), events.clone()),
             actors: Actors::new(means.clone(), steps, events.clone()),
             journal: journal.clone(),
             memories: memories.clone(),
             asking: Asking::default(),
+            metrics: metrics.clone(),
         };
         let refused = Refused::default();
         let (approve, approvals) = mpsc::channel(driver::WAITING);
@@ -274,7 +293,33 @@ impl Parts {
             looks: looked_for,
             pulse: reload_pulse,
         });
-        let damaged = before.damaged.into_iter().chain(damaged_approvals).chain(damaged_stores).collect();
+        let (notify, desk, damaged_notifications) = Notify::open(notify::Settings {
+            root: root.clone(),
+            node: means.node.clone(),
+            clock,
+            targets: node.notify,
+            authorities: node.http.authorities,
+            journal: journal.clone(),
+            published: published.clone(),
+            refused: refused.clone(),
+            events: events.clone(),
+        });
+        let damaged = before
+            .damaged
+            .into_iter()
+            .chain(damaged_approvals)
+            .chain(damaged_stores)
+            .chain(damaged_notifications)
+            .collect();
+        let exposition = Exposition::new(Sources {
+            metrics,
+            snapshot: Arc::clone(&published.snapshot),
+            pulse,
+            clock,
+            events: events.downgrade(),
+            components: means.registry.clone(),
+            board: desk.board().clone(),
+        });
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let office = Arc::new(Office {
             means,
@@ -286,11 +331,15 @@ impl Parts {
             problems: Problems::default(),
             events: events.clone(),
             approve,
+            notify: desk,
         });
+        let scraped = scraped.map(|listener| (listener, exposition));
         let node = in_force;
         let running = Running {
             driver,
+            scraped,
             reload,
+            notify,
             office,
             listener,
             events,
@@ -341,6 +390,10 @@ impl Running {
         .context("cannot start the watchdog's thread")?;
         let mut side = JoinSet::new();
         side.spawn(self.reload.run());
+        side.spawn(self.notify.run());
+        if let Some((listener, exposition)) = self.scraped {
+            side.spawn(serve::metrics::serve(listener, exposition));
+        }
         side.spawn(rotate_forever(self.root.clone()));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
         service.ready();
@@ -402,6 +455,13 @@ async fn stopped(health: &HealthServer) {
     while health.is_running() {
         looks.tick().await;
     }
+}
+
+fn no_metrics(addr: SocketAddr, error: io::Error) -> RunError {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        return RunError::PortInUse { addr };
+    }
+    RunError::Other(anyhow!(error).context(format!("metrics cannot be served on {addr}")))
 }
 
 fn nothing_to_run(mistakes: &[Mistakes]) -> RunError {

@@ -21,6 +21,7 @@ mod module_file;
 mod nearest;
 pub mod node_changes;
 mod node_file;
+pub mod notify;
 mod policy;
 pub mod quantity;
 pub mod read;

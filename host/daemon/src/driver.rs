@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bellwether_core::action::Action;
@@ -27,6 +28,7 @@ use crate::clock::Clock;
 use crate::fault;
 use crate::journal::Journal;
 use crate::memories::Memories;
+use crate::metrics::Metrics;
 use crate::observe::Observers;
 use crate::pulse::Pulse;
 
@@ -101,6 +103,8 @@ pub struct Driver {
     pub memories: Memories,
     /// Commands that wait for their answer.
     pub asking: Asking,
+    /// Counts what goes by.
+    pub metrics: Metrics,
 }
 
 /// Commands that wait for their answer.
@@ -142,6 +146,7 @@ impl Driver {
                     Some(message) => self.take(message),
                 },
                 () = tokio::time::sleep_until(self.clock.instant(due)) => {
+                    self.metrics.late(self.clock.now().since(due));
                     if self.node.next_deadline().is_some_and(|due| due <= self.clock.now()) {
                         self.handle(Event::Tick);
                     }
@@ -174,12 +179,15 @@ impl Driver {
     }
 
     fn handle(&mut self, event: Event) {
+        let begun = Instant::now();
+        self.metrics.told(&event);
         let actions = self.node.handle(event, self.clock.now());
         // First of all the load balancer learns the truth.
         self.published.publish(self.node.snapshot());
         for action in actions {
             self.dispatch(action);
         }
+        self.metrics.turned(begun.elapsed());
     }
 
     fn dispatch(&mut self, action: Action) {
@@ -197,7 +205,10 @@ impl Driver {
             Action::CancelStep { module, attempt, step } => self.actors.cancel_step(module, attempt, step),
             Action::KillKept { module, attempt } => self.actors.kill_kept(module, attempt),
             Action::Remember { module, memory } => self.memories.remember(module, memory),
-            Action::Record(record) => self.journal.write(record),
+            Action::Record(record) => {
+                self.metrics.recorded(&record);
+                self.journal.write(record);
+            }
             Action::Answer { request, outcome } => {
                 if let Some((module, answer)) = self.asking.waiting.remove(&request) {
                     self.memories.answer(module, answer, outcome);

@@ -22,6 +22,8 @@ mod fault;
 mod fuzz;
 pub mod journal;
 pub mod memories;
+pub mod metrics;
+pub mod notify;
 pub mod observe;
 pub mod office;
 pub mod problems;

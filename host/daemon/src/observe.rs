@@ -28,6 +28,7 @@ use crate::config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
 use crate::driver::Message;
 use crate::facilities::ModuleFacilities;
 use crate::fault;
+use crate::metrics::Metrics;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
 use crate::registry::Registry;
@@ -66,6 +67,8 @@ pub struct Means {
     pub processes: ProcessTable,
     /// The processes that the host keeps.
     pub kept: KeptTable,
+    /// Counts what runs cost.
+    pub metrics: Metrics,
 }
 
 /// The checkers that are being run.

@@ -17,12 +17,13 @@ use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
 use crate::journal::Journal;
 use crate::memories::Memories;
+use crate::notify::{Desk, Tested};
 use crate::observe::Means;
 use crate::problems::Problems;
 use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::{Daemon, RecordQuery};
-use crate::serve::wire::{self, ComponentStatus, QuarantineStatus, WaitingStatus};
+use crate::serve::wire::{self, ComponentStatus, NotifyStatus, QuarantineStatus, WaitingStatus};
 use crate::stores::Stores;
 
 /// The daemon as the API sees it.
@@ -46,6 +47,8 @@ pub struct Office {
     pub events: mpsc::Sender<Message>,
     /// The reload.
     pub approve: mpsc::Sender<Approve>,
+    /// Who tells people.
+    pub notify: Desk,
 }
 
 impl Daemon for Office {
@@ -109,7 +112,17 @@ impl Daemon for Office {
         problems.extend(self.refused.sentences());
         problems.extend(self.memories.problems());
         problems.extend(self.stores.problem());
+        problems.extend(self.notify.board().problems());
         problems
+    }
+
+    fn notifications(&self) -> Vec<NotifyStatus> {
+        let targets = self.notify.board().targets();
+        targets.iter().map(|(name, target, _)| NotifyStatus::new(name, target, self.clock())).collect()
+    }
+
+    fn test_notifications(&self, target: Option<String>, by: String) -> BoxFuture<'_, Vec<Tested>> {
+        self.notify.test(target, by).boxed()
     }
 
     fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome> {

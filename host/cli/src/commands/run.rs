@@ -50,6 +50,9 @@ fn announce(ready: &Ready) {
         let spoken_for = module.as_ref().map_or("all modules", |module| module.as_str());
         tracing::info!("agent-check for {spoken_for}: {address}");
     }
+    if let Some(address) = ready.metrics {
+        tracing::info!("metrics for Prometheus: http://{address}/metrics");
+    }
     tracing::info!("commands: {}", ready.socket.display());
 }
 

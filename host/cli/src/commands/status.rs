@@ -8,7 +8,7 @@ use bellwether_core::id::ModuleName;
 use bellwether_core::record::short;
 use bellwether_core::state::StateName;
 use bellwether_daemon::serve::wire::{
-    CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus,
+    CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus, NotifyStatus,
 };
 use clap::Args;
 
@@ -150,9 +150,25 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
         .collect();
     let others = status.problems.iter().filter(|problem| !said.iter().any(|file| problem.starts_with(file)));
     for problem in others {
-        writeln!(output, "\n{} {problem}", output.paint(Tone::Bad, "✗ refused:"))?;
+        let head = if problem.starts_with("notify") { "✗" } else { "✗ refused:" };
+        writeln!(output, "\n{} {problem}", output.paint(Tone::Bad, head))?;
+    }
+    for target in status.notifications.iter().filter(|target| target.failing > 0) {
+        print_not_notified(target, when, output)?;
     }
     Ok(())
+}
+
+/// Somebody who cannot be told at present.
+fn print_not_notified(target: &NotifyStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
+    let why = target.why.as_deref().unwrap_or("no try has ended yet");
+    let head = output.paint(Tone::Bad, "✗ not notified:");
+    writeln!(output, "\n{head} {}: {why}", target.target)?;
+    let next = target
+        .next
+        .as_ref()
+        .map_or("it is tried just now".to_owned(), |next| format!("tried again {}", when.both(next)));
+    writeln!(output, "  {} waiting, {} tries failed; {next}", target.waiting, target.failing)
 }
 
 /// What is wrong with the file of a component, if anything is.

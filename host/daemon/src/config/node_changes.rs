@@ -15,21 +15,24 @@ impl NodeChanges {
     /// From the specification in force to another one.
     pub fn between(old: &NodeSpec, new: &NodeSpec) -> Self {
         // Whoever adds a key has to think about this.
-        let NodeSpec { name, health, agent_checks, limits, http, trust, rescan, shutdown } = old;
-        let now = [
+        let NodeSpec { name, health, agent_checks, limits, http, trust, rescan, shutdown, notify, metrics } =
+            old;
+        let now: &[(bool, &'static str)] = &[
             (*http != new.http, "http"),
             (*trust != new.trust, "trust"),
             (*rescan != new.rescan, "reload.rescan"),
             (*shutdown != new.shutdown, "shutdown"),
         ];
-        let restart = [
+        let restart: &[(bool, &'static str)] = &[
             (*name != new.name, "name"),
             (*health != new.health, "health.listen"),
             (*agent_checks != new.agent_checks, "agent-check"),
             (*limits != new.limits, "limits"),
+            (*notify != new.notify, "notify"),
+            (*metrics != new.metrics, "metrics.listen"),
         ];
-        let changed = |all: [(bool, &'static str); 4]| {
-            all.into_iter().filter_map(|(changed, key)| changed.then_some(key)).collect()
+        let changed = |all: &[(bool, &'static str)]| {
+            all.iter().filter_map(|(changed, key)| changed.then_some(*key)).collect()
         };
         Self { now: changed(now), restart: changed(restart) }
     }

@@ -15,6 +15,7 @@ use super::field;
 use super::http::HttpTable;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
+use super::notify::{self, NotifyTable};
 use super::quantity::DurationText;
 use super::source::Located;
 use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, ShutdownSpec, TrustSpec};
@@ -40,6 +41,10 @@ pub(super) struct NodeFile {
     reload: Option<ReloadTable>,
     /// What becomes of the applications when the daemon is told to end.
     shutdown: Option<ShutdownTable>,
+    /// Who is told what happens, one table each.
+    notify: Option<Vec<Located<NotifyTable>>>,
+    /// Metrics for Prometheus. Default: none are served.
+    metrics: Option<Located<MetricsTable>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -60,6 +65,15 @@ enum ApplicationsWord {
     Drain,
     /// They are drained and stopped. The next daemon starts again what a person wants started.
     Stop,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct MetricsTable {
+    /// The address and port of `/metrics`. There is no sign-in: whoever reaches it reads the names of
+    /// modules and checkers, and how they are.
+    #[schemars(required, example = &"127.0.0.1:9012")]
+    listen: Option<Located<String>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -129,6 +143,13 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
             field::missing(findings, table.span(), &path, "`[[agent-check]]`", "listen", "\"0.0.0.0:9011\"");
         }
     }
+    let metrics = file.metrics.as_ref().and_then(|table| {
+        let Some(listen) = &table.get().listen else {
+            field::missing(findings, table.span(), "metrics", "`[metrics]`", "listen", "\"127.0.0.1:9012\"");
+            return None;
+        };
+        listeners.add(findings, listen, "the metrics")
+    });
     let reload = file.reload.unwrap_or_default();
     NodeSpec {
         name: name.unwrap_or_else(|| name_from_host(host_name)),
@@ -139,6 +160,8 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         limits: limits(&file.limits.unwrap_or_default(), findings),
         http: file.http.unwrap_or_default().spec(findings),
         shutdown: shutdown(&file.shutdown.unwrap_or_default(), findings),
+        notify: notify::specs(&file.notify.unwrap_or_default(), findings),
+        metrics,
     }
 }
 

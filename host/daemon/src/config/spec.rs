@@ -16,6 +16,7 @@ use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 use bellwether_core::shutdown::Shutdown;
 use rustls::pki_types::CertificateDer;
 
+use super::notify::NotifySpec;
 use super::quantity::{show_duration, show_size};
 
 /// `bellwether.toml`: this node.
@@ -37,6 +38,10 @@ pub struct NodeSpec {
     pub rescan: Duration,
     /// What becomes of the applications when the daemon ends.
     pub shutdown: ShutdownSpec,
+    /// Who is told what happens.
+    pub notify: Vec<NotifySpec>,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// `[shutdown]`

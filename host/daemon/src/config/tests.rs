@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod module;
 mod node;
+mod notify;
 mod structure;
 mod torture;
 

@@ -9,6 +9,7 @@ use bellwether_core::probation::Ending;
 use super::{Means, unknown};
 use crate::config::ComponentKind;
 use crate::config::spec::{CheckerSpec, RunLimits, Subject};
+use crate::metrics::Cost;
 use crate::roster::CheckerKit;
 use crate::sandbox::component::Component;
 use crate::sandbox::failure::Failure;
@@ -45,6 +46,9 @@ impl ComponentChecker {
         };
         let report = self.report(means, module, &component).await;
         self.kit.memory.count_run();
+        let cost =
+            Cost { cpu: report.usage.cpu, memory: report.usage.memory, refusals: report.refusals.len() };
+        means.metrics.ran(module, &self.spec.name, cost);
         for line in &report.log {
             tracing::debug!(%module, checker = %self.spec.name, level = ?line.level, "{}", line.text);
         }

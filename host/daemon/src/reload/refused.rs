@@ -1,6 +1,6 @@
 //! Files that are not in force, and why: for all who show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -20,6 +20,11 @@ impl Refused {
             Folder::Checkers | Folder::RestartScripts => format!("{}: {why}", file.path().display()),
         };
         self.0.load().iter().map(sentence).collect()
+    }
+
+    /// The files, relative to the root.
+    pub fn files(&self) -> BTreeSet<String> {
+        self.0.load().keys().map(|file| file.path().display().to_string()).collect()
     }
 
     /// Returns whether that is news.

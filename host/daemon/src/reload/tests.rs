@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::clock::Clock;
 use crate::config::spec::{LimitsSpec, Subject};
+use crate::metrics::Metrics;
 use crate::observe::component::ComponentChecker;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
@@ -95,6 +96,7 @@ impl Bench {
             roster: Roster::default(),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
+            metrics: Metrics::default(),
         };
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);

@@ -9,6 +9,8 @@
 //! POST /api/v1/modules/M/COMMAND                 start, stop, restart, suspend, resume, reset
 //! POST /api/v1/modules/M/checkers/C/run          run it once, now
 //! POST /api/v1/components/[FOLDER/]NAME/approve  let in a version that asks for more
+//! GET  /api/v1/notifications                     who is told, and how that goes
+//! POST /api/v1/notifications/test[?target=]      send a test, and say what became of it
 //! ```
 //! Streams are newline-delimited JSON; an empty line every five seconds says
 //! that the daemon is still there. Errors are `application/problem+json`.
@@ -38,13 +40,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 
-use super::wire::ComponentStatus;
+use super::wire::{ComponentStatus, NotifyStatus};
 use crate::clock::Clock;
+use crate::notify::Tested;
 use crate::reload::{Approved, NotApproved};
 
 mod components;
 mod events;
 mod modules;
+mod notifications;
 mod problem;
 pub mod socket;
 mod status;
@@ -67,6 +71,14 @@ pub trait Daemon: Send + Sync + 'static {
     fn components(&self) -> Vec<ComponentStatus>;
     /// Files that were refused, and why.
     fn problems(&self) -> Vec<String>;
+    /// How things stand with those who are told what happens.
+    fn notifications(&self) -> Vec<NotifyStatus> {
+        Vec::new()
+    }
+    /// Sends a test to one of them, or to all. Nothing if there is none of that name.
+    fn test_notifications(&self, _target: Option<String>, _by: String) -> BoxFuture<'_, Vec<Tested>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
     /// Hands a command to the core.
     fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome>;
     /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`.
@@ -139,6 +151,8 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .route("/modules/{module}/checkers/{checker}/run", post(modules::run_checker))
         .route("/components/{name}/approve", post(components::approve))
         .route("/components/{folder}/{name}/approve", post(components::approve_in))
+        .route("/notifications", get(notifications::list))
+        .route("/notifications/test", post(notifications::test))
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(daemon);

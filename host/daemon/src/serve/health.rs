@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use bellwether_core::health::{self, Answer, Question};
+use bellwether_core::health::{self, Answer, Code, Question};
 use bellwether_core::id::ModuleName;
 use bellwether_core::snapshot::Snapshot;
 
@@ -41,6 +41,7 @@ use self::event_loop::EventLoop;
 use self::listening::Listener;
 use crate::clock::Clock;
 use crate::config::spec::AgentCheckSpec;
+use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 
 /// What answers are made from.
@@ -52,12 +53,17 @@ pub struct HealthView {
     pub pulse: Pulse,
     /// For the time of the answer.
     pub clock: Clock,
+    /// Counts the answers.
+    pub metrics: Metrics,
 }
 
 impl HealthView {
     fn answer(&self, question: Question<'_>) -> Answer {
         let alive = self.pulse.alive(self.clock);
-        health::answer(&self.snapshot.load(), alive, question, |moment| self.clock.timestamp(moment))
+        let timestamp = |moment| self.clock.timestamp(moment);
+        let answer = health::answer(&self.snapshot.load(), alive, question, timestamp);
+        self.metrics.answered(answer.code == Code::Ok);
+        answer
     }
 
     fn agent_line(&self, module: Option<&ModuleName>) -> String {

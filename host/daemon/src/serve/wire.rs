@@ -20,10 +20,12 @@ use serde_json::{Map, Value, json};
 use crate::clock::Clock;
 
 mod components;
+mod notifications;
 
 pub use self::components::{
     ApprovalAnswer, ComponentKind, ComponentStatus, Origin, QuarantineStatus, WaitingStatus,
 };
+pub use self::notifications::{NotifyStatus, TestAnswer};
 
 /// Everything about a node: `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct NodeStatus {
     pub components: Vec<ComponentStatus>,
     /// Files that were refused, and why.
     pub problems: Vec<String>,
+    /// Who is told what happens, and how that goes.
+    #[serde(default)]
+    pub notifications: Vec<NotifyStatus>,
 }
 
 /// One module.
@@ -225,6 +230,7 @@ impl NodeStatus {
             modules: snapshot.modules.iter().map(|m| ModuleStatus::new(m, clock)).collect(),
             components,
             problems,
+            notifications: Vec::new(),
         }
     }
 }

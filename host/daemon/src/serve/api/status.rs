@@ -38,5 +38,6 @@ pub(super) async fn stream(State(daemon): State<Handle>) -> Response {
 
 fn look(daemon: &dyn Daemon) -> NodeStatus {
     let snapshot: Arc<_> = daemon.snapshot();
-    NodeStatus::new(&snapshot, daemon.components(), daemon.problems(), daemon.clock())
+    let status = NodeStatus::new(&snapshot, daemon.components(), daemon.problems(), daemon.clock());
+    NodeStatus { notifications: daemon.notifications(), ..status }
 }

@@ -47,7 +47,12 @@ struct Fixture {
 impl Fixture {
     fn new(web: StateName) -> Self {
         let snapshot = Arc::new(ArcSwap::new(snapshot(web)));
-        let view = HealthView { snapshot, pulse: Pulse::default(), clock: Clock::start() };
+        let view = HealthView {
+            snapshot,
+            pulse: Pulse::default(),
+            clock: Clock::start(),
+            metrics: Metrics::default(),
+        };
         // In the future: the core counts as alive for as long as a test takes.
         view.pulse.beat_at(view.clock.awake() + Duration::from_mins(10));
         let agents = [Some(ModuleName::new("web").unwrap()), None]

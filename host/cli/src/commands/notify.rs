@@ -1,0 +1,111 @@
+//! `notify`: who is told what happens, and whether that works.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use bellwether_core::id::TargetName;
+use bellwether_daemon::serve::wire::{NotifyStatus, TestAnswer};
+use clap::{Args, Subcommand};
+
+use super::status::took;
+use crate::client::Client;
+use crate::exit::{Exit, Outcome};
+use crate::output::{Output, Tone};
+use crate::root::RootArg;
+use crate::when::When;
+
+/// Show who is told what happens, or test whether it arrives
+///
+/// Those who are told stand in bellwether.toml, in `[[notify]]` tables.
+#[derive(Debug, Args)]
+pub(crate) struct NotifyArgs {
+    #[command(subcommand)]
+    action: NotifyAction,
+}
+
+#[derive(Debug, Subcommand)]
+enum NotifyAction {
+    /// Show how it goes: what waits, and what became of the last tries
+    List {
+        /// For programs: a list of objects
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a test notification through the daemon, and say what became of it
+    ///
+    /// Exit code 3 if it did not arrive.
+    Test {
+        /// Only to this one; default: to all
+        name: Option<TargetName>,
+
+        /// For programs: a list of objects
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A try takes up to a minute, and others may be tested just now.
+const TESTED_WITHIN: Duration = Duration::from_secs(80);
+
+pub(crate) async fn run(args: &NotifyArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let client = Client::new(&root.find()?);
+    match &args.action {
+        NotifyAction::List { json } => list(&client, *json, output).await,
+        NotifyAction::Test { name, json } => test(&client, name.as_ref(), *json, output).await,
+    }
+}
+
+async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
+    let targets: Vec<NotifyStatus> = client.get("/notifications").await?;
+    if json {
+        output.json(&targets)?;
+        return Ok(Exit::Done);
+    }
+    if targets.is_empty() {
+        writeln!(output, "Nobody is told anything: add a `[[notify]]` table to bellwether.toml.")?;
+        return Ok(Exit::Done);
+    }
+    let when = When::here();
+    let rows = targets
+        .iter()
+        .map(|target| {
+            let last = |moment: &Option<String>| moment.as_ref().map_or("-".to_owned(), |at| when.both(at));
+            let (tone, result) = match &target.why {
+                Some(why) if target.failing > 0 => (Tone::Bad, format!("✗ {why}")),
+                _ if target.delivered.is_some() => (Tone::Good, "✓ delivered".to_owned()),
+                _ => (Tone::Quiet, "- nothing yet".to_owned()),
+            };
+            vec![
+                (Tone::Plain, target.target.to_string()),
+                (tone, result),
+                (Tone::Plain, last(&target.delivered)),
+                (Tone::Plain, target.waiting.to_string()),
+                (Tone::Plain, last(&target.next)),
+            ]
+        })
+        .collect();
+    output.table(&["TARGET", "LAST TRY", "DELIVERED", "WAITING", "NEXT TRY"], rows)?;
+    Ok(Exit::Done)
+}
+
+async fn test(client: &Client, name: Option<&TargetName>, json: bool, output: &mut Output) -> Outcome {
+    // Names are made of characters that need no escape.
+    let asked = name.map_or_else(String::new, |name| format!("?target={name}"));
+    let answers: Vec<TestAnswer> = client.post(&format!("/notifications/test{asked}"), TESTED_WITHIN).await?;
+    if json {
+        output.json(&answers)?;
+    } else {
+        for answer in &answers {
+            let (tone, word) = match answer.delivered {
+                true => (Tone::Good, "✓ delivered"),
+                false => (Tone::Bad, "✗ not delivered"),
+            };
+            let why = answer.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            let word = output.paint(tone, word);
+            writeln!(output, "{}  {word} in {}{why}", answer.target, took(answer.took_us))?;
+            writeln!(output, "  key: {}", answer.key)?;
+        }
+    }
+    let all = answers.iter().all(|answer| answer.delivered);
+    Ok(if all { Exit::Done } else { Exit::Denied })
+}

@@ -1,0 +1,255 @@
+//! What is told together: all that is wrong with one module.
+//!
+//! ```text
+//!            begins                 group-wait is over            all over, for group-wait
+//!   (none) ─────────▶ Untold ────────────────────────▶ Begun ─────────────────────────────▶ Over ── calm ──▶ (none)
+//!                       ▲                              │ ▲ │ repeat: told again                │
+//!                       │                              └─┘ └─ again: nothing new is told       │
+//!                       └───────────── again: told when calm has passed since it was told ─────┘
+//! ```
+//! What comes a third time before it was calm is flapping: it is over only when it has not
+//! come again for `calm`. So what goes up and down all day is told at its beginning, once more
+//! as flapping, and then as a reminder; and each thing is told at least once.
+
+use serde::{Deserialize, Serialize};
+
+use super::Policy;
+use super::news::Topic;
+use super::notification::{Item, ItemState, Standing};
+use crate::moment::Moment;
+
+/// So many things are told apart in one group; what comes beyond is counted.
+const MAX_ALERTS: usize = 64;
+/// Of a summary, so many characters are kept.
+const MAX_SUMMARY: usize = 500;
+/// What comes so often before it was calm is flapping.
+const FLAPS: u32 = 3;
+
+/// One group of one target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Group {
+    /// In the order in which they began.
+    alerts: Vec<Alert>,
+    /// What had no room.
+    left_out: u32,
+    /// When something was told last.
+    told: Option<Moment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Alert {
+    topic: Topic,
+    about: String,
+    summary: String,
+    since: Moment,
+    /// Over since then, and why.
+    until: Option<(Moment, String)>,
+    /// How often it began since it was new.
+    times: u32,
+    flapping: bool,
+    telling: Telling,
+}
+
+/// How much of an alert is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Telling {
+    /// Nothing; it is due then.
+    Untold(Moment),
+    /// That it began.
+    Begun,
+    /// That it is over.
+    Over,
+}
+
+/// What a group has to say.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) standing: Standing,
+    pub(super) reminder: bool,
+    pub(super) items: Vec<Item>,
+    pub(super) left_out: u32,
+}
+
+/// What may be due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    News,
+    End,
+    Reminder,
+}
+
+impl Group {
+    /// Something begins, or happens. `times`: when it did, and now.
+    pub(super) fn begins(
+        &mut self,
+        (topic, about): (Topic, &str),
+        summary: &str,
+        (at, now): (Moment, Moment),
+        policy: &Policy,
+    ) {
+        let until = if topic.lasts() { None } else { Some((at, String::new())) };
+        let summary = one_line(summary);
+        let due = now + policy.group_wait;
+        if let Some(alert) = self.alerts.iter_mut().find(|alert| alert.is(topic, about)) {
+            let again = alert.until.is_some();
+            (alert.summary, alert.until) = (summary, until);
+            alert.times = alert.times.saturating_add(1);
+            alert.flapping |= again && alert.times >= FLAPS;
+            if alert.telling == Telling::Over {
+                let calm = self.told.map_or(due, |told| told + policy.calm);
+                alert.telling = Telling::Untold(due.max(calm));
+            }
+            return;
+        }
+        if self.alerts.len() >= MAX_ALERTS {
+            match self.alerts.iter().position(|alert| alert.telling == Telling::Over) {
+                Some(told) => drop(self.alerts.remove(told)),
+                None => {
+                    self.left_out = self.left_out.saturating_add(1);
+                    return;
+                }
+            }
+        }
+        let about = about.to_owned();
+        let telling = Telling::Untold(due);
+        let (since, times, flapping) = (at, 1, false);
+        self.alerts.push(Alert { topic, about, summary, since, until, times, flapping, telling });
+    }
+
+    /// Something that lasted is over.
+    pub(super) fn ends(&mut self, (topic, about): (Topic, &str), why: &str, at: Moment) {
+        for alert in self.alerts.iter_mut().filter(|alert| alert.is(topic, about)) {
+            alert.end(why, at);
+        }
+    }
+
+    /// Whatever lasted is over. Maintenance is not: a module that is stopped stays suspended.
+    pub(super) fn all_ends(&mut self, why: &str, at: Moment) {
+        let stays = |topic| matches!(topic, Topic::Suspended | Topic::Refused);
+        for alert in self.alerts.iter_mut().filter(|alert| !stays(alert.topic)) {
+            alert.end(why, at);
+        }
+    }
+
+    /// What goes on.
+    pub(super) fn lasting(&self) -> Vec<(Topic, String)> {
+        let lasting = self.alerts.iter().filter(|alert| alert.until.is_none());
+        lasting.map(|alert| (alert.topic, alert.about.clone())).collect()
+    }
+
+    /// When there is something to do at the latest.
+    pub(super) fn due(&self, policy: &Policy) -> Option<Moment> {
+        let told = self.next(policy).map(|(at, _)| at);
+        told.or_else(|| self.forgotten(policy))
+    }
+
+    /// What there is to say now, if anything is due.
+    pub(super) fn tell(&mut self, policy: &Policy, now: Moment) -> Option<Told> {
+        let (_, due) = self.next(policy).filter(|(at, _)| *at <= now)?;
+        let over = due == Due::End;
+        let open = self.alerts.iter_mut().filter(|alert| alert.telling != Telling::Over);
+        let items: Vec<Item> = open
+            .map(|alert| {
+                let done = alert.until.is_some() && (over || !alert.flapping);
+                alert.telling = if done { Telling::Over } else { Telling::Begun };
+                alert.item(done)
+            })
+            .collect();
+        if over && !policy.on.contains(&Topic::Recovered) {
+            return None;
+        }
+        self.told = Some(now);
+        let some = |state| items.iter().any(|item| item.state == state);
+        let standing = if some(ItemState::Lasts) || some(ItemState::Flapping) {
+            Standing::Firing
+        } else if some(ItemState::Over) {
+            Standing::Resolved
+        } else {
+            Standing::Happened
+        };
+        Some(Told { standing, reminder: due == Due::Reminder, items, left_out: self.left_out })
+    }
+
+    /// Whether nothing of this matters any more.
+    pub(super) fn is_forgotten(&self, policy: &Policy, now: Moment) -> bool {
+        self.forgotten(policy).is_some_and(|at| at <= now)
+    }
+
+    /// Time may have gone back while no daemon ran: nothing waits longer than it should.
+    pub(super) fn resume(&mut self, policy: &Policy, now: Moment) {
+        self.told = self.told.map(|told| told.min(now));
+        for alert in &mut self.alerts {
+            alert.since = alert.since.min(now);
+            if let Some((until, _)) = &mut alert.until {
+                *until = (*until).min(now);
+            }
+            if let Telling::Untold(due) = &mut alert.telling {
+                *due = (*due).min(now + policy.group_wait.max(policy.calm));
+            }
+        }
+    }
+
+    fn next(&self, policy: &Policy) -> Option<(Moment, Due)> {
+        let untold = self.alerts.iter().filter_map(|alert| match alert.telling {
+            Telling::Untold(due) => Some((due, Due::News)),
+            Telling::Begun | Telling::Over => None,
+        });
+        let begun = self.alerts.iter().any(|alert| alert.telling == Telling::Begun);
+        let end = self.over_since().map(|over| {
+            let flapping = self.alerts.iter().any(|alert| alert.flapping);
+            let wait = if flapping { policy.calm } else { policy.group_wait };
+            (over + wait, Due::End)
+        });
+        let reminder = self.told.map(|told| (told + policy.repeat, Due::Reminder));
+        untold.chain(end.into_iter().chain(reminder).filter(|_| begun)).min()
+    }
+
+    /// Since when nothing of this goes on; nothing if something does.
+    fn over_since(&self) -> Option<Moment> {
+        let untils = self.alerts.iter().map(|alert| alert.until.as_ref().map(|(at, _)| *at));
+        untils.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    fn forgotten(&self, policy: &Policy) -> Option<Moment> {
+        if self.alerts.iter().any(|alert| alert.telling != Telling::Over) {
+            return None;
+        }
+        let over = self.over_since().unwrap_or_default();
+        Some(over.max(self.told.unwrap_or_default()) + policy.calm)
+    }
+}
+
+impl Alert {
+    fn is(&self, topic: Topic, about: &str) -> bool {
+        self.topic == topic && self.about == about
+    }
+
+    fn end(&mut self, why: &str, at: Moment) {
+        if self.until.is_none() {
+            self.until = Some((at, one_line(why)));
+        }
+    }
+
+    fn item(&self, done: bool) -> Item {
+        let state = match &self.until {
+            _ if !self.topic.lasts() => ItemState::Happened,
+            None => ItemState::Lasts,
+            Some(_) if !done => ItemState::Flapping,
+            Some(_) => ItemState::Over,
+        };
+        Item {
+            topic: self.topic,
+            about: self.about.clone(),
+            state,
+            summary: self.summary.clone(),
+            since: self.since,
+            until: self.until.clone().filter(|_| done && self.topic.lasts()),
+            times: self.times,
+        }
+    }
+}
+
+/// Others wrote it: it is cut, and ends up in the subject of a mail.
+fn one_line(text: &str) -> String {
+    text.chars().take(MAX_SUMMARY).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

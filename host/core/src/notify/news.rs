@@ -1,0 +1,179 @@
+//! What a record means to those who are told.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Command, CommandOutcome};
+use crate::record::{Record, RecordKind};
+use crate::state::StateName;
+use crate::verdict::Verdict;
+
+/// What can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topic {
+    /// The module has given up and asks for a person. Lasts until it is up, or stopped.
+    Failed,
+    /// A checker went down while the application should be alive. Lasts until it is up.
+    Incident,
+    /// A prerequisite is down. Lasts until the module goes on.
+    Waiting,
+    /// The application is restarted, by itself or because a person said so.
+    Restart,
+    /// What was told and lasted is over.
+    Recovered,
+    /// Nothing is acted on (maintenance). Lasts until `resume`.
+    Suspended,
+    /// A person gave a command, and it was accepted.
+    Command,
+    /// A file was refused. Lasts until it is in force, or gone.
+    Refused,
+    /// A version of a component does not work. Lasts likewise.
+    Quarantine,
+    /// A version of a component waits for a person. Lasts likewise.
+    Approval,
+    /// The daemon has something to say of itself: it started, something was damaged.
+    Daemon,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Failed,
+        Self::Incident,
+        Self::Waiting,
+        Self::Restart,
+        Self::Recovered,
+        Self::Suspended,
+        Self::Command,
+        Self::Refused,
+        Self::Quarantine,
+        Self::Approval,
+        Self::Daemon,
+    ];
+
+    /// What is told unless the operator says otherwise: what takes the
+    /// application away from its users, and that it is back.
+    pub const DEFAULT: [Self; 4] = [Self::Failed, Self::Incident, Self::Waiting, Self::Recovered];
+
+    /// The word for it in files and notifications.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Incident => "incident",
+            Self::Waiting => "waiting",
+            Self::Restart => "restart",
+            Self::Recovered => "recovered",
+            Self::Suspended => "suspended",
+            Self::Command => "command",
+            Self::Refused => "refused",
+            Self::Quarantine => "quarantine",
+            Self::Approval => "approval",
+            Self::Daemon => "daemon",
+        }
+    }
+
+    /// Whether it goes on until it is over. The others happen, and that is all.
+    pub fn lasts(self) -> bool {
+        !matches!(self, Self::Restart | Self::Command | Self::Daemon)
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// What changes for those who are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Something begins, or just happens.
+    Begins { topic: Topic, about: String, summary: String },
+    /// It is over.
+    Ends { topic: Topic, about: String, why: String },
+    /// Whatever lasted in this module is over.
+    AllEnds { why: String },
+}
+
+fn begins(topic: Topic, about: &str, summary: impl Into<String>) -> Change {
+    Change::Begins { topic, about: about.to_owned(), summary: summary.into() }
+}
+
+fn ends(topic: Topic, about: &str, why: impl Into<String>) -> Change {
+    Change::Ends { topic, about: about.to_owned(), why: why.into() }
+}
+
+/// In the order in which it happened.
+pub(super) fn news(record: &Record) -> Vec<Change> {
+    match &record.kind {
+        RecordKind::Verdict { checker, to: Verdict::Up, summary, .. } => {
+            vec![ends(Topic::Incident, checker.as_str(), format!("it is up: {summary}"))]
+        }
+        RecordKind::Incident { incident } => {
+            let checker = incident.checker.as_str();
+            vec![begins(
+                Topic::Incident,
+                checker,
+                format!("checker `{checker}` is down: {}", incident.summary),
+            )]
+        }
+        RecordKind::State { from, to, reason } => state(*from, *to, reason),
+        RecordKind::Command { command, by, outcome: CommandOutcome::Accepted(what) } => {
+            let mut changes =
+                vec![begins(Topic::Command, command.word(), format!("{by} said `{command}`: {what}"))];
+            match command {
+                Command::Suspend => {
+                    changes.push(begins(
+                        Topic::Suspended,
+                        "",
+                        format!("{by} has suspended it: nothing is acted on"),
+                    ));
+                }
+                Command::Resume => changes.push(ends(Topic::Suspended, "", format!("{by} has resumed it"))),
+                Command::Start | Command::Stop | Command::Restart | Command::Reset => {}
+            }
+            changes
+        }
+        RecordKind::Reload { what, ok: true, .. } => {
+            let over = |topic| ends(topic, what, "the file is in force, or gone");
+            vec![over(Topic::Refused), over(Topic::Quarantine), over(Topic::Approval)]
+        }
+        RecordKind::Reload { what, ok: false, .. } => {
+            vec![begins(Topic::Refused, what, record.kind.sentence())]
+        }
+        RecordKind::Quarantine { what, .. } => vec![begins(Topic::Quarantine, what, record.kind.sentence())],
+        RecordKind::Approval { what, by: None, .. } => {
+            vec![begins(Topic::Approval, what, record.kind.sentence())]
+        }
+        RecordKind::Approval { what, by: Some(_), .. } => {
+            vec![ends(Topic::Approval, what, record.kind.sentence())]
+        }
+        RecordKind::Daemon { message } => vec![begins(Topic::Daemon, "", message)],
+        RecordKind::Verdict { .. }
+        | RecordKind::Decision { .. }
+        | RecordKind::Plan { .. }
+        | RecordKind::NoPlan { .. }
+        | RecordKind::Step { .. }
+        | RecordKind::Command { .. } => Vec::new(),
+    }
+}
+
+fn state(from: StateName, to: StateName, reason: &str) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if from == StateName::Waiting {
+        changes.push(ends(Topic::Waiting, "", "the prerequisite is there"));
+    }
+    match to {
+        StateName::Failed => changes.push(begins(Topic::Failed, "", reason)),
+        StateName::Waiting => changes.push(begins(Topic::Waiting, "", reason)),
+        StateName::Restarting | StateName::Backoff => changes.push(begins(Topic::Restart, "", reason)),
+        StateName::Up => changes.push(ends(Topic::Failed, "", "it is up again")),
+        StateName::Stopped => {
+            changes.push(Change::AllEnds { why: format!("the module is stopped: {reason}") })
+        }
+        StateName::Starting | StateName::Draining | StateName::Stopping => {}
+    }
+    changes
+}

@@ -1,0 +1,449 @@
+//! `[[notify]]` of the node: who is told what happens, and how.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bellwether_core::id::{ModuleName, TargetName};
+use bellwether_core::notify::{Policy, Topic};
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Uri};
+use lettre::message::Mailbox;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::field;
+use super::mistake::Findings;
+use super::quantity::DurationText;
+use super::source::Located;
+
+/// One target of notifications.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotifySpec {
+    /// Its name.
+    pub name: TargetName,
+    /// What it is told, and when.
+    pub policy: Policy,
+    /// One try may take so long.
+    pub timeout: Duration,
+    /// How it is told.
+    pub way: WaySpec,
+}
+
+/// How a target is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WaySpec {
+    /// By an HTTP request.
+    Webhook(WebhookSpec),
+    /// By e-mail.
+    Email(EmailSpec),
+    /// By a program and its arguments, which gets the notification on its standard input.
+    Command(Vec<String>),
+}
+
+/// `webhook = { … }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebhookSpec {
+    /// Where to.
+    pub url: UrlSpec,
+    /// Headers as they stand in the file, their names in small letters.
+    pub headers: BTreeMap<String, HeaderValue>,
+    /// Headers whose values are in files.
+    pub secret_headers: BTreeMap<String, PathBuf>,
+}
+
+/// Some URLs are secrets themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UrlSpec {
+    /// As it stands in the file.
+    Plain(Uri),
+    /// In a file of its own.
+    File(PathBuf),
+}
+
+/// `email = { … }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmailSpec {
+    /// To whom.
+    pub to: Vec<Mailbox>,
+    /// From whom.
+    pub from: Mailbox,
+    /// The mail server's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub tls: SmtpTls,
+    /// Who signs in there, and the file of the password.
+    pub sign_in: Option<(String, PathBuf)>,
+}
+
+/// How the connection to a mail server is secured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SmtpTls {
+    /// The connection begins in plain text and must change to TLS before anything is said. Port 587.
+    #[default]
+    Starttls,
+    /// TLS from the first byte on. Port 465.
+    Tls,
+    /// No TLS: only for a server that is trusted with everything on the way. Port 25.
+    None,
+}
+
+/// A URL that a webhook may have, or why it is none.
+pub fn webhook_url(text: &str) -> Result<Uri, &'static str> {
+    let url: Uri = text.trim().parse().map_err(|_| "it is not a URL")?;
+    match url.scheme_str() {
+        Some("http" | "https") => {}
+        _ => return Err("it does not begin with `https://` or `http://`"),
+    }
+    match url.authority() {
+        Some(authority) if authority.as_str().contains('@') => {
+            Err("a user name does not belong into a URL: use a header")
+        }
+        Some(authority) if !authority.host().is_empty() => Ok(url),
+        _ => Err("it names no host"),
+    }
+}
+
+/// Who is told what happens: by exactly one of `webhook`, `email` and `command`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct NotifyTable {
+    /// Its name, unique in this file.
+    #[schemars(required, example = &"on-call")]
+    name: Option<Located<String>>,
+    /// Of these modules only, and then nothing that concerns the node as a whole. Default: everything.
+    #[schemars(example = ["web"])]
+    modules: Option<Vec<Located<String>>>,
+    /// What is told. Default: `["failed", "incident", "waiting", "recovered"]`.
+    on: Option<Vec<TopicWord>>,
+    /// By an HTTP request (POST) with the notification as JSON.
+    webhook: Option<Located<WebhookTable>>,
+    /// By e-mail.
+    email: Option<Located<EmailTable>>,
+    /// By a program and its arguments, one text each; it gets the notification as JSON on its standard
+    /// input, and ends with 0 if it could pass it on. A path relative to the root has a slash in it.
+    #[schemars(length(min = 1), example = ["/usr/local/bin/page", "--now"])]
+    command: Option<Vec<Located<String>>>,
+    /// What happens within this time is told together; and so long all must be well before it is said
+    /// to be over. Default: `"10s"`.
+    group_wait: Option<Located<DurationText>>,
+    /// What comes again within this time is flapping: it is told once more, and is over when it has not
+    /// come for so long. Default: `"5m"`.
+    calm: Option<Located<DurationText>>,
+    /// While it lasts, it is told again this often. Default: `"4h"`.
+    repeat: Option<Located<DurationText>>,
+    /// How long one try may take. Default: `"10s"`.
+    timeout: Option<Located<DurationText>>,
+    /// What cannot be delivered is tried again for so long. Default: `"24h"`.
+    give_up: Option<Located<DurationText>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum TopicWord {
+    /// A module has given up and asks for a person.
+    Failed,
+    /// A checker went down while the application should be alive.
+    Incident,
+    /// A prerequisite is down: the module waits for it.
+    Waiting,
+    /// An application is restarted, by itself or by a person.
+    Restart,
+    /// What was told is over.
+    Recovered,
+    /// A module is suspended (maintenance).
+    Suspended,
+    /// A person gave a command.
+    Command,
+    /// A file was refused.
+    Refused,
+    /// A component does not work and is in quarantine.
+    Quarantine,
+    /// A component waits for approval.
+    Approval,
+    /// The daemon started, or has something to say of itself.
+    Daemon,
+}
+
+impl From<TopicWord> for Topic {
+    fn from(word: TopicWord) -> Self {
+        match word {
+            TopicWord::Failed => Self::Failed,
+            TopicWord::Incident => Self::Incident,
+            TopicWord::Waiting => Self::Waiting,
+            TopicWord::Restart => Self::Restart,
+            TopicWord::Recovered => Self::Recovered,
+            TopicWord::Suspended => Self::Suspended,
+            TopicWord::Command => Self::Command,
+            TopicWord::Refused => Self::Refused,
+            TopicWord::Quarantine => Self::Quarantine,
+            TopicWord::Approval => Self::Approval,
+            TopicWord::Daemon => Self::Daemon,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WebhookTable {
+    /// Where to, `https://` or `http://`.
+    #[schemars(example = &"https://chat.example.org/hooks/abc")]
+    url: Option<Located<String>>,
+    /// In place of `url`: a file that holds it, which only its owner may read. Relative to the root.
+    url_file: Option<Located<String>>,
+    /// Headers of the request, as they are.
+    headers: Option<BTreeMap<Located<String>, Located<String>>>,
+    /// Headers of the request whose values are in files, which only their owner may read:
+    /// `{ Authorization = "/etc/bellwether/hook.secret" }`.
+    secret_headers: Option<BTreeMap<Located<String>, Located<String>>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct EmailTable {
+    /// To whom.
+    #[schemars(required, length(min = 1), example = ["on-call@example.org"])]
+    to: Option<Vec<Located<String>>>,
+    /// From whom.
+    #[schemars(required, example = &"Bellwether <bellwether@example.org>")]
+    from: Option<Located<String>>,
+    /// The mail server, with its port unless it is the usual one.
+    #[schemars(required, example = &"smtp.example.org:587")]
+    server: Option<Located<String>>,
+    /// How the connection is secured. Default: `"starttls"`.
+    tls: Option<SmtpTls>,
+    /// Who signs in at the server. Default: nobody.
+    user: Option<Located<String>>,
+    /// The file with the password, which only its owner may read. Relative to the root.
+    password_file: Option<Located<String>>,
+}
+
+const GROUP_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(10);
+const CALM: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+const REPEAT: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 30);
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
+const GIVE_UP: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 7);
+
+/// More targets than this are a mistake.
+const MAX_TARGETS: usize = 32;
+/// No mail has more receivers.
+const MAX_TO: usize = 50;
+
+/// All targets of the file.
+pub(super) fn specs(tables: &[Located<NotifyTable>], findings: &mut Findings<'_>) -> Vec<NotifySpec> {
+    let mut specs: Vec<NotifySpec> = Vec::new();
+    for (index, table) in tables.iter().enumerate() {
+        if index == MAX_TARGETS {
+            findings
+                .at(table.span(), "there are too many `[[notify]]` tables")
+                .expected(format!("expected at most {MAX_TARGETS}"));
+            break;
+        }
+        let Some(spec) = spec(index, table, findings) else { continue };
+        if specs.iter().any(|other| other.name == spec.name) {
+            let span = table.get().name.as_ref().map_or(table.span(), Located::span);
+            findings
+                .at(span, format!("there is another `[[notify]]` named `{}`", spec.name))
+                .expected("expected a name of its own");
+            continue;
+        }
+        specs.push(spec);
+    }
+    specs
+}
+
+fn spec(index: usize, table: &Located<NotifyTable>, findings: &mut Findings<'_>) -> Option<NotifySpec> {
+    let path = format!("notify[{index}]");
+    let way = way(&path, table, findings);
+    let fields = table.get();
+    let modules = fields.modules.as_ref().map(|modules| {
+        modules.iter().filter_map(|name| field::name(findings, name, ModuleName::new)).collect()
+    });
+    let on = fields.on.as_ref().map(|words| words.iter().map(|word| Topic::from(*word)).collect());
+    let mut duration = |key, text: &Option<Located<DurationText>>, bounds, default| {
+        field::duration(findings, key, text.as_ref(), bounds, Duration::from_secs(default))
+    };
+    let policy = Policy {
+        modules,
+        on: on.unwrap_or_else(|| BTreeSet::from(Topic::DEFAULT)),
+        group_wait: duration("group-wait", &fields.group_wait, &GROUP_WAIT, 10),
+        calm: duration("calm", &fields.calm, &CALM, 300),
+        repeat: duration("repeat", &fields.repeat, &REPEAT, 4 * 3600),
+        give_up: duration("give-up", &fields.give_up, &GIVE_UP, 24 * 3600),
+    };
+    let timeout = duration("timeout", &fields.timeout, &TIMEOUT, 10);
+    let Some(name) = &fields.name else {
+        field::missing(findings, table.span(), &path, "`[[notify]]`", "name", "\"on-call\"");
+        return None;
+    };
+    let name = field::name(findings, name, TargetName::new)?;
+    Some(NotifySpec { name, policy, timeout, way: way? })
+}
+
+fn way(path: &str, table: &Located<NotifyTable>, findings: &mut Findings<'_>) -> Option<WaySpec> {
+    let NotifyTable { webhook, email, command, .. } = table.get();
+    match (webhook, email, command) {
+        (Some(webhook), None, None) => self::webhook(webhook, findings).map(WaySpec::Webhook),
+        (None, Some(email), None) => self::email(path, email, findings).map(WaySpec::Email),
+        (None, None, Some(command)) => {
+            for argument in command.iter().filter(|argument| argument.get().contains('\0')) {
+                findings.at(argument.span(), "a program cannot be given a NUL character");
+            }
+            Some(WaySpec::Command(command.iter().map(|argument| argument.get().clone()).collect()))
+        }
+        _ => {
+            let wrong = |key: &str| findings.is_incomplete(&format!("{path}.{key}"));
+            if !["webhook", "email", "command"].into_iter().any(wrong) {
+                findings
+                    .at(table.span(), "`[[notify]]` does not say how, or says it twice")
+                    .expected("expected exactly one of `webhook`, `email` and `command`");
+            }
+            None
+        }
+    }
+}
+
+fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option<WebhookSpec> {
+    let WebhookTable { url, url_file, headers, secret_headers } = table.get();
+    let url = match (url, url_file) {
+        (Some(url), None) => match webhook_url(url.get()) {
+            Ok(url) => Some(UrlSpec::Plain(url)),
+            Err(why) => {
+                findings
+                    .at(url.span(), format!("`url` does not take this: {why}"))
+                    .expected("expected a URL such as \"https://chat.example.org/hooks/abc\"");
+                None
+            }
+        },
+        (None, Some(file)) => Some(UrlSpec::File(file.get().into())),
+        _ => {
+            findings
+                .at(table.span(), "`webhook` has no address, or two")
+                .expected("expected exactly one of `url` and `url-file`");
+            None
+        }
+    };
+    let mut plain = BTreeMap::new();
+    for (name, value) in headers.iter().flatten() {
+        match HeaderValue::from_str(value.get()) {
+            Ok(value) => plain.extend(header(name, findings).map(|name| (name.as_str().to_owned(), value))),
+            Err(_) => {
+                findings.at(value.span(), "this is not a value for a header").expected("expected plain text");
+            }
+        }
+    }
+    let mut secret = BTreeMap::new();
+    for (name, file) in secret_headers.iter().flatten() {
+        secret
+            .extend(header(name, findings).map(|name| (name.as_str().to_owned(), PathBuf::from(file.get()))));
+    }
+    Some(WebhookSpec { url: url?, headers: plain, secret_headers: secret })
+}
+
+/// Those that the host sets itself.
+const OWN_HEADERS: [&str; 5] =
+    ["content-length", "content-type", "host", "idempotency-key", "transfer-encoding"];
+
+fn header(name: &Located<String>, findings: &mut Findings<'_>) -> Option<HeaderName> {
+    match HeaderName::from_bytes(name.get().as_bytes()) {
+        Ok(header) if OWN_HEADERS.contains(&header.as_str()) => {
+            findings
+                .at(name.span(), format!("the header `{header}` is the host's own"))
+                .expected(format!("expected none of {}", OWN_HEADERS.join(", ")));
+            None
+        }
+        Ok(header) => Some(header),
+        Err(_) => {
+            findings.at(name.span(), format!("`{}` is not the name of a header", name.get()));
+            None
+        }
+    }
+}
+
+fn email(path: &str, table: &Located<EmailTable>, findings: &mut Findings<'_>) -> Option<EmailSpec> {
+    let path = format!("{path}.email");
+    let EmailTable { to, from, server, tls, user, password_file } = table.get();
+    let mut needed = |key: &str, there: bool, example: &str| {
+        if !there {
+            field::missing(findings, table.span(), &path, "`email`", key, example);
+        }
+    };
+    needed("to", to.is_some(), "[\"on-call@example.org\"]");
+    needed("from", from.is_some(), "\"bellwether@example.org\"");
+    needed("server", server.is_some(), "\"smtp.example.org:587\"");
+    let tls = tls.unwrap_or_default();
+    let receivers = to.as_deref().unwrap_or_default();
+    if receivers.len() > MAX_TO {
+        findings
+            .at(table.span(), "this mail has too many receivers")
+            .expected(format!("expected at most {MAX_TO}: the mail server has lists"));
+    }
+    let to: Vec<Mailbox> = receivers.iter().filter_map(|text| mailbox(text, findings)).collect();
+    let from = from.as_ref().and_then(|text| mailbox(text, findings));
+    let server = server.as_ref().and_then(|text| self::server(text, tls, findings));
+    let sign_in = match (user, password_file) {
+        (None, None) => None,
+        (Some(user), Some(file)) => {
+            let local = server.as_ref().is_some_and(|(host, _)| is_local(host));
+            if tls == SmtpTls::None && !local {
+                findings
+                    .at(user.span(), "a password would go over the network in plain text")
+                    .expected("expected `tls = \"starttls\"` or `tls = \"tls\"` with a `user`");
+            }
+            Some((user.get().clone(), PathBuf::from(file.get())))
+        }
+        (user, file) => {
+            let span = user.as_ref().or(file.as_ref()).map_or(table.span(), Located::span);
+            findings
+                .at(span, "`user` and `password-file` belong together")
+                .expected("expected both, or none");
+            None
+        }
+    };
+    let (host, port) = server?;
+    Some(EmailSpec { to, from: from?, host, port, tls, sign_in })
+}
+
+fn mailbox(text: &Located<String>, findings: &mut Findings<'_>) -> Option<Mailbox> {
+    let parsed = text.get().parse();
+    if parsed.is_err() {
+        findings
+            .at(text.span(), format!("`{}` is not an e-mail address", text.get()))
+            .expected("expected an address such as \"on-call@example.org\"");
+    }
+    parsed.ok()
+}
+
+fn server(text: &Located<String>, tls: SmtpTls, findings: &mut Findings<'_>) -> Option<(String, u16)> {
+    let usual = match tls {
+        SmtpTls::Starttls => 587,
+        SmtpTls::Tls => 465,
+        SmtpTls::None => 25,
+    };
+    let named: Option<Authority> = text.get().parse().ok();
+    let named = named.filter(|named| !named.host().is_empty() && !named.as_str().contains('@'));
+    // A port that is none is no port at all to this parser.
+    let named = named.filter(|named| {
+        named.port().is_some() || !named.as_str().contains("]:") && named.as_str().matches(':').count() != 1
+    });
+    match named {
+        Some(named) => {
+            let host = named.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+            Some((host, named.port_u16().unwrap_or(usual)))
+        }
+        None => {
+            findings
+                .at(text.span(), format!("`{}` is not a mail server", text.get()))
+                .expected("expected a name or address with a port, such as \"smtp.example.org:587\"");
+            None
+        }
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

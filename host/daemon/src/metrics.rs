@@ -1,0 +1,224 @@
+//! Numbers for Prometheus.
+//!
+//! ```text
+//!   driver, checkers, health thread ──count, without a lock──▶ Metrics ──┐
+//!   snapshot, components, notifications, the process itself ────────────┴──▶ a page, when one is asked for
+//! ```
+//! Nobody who counts waits: what is counted is atomic, and the table of checkers and modules is
+//! read without a lock. What can be read from the present picture is not counted at all.
+
+mod count;
+mod exposition;
+mod histogram;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bellwether_core::command::CommandOutcome;
+use bellwether_core::event::Event;
+use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::observation::{Observation, Status};
+use bellwether_core::record::{Record, RecordKind};
+use bellwether_core::snapshot::Snapshot;
+
+pub use self::count::Count;
+pub use self::exposition::{Exposition, Sources};
+use self::histogram::Histogram;
+
+/// All that is counted. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    core: CoreCounts,
+    health: HealthCounts,
+    records: Count,
+    commands: [Count; COMMAND_RESULTS.len()],
+    reloads: [Count; RELOAD_RESULTS.len()],
+    quarantines: Count,
+    modules: Table<ModuleName, ModuleCounts>,
+    checkers: Table<(ModuleName, CheckerName), CheckerCounts>,
+}
+
+/// The loop that owns the core.
+#[derive(Debug, Default)]
+struct CoreCounts {
+    events: Count,
+    busy: Count,
+    lag: Histogram<{ LAG.len() }>,
+}
+
+#[derive(Debug, Default)]
+struct HealthCounts {
+    yes: Count,
+    no: Count,
+}
+
+#[derive(Debug, Default)]
+struct ModuleCounts {
+    restarts: Count,
+    incidents: Count,
+    plans: [Count; PLAN_RESULTS.len()],
+    steps: [Count; STEP_RESULTS.len()],
+}
+
+#[derive(Debug, Default)]
+struct CheckerCounts {
+    runs: [Count; STATUSES.len()],
+    took: Histogram<{ TOOK.len() }>,
+    cpu: Count,
+    memory: AtomicU64,
+    refusals: Count,
+}
+
+const STATUSES: [Status; 4] = [Status::Pass, Status::Warn, Status::Fail, Status::Unknown];
+const COMMAND_RESULTS: [&str; 3] = ["accepted", "already-so", "denied"];
+const RELOAD_RESULTS: [&str; 2] = ["loaded", "refused"];
+const PLAN_RESULTS: [&str; 2] = ["made", "none"];
+const STEP_RESULTS: [&str; 2] = ["done", "failed"];
+/// Upper bounds of how late the core's timers are, in seconds.
+const LAG: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0];
+/// Upper bounds of how long checks take, in seconds.
+const TOOK: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
+
+/// A table that is read without a lock and seldom grows.
+#[derive(Debug)]
+struct Table<K, V>(ArcSwap<BTreeMap<K, Arc<V>>>);
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self(ArcSwap::default())
+    }
+}
+
+impl<K: Ord + Clone, V: Default> Table<K, V> {
+    fn get(&self, key: &K) -> Arc<V> {
+        if let Some(found) = self.0.load().get(key) {
+            return Arc::clone(found);
+        }
+        self.0.rcu(|table| {
+            let mut table = BTreeMap::clone(table);
+            table.entry(key.clone()).or_default();
+            table
+        });
+        // It may have been taken out again just now: then it is not shown any more.
+        self.0.load().get(key).cloned().unwrap_or_default()
+    }
+
+    fn retain(&self, keep: impl Fn(&K) -> bool) {
+        if self.0.load().keys().all(&keep) {
+            return;
+        }
+        self.0.rcu(|table| {
+            let mut table = BTreeMap::clone(table);
+            table.retain(|key, _| keep(key));
+            table
+        });
+    }
+
+    fn all(&self) -> Arc<BTreeMap<K, Arc<V>>> {
+        self.0.load_full()
+    }
+}
+
+impl Metrics {
+    /// The core has taken an event in, and was at it for so long.
+    pub(crate) fn turned(&self, took: Duration) {
+        self.0.core.events.add(1);
+        self.0.core.busy.add_time(took);
+    }
+
+    /// A timer of the core went off so late.
+    pub(crate) fn late(&self, by: Duration) {
+        self.0.core.lag.observe(by);
+    }
+
+    /// What the core is told.
+    pub(crate) fn told(&self, event: &Event) {
+        if let Event::Observed { module, checker, observation, .. } = event {
+            self.observed(module, checker, observation);
+        }
+    }
+
+    fn observed(&self, module: &ModuleName, checker: &CheckerName, observation: &Observation) {
+        let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
+        let status = STATUSES.iter().position(|status| *status == observation.status);
+        if let Some(runs) = status.and_then(|at| counts.runs.get(at)) {
+            runs.add(1);
+        }
+        counts.took.observe(observation.took);
+    }
+
+    /// What a run of a component cost.
+    pub(crate) fn ran(&self, module: &ModuleName, checker: &CheckerName, cost: Cost) {
+        let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
+        counts.cpu.add_time(cost.cpu);
+        counts.memory.store(cost.memory, Relaxed);
+        counts.refusals.add(cost.refusals as u64);
+    }
+
+    /// What is written down.
+    pub(crate) fn recorded(&self, record: &Record) {
+        let counts = &*self.0;
+        counts.records.add(1);
+        let in_module = |count: fn(&ModuleCounts) -> &Count| {
+            if let Some(module) = &record.module {
+                count(&counts.modules.get(module)).add(1);
+            }
+        };
+        match &record.kind {
+            RecordKind::Incident { .. } => in_module(|module| &module.incidents),
+            // Those that the budget counts.
+            RecordKind::Decision { decision, .. } if decision.starts_with("restart") => {
+                in_module(|module| &module.restarts);
+            }
+            RecordKind::Plan { .. } => in_module(|module| &module.plans[0]),
+            RecordKind::NoPlan { .. } => in_module(|module| &module.plans[1]),
+            RecordKind::Step { ok: true, .. } => in_module(|module| &module.steps[0]),
+            RecordKind::Step { ok: false, .. } => in_module(|module| &module.steps[1]),
+            RecordKind::Command { outcome: CommandOutcome::Accepted(_), .. } => counts.commands[0].add(1),
+            RecordKind::Command { outcome: CommandOutcome::AlreadySo(_), .. } => counts.commands[1].add(1),
+            RecordKind::Command { outcome: CommandOutcome::Denied(_), .. } => counts.commands[2].add(1),
+            RecordKind::Reload { ok: true, .. } => counts.reloads[0].add(1),
+            RecordKind::Reload { ok: false, .. } => counts.reloads[1].add(1),
+            RecordKind::Quarantine { .. } => counts.quarantines.add(1),
+            RecordKind::Decision { .. }
+            | RecordKind::Verdict { .. }
+            | RecordKind::State { .. }
+            | RecordKind::Approval { .. }
+            | RecordKind::Daemon { .. } => {}
+        }
+    }
+
+    /// Somebody was told whether to send requests here.
+    pub(crate) fn answered(&self, yes: bool) {
+        if yes { &self.0.health.yes } else { &self.0.health.no }.add(1);
+    }
+
+    /// Modules and checkers that are no more are not shown any more.
+    fn forget_all_but(&self, snapshot: &Snapshot) {
+        self.0.modules.retain(|module| snapshot.module(module.as_str()).is_some());
+        self.0.checkers.retain(|(module, checker)| {
+            let module = snapshot.module(module.as_str());
+            module.is_some_and(|module| module.checkers.iter().any(|known| known.name == *checker))
+        });
+    }
+}
+
+/// What a run of a component cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// Of a processor.
+    pub(crate) cpu: Duration,
+    /// In bytes, when it was most.
+    pub(crate) memory: u64,
+    /// What it wanted and may not.
+    pub(crate) refusals: usize,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! How notifications stand, for all who show it. Nobody waits for anybody.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use bellwether_core::id::TargetName;
+use bellwether_core::notify::{Notifier, Target};
+
+/// Cheap to clone; all clones are the same.
+#[derive(Debug, Clone)]
+pub struct Board(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    standing: ArcSwap<Standing>,
+    counts: BTreeMap<TargetName, Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Standing {
+    targets: BTreeMap<TargetName, Target>,
+    problem: Option<String>,
+}
+
+/// Since the daemon's start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Tries that arrived.
+    pub delivered: AtomicU64,
+    /// Tries that did not.
+    pub failed: AtomicU64,
+    /// Notifications that were given up.
+    pub given_up: AtomicU64,
+}
+
+impl Board {
+    pub(crate) fn new(targets: impl Iterator<Item = TargetName>) -> Self {
+        let counts = targets.map(|target| (target, Counts::default())).collect();
+        Self(Arc::new(Inner { standing: ArcSwap::default(), counts }))
+    }
+
+    pub(super) fn show(&self, notifier: &Notifier, problem: Option<&str>) {
+        let targets = notifier.targets().into_iter().map(|(name, target)| (name.clone(), target)).collect();
+        self.0.standing.store(Arc::new(Standing { targets, problem: problem.map(str::to_owned) }));
+    }
+
+    pub(super) fn count(&self, target: &TargetName, delivered: bool) {
+        if let Some(counts) = self.0.counts.get(target) {
+            let count = if delivered { &counts.delivered } else { &counts.failed };
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn count_given_up(&self, target: &TargetName) {
+        if let Some(counts) = self.0.counts.get(target) {
+            counts.given_up.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Each target, with what was counted.
+    pub fn targets(&self) -> Vec<(TargetName, Target, &Counts)> {
+        let standing = self.0.standing.load();
+        let target = |name| standing.targets.get(name).cloned().unwrap_or_default();
+        self.0.counts.iter().map(|(name, counts)| (name.clone(), target(name), counts)).collect()
+    }
+
+    /// What is wrong, one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let standing = self.0.standing.load();
+        let given_up = standing.targets.iter().filter_map(|(name, target)| {
+            let title = target.given_up.as_ref()?;
+            let why = target.failed.as_ref().map_or("", |(_, why)| why.as_str());
+            Some(format!("notify {name}: given up: {title} ({why})"))
+        });
+        let unwritten = standing
+            .problem
+            .as_ref()
+            .map(|problem| format!("notify: state/notifications.json cannot be written: {problem}"));
+        given_up.chain(unwritten).collect()
+    }
+}

@@ -1,0 +1,41 @@
+//! A notification as JSON: what webhooks and commands get.
+
+use bellwether_core::notify::{Item, Notification};
+use serde_json::{Value, json};
+
+use crate::clock::Clock;
+
+/// Fields are added, never renamed. `text` alone is what chat programs show.
+pub(super) fn json(notification: &Notification, clock: Clock) -> Value {
+    let Notification { key, node, target, module, standing, reminder, at, items, left_out, more } =
+        notification;
+    let alerts: Vec<Value> = items.iter().map(|item| alert(item, clock)).collect();
+    json!({
+        "text": notification.text(),
+        "title": notification.title(),
+        "status": standing.word(),
+        "node": node,
+        "module": module,
+        "target": target,
+        "key": key,
+        "at": clock.timestamp(*at),
+        "reminder": reminder,
+        "alerts": alerts,
+        "left_out": left_out,
+        "more": more,
+    })
+}
+
+fn alert(item: &Item, clock: Clock) -> Value {
+    let Item { topic, about, state, summary, since, until, times } = item;
+    json!({
+        "kind": topic.word(),
+        "about": about,
+        "state": state.word(),
+        "summary": summary,
+        "since": clock.timestamp(*since),
+        "until": until.as_ref().map(|(at, _)| clock.timestamp(*at)),
+        "ended": until.as_ref().map(|(_, why)| why),
+        "times": times,
+    })
+}

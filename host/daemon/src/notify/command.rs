@@ -1,0 +1,66 @@
+//! By a program: the notification as JSON on its standard input.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bellwether_core::id::{CommandName, ModuleName};
+use bellwether_core::notify::Notification;
+
+use super::body;
+use super::outlet::NotDelivered;
+use crate::act::captured;
+use crate::act::child::{Home, Launch};
+use crate::clock::Clock;
+use crate::config::spec::CommandSpec;
+use crate::process::ending::Ending;
+
+#[derive(Debug)]
+pub(super) struct Program {
+    home: Home,
+    run: Vec<String>,
+}
+
+impl Program {
+    pub(super) fn new(run: Vec<String>, home: Home) -> Self {
+        Self { home, run }
+    }
+
+    /// It is killed with all that it started when its time is up.
+    pub(super) async fn deliver(
+        &self,
+        notification: &Notification,
+        clock: Clock,
+        within: Duration,
+    ) -> Result<(), NotDelivered> {
+        let text = body::json(notification, clock).to_string().into_bytes();
+        let env = BTreeMap::from([("BELLWETHER_KEY".to_owned(), notification.key.clone())]);
+        let run = self.run.clone();
+        let spec = CommandSpec { run, keep: false, timeout: within, env, dir: None, arguments: None };
+        // Every name is made of the same characters.
+        let name = notification.target.as_str();
+        let (command, module) = (CommandName::new(name), ModuleName::new(name));
+        let (Ok(command), Ok(module)) = (command, module) else {
+            return Err(NotDelivered::new("its name cannot be used"));
+        };
+        let module = notification.module.as_ref().unwrap_or(&module);
+        let launch = Launch { module, command: &command, spec: &spec, arguments: &[] };
+        let ended = captured::run(&self.home, &launch, Some(text), within).await;
+        let ended = ended.map_err(|error| NotDelivered::new(error.to_string()))?;
+        if ended.ending == Ending::Exited(0) {
+            return Ok(());
+        }
+        let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
+        Err(NotDelivered::new(format!("the command {}{}", ended.ending, last_line(said))))
+    }
+}
+
+/// Of what it said, so many characters are shown.
+const MAX_SAID: usize = 200;
+
+fn last_line(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    let line = said.lines().rev().find(|line| !line.trim().is_empty());
+    line.map_or_else(String::new, |line| {
+        format!(": {}", line.trim().chars().take(MAX_SAID).collect::<String>())
+    })
+}

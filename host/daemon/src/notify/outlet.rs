@@ -1,0 +1,76 @@
+//! One target: how it is told, with a deadline on every try.
+
+use std::time::Duration;
+
+use bellwether_core::moment::plain;
+use bellwether_core::notify::Notification;
+
+use super::command::Program;
+use super::email::Email;
+use super::webhook::{Connector, Webhook};
+use crate::act::child::Home;
+use crate::clock::Clock;
+use crate::config::notify::{NotifySpec, WaySpec};
+
+/// Why a notification did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotDelivered {
+    /// In one sentence, without secrets.
+    pub why: String,
+    /// The target asks to be left alone for so long.
+    pub retry_after: Option<Duration>,
+}
+
+impl NotDelivered {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), retry_after: None }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Outlet {
+    way: Way,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+enum Way {
+    Webhook(Webhook),
+    Email(Email),
+    Command(Program),
+}
+
+impl Outlet {
+    pub(super) fn new(spec: &NotifySpec, home: &Home, connector: &Connector) -> Self {
+        let root = || home.root.clone();
+        let way = match &spec.way {
+            WaySpec::Webhook(webhook) => {
+                Way::Webhook(Webhook::new(webhook.clone(), root(), connector.clone()))
+            }
+            WaySpec::Email(email) => {
+                Way::Email(Email::new(email.clone(), root(), connector.authorities(), spec.timeout))
+            }
+            WaySpec::Command(run) => Way::Command(Program::new(run.clone(), home.clone())),
+        };
+        Self { way, timeout: spec.timeout }
+    }
+
+    /// One try.
+    pub(super) async fn deliver(
+        &self,
+        notification: &Notification,
+        clock: Clock,
+    ) -> Result<(), NotDelivered> {
+        let attempt = async {
+            match &self.way {
+                Way::Webhook(webhook) => webhook.deliver(notification, clock).await,
+                Way::Email(email) => email.deliver(notification, clock).await,
+                Way::Command(program) => program.deliver(notification, clock, self.timeout).await,
+            }
+        };
+        // A command is ended by whoever runs it, a moment earlier.
+        let within = self.timeout + Duration::from_millis(500);
+        let late = || NotDelivered::new(format!("no answer within {}", plain(self.timeout)));
+        tokio::time::timeout(within, attempt).await.unwrap_or_else(|_| Err(late()))
+    }
+}

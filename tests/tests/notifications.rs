@@ -1,0 +1,156 @@
+//! Who is to be told is told: once, whatever happens to the daemon or to the webhook.
+
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::hook::{Hook, Told};
+use bellwether_tests::http;
+use bellwether_tests::process::signal;
+use bellwether_tests::root::{Root, free_address};
+use bellwether_tests::web::Web;
+use rustix::process::Signal;
+
+/// A daemon whose module `web` serves and fails at its first fault, and who is told of it.
+fn serving(group_wait: &str) -> (Root, Hook, Daemon) {
+    let hook = Hook::new();
+    let root = Root::new(
+        "node-1",
+        &format!(
+            "[[notify]]\nname = \"hook\"\non = [\"failed\", \"recovered\"]\ngroup-wait = \"{group_wait}\"\n\
+             webhook = {{ url = \"http://{}/alerts\" }}\n",
+            hook.address
+        ),
+    );
+    let web = Web::lay_out(&root);
+    root.write("modules/web.toml", web.file("").replace("restarts = 20", "restarts = 0"));
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    (root, hook, daemon)
+}
+
+fn fail(daemon: &Daemon) {
+    for pid in daemon.processes("web") {
+        signal(pid, Signal::KILL);
+    }
+    daemon.until_state("web", "failed");
+}
+
+fn until_taken(hook: &Hook, daemon: &Daemon, count: usize) -> Vec<Told> {
+    eventually(&format!("{count} are taken; now {:?}\n{}", hook.told(), daemon.log()), || {
+        Some(hook.taken()).filter(|taken| taken.len() >= count)
+    })
+}
+
+fn statuses(taken: &[Told]) -> Vec<&str> {
+    taken.iter().map(Told::status).collect()
+}
+
+#[test]
+fn a_failure_is_told_once_its_end_once_and_a_test_shows_that_it_works() {
+    let (_root, hook, daemon) = serving("200ms");
+    fail(&daemon);
+    let taken = until_taken(&hook, &daemon, 1);
+    let body = &taken[0].body;
+    assert_eq!(
+        (&body["module"], &body["node"], &body["key"]),
+        (&"web".into(), &"node-1".into(), &taken[0].key.clone().into())
+    );
+    assert_eq!(
+        (&body["alerts"][0]["kind"], &body["alerts"][0]["state"]),
+        (&"failed".into(), &"lasts".into())
+    );
+    assert!(body["text"].as_str().is_some_and(|text| text.starts_with("[FIRING] web on node-1: ")), "{body}");
+
+    daemon.tell(&["start", "web", "--wait"]);
+    until_taken(&hook, &daemon, 2);
+    let said = daemon.tell(&["notify", "test", "hook"]);
+    assert!(said.starts_with("hook  ✓ delivered in "), "{said}");
+    let taken = hook.taken();
+    assert_eq!(statuses(&taken), ["firing", "resolved", "test"], "{taken:#?}");
+    assert_eq!(daemon.status()["notifications"][0]["waiting"], 0);
+    let listed = daemon.tell(&["notify", "list"]);
+    assert!(listed.contains("✓ delivered"), "{listed}");
+}
+
+#[test]
+fn a_webhook_that_is_down_when_the_daemon_is_killed_is_told_once_by_the_next_one() {
+    let (_root, hook, mut daemon) = serving("200ms");
+    hook.works(false);
+    fail(&daemon);
+    eventually("it was tried", || (!hook.told().is_empty()).then_some(()));
+    let shown = eventually("the failure is shown", || {
+        let status = daemon.status()["notifications"][0].clone();
+        (status["failing"] != 0).then_some(status)
+    });
+    assert_eq!((&shown["waiting"], &shown["why"]), (&1.into(), &"answered 500 Internal Server Error".into()));
+    assert!(daemon.tell(&["status"]).contains("✗ not notified: hook: answered 500"));
+    let test = daemon.client(&["notify", "test"]);
+    assert_eq!(test.status.code(), Some(3), "{test:?}");
+    let key = hook.told()[0].key.clone();
+
+    daemon.kill();
+    hook.works(true);
+    daemon.run_again();
+    daemon.until_ready("web");
+    let taken = until_taken(&hook, &daemon, 2);
+    assert_eq!(statuses(&taken), ["firing", "resolved"], "{taken:#?}");
+    assert_eq!(taken[0].key, key, "what is sent again has the key that it had");
+    assert_ne!(taken[1].key, key);
+}
+
+#[test]
+fn what_happened_just_before_the_daemon_was_killed_is_told_by_the_next_one() {
+    let (_root, hook, mut daemon) = serving("3s");
+    fail(&daemon);
+    // What the daemon itself shows is not yet stored, what is in the journal's file is.
+    eventually("the failure is in the journal", || {
+        daemon.events().iter().any(|event| event["kind"] == "state" && event["to"] == "failed").then_some(())
+    });
+    daemon.kill();
+    assert!(hook.told().is_empty(), "it waits for what else happens");
+    daemon.run_again();
+    daemon.until_ready("web");
+    let taken = until_taken(&hook, &daemon, 1);
+    let body = &taken[0].body;
+    assert_eq!(body["alerts"][0]["kind"], "failed", "{body}");
+    daemon.tell(&["notify", "test"]);
+    let taken = hook.taken();
+    assert_eq!(taken.iter().filter(|told| told.status() != "test").count(), 1, "{taken:#?}");
+}
+
+#[test]
+fn numbers_are_served_to_prometheus() {
+    let metrics = free_address();
+    let root = Root::new("node-1", &format!("[metrics]\nlisten = \"{metrics}\"\n"));
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    assert_eq!(daemon.health("web").status, 200);
+    let page = http::get(metrics, "/metrics").expect("the page");
+    assert!(page.head.contains("application/openmetrics-text"), "{}", page.head);
+    for series in [
+        "bellwether_module_ready{module=\"web\"} 1",
+        "bellwether_module_state{module=\"web\",state=\"up\"} 1",
+        "bellwether_checker_verdict{module=\"web\",checker=\"home\",state=\"up\"} 1",
+        "bellwether_core_alive 1",
+        "bellwether_components{state=\"refused\"} 0",
+        "bellwether_plans_total{module=\"web\",result=\"made\"} 1",
+        "# EOF",
+    ] {
+        assert!(page.body.contains(series), "{series}:\n{}", page.body);
+    }
+    let value = |series: &str| -> f64 {
+        let line = page.body.lines().find(|line| line.starts_with(series)).expect(series);
+        line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
+    };
+    for series in [
+        "bellwether_check_runs_total{module=\"web\",checker=\"home\",result=\"pass\"}",
+        "bellwether_check_cpu_seconds_total{module=\"web\",checker=\"home\"}",
+        "bellwether_check_memory_bytes{module=\"web\",checker=\"home\"}",
+        "bellwether_health_answers_total{result=\"yes\"}",
+        "bellwether_core_events_total",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(value(series) > 0.0, "{series}");
+    }
+    assert_eq!(http::get(metrics, "/").map(|answer| answer.status), Some(404));
+}

@@ -15,7 +15,7 @@ impl NodeChanges {
     /// From the specification in force to another one.
     pub fn between(old: &NodeSpec, new: &NodeSpec) -> Self {
         // Whoever adds a key has to think about this.
-        let NodeSpec { name, health, agent_checks, limits, http, trust, rescan, shutdown } = old;
+        let NodeSpec { name, health, agent_checks, limits, http, trust, rescan, journal, shutdown } = old;
         let now = [
             (*http != new.http, "http"),
             (*trust != new.trust, "trust"),
@@ -27,11 +27,12 @@ impl NodeChanges {
             (*health != new.health, "health.listen"),
             (*agent_checks != new.agent_checks, "agent-check"),
             (*limits != new.limits, "limits"),
+            (*journal != new.journal, "journal"),
         ];
-        let changed = |all: [(bool, &'static str); 4]| {
-            all.into_iter().filter_map(|(changed, key)| changed.then_some(key)).collect()
+        let changed = |all: &[(bool, &'static str)]| {
+            all.iter().filter_map(|(changed, key)| changed.then_some(*key)).collect()
         };
-        Self { now: changed(now), restart: changed(restart) }
+        Self { now: changed(&now), restart: changed(&restart) }
     }
 
     /// For `status`: one sentence for each key that waits for a restart.
@@ -80,6 +81,7 @@ mod tests {
             ("[health]\nlisten = \"127.0.0.1:1\"", "health.listen"),
             ("[[agent-check]]\nlisten = \"127.0.0.1:1\"", "agent-check"),
             ("[limits]\nmemory = \"32MiB\"", "limits"),
+            ("[journal]\nkeep = \"30d\"", "journal"),
         ] {
             assert_eq!(changes(text), NodeChanges { now: vec![], restart: vec![key] }, "{text}");
         }

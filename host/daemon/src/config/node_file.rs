@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::field;
 use super::http::HttpTable;
+use super::journal::JournalTable;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
 use super::quantity::DurationText;
@@ -38,6 +39,8 @@ pub(super) struct NodeFile {
     http: Option<HttpTable>,
     /// How files that are dropped or edited are taken over.
     reload: Option<ReloadTable>,
+    /// How much of the past is kept.
+    journal: Option<JournalTable>,
     /// What becomes of the applications when the daemon is told to end.
     shutdown: Option<ShutdownTable>,
 }
@@ -139,6 +142,7 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         limits: limits(&file.limits.unwrap_or_default(), findings),
         http: file.http.unwrap_or_default().spec(findings),
         shutdown: shutdown(&file.shutdown.unwrap_or_default(), findings),
+        journal: file.journal.unwrap_or_default().spec(findings),
     }
 }
 

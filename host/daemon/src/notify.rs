@@ -38,7 +38,7 @@ use crate::act::child::Home;
 use crate::clock::Clock;
 use crate::config::notify::NotifySpec;
 use crate::driver::{Message, Published};
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal, RecordQuery};
 use crate::reload::Refused;
 
 pub use self::board::{Board, Counts};
@@ -50,6 +50,10 @@ use self::store::Store;
 const LOOK: Duration = Duration::from_secs(30);
 /// What was only taken in is stored at least this often.
 const STORE: Duration = Duration::from_secs(1);
+/// So many records that were missed are read at once.
+const MISSED: usize = 1_000;
+/// And so often: no daemon misses more than that.
+const MISSED_BATCHES: usize = 1_000;
 /// So many records are taken in before anything else is done.
 const BATCH: usize = 1024;
 /// People who want to see a test at the same time. More of them wait.
@@ -149,7 +153,9 @@ impl Notify {
     pub fn open(settings: Settings) -> (Self, Desk, Option<String>) {
         let now = settings.clock.now();
         let store = Store::new(&settings.root);
-        let (state, damaged) = store.read(settings.journal.last_seq(), now);
+        let last = settings.journal.last_seq();
+        let (state, damaged) = store.read(last, now);
+        let state = state.no_further_than(last);
         let policies = settings.targets.iter().map(|spec| (spec.name.clone(), spec.policy.clone())).collect();
         let notifier = Notifier::new(settings.node.clone(), policies, state, now);
         let connector = webhook::Connector::new(settings.authorities.clone());
@@ -221,7 +227,7 @@ impl Notify {
     }
 
     /// True if some were missed.
-    fn take_waiting(&mut self, records: &mut tokio::sync::broadcast::Receiver<Record>) -> bool {
+    fn take_waiting(&mut self, records: &mut tokio::sync::broadcast::Receiver<Entry>) -> bool {
         for _ in 0..BATCH {
             match records.try_recv() {
                 Ok(record) => self.take(&record),
@@ -234,9 +240,15 @@ impl Notify {
 
     /// What was written behind the last record that was taken in.
     async fn catch_up(&mut self) {
-        let after = self.notifier.state().record();
-        for record in missed(&self.settings.journal, after).await {
-            self.take(&record);
+        for _ in 0..MISSED_BATCHES {
+            let after = self.notifier.state().record();
+            let missed = missed(&self.settings.journal, after).await;
+            for record in &missed {
+                self.take(record);
+            }
+            if missed.len() < MISSED {
+                return;
+            }
         }
     }
 
@@ -343,6 +355,10 @@ impl Notify {
 }
 
 /// The only place that reads the journal.
-async fn missed(journal: &Journal, after: u64) -> Vec<Record> {
-    std::future::ready(journal.select(|record| record.seq > after)).await
+async fn missed(journal: &Journal, after: u64) -> Vec<Entry> {
+    let query = RecordQuery { after: Some(after), limit: MISSED, ..RecordQuery::default() };
+    journal.records(query).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "what happened meanwhile cannot be read: it may not be told");
+        Vec::new()
+    })
 }

@@ -54,6 +54,7 @@ use crate::service_manager::ServiceManager;
 use crate::shortage;
 use crate::steward::{Steward, Told};
 use crate::stores::Stores;
+use crate::transcriber::Transcriber;
 use crate::watchdog::{self, Watched};
 
 /// What to run.
@@ -271,6 +272,7 @@ impl Parts {
             Watched { ward: watchdog::JOURNAL, pulse: journal.heart() },
         ];
         let driver = Driver {
+            transcriber: Transcriber::new(journal.clone(), &beginning),
             node: Node::new(beginning),
             clock,
             pulse: pulse.clone(),

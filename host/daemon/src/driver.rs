@@ -31,6 +31,7 @@ use crate::memories::Memories;
 use crate::metrics::Metrics;
 use crate::observe::Observers;
 use crate::pulse::Pulse;
+use crate::transcriber::Transcriber;
 
 /// Messages that wait for the core. Whoever has more to say waits with it.
 pub const WAITING: usize = 1024;
@@ -99,6 +100,8 @@ pub struct Driver {
     pub actors: Actors,
     /// Who writes things down.
     pub journal: Journal,
+    /// Who writes down what the core is told.
+    pub transcriber: Transcriber,
     /// Who remembers what outlives the daemon.
     pub memories: Memories,
     /// Commands that wait for their answer.
@@ -139,6 +142,7 @@ impl Driver {
                     while let Ok(message) = messages.try_recv() {
                         self.take(message);
                     }
+                    self.transcriber.finish(self.clock.now());
                     return;
                 }
                 message = messages.recv() => match message {
@@ -186,12 +190,15 @@ impl Driver {
     fn handle(&mut self, event: Event) {
         let begun = Instant::now();
         self.metrics.told(&event);
-        let actions = self.node.handle(event, self.clock.now());
+        let now = self.clock.now();
+        let inputs = self.transcriber.take(&self.node, &event, now);
+        let actions = self.node.handle(event, now);
         // First of all the load balancer learns the truth.
         self.published.publish(self.node.snapshot());
         for action in actions {
             self.dispatch(action);
         }
+        self.transcriber.keep(&inputs, &self.node, now);
         self.metrics.turned(begun.elapsed());
     }
 

@@ -155,6 +155,11 @@ impl Journal {
         id
     }
 
+    /// The number of the last input of all; 0 if there is none.
+    pub fn last_input(&self) -> u64 {
+        self.last_input.load(Ordering::Relaxed)
+    }
+
     /// Keeps what the core was like, for replay.
     pub fn checkpoint(&self, row: Checkpoint) {
         self.waiting.replay(Replay::Checkpoint(Arc::new(row)));

@@ -40,4 +40,5 @@ pub mod shortage;
 pub mod steward;
 pub mod stores;
 pub mod threads;
+pub mod transcriber;
 pub mod watchdog;

@@ -11,6 +11,7 @@ use wasmtime_wasi::sockets::WasiSocketsCtxView;
 
 use crate::sandbox::failure::{Ended, Limit};
 use crate::sandbox::store::Run;
+use crate::shortage::Shortage;
 
 /// How many sockets a run may still make: itself, and the host for it.
 #[derive(Clone)]
@@ -62,17 +63,26 @@ struct Counted<'a> {
     wasi: WasiSocketsCtxView<'a>,
 }
 
+/// That the daemon has no descriptor left is nothing that a guest could tell of, and no fault of
+/// what it looks at: the run ends.
+fn told(error: SocketError) -> SocketError {
+    match error.downcast_ref() {
+        Some(ErrorCode::NewSocketLimit) => SocketError::trap(Ended(Shortage::Descriptors.into())),
+        _ => error,
+    }
+}
+
 impl tcp_create_socket::Host for Counted<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         self.limit.take_or_end()?;
-        self.wasi.create_tcp_socket(family)
+        self.wasi.create_tcp_socket(family).map_err(told)
     }
 }
 
 impl udp_create_socket::Host for Counted<'_> {
     async fn create_udp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
         self.limit.take_or_end()?;
-        self.wasi.create_udp_socket(family).await
+        self.wasi.create_udp_socket(family).await.map_err(told)
     }
 }
 

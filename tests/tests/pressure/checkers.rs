@@ -20,7 +20,7 @@ fn two_thousand_component_checkers_run_each_in_its_time_and_disturb_nobody() {
     let root = Root::default();
     root.write("checkers/behaved.wasm", HOSTILE);
     for module in 0..MODULES {
-        let mut file = String::new();
+        let mut file = "[commands]\nstart = { run = [\"/bin/true\"] }\n".to_owned();
         for checker in 0..CHECKERS {
             let written = write!(
                 file,

@@ -88,7 +88,7 @@ impl Scene {
         println!("{name}: {:?}, p99 {p99:?} (control {control_p99:?})", health.statuses);
         assert!(health.statuses.keys().all(|status| statuses.contains(status)), "{:?}", health.statuses);
         assert!(p99 < 3 * control_p99 + LATER, "{p99:?}, and the control {control_p99:?}");
-        assert!(health.count() > 10, "it was asked");
+        assert!(health.count() > 0, "it was asked");
     }
 
     /// A load balancer that asks from now on, in the place of the one before.

@@ -21,7 +21,7 @@ impl Clocks {
         let path = root.path().join("clocks");
         let clocks = Self(File::create(&path).expect("a file"));
         clocks.are(0, 0);
-        let variables = vec![("BELLWETHER_FAULT_CLOCK", path.into())];
+        let variables = vec![("BELLWETHER_FAULT_CLOCK".to_owned(), path.into())];
         let conditions = Conditions { variables, ..Conditions::default() };
         (Scene::begin_on(root, conditions, ""), clocks)
     }

@@ -1,5 +1,6 @@
 //! Making sockets, counted: each holds a file descriptor of the daemon.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -66,10 +67,10 @@ struct Counted<'a> {
 /// That the daemon has no descriptor left is nothing that a guest could tell of, and no fault of
 /// what it looks at: the run ends.
 fn told(error: SocketError) -> SocketError {
-    match error.downcast_ref() {
-        Some(ErrorCode::NewSocketLimit) => SocketError::trap(Ended(Shortage::Descriptors.into())),
-        _ => error,
-    }
+    let unclear = matches!(error.downcast_ref(), Some(ErrorCode::NewSocketLimit | ErrorCode::Unknown));
+    // wasmtime-wasi has no word for it, so it is asked for once more.
+    let lacking = File::open("/dev/null").err().filter(|_| unclear).and_then(|error| Shortage::of(&error));
+    lacking.map_or(error, |shortage| SocketError::trap(Ended(shortage.into())))
 }
 
 impl tcp_create_socket::Host for Counted<'_> {

@@ -3,8 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -21,7 +22,16 @@ pub struct Daemon {
     root: PathBuf,
     health: SocketAddr,
     binary: PathBuf,
-    environment: Vec<(String, OsString)>,
+    conditions: Conditions,
+}
+
+/// What is different from a daemon that anybody starts.
+#[derive(Debug, Clone, Default)]
+pub struct Conditions {
+    /// More variables.
+    pub variables: Vec<(String, OsString)>,
+    /// The user and group that it runs as. The root has to be theirs.
+    pub user: Option<u32>,
 }
 
 impl Daemon {
@@ -51,11 +61,22 @@ impl Daemon {
         health: SocketAddr,
         environment: &[(&str, &OsStr)],
     ) -> Self {
-        let environment: Vec<(String, OsString)> =
+        let variables =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let child = spawn(binary, root, &environment);
-        let mut daemon =
-            Self { child, root: root.to_owned(), health, binary: binary.to_owned(), environment };
+        Self::begin(binary, root, health, Conditions { variables, user: None })
+    }
+
+    /// The same under such conditions.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn run_under(conditions: Conditions, root: &Path, health: SocketAddr) -> Self {
+        Self::begin(bellwether(), root, health, conditions)
+    }
+
+    fn begin(binary: &Path, root: &Path, health: SocketAddr, conditions: Conditions) -> Self {
+        let child = spawn(binary, root, &conditions);
+        let mut daemon = Self { child, root: root.to_owned(), health, binary: binary.to_owned(), conditions };
         daemon.await_answer();
         daemon
     }
@@ -65,8 +86,18 @@ impl Daemon {
     /// # Panics
     /// If it does not come up.
     pub fn run_again(&mut self) {
-        self.child = spawn(&self.binary, &self.root, &self.environment);
+        self.begin_again();
         self.await_answer();
+    }
+
+    /// The same without waiting for it.
+    pub fn begin_again(&mut self) {
+        self.child = spawn(&self.binary, &self.root, &self.conditions);
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.0.try_wait().ok().flatten()
     }
 
     fn await_answer(&mut self) {
@@ -213,12 +244,16 @@ impl Daemon {
     }
 }
 
-fn spawn(binary: &Path, root: &Path, environment: &[(String, OsString)]) -> Guarded {
+fn spawn(binary: &Path, root: &Path, conditions: &Conditions) -> Guarded {
     let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
-    let child = Command::new(binary)
+    let mut command = Command::new(binary);
+    if let Some(user) = conditions.user {
+        command.uid(user).gid(user);
+    }
+    let child = command
         .args(["run", "--log", "debug", "--root"])
         .arg(root)
-        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .envs(conditions.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
@@ -237,13 +272,17 @@ impl Drop for Daemon {
 
 /// Ends what was kept under this root, by the ids that the daemon wrote down.
 pub fn end_applications(root: &Path) {
-    let Ok(text) = std::fs::read_to_string(root.join("state/kept.json")) else { return };
-    let Ok(kept) = serde_json::from_str::<Value>(&text) else { return };
-    for pid in pids(&kept) {
+    for pid in kept(root) {
         if is_alive(pid) {
             kill_group(pid);
         }
     }
+}
+
+/// The process ids of what is kept under this root, as the daemon wrote them down.
+pub fn kept(root: &Path) -> Vec<u32> {
+    let text = std::fs::read_to_string(root.join("state/kept.json")).unwrap_or_default();
+    serde_json::from_str::<Value>(&text).map_or_else(|_| Vec::new(), |kept| pids(&kept))
 }
 
 fn pids(value: &Value) -> Vec<u32> {

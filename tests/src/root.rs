@@ -38,8 +38,17 @@ impl Root {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let health = free_address();
         let root = Self { folder, health };
-        root.write("bellwether.toml", format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{more}"));
+        root.write_node(node, more);
         root
+    }
+
+    /// Writes the node's file anew.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write_node(&self, node: &str, more: &str) {
+        let health = self.health;
+        self.write("bellwether.toml", format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{more}"));
     }
 
     /// Where it is.

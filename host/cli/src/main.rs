@@ -74,11 +74,10 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
     if let Command::CompileComponent = command {
         return compile_component::run();
     }
-    let serves = matches!(command, Command::Run(_) | Command::Demo(_) | Command::DemoApp(_));
-    let runtime = if serves {
-        bellwether_daemon::threads::runtime()
-    } else {
-        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    let runtime = match &command {
+        Command::Run(_) | Command::Demo(_) => bellwether_daemon::threads::runtime(),
+        Command::DemoApp(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };
     let runtime = runtime.map_err(Failure::from)?;
     runtime.block_on(async {

@@ -14,8 +14,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::shortage::with_reserve;
+
 /// Whole or not at all: a new file, synced, takes the place of the old one. For its owner alone.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    with_reserve(|| write_and_rename(path, content))
+}
+
+fn write_and_rename(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
@@ -39,7 +45,7 @@ pub(crate) fn exchange(path: &Path, json: &[u8]) -> io::Result<()> {
     let filled = json.len().div_ceil(ROOM).max(1) * ROOM;
     let mut content = json.to_vec();
     content.resize(filled, b' ');
-    write_over(&spare, &content)?;
+    with_reserve(|| write_over(&spare, &content))?;
     match renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
         // There is none yet, or the file system cannot exchange.

@@ -53,6 +53,7 @@ pub(crate) struct PlanRun {
     /// The last is at work; those below wait for it.
     frames: Vec<Frame>,
     /// The node lacked what a step needed.
+    #[serde(default)]
     starved: bool,
 }
 

@@ -86,7 +86,7 @@ impl ComponentChecker {
 pub(crate) fn ending(result: &Result<Seen, Failure>) -> Option<Ending> {
     match result {
         Ok(_) => Some(Ending::Answered),
-        Err(Failure::TooManyRuns(_) | Failure::HostBug(_)) => None,
+        Err(Failure::TooManyRuns(_) | Failure::Shortage(_) | Failure::HostBug(_)) => None,
         Err(failure) => Some(Ending::Broke(failure.to_string())),
     }
 }

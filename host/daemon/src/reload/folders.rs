@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::settle::{Listing, Stamp};
 use crate::config::ComponentKind;
+use crate::shortage::with_reserve;
 
 /// More files than this in a folder are not looked at.
 const MAX_FILES: usize = 4096;
@@ -69,7 +70,8 @@ impl FileKey {
 pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> Listing<FileKey> {
     let mut listing = BTreeMap::new();
     for folder in Folder::ALL {
-        match list_folder(&root.join(folder.name()), folder, previous) {
+        let path = root.join(folder.name());
+        match with_reserve(|| list_folder(&path, folder, previous)) {
             Ok(files) => listing.extend(files),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {

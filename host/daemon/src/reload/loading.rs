@@ -26,6 +26,7 @@ use crate::config::{ComponentKind, Mistake, Mistakes, Sourced, read};
 use crate::registry::Registry;
 use crate::sandbox::Sandbox;
 use crate::sandbox::component::{Component, Kind, LoadError, MAX_SIZE};
+use crate::shortage::Shortage;
 
 /// Components that are compiled at once, of any size.
 const COMPILERS: usize = 2;
@@ -167,7 +168,8 @@ fn read_component(path: &Path) -> Result<Vec<u8>, Refusal> {
     if size > MAX_SIZE {
         return Err(Refusal::Not(LoadError::TooLarge(size).to_string()));
     }
-    let mut bytes = Vec::with_capacity(size);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| Refusal::Not(Shortage::Memory.to_string()))?;
     // One byte more than it has: it may be growing.
     file.take(size as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

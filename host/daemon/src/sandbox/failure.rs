@@ -10,6 +10,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::text::one_line;
 use crate::config::spec::RunLimits;
+use crate::shortage::Shortage;
 
 /// Why a run gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum Failure {
     /// No thread or no place in the pool was free in time.
     #[error("too many runs at once: it never got to run within {}", plain(*.0))]
     TooManyRuns(Duration),
+    /// The node lacks what the run needs.
+    #[error("could not run: {0}")]
+    Shortage(#[from] Shortage),
     /// The host's own code panicked during the run.
     #[error("a bug in the host, please report it: {0}")]
     HostBug(String),

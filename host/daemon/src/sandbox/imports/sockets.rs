@@ -1,5 +1,6 @@
 //! Making sockets, counted: each holds a file descriptor of the daemon.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,6 +12,7 @@ use wasmtime_wasi::sockets::WasiSocketsCtxView;
 
 use crate::sandbox::failure::{Ended, Limit};
 use crate::sandbox::store::Run;
+use crate::shortage::Shortage;
 
 /// How many sockets a run may still make: itself, and the host for it.
 #[derive(Clone)]
@@ -62,17 +64,26 @@ struct Counted<'a> {
     wasi: WasiSocketsCtxView<'a>,
 }
 
+/// That the daemon has no descriptor left is nothing that a guest could tell of, and no fault of
+/// what it looks at: the run ends.
+fn told(error: SocketError) -> SocketError {
+    let unclear = matches!(error.downcast_ref(), Some(ErrorCode::NewSocketLimit | ErrorCode::Unknown));
+    // wasmtime-wasi has no word for it, so it is asked for once more.
+    let lacking = File::open("/dev/null").err().filter(|_| unclear).and_then(|error| Shortage::of(&error));
+    lacking.map_or(error, |shortage| SocketError::trap(Ended(shortage.into())))
+}
+
 impl tcp_create_socket::Host for Counted<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         self.limit.take_or_end()?;
-        self.wasi.create_tcp_socket(family)
+        self.wasi.create_tcp_socket(family).map_err(told)
     }
 }
 
 impl udp_create_socket::Host for Counted<'_> {
     async fn create_udp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
         self.limit.take_or_end()?;
-        self.wasi.create_udp_socket(family).await
+        self.wasi.create_udp_socket(family).await.map_err(told)
     }
 }
 

@@ -1,0 +1,54 @@
+//! Thousands of checkers.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bellwether_tests::daemon::Conditions;
+use bellwether_tests::eventually::within;
+use bellwether_tests::guest::HOSTILE;
+use bellwether_tests::root::Root;
+use serde_json::Value;
+
+use super::scene::Scene;
+
+const MODULES: usize = 20;
+const CHECKERS: usize = 100;
+
+#[test]
+fn two_thousand_component_checkers_run_each_in_its_time_and_disturb_nobody() {
+    let root = Root::default();
+    root.write("checkers/behaved.wasm", HOSTILE);
+    for module in 0..MODULES {
+        let mut file = "[commands]\nstart = { run = [\"/bin/true\"] }\n".to_owned();
+        for checker in 0..CHECKERS {
+            let written = write!(
+                file,
+                "[[checker]]\nname = \"c{checker}\"\ncomponent = \"behaved\"\ninterval = \"20s\"\n\
+                 timeout = \"10s\"\nrise = 1\non-down = \"notify\"\nconfig = {{ act = \"pass\" }}\n"
+            );
+            written.expect("a text takes all");
+        }
+        root.write(&format!("modules/m{module}.toml"), file);
+    }
+    let mut scene = Scene::begin_on(root, Conditions::default(), "");
+    let mut passed = BTreeSet::new();
+    within(Duration::from_secs(120), "all have passed", || {
+        let status = scene.daemon.status();
+        for module in status["modules"].as_array().into_iter().flatten() {
+            for checker in module["checkers"].as_array().into_iter().flatten() {
+                if checker["last"]["status"] == "pass" {
+                    passed.insert((module["name"].to_string(), checker["name"].to_string()));
+                }
+                assert_ne!(checker["last"]["status"], "unknown", "{checker}");
+            }
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        (passed.len() >= MODULES * CHECKERS).then_some(())
+    });
+    let before = scene.kill();
+    scene.another_than(before);
+    scene.serves();
+    assert_eq!(scene.daemon.module("web")["restarts"], Value::from(1));
+    scene.answered("two thousand checkers", &[200, 503]);
+}

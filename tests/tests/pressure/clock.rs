@@ -1,0 +1,99 @@
+//! Clocks that are set, and machines that sleep.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use bellwether_tests::daemon::Conditions;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::root::Root;
+use serde_json::Value;
+
+use super::scene::Scene;
+
+const HOURS: i64 = 5 * 3_600_000_000;
+
+/// What the daemon takes for its clocks, in microseconds off.
+struct Clocks(File);
+
+impl Clocks {
+    fn begin() -> (Scene, Self) {
+        let root = Root::default();
+        let path = root.path().join("clocks");
+        let clocks = Self(File::create(&path).expect("a file"));
+        clocks.are(0, 0);
+        let variables = vec![("BELLWETHER_FAULT_CLOCK".to_owned(), path.into())];
+        let conditions = Conditions { variables, ..Conditions::default() };
+        (Scene::begin_on(root, conditions, ""), clocks)
+    }
+
+    /// In one write: nobody reads half of it.
+    fn are(&self, wall: i64, suspended: i64) {
+        let text = format!("{wall:20} {suspended:20}\n");
+        self.0.write_all_at(text.as_bytes(), 0).expect("it can be written");
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_changes_no_deadline_no_budget_and_no_order() {
+    let (mut scene, clocks) = Clocks::begin();
+    let mut restarts = 0;
+    for wall in [0, HOURS, -HOURS, 20 * HOURS] {
+        clocks.are(wall, 0);
+        let before = scene.kill();
+        scene.another_than(before);
+        scene.serves();
+        restarts += 1;
+        assert_eq!(scene.restarts(), restarts, "all are younger than an hour, whatever the clock says");
+        if wall == -HOURS {
+            scene.daemon.kill();
+            scene.daemon.run_again();
+            scene.serves();
+            assert_eq!(scene.restarts(), restarts, "the next daemon knows their age, too");
+        }
+    }
+    let events = scene.daemon.events();
+    let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    let moments: Vec<&str> = events.iter().filter_map(|event| event["at"].as_str()).collect();
+    assert!(numbers.is_sorted() && moments.is_sorted() && !moments.is_empty(), "{events:#?}");
+    assert!(!events.iter().any(is_overdue), "{events:#?}");
+    let ours = std::time::SystemTime::now();
+    println!("the last of {} records is of {:?}; here it is {ours:?}", moments.len(), moments.last());
+    // The daemon was killed once: nobody answered then.
+    scene.answered("a wall clock that is set", &[200, 503, 0]);
+}
+
+#[test]
+fn a_machine_that_wakes_up_says_no_at_no_time_and_takes_nobody_for_dead() {
+    let (mut scene, clocks) = Clocks::begin();
+    let before = scene.kill();
+    let pid = scene.another_than(before);
+    scene.serves();
+    let since = scene.daemon.module("web")["since"].clone();
+    scene.ask_anew();
+    let asked = scene.daemon_records();
+    for night in 1..=3 {
+        clocks.are(0, night * HOURS);
+        // Each checker has run again, and the core has turned.
+        let last = scene.daemon.checker("web", "home")["last"]["at"].clone();
+        eventually("it has run since", || {
+            (scene.daemon.checker("web", "home")["last"]["at"] != last).then_some(())
+        });
+    }
+    let module = scene.daemon.module("web");
+    assert_eq!((&module["state"], &module["ready"]), (&"up".into(), &true.into()), "{module}");
+    assert_eq!(module["restarts"], 0, "what was counted is older than an hour by now: {module}");
+    assert_ne!(module["since"], Value::Null, "{since}");
+    assert_eq!(scene.application(), pid);
+    assert_eq!(scene.daemon_records(), asked, "nothing has happened: {:#?}", scene.daemon.events());
+    scene.answered("a machine that wakes up", &[200]);
+}
+
+fn is_overdue(event: &Value) -> bool {
+    event.to_string().contains("not done within")
+}
+
+impl Scene {
+    fn daemon_records(&self) -> usize {
+        self.daemon.events().len()
+    }
+}

@@ -1,0 +1,76 @@
+//! No file descriptor is left.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::usage::Usage;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::scene::Scene;
+
+/// What the daemon is started with: fewer than it may have.
+const FEW: u64 = 2048;
+/// More than the limit leaves, fewer than the socket's queue holds.
+const CLIENTS: usize = 50;
+
+#[test]
+fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
+    let ours = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(FEW), ..ours.clone() }).expect("it may be lowered");
+    let mut scene = Scene::begin();
+    setrlimit(Resource::Nofile, ours.clone()).expect("it may be raised again");
+    assert!(open_files(scene.daemon.pid()) > FEW, "the daemon has raised its limit");
+    assert_eq!(open_files(scene.application()), FEW, "the application has the one that is usual here");
+
+    let limit = Usage::of(scene.daemon.pid()).descriptors + 20;
+    scene.limit(Resource::Nofile, u64::try_from(limit).ok());
+    // Whoever follows the events holds a descriptor of the daemon.
+    let clients: Vec<UnixStream> = (0..CLIENTS).map(|_| follower(&scene)).collect();
+    eventually("no descriptor is left", || {
+        (Usage::of(scene.daemon.pid()).descriptors >= limit).then_some(())
+    });
+    let before = scene.kill();
+    scene.another_than(before);
+    scene.serves();
+    // Accepting is tried again and again, and not as fast as the processor can.
+    let spent = processor_time(scene.daemon.pid());
+    std::thread::sleep(Duration::from_secs(2));
+    let spent = processor_time(scene.daemon.pid()).saturating_sub(spent);
+    assert!(spent < Duration::from_secs(1), "{spent:?} in two seconds of waiting");
+
+    drop(clients);
+    eventually("the checker that could not run runs again", || {
+        (scene.daemon.checker("web", "home")["verdict"] == "up").then_some(())
+    });
+    assert_eq!(scene.restarts(), 1, "{:#?}", scene.daemon.events());
+    let events = scene.daemon.events();
+    let told = events.iter().filter(|event| event["checker"] == "home" && event["status"] == "unknown");
+    let told: Vec<&str> = told.filter_map(|event| event["summary"].as_str()).collect();
+    assert!(told.iter().any(|said| said.contains("no file descriptor left")), "{events:#?}");
+    assert!(!events.iter().any(|event| event["checker"] == "home" && event["to"] == "down"), "{events:#?}");
+    scene.answered("no descriptor", &[200, 503]);
+}
+
+fn follower(scene: &Scene) -> UnixStream {
+    let mut client = UnixStream::connect(scene.root.path().join("bellwether.sock")).expect("it listens");
+    client.write_all(b"GET /api/v1/events/stream HTTP/1.1\r\nHost: test\r\n\r\n").expect("it can be asked");
+    client
+}
+
+/// How many a process may have without asking for more.
+fn open_files(pid: u32) -> u64 {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("it is ours");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("it has one");
+    line.split_whitespace().next().and_then(|soft| soft.parse().ok()).expect("a number")
+}
+
+/// What a process has used of the processors.
+pub(super) fn processor_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
+    let fields = stat.rsplit(") ").next().expect("a name").split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}

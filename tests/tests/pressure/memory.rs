@@ -1,0 +1,50 @@
+//! The daemon may have no more memory.
+
+use std::time::Duration;
+
+use bellwether_tests::eventually::{eventually, within};
+use bellwether_tests::process::is_alive;
+use rustix::process::Resource;
+
+use super::scene::Scene;
+
+#[test]
+fn without_address_space_a_start_is_tried_again_and_not_counted() {
+    let mut scene = Scene::begin();
+    scene.limit(Resource::As, Some(scene.holds("VmSize") << 10));
+    scene.kill();
+    scene.serves_not();
+    let module = eventually("the shortage is told", || {
+        let module = scene.daemon.module("web");
+        let told = module["reason"].as_str().is_some_and(|reason| reason.contains("there is no memory left"));
+        told.then_some(module)
+    });
+    assert_eq!(module["restarts"], 1, "only the one for the death: {module}");
+    scene.limit(Resource::As, None);
+    scene.serves();
+    assert_eq!(scene.restarts(), 1);
+    scene.answered("no address space", &[200, 503]);
+}
+
+#[test]
+fn a_daemon_that_gets_no_memory_at_all_may_end_and_never_takes_the_application_with_it() {
+    let mut scene = Scene::begin();
+    let pid = scene.application();
+    scene.answered("before the end", &[200]);
+    // Not even what it has: the next page that it wants is refused.
+    scene.limit(Resource::Data, Some(1));
+    for _ in 0..50 {
+        if scene.daemon.ended().is_some() {
+            break;
+        }
+        // Everybody who asks wants some memory.
+        drop(scene.daemon.client(&["events", "--json"]));
+    }
+    assert!(is_alive(pid), "{}", scene.daemon.log());
+    scene.daemon.kill();
+    scene.daemon.run_again();
+    scene.serves();
+    assert_eq!((scene.application(), scene.restarts()), (pid, 0), "{}", scene.daemon.log());
+    let checked = || scene.daemon.checker("web", "home")["verdict"] == "up";
+    within(Duration::from_secs(60), "all is as before", || checked().then_some(()));
+}

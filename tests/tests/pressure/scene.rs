@@ -1,0 +1,129 @@
+//! A daemon with the module `web` that serves, and a load balancer that asks.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bellwether_tests::control;
+use bellwether_tests::daemon::{Conditions, Daemon, kept};
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::probe::Probe;
+use bellwether_tests::process::{is_alive, signal};
+use bellwether_tests::root::Root;
+use bellwether_tests::web::Web;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+
+/// One at a time: what one of them takes, the others lack.
+static TURN: Mutex<()> = Mutex::new(());
+/// So much later than any other server on this machine may the health endpoint answer.
+const LATER: Duration = Duration::from_millis(100);
+
+pub(super) struct Scene {
+    pub(super) daemon: Daemon,
+    pub(super) root: Root,
+    probe: Option<(Probe, Probe)>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Scene {
+    pub(super) fn begin() -> Self {
+        Self::begin_on(Root::default(), Conditions::default(), "")
+    }
+
+    /// On this root, with `more` in the module's file.
+    pub(super) fn begin_on(root: Root, conditions: Conditions, more: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Web::lay_out(&root).write(&root, more);
+        own(&root, &conditions);
+        let daemon = Daemon::run_under(conditions, root.path(), root.health);
+        daemon.until_ready("web");
+        let probe =
+            Some((Probe::begin(control::server(), "/", 50), Probe::begin(root.health, "/health/web", 50)));
+        Self { daemon, root, probe, _turn: turn }
+    }
+
+    /// The application, by what the daemon wrote down: it may have no descriptor to tell us.
+    pub(super) fn application(&self) -> u32 {
+        let pids = kept(self.root.path());
+        assert_eq!(pids.len(), 1, "{}", self.daemon.log());
+        *pids.first().expect("there is one")
+    }
+
+    /// Kills the application.
+    pub(super) fn kill(&self) -> u32 {
+        let pid = self.application();
+        signal(pid, Signal::KILL);
+        pid
+    }
+
+    /// Waits for the application that comes after this one.
+    pub(super) fn another_than(&self, before: u32) -> u32 {
+        eventually("the application is started again", || {
+            kept(self.root.path()).into_iter().find(|pid| *pid != before && is_alive(*pid))
+        })
+    }
+
+    /// Health says yes.
+    pub(super) fn serves(&self) {
+        eventually("health says yes", || (self.daemon.health("web").status == 200).then_some(()));
+    }
+
+    /// Health says no.
+    pub(super) fn serves_not(&self) {
+        eventually("health says no", || (self.daemon.health("web").status == 503).then_some(()));
+    }
+
+    /// Takes a resource of the daemon down to `most`, or gives it back.
+    pub(super) fn limit(&self, resource: Resource, most: Option<u64>) {
+        let maximum = getrlimit(resource).maximum;
+        let pid = i32::try_from(self.daemon.pid()).ok().and_then(Pid::from_raw);
+        let current = most.or(maximum);
+        prlimit(pid, resource, Rlimit { current, maximum }).expect("the daemon is ours");
+    }
+
+    /// The load balancer asks no more. It got no answers but these, and got them in time.
+    pub(super) fn answered(&mut self, name: &str, statuses: &[u16]) {
+        let (control, health) = self.probe.take().expect("it asks since the beginning");
+        let (control, health) = (control.finish(), health.finish());
+        let (p99, control_p99) = (health.percentile(99), control.percentile(99));
+        println!("{name}: {:?}, p99 {p99:?} (control {control_p99:?})", health.statuses);
+        assert!(health.statuses.keys().all(|status| statuses.contains(status)), "{:?}", health.statuses);
+        assert!(p99 < 3 * control_p99 + LATER, "{p99:?}, and the control {control_p99:?}");
+        assert!(health.count() > 0, "it was asked");
+    }
+
+    /// A load balancer that asks from now on, in the place of the one before.
+    pub(super) fn ask_anew(&mut self) {
+        self.answered("until now", &[200, 503]);
+        self.probe = Some((
+            Probe::begin(control::server(), "/", 50),
+            Probe::begin(self.root.health, "/health/web", 50),
+        ));
+    }
+
+    /// A field of `/proc/PID/status` of the daemon, in KiB.
+    pub(super) fn holds(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.pid()));
+        let status = status.expect("the daemon is there");
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).expect("a number")
+    }
+
+    /// Automatic restarts that count.
+    pub(super) fn restarts(&self) -> u64 {
+        self.daemon.module("web")["restarts"].as_u64().expect("a number")
+    }
+}
+
+/// The root is the daemon's own.
+fn own(root: &Root, conditions: &Conditions) {
+    let Some(user) = conditions.user else { return };
+    let mut folders = vec![root.path().to_owned()];
+    while let Some(path) = folders.pop() {
+        std::os::unix::fs::chown(&path, Some(user), Some(user)).expect("root may");
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("a folder");
+            folders.extend(entries.map(|entry| entry.expect("an entry").path()));
+        }
+    }
+}

@@ -23,6 +23,7 @@ pub mod event;
 pub mod grant;
 pub mod health;
 pub mod id;
+pub mod measurements;
 pub mod memory;
 mod module;
 pub mod moment;

@@ -139,6 +139,33 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// The kind in one word, as it is written down and asked for.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Verdict { .. } => "verdict",
+            Self::Incident { .. } => "incident",
+            Self::Decision { .. } => "decision",
+            Self::State { .. } => "state",
+            Self::Plan { .. } => "plan",
+            Self::NoPlan { .. } => "no-plan",
+            Self::Step { .. } => "step",
+            Self::Command { .. } => "command",
+            Self::Reload { .. } => "reload",
+            Self::Quarantine { .. } => "quarantine",
+            Self::Approval { .. } => "approval",
+            Self::Daemon { .. } => "daemon",
+        }
+    }
+
+    /// The checker that it is about, if it is about one.
+    pub fn checker(&self) -> Option<&CheckerName> {
+        match self {
+            Self::Verdict { checker, .. } => Some(checker),
+            Self::Incident { incident } => Some(&incident.checker),
+            _ => None,
+        }
+    }
+
     /// One sentence, without the time and the module.
     pub fn sentence(&self) -> String {
         match self {

@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
 use crate::driver::{self, Asking, Driver, Message, Published};
-use crate::journal::Journal;
+use crate::journal::{self, Journal, Notices};
 use crate::memories::Memories;
 use crate::metrics::{Exposition, Metrics, Sources};
 use crate::notify::{self, Notify};
@@ -209,6 +209,8 @@ struct Running {
     journal: Journal,
     memories: Memories,
     stores: Stores,
+    /// What the journal has to say of itself.
+    notices: Notices,
     /// What was found damaged.
     damaged: Vec<String>,
     node: NodeSpec,
@@ -245,7 +247,9 @@ impl Parts {
             kept: KeptTable::default(),
             metrics: metrics.clone(),
         };
-        let journal = Journal::open(&root).context("cannot open state/journal.jsonl")?;
+        let settings =
+            journal::Settings { root: root.clone(), node: node.name.clone(), clock, spec: node.journal };
+        let (journal, notices) = Journal::open(settings).context("cannot begin a thread")?;
         let (memories, before) = Memories::open(&root);
         let home = Home { root: root.clone(), node: node.name.clone() };
         // The applications first: compiling may take its time.
@@ -264,6 +268,7 @@ impl Parts {
         let watched = vec![
             Watched { ward: watchdog::CORE, pulse: pulse.clone() },
             Watched { ward: watchdog::RELOAD, pulse: reload_pulse.clone() },
+            Watched { ward: watchdog::JOURNAL, pulse: journal.heart() },
         ];
         let driver = Driver {
             node: Node::new(beginning),
@@ -345,6 +350,7 @@ impl Parts {
             events,
             root,
             journal,
+            notices,
             memories,
             stores,
             damaged,
@@ -395,6 +401,7 @@ impl Running {
             side.spawn(serve::metrics::serve(listener, exposition));
         }
         side.spawn(rotate_forever(self.root.clone()));
+        side.spawn(pass_on(self.notices, Voice(self.events.clone())));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
         service.ready();
         on_ready();
@@ -413,7 +420,7 @@ impl Running {
         }
         let stores = self.stores;
         let finished = tokio::task::spawn_blocking(move || stores.finish());
-        drop(tokio::join!(self.journal.flush(), self.memories.finish(), finished));
+        drop(tokio::join!(self.journal.end(), self.memories.finish(), finished));
         outcome
     }
 
@@ -441,6 +448,13 @@ impl Voice {
         let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
         // A core that has ended is reported by whoever waits for it.
         drop(self.0.send(Message::Event(event)).await);
+    }
+}
+
+/// What the journal says of itself becomes records.
+async fn pass_on(mut notices: Notices, voice: Voice) {
+    while let Some(notice) = notices.recv().await {
+        voice.say(notice).await;
     }
 }
 

@@ -15,6 +15,7 @@ pub mod effective;
 mod field;
 pub mod host_files;
 mod http;
+mod journal;
 mod limits;
 pub mod mistake;
 mod module_file;

@@ -165,7 +165,12 @@ impl Driver {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Event(event) => self.handle(event),
+            Message::Event(event) => {
+                if let Event::Observed { module, checker, observation, .. } = &event {
+                    self.journal.measure(module, checker, observation);
+                }
+                self.handle(event);
+            }
             Message::Command { module, command, by, answer } => {
                 let request = self.asking.admit(module.clone(), answer);
                 self.handle(Event::Commanded { request, module, command, by });

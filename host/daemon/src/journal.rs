@@ -1,260 +1,260 @@
-//! The record of everything that happened, in `state/journal.jsonl`.
+//! The record of everything that happened, in `state/journal.db`.
 //!
 //! ```text
-//!   core ──write──▶ the latest records, in memory ──▶ events, why
-//!            ├────▶ followers
-//!            └────▶ task: append to the file, a new file when it is full
+//!   core ──write──▶ waiting.rs: the latest records, in memory ──▶ followers
+//!                        │ a thread of its own (writer.rs)  └──┐
+//!                        ▼ in batches                          ▼ merged by number
+//!                   store.rs: journal.db (SQLite) ──▶ reader.rs ──▶ events, why
 //! ```
-//! The core never waits for the disk. A disk that does not keep up costs
-//! records in the file, not in memory, and says so.
+//! Nobody waits for the disk but the thread and whoever reads. A disk that does
+//! not keep up, or is full, gone or hung, costs records in the end, never time,
+//! and says so.
 
-use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+pub(crate) mod aside;
+mod charts;
+mod entry;
+pub(crate) mod failure;
+mod health;
+mod import;
+mod opening;
+mod prune;
+mod query;
+mod reader;
+mod replay;
+mod schema;
+mod store;
+#[cfg(test)]
+mod tests;
+mod waiting;
+mod writer;
+
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bellwether_core::id::{CheckerName, ModuleName, NodeName};
+use bellwether_core::observation::Observation;
 use bellwether_core::record::Record;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, watch};
 
-/// So many records are at hand.
-const IN_MEMORY: usize = 10_000;
-/// Records that wait for the disk.
-const WAITING: usize = 4096;
+use crate::clock::Clock;
+use crate::config::spec::JournalSpec;
+use crate::pulse::Pulse;
+
+use self::opening::Opened;
+use self::reader::Reader;
+use self::waiting::{Observed, Replay, Waiting};
+use self::writer::Writer;
+
+pub use self::charts::{Chart, ChartQuery, ChartSeries};
+pub use self::entry::Entry;
+pub use self::health::{Failing, JournalHealth};
+pub use self::query::RecordQuery;
+pub use self::reader::NotRead;
+pub use self::replay::{Checkpoint, InputRow, Numbered};
+
 /// Records that a slow follower may be behind.
 const BEHIND: usize = 1024;
-/// A file that is larger is followed by a new one; one old file is kept.
-const MAX_FILE: u64 = 16 << 20;
-
+/// Sentences of the journal itself that wait to become records.
+const NOTICES: usize = 16;
 /// The disk gets so long at the end.
-const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+const END_WITHIN: Duration = Duration::from_secs(5);
+/// A command's answer waits so long for its record, unless the disk is known to fail.
+const SETTLED_WITHIN: Duration = Duration::from_millis(250);
 
-#[derive(Debug)]
-enum Line {
-    Record(Record),
-    /// Everything before this is in the file.
-    Flush(oneshot::Sender<()>),
+/// What the journal needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The daemon's folder; the file is in its `state`.
+    pub root: PathBuf,
+    /// This node.
+    pub node: NodeName,
+    /// The daemon's time line.
+    pub clock: Clock,
+    /// How much is kept.
+    pub spec: JournalSpec,
 }
+
+/// What the journal has to say of itself. Whoever gets it lets the core make records of it.
+pub type Notices = mpsc::Receiver<String>;
 
 /// The journal. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    latest: Arc<Mutex<VecDeque<Arc<Record>>>>,
-    followers: broadcast::Sender<Record>,
-    disk: mpsc::Sender<Line>,
+    waiting: Arc<Waiting>,
+    followers: broadcast::Sender<Entry>,
+    /// Changes with every batch.
+    turned: watch::Receiver<()>,
+    reader: Reader,
+    clock: Clock,
+    last_seq: u64,
+    last_input: Arc<AtomicU64>,
 }
 
 impl Journal {
-    /// The records of earlier daemons, and the task that writes those to come.
-    /// Lines that are damaged are passed over, and counted in the log.
-    pub fn open(root: &Path) -> io::Result<Self> {
-        let path = root.join("state/journal.jsonl");
-        let mut latest = VecDeque::new();
-        for path in [older(&path), path.clone()] {
-            read(&path, &mut latest)?;
+    /// Opens the file and begins the thread that writes it. What is wrong with
+    /// the file or the disk is no error: it is reported, and the journal goes on.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn open(settings: Settings) -> io::Result<(Self, Notices)> {
+        let path = path(&settings.root);
+        let waiting = Arc::new(Waiting::default());
+        let (notices, said) = mpsc::channel(NOTICES);
+        let Opened { store, last_seq, last_input, salvaged, notes, failing } =
+            opening::open(&path, &settings);
+        waiting.put_before(salvaged, 0);
+        for note in notes {
+            tracing::error!("{note}");
+            waiting.begun_anew(&note);
+            // As many as fit are many.
+            let _ = notices.try_send(note);
         }
-        let mut file = append(&path)?;
-        mend(&path, &mut file)?;
-        let (disk, records) = mpsc::channel(WAITING);
-        tokio::spawn(work(path, file, records));
+        if let Some(why) = failing {
+            waiting.failed(&why, settings.clock.wall_micros(settings.clock.now()));
+            tracing::error!("the journal cannot be written: {why}");
+        }
+        let (turning, turned) = watch::channel(());
+        let reader = Reader::new(path, Arc::clone(&waiting));
+        let clock = settings.clock;
+        Writer::new(settings, Arc::clone(&waiting), store, last_seq, notices, turning).start()?;
         let (followers, _) = broadcast::channel(BEHIND);
-        Ok(Self { latest: Arc::new(Mutex::new(latest)), followers, disk })
+        let last_input = Arc::new(AtomicU64::new(last_input));
+        Ok((Self { waiting, followers, turned, reader, clock, last_seq, last_input }, said))
     }
 
-    /// The number of the last record; 0 if there is none.
+    /// Records of this daemon have numbers above this one: no other daemon has given them out.
     pub fn last_seq(&self) -> u64 {
-        self.lock().back().map_or(0, |record| record.seq)
+        self.last_seq.max(self.waiting.last())
     }
 
     /// Writes a record down.
     pub fn write(&self, record: Record) {
         let module = record.module.as_ref().map_or("", |module| module.as_str());
         tracing::info!(module, "{}", record.kind.sentence());
-        {
-            let mut latest = self.lock();
-            if latest.len() == IN_MEMORY {
-                latest.pop_front();
-            }
-            latest.push_back(Arc::new(record.clone()));
-        }
-        if self.disk.try_send(Line::Record(record.clone())).is_err() {
-            tracing::error!(
-                seq = record.seq,
-                "the disk does not keep up: a record is missing from the journal's file"
-            );
-        }
+        let wall = self.clock.wall_micros(record.at);
+        let entry = Entry { record, wall };
+        self.waiting.put(Arc::new(entry.clone()));
         // Nobody may be following.
-        drop(self.followers.send(record));
+        drop(self.followers.send(entry));
+    }
+
+    /// Takes in the numbers of one run of a checker, for charts.
+    pub fn measure(&self, module: &ModuleName, checker: &CheckerName, observation: &Observation) {
+        let second = self.clock.wall_micros(observation.at).div_euclid(1_000_000);
+        self.waiting.observe(Observed::new(module, checker, observation, second));
+    }
+
+    /// Keeps something that the core was told, for replay. Returns its number, also if
+    /// there is no room for it: then the number is missing in the file.
+    pub fn input(&self, row: InputRow) -> u64 {
+        let id = self.last_input.fetch_add(1, Ordering::Relaxed) + 1;
+        self.waiting.replay(Replay::Input(id, Arc::new(row)));
+        id
+    }
+
+    /// Keeps what the core was like, for replay.
+    pub fn checkpoint(&self, row: Checkpoint) {
+        self.waiting.replay(Replay::Checkpoint(Arc::new(row)));
+    }
+
+    /// Beats as long as its thread turns: at least once a second, unless the disk hangs.
+    pub fn heart(&self) -> Pulse {
+        self.waiting.heart()
+    }
+
+    /// How it is.
+    pub fn health(&self) -> JournalHealth {
+        self.waiting.health(self.clock.now())
+    }
+
+    /// Records from now on.
+    pub fn follow(&self) -> broadcast::Receiver<Entry> {
+        self.followers.subscribe()
+    }
+
+    /// The records that are wanted, the latest last: those in the file and those on their way to it.
+    ///
+    /// # Errors
+    /// If it takes too long. A disk that is gone is none: then there are those at hand.
+    pub async fn records(&self, query: RecordQuery) -> Result<Vec<Entry>, NotRead> {
+        self.reader.records(query).await
+    }
+
+    /// What checkers measured.
+    ///
+    /// # Errors
+    /// If it takes too long, or cannot be read.
+    pub async fn chart(&self, query: ChartQuery) -> Result<Chart, NotRead> {
+        let now = self.clock.wall_micros(self.clock.now()).div_euclid(1_000_000);
+        self.reader.chart(query, now).await
+    }
+
+    /// Inputs with these numbers, by number; at most `limit` of them.
+    ///
+    /// # Errors
+    /// If it takes too long, or cannot be read.
+    pub async fn read_inputs(
+        &self,
+        ids: std::ops::RangeInclusive<u64>,
+        limit: usize,
+    ) -> Result<Vec<Numbered<InputRow>>, NotRead> {
+        self.reader.inputs(ids, limit).await
+    }
+
+    /// The last checkpoint that has no input behind `input` in it.
+    ///
+    /// # Errors
+    /// If it takes too long, or cannot be read.
+    pub async fn latest_checkpoint_before(
+        &self,
+        input: u64,
+    ) -> Result<Option<Numbered<Checkpoint>>, NotRead> {
+        self.reader.checkpoint(input).await
+    }
+
+    /// Waits until the records that were written down so far are in the file:
+    /// for moments, and not at all if the disk is known to fail.
+    pub async fn settled(&self) {
+        let last = self.waiting.last();
+        self.until(SETTLED_WITHIN, |waiting| waiting.is_settled(last)).await;
     }
 
     /// Waits until everything is in the file, or the disk has had its time.
     pub async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
-        let flush = async {
-            if self.disk.send(Line::Flush(done)).await.is_ok() {
-                drop(flushed.await);
+        self.waiting.flush();
+        if !self.until(END_WITHIN, Waiting::is_flushed).await {
+            tracing::error!("the last records could not be written to the journal in time");
+        }
+    }
+
+    /// Writes what waits, and closes the file in order.
+    pub async fn end(&self) {
+        self.waiting.end();
+        if !self.until(END_WITHIN, Waiting::has_ended).await {
+            tracing::error!("the journal could not be closed in time: its last records may be missing");
+        }
+    }
+
+    async fn until(&self, most: Duration, done: impl Fn(&Waiting) -> bool) -> bool {
+        let mut turned = self.turned.clone();
+        let waits = async {
+            loop {
+                turned.borrow_and_update();
+                if done(&self.waiting) {
+                    return true;
+                }
+                if turned.changed().await.is_err() {
+                    return done(&self.waiting);
+                }
             }
         };
-        if tokio::time::timeout(FLUSH_WITHIN, flush).await.is_err() {
-            tracing::error!("the last records could not be written to the journal's file in time");
-        }
-    }
-
-    /// The records at hand that are wanted, the latest last.
-    pub fn select(&self, wanted: impl Fn(&Record) -> bool) -> Vec<Record> {
-        // Only the pointers are copied under the lock: the core wants it too.
-        let records: Vec<Arc<Record>> = self.lock().iter().cloned().collect();
-        records.iter().filter(|record| wanted(record)).map(|record| Record::clone(record)).collect()
-    }
-
-    /// Records from now on.
-    pub fn follow(&self) -> broadcast::Receiver<Record> {
-        self.followers.subscribe()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Record>>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        tokio::time::timeout(most, waits).await.unwrap_or(false)
     }
 }
 
-fn older(path: &Path) -> PathBuf {
-    path.with_extension("1.jsonl")
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
-}
-
-fn read(path: &Path, latest: &mut VecDeque<Arc<Record>>) -> io::Result<()> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let mut damaged = 0_u32;
-    for line in BufReader::new(file).split(b'\n') {
-        let line = line?;
-        match serde_json::from_slice::<Record>(&line) {
-            Ok(record) => {
-                if latest.len() == IN_MEMORY {
-                    latest.pop_front();
-                }
-                latest.push_back(Arc::new(record));
-            }
-            Err(_) => damaged += u32::from(!line.is_empty()),
-        }
-    }
-    if damaged > 0 {
-        tracing::warn!(damaged, file = %path.display(), "lines of the journal cannot be read and are passed over");
-    }
-    Ok(())
-}
-
-/// Ends a last line that an earlier daemon could not finish, so that the next record has its own.
-fn mend(path: &Path, file: &mut File) -> io::Result<()> {
-    let mut last = [b'\n'];
-    let mut existing = File::open(path)?;
-    if existing.seek(SeekFrom::End(-1)).is_ok() {
-        existing.read_exact(&mut last)?;
-    }
-    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
-}
-
-async fn work(path: PathBuf, mut file: File, mut lines: mpsc::Receiver<Line>) {
-    let mut batch = Vec::new();
-    while lines.recv_many(&mut batch, WAITING).await > 0 {
-        let (mut records, mut flushes) = (Vec::new(), Vec::new());
-        for line in batch.drain(..) {
-            match line {
-                Line::Record(record) => records.push(record),
-                Line::Flush(done) => flushes.push(done),
-            }
-        }
-        let path = path.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let result = write_batch(&path, &mut file, &records);
-            (file, result)
-        });
-        match written.await {
-            Ok((same, result)) => {
-                file = same;
-                if let Err(error) = result {
-                    tracing::error!(%error, "records could not be written to the journal's file");
-                }
-            }
-            Err(error) => {
-                tracing::error!(%error, "the journal's file is written no more");
-                return;
-            }
-        }
-        for done in flushes {
-            // Whoever waited may have given up.
-            let _ = done.send(());
-        }
-    }
-}
-
-fn write_batch(path: &Path, file: &mut File, records: &[Record]) -> io::Result<()> {
-    let mut text = Vec::new();
-    for record in records {
-        serde_json::to_writer(&mut text, record)?;
-        text.push(b'\n');
-    }
-    if file.metadata()?.len() > MAX_FILE {
-        // If that fails, a file that is too large is better than records that are lost.
-        match fs::rename(path, older(path)) {
-            Ok(()) => *file = append(path)?,
-            Err(error) => {
-                tracing::error!(%error, "the journal's file cannot be set aside and goes on growing");
-            }
-        }
-    }
-    file.write_all(&text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bellwether_core::moment::Moment;
-    use bellwether_core::record::RecordKind;
-
-    fn record(seq: u64) -> Record {
-        Record {
-            seq,
-            at: Moment::from_micros(0),
-            node: "node-1".parse().unwrap(),
-            module: None,
-            kind: RecordKind::Daemon { message: format!("message {seq}") },
-        }
-    }
-
-    #[tokio::test]
-    async fn records_outlive_the_daemon_and_damaged_lines_are_passed_over() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("state/journal.jsonl");
-        fs::create_dir(root.path().join("state")).unwrap();
-        let mut file = append(&path).unwrap();
-        write_batch(&path, &mut file, &[record(1), record(2)]).unwrap();
-        file.write_all(b"{\"seq\": 3, \"at\"").unwrap();
-        // What the last daemon could not finish does not take the next record with it.
-        mend(&path, &mut file).unwrap();
-        write_batch(&path, &mut file, &[record(4)]).unwrap();
-        let journal = Journal::open(root.path()).unwrap();
-        let seqs: Vec<u64> = journal.select(|_| true).iter().map(|record| record.seq).collect();
-        assert_eq!((seqs, journal.last_seq()), (vec![1, 2, 4], 4));
-    }
-
-    #[tokio::test]
-    async fn followers_get_what_is_written_from_then_on() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("state")).unwrap();
-        let journal = Journal::open(root.path()).unwrap();
-        journal.write(record(1));
-        let mut follower = journal.follow();
-        journal.write(record(2));
-        assert_eq!(follower.recv().await.unwrap().seq, 2);
-        assert_eq!(journal.select(|record| record.seq > 1).len(), 1);
-    }
+fn path(root: &Path) -> PathBuf {
+    root.join("state/journal.db")
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::observation::Observation;
-use bellwether_core::record::Record;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -15,14 +14,14 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
-use crate::journal::Journal;
+use crate::journal::{Chart, ChartQuery, Entry, Journal, NotRead, RecordQuery};
 use crate::memories::Memories;
 use crate::notify::{Desk, Tested};
 use crate::observe::Means;
 use crate::problems::Problems;
 use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
-use crate::serve::api::{Daemon, RecordQuery};
+use crate::serve::api::Daemon;
 use crate::serve::wire::{self, ComponentStatus, NotifyStatus, QuarantineStatus, WaitingStatus};
 use crate::stores::Stores;
 
@@ -64,19 +63,16 @@ impl Daemon for Office {
         self.published.generation.subscribe()
     }
 
-    fn records(&self, query: &RecordQuery) -> Vec<Record> {
-        let mut records = self.journal.select(|record| query.wants(record));
-        let surplus = records.len().saturating_sub(query.limit);
-        if query.after.is_some() {
-            records.truncate(query.limit);
-        } else {
-            records.drain(..surplus);
-        }
-        records
+    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>> {
+        self.journal.records(query).boxed()
     }
 
-    fn follow(&self) -> broadcast::Receiver<Record> {
+    fn follow(&self) -> broadcast::Receiver<Entry> {
         self.journal.follow()
+    }
+
+    fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>> {
+        self.journal.chart(query).boxed()
     }
 
     fn components(&self) -> Vec<ComponentStatus> {
@@ -113,6 +109,7 @@ impl Daemon for Office {
         problems.extend(self.memories.problems());
         problems.extend(self.stores.problem());
         problems.extend(self.notify.board().problems());
+        problems.extend(self.journal.health().problems());
         problems
     }
 
@@ -132,7 +129,10 @@ impl Daemon for Office {
             if self.events.send(message).await.is_err() {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }
-            answered.await.unwrap_or(CommandOutcome::Denied(DeniedReason::Ending))
+            let outcome = answered.await.unwrap_or(CommandOutcome::Denied(DeniedReason::Ending));
+            // Whoever was answered finds the command in the journal, whatever becomes of this daemon.
+            self.journal.settled().await;
+            outcome
         }
         .boxed()
     }

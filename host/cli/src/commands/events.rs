@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use bellwether_core::id::ModuleName;
+use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_daemon::serve::wire::EventLine;
 use clap::Args;
 use jiff::Timestamp;
@@ -23,9 +23,26 @@ pub(crate) struct EventsArgs {
     #[arg(long, value_name = "MODULE")]
     module: Option<ModuleName>,
 
+    /// Of this kind only: verdict, incident, decision, state, plan, no-plan, step, command, reload,
+    /// quarantine, approval or daemon
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+
+    /// About this checker only
+    #[arg(long, value_name = "CHECKER")]
+    checker: Option<CheckerName>,
+
+    /// With this in the text, in small or large letters
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+
     /// Not older than this: how long ago (10m, 2h, 1d) or a moment (2026-11-22T21:30:00Z)
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<Timestamp>,
+
+    /// Not younger than this, likewise
+    #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "follow")]
+    until: Option<Timestamp>,
 
     /// At most so many, the latest ones
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -42,9 +59,10 @@ pub(crate) struct EventsArgs {
 
 pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let client = Client::new(&root.find()?);
-    let module = args.module.as_ref().map(|module| format!("&module={module}")).unwrap_or_default();
+    let filter = args.filter();
     let since = args.since.map(|since| format!("&since={since}")).unwrap_or_default();
-    let path = format!("/events?limit={}{module}{since}", args.limit);
+    let until = args.until.map(|until| format!("&until={until}")).unwrap_or_default();
+    let path = format!("/events?limit={}{filter}{since}{until}", args.limit);
     let past: Vec<EventLine> = client.get(&path).await?;
     for event in &past {
         print(event, args.json, output)?;
@@ -57,13 +75,38 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
         Some(last) => last.seq,
         None => latest(&client).await?,
     };
-    let mut lines = client.lines(&format!("/events/stream?after={after}{module}")).await?;
+    let mut lines = client.lines(&format!("/events/stream?after={after}{filter}")).await?;
     while let Some(line) = lines.next_said().await? {
         let event = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
         print(&event, args.json, output)?;
         output.flush()?;
     }
     Err(Failure::new(Exit::NoDaemon, "the daemon has ended", "run this again when it is back"))
+}
+
+impl EventsArgs {
+    /// What does not change with time, as it stands in an address.
+    fn filter(&self) -> String {
+        let module = self.module.as_ref().map(ToString::to_string);
+        let checker = self.checker.as_ref().map(ToString::to_string);
+        let filters = [
+            ("module", module.as_deref()),
+            ("kind", self.kind.as_deref()),
+            ("checker", checker.as_deref()),
+            ("search", self.search.as_deref()),
+        ];
+        let given = filters.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        given.map(|(key, value)| format!("&{key}={}", escaped(value))).collect()
+    }
+}
+
+/// Whatever is no letter or digit of ASCII, as it stands in an address.
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
 }
 
 /// The number of the last record of all.
@@ -79,4 +122,14 @@ fn print(event: &EventLine, json: bool, output: &mut Output) -> std::io::Result<
     let at = output.paint(Tone::Quiet, &When::here().fine(&event.at));
     let module = event.module.as_ref().map_or("-", |module| module.as_str());
     writeln!(output, "{at}  {module}  {}", event.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_escaped_byte_by_byte() {
+        assert_eq!(escaped("a b&c=ü%"), "a%20b%26c%3D%C3%BC%25");
+    }
 }

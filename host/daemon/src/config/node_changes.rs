@@ -15,8 +15,7 @@ impl NodeChanges {
     /// From the specification in force to another one.
     pub fn between(old: &NodeSpec, new: &NodeSpec) -> Self {
         // Whoever adds a key has to think about this.
-        let NodeSpec { name, health, agent_checks, limits, http, trust, rescan, shutdown, notify, metrics } =
-            old;
+        let NodeSpec { name, health, agent_checks, limits, http, trust, rescan, journal, shutdown, notify, metrics } = old;
         let now: &[(bool, &'static str)] = &[
             (*http != new.http, "http"),
             (*trust != new.trust, "trust"),
@@ -30,11 +29,12 @@ impl NodeChanges {
             (*limits != new.limits, "limits"),
             (*notify != new.notify, "notify"),
             (*metrics != new.metrics, "metrics.listen"),
+            (*journal != new.journal, "journal"),
         ];
         let changed = |all: &[(bool, &'static str)]| {
             all.iter().filter_map(|(changed, key)| changed.then_some(*key)).collect()
         };
-        Self { now: changed(now), restart: changed(restart) }
+        Self { now: changed(&now), restart: changed(&restart) }
     }
 
     /// For `status`: one sentence for each key that waits for a restart.
@@ -83,6 +83,7 @@ mod tests {
             ("[health]\nlisten = \"127.0.0.1:1\"", "health.listen"),
             ("[[agent-check]]\nlisten = \"127.0.0.1:1\"", "agent-check"),
             ("[limits]\nmemory = \"32MiB\"", "limits"),
+            ("[journal]\nkeep = \"30d\"", "journal"),
         ] {
             assert_eq!(changes(text), NodeChanges { now: vec![], restart: vec![key] }, "{text}");
         }

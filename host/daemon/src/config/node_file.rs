@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::field;
 use super::http::HttpTable;
+use super::journal::JournalTable;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
 use super::notify::{self, NotifyTable};
@@ -39,6 +40,8 @@ pub(super) struct NodeFile {
     http: Option<HttpTable>,
     /// How files that are dropped or edited are taken over.
     reload: Option<ReloadTable>,
+    /// How much of the past is kept.
+    journal: Option<JournalTable>,
     /// What becomes of the applications when the daemon is told to end.
     shutdown: Option<ShutdownTable>,
     /// Who is told what happens, one table each.
@@ -162,6 +165,7 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         shutdown: shutdown(&file.shutdown.unwrap_or_default(), findings),
         notify: notify::specs(&file.notify.unwrap_or_default(), findings),
         metrics,
+        journal: file.journal.unwrap_or_default().spec(findings),
     }
 }
 

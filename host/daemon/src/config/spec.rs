@@ -36,6 +36,8 @@ pub struct NodeSpec {
     pub trust: TrustSpec,
     /// Without a hint of the file system, the folders are looked at this often.
     pub rescan: Duration,
+    /// How much of the past is kept.
+    pub journal: JournalSpec,
     /// What becomes of the applications when the daemon ends.
     pub shutdown: ShutdownSpec,
     /// Who is told what happens.
@@ -56,6 +58,21 @@ pub struct ShutdownSpec {
 impl Default for ShutdownSpec {
     fn default() -> Self {
         Self { applications: None, within: Duration::from_secs(60) }
+    }
+}
+
+/// `[journal]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalSpec {
+    /// Records are kept for so long.
+    pub keep: Duration,
+    /// The file is not larger than this, about, in bytes.
+    pub size: u64,
+}
+
+impl Default for JournalSpec {
+    fn default() -> Self {
+        Self { keep: Duration::from_hours(24 * 90), size: 512_000_000 }
     }
 }
 

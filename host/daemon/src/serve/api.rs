@@ -3,9 +3,11 @@
 //! ```text
 //! GET  /api/v1/status                            everything, at one moment
 //! GET  /api/v1/status/stream                     the same, a line for each change
-//! GET  /api/v1/events[?module=&since=&after=&limit=]   records, the latest last
-//! GET  /api/v1/events/stream[?module=&after=]    the same, a line for each new one
+//! GET  /api/v1/events[?module=&kind=&checker=&search=&since=&until=&after=&limit=]
+//!                                                records, the latest last
+//! GET  /api/v1/events/stream[?module=&kind=&…&after=]  the same, a line for each new one
 //! GET  /api/v1/modules/M/why                     what led to its present state
+//! GET  /api/v1/modules/M/measurements[?checker=&since=&until=&points=]  for charts
 //! POST /api/v1/modules/M/COMMAND                 start, stop, restart, suspend, resume, reset
 //! POST /api/v1/modules/M/checkers/C/run          run it once, now
 //! POST /api/v1/components/[FOLDER/]NAME/approve  let in a version that asks for more
@@ -28,9 +30,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::id::{CheckerName, ModuleName};
-use bellwether_core::moment::Moment;
 use bellwether_core::observation::Observation;
-use bellwether_core::record::Record;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
 use hyper::server::conn::http1;
@@ -42,11 +42,13 @@ use tokio::task::JoinSet;
 
 use super::wire::{ComponentStatus, NotifyStatus};
 use crate::clock::Clock;
+use crate::journal::{Chart, ChartQuery, Entry, NotRead, RecordQuery};
 use crate::notify::Tested;
 use crate::reload::{Approved, NotApproved};
 
 mod components;
 mod events;
+mod measurements;
 mod modules;
 mod notifications;
 mod problem;
@@ -54,8 +56,8 @@ pub mod socket;
 mod status;
 mod stream;
 
-/// What the API needs of the daemon. Everything but commands and runs of a
-/// checker is read from what is published already, and returns at once.
+/// What the API needs of the daemon. Everything but commands, runs of a checker
+/// and what is read from the journal is published already, and returns at once.
 pub trait Daemon: Send + Sync + 'static {
     /// The time line that all moments are on.
     fn clock(&self) -> Clock;
@@ -63,10 +65,12 @@ pub trait Daemon: Send + Sync + 'static {
     fn snapshot(&self) -> Arc<Snapshot>;
     /// Changes with every snapshot, to its generation.
     fn generations(&self) -> watch::Receiver<u64>;
-    /// Records that are still at hand, the latest last.
-    fn records(&self, query: &RecordQuery) -> Vec<Record>;
+    /// Records, the latest last.
+    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>>;
     /// Records from now on. Whoever lags behind reads them again by [`Daemon::records`].
-    fn follow(&self) -> broadcast::Receiver<Record>;
+    fn follow(&self) -> broadcast::Receiver<Entry>;
+    /// What checkers measured.
+    fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>>;
     /// What is loaded, and what cannot be.
     fn components(&self) -> Vec<ComponentStatus>;
     /// Files that were refused, and why.
@@ -90,28 +94,6 @@ pub trait Daemon: Send + Sync + 'static {
         module: ModuleName,
         checker: CheckerName,
     ) -> BoxFuture<'_, Result<Observation, String>>;
-}
-
-/// Which records.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RecordQuery {
-    /// Of this module only.
-    pub module: Option<ModuleName>,
-    /// Not older than this.
-    pub since: Option<Moment>,
-    /// Behind this number.
-    pub after: Option<u64>,
-    /// At most so many: the latest ones; with `after`, the first ones behind it.
-    pub limit: usize,
-}
-
-impl RecordQuery {
-    /// Whether a record is asked for. The limit is not looked at.
-    pub fn wants(&self, record: &Record) -> bool {
-        self.module.as_ref().is_none_or(|module| record.module.as_ref() == Some(module))
-            && self.since.is_none_or(|since| record.at >= since)
-            && self.after.is_none_or(|after| record.seq > after)
-    }
 }
 
 /// Who asks, for the journal.
@@ -147,6 +129,7 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .route("/events", get(events::list))
         .route("/events/stream", get(events::stream))
         .route("/modules/{module}/why", get(modules::why))
+        .route("/modules/{module}/measurements", get(measurements::list))
         .route("/modules/{module}/{command}", post(modules::command))
         .route("/modules/{module}/checkers/{checker}/run", post(modules::run_checker))
         .route("/components/{name}/approve", post(components::approve))

@@ -3,13 +3,15 @@
 //! Moments are RFC 3339 in UTC, durations are in the unit that their name says.
 //! Fields are added, never renamed: scripts of operators rely on them.
 
+use std::collections::BTreeMap;
+
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
 use bellwether_core::plan::PastObservation;
 use bellwether_core::policy::{CheckerKind, OnDown};
-use bellwether_core::record::{Record, RecordKind};
+use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::{CheckerView, ModuleView, PlanView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
@@ -18,13 +20,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
+use crate::journal::Entry;
 
 mod components;
+mod measurements;
 mod notifications;
 
 pub use self::components::{
     ApprovalAnswer, ComponentKind, ComponentStatus, Origin, QuarantineStatus, WaitingStatus,
 };
+pub use self::measurements::{MeasurementsAnswer, PointStatus, SeriesStatus};
 pub use self::notifications::{NotifyStatus, TestAnswer};
 
 /// Everything about a node: `GET /api/v1/status`.
@@ -289,16 +294,15 @@ impl ObservationStatus {
 
 impl EventLine {
     /// One record of the journal.
-    pub fn new(record: &Record, clock: Clock) -> Self {
-        let (kind, fields) = fields(&record.kind, clock);
+    pub fn new(entry: &Entry) -> Self {
         Self {
-            seq: record.seq,
-            at: clock.timestamp(record.at),
-            node: record.node.clone(),
-            module: record.module.clone(),
-            kind: kind.to_owned(),
-            text: record.kind.sentence(),
-            fields: match fields {
+            seq: entry.seq,
+            at: entry.timestamp(entry.at),
+            node: entry.node.clone(),
+            module: entry.module.clone(),
+            kind: entry.kind.word().to_owned(),
+            text: entry.kind.sentence(),
+            fields: match fields(entry) {
                 Value::Object(fields) => fields,
                 _ => Map::new(),
             },
@@ -306,52 +310,39 @@ impl EventLine {
     }
 }
 
-/// The kind's word, and what it knows as an object. Written out, because the
-/// core's own form has moments in microseconds and may change with the core.
-fn fields(kind: &RecordKind, clock: Clock) -> (&'static str, Value) {
-    match kind {
-        RecordKind::Verdict { checker, from, to, status, summary } => (
-            "verdict",
-            json!({ "checker": checker, "from": from, "to": to, "status": status, "summary": summary }),
-        ),
+/// What the kind knows, as an object. Written out, because the core's own form has
+/// moments in microseconds and may change with the core.
+fn fields(entry: &Entry) -> Value {
+    match &entry.kind {
+        RecordKind::Verdict { checker, from, to, status, summary } => {
+            json!({ "checker": checker, "from": from, "to": to, "status": status, "summary": summary })
+        }
         RecordKind::Incident { incident } => {
-            let past = |o: &PastObservation| json!({ "at": clock.timestamp(o.at), "status": o.status, "summary": o.summary });
+            let past = |o: &PastObservation| json!({ "at": entry.timestamp(o.at), "status": o.status, "summary": o.summary });
             let observations: Vec<Value> = incident.observations.iter().map(past).collect();
-            let fields = json!({
+            json!({
                 "checker": incident.checker, "summary": incident.summary, "observations": observations,
-            });
-            ("incident", fields)
+            })
         }
-        RecordKind::Decision { decision, reason } => {
-            ("decision", json!({ "decision": decision, "reason": reason }))
-        }
-        RecordKind::State { from, to, reason } => {
-            ("state", json!({ "from": from, "to": to, "reason": reason }))
-        }
+        RecordKind::Decision { decision, reason } => json!({ "decision": decision, "reason": reason }),
+        RecordKind::State { from, to, reason } => json!({ "from": from, "to": to, "reason": reason }),
         RecordKind::Plan { occasion, summary, steps } => {
-            ("plan", json!({ "occasion": occasion, "summary": summary, "steps": steps }))
+            json!({ "occasion": occasion, "summary": summary, "steps": steps })
         }
-        RecordKind::NoPlan { occasion, reason } => {
-            ("no-plan", json!({ "occasion": occasion, "reason": reason }))
-        }
-        RecordKind::Step { step, ok, result } => {
-            ("step", json!({ "step": step, "ok": ok, "result": result }))
-        }
+        RecordKind::NoPlan { occasion, reason } => json!({ "occasion": occasion, "reason": reason }),
+        RecordKind::Step { step, ok, result } => json!({ "step": step, "ok": ok, "result": result }),
         RecordKind::Command { command, by, outcome } => {
             let CommandAnswer { outcome, detail } = outcome.into();
-            ("command", json!({ "command": command, "by": by, "outcome": outcome, "detail": detail }))
+            json!({ "command": command, "by": by, "outcome": outcome, "detail": detail })
         }
-        RecordKind::Reload { what, ok, detail } => {
-            ("reload", json!({ "what": what, "ok": ok, "detail": detail }))
-        }
-        RecordKind::Quarantine { what, digest, why, tries, next } => (
-            "quarantine",
-            json!({ "what": what, "digest": digest, "why": why, "tries": tries, "next": clock.timestamp(*next) }),
-        ),
+        RecordKind::Reload { what, ok, detail } => json!({ "what": what, "ok": ok, "detail": detail }),
+        RecordKind::Quarantine { what, digest, why, tries, next } => json!({
+            "what": what, "digest": digest, "why": why, "tries": tries, "next": entry.timestamp(*next),
+        }),
         RecordKind::Approval { what, digest, asks, by } => {
-            ("approval", json!({ "what": what, "digest": digest, "asks": asks, "by": by }))
+            json!({ "what": what, "digest": digest, "asks": asks, "by": by })
         }
-        RecordKind::Daemon { message } => ("daemon", json!({ "message": message })),
+        RecordKind::Daemon { message } => json!({ "message": message }),
     }
 }
 
@@ -367,14 +358,20 @@ impl From<&CommandOutcome> for CommandAnswer {
 }
 
 impl WhyAnswer {
-    /// The core's explanation of `module`.
-    pub fn new(module: ModuleName, why: why::Why, clock: Clock) -> Self {
-        let link =
-            |link: why::Link| WhyLink { at: clock.timestamp(link.at), role: link.role, text: link.text };
+    /// The core's explanation of `module`, from these records. What happened is shown
+    /// as the wall clock had it then.
+    pub fn new(module: ModuleName, why: why::Why, entries: &[Entry], clock: Clock) -> Self {
+        let by_moment: BTreeMap<Moment, &Entry> = entries.iter().map(|entry| (entry.at, entry)).collect();
+        // What a checker saw is told by a record shortly behind it.
+        let shown = |at: Moment| match by_moment.range(at..).next() {
+            Some((_, entry)) => entry.timestamp(at),
+            None => clock.timestamp(at),
+        };
+        let link = |link: why::Link| WhyLink { at: shown(link.at), role: link.role, text: link.text };
         Self {
             module,
             headline: why.headline,
-            since: clock.timestamp(why.since),
+            since: shown(why.since),
             chain: why.chain.into_iter().map(link).collect(),
             next: why.next.sentence,
             command: why.next.command,
@@ -422,14 +419,16 @@ mod tests {
     use bellwether_core::command::DeniedReason;
     use bellwether_core::event::Wish;
     use bellwether_core::plan::Incident;
+    use bellwether_core::record::Record;
 
     use super::*;
 
     const AT: i64 = 1_774_000_000_123_456;
 
-    fn record(kind: RecordKind) -> Record {
-        let module = ModuleName::new("web").ok();
-        Record { seq: 7, at: Moment::from_micros(AT), node: NodeName::new("n1").unwrap(), module, kind }
+    fn entry(kind: RecordKind) -> Entry {
+        let (at, node, module) =
+            (Moment::from_micros(AT), NodeName::new("n1").unwrap(), ModuleName::new("web").ok());
+        Entry { record: Record { seq: 7, at, node, module, kind }, wall: AT }
     }
 
     fn module() -> ModuleView {
@@ -504,7 +503,7 @@ mod tests {
             summary: "refused".into(),
             observations,
         };
-        let line = EventLine::new(&record(RecordKind::Incident { incident }), Clock::start());
+        let line = EventLine::new(&entry(RecordKind::Incident { incident }));
         let mut value = serde_json::to_value(&line).unwrap();
         without_seconds(&mut value);
         assert_eq!(
@@ -519,7 +518,6 @@ mod tests {
 
     #[test]
     fn events_come_back_as_they_went() {
-        let clock = Clock::start();
         let by = "root on the local socket".to_owned();
         let outcome = CommandOutcome::Denied(DeniedReason::Waiting("db".into()));
         for kind in [
@@ -529,7 +527,7 @@ mod tests {
             RecordKind::Step { step: "run `stop`".into(), ok: false, result: "exit 1".into() },
             RecordKind::Daemon { message: "started".into() },
         ] {
-            let line = EventLine::new(&record(kind), clock);
+            let line = EventLine::new(&entry(kind));
             let text = serde_json::to_string(&line).unwrap();
             assert_eq!(serde_json::from_str::<EventLine>(&text).unwrap(), line);
         }
@@ -539,7 +537,7 @@ mod tests {
     fn an_event_names_its_kind_as_the_journal_does() {
         let kind = RecordKind::NoPlan { occasion: "stop".into(), reason: "trap".into() };
         let journal = serde_json::to_value(&kind).unwrap();
-        let line = EventLine::new(&record(kind), Clock::start());
+        let line = EventLine::new(&entry(kind));
         assert_eq!(Some(line.kind.as_str()), journal["kind"].as_str());
     }
 }

@@ -7,7 +7,7 @@ use bellwether_core::shutdown::Shutdown;
 
 use crate::config::mistake::Mistakes;
 use crate::config::read::{parse_node, read_node};
-use crate::config::spec::{LimitsSpec, RunLimits, ShutdownSpec};
+use crate::config::spec::{JournalSpec, LimitsSpec, RunLimits, ShutdownSpec};
 
 fn mistakes(text: &str) -> String {
     parse_node(text, "host").expect_err("the text should have a mistake").render(false)
@@ -210,4 +210,14 @@ fn whose_components_run_here_is_in_the_file() {
 fn a_key_that_is_none_and_a_requirement_without_keys_are_mistakes() {
     insta::assert_snapshot!(mistakes("[trust]\nrequire-signature = true\nkeys = [\"RWQ\"]\n"));
     insta::assert_snapshot!(mistakes("[trust]\nrequire-signature = true\n"));
+}
+
+#[test]
+fn how_much_of_the_past_is_kept_is_in_the_file() {
+    let journal = |text: &str| parse_node(text, "host").unwrap().spec.journal;
+    let set = JournalSpec { keep: Duration::from_hours(24 * 30), size: 1 << 30 };
+    assert_eq!(journal("[journal]\nkeep = \"30d\"\nsize = \"1GiB\"\n"), set);
+    let default = JournalSpec { keep: Duration::from_hours(24 * 90), size: 512_000_000 };
+    assert_eq!(journal(""), default);
+    insta::assert_snapshot!(mistakes("[journal]\nkeep = \"90\"\nsize = \"1kB\"\n"), @"");
 }

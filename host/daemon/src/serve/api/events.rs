@@ -1,21 +1,20 @@
-//! The records, as far as they are at hand, and those to come.
+//! The records, and those to come.
 
 use std::collections::VecDeque;
 
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use bellwether_core::id::ModuleName;
-use bellwether_core::moment::Moment;
-use bellwether_core::record::Record;
+use bellwether_core::id::{CheckerName, ModuleName};
 use futures_util::stream::unfold;
 use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::Handle;
+use super::problem::not_read;
 use super::stream::{HEARTBEAT, line, response};
-use super::{Handle, RecordQuery};
-use crate::clock::Clock;
+use crate::journal::{Entry, RecordQuery};
 use crate::serve::wire::{EventLine, Problem};
 
 /// As it stands behind the question mark.
@@ -23,59 +22,81 @@ use crate::serve::wire::{EventLine, Problem};
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     module: Option<String>,
+    kind: Option<String>,
+    checker: Option<String>,
+    search: Option<String>,
     since: Option<String>,
+    until: Option<String>,
     after: Option<u64>,
     limit: Option<usize>,
 }
 
 /// No answer holds more records.
 const MAX_RECORDS: usize = 10_000;
+/// Nobody searches for more.
+const MAX_SEARCH: usize = 200;
 
 impl Asked {
-    fn query(self, clock: Clock) -> Result<RecordQuery, Problem> {
-        let module = match &self.module {
-            None => None,
-            Some(name) => Some(ModuleName::new(name).map_err(|_| Problem::no_such_module(name))?),
-        };
-        let since = self.since.as_deref().map(|text| moment(text, clock)).transpose()?;
-        let limit = self.limit.unwrap_or(MAX_RECORDS).min(MAX_RECORDS);
-        Ok(RecordQuery { module, since, after: self.after, limit })
+    fn query(self) -> Result<RecordQuery, Problem> {
+        let module = self.module.as_deref().map(module).transpose()?;
+        let checker = self.checker.as_deref().map(checker).transpose()?;
+        if self.search.as_ref().is_some_and(|text| text.len() > MAX_SEARCH) {
+            let what = format!("a text to search for has at most {MAX_SEARCH} characters");
+            return Err(Problem::bad_request(what));
+        }
+        Ok(RecordQuery {
+            module,
+            kind: self.kind,
+            checker,
+            search: self.search,
+            since: self.since.as_deref().map(wall_micros).transpose()?,
+            until: self.until.as_deref().map(wall_micros).transpose()?,
+            after: self.after,
+            limit: self.limit.unwrap_or(MAX_RECORDS).min(MAX_RECORDS),
+        })
     }
 }
 
-fn moment(text: &str, clock: Clock) -> Result<Moment, Problem> {
+fn module(name: &str) -> Result<ModuleName, Problem> {
+    ModuleName::new(name).map_err(|_| Problem::no_such_module(name))
+}
+
+pub(super) fn checker(name: &str) -> Result<CheckerName, Problem> {
+    CheckerName::new(name).map_err(|error| Problem::bad_request(format!("`{name}` is no checker: {error}")))
+}
+
+/// A moment as people write it, in microseconds after the Unix epoch.
+pub(super) fn wall_micros(text: &str) -> Result<i64, Problem> {
     let wall: jiff::Timestamp = text
         .parse()
         .map_err(|_| Problem::bad_request(format!("`{text}` is not a moment like 2026-11-22T21:30:00Z")))?;
-    // The time line and the wall clock differ by how often the clock was set since.
-    let set = clock.wall_micros(Moment::default());
-    Ok(Moment::from_micros(wall.as_microsecond().saturating_sub(set)))
+    Ok(wall.as_microsecond())
 }
 
 pub(super) async fn list(
     State(daemon): State<Handle>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Vec<EventLine>>, Problem> {
-    let clock = daemon.clock();
-    let records = daemon.records(&asked.query(clock)?);
-    Ok(Json(records.iter().map(|record| EventLine::new(record, clock)).collect()))
+    let records = daemon.records(asked.query()?).await.map_err(|error| not_read(&error))?;
+    Ok(Json(records.iter().map(EventLine::new).collect()))
 }
 
 /// Follows without a gap: what was written between two answers, or while the
-/// reader was slow, is read from the records at hand.
+/// reader was slow, is read again.
 pub(super) async fn stream(
     State(daemon): State<Handle>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    let mut query = asked.query(daemon.clock())?;
+    let mut query = asked.query()?;
     query.limit = MAX_RECORDS;
     // Subscribe first, so that nothing falls between.
     let live = daemon.follow();
     let ready = if query.after.is_some() || query.since.is_some() {
-        daemon.records(&query).into()
+        daemon.records(query.clone()).await.map_err(|error| not_read(&error))?.into()
     } else {
         // What is written from now on, also if it must be read again.
-        let latest = daemon.records(&RecordQuery { limit: 1, ..RecordQuery::default() });
+        let latest = daemon.records(RecordQuery { limit: 1, ..RecordQuery::default() }).await;
+        let latest = latest.map_err(|error| not_read(&error))?;
         query.after = Some(latest.last().map_or(0, |record| record.seq));
         VecDeque::new()
     };
@@ -89,8 +110,8 @@ pub(super) async fn stream(
 struct Follower {
     daemon: Handle,
     query: RecordQuery,
-    live: broadcast::Receiver<Record>,
-    ready: VecDeque<Record>,
+    live: broadcast::Receiver<Entry>,
+    ready: VecDeque<Entry>,
 }
 
 impl Follower {
@@ -101,13 +122,17 @@ impl Follower {
             if let Some(record) = self.ready.pop_front() {
                 if self.query.wants(&record) {
                     self.query.after = Some(record.seq);
-                    return Some(line(&EventLine::new(&record, self.daemon.clock())));
+                    return Some(line(&EventLine::new(&record)));
                 }
                 continue;
             }
             match tokio::time::timeout_at(heartbeat, self.live.recv()).await {
                 Ok(Ok(record)) => self.ready.push_back(record),
-                Ok(Err(RecvError::Lagged(_))) => self.ready = self.daemon.records(&self.query).into(),
+                Ok(Err(RecvError::Lagged(_))) => match self.daemon.records(self.query.clone()).await {
+                    Ok(records) => self.ready = records.into(),
+                    // Better an end, which the client sees, than a gap.
+                    Err(_) => return None,
+                },
                 Ok(Err(RecvError::Closed)) => return None,
                 Err(_) => return Some("\n".to_owned()),
             }

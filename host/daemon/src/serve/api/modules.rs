@@ -4,10 +4,12 @@ use axum::Json;
 use axum::extract::{Extension, Path, State};
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::record::Record;
 use bellwether_core::why::why as explain;
 
-use super::problem::{no_such_page, overdue};
-use super::{Caller, Daemon, Handle, RecordQuery};
+use super::problem::{no_such_page, not_read, overdue};
+use super::{Caller, Daemon, Handle};
+use crate::journal::RecordQuery;
 use crate::serve::wire::{CommandAnswer, ObservationStatus, Problem, WhyAnswer};
 
 /// The core answers a command in the same turn; behind this it is stalled.
@@ -15,7 +17,7 @@ const COMMAND_WITHIN: std::time::Duration = std::time::Duration::from_secs(4);
 /// The story of the latest change fits into so many records.
 const STORY: usize = 2_000;
 
-fn known(daemon: &dyn Daemon, name: &str) -> Result<ModuleName, Problem> {
+pub(super) fn known(daemon: &dyn Daemon, name: &str) -> Result<ModuleName, Problem> {
     let snapshot = daemon.snapshot();
     snapshot.module(name).map(|m| m.name.clone()).ok_or_else(|| Problem::no_such_module(name))
 }
@@ -26,11 +28,12 @@ pub(super) async fn why(
 ) -> Result<Json<WhyAnswer>, Problem> {
     let module = known(&*daemon, &name)?;
     let query = RecordQuery { module: Some(module.clone()), limit: STORY, ..RecordQuery::default() };
-    let records = daemon.records(&query);
+    let entries = daemon.records(query).await.map_err(|error| not_read(&error))?;
+    let records: Vec<Record> = entries.iter().map(|entry| entry.record.clone()).collect();
     let snapshot = daemon.snapshot();
     let view = snapshot.module(&name).ok_or_else(|| Problem::no_such_module(&name))?;
     let clock = daemon.clock();
-    Ok(Json(WhyAnswer::new(module, explain(view, &records, clock.now()), clock)))
+    Ok(Json(WhyAnswer::new(module, explain(view, &records, clock.now()), &entries, clock)))
 }
 
 pub(super) async fn command(

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::journal::NotRead;
 use crate::serve::wire::Problem;
 
 impl IntoResponse for Problem {
@@ -23,6 +24,15 @@ pub(super) fn overdue() -> Problem {
         detail: "the daemon did not answer in time".into(),
         next: "try again; if it stays so, look at the daemon's log".into(),
     }
+}
+
+/// The journal could not be read.
+pub(super) fn not_read(error: &NotRead) -> Problem {
+    let next = match error {
+        NotRead::TooMuch => "ask for less: a module, a kind, or a shorter time",
+        NotRead::Disk(_) => "see `bellwether status`",
+    };
+    Problem { title: "not read".into(), status: 503, detail: error.to_string(), next: next.into() }
 }
 
 /// No such address.

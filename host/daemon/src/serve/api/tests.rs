@@ -5,9 +5,10 @@ use axum::body::Bytes;
 use bellwether_core::command::DeniedReason;
 use bellwether_core::event::Wish;
 use bellwether_core::id::NodeName;
+use bellwether_core::measurements::Bucket;
 use bellwether_core::observation::Status;
 use bellwether_core::policy::{CheckerKind, OnDown};
-use bellwether_core::record::RecordKind;
+use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::snapshot::{CheckerView, ModuleView};
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
@@ -17,13 +18,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
+use crate::journal::ChartSeries;
 use crate::registry::Waiting;
 
 struct FakeDaemon {
     clock: Clock,
     generations: watch::Sender<u64>,
-    records: Mutex<Vec<Record>>,
-    live: broadcast::Sender<Record>,
+    records: Mutex<Vec<Entry>>,
+    live: broadcast::Sender<Entry>,
 }
 
 impl FakeDaemon {
@@ -45,8 +47,9 @@ impl FakeDaemon {
             module: ModuleName::new("web").ok(),
             kind: RecordKind::Daemon { message: message.into() },
         };
-        records.push(record.clone());
-        let _ = self.live.send(record);
+        let entry = Entry { wall: self.clock.wall_micros(record.at), record };
+        records.push(entry.clone());
+        let _ = self.live.send(entry);
     }
 }
 
@@ -90,13 +93,24 @@ impl Daemon for FakeDaemon {
         self.generations.subscribe()
     }
 
-    fn records(&self, query: &RecordQuery) -> Vec<Record> {
+    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>> {
         let records = self.records.lock().unwrap();
-        records.iter().filter(|r| query.wants(r)).take(query.limit).cloned().collect()
+        let found = records.iter().filter(|r| query.wants(r)).take(query.limit).cloned().collect();
+        let told =
+            if query.search.as_deref() == Some("everything") { Err(NotRead::TooMuch) } else { Ok(found) };
+        std::future::ready(told).boxed()
     }
 
-    fn follow(&self) -> broadcast::Receiver<Record> {
+    fn follow(&self) -> broadcast::Receiver<Entry> {
         self.live.subscribe()
+    }
+
+    fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>> {
+        let bucket = Bucket { start: query.since, count: 2, min: 1.0, max: 3.0, sum: 4.0 };
+        let checker = query.checker.map_or_else(|| "home".to_owned(), |checker| checker.to_string());
+        let (name, unit) = ("duration".to_owned(), "ms".to_owned());
+        let series = vec![ChartSeries { checker, name, unit, buckets: vec![bucket] }];
+        std::future::ready(Ok(Chart { step_s: 10, series })).boxed()
     }
 
     fn components(&self) -> Vec<ComponentStatus> {
@@ -274,6 +288,40 @@ async fn events_are_asked_for_by_number_module_and_time() {
     let (status, _, body) = api.ask(Method::GET, "/events?since=yesterday").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(body["detail"].as_str().unwrap().contains("`yesterday` is not a moment"), "{body}");
+}
+
+#[tokio::test]
+async fn events_are_asked_for_by_kind_checker_and_words_and_a_search_that_takes_too_long_says_so() {
+    let api = Api::start();
+    for message in ["one", "TWO"] {
+        api.daemon.write(message);
+    }
+    let texts = |body: &Value| -> Vec<String> {
+        body.as_array().unwrap().iter().map(|e| e["text"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(texts(&api.ask(Method::GET, "/events?kind=daemon&search=two").await.2), ["TWO"]);
+    assert_eq!(texts(&api.ask(Method::GET, "/events?kind=verdict").await.2), [""; 0]);
+    assert_eq!(texts(&api.ask(Method::GET, "/events?checker=home").await.2), [""; 0]);
+    assert_eq!(texts(&api.ask(Method::GET, "/events?until=2000-01-01T00:00:00Z").await.2), [""; 0]);
+    let (status, _, body) = api.ask(Method::GET, "/events?search=everything").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body["next"], "ask for less: a module, a kind, or a shorter time");
+}
+
+#[tokio::test]
+async fn measurements_are_asked_for_by_checker_and_time() {
+    let api = Api::start();
+    let path = "/modules/web/measurements?checker=db&since=2026-11-22T21:30:00Z&until=2026-11-22T22:30:00Z";
+    let (status, _, body) = api.ask(Method::GET, path).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let point = json!({ "at": "2026-11-22T21:30:00.000Z", "count": 2, "min": 1.0, "max": 3.0, "mean": 2.0 });
+    let series = json!([{ "checker": "db", "name": "duration", "unit": "ms", "points": [point] }]);
+    assert_eq!(body, json!({ "module": "web", "step_s": 10, "series": series }));
+    for wrong in ["since=2026-11-22T21:30:00Z&until=2026-11-21T21:30:00Z", "since=today", "checker=-"] {
+        let (status, ..) = api.ask(Method::GET, &format!("/modules/web/measurements?{wrong}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    assert_eq!(api.ask(Method::GET, "/modules/db/measurements").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -1,0 +1,101 @@
+//! The tables of `journal.db`, and how an older file comes to have them.
+//!
+//! Each version of the schema is a step from the one before; a file of an older
+//! version takes the steps that it lacks, all in one transaction.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Tells the file apart from other programs' databases: `Bell`.
+pub(super) const APPLICATION: i32 = 0x4265_6c6c;
+
+/// `user_version` is how many of these were taken.
+pub(super) const STEPS: [&str; 3] = [RECORDS, REPLAY, MEASUREMENTS];
+
+const RECORDS: &str = "
+-- One row for each start of a daemon.
+CREATE TABLE boots(
+    id INTEGER PRIMARY KEY,
+    boot TEXT NOT NULL,    -- the kernel's boot id
+    node TEXT NOT NULL,
+    version TEXT NOT NULL, -- of the daemon
+    wall INTEGER NOT NULL  -- microseconds after the Unix epoch
+) STRICT;
+CREATE TABLE records(
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,   -- microseconds on the time line of that daemon
+    wall INTEGER NOT NULL, -- microseconds after the Unix epoch, as the wall clock said then
+    boot INTEGER NOT NULL,
+    module TEXT,
+    kind TEXT NOT NULL,
+    checker TEXT,
+    text TEXT NOT NULL,
+    body TEXT NOT NULL     -- JSON
+) STRICT;
+CREATE INDEX records_module ON records(module, seq);
+CREATE INDEX records_kind ON records(kind, seq);
+CREATE INDEX records_wall ON records(wall);
+-- `reserved`: numbers up to this may have been given out. `clean`: 1 if the last daemon ended in order.
+CREATE TABLE facts(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+const REPLAY: &str = "
+CREATE TABLE inputs(
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    boot INTEGER NOT NULL,
+    module TEXT,
+    body TEXT NOT NULL
+) STRICT;
+CREATE TABLE checkpoints(
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    boot INTEGER NOT NULL,
+    input INTEGER NOT NULL, -- the last input that is in it
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX checkpoints_input ON checkpoints(input);
+-- `replay_bytes`, among the facts, is what inputs and checkpoints take.
+";
+
+const MEASUREMENTS: &str = "
+CREATE TABLE series(
+    id INTEGER PRIMARY KEY,
+    module TEXT NOT NULL,
+    checker TEXT NOT NULL,
+    name TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    UNIQUE(module, checker, name, unit)
+) STRICT;
+CREATE TABLE points(
+    series INTEGER NOT NULL,
+    resolution_s INTEGER NOT NULL,
+    bucket_start_wall INTEGER NOT NULL, -- seconds after the Unix epoch
+    count INTEGER NOT NULL,
+    min REAL NOT NULL,
+    max REAL NOT NULL,
+    sum REAL NOT NULL,
+    PRIMARY KEY(series, resolution_s, bucket_start_wall)
+) STRICT, WITHOUT ROWID;
+CREATE VIEW measurements AS
+    SELECT module, checker, name, bucket_start_wall, resolution_s, count, min, max, sum, unit
+    FROM points JOIN series ON series.id = points.series;
+";
+
+/// The version of a file that this daemon writes.
+pub(super) const fn newest() -> usize {
+    STEPS.len()
+}
+
+/// Takes the steps from `version` up to `to`.
+pub(super) fn migrate(connection: &mut Connection, version: usize, to: usize) -> rusqlite::Result<()> {
+    if version >= to {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for step in STEPS.get(version..to).unwrap_or_default() {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", i64::try_from(to).unwrap_or(i64::MAX))?;
+    transaction.commit()
+}

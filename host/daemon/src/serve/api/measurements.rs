@@ -1,0 +1,49 @@
+//! What checkers measured, for charts.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+
+use super::Handle;
+use super::events::{checker, wall_micros};
+use super::modules::known;
+use super::problem::not_read;
+use crate::journal::ChartQuery;
+use crate::serve::wire::{MeasurementsAnswer, Problem};
+
+/// As it stands behind the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    checker: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    points: Option<u64>,
+}
+
+/// Without a beginning, the last hour, in seconds.
+const HOUR: i64 = 3_600;
+/// As many as a chart can show.
+const POINTS: u64 = 360;
+const MAX_POINTS: u64 = 5_000;
+
+pub(super) async fn list(
+    State(daemon): State<Handle>,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<MeasurementsAnswer>, Problem> {
+    let module = known(&*daemon, &name)?;
+    let clock = daemon.clock();
+    let second = |text: &str| Ok::<_, Problem>(wall_micros(text)?.div_euclid(1_000_000));
+    let now = clock.wall_micros(clock.now()).div_euclid(1_000_000);
+    let until = asked.until.as_deref().map(second).transpose()?.unwrap_or(now);
+    let since = asked.since.as_deref().map(second).transpose()?.unwrap_or(until - HOUR);
+    if since > until {
+        return Err(Problem::bad_request("`since` is behind `until`"));
+    }
+    let checker = asked.checker.as_deref().map(checker).transpose()?;
+    let points = asked.points.unwrap_or(POINTS).clamp(1, MAX_POINTS);
+    let query = ChartQuery { module: module.clone(), checker, since, until, points };
+    let chart = daemon.chart(query).await.map_err(|error| not_read(&error))?;
+    Ok(Json(MeasurementsAnswer::new(module, chart)))
+}

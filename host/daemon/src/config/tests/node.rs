@@ -219,5 +219,19 @@ fn how_much_of_the_past_is_kept_is_in_the_file() {
     assert_eq!(journal("[journal]\nkeep = \"30d\"\nsize = \"1GiB\"\n"), set);
     let default = JournalSpec { keep: Duration::from_hours(24 * 90), size: 512_000_000 };
     assert_eq!(journal(""), default);
-    insta::assert_snapshot!(mistakes("[journal]\nkeep = \"90\"\nsize = \"1kB\"\n"), @"");
+    insta::assert_snapshot!(mistakes("[journal]\nkeep = \"90\"\nsize = \"1kB\"\n"), @r#"
+     × `90` is not a duration: the unit is missing
+      ╭─[bellwether.toml:2:8]
+    2 │ keep = "90"
+      ·        ──┬─
+      ·          ╰── expected a duration such as "2s" or "1m30s"
+      ╰────
+     help: units: ms, s, m, h and d (24 hours)
+     × `size` is out of its bounds
+      ╭─[bellwether.toml:3:8]
+    3 │ size = "1kB"
+      ·        ──┬──
+      ·          ╰── expected a size from "1MB" to "1TB"
+      ╰────
+    "#);
 }

@@ -38,7 +38,7 @@ use crate::act::child::Home;
 use crate::clock::Clock;
 use crate::config::notify::NotifySpec;
 use crate::driver::{Message, Published};
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal, RecordQuery};
 use crate::reload::Refused;
 
 pub use self::board::{Board, Counts};
@@ -52,6 +52,8 @@ const LOOK: Duration = Duration::from_secs(30);
 const STORE: Duration = Duration::from_secs(1);
 /// So many records are taken in before anything else is done.
 const BATCH: usize = 1024;
+/// What was missed is caught up with as far as this many records.
+const MISSED: usize = 10_000;
 /// People who want to see a test at the same time. More of them wait.
 const TESTS: usize = 4;
 
@@ -221,7 +223,7 @@ impl Notify {
     }
 
     /// True if some were missed.
-    fn take_waiting(&mut self, records: &mut tokio::sync::broadcast::Receiver<Record>) -> bool {
+    fn take_waiting(&mut self, records: &mut tokio::sync::broadcast::Receiver<Entry>) -> bool {
         for _ in 0..BATCH {
             match records.try_recv() {
                 Ok(record) => self.take(&record),
@@ -342,7 +344,11 @@ impl Notify {
     }
 }
 
-/// The only place that reads the journal.
-async fn missed(journal: &Journal, after: u64) -> Vec<Record> {
-    std::future::ready(journal.select(|record| record.seq > after)).await
+/// The only place that reads the journal. What cannot be read now is not told.
+async fn missed(journal: &Journal, after: u64) -> Vec<Entry> {
+    let query = RecordQuery { after: Some(after), limit: MISSED, ..RecordQuery::default() };
+    journal.records(query).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what happened meanwhile is not told");
+        Vec::new()
+    })
 }

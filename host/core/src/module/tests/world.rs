@@ -261,10 +261,12 @@ impl World {
     }
 
     fn end_step(&mut self, result: Result<String, String>) {
-        let (attempt, step) = match (self.kill.take(), self.step.take()) {
-            (Some(attempt), _) => (attempt, 0),
-            (None, Some((attempt, step, _))) => (attempt, step),
-            (None, None) => panic!("no step is at work in {}", self.state()),
+        let (attempt, step) = match self.kill.take() {
+            Some(attempt) => (attempt, 0),
+            None => match self.step.take() {
+                Some((attempt, step, _)) => (attempt, step),
+                None => panic!("no step is at work in {}", self.state()),
+            },
         };
         self.step_ended_as(attempt, step, result);
     }

@@ -1,5 +1,12 @@
 //! The daemon's log, on standard error.
 
+mod flood;
+mod line;
+
+use std::os::linux::fs::MetadataExt as _;
+
+use self::line::{Lines, Style};
+
 use clap::{Args, ValueEnum};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
@@ -22,16 +29,37 @@ pub(crate) struct LogArgs {
     pub(crate) log: String,
 
     /// How to write it
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto)]
     pub(crate) log_format: LogFormat,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
+    /// For the journal if standard error leads there, else for people
+    Auto,
     /// For people
     Text,
-    /// One object a line
+    /// One object a line: timestamp, level, target, message, and what else is known
     Json,
+    /// For systemd's journal: the priority first, and no time, which the journal adds
+    Journald,
+}
+
+impl LogFormat {
+    fn is_for_the_journal(self) -> bool {
+        match self {
+            Self::Journald => true,
+            Self::Auto => std::env::var("JOURNAL_STREAM").is_ok_and(|stream| leads_to(&stream)),
+            Self::Text | Self::Json => false,
+        }
+    }
+}
+
+/// Whether standard error is this stream: `DEVICE:INODE` (systemd.exec(5), `JOURNAL_STREAM`).
+/// The variable alone says nothing: a shell of a service inherits it.
+fn leads_to(stream: &str) -> bool {
+    let same = |found: std::fs::Metadata| stream == format!("{}:{}", found.st_dev(), found.st_ino());
+    std::fs::metadata("/proc/self/fd/2").is_ok_and(same)
 }
 
 /// Logs from here on, until the guard is dropped. Once in a process.
@@ -46,9 +74,15 @@ pub(crate) fn start(args: &LogArgs) -> Result<WorkerGuard, Failure> {
     let color = crate::output::error_color();
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = match args.log_format {
-        LogFormat::Text => logger.with_ansi(color).with_target(false).try_init(),
-        LogFormat::Json => logger.json().flatten_event(true).try_init(),
+    let started = if args.log_format.is_for_the_journal() {
+        let logger = logger.with_ansi(false).with_target(false).with_level(false).without_time();
+        logger.map_event_format(|inner| Lines::new(inner, Style::Prefixed)).try_init()
+    } else if args.log_format == LogFormat::Json {
+        let logger = logger.json().flatten_event(true);
+        logger.map_event_format(|inner| Lines::new(inner, Style::Json)).try_init()
+    } else {
+        let logger = logger.with_ansi(color).with_target(false);
+        logger.map_event_format(|inner| Lines::new(inner, Style::Text)).try_init()
     };
     started.map_err(|error| Failure::from(anyhow::anyhow!(error)))?;
     Ok(guard)

@@ -16,8 +16,8 @@ mod standard;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, demo_app, events, inspect, launch, notify, order, run,
-    status, validate, why,
+    approve, check, compile_component, completions, demo_app, doctor, events, inspect, install, launch, man,
+    notify, order, run, status, validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -50,7 +50,10 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Notify(notify::NotifyArgs),
     Validate(validate::ValidateArgs),
+    Doctor(doctor::DoctorArgs),
+    Install(install::InstallArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[command(hide = true)]
     DemoApp(demo_app::DemoAppArgs),
     /// The daemon's own: compile the component on the standard input
@@ -92,6 +95,9 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Notify(args) => notify::run(&args, root, output).await,
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
+            Command::Man(args) => man::run(&args, Arguments::command(), output),
+            Command::Doctor(args) => doctor::run(&args, root, output).await,
+            Command::Install(args) => install::run(&args, output),
             Command::DemoApp(args) => demo_app::run(&args, output).await,
             Command::CompileComponent => compile_component::run(),
         }

@@ -5,6 +5,9 @@ use bellwether_tests::daemon::Daemon;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 
+mod doctor;
+mod install;
+mod log;
 mod service_manager;
 mod signals;
 mod upgrade;

@@ -112,6 +112,7 @@ impl Home {
             .stderr(streams.stderr)
             .spawn()
             .map_err(|error| place.why_not_started(command, &error))?;
+        as_likely_to_be_killed_as_others(child.id());
         // Its end of the line is its own from here on, so that the end of it is seen.
         drop(prepared);
         // Nobody else waits for our children, so this id is the child's, dead or alive.
@@ -171,6 +172,16 @@ impl Home {
         })?;
         let dir = spec.dir.as_ref().map_or_else(|| self.root.clone(), |dir| self.root.join(dir));
         Ok(Place { program, declared, dir })
+    }
+}
+
+/// The service manager protects the daemon from the kernel's search for memory
+/// (`OOMScoreAdjust`), and children inherit that. An application is no such exception.
+fn as_likely_to_be_killed_as_others(pid: u32) {
+    let protected = std::fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|own| own.starts_with('-'));
+    // One that has ended already needs nothing.
+    if protected && let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "0") {
+        tracing::debug!(%error, pid, "a child stays protected from the kernel's search for memory");
     }
 }
 

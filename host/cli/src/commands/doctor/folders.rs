@@ -1,0 +1,121 @@
+//! The root: its files, who may change them, and the disk that they are on.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use bellwether_daemon::config;
+
+use super::finding::{Finding, advice, ok, problem};
+
+/// Below this the journal and the logs of applications soon cannot be written, in bytes.
+const LITTLE: u64 = 64 << 20;
+const SOME: u64 = 512 << 20;
+
+pub(super) fn look(root: &Path, daemon_runs: bool) -> Vec<Finding> {
+    let mut findings = vec![files(root)];
+    findings.extend(permissions(root));
+    findings.push(space(root));
+    findings.extend(old_files(root, daemon_runs));
+    findings
+}
+
+fn files(root: &Path) -> Finding {
+    let report = config::read_root(root);
+    let node = report.node.as_ref().err().map_or(0, |mistakes| mistakes.iter().count());
+    let modules = report.modules.iter().filter_map(|(_, module)| module.as_ref().err());
+    let mistakes = node + modules.map(|mistakes| mistakes.iter().count()).sum::<usize>();
+    match (mistakes, report.modules.len()) {
+        (0, 0) => advice(
+            "files",
+            format!("no modules in {}", root.join("modules").display()),
+            "copy modules/example.toml.sample to modules/NAME.toml and edit it",
+        ),
+        (0, modules) => ok("files", format!("no mistakes in bellwether.toml and {modules} files of modules")),
+        (mistakes, _) => problem("files", format!("{mistakes} mistakes"), "bellwether validate shows them"),
+    }
+}
+
+fn permissions(root: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let folders = [".", "modules", "checkers", "restart-scripts"];
+    let nodes = folders.iter().flat_map(|folder| {
+        let folder = root.join(folder);
+        let inside =
+            fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        let inside: Vec<_> = inside.filter(|path| path.is_file()).collect();
+        std::iter::once(folder).chain(inside)
+    });
+    for path in nodes {
+        let Ok(found) = fs::metadata(&path) else { continue };
+        if found.mode() & 0o002 != 0 {
+            findings.push(problem(
+                "permissions",
+                format!("everybody on this host may change {}, and so what runs here", path.display()),
+                format!("chmod o-w {}", path.display()),
+            ));
+        }
+    }
+    for folder in ["state", "logs"] {
+        let path = root.join(folder);
+        let Ok(found) = fs::metadata(&path) else { continue };
+        if found.permissions().mode() & 0o077 != 0 {
+            findings.push(problem(
+                "permissions",
+                format!("others may look into {}: what applications write may be a secret", path.display()),
+                format!("chmod 700 {}", path.display()),
+            ));
+        }
+        if found.uid() != rustix::process::geteuid().as_raw() {
+            findings.push(advice(
+                "permissions",
+                format!("{} belongs to user {}, and you are another", path.display(), found.uid()),
+                "the daemon must run as the user whom its state belongs to",
+            ));
+        }
+    }
+    if findings.is_empty() {
+        findings.push(ok("permissions", "nobody else may change or read what they should not"));
+    }
+    findings
+}
+
+fn space(root: &Path) -> Finding {
+    let state = root.join("state");
+    let place = if state.is_dir() { &state } else { root };
+    let Ok(disk) = rustix::fs::statvfs(place) else {
+        return problem("disk", format!("{} cannot be looked at", place.display()), "see its permissions");
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let shown = format!("{} MiB free at {}", free >> 20, place.display());
+    let read_only = disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
+    // A file system without a count of inodes says 0 of 0.
+    let no_inodes = disk.f_files > 0 && disk.f_favail == 0;
+    match free {
+        _ if read_only => problem("disk", format!("{} is read-only", place.display()), "mount it writable"),
+        _ if no_inodes => problem("disk", format!("no inodes left at {}", place.display()), "remove files"),
+        ..LITTLE => problem("disk", shown, "make room: the journal and the applications' logs need it"),
+        LITTLE..SOME => advice("disk", shown, "make room before it is full"),
+        _ => ok("disk", shown),
+    }
+}
+
+fn old_files(root: &Path, daemon_runs: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let entries = fs::read_dir(root.join("state")).into_iter().flatten().filter_map(Result::ok);
+    for name in entries.map(|entry| entry.file_name().to_string_lossy().into_owned()) {
+        if name.contains(".damaged") {
+            findings.push(advice(
+                "old files",
+                format!("state/{name} was damaged and set aside"),
+                "look into it if you miss something, then remove it; a disk that damages files is failing",
+            ));
+        }
+    }
+    let socket = root.join("bellwether.sock");
+    if !daemon_runs && fs::symlink_metadata(&socket).is_ok_and(|found| found.file_type().is_socket()) {
+        findings
+            .push(ok("old files", "a daemon that was killed left its socket; the next one takes its place"));
+    }
+    findings
+}

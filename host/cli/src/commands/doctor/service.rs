@@ -1,0 +1,117 @@
+//! The unit, the daemon, and the ports that it should hold.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether_daemon::config;
+use bellwether_daemon::serve::wire::NodeStatus;
+
+use super::finding::{Finding, advice, ok, problem};
+use crate::commands::install::unit_text;
+
+/// Where units are, the first one found counts.
+const UNITS: [&str; 3] = ["etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+const NAME: &str = "bellwether.service";
+/// A port of this host answers at once, or not at all.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+pub(super) fn look(root: &Path, system: &Path, status: Option<&NodeStatus>) -> Vec<Finding> {
+    let mut findings = unit(system);
+    findings.extend(daemon(root, status));
+    findings.extend(ports(root, status.is_some()));
+    findings
+}
+
+fn unit(system: &Path) -> Vec<Finding> {
+    let found = UNITS.iter().find_map(|folder| {
+        let path = system.join(folder).join(NAME);
+        Some((fs::read_to_string(&path).ok()?, path))
+    });
+    let Some((text, path)) = found else {
+        let next = "bellwether install (or the Debian package) writes it: without one, nobody starts the daemon again";
+        return vec![advice("unit", "there is no unit for systemd", next)];
+    };
+    let setting = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next());
+    let binary = PathBuf::from(setting("ExecStart=").unwrap_or_default());
+    let mut findings = Vec::new();
+    if !system.join(binary.strip_prefix("/").unwrap_or(&binary)).is_file() {
+        let what = format!("{} starts {}, which is not there", path.display(), binary.display());
+        findings.push(problem("unit", what, "bellwether install puts both in place"));
+    }
+    if text == unit_text(&binary, setting("User=")) {
+        findings.push(ok("unit", format!("{} is as this version writes it", path.display())));
+    } else {
+        let next =
+            "bellwether install writes it anew; put your own settings beside it: systemctl edit bellwether";
+        findings.push(advice(
+            "unit",
+            format!("{} differs from what this version writes", path.display()),
+            next,
+        ));
+    }
+    let wanted = system.join("etc/systemd/system/multi-user.target.wants").join(NAME);
+    if fs::symlink_metadata(wanted).is_err() {
+        let next = "systemctl enable bellwether";
+        findings.push(advice("unit", "it is not enabled: the daemon does not start with the machine", next));
+    }
+    findings
+}
+
+fn daemon(root: &Path, status: Option<&NodeStatus>) -> Vec<Finding> {
+    let pid = fs::read_to_string(root.join("state/daemon.lock")).unwrap_or_default();
+    let Some(status) = status else {
+        let next =
+            "systemctl start bellwether, or bellwether run; `journalctl -u bellwether` says why it ended";
+        return vec![problem("daemon", "no daemon answers on this root", next)];
+    };
+    let mut findings: Vec<Finding> = status
+        .problems
+        .iter()
+        .map(|said| problem("daemon", said, "correct it; `bellwether status` shows whether it is gone"))
+        .collect();
+    let program = fs::read_link(format!("/proc/{}/exe", pid.trim())).unwrap_or_default();
+    if program.to_string_lossy().ends_with(" (deleted)") {
+        findings.push(advice(
+            "daemon",
+            "its program was replaced since it started: it is still the old version",
+            "systemctl restart bellwether; the applications run on",
+        ));
+    }
+    let ready = status.modules.iter().filter(|module| module.ready).count();
+    findings.push(ok("daemon", format!("it answers: {} modules, {ready} ready", status.modules.len())));
+    findings
+}
+
+fn ports(root: &Path, daemon_runs: bool) -> Vec<Finding> {
+    // Mistakes are told elsewhere.
+    let Ok(node) = config::read_node(root) else { return Vec::new() };
+    let agents = node.agent_checks.iter().map(|agent| ("HAProxy's agent-check", agent.listen));
+    let listeners = std::iter::once(("the health endpoint", node.health)).chain(agents);
+    listeners.map(|(who, address)| port(who, address, daemon_runs)).collect()
+}
+
+fn port(who: &str, address: SocketAddr, daemon_runs: bool) -> Finding {
+    if daemon_runs {
+        return match TcpStream::connect_timeout(&address, CONNECT_WITHIN) {
+            Ok(_) => ok("ports", format!("{who} answers on {address}")),
+            Err(error) => problem(
+                "ports",
+                format!("{who} does not answer on {address}: {error}"),
+                "if bellwether.toml was edited: systemctl restart bellwether",
+            ),
+        };
+    }
+    match TcpListener::bind(address) {
+        Ok(_) => ok("ports", format!("{address} is free for {who}")),
+        Err(error) => problem(
+            "ports",
+            format!("{who} cannot listen on {address}: {error}"),
+            format!(
+                "end the program that has it (`ss -ltnp 'sport = :{}'` names it), or choose another in bellwether.toml",
+                address.port()
+            ),
+        ),
+    }
+}

@@ -1,0 +1,200 @@
+//! `install`: the binary, the unit, the folders and an example on this machine, and away again.
+
+mod place;
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use self::place::{Done, Owner, Place};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{Output, Tone};
+
+/// The unit of systemd, as the Debian package has it.
+pub(crate) const UNIT: &str = include_str!("../../package/bellwether.service");
+/// Its first line is the mark by which a later version knows what it wrote.
+const MARK: &str = "# Written by bellwether.";
+const NODE_FILE: &str = include_str!("../../package/bellwether.toml");
+const EXAMPLE: &str = include_str!("../../package/example.toml.sample");
+/// The path of the binary in the unit, as the package has it.
+const PACKAGED: &str = "/usr/bin/bellwether";
+
+/// Install this binary as a service of this machine, or remove it again
+///
+/// Writes the binary, a unit for systemd, the folders in /etc/bellwether and /var/lib/bellwether, and
+/// an example. What is there already stays: run it again for an upgrade, then `systemctl restart
+/// bellwether`, which does not touch the applications. Files of an operator are never overwritten.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Where the binary goes (PREFIX/bin)
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    prefix: PathBuf,
+
+    /// The root of the system to install into, as for an image
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root_dir: PathBuf,
+
+    /// Run the daemon as this user, who must exist; restart scripts then may only do what that user may
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Remove what was installed; configuration, data and whatever was edited stays
+    #[arg(long)]
+    uninstall: bool,
+}
+
+pub(crate) fn run(args: &InstallArgs, output: &mut Output) -> Outcome {
+    let place = Place::new(&args.root_dir, args.dry_run);
+    let steps = if args.uninstall { uninstall(args, &place)? } else { install(args, &place)? };
+    let rows = steps.iter().map(|(path, done)| {
+        let (tone, what) = done.shown(args.dry_run);
+        vec![(Tone::Plain, path.display().to_string()), (tone, what)]
+    });
+    output.table(&["PATH", "WHAT"], rows.collect())?;
+    let next = if args.uninstall {
+        "next: systemctl daemon-reload"
+    } else {
+        "next: systemctl daemon-reload, then `systemctl enable --now bellwether` the first time, or \
+         `systemctl restart bellwether` after an upgrade (the applications run on); then `bellwether doctor`"
+    };
+    if !args.dry_run {
+        writeln!(output, "\n{}", output.paint(Tone::Quiet, next))?;
+    }
+    Ok(Exit::Done)
+}
+
+type Steps = Vec<(PathBuf, Done)>;
+
+/// Where everything goes, below the root of the system.
+fn paths(args: &InstallArgs) -> (PathBuf, PathBuf) {
+    (args.prefix.join("bin/bellwether"), PathBuf::from("/etc/systemd/system/bellwether.service"))
+}
+
+fn install(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
+    let owner = args.user.as_deref().map(|user| owner(place, user)).transpose()?;
+    let (binary, unit) = paths(args);
+    let own = std::env::current_exe()?;
+    let mut steps = vec![(binary.clone(), place.binary(&own, &binary)?)];
+    let text = unit_text(&binary, args.user.as_deref());
+    steps.push((unit.clone(), place.ours(&unit, &text, MARK)?));
+    let folders = [
+        ("/etc/bellwether", 0o755, owner),
+        ("/etc/bellwether/modules", 0o755, None),
+        ("/etc/bellwether/checkers", 0o755, None),
+        ("/etc/bellwether/restart-scripts", 0o755, None),
+        ("/var/lib/bellwether", 0o700, owner),
+    ];
+    for (folder, mode, owner) in folders {
+        steps.push((folder.into(), place.folder(Path::new(folder), mode, owner)?));
+    }
+    for (file, text) in operators() {
+        steps.push((file.into(), place.operators(Path::new(file), text)?));
+    }
+    Ok(steps)
+}
+
+/// What is there to be edited.
+fn operators() -> [(&'static str, &'static str); 2] {
+    [("/etc/bellwether/bellwether.toml", NODE_FILE), ("/etc/bellwether/modules/example.toml.sample", EXAMPLE)]
+}
+
+fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
+    let socket = place.at(Path::new("/etc/bellwether/bellwether.sock"));
+    if UnixStream::connect(&socket).is_ok() {
+        return Err(Failure::new(
+            Exit::Denied,
+            "the daemon runs",
+            "end it first: systemctl disable --now bellwether; its applications run on",
+        ));
+    }
+    let (binary, unit) = paths(args);
+    let mut steps = vec![
+        (binary.clone(), place.remove(&binary)?),
+        (unit.clone(), place.remove_if(&unit, |text| text.starts_with(MARK))?),
+        (
+            "/etc/bellwether/bellwether.sock".into(),
+            place.remove(Path::new("/etc/bellwether/bellwether.sock"))?,
+        ),
+    ];
+    for link in ["/etc/bellwether/state", "/etc/bellwether/logs"] {
+        steps.push((link.into(), place.remove_link(Path::new(link))?));
+    }
+    for (file, own) in operators() {
+        steps.push((file.into(), place.remove_if(Path::new(file), |text| text == own)?));
+    }
+    for folder in [
+        "/etc/bellwether/modules",
+        "/etc/bellwether/checkers",
+        "/etc/bellwether/restart-scripts",
+        "/etc/bellwether",
+        "/var/lib/bellwether",
+    ] {
+        steps.push((folder.into(), place.remove_folder(Path::new(folder))?));
+    }
+    steps.retain(|(_, done)| *done != Done::NotThere);
+    Ok(steps)
+}
+
+/// The unit for a binary at this path, run by this user.
+pub(crate) fn unit_text(binary: &Path, user: Option<&str>) -> String {
+    let text = UNIT.replace(PACKAGED, &binary.display().to_string());
+    let Some(user) = user else { return text };
+    let service = format!(
+        "[Service]\n\
+         User={user}\n\
+         # Ports below 1024, and to signal applications of other users.\n\
+         AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_KILL\n"
+    );
+    text.replacen("[Service]\n", &service, 1)
+}
+
+fn owner(place: &Place, user: &str) -> Result<Owner, Failure> {
+    let file = place.at(Path::new("/etc/passwd"));
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let found = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        (name == user).then_some(Owner { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+    });
+    found.ok_or_else(|| {
+        let next = format!(
+            "make it first: useradd --system --home-dir /var/lib/bellwether --shell /usr/sbin/nologin {user}"
+        );
+        Failure::new(Exit::Error, format!("there is no user `{user}` in {}", file.display()), next)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_names_the_binary_where_it_lies_and_the_user_if_there_is_one() {
+        assert!(UNIT.starts_with(MARK) && UNIT.contains(PACKAGED));
+        let text = unit_text(Path::new("/opt/bin/bellwether"), None);
+        assert!(text.contains("ExecStart=/opt/bin/bellwether run ") && !text.contains("User="));
+        assert_eq!(unit_text(Path::new(PACKAGED), None), UNIT);
+        let text = unit_text(Path::new(PACKAGED), Some("bw"));
+        assert_eq!(text.matches("\nUser=bw\n").count(), 1);
+    }
+
+    #[test]
+    fn the_examples_are_right() {
+        use bellwether_daemon::config::{AnyHost, parse_module, parse_node};
+        let open: String = NODE_FILE
+            .lines()
+            .map(|line| line.strip_prefix("# ").unwrap_or(line))
+            .filter(|line| line.contains(" = ") || line.starts_with('['))
+            .fold(String::new(), |all, line| all + line + "\n");
+        assert!(open.contains("[shutdown]"));
+        parse_node(&open, "host").unwrap();
+        parse_node(NODE_FILE, "host").unwrap();
+        parse_module("example".parse().unwrap(), "example.toml", EXAMPLE, &AnyHost).unwrap();
+    }
+}

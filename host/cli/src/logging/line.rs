@@ -1,0 +1,190 @@
+//! How a line of the log is written, and which are not.
+
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::flood::{ALIKE, EQUAL, Flood};
+
+/// How it is said that messages were held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Text,
+    /// Each line begins with its priority, as systemd reads it (`sd-daemon(3)`).
+    Prefixed,
+    Json,
+}
+
+/// Lines as `inner` writes them, but no flood of them.
+pub(super) struct Lines<F> {
+    inner: F,
+    style: Style,
+    flood: Mutex<(Flood, Flood)>,
+}
+
+impl<F> Lines<F> {
+    pub(super) fn new(inner: F, style: Style) -> Self {
+        Self { inner, style, flood: Mutex::new((Flood::new(), Flood::new())) }
+    }
+
+    /// Whether it is passed on, and how many of its kind were held before.
+    fn admit(&self, event: &Event<'_>) -> Option<u64> {
+        // Whoever asks for details gets all of them.
+        if *event.metadata().level() > Level::INFO {
+            return Some(0);
+        }
+        let mut keys = Keys::new(event);
+        event.record(&mut keys);
+        let now = Instant::now();
+        let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
+        let equal = flood.0.admit(keys.equal.finish(), EQUAL, now)?;
+        let alike = flood.1.admit(keys.alike.finish(), ALIKE, now)?;
+        Some(equal + alike)
+    }
+}
+
+/// Hashes of what makes messages equal, and alike.
+struct Keys {
+    equal: DefaultHasher,
+    alike: DefaultHasher,
+}
+
+impl Keys {
+    fn new(event: &Event<'_>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        event.metadata().callsite().hash(&mut hasher);
+        Self { equal: hasher.clone(), alike: hasher }
+    }
+}
+
+impl Visit for Keys {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = Hashed(&mut self.equal);
+        // Hashing does not fail.
+        let _ = write!(text, "{}={value:?};", field.name());
+        if field.name() == "module" {
+            let _ = write!(Hashed(&mut self.alike), "{value:?}");
+        }
+    }
+}
+
+struct Hashed<'a>(&'a mut DefaultHasher);
+
+impl fmt::Write for Hashed<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for Lines<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        // Nothing written is no line.
+        let Some(held) = self.admit(event) else { return Ok(()) };
+        let prefix = if self.style == Style::Prefixed { priority(*event.metadata().level()) } else { "" };
+        if held > 0 {
+            match self.style {
+                Style::Json => writeln!(
+                    writer,
+                    r#"{{"level":"INFO","message":"messages like the next one were held","held":{held}}}"#
+                )?,
+                Style::Text | Style::Prefixed => {
+                    writeln!(writer, "{prefix}({held} messages like the next one were held)")?;
+                }
+            }
+        }
+        writer.write_str(prefix)?;
+        self.inner.format_event(context, writer, event)
+    }
+}
+
+/// As `syslog(3)` numbers them.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Paper {
+        fn lines(&self) -> Vec<String> {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
+        }
+    }
+
+    #[test]
+    fn systemd_reads_the_priority_of_each_line() {
+        let paper = Paper::default();
+        let write = paper.clone();
+        let logger = tracing_subscriber::fmt().with_writer(move || write.clone()).without_time();
+        let logger = logger.with_level(false).with_target(false).with_ansi(false);
+        let logger = logger.map_event_format(|inner| Lines::new(inner, Style::Prefixed)).finish();
+        tracing::subscriber::with_default(logger, || {
+            tracing::error!("the disk is full");
+            tracing::info!(module = "web", "up");
+        });
+        assert_eq!(paper.lines(), ["<3>the disk is full", "<6>up module=\"web\""]);
+    }
+
+    #[test]
+    fn a_flood_of_equal_messages_is_a_few_lines_and_others_pass() {
+        let paper = Paper::default();
+        let write = paper.clone();
+        let logger = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || write.clone());
+        let logger = logger.map_event_format(|inner| Lines::new(inner, Style::Json)).finish();
+        tracing::subscriber::with_default(logger, || {
+            for number in 0..100_000 {
+                tracing::warn!(module = "web", "the same");
+                tracing::info!(module = "db", number, "differs in a number");
+            }
+            tracing::info!(module = "cache", number = 1, "differs in a number");
+        });
+        let lines = paper.lines();
+        let of = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        assert!(lines.len() < 3_000, "{} lines", lines.len());
+        assert!(of("the same") >= 5 && of("\"db\"") >= 100, "{}", lines.len());
+        assert_eq!(of("\"cache\""), 1);
+        for line in &lines {
+            serde_json::from_str::<serde_json::Value>(line).unwrap();
+        }
+    }
+}

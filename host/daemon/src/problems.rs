@@ -16,12 +16,12 @@ impl Problems {
     }
 
     /// What is wrong as `who` sees it, in place of what it said before. Nothing: all is well.
-    pub fn set(&self, who: &'static str, sentences: Vec<String>) {
-        let same = self.0.load().get(who).map_or(sentences.is_empty(), |before| *before == sentences);
+    pub fn set(&self, who: &'static str, sentences: &[String]) {
+        let same = self.0.load().get(who).map_or(sentences.is_empty(), |before| before == sentences);
         if !same {
             self.0.rcu(|all| {
                 let mut all = BTreeMap::clone(all);
-                all.insert(who, sentences.clone());
+                all.insert(who, sentences.to_vec());
                 all
             });
         }
@@ -35,10 +35,10 @@ mod tests {
     #[test]
     fn everybody_takes_back_only_what_they_said_themselves() {
         let problems = Problems::default();
-        problems.set("watchdog", vec!["a".to_owned(), "b".to_owned()]);
-        problems.set("node file", vec!["c".to_owned()]);
+        problems.set("watchdog", &["a".to_owned(), "b".to_owned()]);
+        problems.set("node file", &["c".to_owned()]);
         assert_eq!(problems.sentences(), ["c", "a", "b"]);
-        problems.set("watchdog", Vec::new());
+        problems.set("watchdog", &[]);
         assert_eq!(problems.sentences(), ["c"]);
     }
 }

@@ -97,7 +97,7 @@ impl Steward {
     fn take_over(&mut self, node: NodeSpec) -> String {
         let sentence = NodeChanges::between(&self.in_force, &node).sentence();
         // Measured by the start, so that what is taken back waits for nothing.
-        self.problems.set("node file", NodeChanges::between(&self.started, &node).waiting());
+        self.problems.set("node file", &NodeChanges::between(&self.started, &node).waiting());
         if node.http != self.in_force.http {
             self.sandbox.request_by(&node.http);
         }
@@ -108,7 +108,7 @@ impl Steward {
     fn refuse(&self, mistakes: &Mistakes) -> String {
         let sentences: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         let what = format!("it has mistakes, and what is in force stays: {}", sentences.join("; "));
-        self.problems.set("node file", sentences);
+        self.problems.set("node file", &sentences);
         what
     }
 

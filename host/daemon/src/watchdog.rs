@@ -126,7 +126,7 @@ fn watch(mut settings: Settings, ending: &AtomicBool) {
         for change in dog.judge(&beats, settings.clock.awake()) {
             settings.tell(change);
         }
-        settings.problems.set("watchdog", dog.problems());
+        settings.problems.set("watchdog", &dog.problems());
         if dog.vital() {
             settings.service.alive();
         }

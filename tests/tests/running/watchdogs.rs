@@ -9,7 +9,7 @@ use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::http;
 use bellwether_tests::process::is_alive;
-use bellwether_tests::root::Root;
+use bellwether_tests::root::{Root, free_address};
 use bellwether_tests::web::Web;
 
 use super::application;
@@ -24,7 +24,9 @@ struct Faulty {
 impl Faulty {
     fn new() -> Self {
         let root = Root::default();
-        let web = Web::lay_out(&root);
+        let web = Web { address: free_address() };
+        // Silence is told soon.
+        root.write("modules/web.toml", web.file("").replace("timeout = \"10s\"", "timeout = \"2s\""));
         let faults = root.path().join("faults");
         fs::create_dir(&faults).expect("a folder");
         let daemon = Daemon::run_in(root.path(), root.health, &[("BELLWETHER_FAULTS", faults.as_os_str())]);

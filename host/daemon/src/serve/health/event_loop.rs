@@ -110,7 +110,7 @@ impl EventLoop {
         while !stopped() {
             self.heart.beat(self.view.clock);
             fault::stall("health");
-            match self.poll.poll(&mut events, self.wait(Instant::now())) {
+            match self.poll.poll(&mut events, Some(self.wait(Instant::now()))) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 // The events of an interrupted wait are those of the one before.
                 Err(_) => events.clear(),
@@ -122,12 +122,12 @@ impl EventLoop {
     }
 
     /// How long to wait for events: never for so long that one could doubt whether it still turns.
-    fn wait(&self, now: Instant) -> Option<Duration> {
+    fn wait(&self, now: Instant) -> Duration {
         let knocking =
             self.doors.iter().filter(|door| door.knocking).map(|door| door.retry_at.unwrap_or(now));
         let unfinished = (!self.unfinished.is_empty()).then_some(now);
         let due = knocking.chain(unfinished).chain(self.sweep_at).min();
-        Some(due.map_or(BEAT, |due| due.saturating_duration_since(now).min(BEAT)))
+        due.map_or(BEAT, |due| due.saturating_duration_since(now).min(BEAT))
     }
 
     fn turn(&mut self, events: &Events, now: Instant) {

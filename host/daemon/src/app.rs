@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -208,10 +208,10 @@ struct Running {
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
-    memories: Memories,
-    stores: Stores,
     /// What the journal has to say of itself.
     notices: Notices,
+    memories: Memories,
+    stores: Stores,
     /// What was found damaged.
     damaged: Vec<String>,
     node: NodeSpec,
@@ -248,9 +248,7 @@ impl Parts {
             kept: KeptTable::default(),
             metrics: metrics.clone(),
         };
-        let settings =
-            journal::Settings { root: root.clone(), node: node.name.clone(), clock, spec: node.journal };
-        let (journal, notices) = Journal::open(settings).context("cannot begin a thread")?;
+        let (journal, notices) = open_journal(&root, &node, clock)?;
         let (memories, before) = Memories::open(&root);
         let home = Home { root: root.clone(), node: node.name.clone() };
         // The applications first: compiling may take its time.
@@ -451,6 +449,12 @@ impl Voice {
         // A core that has ended is reported by whoever waits for it.
         drop(self.0.send(Message::Event(event)).await);
     }
+}
+
+fn open_journal(root: &Path, node: &NodeSpec, clock: Clock) -> anyhow::Result<(Journal, Notices)> {
+    let settings =
+        journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
+    Journal::open(settings).context("cannot begin the journal's thread")
 }
 
 /// What the journal says of itself becomes records.

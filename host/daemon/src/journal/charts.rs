@@ -60,7 +60,7 @@ pub(super) fn read(connection: &Connection, query: &ChartQuery, now: i64) -> rus
         "SELECT id, checker, name, unit FROM series
          WHERE module = ?1 AND (?2 IS NULL OR checker = ?2) ORDER BY checker, name, unit LIMIT ?3",
     )?;
-    let checker = query.checker.as_ref().map(|checker| checker.as_str());
+    let checker = query.checker.as_ref().map(CheckerName::as_str);
     let found = statement.query_map(params![query.module.as_str(), checker, MAX_SERIES], |row| {
         let series =
             ChartSeries { checker: row.get(1)?, name: row.get(2)?, unit: row.get(3)?, buckets: Vec::new() };

@@ -90,8 +90,8 @@ pub(super) fn replace(path: &Path, why: &str, wall: i64) -> io::Result<(String, 
 }
 
 pub(super) fn boot(settings: &Settings) -> Boot {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    Boot { boot: boot.trim().to_owned(), node: settings.node.to_string(), wall: wall(settings) }
+    let machine = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Boot { machine: machine.trim().to_owned(), node: settings.node.to_string(), wall: wall(settings) }
 }
 
 fn wall(settings: &Settings) -> i64 {

@@ -113,7 +113,7 @@ impl Reader {
         let gone = || NotRead::Disk("the disk does not answer".to_owned());
         let turn = tokio::time::timeout(READ_WITHIN, Arc::clone(&self.readers).acquire_owned()).await;
         let permit = turn.map_err(|_| gone())?.map_err(|_| gone())?;
-        let (tell, told) = oneshot::channel::<InterruptHandle>();
+        let (tell, mut told) = oneshot::channel::<InterruptHandle>();
         let path = Arc::clone(&self.path);
         let mut reading = tokio::task::spawn_blocking(move || {
             // Held for as long as the disk is waited for, however long that is.
@@ -123,10 +123,8 @@ impl Reader {
             let _ = tell.send(connection.get_interrupt_handle());
             read(&connection)
         });
-        let read = if let Ok(read) = tokio::time::timeout(READ_WITHIN, &mut reading).await {
-            read
-        } else {
-            let Ok(interrupt) = told.await_now() else { return Err(gone()) };
+        let Ok(read) = tokio::time::timeout(READ_WITHIN, &mut reading).await else {
+            let Ok(interrupt) = told.try_recv() else { return Err(gone()) };
             interrupt.interrupt();
             return match tokio::time::timeout(LET_GO_WITHIN, reading).await {
                 Ok(_) => Err(NotRead::TooMuch),
@@ -142,17 +140,6 @@ impl Reader {
             self.waiting.suspect(error.to_string());
         }
         Err(NotRead::Disk(error.to_string()))
-    }
-}
-
-/// What is there already.
-trait AwaitNow<T> {
-    fn await_now(self) -> Result<T, ()>;
-}
-
-impl<T> AwaitNow<T> for oneshot::Receiver<T> {
-    fn await_now(mut self) -> Result<T, ()> {
-        self.try_recv().map_err(|_| ())
     }
 }
 

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::measurements::{Bucket, Resolution, Series};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
@@ -33,7 +34,8 @@ pub(super) const RESERVE: u64 = 100_000;
 /// A start of the daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Boot {
-    pub(super) boot: String,
+    /// The kernel's boot id.
+    pub(super) machine: String,
     pub(super) node: String,
     pub(super) wall: i64,
 }
@@ -116,7 +118,7 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute(
             "INSERT INTO boots(boot, node, version, wall) VALUES(?1, ?2, ?3, ?4)",
-            params![boot.boot, boot.node, env!("CARGO_PKG_VERSION"), boot.wall],
+            params![boot.machine, boot.node, env!("CARGO_PKG_VERSION"), boot.wall],
         )?;
         let id = transaction.last_insert_rowid();
         set(&transaction, "reserved", last + RESERVE)?;
@@ -237,9 +239,9 @@ fn insert_record(transaction: &Transaction<'_>, entry: &Entry, boot: i64) -> rus
         entry.at.as_micros(),
         entry.wall,
         boot,
-        entry.module.as_ref().map(|module| module.as_str()),
+        entry.module.as_ref().map(ModuleName::as_str),
         entry.kind.word(),
-        entry.kind.checker().map(|checker| checker.as_str()),
+        entry.kind.checker().map(CheckerName::as_str),
         entry.kind.sentence(),
         body,
     ]);
@@ -250,7 +252,7 @@ fn insert_input(transaction: &Transaction<'_>, id: u64, row: &InputRow, boot: i6
     let mut statement = transaction.prepare_cached(
         "INSERT OR IGNORE INTO inputs(id, at, boot, module, body) VALUES(?1, ?2, ?3, ?4, ?5)",
     )?;
-    let module = row.module.as_ref().map(|module| module.as_str());
+    let module = row.module.as_ref().map(ModuleName::as_str);
     statement.execute(params![signed(id), row.at.as_micros(), boot, module, row.body]).map(drop)
 }
 

@@ -6,7 +6,7 @@ use crate::journal::store::{Batch, Boot, Store};
 
 fn store(world: &World) -> Store {
     let mut store = Store::open(&world.file(), false).unwrap();
-    store.begin(&Boot { boot: "b".to_owned(), node: "n".to_owned(), wall: 0 }, 0).unwrap();
+    store.begin(&Boot { machine: "b".to_owned(), node: "n".to_owned(), wall: 0 }, 0).unwrap();
     store
 }
 

@@ -208,10 +208,10 @@ struct Running {
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
-    memories: Memories,
-    stores: Stores,
     /// What the journal has to say of itself.
     notices: Notices,
+    memories: Memories,
+    stores: Stores,
     /// What was found damaged.
     damaged: Vec<String>,
     node: NodeSpec,

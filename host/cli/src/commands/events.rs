@@ -96,7 +96,7 @@ impl EventsArgs {
             ("search", self.search.as_deref()),
         ];
         let given = filters.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        given.map(|(key, value)| format!("&{key}={}", escaped(value))).collect()
+        given.map(|(key, value)| ["&", key, "=", &escaped(value)].concat()).collect()
     }
 }
 

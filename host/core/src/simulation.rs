@@ -35,6 +35,7 @@ use std::time::Duration;
 use crate::action::Action;
 use crate::event::{Event, Wish};
 use crate::id::{AttemptId, CheckerName, CommandName, RequestId};
+use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
 use crate::plan::{Plan, PlanRequest};
@@ -182,7 +183,8 @@ impl Simulation {
         if self.scenario.start == Start::Boot {
             self.begin_play();
         }
-        self.tell(Event::ModuleLoaded { module, policy, wish });
+        let memory = Some(Box::new(ModuleMemory::wishing(wish)));
+        self.tell(Event::ModuleLoaded { module, policy, memory });
     }
 
     /// The scenario begins as soon as the module is as it should be.

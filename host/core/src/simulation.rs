@@ -85,8 +85,8 @@ pub struct Question {
     attempt: AttemptId,
     /// As the core asks it.
     pub request: PlanRequest,
-    /// The kept commands that run.
-    pub running: Vec<CommandName>,
+    /// The kept commands that run, each with its process.
+    pub running: Vec<(CommandName, u32)>,
     /// When it is asked.
     pub at: Moment,
 }
@@ -273,7 +273,8 @@ impl Simulation {
             }
             Action::Unwatch { checker, .. } => self.sights.unwatch(&checker),
             Action::MakePlan { attempt, request, .. } => {
-                let running = self.world.running();
+                let pid = |command: CommandName| Some((command.clone(), self.world.pid(&command)?));
+                let running = self.world.running().into_iter().filter_map(pid).collect();
                 self.questions.push_back(Question { attempt, request, running, at: self.now });
             }
             Action::RunStep { attempt, step, action, timeout, .. } => {

@@ -42,3 +42,4 @@ pub mod stores;
 pub mod threads;
 pub mod transcriber;
 pub mod watchdog;
+pub mod simulate;

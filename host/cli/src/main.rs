@@ -17,9 +17,7 @@ mod when;
 
 use commands::{
     approve, check, compile_component, completions, demo_app, doctor, events, inspect, install, launch, man,
-    notify, order, run, status, validate, why,
-    approve, check, compile_component, completions, demo_app, events, inspect, order, run, simulate, status,
-    validate, why,
+    notify, order, run, simulate, status, validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;

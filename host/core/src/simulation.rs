@@ -122,6 +122,7 @@ pub struct Simulation {
 impl Simulation {
     /// Before anything has happened. `seed` is chance from outside.
     pub fn new(cast: Cast, scenario: Scenario, seed: u64) -> Self {
+        let cast = cast.with_checkers_that_answer();
         let beginning = Beginning { node: cast.node.clone(), last_record: 0, seed, now: BEGINNING };
         let mut simulation = Self {
             node: Node::new(beginning),

@@ -33,7 +33,13 @@ where
 
 fn component(on_down: OnDown) -> (CheckerPolicy, Role) {
     let thresholds = Thresholds { rise: 2, fall: 3, grace: seconds(30), unknown_is_fail: false };
-    let policy = CheckerPolicy { kind: CheckerKind::Component, thresholds, on_down, definition: 1 };
+    let policy = CheckerPolicy {
+        kind: CheckerKind::Component,
+        thresholds,
+        on_down,
+        patience: seconds(30),
+        definition: 1,
+    };
     (policy, Role { interval: seconds(5), first: seconds(2), sees: Sees::Component })
 }
 
@@ -44,6 +50,7 @@ fn cast() -> Cast {
             kind: CheckerKind::Process,
             thresholds: Thresholds::default(),
             on_down: OnDown::Restart,
+            patience: seconds(30),
             definition: 1,
         },
         Role {

@@ -15,6 +15,7 @@ pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod order;
 pub(crate) mod run;
+pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod validate;
 pub(crate) mod why;

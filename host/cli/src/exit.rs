@@ -14,7 +14,8 @@ pub(crate) enum Exit {
     Error = 1,
     /// The command line makes no sense. clap itself ends with this one.
     Usage = 2,
-    /// Denied, or not as asked: a command that was refused, a check that is not well.
+    /// Denied, or not as asked: a command that was refused, a check that is not well, a scenario
+    /// that does not come out as expected.
     Denied = 3,
     /// No daemon runs on this root.
     NoDaemon = 4,
@@ -41,7 +42,7 @@ Exit codes:
   1  something went wrong
   2  the command line makes no sense
   3  denied, or not as asked: a command that was refused, a check that is not well, an installation
-     with problems
+     with problems, a scenario that does not come out as expected
   4  no daemon runs on this root
   5  the files have mistakes
   6  a port is in use

@@ -37,6 +37,7 @@ pub mod probation;
 pub mod quarantine;
 pub mod record;
 pub mod shutdown;
+pub mod simulation;
 pub mod snapshot;
 pub mod state;
 pub mod transcript;

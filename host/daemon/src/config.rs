@@ -26,6 +26,7 @@ pub mod notify;
 mod policy;
 pub mod quantity;
 pub mod read;
+mod scenario_file;
 pub mod schema;
 pub mod source;
 pub mod spec;
@@ -39,6 +40,9 @@ pub use self::effective::{Effective, Origin};
 pub use self::host_files::{AnyHost, HostFiles, ProgramProblem, ThisHost};
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::module_file::grant::add_grant;
-pub use self::read::{RootReport, parse_module, parse_node, read_module, read_node, read_root};
+pub use self::read::{
+    RootReport, parse_module, parse_node, parse_scenario, read_module, read_module_as, read_node, read_root,
+    read_scenario,
+};
 pub use self::source::{Source, Sourced};
 pub use self::uses::ComponentUse;

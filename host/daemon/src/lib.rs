@@ -37,6 +37,7 @@ pub mod sandbox;
 pub mod serve;
 pub mod service_manager;
 pub mod shortage;
+pub mod simulate;
 pub mod steward;
 pub mod stores;
 pub mod threads;

@@ -261,7 +261,7 @@ async fn run_component(
     let interval = checker.spec.interval;
     let pace = |eager: bool| if eager { interval.min(EAGER) } else { interval };
     let mut eager = *paces.borrow_and_update();
-    let first = if eager { Duration::ZERO } else { spread(outlet, interval) };
+    let first = if eager { Duration::ZERO } else { spread(&outlet.module, &outlet.checker, interval) };
     let mut due = tokio::time::Instant::now() + first;
     loop {
         tokio::select! {
@@ -290,8 +290,8 @@ async fn run_component(
 
 /// Where in its interval a checker runs: always the same for one checker, different
 /// for different ones, so that a thousand checkers do not run in one instant.
-fn spread(outlet: &Outlet, interval: Duration) -> Duration {
-    let name = format!("{}/{}", outlet.module, outlet.checker);
+pub(crate) fn spread(module: &ModuleName, checker: &CheckerName, interval: Duration) -> Duration {
+    let name = format!("{module}/{checker}");
     let digest = blake3::hash(name.as_bytes());
     let [a, b, ..] = *digest.as_bytes();
     interval.mul_f64(f64::from(u16::from_be_bytes([a, b])) / 65536.0)

@@ -35,7 +35,7 @@ impl<'r> Components<'r> {
         if let Some(known) = self.known.borrow().get(&key) {
             return known.clone();
         }
-        let loaded = self.bytes(kind, name).map(|bytes| {
+        let loaded = component_bytes(self.root, kind, name).map(|bytes| {
             let component = self.sandbox.load(&bytes).map_err(|error| error.to_string())?;
             Ok(component.about().clone())
         });
@@ -58,13 +58,13 @@ impl<'r> Components<'r> {
         });
         broken.collect()
     }
+}
 
-    /// The file in the root, or else the one that comes with the binary.
-    fn bytes(&self, kind: ComponentKind, name: &ComponentName) -> Option<Vec<u8>> {
-        let file = self.root.join(kind.folder()).join(format!("{name}.wasm"));
-        let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
-        std::fs::read(file).ok().or_else(|| Some(STANDARD.iter().find(own)?.2.to_vec()))
-    }
+/// The component's file in the root, or else the one that comes with the binary.
+pub(super) fn component_bytes(root: &Path, kind: ComponentKind, name: &ComponentName) -> Option<Vec<u8>> {
+    let file = root.join(kind.folder()).join(format!("{name}.wasm"));
+    let own = |(folder, own, _): &&(&str, &str, &[u8])| *folder == kind.folder() && *own == name.as_str();
+    std::fs::read(file).ok().or_else(|| Some(STANDARD.iter().find(own)?.2.to_vec()))
 }
 
 /// Every use of a component in the files that are right.

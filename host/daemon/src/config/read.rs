@@ -5,15 +5,17 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use bellwether_core::id::ModuleName;
+use bellwether_core::simulation::scenario::Scenario;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::host_files::{HostFiles, ThisHost};
+use super::host_files::{AnyHost, HostFiles, ThisHost};
 use super::http;
 use super::mistake::{Findings, Mistake, Mistakes};
 use super::module_file;
 use super::node_file::{self, NodeFile};
-use super::schema::{module_schema, node_schema};
+use super::scenario_file::{self, ScenarioFile};
+use super::schema::{module_schema, node_schema, scenario_schema};
 use super::source::{Source, Sourced};
 use super::spec::{ModuleSpec, NodeSpec};
 use super::structure;
@@ -88,6 +90,32 @@ pub fn read_module_file(root: &Path, file: &Path) -> Result<Sourced<ModuleSpec>,
     let mut module = parse_module(name, &shown, &text, &ThisHost::new(root))?;
     module.spec.place_under(root);
     Ok(module)
+}
+
+/// The module of any file, whatever the file's name is, for a host that has every program: to be
+/// simulated. A relative path is relative to the root.
+pub fn read_module_as(root: &Path, name: ModuleName, file: &Path) -> Result<Sourced<ModuleSpec>, Mistakes> {
+    let path = root.join(file);
+    let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+    let text = read_text(&path, &shown).map_err(|error| error.into_mistake(&shown))?;
+    let mut module = parse_module(name, &shown, &text, &AnyHost)?;
+    module.spec.place_under(root);
+    Ok(module)
+}
+
+/// The scenario of a file, to be played with this module. Mistakes name the file as it is given.
+pub fn read_scenario(file: &Path, module: &ModuleSpec) -> Result<Scenario, Mistakes> {
+    let shown = file.display().to_string();
+    let text = read_text(file, &shown).map_err(|error| error.into_mistake(&shown))?;
+    parse_scenario(&shown, &text, module).map(|scenario| scenario.spec)
+}
+
+/// The text of a scenario, to be played with this module; `file` is its path as mistakes show it.
+pub fn parse_scenario(file: &str, text: &str, module: &ModuleSpec) -> Result<Sourced<Scenario>, Mistakes> {
+    let source = Source::new(file, text);
+    parse(file, text, scenario_schema(), |shape: ScenarioFile, findings| {
+        scenario_file::scenario(&source, shape, module, findings)
+    })
 }
 
 /// The text of a `bellwether.toml`. `host_name` names the node if the file does not.

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::module_file::ModuleFile;
 use super::node_file::NodeFile;
+use super::scenario_file::ScenarioFile;
 
 /// The JSON Schema (draft 2020-12) of `bellwether.toml`.
 pub fn node_schema() -> &'static Value {
@@ -24,6 +25,12 @@ pub fn node_schema() -> &'static Value {
 pub fn module_schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(generate::<ModuleFile>)
+}
+
+/// The JSON Schema (draft 2020-12) of a scenario.
+pub fn scenario_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(generate::<ScenarioFile>)
 }
 
 fn generate<T: JsonSchema>() -> Value {
@@ -89,6 +96,11 @@ mod tests {
         assert_kept("module.schema.json", module_schema());
     }
 
+    #[test]
+    fn the_kept_schema_of_a_scenario_is_the_codes() {
+        assert_kept("scenario.schema.json", scenario_schema());
+    }
+
     fn assert_described(schema: &Value, path: &str) {
         for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let path = format!("{path}.{key}");
@@ -104,11 +116,12 @@ mod tests {
     fn every_key_is_described() {
         assert_described(node_schema(), "bellwether.toml");
         assert_described(module_schema(), "module");
+        assert_described(scenario_schema(), "scenario");
     }
 
     #[test]
     fn neither_schema_speaks_of_null_or_references() {
-        for schema in [node_schema(), module_schema()] {
+        for schema in [node_schema(), module_schema(), scenario_schema()] {
             let text = schema.to_string();
             assert!(!text.contains("null"), "{text}");
             assert!(!text.contains("$ref"), "{text}");

@@ -27,6 +27,7 @@ use crate::process::kept_table::{KeptState, KeptTable};
 use crate::process::stat::Stat;
 use crate::process::table::{ProcessTable, newest_pid};
 use crate::process::usage::{Usage, UsageMeter};
+pub(crate) use judgement::label;
 use judgement::{Sight, judge};
 
 mod judgement;

@@ -100,7 +100,8 @@ fn named(pids: impl ExactSizeIterator<Item = impl ToString>) -> String {
     }
 }
 
-fn label(find: &Find) -> String {
+/// The processes in a sentence.
+pub(crate) fn label(find: &Find) -> String {
     match find {
         Find::Name(name) => format!("`{name}`"),
         Find::Arguments(pattern) => format!("matching `{pattern}`"),

@@ -1,0 +1,220 @@
+//! When checkers look: as the daemon paces them.
+//!
+//! ```text
+//!   Watch ──▶ runs by its schedule ──Unwatch──▶ gone
+//!              │ ▲ another pace, another watch: another serial number,
+//!              └─┘ and what was planned under the old one is void
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::id::{CheckerName, Generation};
+use crate::moment::Moment;
+use crate::observation::{Observation, Status};
+
+use super::cast::{Cast, Role, Sees};
+use super::queue::{Item, Queue};
+
+/// How often an eager component looks, if its interval is longer.
+const EAGER: Duration = Duration::from_millis(100);
+/// How soon processes are seen that are looked for by what they are.
+const STARTED: Duration = Duration::from_millis(250);
+/// The same while they are expected to start.
+const STARTED_EAGER: Duration = Duration::from_millis(50);
+/// So many runs a restart script is told, and some.
+const TOLD: u64 = 12;
+/// As many unknowns as a verdict outlives.
+const UNKNOWNS: u32 = 3;
+
+#[derive(Debug)]
+struct Sight {
+    generation: Generation,
+    eager: bool,
+    serial: u64,
+    due: Moment,
+    /// Fails may count from here on that did not before.
+    grace_until: Moment,
+    last: Option<(Status, String, usize)>,
+    /// So many runs in a row saw the same.
+    same: u64,
+}
+
+/// The checkers that are watched.
+#[derive(Debug, Default)]
+pub(super) struct Sights {
+    sights: BTreeMap<CheckerName, Sight>,
+    serial: u64,
+    left_out: u64,
+    /// Every single run is played.
+    whole: bool,
+}
+
+fn pace(role: &Role, eager: bool) -> Duration {
+    match role.sees {
+        Sees::Component if eager => role.interval.min(EAGER),
+        Sees::Component | Sees::Kept { .. } | Sees::Processes { .. } => role.interval,
+    }
+}
+
+/// What of an observation makes it another one.
+fn gist(seen: &Observation) -> (Status, String, usize) {
+    (seen.status, seen.summary.clone(), seen.processes.len())
+}
+
+impl Sights {
+    pub(super) fn watch(
+        &mut self,
+        cast: &Cast,
+        checker: CheckerName,
+        generation: Generation,
+        eager: bool,
+        now: Moment,
+        queue: &mut Queue,
+    ) {
+        let Some((role, policy)) = cast.role(&checker) else { return };
+        let before = self.sights.remove(&checker).filter(|sight| sight.generation == generation);
+        let due = match (&role.sees, &before) {
+            (Sees::Kept { .. } | Sees::Processes { .. }, _) => now,
+            (Sees::Component, Some(before)) if eager => before.due.min(now + pace(role, true)),
+            (Sees::Component, Some(_)) => now + role.interval,
+            (Sees::Component, None) if eager => now,
+            (Sees::Component, None) => now + role.first,
+        };
+        self.serial += 1;
+        let serial = self.serial;
+        let sight = match before {
+            Some(before) => Sight { eager, serial, due, ..before },
+            None => Sight {
+                generation,
+                eager,
+                serial,
+                due,
+                grace_until: now + policy.thresholds.grace,
+                last: None,
+                same: 0,
+            },
+        };
+        self.sights.insert(checker.clone(), sight);
+        queue.push(due, Item::Run { checker, serial });
+    }
+
+    pub(super) fn unwatch(&mut self, checker: &CheckerName) {
+        self.sights.remove(checker);
+    }
+
+    /// Whether this is something that the checker has not seen before, between two runs.
+    pub(super) fn is_news(&self, checker: &CheckerName, serial: u64, seen: &Observation) -> bool {
+        let sight = self.sights.get(checker).filter(|sight| sight.serial == serial);
+        sight.is_some_and(|sight| sight.last.as_ref() != Some(&gist(seen)))
+    }
+
+    /// Plans the next run. Returns whether this one is still wanted.
+    pub(super) fn begin_run(
+        &mut self,
+        cast: &Cast,
+        checker: &CheckerName,
+        serial: u64,
+        now: Moment,
+        queue: &mut Queue,
+    ) -> bool {
+        let Some((role, _)) = cast.role(checker) else { return false };
+        let Some(sight) = self.sights.get_mut(checker).filter(|sight| sight.serial == serial) else {
+            return false;
+        };
+        sight.due = now + pace(role, sight.eager);
+        queue.push(sight.due, Item::Run { checker: checker.clone(), serial });
+        true
+    }
+
+    /// Counts what was seen. Returns the watch that it belongs to.
+    pub(super) fn saw(&mut self, checker: &CheckerName, seen: &Observation) -> Option<Generation> {
+        let sight = self.sights.get_mut(checker)?;
+        let graced = seen.at < sight.grace_until;
+        let seen = gist(seen);
+        if sight.last.as_ref() == Some(&seen) {
+            sight.same += 1;
+        } else {
+            (sight.last, sight.same) = (Some(seen), 1);
+        }
+        if !graced && sight.grace_until != Moment::NEVER {
+            // From this run on it counts: only now begins what can be left out.
+            (sight.grace_until, sight.same) = (Moment::NEVER, 1);
+        }
+        Some(sight.generation)
+    }
+
+    /// Something has changed that checkers may see.
+    pub(super) fn unsettle(&mut self) {
+        for sight in self.sights.values_mut() {
+            sight.same = 0;
+        }
+    }
+
+    /// Process checkers among `whom` see at once, or soon, that processes have started or ended.
+    pub(super) fn wake(
+        &self,
+        cast: &Cast,
+        now: Moment,
+        whom: impl Fn(&CheckerName) -> Option<Change>,
+        queue: &mut Queue,
+    ) {
+        for (checker, sight) in &self.sights {
+            let (Some((role, _)), Some(change)) = (cast.role(checker), whom(checker)) else { continue };
+            let delay = match (&role.sees, change) {
+                (Sees::Component, _) => continue,
+                (Sees::Kept { .. }, _) | (Sees::Processes { .. }, Change::Ended) => Duration::ZERO,
+                (Sees::Processes { .. }, Change::Started) if sight.eager => STARTED_EAGER,
+                (Sees::Processes { .. }, Change::Started) => STARTED,
+            };
+            queue.push(now + delay, Item::News { checker: checker.clone(), serial: sight.serial });
+        }
+    }
+
+    /// Leaves out runs that see what the ones before them saw. So many are played before anything
+    /// happens that whatever looks back at them finds them.
+    pub(super) fn leave_out_quiet_runs(&mut self, cast: &Cast, until: Moment, queue: &mut Queue) {
+        let settles = |name: &CheckerName| {
+            let fall_and_rise = |t: &crate::policy::Thresholds| u64::from(t.rise.max(t.fall).max(UNKNOWNS));
+            cast.policy.checkers.get(name).map_or(TOLD, |policy| fall_and_rise(&policy.thresholds) + TOLD)
+        };
+        if self.whole || self.sights.iter().any(|(name, sight)| sight.same < settles(name)) {
+            return;
+        }
+        let graces = self.sights.values().map(|sight| sight.grace_until);
+        let until = graces.fold(until, Moment::min);
+        for (checker, sight) in &mut self.sights {
+            let Some((role, _)) = cast.role(checker) else { continue };
+            let pace = pace(role, sight.eager);
+            let played = pace.saturating_mul(u32::try_from(settles(checker)).unwrap_or(u32::MAX));
+            let quiet = until.since(sight.due + played);
+            let count = quiet.as_micros() / pace.as_micros().max(1);
+            let Ok(count) = u32::try_from(count) else { continue };
+            if count == 0 {
+                continue;
+            }
+            self.serial += 1;
+            sight.serial = self.serial;
+            sight.due = sight.due + pace.saturating_mul(count);
+            self.left_out += u64::from(count);
+            queue.push(sight.due, Item::Run { checker: checker.clone(), serial: sight.serial });
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn leave_nothing_out(&mut self) {
+        self.whole = true;
+    }
+
+    /// So many runs were left out.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+}
+
+/// What has become of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Started,
+    Ended,
+}

@@ -1,0 +1,275 @@
+//! What there is for checkers to see: processes that were started and have
+//! ended, an application that serves some time after its start, and what the
+//! scenario lets checkers say.
+//!
+//! ```text
+//!   Never ──start──▶ Running ──ends──▶ Ended ──start──▶ Running      (each kept command)
+//!                       │ warm-up
+//!                       ▼
+//!                     serves: with all that is kept, and what runs in the background
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::id::{CheckerName, CommandName};
+use crate::moment::{Moment, plain};
+use crate::observation::{Observation, ProcessFact, Status};
+
+use super::cast::{Cast, Sees};
+use super::scenario::{End, Scenario, Start, Then};
+
+/// The first process of a world has this id.
+const FIRST_PID: u32 = 1001;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kept {
+    Never,
+    Running(u32),
+    Ended(u32, String),
+}
+
+#[derive(Debug)]
+struct Word {
+    /// Which happening it comes from.
+    of: usize,
+    status: Status,
+    summary: String,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    kept: BTreeMap<CommandName, Kept>,
+    /// Whether there is an application in the background, and its process if it runs.
+    background: Option<Option<u32>>,
+    warm_up: Duration,
+    serves_from: Moment,
+    next_pid: u32,
+    words: BTreeMap<CheckerName, Word>,
+    /// What is started of these ends soon, by which happening and how.
+    doomed: BTreeMap<CommandName, (usize, End)>,
+}
+
+/// What a command makes of an application in the background, if its name says so.
+pub(super) fn by_name(command: &CommandName) -> Option<Then> {
+    match command.as_str() {
+        "start" => Some(Then::Running),
+        "stop" | "forced-stop" => Some(Then::Stopped),
+        _ => None,
+    }
+}
+
+impl World {
+    pub(super) fn new(cast: &Cast, scenario: &Scenario, now: Moment) -> Self {
+        let mut world = Self {
+            kept: cast.kept().map(|command| (command.clone(), Kept::Never)).collect(),
+            background: None,
+            warm_up: scenario.warm_up,
+            serves_from: now,
+            next_pid: FIRST_PID,
+            words: BTreeMap::new(),
+            doomed: BTreeMap::new(),
+        };
+        let starts = |command: &CommandName| {
+            let then = scenario.commands.get(command).and_then(|behaviour| behaviour.then);
+            then.or_else(|| by_name(command)) == Some(Then::Running)
+        };
+        let has_once = cast.policy.commands.iter().any(|(name, command)| !command.keep && starts(name));
+        if has_once || world.kept.is_empty() {
+            world.background = Some(None);
+        }
+        if scenario.start == Start::Running {
+            let commands: Vec<CommandName> = world.kept.keys().cloned().collect();
+            for command in commands {
+                world.start(&command, now);
+            }
+            world.start_background(now);
+            world.serves_from = now;
+        }
+        world
+    }
+
+    fn new_pid(&mut self, now: Moment) -> u32 {
+        self.serves_from = now + self.warm_up;
+        self.next_pid += 1;
+        self.next_pid - 1
+    }
+
+    /// Starts a kept command, unless it runs. Returns its process, and whether it is a new one.
+    pub(super) fn start(&mut self, command: &CommandName, now: Moment) -> (u32, bool) {
+        if let Some(Kept::Running(pid)) = self.kept.get(command) {
+            return (*pid, false);
+        }
+        let pid = self.new_pid(now);
+        self.kept.insert(command.clone(), Kept::Running(pid));
+        (pid, true)
+    }
+
+    pub(super) fn start_background(&mut self, now: Moment) {
+        if self.background == Some(None) {
+            self.background = Some(Some(self.new_pid(now)));
+        }
+    }
+
+    pub(super) fn pid(&self, command: &CommandName) -> Option<u32> {
+        match self.kept.get(command) {
+            Some(Kept::Running(pid)) => Some(*pid),
+            Some(Kept::Never | Kept::Ended(..)) | None => None,
+        }
+    }
+
+    pub(super) fn background_pid(&self) -> Option<u32> {
+        self.background.flatten()
+    }
+
+    /// The kept commands that run.
+    pub(super) fn running(&self) -> Vec<CommandName> {
+        self.kept.keys().filter(|command| self.pid(command).is_some()).cloned().collect()
+    }
+
+    fn runs(&self) -> bool {
+        self.background != Some(None) && self.kept.keys().all(|command| self.pid(command).is_some())
+    }
+
+    /// From when on the application serves, if it runs.
+    pub(super) fn serves_from(&self) -> Option<Moment> {
+        self.runs().then_some(self.serves_from)
+    }
+
+    /// Returns whether this very process lived until now.
+    pub(super) fn end(&mut self, command: &CommandName, pid: u32, how: String) -> bool {
+        let lived = self.pid(command) == Some(pid);
+        if lived {
+            self.kept.insert(command.clone(), Kept::Ended(pid, how));
+        }
+        lived
+    }
+
+    pub(super) fn end_background(&mut self, pid: u32) -> bool {
+        let lived = self.background_pid() == Some(pid);
+        if lived {
+            self.background = Some(None);
+        }
+        lived
+    }
+
+    /// The application of a command ends at once. Returns whether there was any.
+    pub(super) fn strike(&mut self, command: &CommandName, how: End) -> bool {
+        match (self.pid(command), self.background_pid()) {
+            (Some(pid), _) => self.end(command, pid, how.to_string()),
+            (None, Some(pid)) if !self.kept.contains_key(command) => self.end_background(pid),
+            (None, _) => false,
+        }
+    }
+
+    /// What is started of the command from now on ends soon.
+    pub(super) fn doom(&mut self, command: &CommandName, of: usize, how: End) {
+        self.doomed.insert(command.clone(), (of, how));
+    }
+
+    pub(super) fn doom_of(&self, command: &CommandName) -> Option<End> {
+        self.doomed.get(command).map(|(_, how)| *how)
+    }
+
+    pub(super) fn spare(&mut self, command: &CommandName, of: usize) -> bool {
+        let own = self.doomed.get(command).is_some_and(|(by, _)| *by == of);
+        own && self.doomed.remove(command).is_some()
+    }
+
+    pub(super) fn sentence_of_end(&self, command: &CommandName, how: End, lasts: Option<Duration>) -> String {
+        let pid =
+            self.pid(command).or_else(|| self.background_pid().filter(|_| !self.kept.contains_key(command)));
+        let now = match pid {
+            Some(pid) => format!("process `{command}` (pid {pid}) {how}"),
+            None => format!("`{command}` does not run: there is nothing to end"),
+        };
+        match lasts {
+            Some(lasts) => format!("{now}; for {} whatever is started of it ends so too", plain(lasts)),
+            None => now,
+        }
+    }
+
+    /// From now on the checker says this.
+    pub(super) fn say(&mut self, checker: &CheckerName, of: usize, status: Status, summary: String) {
+        self.words.insert(checker.clone(), Word { of, status, summary });
+    }
+
+    /// It says what it sees again, unless it was told something else since.
+    pub(super) fn hush(&mut self, checker: &CheckerName, of: usize) -> bool {
+        let own = self.words.get(checker).is_some_and(|word| word.of == of);
+        own && self.words.remove(checker).is_some()
+    }
+
+    /// What a run of the checker sees now.
+    pub(super) fn observe(&self, cast: &Cast, checker: &CheckerName, now: Moment) -> Observation {
+        if let Some(word) = self.words.get(checker) {
+            return Observation::new(word.status, word.summary.clone(), now);
+        }
+        let prerequisite = !cast.is_of_application(checker);
+        let sees = cast.role(checker).map_or(&Sees::Component, |(role, _)| &role.sees);
+        let (status, summary, processes) = match sees {
+            Sees::Kept { command, at_least } => self.see_kept(command, *at_least),
+            Sees::Processes { label, at_least } => self.see_processes(label, *at_least, prerequisite),
+            Sees::Component if prerequisite || self.serves_from().is_some_and(|from| now >= from) => {
+                (Status::Pass, "all is well".to_owned(), Vec::new())
+            }
+            Sees::Component => (Status::Fail, "connection refused".to_owned(), Vec::new()),
+        };
+        Observation { processes, ..Observation::new(status, summary, now) }
+    }
+
+    fn see_kept(&self, command: &CommandName, at_least: u32) -> (Status, String, Vec<ProcessFact>) {
+        let fact = |pid| vec![ProcessFact { pid, name: command.to_string() }];
+        let absent = |summary: String| {
+            let status = if at_least == 0 { Status::Pass } else { Status::Fail };
+            (status, summary, Vec::new())
+        };
+        match self.kept.get(command) {
+            Some(Kept::Running(pid)) if at_least > 1 => {
+                let summary =
+                    format!("1 process `{command}` (pid {pid}), fewer than the {at_least} required");
+                (Status::Fail, summary, fact(*pid))
+            }
+            Some(Kept::Running(pid)) => {
+                (Status::Pass, format!("1 process `{command}` (pid {pid})"), fact(*pid))
+            }
+            Some(Kept::Ended(pid, how)) => absent(format!("process `{command}` (pid {pid}) {how}")),
+            Some(Kept::Never) | None => absent(format!("process `{command}` has not been started")),
+        }
+    }
+
+    fn see_processes(
+        &self,
+        label: &str,
+        at_least: u32,
+        prerequisite: bool,
+    ) -> (Status, String, Vec<ProcessFact>) {
+        if prerequisite {
+            return (Status::Pass, format!("the processes {label} are there"), Vec::new());
+        }
+        let kept = self.kept.keys().filter_map(|command| self.pid(command));
+        let pids = kept.chain(self.background_pid());
+        let name = label.trim_matches('`').to_owned();
+        let facts: Vec<ProcessFact> = pids.map(|pid| ProcessFact { pid, name: name.clone() }).collect();
+        match facts.first() {
+            Some(first) => {
+                let summary = format!("the processes {label} are there (pid {}, …)", first.pid);
+                (Status::Pass, summary, facts)
+            }
+            None if at_least == 0 => {
+                (Status::Pass, format!("no process {label} is running, as it may be"), facts)
+            }
+            None => (Status::Fail, format!("no process {label} is running"), facts),
+        }
+    }
+}
+
+impl std::fmt::Display for End {
+    /// The rest of a sentence that begins with the process.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Killed => f.write_str("was ended by SIGKILL"),
+            Self::Exits(code) => write!(f, "exited with {code}"),
+        }
+    }
+}

@@ -31,8 +31,8 @@ fn application(name: &str) -> String {
     format!(
         r#"
 [restart]
-budget = {{ restarts = 1000000, within = "24h" }}
-backoff = {{ first = "5ms", max = "10ms" }}
+budget = {{ restarts = 1000, within = "24h" }}
+backoff = {{ first = "10ms", max = "20ms" }}
 [commands]
 start = {{ run = ["/bin/sh", "-c", "echo $$ >> {name}.starts; exec sleep 100000"], keep = true, timeout = "5s" }}
 [health]
@@ -236,10 +236,10 @@ impl Trial {
         *self.sent.entry(word).or_default() += 1;
         let answer = api::ask(self.root.path(), "POST", &format!("/modules/commanded/{word}"));
         let Some((status, answer)) = answer else { return self.wanted.perhaps(word) };
-        *self.acknowledged.entry(word).or_default() += 1;
-        if status == 200 && answer["outcome"] == "accepted" {
-            self.wanted.accepted(word, before);
-        } else if status == 200 && word == "stop" {
+        // 404: the module's file has not been read yet, and nothing was asked of anybody.
+        *self.acknowledged.entry(word).or_default() += u64::from(status != 404);
+        // Where it is stopped already, that is what is wanted from now on, too.
+        if status == 200 && (answer["outcome"] == "accepted" || word == "stop") {
             self.wanted.accepted(word, before);
         }
     }

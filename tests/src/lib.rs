@@ -1,7 +1,9 @@
 //! What the tests of the whole share: the real binary, roots to run it on, and
 //! patience with a limit.
 
+pub mod api;
 pub mod binary;
+pub mod chance;
 pub mod composed;
 pub mod control;
 pub mod daemon;

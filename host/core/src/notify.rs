@@ -162,12 +162,6 @@ impl State {
         Self { record, origin: now.as_micros(), serial: 0, targets: BTreeMap::new() }
     }
 
-    /// The journal ends at `last`: it was lost and begun anew, and numbers above it come again.
-    #[must_use]
-    pub fn no_further_than(self, last: u64) -> Self {
-        Self { record: self.record.min(last), ..self }
-    }
-
     /// The number of the last record that is in here.
     pub fn record(&self) -> u64 {
         self.record

@@ -152,10 +152,11 @@ impl Notify {
     /// Goes on where the daemon before has ended. What was found damaged is in the last value.
     pub fn open(settings: Settings) -> (Self, Desk, Option<String>) {
         let now = settings.clock.now();
-        let store = Store::new(&settings.root);
-        let last = settings.journal.last_seq();
-        let (state, damaged) = store.read(last, now);
-        let state = state.no_further_than(last);
+        let mut store = Store::new(&settings.root);
+        let (state, damaged) = store.read(settings.journal.last_seq(), now);
+        if !settings.targets.is_empty() {
+            store.begin(&state);
+        }
         let policies = settings.targets.iter().map(|spec| (spec.name.clone(), spec.policy.clone())).collect();
         let notifier = Notifier::new(settings.node.clone(), policies, state, now);
         let connector = webhook::Connector::new(settings.authorities.clone());

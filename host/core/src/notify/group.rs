@@ -102,13 +102,12 @@ impl Group {
             return;
         }
         if self.alerts.len() >= MAX_ALERTS {
-            match self.alerts.iter().position(|alert| alert.telling == Telling::Over) {
-                Some(told) => drop(self.alerts.remove(told)),
-                None => {
-                    self.left_out = self.left_out.saturating_add(1);
-                    return;
-                }
-            }
+            let told = self.alerts.iter().position(|alert| alert.telling == Telling::Over);
+            let Some(told) = told else {
+                self.left_out = self.left_out.saturating_add(1);
+                return;
+            };
+            self.alerts.remove(told);
         }
         let about = about.to_owned();
         let telling = Telling::Untold(due);

@@ -171,7 +171,7 @@ fn state(from: StateName, to: StateName, reason: &str) -> Vec<Change> {
         StateName::Restarting | StateName::Backoff => changes.push(begins(Topic::Restart, "", reason)),
         StateName::Up => changes.push(ends(Topic::Failed, "", "it is up again")),
         StateName::Stopped => {
-            changes.push(Change::AllEnds { why: format!("the module is stopped: {reason}") })
+            changes.push(Change::AllEnds { why: format!("the module is stopped: {reason}") });
         }
         StateName::Starting | StateName::Draining | StateName::Stopping => {}
     }

@@ -43,16 +43,29 @@ impl Store {
         }
     }
 
+    /// Stores a state that is the first one, before anything happens: what happens before the next
+    /// one is stored is no history for a daemon that comes after a crash. Once on each root.
+    pub(super) fn begin(&mut self, state: &State) {
+        if !self.path.exists() {
+            let written = serde_json::to_vec(state).map_err(io::Error::from);
+            let written = written.and_then(|text| durable::replace(&self.path, &text));
+            self.note(written.err().map(|error| error.to_string()));
+        }
+    }
+
     /// A disk that cannot be written keeps nobody from being told.
     pub(super) async fn write(&mut self, state: &State) {
         let text = serde_json::to_vec(state);
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || durable::replace(&path, &text?)).await;
-        let problem = match written {
+        self.note(match written {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),
-        };
+        });
+    }
+
+    fn note(&mut self, problem: Option<String>) {
         if let Some(problem) = problem.as_ref().filter(|problem| self.problem.as_ref() != Some(problem)) {
             tracing::error!(
                 "state/notifications.json cannot be written, and will not survive this daemon: {problem}"
@@ -87,7 +100,10 @@ mod tests {
         let now = Moment::from_micros(1);
         let mut store = Store::new(root.path());
         assert_eq!(store.read(7, now), (State::new(7, now), None));
+        store.begin(&State::new(4, now));
+        assert_eq!(store.read(7, now).0.record(), 4, "what happened since is no history");
         store.write(&State::new(5, now)).await;
+        store.begin(&State::new(7, now));
         assert_eq!(store.read(7, now).0.record(), 5);
         assert_eq!(store.read(3, now).0.record(), 3, "the journal was lost");
         fs::write(root.path().join("state/notifications.json"), "{").unwrap();

@@ -5,6 +5,7 @@
 //!        ──▶ modules in force ──▶ API and reload ──▶ ready ──▶ shutdown
 //! ```
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;
+use bellwether_core::memory::ModuleMemory;
 use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
@@ -31,7 +33,7 @@ use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
 use crate::driver::{self, Asking, Driver, Message, Published};
 use crate::journal::{self, Journal, Notices};
-use crate::memories::Memories;
+use crate::memories::{Before, Memories};
 use crate::metrics::{Exposition, Metrics, Sources};
 use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
@@ -221,35 +223,28 @@ struct Running {
 }
 
 impl Parts {
+    #[expect(clippy::too_many_lines, reason = "a list of parts, each told of the others, and no decision")]
     async fn build(
         self,
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
         let Self { root, node, clock, pulse, published, launcher, metrics, scraped } = self;
-        let mut sandbox = Sandbox::new(&node.limits, compiler)?;
-        sandbox.request_by(&node.http);
         let in_force = node.clone();
-        if let Err(error) = sandbox.cache_in(&root.join("state/compiled")) {
-            tracing::warn!(%error, "compiled code is not kept: every start compiles all components anew");
-        }
-        let sandbox = Arc::new(sandbox);
-        tracing::debug!(allocator = ?sandbox.allocator(), "components run");
-        let (stores, damaged_stores) = Stores::open(&root);
+        let Remembered { journal, notices, memories, before, stores, mut damaged } =
+            Remembered::open(&root, &node, clock)?;
         let means = Means {
             root: root.clone(),
             node: node.name.clone(),
             clock,
             limits: node.limits,
-            sandbox,
+            sandbox: sandbox(&root, &node, compiler)?,
             registry: Registry::default(),
             roster: Roster::new(stores.clone()),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: metrics.clone(),
         };
-        let (journal, notices) = open_journal(&root, &node, clock)?;
-        let (memories, before) = Memories::open(&root);
         let home = Home { root: root.clone(), node: node.name.clone() };
         // The applications first: compiling may take its time.
         let (processes, states) = (means.processes.clone(), means.kept.clone());
@@ -292,7 +287,7 @@ impl Parts {
             rescan: node.rescan,
             standard,
             refused: refused.clone(),
-            memories: before.memories,
+            memories: before,
             events: events.clone(),
             approvals,
             looks: looked_for,
@@ -309,14 +304,8 @@ impl Parts {
             refused: refused.clone(),
             events: events.clone(),
         });
-        let damaged = before
-            .damaged
-            .into_iter()
-            .chain(damaged_approvals)
-            .chain(damaged_stores)
-            .chain(damaged_notifications)
-            .collect();
-        let exposition = Exposition::new(Sources {
+        damaged.extend(damaged_approvals.into_iter().chain(damaged_notifications));
+        let sources = Sources {
             metrics,
             snapshot: Arc::clone(&published.snapshot),
             pulse,
@@ -324,7 +313,7 @@ impl Parts {
             events: events.downgrade(),
             components: means.registry.clone(),
             board: desk.board().clone(),
-        });
+        };
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let office = Arc::new(Office {
             means,
@@ -338,13 +327,13 @@ impl Parts {
             approve,
             notify: desk,
         });
-        let scraped = scraped.map(|listener| (listener, exposition));
+        let scraped = scraped.map(|listener| (listener, Exposition::new(sources)));
         let node = in_force;
         let running = Running {
             driver,
-            scraped,
             reload,
             notify,
+            scraped,
             office,
             listener,
             events,
@@ -451,10 +440,36 @@ impl Voice {
     }
 }
 
-fn open_journal(root: &Path, node: &NodeSpec, clock: Clock) -> anyhow::Result<(Journal, Notices)> {
-    let settings =
-        journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
-    Journal::open(settings).context("cannot begin the journal's thread")
+/// What outlives the daemon, as the last one left it.
+struct Remembered {
+    journal: Journal,
+    notices: Notices,
+    memories: Memories,
+    before: BTreeMap<ModuleName, ModuleMemory>,
+    stores: Stores,
+    damaged: Vec<String>,
+}
+
+impl Remembered {
+    fn open(root: &Path, node: &NodeSpec, clock: Clock) -> anyhow::Result<Self> {
+        let settings =
+            journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
+        let (journal, notices) = Journal::open(settings).context("cannot begin the journal's thread")?;
+        let (memories, Before { memories: before, mut damaged }) = Memories::open(root);
+        let (stores, damaged_stores) = Stores::open(root);
+        damaged.extend(damaged_stores);
+        Ok(Self { journal, notices, memories, before, stores, damaged })
+    }
+}
+
+fn sandbox(root: &Path, node: &NodeSpec, compiler: Compiler) -> anyhow::Result<Arc<Sandbox>> {
+    let mut sandbox = Sandbox::new(&node.limits, compiler)?;
+    sandbox.request_by(&node.http);
+    if let Err(error) = sandbox.cache_in(&root.join("state/compiled")) {
+        tracing::warn!(%error, "compiled code is not kept: every start compiles all components anew");
+    }
+    tracing::debug!(allocator = ?sandbox.allocator(), "components run");
+    Ok(Arc::new(sandbox))
 }
 
 /// What the journal says of itself becomes records.

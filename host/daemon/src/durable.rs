@@ -46,16 +46,13 @@ pub(crate) fn exchange(path: &Path, json: &[u8]) -> io::Result<()> {
     let mut content = json.to_vec();
     content.resize(filled, b' ');
     with_reserve(|| write_over(&spare, &content))?;
-    match renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(()),
-        // There is none yet, or the file system cannot exchange.
-        Err(_) => {
-            fs::rename(&spare, path)?;
-            // For the next time. If there is no room now, there may be then.
-            let _ = write_over(&spare, &content);
-            Ok(())
-        }
+    // If it fails: there is none yet, or the file system cannot exchange.
+    if renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE).is_err() {
+        fs::rename(&spare, path)?;
+        // For the next time. If there is no room now, there may be then.
+        let _ = write_over(&spare, &content);
     }
+    Ok(())
 }
 
 /// Its blocks stay its own: nothing is cut off before it is written.

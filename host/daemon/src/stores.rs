@@ -138,7 +138,7 @@ impl Stores {
         let (mut database, mut problem) = Database::open(&path);
         match database.as_mut().map(|database| database.load(now(), KEEP)) {
             None => {}
-            Some(Ok(stored)) => stores.take_over(stored),
+            Some(Ok(left)) => stores.take_over(left),
             Some(Err(error)) => {
                 drop(database.take());
                 problem = Some(database::set_aside(&path, &error));

@@ -43,7 +43,7 @@ struct Sight {
 /// The checkers that are watched.
 #[derive(Debug, Default)]
 pub(super) struct Sights {
-    sights: BTreeMap<CheckerName, Sight>,
+    by_checker: BTreeMap<CheckerName, Sight>,
     serial: u64,
     left_out: u64,
     /// Every single run is played.
@@ -73,7 +73,7 @@ impl Sights {
         queue: &mut Queue,
     ) {
         let Some((role, policy)) = cast.role(&checker) else { return };
-        let before = self.sights.remove(&checker).filter(|sight| sight.generation == generation);
+        let before = self.by_checker.remove(&checker).filter(|sight| sight.generation == generation);
         let due = match (&role.sees, &before) {
             (Sees::Kept { .. } | Sees::Processes { .. }, _) => now,
             (Sees::Component, Some(before)) if eager => before.due.min(now + pace(role, true)),
@@ -95,17 +95,17 @@ impl Sights {
                 same: 0,
             },
         };
-        self.sights.insert(checker.clone(), sight);
+        self.by_checker.insert(checker.clone(), sight);
         queue.push(due, Item::Run { checker, serial });
     }
 
     pub(super) fn unwatch(&mut self, checker: &CheckerName) {
-        self.sights.remove(checker);
+        self.by_checker.remove(checker);
     }
 
     /// Whether this is something that the checker has not seen before, between two runs.
     pub(super) fn is_news(&self, checker: &CheckerName, serial: u64, seen: &Observation) -> bool {
-        let sight = self.sights.get(checker).filter(|sight| sight.serial == serial);
+        let sight = self.by_checker.get(checker).filter(|sight| sight.serial == serial);
         sight.is_some_and(|sight| sight.last.as_ref() != Some(&gist(seen)))
     }
 
@@ -119,7 +119,7 @@ impl Sights {
         queue: &mut Queue,
     ) -> bool {
         let Some((role, _)) = cast.role(checker) else { return false };
-        let Some(sight) = self.sights.get_mut(checker).filter(|sight| sight.serial == serial) else {
+        let Some(sight) = self.by_checker.get_mut(checker).filter(|sight| sight.serial == serial) else {
             return false;
         };
         sight.due = now + pace(role, sight.eager);
@@ -129,7 +129,7 @@ impl Sights {
 
     /// Counts what was seen. Returns the watch that it belongs to.
     pub(super) fn saw(&mut self, checker: &CheckerName, seen: &Observation) -> Option<Generation> {
-        let sight = self.sights.get_mut(checker)?;
+        let sight = self.by_checker.get_mut(checker)?;
         let graced = seen.at < sight.grace_until;
         let seen = gist(seen);
         if sight.last.as_ref() == Some(&seen) {
@@ -146,7 +146,7 @@ impl Sights {
 
     /// Something has changed that checkers may see.
     pub(super) fn unsettle(&mut self) {
-        for sight in self.sights.values_mut() {
+        for sight in self.by_checker.values_mut() {
             sight.same = 0;
         }
     }
@@ -159,7 +159,7 @@ impl Sights {
         whom: impl Fn(&CheckerName) -> Option<Change>,
         queue: &mut Queue,
     ) {
-        for (checker, sight) in &self.sights {
+        for (checker, sight) in &self.by_checker {
             let (Some((role, _)), Some(change)) = (cast.role(checker), whom(checker)) else { continue };
             let delay = match (&role.sees, change) {
                 (Sees::Component, _) => continue,
@@ -178,12 +178,12 @@ impl Sights {
             let fall_and_rise = |t: &crate::policy::Thresholds| u64::from(t.rise.max(t.fall).max(UNKNOWNS));
             cast.policy.checkers.get(name).map_or(TOLD, |policy| fall_and_rise(&policy.thresholds) + TOLD)
         };
-        if self.whole || self.sights.iter().any(|(name, sight)| sight.same < settles(name)) {
+        if self.whole || self.by_checker.iter().any(|(name, sight)| sight.same < settles(name)) {
             return;
         }
-        let graces = self.sights.values().map(|sight| sight.grace_until);
+        let graces = self.by_checker.values().map(|sight| sight.grace_until);
         let until = graces.fold(until, Moment::min);
-        for (checker, sight) in &mut self.sights {
+        for (checker, sight) in &mut self.by_checker {
             let Some((role, _)) = cast.role(checker) else { continue };
             let pace = pace(role, sight.eager);
             let played = pace.saturating_mul(u32::try_from(settles(checker)).unwrap_or(u32::MAX));

@@ -40,14 +40,25 @@ struct Word {
 #[derive(Debug)]
 pub(super) struct World {
     kept: BTreeMap<CommandName, Kept>,
-    /// Whether there is an application in the background, and its process if it runs.
-    background: Option<Option<u32>>,
+    /// Is there an application in the background?
+    background: Background,
     warm_up: Duration,
     serves_from: Moment,
     next_pid: u32,
     words: BTreeMap<CheckerName, Word>,
     /// What is started of these ends soon, by which happening and how.
     doomed: BTreeMap<CommandName, (usize, End)>,
+}
+
+/// An application that is in the background, not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Background {
+    /// There is none.
+    None,
+    /// It does not run.
+    Ended,
+    /// It runs, as this process.
+    Runs(u32),
 }
 
 /// What a command makes of an application in the background, if its name says so.
@@ -63,7 +74,7 @@ impl World {
     pub(super) fn new(cast: &Cast, scenario: &Scenario, now: Moment) -> Self {
         let mut world = Self {
             kept: cast.kept().map(|command| (command.clone(), Kept::Never)).collect(),
-            background: None,
+            background: Background::None,
             warm_up: scenario.warm_up,
             serves_from: now,
             next_pid: FIRST_PID,
@@ -76,7 +87,7 @@ impl World {
         };
         let has_once = cast.policy.commands.iter().any(|(name, command)| !command.keep && starts(name));
         if has_once || world.kept.is_empty() {
-            world.background = Some(None);
+            world.background = Background::Ended;
         }
         if scenario.start == Start::Running {
             let commands: Vec<CommandName> = world.kept.keys().cloned().collect();
@@ -106,8 +117,8 @@ impl World {
     }
 
     pub(super) fn start_background(&mut self, now: Moment) {
-        if self.background == Some(None) {
-            self.background = Some(Some(self.new_pid(now)));
+        if self.background == Background::Ended {
+            self.background = Background::Runs(self.new_pid(now));
         }
     }
 
@@ -119,7 +130,10 @@ impl World {
     }
 
     pub(super) fn background_pid(&self) -> Option<u32> {
-        self.background.flatten()
+        match self.background {
+            Background::Runs(pid) => Some(pid),
+            Background::None | Background::Ended => None,
+        }
     }
 
     /// The kept commands that run.
@@ -128,7 +142,7 @@ impl World {
     }
 
     fn runs(&self) -> bool {
-        self.background != Some(None) && self.kept.keys().all(|command| self.pid(command).is_some())
+        self.background != Background::Ended && self.kept.keys().all(|command| self.pid(command).is_some())
     }
 
     /// From when on the application serves, if it runs.
@@ -148,7 +162,7 @@ impl World {
     pub(super) fn end_background(&mut self, pid: u32) -> bool {
         let lived = self.background_pid() == Some(pid);
         if lived {
-            self.background = Some(None);
+            self.background = Background::Ended;
         }
         lived
     }

@@ -46,7 +46,7 @@ impl NodeChanges {
         let changed = |all: &[(bool, &'static str)]| {
             all.iter().filter_map(|(changed, key)| changed.then_some(*key)).collect()
         };
-        Self { now: changed(&now), restart: changed(&restart) }
+        Self { now: changed(now), restart: changed(restart) }
     }
 
     /// For `status`: one sentence for each key that waits for a restart.

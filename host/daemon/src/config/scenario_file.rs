@@ -105,7 +105,7 @@ pub(super) fn scenario(
         Duration::MAX
     };
     let mut cues = Cues { module, lasts, findings };
-    let commands = steps(file.step.unwrap_or_default(), &mut cues);
+    let commands = steps(&file.step.unwrap_or_default(), &mut cues);
     let events = file.event.unwrap_or_default();
     let happenings: Vec<Happening> = events
         .iter()
@@ -190,7 +190,7 @@ fn expected<'n>(word: &str, names: impl Iterator<Item = &'n str> + Clone) -> Str
     nearest::did_you_mean(word, names.clone()).unwrap_or_else(|| format!("expected {}", nearest::list(names)))
 }
 
-fn steps(tables: Vec<Located<StepTable>>, cues: &mut Cues<'_, '_>) -> BTreeMap<CommandName, Behaviour> {
+fn steps(tables: &[Located<StepTable>], cues: &mut Cues<'_, '_>) -> BTreeMap<CommandName, Behaviour> {
     let mut commands = BTreeMap::new();
     for (index, table) in tables.iter().enumerate() {
         let StepTable { command, takes, fails, times, ends_in, then } = table.get();

@@ -105,7 +105,7 @@ impl Webhook {
         }
         let retry_after = retry_after(&answer);
         let said = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let said = said.map(|said| said.to_bytes()).unwrap_or_default();
+        let said = said.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let line = said.lines().map(str::trim).find(|line| !line.is_empty());
         let line = line.map_or_else(String::new, |line| {

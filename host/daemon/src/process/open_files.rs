@@ -15,7 +15,7 @@ static BEFORE: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises the daemon's own limit. To be called once, before anything is started.
 pub fn raise() {
-    let before = BEFORE.get_or_init(|| getrlimit(Resource::Nofile)).clone();
+    let before = *BEFORE.get_or_init(|| getrlimit(Resource::Nofile));
     let most = before.maximum.unwrap_or(ENOUGH).min(ENOUGH);
     if before.current.is_some_and(|current| current < most) {
         let raised = Rlimit { current: Some(most), ..before };
@@ -34,7 +34,7 @@ pub(crate) fn of_others() -> Option<u64> {
 pub(crate) fn restore_in(pid: Pid) {
     let Some(before) = BEFORE.get() else { return };
     // An error: it is another user's by now, or gone. It may open more than it knows what to do with.
-    if let Err(error) = prlimit(Some(pid), Resource::Nofile, before.clone()) {
+    if let Err(error) = prlimit(Some(pid), Resource::Nofile, *before) {
         tracing::debug!(%error, ?pid, "a process keeps the daemon's limit of open files");
     }
 }

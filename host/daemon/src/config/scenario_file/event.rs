@@ -122,16 +122,14 @@ pub(super) fn happenings(
         cues.findings.at(text.span(), "a command does not last").expected("expected no `lasts`");
     }
     let once = Happening { at, lasts, what };
-    match &event.every {
-        Some(every) => repeated(&once, event, every, cues),
-        None => {
-            if let Some(times) = &event.times {
-                let mistake = cues.findings.at(times.span(), "`times` without `every`");
-                mistake.expected("expected `every = \"1m\"` beside it");
-            }
-            vec![once]
-        }
+    if let Some(every) = &event.every {
+        return repeated(&once, event, every, cues);
     }
+    if let Some(times) = &event.times {
+        let mistake = cues.findings.at(times.span(), "`times` without `every`");
+        mistake.expected("expected `every = \"1m\"` beside it");
+    }
+    vec![once]
 }
 
 fn repeated(

@@ -430,18 +430,14 @@ fn server(text: &Located<String>, tls: SmtpTls, findings: &mut Findings<'_>) -> 
     let named = named.filter(|named| {
         named.port().is_some() || !named.as_str().contains("]:") && named.as_str().matches(':').count() != 1
     });
-    match named {
-        Some(named) => {
-            let host = named.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-            Some((host, named.port_u16().unwrap_or(usual)))
-        }
-        None => {
-            findings
-                .at(text.span(), format!("`{}` is not a mail server", text.get()))
-                .expected("expected a name or address with a port, such as \"smtp.example.org:587\"");
-            None
-        }
-    }
+    let Some(named) = named else {
+        findings
+            .at(text.span(), format!("`{}` is not a mail server", text.get()))
+            .expected("expected a name or address with a port, such as \"smtp.example.org:587\"");
+        return None;
+    };
+    let host = named.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some((host, named.port_u16().unwrap_or(usual)))
 }
 
 fn is_local(host: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The page that Prometheus reads: OpenMetrics text, version 1.0.
+//! The page that Prometheus reads: `OpenMetrics` text, version 1.0.
 //!
 //! Labels are few and have few values: modules, checkers, states and results are what an operator
 //! wrote down. Which node it is, Prometheus knows by the address.
@@ -16,7 +16,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc;
 
-use super::{COMMAND_RESULTS, Counts, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES, STEP_RESULTS};
+use super::{COMMAND_RESULTS, Count, Counts, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES, STEP_RESULTS};
 use crate::clock::Clock;
 use crate::driver::Message;
 use crate::notify::Board;
@@ -108,8 +108,8 @@ impl Sources {
 type Labels = Vec<(&'static str, String)>;
 
 const NONE: Labels = Vec::new();
-const SECONDS: Option<Unit> = Some(Unit::Seconds);
-const BYTES: Option<Unit> = Some(Unit::Bytes);
+const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
+const BYTES: Option<&Unit> = Some(&Unit::Bytes);
 
 /// The page under way. A name ends with its unit, as the format demands; the suffix of a
 /// counter is added to it.
@@ -150,14 +150,14 @@ impl Page<'_> {
         let help = "Verdicts that turned down while the application should be alive";
         self.counter("bellwether_incidents", help, None, incidents)?;
         let plans = modules.iter().flat_map(|(name, module)| {
-            by_result(Some(name.as_str()), &PLAN_RESULTS, module.plans.iter().map(|count| count.get()))
+            by_result(Some(name.as_str()), &PLAN_RESULTS, module.plans.iter().map(Count::get))
         });
         self.counter("bellwether_plans", "Answers of restart scripts", None, plans)?;
         let steps = modules.iter().flat_map(|(name, module)| {
-            by_result(Some(name.as_str()), &STEP_RESULTS, module.steps.iter().map(|count| count.get()))
+            by_result(Some(name.as_str()), &STEP_RESULTS, module.steps.iter().map(Count::get))
         });
         self.counter("bellwether_steps", "Steps of plans that were carried out", None, steps)?;
-        let commands = by_result(None, &COMMAND_RESULTS, counts.commands.iter().map(|count| count.get()));
+        let commands = by_result(None, &COMMAND_RESULTS, counts.commands.iter().map(Count::get));
         self.counter("bellwether_commands", "Commands that people gave", None, commands)
     }
 
@@ -215,7 +215,7 @@ impl Page<'_> {
     }
 
     fn files(&mut self, counts: &Counts, components: &Components) -> fmt::Result {
-        let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(|count| count.get()));
+        let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(Count::get));
         self.counter("bellwether_reloads", "Files that were taken over, or not", None, reloads)?;
         let quarantines = number(counts.quarantines.get());
         let help = "Versions of components that were put in quarantine";
@@ -278,11 +278,11 @@ impl Page<'_> {
         &mut self,
         name: &str,
         help: &str,
-        unit: Option<Unit>,
+        unit: Option<&Unit>,
         series: impl IntoIterator<Item = (Labels, f64)>,
     ) -> fmt::Result {
-        let name = bare(name, unit.as_ref());
-        let mut metric = self.0.encode_descriptor(&name, help, unit.as_ref(), MetricType::Gauge)?;
+        let name = bare(name, unit);
+        let mut metric = self.0.encode_descriptor(&name, help, unit, MetricType::Gauge)?;
         for (labels, value) in series {
             if labels.is_empty() {
                 metric.encode_gauge(&value)?;
@@ -297,11 +297,11 @@ impl Page<'_> {
         &mut self,
         name: &str,
         help: &str,
-        unit: Option<Unit>,
+        unit: Option<&Unit>,
         series: impl IntoIterator<Item = (Labels, f64)>,
     ) -> fmt::Result {
-        let name = bare(name, unit.as_ref());
-        let mut metric = self.0.encode_descriptor(&name, help, unit.as_ref(), MetricType::Counter)?;
+        let name = bare(name, unit);
+        let mut metric = self.0.encode_descriptor(&name, help, unit, MetricType::Counter)?;
         for (labels, value) in series {
             if labels.is_empty() {
                 metric.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
@@ -318,8 +318,8 @@ impl Page<'_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels, (f64, u64, Vec<(f64, u64)>))>,
     ) -> fmt::Result {
-        let name = bare(name, SECONDS.as_ref());
-        let mut metric = self.0.encode_descriptor(&name, help, SECONDS.as_ref(), MetricType::Histogram)?;
+        let name = bare(name, SECONDS);
+        let mut metric = self.0.encode_descriptor(&name, help, SECONDS, MetricType::Histogram)?;
         for (labels, (sum, count, buckets)) in series {
             if labels.is_empty() {
                 metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;

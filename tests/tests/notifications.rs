@@ -90,7 +90,9 @@ fn a_webhook_that_is_down_when_the_daemon_is_killed_is_told_once_by_the_next_one
     daemon.kill();
     hook.works(true);
     daemon.run_again();
-    daemon.until_ready("web");
+    daemon.until_state("web", "failed");
+    until_taken(&hook, &daemon, 1);
+    daemon.tell(&["start", "web", "--wait"]);
     let taken = until_taken(&hook, &daemon, 2);
     assert_eq!(statuses(&taken), ["firing", "resolved"], "{taken:#?}");
     assert_eq!(taken[0].key, key, "what is sent again has the key that it had");
@@ -108,7 +110,6 @@ fn what_happened_just_before_the_daemon_was_killed_is_told_by_the_next_one() {
     daemon.kill();
     assert!(hook.told().is_empty(), "it waits for what else happens");
     daemon.run_again();
-    daemon.until_ready("web");
     let taken = until_taken(&hook, &daemon, 1);
     let body = &taken[0].body;
     assert_eq!(body["alerts"][0]["kind"], "failed", "{body}");

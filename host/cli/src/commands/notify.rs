@@ -96,9 +96,10 @@ async fn test(client: &Client, name: Option<&TargetName>, json: bool, output: &m
         output.json(&answers)?;
     } else {
         for answer in &answers {
-            let (tone, word) = match answer.delivered {
-                true => (Tone::Good, "✓ delivered"),
-                false => (Tone::Bad, "✗ not delivered"),
+            let (tone, word) = if answer.delivered {
+                (Tone::Good, "✓ delivered")
+            } else {
+                (Tone::Bad, "✗ not delivered")
             };
             let why = answer.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
             let word = output.paint(tone, word);

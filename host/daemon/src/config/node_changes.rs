@@ -96,6 +96,8 @@ mod tests {
             ("[[agent-check]]\nlisten = \"127.0.0.1:1\"", "agent-check"),
             ("[limits]\nmemory = \"32MiB\"", "limits"),
             ("[journal]\nkeep = \"30d\"", "journal"),
+            ("[[notify]]\nname = \"page\"\ncommand = [\"page\"]", "notify"),
+            ("[metrics]\nlisten = \"127.0.0.1:1\"", "metrics.listen"),
         ] {
             assert_eq!(changes(text), NodeChanges { now: vec![], restart: vec![key] }, "{text}");
         }

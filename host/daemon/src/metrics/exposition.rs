@@ -16,7 +16,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc;
 
-use super::{COMMAND_RESULTS, Counts, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES, STEP_RESULTS};
+use super::{COMMAND_RESULTS, Count, Counts, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES, STEP_RESULTS};
 use crate::clock::Clock;
 use crate::driver::Message;
 use crate::notify::Board;
@@ -150,15 +150,14 @@ impl Page<'_> {
         let help = "Verdicts that turned down while the application should be alive";
         self.counter("bellwether_incidents", help, None, incidents)?;
         let plans = modules.iter().flat_map(|(name, module)| {
-            by_result(Some(name.as_str()), &PLAN_RESULTS, module.plans.iter().map(super::count::Count::get))
+            by_result(Some(name.as_str()), &PLAN_RESULTS, module.plans.iter().map(Count::get))
         });
         self.counter("bellwether_plans", "Answers of restart scripts", None, plans)?;
         let steps = modules.iter().flat_map(|(name, module)| {
-            by_result(Some(name.as_str()), &STEP_RESULTS, module.steps.iter().map(super::count::Count::get))
+            by_result(Some(name.as_str()), &STEP_RESULTS, module.steps.iter().map(Count::get))
         });
         self.counter("bellwether_steps", "Steps of plans that were carried out", None, steps)?;
-        let commands =
-            by_result(None, &COMMAND_RESULTS, counts.commands.iter().map(super::count::Count::get));
+        let commands = by_result(None, &COMMAND_RESULTS, counts.commands.iter().map(Count::get));
         self.counter("bellwether_commands", "Commands that people gave", None, commands)
     }
 
@@ -216,7 +215,7 @@ impl Page<'_> {
     }
 
     fn files(&mut self, counts: &Counts, components: &Components) -> fmt::Result {
-        let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(super::count::Count::get));
+        let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(Count::get));
         self.counter("bellwether_reloads", "Files that were taken over, or not", None, reloads)?;
         let quarantines = number(counts.quarantines.get());
         let help = "Versions of components that were put in quarantine";

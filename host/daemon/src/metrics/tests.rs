@@ -113,7 +113,7 @@ struct Family {
     samples: Vec<(String, String, f64)>,
 }
 
-/// What a reader of OpenMetrics 1.0 must be able to rely on.
+/// What a reader of `OpenMetrics` 1.0 must be able to rely on.
 fn parse(page: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bellwether_core::notify::Notification;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Collected, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -105,7 +105,7 @@ impl Webhook {
         }
         let retry_after = retry_after(&answer);
         let said = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let said = said.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let said = said.map(Collected::to_bytes).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let line = said.lines().map(str::trim).find(|line| !line.is_empty());
         let line = line.map_or_else(String::new, |line| {

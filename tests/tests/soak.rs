@@ -281,13 +281,13 @@ impl Soak {
         let incidents: Vec<&Value> = events.iter().filter(|event| event["kind"] == "incident").collect();
         for (module, pid) in &self.killed {
             let mine = |event: &&&Value| {
-                event["module"] == **module && event.to_string().contains(&format!("(pid {pid})"))
+                event["module"] == **module && said(event).contains(&format!("(pid {pid})"))
             };
             assert_eq!(
                 incidents.iter().filter(mine).count(),
                 1,
                 "{module}, pid {pid}: {:#?}",
-                self.story(&events, module)
+                story(&events, module)
             );
         }
         assert_eq!(incidents.len(), self.killed.len(), "an incident without a death");
@@ -298,15 +298,20 @@ impl Soak {
             assert!(
                 starts <= 1 + deaths + ordered && starts > deaths,
                 "{module}: {starts} starts, {deaths} deaths, {ordered} orders: {:#?}",
-                self.story(&events, &module)
+                story(&events, &module)
             );
         }
         assert_eq!(self.starts(STEADY).len(), 1);
     }
+}
 
-    fn story<'a>(&self, events: &'a [Value], module: &str) -> Vec<&'a Value> {
-        events.iter().filter(|event| event["module"] == *module).collect()
-    }
+/// The sentence of a record.
+fn said(event: &Value) -> &str {
+    event["text"].as_str().unwrap_or_default()
+}
+
+fn story<'a>(events: &'a [Value], module: &str) -> Vec<&'a str> {
+    events.iter().filter(|event| event["module"] == *module).map(said).collect()
 }
 
 /// The medians of an early and a late window are the same, but for what comes and goes.

@@ -65,7 +65,7 @@ struct Wanted {
     started: Option<bool>,
     suspended: Option<bool>,
     /// Acknowledged and accepted; the process that ran before it.
-    restarted_from: Option<Option<u32>>,
+    restarted_from: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -296,7 +296,7 @@ impl Trial {
         } else if !suspended {
             assert!(running.is_some() && module["state"] == "up", "{}", story());
         }
-        if let Some(Some(before)) = wanted.restarted_from {
+        if let Some(before) = wanted.restarted_from {
             assert_ne!(running, Some(before), "a restart that was accepted has not happened: {}", story());
         }
         self.wanted = Wanted { started: Some(started), suspended: Some(suspended), restarted_from: None };
@@ -374,7 +374,7 @@ impl Wanted {
             }
             "restart" => {
                 self.started = Some(true);
-                self.restarted_from = Some(before);
+                self.restarted_from = before;
             }
             "suspend" => self.suspended = Some(true),
             _ => self.suspended = Some(false),

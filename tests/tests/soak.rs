@@ -314,16 +314,17 @@ fn story<'a>(events: &'a [Value], module: &str) -> Vec<&'a str> {
     events.iter().filter(|event| event["module"] == *module).map(said).collect()
 }
 
+fn median<T: Ord + Copy>(window: &[Usage], of: impl Fn(&Usage) -> T) -> T {
+    let mut values: Vec<T> = window.iter().map(of).collect();
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
 /// The medians of an early and a late window are the same, but for what comes and goes.
 fn flat(usages: &[Usage]) {
     let third = usages.len() / 3;
     // The first third is for warming up.
     let (early, late) = (&usages[third..2 * third], &usages[2 * third..]);
-    fn median<T: Ord + Copy>(window: &[Usage], of: impl Fn(&Usage) -> T) -> T {
-        let mut values: Vec<T> = window.iter().map(of).collect();
-        values.sort_unstable();
-        values[values.len() / 2]
-    }
     let memory = (median(early, |usage| usage.memory), median(late, |usage| usage.memory));
     let descriptors = (median(early, |usage| usage.descriptors), median(late, |usage| usage.descriptors));
     let threads = (median(early, |usage| usage.threads), median(late, |usage| usage.threads));

@@ -68,7 +68,7 @@ impl Transcriber {
         (self.inputs, self.checked) = (0, now);
         match serde_json::to_vec(&node.checkpoint()) {
             Ok(body) => {
-                self.journal.checkpoint(Checkpoint { at: now, input: self.journal.last_input(), body })
+                self.journal.checkpoint(Checkpoint { at: now, input: self.journal.last_input(), body });
             }
             Err(error) => tracing::error!(%error, "the core cannot be written down for replay"),
         }

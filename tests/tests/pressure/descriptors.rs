@@ -19,9 +19,9 @@ const CLIENTS: usize = 50;
 #[test]
 fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
     let ours = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(FEW), ..ours.clone() }).expect("it may be lowered");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(FEW), ..ours }).expect("it may be lowered");
     let mut scene = Scene::begin();
-    setrlimit(Resource::Nofile, ours.clone()).expect("it may be raised again");
+    setrlimit(Resource::Nofile, ours).expect("it may be raised again");
     assert!(open_files(scene.daemon.pid()) > FEW, "the daemon has raised its limit");
     assert_eq!(open_files(scene.application()), FEW, "the application has the one that is usual here");
 

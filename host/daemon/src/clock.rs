@@ -38,6 +38,19 @@ fn micros(clock: ClockId) -> i64 {
     micros.saturating_add(fault::micros(clock))
 }
 
+/// From the monotonic clock to the wall clock, in microseconds. They cannot be read at once: of a
+/// few tries the one counts that took the shortest time.
+fn wall_offset() -> i64 {
+    let read = || {
+        let before = micros(ClockId::Boottime);
+        let wall = micros(ClockId::Realtime);
+        let took = micros(ClockId::Boottime) - before;
+        (took, wall - before - took / 2)
+    };
+    let tries = [read(), read(), read()];
+    tries.into_iter().min_by_key(|(took, _)| *took).map_or(0, |(_, offset)| offset)
+}
+
 /// Where the time line of this boot stands, in `state/timeline.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Timeline {
@@ -69,7 +82,7 @@ impl Clock {
 
     /// A time line whose zero is the Unix epoch, as the wall clock knows it now.
     pub fn start() -> Self {
-        Self { offset: micros(ClockId::Realtime) - micros(ClockId::Boottime) }
+        Self { offset: wall_offset() }
     }
 
     /// Now, on a clock that stands still while the machine is suspended. Its zero is anywhere.
@@ -85,7 +98,9 @@ impl Clock {
     /// The moment as the wall clock tells it at present, in microseconds after
     /// the Unix epoch. Differs from the moment itself once the clock has been set.
     pub fn wall_micros(self, moment: Moment) -> i64 {
-        let set_since = micros(ClockId::Realtime) - micros(ClockId::Boottime) - self.offset;
+        // To the millisecond: how exactly the two clocks can be read must not mix up what was a
+        // microsecond apart.
+        let set_since = (wall_offset() - self.offset + 500).div_euclid(1_000) * 1_000;
         moment.as_micros().saturating_add(set_since)
     }
 

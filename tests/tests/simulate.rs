@@ -139,8 +139,9 @@ fn a_year_takes_moments_and_what_is_too_much_is_a_clear_error() {
     let ended = simulate(&root, "scenarios/year.toml", &[]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
 
-    let flaps = "[[event]]\nat = \"1s\"\nchecker = \"home-page\"\nsays = \"fail\"\nlasts = \"20s\"\nevery = \"40s\"\n";
-    root.write("scenarios/flaps.toml", format!("for = \"4d\"\n{}", flaps.repeat(8)));
+    let flaps =
+        "[[event]]\nat = \"1s\"\nchecker = \"home-page\"\nsays = \"fail\"\nlasts = \"5s\"\nevery = \"10s\"\n";
+    root.write("scenarios/flaps.toml", format!("for = \"1d\"\n{}", flaps.repeat(8)));
     let ended = simulate(&root, "scenarios/flaps.toml", &[]);
     assert_eq!(ended.code, Some(1), "{:?} {}", ended.code, ended.error);
     assert!(ended.error.contains("too much happens"), "{}", ended.error);

@@ -91,6 +91,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const LASTS: RangeInclusive<Duration> = SECOND..=Duration::from_hours(366 * 24);
 const TAKES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(366 * 24);
 
+/// A scenario whose `for` is wrong has no end that anything could be behind.
+const UNKNOWN: Duration = Duration::MAX;
+
 /// What the file comes to. What is wrong is among the findings, and then the result is worthless.
 pub(super) fn scenario(
     source: &Source,
@@ -99,10 +102,10 @@ pub(super) fn scenario(
     findings: &mut Findings<'_>,
 ) -> Scenario {
     let lasts = if let Some(text) = &file.r#for {
-        field::duration(findings, "for", Some(text), &LASTS, SECOND)
+        field::duration(findings, "for", Some(text), &LASTS, UNKNOWN)
     } else {
         field::missing(findings, 0..0, "", "the scenario", "for", "\"5m\"");
-        Duration::MAX
+        UNKNOWN
     };
     let mut cues = Cues { module, lasts, findings };
     let commands = steps(&file.step.unwrap_or_default(), &mut cues);

@@ -8,6 +8,7 @@ mod limits;
 mod module;
 mod node;
 mod notify;
+mod scenario;
 mod structure;
 mod torture;
 

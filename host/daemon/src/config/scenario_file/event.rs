@@ -8,7 +8,7 @@ use bellwether_core::simulation::scenario::{End, Happening, What};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Cues;
+use super::{Cues, UNKNOWN};
 use crate::config::field;
 use crate::config::quantity::{DurationText, show_duration};
 use crate::config::source::Located;
@@ -139,6 +139,9 @@ fn repeated(
     cues: &mut Cues<'_, '_>,
 ) -> Vec<Happening> {
     let every = cues.length("every", text).max(Duration::from_millis(1));
+    if cues.lasts == UNKNOWN {
+        return Vec::new();
+    }
     let fit = cues.lasts.saturating_sub(once.at).as_millis() / every.as_millis() + 1;
     let times = event.times.as_ref().map_or(fit, |times| u128::from(*times.get()).min(fit));
     if times > MOST_TIMES {

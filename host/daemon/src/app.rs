@@ -313,6 +313,7 @@ impl Parts {
             events: events.downgrade(),
             components: means.registry.clone(),
             board: desk.board().clone(),
+            journal: journal.clone(),
         };
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let office = Arc::new(Office {

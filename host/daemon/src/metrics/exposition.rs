@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::{COMMAND_RESULTS, Count, Counts, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES, STEP_RESULTS};
 use crate::clock::Clock;
 use crate::driver::Message;
+use crate::journal::{Journal, JournalHealth};
 use crate::notify::Board;
 use crate::process::own::OwnUse;
 use crate::pulse::Pulse;
@@ -41,6 +42,8 @@ pub struct Sources {
     pub components: Components,
     /// Who is told what happens.
     pub board: Board,
+    /// What happened.
+    pub journal: Journal,
 }
 
 /// Makes the page.
@@ -74,7 +77,7 @@ impl Collector for Sources {
         page.checkers(&snapshot)?;
         page.checks(counts)?;
         self.core(counts, &mut page)?;
-        page.journal(counts)?;
+        page.journal(counts, &self.journal.health())?;
         page.files(counts, &self.components)?;
         page.health(counts)?;
         page.notifications(&self.board)?;
@@ -208,10 +211,18 @@ impl Page<'_> {
         self.counter("bellwether_check_refusals", help, None, refusals)
     }
 
-    /// What the journal itself knows of its health belongs here.
-    fn journal(&mut self, counts: &Counts) -> fmt::Result {
+    fn journal(&mut self, counts: &Counts, health: &JournalHealth) -> fmt::Result {
         let records = number(counts.records.get());
-        self.counter("bellwether_journal_records", "Records of the journal", None, [(NONE, records)])
+        self.counter("bellwether_journal_records", "Records of the journal", None, [(NONE, records)])?;
+        let ok = number(u64::from(health.failing.is_none()));
+        self.gauge("bellwether_journal_ok", "Whether the journal can be written", None, [(NONE, ok)])?;
+        let waiting = number(health.waiting);
+        self.gauge("bellwether_journal_waiting", "Records that wait for the disk", None, [(NONE, waiting)])?;
+        let help = "Records that could not be kept since the journal was last written";
+        self.gauge("bellwether_journal_lost", help, None, [(NONE, number(health.lost))])?;
+        let help = "How long the last batch of records took to write";
+        let took = health.last_batch.as_secs_f64();
+        self.gauge("bellwether_journal_last_batch_seconds", help, SECONDS, [(NONE, took)])
     }
 
     fn files(&mut self, counts: &Counts, components: &Components) -> fmt::Result {

@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::clock::Clock;
+use crate::config::spec::JournalSpec;
+use crate::journal::{self, Journal};
 use crate::notify::Board;
 use crate::pulse::Pulse;
 use crate::registry::Registry;
@@ -91,6 +93,11 @@ fn seen(status: Status) -> Observation {
 fn page(metrics: Metrics) -> String {
     let clock = Clock::start();
     let (events, _held) = mpsc::channel(4);
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("state")).unwrap();
+    let (root, node) = (root.path().to_owned(), NodeName::new("n1").unwrap());
+    let (journal, _notices) =
+        Journal::open(journal::Settings { root, node, clock, spec: JournalSpec::default() }).unwrap();
     let targets = ["on-call"].map(|name| name.parse().unwrap());
     let sources = Sources {
         metrics,
@@ -100,6 +107,7 @@ fn page(metrics: Metrics) -> String {
         events: events.downgrade(),
         components: Registry::default(),
         board: Board::new(targets.into_iter()),
+        journal,
     };
     Exposition::new(sources).page().unwrap()
 }

@@ -348,7 +348,14 @@ impl Trial {
     }
 
     fn story(&self, module: &str) -> String {
-        self.daemon.tell(&["events", "--module", module, "--limit", "150"])
+        let log = self.daemon.log();
+        let alarming = log.lines().filter(|line| line.contains("ERROR") || line.contains("WARN"));
+        let alarming: Vec<&str> = alarming.collect();
+        let last = alarming.iter().rev().take(10).rev().copied().collect::<Vec<_>>().join("\n");
+        let file = format!("state/modules/{module}.json");
+        let memory = fs::read_to_string(self.root.path().join(file)).unwrap_or_default();
+        let events = self.daemon.tell(&["events", "--module", module, "--limit", "150"]);
+        format!("{events}\n{memory}\n{last}")
     }
 }
 

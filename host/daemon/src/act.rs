@@ -29,7 +29,7 @@ use std::time::Duration;
 use bellwether_core::event::Event;
 use bellwether_core::id::{AttemptId, CommandName, ModuleName};
 use bellwether_core::plan::{Plan, PlanRequest, StepAction};
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -64,18 +64,19 @@ impl Actors {
         Self { means, steps, events, under_way: HashMap::new(), given_up: Vec::new() }
     }
 
-    /// Asks the module's restart script.
+    /// Asks the module's restart script, after `first`.
     pub fn make_plan(
         &mut self,
         module: ModuleName,
         attempt: AttemptId,
         request: PlanRequest,
         timeout: Duration,
+        first: BoxFuture<'static, ()>,
     ) {
         let (means, steps, events) = (self.means.clone(), self.steps.clone(), self.events.clone());
         let given_up = self.given_up(&module);
         tokio::spawn(async move {
-            join_all(given_up).await;
+            tokio::join!(first, join_all(given_up));
             let plan = plan(&means, &steps, &module, request, timeout).await;
             send(&events, Event::PlanMade { module, attempt, plan }).await;
         });

@@ -35,6 +35,8 @@ use crate::process::identity::BootId;
 const WAITING: usize = 256;
 /// What could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(2);
+/// What a person has asked for waits so long for being written down.
+const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 /// The disk gets so long at the end.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -133,17 +135,25 @@ impl Memories {
 
     /// Waits until everything has been written, or the disk has had its time.
     pub async fn finish(&self) {
-        let idle = async {
-            loop {
-                let idle = self.0.idle.notified();
-                if self.0.lock().is_idle() {
-                    return;
-                }
-                idle.await;
-            }
-        };
-        if timeout(FINISH_WITHIN, idle).await.is_err() {
+        if timeout(FINISH_WITHIN, self.is_idle()).await.is_err() {
             tracing::error!("what is to be remembered could not be written in time");
+        }
+    }
+
+    /// Done once what is to be remembered by now is written, or soon: a disk that hangs delays
+    /// nobody for long.
+    pub fn settled(&self) -> impl Future<Output = ()> + Send + 'static {
+        let this = self.clone();
+        async move { drop(timeout(SETTLED_WITHIN, this.is_idle()).await) }
+    }
+
+    async fn is_idle(&self) {
+        loop {
+            let idle = self.0.idle.notified();
+            if self.0.lock().is_idle() {
+                return;
+            }
+            idle.await;
         }
     }
 }

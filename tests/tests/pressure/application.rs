@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bellwether_tests::daemon::Conditions;
-use bellwether_tests::eventually::{eventually, within};
+use bellwether_tests::eventually::{PATIENCE, eventually, within};
 use bellwether_tests::root::Root;
 use bellwether_tests::usage::Usage;
 
@@ -90,7 +90,7 @@ fn of_an_application_that_logs_a_gigabyte_fifty_mebibytes_are_kept() {
     let mut scene = Scene::begin_on(root, Conditions::default(), "");
     let logs = scene.root.path().join("logs");
     let mut most = 0;
-    within(Duration::from_secs(120), "it has said all it had to say", || {
+    within(2 * PATIENCE, "it has said all it had to say", || {
         most = most.max(size(&logs));
         scene.root.path().join("said").exists().then_some(())
     });

@@ -53,11 +53,8 @@ fn a_wall_clock_that_is_set_changes_no_deadline_no_budget_and_no_order() {
     }
     let events = scene.daemon.events();
     let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
-    let moments: Vec<&str> = events.iter().filter_map(|event| event["at"].as_str()).collect();
-    assert!(numbers.is_sorted() && moments.is_sorted() && !moments.is_empty(), "{events:#?}");
+    assert!(numbers.is_sorted() && !numbers.is_empty(), "{events:#?}");
     assert!(!events.iter().any(is_overdue), "{events:#?}");
-    let ours = std::time::SystemTime::now();
-    println!("the last of {} records is of {:?}; here it is {ours:?}", moments.len(), moments.last());
     // The daemon was killed once: nobody answered then.
     scene.answered("a wall clock that is set", &[200, 503, 0]);
 }

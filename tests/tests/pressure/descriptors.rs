@@ -47,9 +47,11 @@ fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
     });
     assert_eq!(scene.restarts(), 1, "{:#?}", scene.daemon.events());
     let events = scene.daemon.events();
-    let told = events.iter().filter(|event| event["checker"] == "home" && event["status"] == "unknown");
-    let told: Vec<&str> = told.filter_map(|event| event["summary"].as_str()).collect();
-    assert!(told.iter().any(|said| said.contains("no file descriptor left")), "{events:#?}");
+    let mut told = events.iter().filter_map(|event| event["text"].as_str());
+    assert!(
+        told.any(|said| said.contains("`home`") && said.contains("no file descriptor left")),
+        "{events:#?}"
+    );
     assert!(!events.iter().any(|event| event["checker"] == "home" && event["to"] == "down"), "{events:#?}");
     scene.answered("no descriptor", &[200, 503]);
 }

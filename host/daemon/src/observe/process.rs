@@ -80,6 +80,10 @@ pub async fn watch_processes(
     }
 }
 
+/// From the end of a kept process to the word how it ended. It takes a millisecond; a machine that
+/// is overloaded gets more.
+const TOLD_WITHIN: Duration = Duration::from_millis(200);
+
 /// Why to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum News {
@@ -152,10 +156,21 @@ impl Watcher {
             }
         }
         let not_older_than = if news == News::Ended { Duration::ZERO } else { SHARED };
-        let Found { processes, absence } = self.finder.look(not_older_than).await?;
+        let mut found = self.finder.look(not_older_than).await?;
+        if found.absence.is_some() && self.ending_is_told().await {
+            found = self.finder.look(not_older_than).await?;
+        }
+        let Found { processes, absence } = found;
         let usage = if news == News::Due { self.measure(&processes).await? } else { None };
         let ended = self.ended(&processes);
         Ok(Sight { processes, absence, usage, ended })
+    }
+
+    /// A process that has ended, and whose keeper is just about to say how: that is waited for.
+    async fn ending_is_told(&mut self) -> bool {
+        let Some(kept) = &mut self.kept else { return false };
+        let running = kept.borrow().running().is_some();
+        running && tokio::time::timeout(TOLD_WITHIN, kept.changed()).await.is_ok_and(|told| told.is_ok())
     }
 
     /// Off the worker threads: to list the open files of a large process takes a while.

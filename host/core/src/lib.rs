@@ -36,6 +36,7 @@ pub mod policy;
 pub mod probation;
 pub mod quarantine;
 pub mod record;
+pub mod replay;
 pub mod shutdown;
 pub mod simulation;
 pub mod snapshot;

@@ -27,7 +27,7 @@ mod stage_hands;
 mod world;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -117,6 +117,9 @@ pub struct Simulation {
     turns: u64,
     request: RequestId,
     report: Report,
+    /// What the core was told, for tests of replay.
+    #[cfg(test)]
+    pub(crate) transcript: (crate::transcript::Transcript, Vec<crate::replay::Line>),
 }
 
 impl Simulation {
@@ -136,6 +139,8 @@ impl Simulation {
             turns: 0,
             request: RequestId::default(),
             report: Report::default(),
+            #[cfg(test)]
+            transcript: (crate::transcript::Transcript::default(), Vec::new()),
             cast,
             scenario,
         };
@@ -259,6 +264,10 @@ impl Simulation {
 
     fn tell(&mut self, event: Event) {
         self.turns += 1;
+        #[cfg(test)]
+        for input in self.transcript.0.take(&self.node, &event, self.now) {
+            self.transcript.1.push(crate::replay::Line { at: self.now, input });
+        }
         let actions = self.node.handle(event, self.now);
         for action in actions {
             self.take(action);

@@ -44,7 +44,7 @@ fn component(on_down: OnDown) -> (CheckerPolicy, Role) {
 }
 
 /// A kept application `start` with its process checker, a `page` and a prerequisite `database`.
-fn cast() -> Cast {
+pub(crate) fn cast() -> Cast {
     let process = (
         CheckerPolicy {
             kind: CheckerKind::Process,
@@ -98,7 +98,7 @@ fn step(action: StepAction, on_failure: OnFailure) -> Step {
 }
 
 /// What the standard restart script answers.
-fn plan(cast: &Cast, question: &Question) -> Plan {
+pub(crate) fn plan(cast: &Cast, question: &Question) -> Plan {
     let keeps = cast.kept().next().is_some();
     let run = |command: &str| StepAction::Run { command: name(command), arguments: Vec::new() };
     let app = || Target::Command(name("start"));
@@ -136,7 +136,7 @@ fn play_out(cast: &Cast, scenario: &Scenario, seed: u64) -> Result<Report, TooMu
     }
 }
 
-fn story(lasts: u64, happenings: Vec<Happening>) -> Scenario {
+pub(crate) fn story(lasts: u64, happenings: Vec<Happening>) -> Scenario {
     Scenario {
         lasts: seconds(lasts),
         start: Start::Running,
@@ -147,17 +147,17 @@ fn story(lasts: u64, happenings: Vec<Happening>) -> Scenario {
     }
 }
 
-fn says(at: u64, checker: &str, status: Status, lasts: Option<u64>) -> Happening {
+pub(crate) fn says(at: u64, checker: &str, status: Status, lasts: Option<u64>) -> Happening {
     let what = What::Says { checker: name(checker), status, summary: "no answer".to_owned() };
     Happening { at: seconds(at), lasts: lasts.map(seconds), what }
 }
 
-fn dies(at: u64, lasts: Option<u64>) -> Happening {
+pub(crate) fn dies(at: u64, lasts: Option<u64>) -> Happening {
     let what = What::Ends { command: name("start"), how: End::Killed };
     Happening { at: seconds(at), lasts: lasts.map(seconds), what }
 }
 
-fn types(at: u64, command: Command) -> Happening {
+pub(crate) fn types(at: u64, command: Command) -> Happening {
     Happening { at: seconds(at), lasts: None, what: What::Command(command) }
 }
 

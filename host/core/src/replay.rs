@@ -1,0 +1,170 @@
+//! Tells a core again what one was told, and says where it decides otherwise.
+//!
+//! ```text
+//!   Nobody ──a beginning, a checkpoint──▶ Told again ──line──▶ the records that follow
+//!      ▲                                     │
+//!      └───────── a line is missing ─────────┘
+//! ```
+//! A core that is told all that one was told writes the same records, number by
+//! number. With another policy it cannot be told the same: see [`what_if`].
+
+pub mod what_if;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::action::Action;
+use crate::command::CommandOutcome;
+use crate::moment::Moment;
+use crate::node::{Checkpoint, Node};
+use crate::record::{Record, RecordKind};
+use crate::transcript::{self, Input};
+
+/// One line of a transcript, and when it was told.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub input: Input,
+}
+
+/// A core that is told its transcript again.
+#[derive(Debug, Default)]
+pub struct Replay {
+    node: Option<Node>,
+    /// Of each stretch without a gap, what was written.
+    stretches: Vec<Vec<Record>>,
+    told: u64,
+    untold: u64,
+}
+
+impl Replay {
+    /// From a core as it was, or else from the first beginning.
+    pub fn new(checkpoint: Option<Checkpoint>) -> Self {
+        let node = checkpoint.map(Node::restore);
+        Self { stretches: vec![Vec::new()], node, ..Self::default() }
+    }
+
+    /// Tells the next line. Returns what the core asks for then.
+    pub fn tell(&mut self, line: &Line) -> Vec<Action> {
+        if let Input::Began(beginning) = &line.input {
+            self.node = Some(Node::new(beginning.clone()));
+            self.stretches.push(Vec::new());
+        }
+        let Some(node) = &mut self.node else {
+            self.untold += 1;
+            return Vec::new();
+        };
+        self.told += 1;
+        let actions = transcript::tell(node, &line.input, line.at);
+        if let Some(stretch) = self.stretches.last_mut() {
+            stretch.extend(actions.iter().filter_map(|action| match action {
+                Action::Record(record) => Some(record.clone()),
+                _ => None,
+            }));
+        }
+        actions
+    }
+
+    /// Lines are missing here: what follows is not told before the next beginning.
+    pub fn miss(&mut self) {
+        self.node = None;
+        self.stretches.push(Vec::new());
+    }
+
+    /// The core as it is, if there is one.
+    pub fn node(&self) -> Option<&Node> {
+        self.node.as_ref()
+    }
+
+    /// The numbers of the first and the last record that were written again, if there is any.
+    pub fn numbers(&self) -> Option<(u64, u64)> {
+        let records = || self.stretches.iter().flatten().map(|record| record.seq);
+        Some((records().min()?, records().max()?))
+    }
+
+    /// Sets the records that were written against those that were written then.
+    pub fn compare(&self, recorded: &BTreeMap<u64, Record>) -> Comparison {
+        let mut comparison = Comparison { told: self.told, untold: self.untold, ..Comparison::default() };
+        for stretch in &self.stretches {
+            comparison.take(stretch, recorded);
+        }
+        comparison
+    }
+}
+
+/// What came of a replay.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Comparison {
+    /// Lines that were told.
+    pub told: u64,
+    /// Lines that could not be told, because others before them are missing.
+    pub untold: u64,
+    /// Records that are the same.
+    pub same: u64,
+    /// Records that were written again and are not in the journal: the last ones of a daemon that
+    /// was killed.
+    pub unrecorded: u64,
+    /// Where it differs, in the order of the records; the first is the one that counts.
+    pub differences: Vec<Difference>,
+}
+
+/// A record that is not the same.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// What was written then; nothing if no such record was.
+    pub recorded: Option<Record>,
+    /// What is written now; nothing if nothing is.
+    pub replayed: Option<Record>,
+}
+
+/// Nobody reads more differences than this.
+const MAX_DIFFERENCES: usize = 100;
+
+impl Comparison {
+    fn take(&mut self, stretch: &[Record], recorded: &BTreeMap<u64, Record>) {
+        let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { return };
+        let written: BTreeMap<u64, &Record> = stretch.iter().map(|record| (record.seq, record)).collect();
+        for (seq, then) in recorded.range(first.seq..=last.seq) {
+            let now = written.get(seq).copied();
+            if now.is_some_and(|now| now.module == then.module && gist(&now.kind) == gist(&then.kind)) {
+                self.same += 1;
+            } else if self.differences.len() < MAX_DIFFERENCES {
+                let difference = Difference { recorded: Some(then.clone()), replayed: now.cloned() };
+                self.differences.push(difference);
+            }
+        }
+        let missing = written.keys().filter(|seq| !recorded.contains_key(seq)).count();
+        self.unrecorded += missing as u64;
+    }
+}
+
+/// What of a record is decided, without the free texts of evidence.
+pub fn gist(kind: &RecordKind) -> String {
+    match kind {
+        RecordKind::Verdict { checker, from, to, .. } => format!("checker `{checker}`: {from} → {to}"),
+        RecordKind::Incident { incident } => format!("incident of checker `{}`", incident.checker),
+        RecordKind::Decision { decision, .. } => format!("decided to {decision}"),
+        RecordKind::State { from, to, .. } => format!("{from} → {to}"),
+        RecordKind::Plan { occasion, steps, .. } => format!("plan for {occasion}: {}", steps.join(", then ")),
+        RecordKind::NoPlan { occasion, .. } => format!("no plan for {occasion}"),
+        RecordKind::Step { step, ok, .. } => {
+            format!("{step}: {}", if *ok { "done" } else { "failed" })
+        }
+        RecordKind::Command { command, outcome, .. } => {
+            let outcome = match outcome {
+                CommandOutcome::Accepted(_) => "accepted",
+                CommandOutcome::AlreadySo(_) => "nothing to do",
+                CommandOutcome::Denied(_) => "denied",
+            };
+            format!("`{command}`: {outcome}")
+        }
+        RecordKind::Reload { .. }
+        | RecordKind::Quarantine { .. }
+        | RecordKind::Approval { .. }
+        | RecordKind::Daemon { .. } => kind.sentence(),
+    }
+}

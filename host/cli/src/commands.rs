@@ -14,6 +14,7 @@ pub(crate) mod launch;
 pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod order;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod status;

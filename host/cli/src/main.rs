@@ -17,7 +17,7 @@ mod when;
 
 use commands::{
     approve, check, compile_component, completions, demo_app, doctor, events, inspect, install, launch, man,
-    notify, order, run, simulate, status, validate, why,
+    notify, order, replay, run, simulate, status, validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -53,6 +53,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Install(install::InstallArgs),
     Simulate(simulate::SimulateArgs),
+    Replay(replay::ReplayArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     #[command(hide = true)]
@@ -95,6 +96,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Notify(args) => notify::run(&args, root, output).await,
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Simulate(args) => simulate::run(&args, root, output).await,
+            Command::Replay(args) => replay::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
             Command::Man(args) => man::run(&args, Arguments::command(), output),
             Command::Doctor(args) => doctor::run(&args, root, output).await,

@@ -10,6 +10,7 @@
 //! not keep up, or is full, gone or hung, costs records in the end, never time,
 //! and says so.
 
+pub mod archive;
 pub(crate) mod aside;
 mod charts;
 mod entry;

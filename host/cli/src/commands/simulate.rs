@@ -58,7 +58,7 @@ pub(crate) async fn run(args: &SimulateArgs, root: &RootArg, output: &mut Output
     });
     let (node, module, scenario) = match files {
         Ok(files) => files,
-        Err(mistakes) => return tell_mistakes(&mistakes, args, output),
+        Err(mistakes) => return tell_mistakes(&args.module, &mistakes, args.json, output),
     };
     let sandbox = Sandbox::new(&node.limits, Compiler::Own)?;
     let name = &module.restart.script;
@@ -103,10 +103,15 @@ fn read_module(root: &Path, args: &SimulateArgs) -> Result<ModuleSpec, Mistakes>
     read_module_file(root, &args.module, args.module_file.as_deref())
 }
 
-fn tell_mistakes(mistakes: &Mistakes, args: &SimulateArgs, output: &mut Output) -> Outcome {
-    if args.json {
+pub(super) fn tell_mistakes(
+    module: &ModuleName,
+    mistakes: &Mistakes,
+    json: bool,
+    output: &mut Output,
+) -> Outcome {
+    if json {
         let list: Vec<Value> = mistakes.iter().map(|mistake| json!(mistake)).collect();
-        output.json(&json!({ "module": args.module, "ok": false, "mistakes": list }))?;
+        output.json(&json!({ "module": module, "ok": false, "mistakes": list }))?;
         return Ok(Exit::Mistakes);
     }
     writeln!(output, "{}", mistakes.render(output.colored()))?;

@@ -1,0 +1,291 @@
+//! `replay`: does the daemon decide the same again, and what would have been different?
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bellwether_core::id::ModuleName;
+use bellwether_core::moment::{Moment, plain};
+use bellwether_core::record::Record;
+use bellwether_core::replay::what_if::{Change, Question, Story, WhatIf, what_if};
+use bellwether_core::replay::{Comparison, Difference, Line, Replay};
+use bellwether_daemon::clock::timestamp;
+use bellwether_daemon::journal::archive::{Archive, ArchiveError, Stretch};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::simulate::{read_module_file, tell_mistakes};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{Output, Tone};
+use crate::root::RootArg;
+use crate::when::{self, When};
+
+/// Decide a stretch of the past again, or see what another module file would have changed
+///
+/// What the daemon was told is taken from its journal and told to a new core: it must decide the
+/// same, and the exit code is 3 if it does not. With --module-file it is told with that file in the
+/// place of the module's own, and what would have been different is shown. No daemon is needed, and
+/// one that runs is not disturbed.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// From then on: how long ago (10m, 2h, 1d) or a moment (2026-11-22T21:30:00Z). It begins a little
+    /// earlier, where the journal has the whole core. Default: all that is kept
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    since: Option<Timestamp>,
+
+    /// Up to then. Default: up to now
+    #[arg(long, value_name = "TIME", value_parser = when::moment)]
+    until: Option<Timestamp>,
+
+    /// Show the differences of this module only
+    #[arg(long, value_name = "MODULE")]
+    module: Option<ModuleName>,
+
+    /// What would have been different with this file in the place of the module's own
+    #[arg(long, value_name = "FILE", requires = "module")]
+    module_file: Option<PathBuf>,
+
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &ReplayArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let root = root.find()?;
+    let policy = match (&args.module, &args.module_file) {
+        (Some(module), Some(file)) => match read_module_file(&root, module, Some(file)) {
+            Ok(spec) => Some((module, spec.policy())),
+            Err(mistakes) => return tell_mistakes(module, &mistakes, args.json, output),
+        },
+        _ => None,
+    };
+    let archive = Archive::open(&root).map_err(failure)?;
+    let moment = |at: Option<Timestamp>| at.map(|at| Moment::from_micros(at.as_microsecond()));
+    let stretch = archive.stretch(moment(args.since), moment(args.until)).map_err(failure)?;
+    let (Some(first), Some(last)) = (stretch.lines.first(), stretch.lines.last()) else {
+        let next =
+            "take a later --until or an earlier --since; the journal keeps as much as bellwether.toml says";
+        return Err(Failure::new(Exit::Error, "nothing is recorded that could be replayed", next));
+    };
+    let span = (first.at, last.at);
+    match policy {
+        Some((module, policy)) => {
+            let Stretch { checkpoint, lines, gaps } = stretch;
+            // Only what is told without a gap can be estimated.
+            let begin = gaps.into_iter().max();
+            let (checkpoint, lines) = match begin {
+                Some(begin) => (None, after_a_beginning(&lines, begin)),
+                None => (checkpoint, lines.as_slice()),
+            };
+            let what_if = what_if(Question { module, policy, checkpoint, lines });
+            tell_what_if(args, span, &what_if, output)?;
+            Ok(Exit::Done)
+        }
+        None => again(args, &archive, stretch, span, output),
+    }
+}
+
+/// From the first beginning behind a gap.
+fn after_a_beginning(lines: &[Line], gap: usize) -> &[Line] {
+    use bellwether_core::transcript::Input;
+    let behind = lines.get(gap..).unwrap_or_default();
+    let begin = behind.iter().position(|line| matches!(line.input, Input::Began(_))).unwrap_or(behind.len());
+    behind.get(begin..).unwrap_or_default()
+}
+
+fn failure(error: ArchiveError) -> Failure {
+    let next = match &error {
+        ArchiveError::None => "a daemon that runs on this root writes one; is it the right --root?",
+        ArchiveError::Unreadable(_) => "run it as the user that the daemon runs as",
+        ArchiveError::TooLong => "take a shorter one: --since 1d, --until",
+    };
+    Failure::new(Exit::Error, error.to_string(), next)
+}
+
+fn again(
+    args: &ReplayArgs,
+    archive: &Archive,
+    stretch: Stretch,
+    span: (Moment, Moment),
+    output: &mut Output,
+) -> Outcome {
+    let mut replay = Replay::new(stretch.checkpoint);
+    let mut gaps = stretch.gaps.into_iter().peekable();
+    for (index, line) in stretch.lines.iter().enumerate() {
+        if gaps.next_if_eq(&index).is_some() {
+            replay.miss();
+        }
+        replay.tell(line);
+    }
+    let recorded = match replay.numbers() {
+        Some((first, last)) => archive.records(first, last).map_err(failure)?,
+        None => Default::default(),
+    };
+    let mut comparison = replay.compare(&recorded);
+    if let Some(module) = &args.module {
+        comparison
+            .differences
+            .retain(|difference| of(difference).and_then(|r| r.module.as_ref()) == Some(module));
+    }
+    if args.json {
+        output.json(&document(span, &comparison))?;
+    } else {
+        print(span, &comparison, output)?;
+    }
+    Ok(if comparison.differences.is_empty() { Exit::Done } else { Exit::Denied })
+}
+
+fn of(difference: &Difference) -> Option<&Record> {
+    difference.recorded.as_ref().or(difference.replayed.as_ref())
+}
+
+fn at(moment: Moment) -> String {
+    timestamp(moment.as_micros())
+}
+
+fn record(record: &Record) -> Value {
+    json!({
+        "seq": record.seq,
+        "at": at(record.at),
+        "module": record.module,
+        "text": record.kind.sentence(),
+        "record": record.kind,
+    })
+}
+
+fn document((from, to): (Moment, Moment), comparison: &Comparison) -> Value {
+    let difference = |difference: &Difference| {
+        json!({
+            "recorded": difference.recorded.as_ref().map(record),
+            "replayed": difference.replayed.as_ref().map(record),
+        })
+    };
+    json!({
+        "ok": comparison.differences.is_empty(),
+        "from": at(from),
+        "to": at(to),
+        "told": comparison.told,
+        "untold": comparison.untold,
+        "same": comparison.same,
+        "unrecorded": comparison.unrecorded,
+        "differences": comparison.differences.iter().map(difference).collect::<Vec<_>>(),
+    })
+}
+
+fn print((from, to): (Moment, Moment), comparison: &Comparison, output: &mut Output) -> io::Result<()> {
+    let when = When::here();
+    let Comparison { told, untold, same, unrecorded, differences } = comparison;
+    writeln!(output, "from {} to {}: {told} lines told", when.fine(&at(from)), when.fine(&at(to)))?;
+    if *untold > 0 {
+        let text = format!("{untold} lines could not be told: others before them are not in the journal");
+        writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
+    }
+    if *unrecorded > 0 {
+        let text =
+            format!("{unrecorded} records were decided and are not in the journal: it was killed before");
+        writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
+    }
+    let Some(first) = differences.first() else {
+        let text = format!("✓ it decides the same: {same} records");
+        return writeln!(output, "{}", output.paint(Tone::Good, &text));
+    };
+    let text = format!(
+        "✗ it decides otherwise: {same} records are the same, {} are not; the first:",
+        differences.len()
+    );
+    writeln!(output, "{}", output.paint(Tone::Bad, &text))?;
+    for (word, found) in [("was ", &first.recorded), ("is  ", &first.replayed)] {
+        match found {
+            Some(found) => writeln!(output, "  {word} {}", sentence(found, &when))?,
+            None => writeln!(output, "  {word} nothing")?,
+        }
+    }
+    Ok(())
+}
+
+fn sentence(record: &Record, when: &When) -> String {
+    let module = record.module.as_ref().map_or("-", |module| module.as_str());
+    format!("{}  {module}  {}", when.fine(&at(record.at)), record.kind.sentence())
+}
+
+fn tell_what_if(
+    args: &ReplayArgs,
+    span: (Moment, Moment),
+    what_if: &WhatIf,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if args.json {
+        output.json(&what_if_document(span, what_if))?;
+    } else {
+        print_what_if(span, what_if, output)?;
+    }
+    Ok(())
+}
+
+fn what_if_document((from, to): (Moment, Moment), what_if: &WhatIf) -> Value {
+    let story = |story: &Story| {
+        let not_ready = u64::try_from(story.not_ready.as_millis()).unwrap_or(u64::MAX);
+        json!({ "restarts": story.restarts, "not_ready_ms": not_ready })
+    };
+    let change = |change: &Change| {
+        let (word, found) = match change {
+            Change::Same(found) => ("same", found),
+            Change::Was(found) => ("was", found),
+            Change::Would(found) => ("would", found),
+        };
+        let mut value = record(found);
+        value["change"] = json!(word);
+        value
+    };
+    json!({
+        "from": at(from),
+        "to": at(to),
+        "differs_at": what_if.differs_at().map(at),
+        "was": story(&what_if.was),
+        "would": story(&what_if.would),
+        "silent": what_if.silent,
+        "broken_off": what_if.broken_off,
+        "lines": what_if.lines.iter().map(change).collect::<Vec<_>>(),
+    })
+}
+
+fn print_what_if((from, to): (Moment, Moment), what_if: &WhatIf, output: &mut Output) -> io::Result<()> {
+    let when = When::here();
+    writeln!(output, "from {} to {}", when.fine(&at(from)), when.fine(&at(to)))?;
+    for checker in &what_if.silent {
+        let text =
+            format!("checker `{checker}` is not in the recording: what it would have seen nobody knows");
+        writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
+    }
+    if what_if.broken_off {
+        let text = "there was too much to come to the end: take a shorter stretch with --since";
+        writeln!(output, "{}", output.paint(Tone::Busy, text))?;
+    }
+    let Some(first) = what_if.differs_at() else {
+        return writeln!(output, "{}", output.paint(Tone::Good, "✓ nothing would have been different"));
+    };
+    writeln!(
+        output,
+        "\nthe same up to {}; from there an estimate, since the application",
+        when.fine(&at(first))
+    )?;
+    writeln!(output, "would have behaved otherwise, too (- it was so, + it would have been so):\n")?;
+    let from = what_if.lines.iter().position(|line| !matches!(line, Change::Same(_))).unwrap_or(0);
+    for change in what_if.lines.get(from..).unwrap_or_default() {
+        let (tone, mark, found) = match change {
+            Change::Same(found) => (Tone::Plain, ' ', found),
+            Change::Was(found) => (Tone::Bad, '-', found),
+            Change::Would(found) => (Tone::Good, '+', found),
+        };
+        writeln!(output, "{}", output.paint(tone, &format!("{mark} {}", sentence(found, &when))))?;
+    }
+    let (was, would) = (&what_if.was, &what_if.would);
+    writeln!(output, "\nautomatic restarts: {}, would have been {}", was.restarts, would.restarts)?;
+    let (was, would) = (shown(was.not_ready), shown(would.not_ready));
+    writeln!(output, "not ready: {was}, would have been {would}")
+}
+
+fn shown(duration: Duration) -> String {
+    if duration.is_zero() { "at no time".to_owned() } else { plain(duration) }
+}

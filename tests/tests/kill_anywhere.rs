@@ -83,6 +83,8 @@ struct Trial {
     last_run: f64,
     last_restarts: u64,
     revision: u64,
+    /// What was done since the last comparison.
+    done: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +153,7 @@ impl Trial {
             last_run: 0.0,
             last_restarts: 0,
             revision: 0,
+            done: Vec::new(),
         };
         trial.steady = *trial.starts("steady").last().expect("it has started");
         trial.daemon.kill();
@@ -181,6 +184,7 @@ impl Trial {
         let instant = Duration::from_micros(self.chance.below(60_000));
         let pid = self.daemon.pid();
         let gently = self.chance.below(10) == 0;
+        self.done.push(format!("killed after {instant:?}, gently: {gently}"));
         let killer = std::thread::spawn(move || {
             std::thread::sleep(instant);
             if gently {
@@ -195,6 +199,14 @@ impl Trial {
         }
         killer.join().expect("the killer does not panic");
         self.daemon.kill();
+        self.done.push(self.memory());
+    }
+
+    /// What the next daemon will know of the module that gets commands.
+    fn memory(&self) -> String {
+        let text = fs::read_to_string(self.root.path().join("state/modules/commanded.json"));
+        let value: Value = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
+        format!("{} {}", value["wish"], value["memory"]["unfinished"])
     }
 
     fn answers(&mut self) {
@@ -235,6 +247,7 @@ impl Trial {
         let before = self.running("commanded");
         *self.sent.entry(word).or_default() += 1;
         let answer = api::ask(self.root.path(), "POST", &format!("/modules/commanded/{word}"));
+        self.done.push(format!("{word}: {answer:?}"));
         let Some((status, answer)) = answer else { return self.wanted.perhaps(word) };
         // 404: the module's file has not been read yet, and nothing was asked of anybody.
         *self.acknowledged.entry(word).or_default() += u64::from(status != 404);
@@ -265,6 +278,7 @@ impl Trial {
         }
         self.nobody_is_lost();
         self.nothing_is_forgotten();
+        self.done.clear();
         self.daemon.kill();
     }
 
@@ -355,7 +369,7 @@ impl Trial {
         let file = format!("state/modules/{module}.json");
         let memory = fs::read_to_string(self.root.path().join(file)).unwrap_or_default();
         let events = self.daemon.tell(&["events", "--module", module, "--limit", "150"]);
-        format!("{events}\n{memory}\n{last}")
+        format!("{events}\n{memory}\n{last}\n{:#?}", self.done)
     }
 }
 

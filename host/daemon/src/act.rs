@@ -82,17 +82,17 @@ impl Actors {
         });
     }
 
-    /// Carries out a step.
+    /// Carries out a step of an attempt, after `first`.
     pub fn run_step(
         &mut self,
-        module: ModuleName,
-        attempt: AttemptId,
-        step: usize,
+        key: (ModuleName, AttemptId, usize),
         action: StepAction,
         timeout: Duration,
+        first: BoxFuture<'static, ()>,
     ) {
-        let (steps, member) = (self.steps.clone(), self.means.roster.get(&module));
-        self.spawn((module, attempt, step), async move {
+        let (steps, member) = (self.steps.clone(), self.means.roster.get(&key.0));
+        self.spawn(key, async move {
+            first.await;
             let member = member.ok_or_else(|| "the module's file is gone".to_owned())?;
             steps.attempt(&member.spec, &action, timeout).await
         });

@@ -22,7 +22,6 @@ use bellwether_core::node::Node;
 use bellwether_core::shutdown::Shutdown;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
-use futures_util::future::ready;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::act::Actors;
@@ -194,33 +193,31 @@ impl Driver {
         self.metrics.told(&event);
         let now = self.clock.now();
         let inputs = self.transcriber.take(&self.node, &event, now);
-        let commanded = matches!(event, Event::Commanded { .. });
         let mut actions = self.node.handle(event, now);
-        // What a person wants is on its way to the disk before anything is done about it.
+        // What is to be done is on its way to the disk before anything is done about it.
         actions.sort_by_key(|action| !matches!(action, Action::Remember { .. }));
         // First of all the load balancer learns the truth.
         self.published.publish(self.node.snapshot());
         for action in actions {
-            self.dispatch(action, commanded);
+            self.dispatch(action);
         }
         self.transcriber.keep(&inputs, &self.node, now);
         self.metrics.turned(begun.elapsed());
     }
 
-    fn dispatch(&mut self, action: Action, commanded: bool) {
+    fn dispatch(&mut self, action: Action) {
         match action {
             Action::Watch { module, checker, generation, eager } => {
                 self.observers.watch(module, checker, generation, eager);
             }
             Action::Unwatch { module, checker } => self.observers.unwatch(module, checker),
             Action::MakePlan { module, attempt, request, timeout } => {
-                // A daemon that is killed after it has started what nobody wants leaves a riddle
-                // behind. One that nobody asked is not kept waiting.
-                let first = if commanded { self.memories.settled().boxed() } else { ready(()).boxed() };
+                let first = self.memories.settled().boxed();
                 self.actors.make_plan(module, attempt, request, timeout, first);
             }
             Action::RunStep { module, attempt, step, action, timeout } => {
-                self.actors.run_step(module, attempt, step, action, timeout);
+                let first = self.memories.settled().boxed();
+                self.actors.run_step((module, attempt, step), action, timeout, first);
             }
             Action::CancelStep { module, attempt, step } => self.actors.cancel_step(module, attempt, step),
             Action::KillKept { module, attempt } => self.actors.kill_kept(module, attempt),

@@ -18,19 +18,42 @@ use crate::shortage::with_reserve;
 
 /// Whole or not at all: a new file, synced, takes the place of the old one. For its owner alone.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    with_reserve(|| write_and_rename(path, content))
+    write_beside(path, content)?.take_its_place()
 }
 
-fn write_and_rename(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+/// A file that is written, and neither synced nor in its place. A daemon that is killed leaves it
+/// whole; the machine may not.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    file: File,
+    path: PathBuf,
+}
+
+/// Where it is until then.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    with_ending(path, ".new")
+}
+
+/// The first half of [`replace`].
+pub(crate) fn write_beside(path: &Path, content: &[u8]) -> io::Result<Beside> {
+    let new = beside(path);
+    with_reserve(|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(content)?;
+        Ok(Beside { file, path: path.to_owned() })
+    })
+}
+
+impl Beside {
+    /// The second half, which waits for the disk.
+    pub(crate) fn take_its_place(self) -> io::Result<()> {
+        let Self { file, path } = self;
+        file.sync_all()?;
+        fs::rename(beside(&path), &path)?;
+        match path.parent() {
+            Some(folder) => with_reserve(|| File::open(folder))?.sync_all(),
+            None => Ok(()),
+        }
     }
 }
 

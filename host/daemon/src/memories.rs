@@ -9,9 +9,12 @@
 //! for by a task of its own, never by the core: however slow it is, only the
 //! latest memory of each module waits for it. What could not be written is tried
 //! again, and said until it is.
+//!
+//! A plan and its steps wait until the next daemon would know of them, which is
+//! before the disk does: it must not do again what this one has done.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -28,15 +31,15 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use crate::durable;
+use crate::durable::{self, Beside};
 use crate::process::identity::BootId;
 
 /// Answers that wait for the disk. A person gives one command at a time.
 const WAITING: usize = 256;
 /// What could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(2);
-/// What a person has asked for waits so long for being written down.
-const SETTLED_WITHIN: Duration = Duration::from_millis(500);
+/// What is to be done waits so long for being written down.
+const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 /// The disk gets so long at the end.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -58,6 +61,8 @@ struct Pending {
     memories: BTreeMap<ModuleName, Box<ModuleMemory>>,
     answers: Vec<(ModuleName, oneshot::Sender<CommandOutcome>, CommandOutcome)>,
     busy: bool,
+    /// Not even beside its place is what is being written.
+    unsettled: bool,
     /// What is not on disk, and why.
     unwritten: BTreeMap<ModuleName, String>,
 }
@@ -135,25 +140,25 @@ impl Memories {
 
     /// Waits until everything has been written, or the disk has had its time.
     pub async fn finish(&self) {
-        if timeout(FINISH_WITHIN, self.is_idle()).await.is_err() {
+        if timeout(FINISH_WITHIN, self.once(Pending::is_idle)).await.is_err() {
             tracing::error!("what is to be remembered could not be written in time");
         }
     }
 
-    /// Done once what is to be remembered by now is written, or soon: a disk that hangs delays
-    /// nobody for long.
+    /// Done once the next daemon would know what is to be remembered by now, or soon: a disk that
+    /// hangs delays nobody for long.
     pub fn settled(&self) -> impl Future<Output = ()> + Send + 'static {
         let this = self.clone();
-        async move { drop(timeout(SETTLED_WITHIN, this.is_idle()).await) }
+        async move { drop(timeout(SETTLED_WITHIN, this.once(Pending::is_settled)).await) }
     }
 
-    async fn is_idle(&self) {
+    async fn once(&self, done: impl Fn(&Pending) -> bool) {
         loop {
-            let idle = self.0.idle.notified();
-            if self.0.lock().is_idle() {
+            let changed = self.0.idle.notified();
+            if done(&self.0.lock()) {
                 return;
             }
-            idle.await;
+            changed.await;
         }
     }
 }
@@ -167,8 +172,13 @@ impl Shared {
 impl Pending {
     /// What is tried again later is not waited for.
     fn is_idle(&self) -> bool {
+        !self.busy && self.answers.is_empty() && self.is_settled()
+    }
+
+    /// Likewise.
+    fn is_settled(&self) -> bool {
         let waits = |module: &ModuleName| !self.unwritten.contains_key(module);
-        !self.busy && self.answers.is_empty() && !self.memories.keys().any(waits)
+        !self.unsettled && !self.memories.keys().any(waits)
     }
 }
 
@@ -197,11 +207,15 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
         }
         let (memories, answers) = {
             let mut pending = shared.lock();
-            pending.busy = true;
+            (pending.busy, pending.unsettled) = (true, true);
             (std::mem::take(&mut pending.memories), std::mem::take(&mut pending.answers))
         };
-        let to = folder.clone();
-        let written = tokio::task::spawn_blocking(move || write_all(&to, memories)).await;
+        let (to, whole) = (folder.clone(), Arc::clone(&shared));
+        let settled = move || {
+            whole.lock().unsettled = false;
+            whole.idle.notify_waiters();
+        };
+        let written = tokio::task::spawn_blocking(move || write_all(&to, memories, settled)).await;
         let failed = written.unwrap_or_default();
         let mut pending = shared.lock();
         pending.unwritten.clear();
@@ -219,7 +233,7 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
             // All of it has a file of its own by now.
             drop(fs::remove_file(earlier_path(&root)));
         }
-        pending.busy = false;
+        (pending.busy, pending.unsettled) = (false, false);
         drop(pending);
         shared.idle.notify_waiters();
     }
@@ -227,24 +241,34 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
 
 type Failed = Vec<(ModuleName, Box<ModuleMemory>, io::Error)>;
 
-fn write_all(folder: &Path, memories: BTreeMap<ModuleName, Box<ModuleMemory>>) -> Failed {
-    let mut failed = Vec::new();
-    for (module, memory) in memories {
-        if let Err(error) = write(folder, &module, &memory) {
-            failed.push((module, memory, error));
-        }
-    }
-    failed
+/// All of it beside its place first, which is enough for the next daemon, and takes no time. Then
+/// whatever takes time.
+fn write_all(
+    folder: &Path,
+    memories: BTreeMap<ModuleName, Box<ModuleMemory>>,
+    settled: impl FnOnce(),
+) -> Failed {
+    let written = memories.into_iter().map(|(module, memory)| {
+        let beside = write(folder, &module, &memory);
+        (module, memory, beside)
+    });
+    let written: Vec<_> = written.collect();
+    settled();
+    let in_place = |(module, memory, beside): (ModuleName, _, io::Result<Beside>)| {
+        let error = beside.and_then(Beside::take_its_place).err()?;
+        Some((module, memory, error))
+    };
+    written.into_iter().filter_map(in_place).collect()
 }
 
-fn write(folder: &Path, module: &ModuleName, memory: &ModuleMemory) -> io::Result<()> {
+fn write(folder: &Path, module: &ModuleName, memory: &ModuleMemory) -> io::Result<Beside> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     let document =
         Document { boot: BootId::current()?, wish: memory.wish, memory: serde_json::to_value(memory)? };
-    durable::replace(&folder.join(format!("{module}.json")), &serde_json::to_vec_pretty(&document)?)
+    durable::write_beside(&folder.join(format!("{module}.json")), &serde_json::to_vec_pretty(&document)?)
 }
 
 fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
@@ -252,11 +276,24 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
+    let mut modules = BTreeSet::new();
     for entry in entries {
-        let path = entry?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
-        let Some(Ok(module)) = stem.map(ModuleName::new) else { continue };
-        if path.extension().is_none_or(|extension| extension != "json") {
+        let name = entry?.file_name();
+        let name = name.to_str().map(|name| name.strip_suffix(".new").unwrap_or(name));
+        let module = name.and_then(|name| name.strip_suffix(".json")).map(ModuleName::new);
+        modules.extend(module.and_then(Result::ok));
+    }
+    for module in modules {
+        let path = folder.join(format!("{module}.json"));
+        // What the last daemon could not bring to its place any more is newer, if it is whole.
+        let beside = durable::beside(&path);
+        if let Ok((memory, None)) = read(&beside) {
+            // Before anything else is written where it is now. If that fails, it is read again.
+            let _ = fs::rename(&beside, &path);
+            before.memories.insert(module, memory);
+            continue;
+        }
+        if !path.exists() {
             continue;
         }
         match read(&path) {

@@ -1,5 +1,6 @@
 //! `replay`: does the daemon decide the same again, and what would have been different?
 
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,9 +61,9 @@ pub(crate) fn run(args: &ReplayArgs, root: &RootArg, output: &mut Output) -> Out
         },
         _ => None,
     };
-    let archive = Archive::open(&root).map_err(failure)?;
+    let archive = Archive::open(&root).map_err(|error| failure(&error))?;
     let moment = |at: Option<Timestamp>| at.map(|at| Moment::from_micros(at.as_microsecond()));
-    let stretch = archive.stretch(moment(args.since), moment(args.until)).map_err(failure)?;
+    let stretch = archive.stretch(moment(args.since), moment(args.until)).map_err(|error| failure(&error))?;
     let (Some(first), Some(last)) = (stretch.lines.first(), stretch.lines.last()) else {
         let next =
             "take a later --until or an earlier --since; the journal keeps as much as bellwether.toml says";
@@ -94,8 +95,8 @@ fn after_a_beginning(lines: &[Line], gap: usize) -> &[Line] {
     behind.get(begin..).unwrap_or_default()
 }
 
-fn failure(error: ArchiveError) -> Failure {
-    let next = match &error {
+fn failure(error: &ArchiveError) -> Failure {
+    let next = match error {
         ArchiveError::None => "a daemon that runs on this root writes one; is it the right --root?",
         ArchiveError::Unreadable(_) => "run it as the user that the daemon runs as",
         ArchiveError::TooLong => "take a shorter one: --since 1d, --until",
@@ -119,8 +120,8 @@ fn again(
         replay.tell(line);
     }
     let recorded = match replay.numbers() {
-        Some((first, last)) => archive.records(first, last).map_err(failure)?,
-        None => Default::default(),
+        Some((first, last)) => archive.records(first, last).map_err(|error| failure(&error))?,
+        None => BTreeMap::new(),
     };
     let mut comparison = replay.compare(&recorded);
     if let Some(module) = &args.module {

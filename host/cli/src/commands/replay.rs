@@ -121,7 +121,7 @@ fn again(
     }
     let recorded = match replay.numbers() {
         Some((first, last)) => archive.records(first, last).map_err(|error| failure(&error))?,
-        None => BTreeMap::default(),
+        None => BTreeMap::new(),
     };
     let mut comparison = replay.compare(&recorded);
     if let Some(module) = &args.module {

@@ -35,6 +35,9 @@ const REPETITIONS: u64 = 120;
 const MAX_TURNS: u64 = 2_000_000;
 /// How long a restart script seems to think where nothing is recorded.
 const THINKING: Duration = Duration::from_millis(10);
+/// Timers and processes are late now and then: what the recording has as late as this is awaited, so
+/// that things happen in the order in which they did.
+const SLACK: Duration = Duration::from_millis(500);
 /// Records that are as near as this to each other are at the same time.
 const NEAR: Duration = Duration::from_secs(1);
 /// Of a longer story only the beginning is set against the other.
@@ -114,10 +117,10 @@ pub fn what_if(question: Question<'_>) -> WhatIf {
         stage.go_on_from(checkpoint);
     }
     for (at, cue) in &recording.cues {
-        stage.run_until(*at);
+        stage.run_until(*at, SLACK);
         stage.take(*at, cue);
     }
-    stage.run_until(end);
+    stage.run_until(end, Duration::ZERO);
     stage.story.close(end);
     let lines = align(&recording.story.records, &stage.story.records);
     WhatIf { silent, broken_off: stage.turns >= MAX_TURNS, lines, would: stage.story, was: recording.story }
@@ -259,7 +262,7 @@ impl Recording {
                 let seen = Cue::Seen(checker.clone(), *generation, observation.clone(), self.serving);
                 self.cues.push((at, seen));
             }
-            Event::Ending(_) => self.cues.push((at, Cue::Told(event.clone()))),
+            Event::Ending(_) | Event::Tick => self.cues.push((at, Cue::Told(event.clone()))),
             Event::ModuleLoaded { module: of, .. }
             | Event::ModuleRemoved { module: of }
             | Event::Commanded { module: of, .. }
@@ -272,8 +275,7 @@ impl Recording {
             | Event::Observed { .. }
             | Event::Commanded { .. }
             | Event::Starved { .. }
-            | Event::Noted { .. }
-            | Event::Tick => {}
+            | Event::Noted { .. } => {}
         }
     }
 
@@ -468,12 +470,12 @@ impl<'s> Stage<'s> {
         self.tell(at, event);
     }
 
-    /// Whatever happens by itself until then.
-    fn run_until(&mut self, until: Moment) {
+    /// Whatever happens by itself until then, and is so much overdue.
+    fn run_until(&mut self, until: Moment, slack: Duration) {
         while self.turns < MAX_TURNS {
             let due = self.node.as_ref().and_then(Node::next_deadline).unwrap_or(Moment::NEVER).max(self.now);
             let next = self.coming.keys().next().map_or(Moment::NEVER, |(at, _)| *at);
-            if due.min(next) >= until {
+            if due.min(next) + slack >= until {
                 return;
             }
             if due <= next {

@@ -128,14 +128,19 @@ fn rotate(path: &Path, max_size: u64) -> io::Result<()> {
 
 fn copy_end(path: &Path, to: &Path, max_size: u64) -> io::Result<()> {
     let mut from = File::open(path)?;
-    let surplus = from.metadata()?.len().saturating_sub(2 * max_size);
-    if surplus > 0 {
+    let length = from.metadata()?.len();
+    let mut room = max_size + max_size / 2;
+    if length > room {
         from.seek(SeekFrom::End(-i64::try_from(max_size).unwrap_or(0)))?;
+        // Who writes that fast would fill any room.
+        room = max_size;
     }
     let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    // What is written while this copies is copied too, as far as it is worth it.
+    // What is written while this copies is copied too, as far as there is room.
     for _ in 0..3 {
-        if io::copy(&mut (&mut from).take(max_size), &mut to)? == 0 {
+        let copied = io::copy(&mut (&mut from).take(room), &mut to)?;
+        room -= copied;
+        if copied == 0 {
             break;
         }
     }

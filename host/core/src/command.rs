@@ -82,6 +82,9 @@ pub enum DeniedReason {
     /// A prerequisite is down.
     #[error("the module waits for checker `{0}` and will start by itself when it is up")]
     Waiting(String),
+    /// What the person saw when deciding is not so any more.
+    #[error("it has changed since you looked: it is {0} now")]
+    Moved(String),
     /// The daemon itself is ending.
     #[error("the daemon is ending: say it again to the next one")]
     Ending,

@@ -15,10 +15,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod action;
+pub mod attention;
 pub mod budget;
 pub mod change_set;
 pub mod command;
+pub mod consequence;
 pub mod event;
 pub mod grant;
 pub mod health;

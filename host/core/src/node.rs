@@ -61,8 +61,10 @@ impl Node {
     /// A node without modules.
     pub fn new(beginning: Beginning) -> Self {
         let Beginning { node, last_record, seed, now } = beginning;
+        // Above all that an earlier core has shown: nobody decides by another core's picture.
+        let generation = u64::try_from(now.as_micros()).unwrap_or(0);
         Self {
-            snapshot: Arc::new(Snapshot::empty(node.clone(), now)),
+            snapshot: Arc::new(Snapshot { generation, ..Snapshot::empty(node.clone(), now) }),
             known: Known {
                 name: node,
                 modules: BTreeMap::new(),
@@ -85,13 +87,17 @@ impl Node {
         let snapshot = Arc::new(Snapshot::empty(known.name.clone(), known.now));
         let mut node = Self { snapshot, views: BTreeMap::new(), known };
         let all: Vec<ModuleName> = node.known.modules.keys().cloned().collect();
-        node.publish(&all);
+        node.publish(&all, None);
         node
     }
 
     /// Takes in what happened and says what to do, in this order. Then moves on
     /// every module whose time has come.
     pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
+        let redefined = match &event {
+            Event::ModuleLoaded { module, .. } => Some(module.clone()),
+            _ => None,
+        };
         let known = &mut self.known;
         known.now = known.now.max(now);
         let mut out = Outbox::new(known.now, &known.name, &mut known.counters);
@@ -118,7 +124,7 @@ impl Node {
             }
         }
         let actions = out.into_actions();
-        self.publish(&changed);
+        self.publish(&changed, redefined.as_ref());
         actions
     }
 
@@ -168,18 +174,24 @@ impl Node {
         self.known.modules.get(module)?.expected(checker)
     }
 
-    fn publish(&mut self, changed: &[ModuleName]) {
+    /// `redefined` is the module whose file has changed.
+    fn publish(&mut self, changed: &[ModuleName], redefined: Option<&ModuleName>) {
         if changed.is_empty() {
             return;
         }
+        let generation = self.snapshot.generation + 1;
         for name in changed {
-            match self.known.modules.get(name) {
-                Some(module) => self.views.insert(name.clone(), Arc::new(module.view(self.known.now))),
-                None => self.views.remove(name),
+            let Some(module) = self.known.modules.get(name) else {
+                self.views.remove(name);
+                continue;
             };
+            let mut view = module.view(self.known.now);
+            let earlier = self.views.get(name).filter(|_| redefined != Some(name));
+            view.changed = view.changed_since(earlier.map(AsRef::as_ref), generation);
+            self.views.insert(name.clone(), Arc::new(view));
         }
         self.snapshot = Arc::new(Snapshot {
-            generation: self.snapshot.generation + 1,
+            generation,
             node: self.known.name.clone(),
             at: self.known.now,
             modules: self.views.values().cloned().collect(),

@@ -131,6 +131,13 @@ pub enum RecordKind {
         /// Who let it in, and from where; nobody as long as it waits.
         by: Option<String>,
     },
+    /// A person signed in, or did something that is no command: a user added, a checker run.
+    Access {
+        /// Who, and from where.
+        by: String,
+        /// What, as a sentence goes on behind the name: `signed in`.
+        what: String,
+    },
     /// The daemon started, stopped, or has something to say of itself.
     Daemon {
         /// In words.
@@ -153,6 +160,7 @@ impl RecordKind {
             Self::Reload { .. } => "reload",
             Self::Quarantine { .. } => "quarantine",
             Self::Approval { .. } => "approval",
+            Self::Access { .. } => "access",
             Self::Daemon { .. } => "daemon",
         }
     }
@@ -203,6 +211,7 @@ impl RecordKind {
                     Some(by) => format!("{by} approved {what} ({version}), which asks for {asks}"),
                 }
             }
+            Self::Access { by, what } => format!("{by} {what}"),
             Self::Daemon { message } => message.clone(),
         }
     }

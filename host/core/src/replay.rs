@@ -165,6 +165,7 @@ pub fn gist(kind: &RecordKind) -> String {
         RecordKind::Reload { .. }
         | RecordKind::Quarantine { .. }
         | RecordKind::Approval { .. }
+        | RecordKind::Access { .. }
         | RecordKind::Daemon { .. } => kind.sentence(),
     }
 }

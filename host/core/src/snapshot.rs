@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::DeniedReason;
 use crate::event::Wish;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::moment::Moment;
@@ -38,6 +39,15 @@ impl Snapshot {
         self.modules.get(found).map(AsRef::as_ref)
     }
 
+    /// Why somebody who saw the picture of generation `seen` may not decide by it any more, if so:
+    /// what matters of the module has changed since, or the picture was another daemon's.
+    pub fn moved_since(&self, module: &str, seen: u64) -> Option<DeniedReason> {
+        let view = self.module(module)?;
+        let ready = if view.ready { "ready" } else { "not ready" };
+        let now = || DeniedReason::Moved(format!("{} and {ready}", view.state));
+        (seen < view.changed || seen > self.generation).then(now)
+    }
+
     /// Whether there are modules, and all of them serve.
     pub fn ready(&self) -> bool {
         !self.modules.is_empty() && self.modules.iter().all(|m| m.ready)
@@ -49,6 +59,10 @@ impl Snapshot {
 pub struct ModuleView {
     /// Its name.
     pub name: ModuleName,
+    /// The generation of the snapshot in which last changed what a person decides by: its state,
+    /// its answer, its wish, its counted restarts, its plan or its file.
+    #[serde(default)]
+    pub changed: u64,
     /// Its state.
     pub state: StateName,
     /// What the load balancer is told.
@@ -67,12 +81,33 @@ pub struct ModuleView {
     pub restarts_allowed: u32,
     /// The budget's window.
     pub restarts_within: Duration,
+    /// How long health says no before the application is stopped.
+    #[serde(default)]
+    pub drain: Duration,
     /// What is being carried out.
     pub plan: Option<PlanView>,
     /// The processes that its process checkers see.
     pub processes: Vec<ProcessFact>,
     /// By name.
     pub checkers: Vec<CheckerView>,
+}
+
+impl ModuleView {
+    /// Whether a person who decides by `earlier` would see something else here.
+    fn differs(&self, earlier: &Self) -> bool {
+        let occasion = |view: &Self| view.plan.as_ref().map(|plan| plan.occasion.clone());
+        self.state != earlier.state
+            || self.since != earlier.since
+            || self.ready != earlier.ready
+            || self.wish != earlier.wish
+            || self.restarts != earlier.restarts
+            || occasion(self) != occasion(earlier)
+    }
+
+    /// The generation that a person must have seen to decide, if this view follows `earlier`.
+    pub(crate) fn changed_since(&self, earlier: Option<&Self>, generation: u64) -> u64 {
+        earlier.filter(|earlier| !self.differs(earlier)).map_or(generation, |earlier| earlier.changed)
+    }
 }
 
 /// A plan that is being carried out.

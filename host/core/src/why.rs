@@ -147,7 +147,8 @@ fn links(record: &Record) -> Vec<Link> {
         RecordKind::Plan { .. } | RecordKind::NoPlan { .. } => Role::Plan,
         RecordKind::Step { .. } => Role::Step,
         RecordKind::Command { .. } => Role::Command,
-        RecordKind::Reload { .. }
+        RecordKind::Access { .. }
+        | RecordKind::Reload { .. }
         | RecordKind::Quarantine { .. }
         | RecordKind::Approval { .. }
         | RecordKind::Daemon { .. } => Role::Note,
@@ -208,7 +209,8 @@ fn headline(module: &ModuleView) -> String {
     }
 }
 
-fn next_step(module: &ModuleView, now: Moment) -> NextStep {
+/// What will happen by itself, or what a person can do.
+pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     let name = &module.name;
     let tell = |sentence: String| NextStep { sentence, command: None };
     let offer =

@@ -131,6 +131,8 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         restarts: 0,
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
+        drain: Duration::ZERO,
+        changed: 0,
         plan: None,
         processes: Vec::new(),
         checkers: Vec::new(),

@@ -19,6 +19,7 @@ use bellwether_core::event::Event;
 use bellwether_core::id::{ModuleName, RequestId};
 use bellwether_core::moment::Moment;
 use bellwether_core::node::Node;
+use bellwether_core::record::RecordKind;
 use bellwether_core::shutdown::Shutdown;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
@@ -50,6 +51,8 @@ pub enum Message {
         module: ModuleName,
         /// What.
         command: Command,
+        /// The generation that the person decided by.
+        seen: Option<u64>,
         /// Who, and from where.
         by: String,
         /// Gets the outcome, once what it changes is on disk.
@@ -176,7 +179,16 @@ impl Driver {
                 }
                 self.handle(event);
             }
-            Message::Command { module, command, by, answer } => {
+            Message::Command { module, command, seen, by, answer } => {
+                let snapshot = self.node.snapshot();
+                if let Some(moved) = seen.and_then(|seen| snapshot.moved_since(module.as_str(), seen)) {
+                    let outcome = CommandOutcome::Denied(moved);
+                    let kind = RecordKind::Command { command, by, outcome: outcome.clone() };
+                    self.handle(Event::Noted { module: Some(module), kind });
+                    // Whoever asked may be gone.
+                    let _ = answer.send(outcome);
+                    return;
+                }
                 let request = self.asking.admit(module.clone(), answer);
                 self.handle(Event::Commanded { request, module, command, by });
             }

@@ -43,3 +43,4 @@ pub mod stores;
 pub mod threads;
 pub mod transcriber;
 pub mod watchdog;
+pub mod when;

@@ -190,6 +190,7 @@ impl Metrics {
             | RecordKind::Verdict { .. }
             | RecordKind::State { .. }
             | RecordKind::Approval { .. }
+            | RecordKind::Access { .. }
             | RecordKind::Daemon { .. } => {}
         }
     }

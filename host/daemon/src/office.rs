@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
+use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -122,10 +124,16 @@ impl Daemon for Office {
         self.notify.test(target, by).boxed()
     }
 
-    fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome> {
+    fn command(
+        &self,
+        module: ModuleName,
+        command: Command,
+        seen: Option<u64>,
+        by: String,
+    ) -> BoxFuture<'_, CommandOutcome> {
         async move {
             let (answer, answered) = oneshot::channel();
-            let message = Message::Command { module, command, by, answer };
+            let message = Message::Command { module, command, seen, by, answer };
             if self.events.send(message).await.is_err() {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }
@@ -135,6 +143,13 @@ impl Daemon for Office {
             outcome
         }
         .boxed()
+    }
+
+    fn note(&self, module: Option<ModuleName>, kind: RecordKind) {
+        let event = Message::Event(Event::Noted { module, kind });
+        let events = self.events.clone();
+        // In its turn, however much waits; an ending daemon writes no more.
+        tokio::spawn(async move { drop(events.send(event).await) });
     }
 
     fn approve(&self, name: String, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>> {

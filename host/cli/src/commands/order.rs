@@ -169,6 +169,8 @@ mod tests {
     fn at(state: StateName, since: &str) -> ModuleStatus {
         ModuleStatus {
             name: ModuleName::new("web").unwrap(),
+            changed: 1,
+            attention: bellwether_core::attention::Attention::Well,
             state,
             ready: state == StateName::Up,
             since: since.into(),
@@ -178,6 +180,7 @@ mod tests {
             next: None,
             restarts: 0,
             budget: BudgetStatus { restarts: 3, within: "1d".into(), within_s: 86_400 },
+            drain_s: 0.0,
             plan: None,
             processes: Vec::new(),
             checkers: Vec::new(),

@@ -67,6 +67,7 @@ impl Module {
         }
         ModuleView {
             name: self.name.clone(),
+            changed: 0,
             state: self.state.name(),
             ready: readiness.is_ok(),
             since: self.since,
@@ -76,6 +77,7 @@ impl Module {
             restarts: self.budget.spent(&self.policy.budget, now),
             restarts_allowed: self.policy.budget.restarts,
             restarts_within: self.policy.budget.within,
+            drain: self.policy.drain,
             plan: self.state.run().and_then(PlanRun::view),
             processes,
             checkers: self.checkers.iter().map(|(name, c)| checker_view(name, c)).collect(),

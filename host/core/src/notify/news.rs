@@ -152,6 +152,7 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
         }
         RecordKind::Daemon { message } => vec![begins(Topic::Daemon, "", message)],
         RecordKind::Verdict { .. }
+        | RecordKind::Access { .. }
         | RecordKind::Decision { .. }
         | RecordKind::Plan { .. }
         | RecordKind::NoPlan { .. }

@@ -38,6 +38,8 @@ fn module(state: StateName, checkers: Vec<CheckerView>) -> ModuleView {
         restarts: 0,
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(24),
+        drain: Duration::ZERO,
+        changed: 0,
         plan: None,
         processes: Vec::new(),
         checkers,

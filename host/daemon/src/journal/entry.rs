@@ -46,6 +46,7 @@ impl Entry {
             | RecordKind::Daemon { message: text } => text.len(),
             RecordKind::Approval { asks, .. } => asks.iter().map(|ask| ask.len() + 24).sum(),
             RecordKind::Command { by, .. } => by.len(),
+            RecordKind::Access { by, what } => by.len() + what.len(),
         };
         COST + texts
     }

@@ -46,6 +46,8 @@ fn snapshot() -> Snapshot {
         restarts: 1,
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(1),
+        drain: Duration::ZERO,
+        changed: 0,
         plan: None,
         processes: Vec::new(),
         checkers: vec![checker],

@@ -28,9 +28,11 @@ use axum::extract::{Extension, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
 use hyper::server::conn::http1;
@@ -83,8 +85,17 @@ pub trait Daemon: Send + Sync + 'static {
     fn test_notifications(&self, _target: Option<String>, _by: String) -> BoxFuture<'_, Vec<Tested>> {
         Box::pin(std::future::ready(Vec::new()))
     }
-    /// Hands a command to the core.
-    fn command(&self, module: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome>;
+    /// Hands a command to the core. `seen` is the generation that the person decided by;
+    /// if the module has moved since, nothing is done.
+    fn command(
+        &self,
+        module: ModuleName,
+        command: Command,
+        seen: Option<u64>,
+        by: String,
+    ) -> BoxFuture<'_, CommandOutcome>;
+    /// Writes something down that a person did.
+    fn note(&self, module: Option<ModuleName>, kind: RecordKind);
     /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`.
     fn approve(&self, name: String, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>>;
     /// Runs a checker once, beside its schedule. The observation is shown and not judged.
@@ -96,14 +107,29 @@ pub trait Daemon: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Observation, String>>;
 }
 
-/// Who asks, for the journal.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller(String);
+/// Who asks, and what this one may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// `root`, `uid 1000`, a user's name, or `token NAME`.
+    pub(crate) name: String,
+    /// What this one may do.
+    pub(crate) role: Role,
+    /// From where: `on the local socket`, `from 192.0.2.7`.
+    pub(crate) origin: String,
+    /// By a sign-in that can be ended.
+    pub(crate) signed_in: bool,
+}
 
 impl Caller {
-    fn new(uid: u32) -> Self {
-        let user = if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
-        Self(format!("{user} on the local socket"))
+    /// Whoever may open the local socket may do everything.
+    fn local(uid: u32) -> Self {
+        let name = if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
+        Self { name, role: Role::Admin, origin: "on the local socket".to_owned(), signed_in: false }
+    }
+
+    /// For the journal.
+    pub(crate) fn by(&self) -> String {
+        format!("{} {}", self.name, self.origin)
     }
 }
 
@@ -112,6 +138,8 @@ type Handle = Arc<dyn Daemon>;
 /// A request that is not answered by then gets an error. Above the longest
 /// time that a checker may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+/// The core answers a command in the same turn; behind this it is stalled.
+pub(crate) const COMMAND_WITHIN: Duration = Duration::from_secs(4);
 /// A client must have said what it wants by then.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// More clients wait in the queue of the socket.
@@ -123,6 +151,7 @@ const MAX_BODY: usize = 64 << 10;
 
 /// The routes, for any listener that knows who asks.
 pub(crate) fn router(daemon: Handle) -> Router {
+    let console = super::console::router(Arc::clone(&daemon));
     let v1 = Router::new()
         .route("/status", get(status::now))
         .route("/status/stream", get(status::stream))
@@ -141,7 +170,7 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .with_state(daemon);
     Router::new()
         .nest("/api/v1", v1)
-        .fallback(problem::no_such_page)
+        .merge(console)
         .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(answer_in_time))
 }
@@ -210,7 +239,7 @@ fn admitted(stream: &UnixStream) -> Option<Caller> {
     if !allowed {
         tracing::warn!(uid, "refused on the local socket: only the daemon's own user and root may ask");
     }
-    allowed.then(|| Caller::new(uid))
+    allowed.then(|| Caller::local(uid))
 }
 
 fn may_ask(uid: u32, own: u32) -> bool {

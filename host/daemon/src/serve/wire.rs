@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bellwether_core::attention::Attention;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::moment::{Moment, plain};
@@ -57,6 +58,13 @@ pub struct NodeStatus {
 pub struct ModuleStatus {
     /// Its name.
     pub name: ModuleName,
+    /// The generation in which last changed what a person decides by. A command that carries
+    /// an earlier one is refused.
+    #[serde(default)]
+    pub changed: u64,
+    /// How much it needs to be looked at.
+    #[serde(default)]
+    pub attention: Attention,
     /// Its state.
     pub state: StateName,
     /// What the load balancer is told.
@@ -75,6 +83,9 @@ pub struct ModuleStatus {
     pub restarts: u32,
     /// How many are allowed.
     pub budget: BudgetStatus,
+    /// How long health says no before the application is stopped, in seconds.
+    #[serde(default)]
+    pub drain_s: f64,
     /// What is being carried out.
     pub plan: Option<PlanView>,
     /// The processes that its process checkers see.
@@ -245,6 +256,8 @@ impl ModuleStatus {
     pub fn new(view: &ModuleView, clock: Clock) -> Self {
         Self {
             name: view.name.clone(),
+            changed: view.changed,
+            attention: Attention::of(view),
             state: view.state,
             ready: view.ready,
             since: clock.timestamp(view.since),
@@ -258,6 +271,7 @@ impl ModuleStatus {
                 within: plain(view.restarts_within),
                 within_s: view.restarts_within.as_secs(),
             },
+            drain_s: view.drain.as_secs_f64(),
             plan: view.plan.clone(),
             processes: view.processes.clone(),
             checkers: view.checkers.iter().map(|c| CheckerStatus::new(c, clock)).collect(),
@@ -342,6 +356,7 @@ fn fields(entry: &Entry) -> Value {
         RecordKind::Approval { what, digest, asks, by } => {
             json!({ "what": what, "digest": digest, "asks": asks, "by": by })
         }
+        RecordKind::Access { by, what } => json!({ "by": by, "what": what }),
         RecordKind::Daemon { message } => json!({ "message": message }),
     }
 }
@@ -446,6 +461,8 @@ mod tests {
             restarts: 1,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(24),
+            drain: Duration::ZERO,
+            changed: 0,
             plan: None,
             processes: vec![ProcessFact { pid: 42, name: "nginx".into() }],
             checkers: vec![CheckerView {
@@ -478,10 +495,11 @@ mod tests {
         assert_eq!(
             value,
             json!({
-                "name": "web", "state": "backoff", "ready": false, "since": "2026-03-20T09:46",
+                "name": "web", "changed": 0, "attention": "down", "state": "backoff", "ready": false, "since": "2026-03-20T09:46",
                 "reason": "it ended at once", "suspended": false, "wanted": "started",
                 "next": "2026-03-20T09:46", "restarts": 1,
-                "budget": { "restarts": 3, "within": "1d", "within_s": 86400 }, "plan": null,
+                "budget": { "restarts": 3, "within": "1d", "within_s": 86400 },
+                "drain_s": 0.0, "plan": null,
                 "processes": [{ "pid": 42, "name": "nginx" }],
                 "checkers": [{
                     "name": "home", "kind": "component", "on_down": "restart", "verdict": "down",

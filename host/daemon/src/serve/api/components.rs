@@ -16,19 +16,19 @@ const APPROVE_WITHIN: Duration = Duration::from_secs(4);
 /// By its name alone.
 pub(super) async fn approve(
     State(daemon): State<Handle>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
-    let_in(&*daemon, name, by).await
+    let_in(&*daemon, name, caller.by()).await
 }
 
 /// With its folder.
 pub(super) async fn approve_in(
     State(daemon): State<Handle>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Path((folder, name)): Path<(String, String)>,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
-    let_in(&*daemon, format!("{folder}/{name}"), by).await
+    let_in(&*daemon, format!("{folder}/{name}"), caller.by()).await
 }
 
 async fn let_in(daemon: &dyn Daemon, name: String, by: String) -> Result<Json<ApprovalAnswer>, Problem> {

@@ -1,19 +1,18 @@
 //! What can be asked of one module.
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, Query, State};
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::record::Record;
 use bellwether_core::why::why as explain;
+use serde::Deserialize;
 
 use super::problem::{no_such_page, not_read, overdue};
-use super::{Caller, Daemon, Handle};
+use super::{COMMAND_WITHIN, Caller, Daemon, Handle};
 use crate::journal::RecordQuery;
 use crate::serve::wire::{CommandAnswer, ObservationStatus, Problem, WhyAnswer};
 
-/// The core answers a command in the same turn; behind this it is stalled.
-const COMMAND_WITHIN: std::time::Duration = std::time::Duration::from_secs(4);
 /// The story of the latest change fits into so many records.
 const STORY: usize = 2_000;
 
@@ -36,16 +35,26 @@ pub(super) async fn why(
     Ok(Json(WhyAnswer::new(module, explain(view, &records, clock.now()), &entries, clock)))
 }
 
+/// What a person decided by, behind the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Decided {
+    /// The generation of the snapshot that was seen.
+    seen: Option<u64>,
+}
+
 pub(super) async fn command(
     State(daemon): State<Handle>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Path((name, word)): Path<(String, String)>,
+    Query(Decided { seen }): Query<Decided>,
 ) -> Result<Json<CommandAnswer>, Problem> {
     let Ok(command) = word.parse::<Command>() else { return Err(no_such_page().await) };
     let module = known(&*daemon, &name)?;
-    let outcome = tokio::time::timeout(COMMAND_WITHIN, daemon.command(module.clone(), command, by))
-        .await
-        .map_err(|_| overdue())?;
+    let outcome =
+        tokio::time::timeout(COMMAND_WITHIN, daemon.command(module.clone(), command, seen, caller.by()))
+            .await
+            .map_err(|_| overdue())?;
     match &outcome {
         CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Ok(Json((&outcome).into())),
         CommandOutcome::Denied(DeniedReason::NoSuchModule) => Err(Problem::no_such_module(&name)),

@@ -26,10 +26,11 @@ pub(super) async fn list(State(daemon): State<Handle>) -> Json<Vec<NotifyStatus>
 
 pub(super) async fn test(
     State(daemon): State<Handle>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Vec<TestAnswer>>, Problem> {
-    let tested = tokio::time::timeout(TEST_WITHIN, daemon.test_notifications(asked.target.clone(), by)).await;
+    let tested =
+        tokio::time::timeout(TEST_WITHIN, daemon.test_notifications(asked.target.clone(), caller.by())).await;
     let tested = tested.map_err(|_| overdue())?;
     if !tested.is_empty() {
         return Ok(Json(tested.iter().map(TestAnswer::new).collect()));

@@ -80,6 +80,8 @@ impl Daemon for FakeDaemon {
             restarts: 0,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
+            drain: Duration::ZERO,
+            changed: 0,
             plan: None,
             processes: Vec::new(),
             checkers: vec![checker],
@@ -121,7 +123,17 @@ impl Daemon for FakeDaemon {
         vec!["modules/db.toml: refused".into()]
     }
 
-    fn command(&self, _: ModuleName, command: Command, by: String) -> BoxFuture<'_, CommandOutcome> {
+    fn note(&self, _: Option<ModuleName>, kind: RecordKind) {
+        self.write(&kind.sentence());
+    }
+
+    fn command(
+        &self,
+        _: ModuleName,
+        command: Command,
+        _: Option<u64>,
+        by: String,
+    ) -> BoxFuture<'_, CommandOutcome> {
         let outcome = match command {
             Command::Start => CommandOutcome::AlreadySo("it is started".into()),
             Command::Restart => CommandOutcome::Denied(DeniedReason::Stopping),
@@ -212,7 +224,7 @@ async fn status_shows_the_snapshot_and_the_problems() {
 async fn a_command_is_answered_with_its_outcome_and_the_caller_is_named() {
     let api = Api::start();
     let (status, _, body) = api.ask(Method::POST, "/modules/web/stop").await;
-    let caller = Caller::new(rustix::process::geteuid().as_raw()).0;
+    let caller = Caller::local(rustix::process::geteuid().as_raw()).by();
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body, json!({ "outcome": "accepted", "detail": format!("as {caller} says") }));
     let (status, _, body) = api.ask(Method::POST, "/modules/web/start").await;

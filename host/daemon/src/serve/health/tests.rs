@@ -27,6 +27,8 @@ fn module(name: &str, state: StateName) -> Arc<ModuleView> {
         restarts: 0,
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
+        drain: Duration::ZERO,
+        changed: 0,
         plan: None,
         processes: Vec::new(),
         checkers: Vec::new(),

@@ -1,0 +1,51 @@
+//! Who may do what.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a person or a program may do. Each role may do all that the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at everything but users and tokens.
+    Monitor,
+    /// Also command modules, and run checkers.
+    Control,
+    /// Also approve components, and manage users and tokens.
+    Admin,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Monitor, Self::Control, Self::Admin];
+
+    /// The word for it, in files, the CLI and the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Monitor => "monitor",
+            Self::Control => "control",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether this role is enough for what needs `needed`.
+    pub fn may(self, needed: Self) -> bool {
+        self >= needed
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|role| role.word() == text);
+        found.ok_or_else(|| format!("`{text}` is no role: expected monitor, control or admin"))
+    }
+}

@@ -1,0 +1,187 @@
+//! What a command will do, said before it is given.
+//!
+//! The same words everywhere a person confirms: the console, the terminal, the API.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attention::spent;
+use crate::command::Command;
+use crate::moment::plain;
+use crate::snapshot::ModuleView;
+use crate::state::StateName;
+
+/// What a command will do to one module on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consequence {
+    /// Which command.
+    pub command: Command,
+    /// Why it makes no sense at present; nothing if it does.
+    pub idle: Option<String>,
+    /// What happens, a sentence each, in the order in which it happens.
+    pub sentences: Vec<String>,
+    /// The load balancer is told no because of it.
+    pub takes_out: bool,
+    /// Nobody serves the module then: this is the last node that is ready.
+    pub last_ready: bool,
+}
+
+impl Consequence {
+    /// Of `command` here, if `others` more nodes are ready for this module now.
+    pub fn of(module: &ModuleView, command: Command, others: usize) -> Self {
+        let takes_out = module.ready && matches!(command, Command::Stop | Command::Restart);
+        let idle = idle(module, command);
+        let mut sentences = sentences(module, command);
+        if takes_out {
+            sentences.push(left(module, others));
+        }
+        let takes_out = takes_out && idle.is_none();
+        Self { command, idle, sentences, takes_out, last_ready: takes_out && others == 0 }
+    }
+
+    /// Of every command, in the order of [`Command::ALL`].
+    pub fn of_all(module: &ModuleView, others: usize) -> Vec<Self> {
+        Command::ALL.into_iter().map(|command| Self::of(module, command, others)).collect()
+    }
+}
+
+/// Why nothing would come of it.
+fn idle(module: &ModuleView, command: Command) -> Option<String> {
+    use StateName as S;
+    let why = match (command, module.state) {
+        (Command::Start, S::Up) => "it is up",
+        (Command::Start, S::Starting | S::Restarting) if !module.wish.suspended => "it is being started",
+        (Command::Start | Command::Restart, S::Waiting) => {
+            "it waits for a prerequisite, and starts by itself"
+        }
+        (Command::Stop, S::Stopped) => "it is stopped",
+        (Command::Start | Command::Restart, S::Stopping) => "it is being stopped",
+        (Command::Stop, S::Stopping) if !module.wish.started => "its stop is under way",
+        (Command::Restart, S::Stopped) => "it is stopped: start it",
+        (Command::Suspend, _) if module.wish.suspended => "it is suspended",
+        (Command::Resume, _) if !module.wish.suspended => "it is not suspended",
+        (Command::Reset, state) if state != S::Failed && module.restarts == 0 => "no restart is counted",
+        _ => return None,
+    };
+    Some(why.to_owned())
+}
+
+fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
+    let drains = module.ready && !module.drain.is_zero();
+    let drain = || {
+        let drain = plain(module.drain);
+        format!("Health says no from now on, and the application goes on serving for {drain} (drain).")
+    };
+    let mut said = Vec::new();
+    match command {
+        Command::Start => {
+            said.push("The application is started, and serves when its checkers are up.".to_owned());
+            said.extend(counted(module));
+        }
+        Command::Stop => {
+            said.extend(drains.then(drain));
+            said.push("The application is stopped. It stays stopped, also after a reboot, until somebody starts it.".to_owned());
+        }
+        Command::Restart => {
+            said.extend(drains.then(drain));
+            said.push("The application is stopped and started again.".to_owned());
+            said.extend(counted(module));
+        }
+        Command::Suspend => said.push(
+            "Its checkers go on and show what they see; nothing is restarted, started or stopped until somebody resumes it.".to_owned(),
+        ),
+        Command::Resume => {
+            said.push("What its checkers see is acted on again.".to_owned());
+            if !module.ready && module.wish.started {
+                said.push(format!("It is {} and not ready: it may be started or restarted at once.", module.state));
+            }
+        }
+        Command::Reset if module.state == StateName::Failed => {
+            said.push("The failure and the counted restarts are forgotten. The module is stopped then.".to_owned());
+        }
+        Command::Reset => said.extend(counted(module)),
+    }
+    said
+}
+
+/// A person's command counts from zero.
+fn counted(module: &ModuleView) -> Option<String> {
+    let of = module.restarts_allowed;
+    let how_many = if spent(module) { format!("all {of}") } else { format!("{} of {of}", module.restarts) };
+    (module.restarts > 0)
+        .then(|| format!("Counted automatic restarts ({how_many}) are forgotten: it counts from zero."))
+}
+
+fn left(module: &ModuleView, others: usize) -> String {
+    let name = &module.name;
+    match others {
+        0 => {
+            format!("No node is left that serves {name}: the load balancer has nobody to send its users to.")
+        }
+        1 => format!("One node is left that serves {name}."),
+        many => format!("{many} nodes are left that serve {name}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::Wish;
+    use crate::moment::Moment;
+
+    fn module(state: StateName, ready: bool) -> ModuleView {
+        ModuleView {
+            name: "web".parse().unwrap(),
+            changed: 0,
+            state,
+            ready,
+            since: Moment::from_micros(0),
+            reason: String::new(),
+            wish: Wish::default(),
+            next: None,
+            restarts: 0,
+            restarts_allowed: 3,
+            restarts_within: Duration::from_hours(1),
+            drain: Duration::from_secs(15),
+            plan: None,
+            processes: Vec::new(),
+            checkers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn stopping_the_last_ready_node_says_so() {
+        let stop = Consequence::of(&module(StateName::Up, true), Command::Stop, 0);
+        assert!(stop.takes_out && stop.last_ready);
+        assert!(stop.sentences[0].contains("for 15s"), "{:?}", stop.sentences);
+        assert!(stop.sentences.last().unwrap().starts_with("No node is left"));
+        let with_another = Consequence::of(&module(StateName::Up, true), Command::Stop, 1);
+        assert!(with_another.takes_out && !with_another.last_ready);
+    }
+
+    #[test]
+    fn what_does_not_serve_takes_nobody_out_and_drains_nothing() {
+        let restart = Consequence::of(&module(StateName::Failed, false), Command::Restart, 0);
+        assert!(!restart.takes_out && !restart.last_ready);
+        assert_eq!(restart.sentences, ["The application is stopped and started again."]);
+    }
+
+    #[test]
+    fn what_would_come_to_nothing_says_why() {
+        let idle = |state, command| Consequence::of(&module(state, false), command, 0).idle;
+        assert_eq!(idle(StateName::Up, Command::Start).as_deref(), Some("it is up"));
+        assert_eq!(idle(StateName::Stopped, Command::Stop).as_deref(), Some("it is stopped"));
+        assert_eq!(idle(StateName::Up, Command::Resume).as_deref(), Some("it is not suspended"));
+        assert_eq!(idle(StateName::Up, Command::Reset).as_deref(), Some("no restart is counted"));
+        assert_eq!(idle(StateName::Failed, Command::Reset), None);
+        assert_eq!(idle(StateName::Failed, Command::Start), None);
+    }
+
+    #[test]
+    fn a_spent_budget_is_named_where_it_is_given_back() {
+        let spent = ModuleView { restarts: 3, ..module(StateName::Failed, false) };
+        let said = Consequence::of(&spent, Command::Start, 0).sentences;
+        assert!(said[1].contains("(all 3)"), "{said:?}");
+    }
+}

@@ -1,0 +1,81 @@
+// Asks before a command, in a dialog over the page. What is asked is the daemon's own page.
+import { actKey, send } from "./act.js";
+import { refresh } from "./live.js";
+
+export function confirmInPlace() {
+  const dialog = document.getElementById("dialog");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-confirm]");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    if (link.getAttribute("aria-disabled") === "true") return;
+    ask(dialog, link);
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.hasAttribute("data-act") || !actKey()) return;
+    event.preventDefault();
+    act(dialog, form, event.submitter);
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-close]") && dialog.open) { event.preventDefault(); dialog.close(); }
+  });
+  document.addEventListener("input", typed);
+  hidePassword(document);
+}
+
+async function ask(dialog, link) {
+  try {
+    const answer = await fetch(link.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
+    show(dialog, await answer.text(), link.href);
+  } catch {
+    location.href = link.href;
+  }
+}
+
+async function act(dialog, form, submitter) {
+  const buttons = form.querySelectorAll("button");
+  buttons.forEach((button) => { button.disabled = true; });
+  try {
+    const answer = await send(form, submitter);
+    if (answer.redirected) { location.href = answer.url; return; }
+    show(dialog, await answer.text(), form.action);
+    refresh();
+  } catch {
+    buttons.forEach((button) => { button.disabled = false; });
+    const note = document.createElement("p");
+    note.setAttribute("role", "alert");
+    note.textContent = "The node did not answer. Look at its state before you try again: it may have been done.";
+    form.append(note);
+  }
+}
+
+/** Puts what a page says in the middle of it into the dialog. */
+function show(dialog, text, url) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const said = page.querySelector("main .dialog");
+  if (!said) { location.href = url; return; }
+  dialog.replaceChildren(document.importNode(said, true));
+  const title = dialog.querySelector("h1");
+  if (title) { title.id = "dialog-title"; dialog.removeAttribute("aria-label"); dialog.setAttribute("aria-labelledby", "dialog-title"); }
+  hidePassword(dialog);
+  if (!dialog.open) dialog.showModal();
+  (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), button, a"))?.focus();
+}
+
+/** With the key nobody is asked for a password. */
+function hidePassword(within) {
+  if (!actKey()) return;
+  within.querySelectorAll("[data-without-key]").forEach((field) => {
+    field.hidden = true;
+    field.querySelectorAll("input").forEach((input) => { input.required = false; input.disabled = true; });
+  });
+}
+
+/** The last ready node wants its module's name typed. */
+function typed(event) {
+  const expected = event.target.dataset?.type;
+  if (!expected) return;
+  const button = event.target.form?.querySelector("button[data-typed]");
+  if (button) button.disabled = event.target.value.trim() !== expected;
+}

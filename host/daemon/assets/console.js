@@ -1,0 +1,13 @@
+// What makes pages live. Everything reads without it: it only keeps a page fresh,
+// asks before a command in place, and lends keys. Split by what it does.
+import { keepFresh } from "./live.js";
+import { confirmInPlace } from "./confirm.js";
+import { lendKeys } from "./keys.js";
+import { tickTimes } from "./time.js";
+import { rememberKey } from "./act.js";
+
+rememberKey();
+tickTimes();
+keepFresh();
+confirmInPlace();
+lendKeys();

@@ -1,0 +1,123 @@
+// Keeps the page as the daemon has it: the stream says that something changed, the page is
+// fetched again and what differs is changed in place, so that focus and scrolling stay.
+import { morph } from "./morph.js";
+import { nodeClock } from "./time.js";
+
+const SILENCE = 12_000; // The stream says something every five seconds.
+const AT_MOST_EVERY = 1_000;
+const SPEAK_AT_MOST_EVERY = 8_000;
+
+let heard = Date.now();
+let heardWhen = new Date();
+let wanted = false;
+let fetching = false;
+let last = 0;
+let spoken = 0;
+
+export function keepFresh() {
+  const url = document.body.dataset.stream;
+  if (!url) return;
+  let stream = null;
+  const open = () => {
+    if (stream || document.hidden) return;
+    stream = new EventSource(url);
+    stream.addEventListener("snapshot", (event) => { hear(event); refresh(); });
+    stream.addEventListener("heartbeat", hear);
+    stream.addEventListener("bye", () => { stream.close(); location.reload(); });
+    stream.onerror = () => {
+      // Refused for good, or only broken off: the page itself tells which.
+      if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(open, 3_000); }
+    };
+  };
+  const close = () => { stream?.close(); stream = null; };
+  // A browser has six connections for a host: pages that nobody sees keep none.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) close(); else { heard = Date.now(); open(); refresh(); }
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  setInterval(watchContact, 1_000);
+  open();
+}
+
+function hear(event) {
+  heard = Date.now();
+  heardWhen = new Date();
+  try {
+    nodeClock(JSON.parse(event.data).at);
+  } catch {
+    // A heartbeat without a clock is one nevertheless.
+  }
+}
+
+function watchContact() {
+  if (document.hidden) return;
+  const lost = Date.now() - heard > SILENCE;
+  const contact = document.getElementById("contact");
+  if (lost !== document.body.classList.contains("lost")) {
+    document.body.classList.toggle("lost", lost);
+    const since = heardWhen.toLocaleTimeString();
+    contact.textContent = lost ? `no news since ${since}: the node does not answer` : "live";
+    document.querySelectorAll(".no-news").forEach((note) => { note.textContent = `no news since ${since}`; });
+    if (!lost) refresh();
+  } else if (!lost && !contact.textContent) {
+    contact.textContent = "live";
+  }
+}
+
+/** Fetches the page again, soon; never twice at once. */
+export function refresh() {
+  wanted = true;
+  if (fetching) return;
+  fetching = true;
+  setTimeout(fetchPage, Math.max(0, last + AT_MOST_EVERY - Date.now()));
+}
+
+async function fetchPage() {
+  wanted = false;
+  last = Date.now();
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
+    if (answer.redirected && new URL(answer.url).pathname === "/login") { location.reload(); return; }
+    if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  } catch {
+    // The next change, or the return of the node, tries again.
+  } finally {
+    fetching = false;
+    if (wanted) refresh();
+  }
+}
+
+function take(page) {
+  const before = states();
+  document.title = page.title;
+  const icon = page.getElementById("icon");
+  if (icon) document.getElementById("icon")?.setAttribute("href", icon.getAttribute("href"));
+  for (const region of document.querySelectorAll("[data-live]")) {
+    const news = page.getElementById(region.id);
+    if (news) morph(region, news);
+  }
+  speak(before, states());
+}
+
+/** What is said of each module, for those who hear the page. */
+function states() {
+  const all = new Map();
+  document.querySelectorAll("[data-says]").forEach((element) => all.set(element.id, element.dataset.says));
+  return all;
+}
+
+function speak(before, after) {
+  const news = [];
+  for (const [id, says] of after) {
+    if (before.get(id) === says) continue;
+    news.push(says);
+    const changed = document.getElementById(id);
+    changed?.classList.remove("fresh");
+    void changed?.offsetWidth;
+    changed?.classList.add("fresh");
+  }
+  if (news.length === 0 || Date.now() - spoken < SPEAK_AT_MOST_EVERY) return;
+  spoken = Date.now();
+  document.getElementById("spoken").textContent = news.slice(0, 3).join(". ");
+}

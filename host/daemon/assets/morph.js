@@ -1,0 +1,53 @@
+// Makes one element like another and touches only what differs. Children with an id are
+// matched by it, the others by their place.
+
+export function morph(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
+    old.replaceWith(document.importNode(fresh, true));
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  if (old.hasAttribute("data-keep") || old.isEqualNode(fresh)) return;
+  attributes(old, fresh);
+  children(old, fresh);
+}
+
+// What the person or this page has set, and the daemon knows nothing of.
+const OWN = new Set(["open", "value", "checked"]);
+
+function attributes(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && !OWN.has(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (!OWN.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+}
+
+function children(old, fresh) {
+  const known = new Map();
+  for (const child of old.children) if (child.id) known.set(child.id, child);
+  let place = old.firstChild;
+  for (const wanted of [...fresh.childNodes]) {
+    const kept = wanted.id ? known.get(wanted.id) : null;
+    if (kept) {
+      if (kept !== place) old.insertBefore(kept, place);
+      place = kept.nextSibling;
+      morph(kept, wanted);
+    } else if (place && !place.id && !wanted.id) {
+      const next = place.nextSibling;
+      morph(place, wanted);
+      place = next;
+    } else {
+      old.insertBefore(document.importNode(wanted, true), place);
+    }
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+}

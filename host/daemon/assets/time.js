@@ -1,0 +1,36 @@
+// "3m ago" stays true while the page is open.
+const UNITS = [[86400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
+
+/** `4m`, `1h 30m`: as the daemon writes it. */
+export function plain(seconds) {
+  const parts = [];
+  for (const [size, name] of UNITS) {
+    const count = Math.floor(seconds / size);
+    if (count > 0) parts.push(`${count}${name}`);
+    seconds -= count * size;
+    if (parts.length === 2) break;
+  }
+  return parts.join(" ") || "0s";
+}
+
+function tell(element) {
+  const then = Date.parse(element.closest("time")?.dateTime);
+  if (Number.isNaN(then)) return;
+  const seconds = Math.round((Date.now() - clockError - then) / 1000);
+  const text = seconds < 0 ? `in ${plain(-seconds)}` : `${plain(seconds)} ago`;
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// This machine's clock may differ from the node's; ages are by the node's.
+let clockError = 0;
+
+/** What the node's clock said just now. */
+export function nodeClock(iso) {
+  const there = Date.parse(iso);
+  if (!Number.isNaN(there)) clockError = Date.now() - there;
+}
+
+export function tickTimes() {
+  const all = () => document.querySelectorAll("[data-ago]").forEach(tell);
+  setInterval(() => { if (!document.hidden) all(); }, 1000);
+}

@@ -1,0 +1,186 @@
+//! The farm: nodes across, modules down, worst first.
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bellwether_core::attention::{Attention, spent};
+use bellwether_core::consequence::Consequence;
+use bellwether_core::moment::{Moment, plain};
+use bellwether_core::snapshot::ModuleView;
+use bellwether_core::verdict::Verdict;
+use bellwether_core::why::next_step;
+
+use super::frame::{Frame, Page, Time, Times};
+use super::look::Look;
+use super::{Handle, html};
+use crate::serve::api::Caller;
+
+#[derive(Debug, Template)]
+#[template(path = "farm.html")]
+struct FarmPage {
+    frame: Frame,
+    headline: String,
+    look: Look,
+    tallies: Vec<Tally>,
+    problems: Vec<String>,
+    rows: Vec<Row>,
+}
+
+/// How many modules are how.
+#[derive(Debug)]
+struct Tally {
+    count: usize,
+    words: &'static str,
+    look: Look,
+}
+
+/// One module on this node.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    look: Look,
+    suspended: bool,
+    spent: bool,
+    since: Time,
+    reason: String,
+    next: String,
+    command: Option<String>,
+    /// The button for the next step, if it is a command.
+    button: Option<Button>,
+    answer: Look,
+    checkers: Vec<CheckerTally>,
+    restarts: String,
+    due: Option<Time>,
+    step: Option<String>,
+}
+
+#[derive(Debug)]
+struct CheckerTally {
+    count: usize,
+    look: Look,
+}
+
+#[derive(Debug)]
+struct Button {
+    word: String,
+    href: String,
+    /// Why it cannot be pressed, for this person or now.
+    idle: Option<String>,
+}
+
+/// `GET /`
+pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
+    let snapshot = daemon.snapshot();
+    let times = Times::new(daemon.clock());
+    let now = daemon.clock().now();
+    let mut modules: Vec<&ModuleView> = snapshot.modules.iter().map(AsRef::as_ref).collect();
+    modules.sort_by_key(|module| (Attention::of(module), module.since));
+    let rows = modules.iter().map(|module| Row::new(module, &caller, &times, now)).collect();
+    let page = FarmPage {
+        headline: headline(&modules),
+        look: overall(&modules),
+        tallies: tallies(&modules),
+        problems: daemon.problems(),
+        rows,
+        frame: Frame::new(&daemon, caller, Page::Farm, "Farm"),
+    };
+    html(StatusCode::OK, &page)
+}
+
+fn headline(modules: &[&ModuleView]) -> String {
+    let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
+    let ready = modules.iter().filter(|module| module.ready).count();
+    match (modules.len(), down) {
+        (0, _) => "There is no module yet".to_owned(),
+        (1, 0) if ready == 1 => "The module is ready".to_owned(),
+        (all, 0) if ready == all => format!("All {all} modules are ready"),
+        (all, 0) => format!("{ready} of {all} modules ready"),
+        (all, down) => format!("{down} of {all} modules down"),
+    }
+}
+
+fn overall(modules: &[&ModuleView]) -> Look {
+    match Attention::of_all(modules.iter().copied()) {
+        Attention::Down => Look { glyph: "failed", word: "down", tone: "bad" },
+        Attention::Moving => Look { glyph: "restarting", word: "moving", tone: "move" },
+        Attention::Held => Look { glyph: "suspended", word: "held", tone: "held" },
+        Attention::Warned => Look { glyph: "warned", word: "warned", tone: "warn" },
+        Attention::Well => Look { glyph: "ready", word: "well", tone: "ok" },
+    }
+}
+
+fn tallies(modules: &[&ModuleView]) -> Vec<Tally> {
+    let count = |attention| modules.iter().filter(|module| Attention::of(module) == attention).count();
+    Attention::ALL
+        .into_iter()
+        .map(|attention| {
+            let (words, glyph, tone) = match attention {
+                Attention::Down => ("down", "failed", "bad"),
+                Attention::Moving => ("on their way", "restarting", "move"),
+                Attention::Held => ("suspended or stopped", "suspended", "held"),
+                Attention::Warned => ("ready, with a warning", "warned", "warn"),
+                Attention::Well => ("ready", "ready", "ok"),
+            };
+            Tally { count: count(attention), words, look: Look { glyph, word: words, tone } }
+        })
+        .filter(|tally| tally.count > 0)
+        .collect()
+}
+
+impl Row {
+    fn new(module: &ModuleView, caller: &Caller, times: &Times, now: Moment) -> Self {
+        let next = next_step(module, now);
+        let within = plain(module.restarts_within);
+        Self {
+            name: module.name.to_string(),
+            look: Look::module(module),
+            suspended: module.wish.suspended,
+            spent: spent(module),
+            since: times.of(module.since),
+            reason: module.reason.clone(),
+            next: next.sentence,
+            button: next.command.as_deref().and_then(|command| button(module, command, caller)),
+            command: next.command,
+            answer: Look::answer(module.ready),
+            checkers: checkers(module),
+            restarts: format!("{} of {} in {within}", module.restarts, module.restarts_allowed),
+            due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
+            step: module.plan.as_ref().and_then(|plan| plan.steps.get(plan.step).cloned()),
+        }
+    }
+}
+
+/// The next step, to be pressed. `command` is as it is typed: `start web`.
+fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button> {
+    let word = command.split(' ').next()?;
+    let command = word.parse().ok()?;
+    let idle = Consequence::of(module, command, 0).idle;
+    let role = bellwether_core::access::Role::Control;
+    let idle = if caller.role.may(role) { idle } else { Some(format!("needs the role {role}")) };
+    Some(Button { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
+}
+
+/// `Start`
+pub(super) fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn checkers(module: &ModuleView) -> Vec<CheckerTally> {
+    let mut tallies: Vec<CheckerTally> = Vec::new();
+    let mut views: Vec<_> = module.checkers.iter().collect();
+    views.sort_by_key(|checker| match checker.verdict {
+        _ if !checker.watched => 3,
+        Verdict::Down => 0,
+        Verdict::Undecided => 1,
+        Verdict::Up => 2,
+    });
+    for look in views.into_iter().map(Look::verdict) {
+        match tallies.iter_mut().find(|tally| tally.look == look) {
+            Some(tally) => tally.count += 1,
+            None => tallies.push(CheckerTally { count: 1, look }),
+        }
+    }
+    tallies
+}

@@ -1,0 +1,115 @@
+//! What stands around every page: where one is, who one is, how fresh it is.
+
+use bellwether_core::attention::Attention;
+use bellwether_core::moment::Moment;
+
+use super::{Handle, assets};
+use crate::clock::Clock;
+use crate::serve::api::Caller;
+use crate::when::When;
+
+/// Around every page.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// With the count of what is down.
+    pub(super) title: String,
+    /// Which node made it.
+    pub(super) node: String,
+    /// The snapshot it was made of.
+    pub(super) generation: u64,
+    /// When that was taken.
+    pub(super) at: Time,
+    /// Who looks; nobody on the page to sign in.
+    pub(super) person: Option<Caller>,
+    /// Whether there is something to sign out of.
+    pub(super) signed_in: bool,
+    /// Whether it keeps itself fresh.
+    pub(super) live: bool,
+    /// So many modules are down.
+    pub(super) down: usize,
+    /// Of the daemon.
+    pub(super) version: &'static str,
+    /// Of style sheet and scripts.
+    pub(super) assets: &'static str,
+    here: Page,
+}
+
+/// What can be gone to from everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    /// Nodes by modules.
+    Farm,
+    /// Something that has no entry of its own.
+    Elsewhere,
+}
+
+/// One entry of the bar.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) word: &'static str,
+    pub(super) href: &'static str,
+    pub(super) here: bool,
+}
+
+impl Frame {
+    /// Around a page about what is now.
+    pub(super) fn new(daemon: &Handle, caller: Caller, here: Page, title: &str) -> Self {
+        let snapshot = daemon.snapshot();
+        let down = snapshot.modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
+        let count = if down == 0 { String::new() } else { format!("({down} down) ") };
+        Self {
+            title: format!("{count}{title} · {} · Bellwether", snapshot.node),
+            node: snapshot.node.to_string(),
+            generation: snapshot.generation,
+            // A page is as old as the core that answers for it, which turns several times a second.
+            at: Times::new(daemon.clock()).of(daemon.clock().now()),
+            signed_in: caller.signed_in,
+            person: Some(caller),
+            live: true,
+            down,
+            version: env!("CARGO_PKG_VERSION"),
+            assets: assets::version(),
+            here,
+        }
+    }
+
+    /// What the bar leads to.
+    pub(super) fn pages(&self) -> Vec<Entry> {
+        let entry = |word, href, page| Entry { word, href, here: self.here == page };
+        vec![entry("Farm", "/", Page::Farm)]
+    }
+}
+
+/// A moment, as a page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Time {
+    /// RFC 3339 in UTC, for the browser.
+    pub(super) utc: String,
+    /// On the node's own clock, with its zone.
+    pub(super) clock: String,
+    /// `3m ago`.
+    pub(super) ago: String,
+}
+
+/// Makes moments readable.
+#[derive(Debug)]
+pub(super) struct Times {
+    when: When,
+    clock: Clock,
+}
+
+impl Times {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { when: When::here(), clock }
+    }
+
+    /// A moment of the daemon's time line.
+    pub(super) fn of(&self, moment: Moment) -> Time {
+        self.told(self.clock.timestamp(moment))
+    }
+
+    /// A moment as the API writes it.
+    pub(super) fn told(&self, utc: String) -> Time {
+        Time { clock: self.when.zoned(&utc), ago: self.when.relative(&utc), utc }
+    }
+}

@@ -1,0 +1,29 @@
+//! What is not there.
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::frame::{Frame, Page};
+use super::{Handle, html};
+use crate::serve::api::Caller;
+
+#[derive(Debug, Template)]
+#[template(path = "missing.html")]
+struct MissingPage {
+    frame: Frame,
+    what: String,
+}
+
+/// No page at this address.
+pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
+    not_there(&daemon, caller, "There is no page at this address.".to_owned())
+}
+
+/// Something that a page would be about is not there.
+pub(super) fn not_there(daemon: &Handle, caller: Caller, what: String) -> Response {
+    let mut frame = Frame::new(daemon, caller, Page::Elsewhere, "Not there");
+    frame.live = false;
+    html(StatusCode::NOT_FOUND, &MissingPage { frame, what })
+}

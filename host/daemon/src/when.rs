@@ -1,0 +1,87 @@
+//! Moments as people read them.
+
+use std::time::Duration;
+
+use bellwether_core::moment::plain;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// How moments are shown: relative to one, in one time zone.
+#[derive(Debug, Clone)]
+pub struct When {
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl When {
+    /// As this host has it, now.
+    pub fn here() -> Self {
+        Self { now: Timestamp::now(), zone: TimeZone::system() }
+    }
+
+    /// `21:30:02 UTC`
+    pub fn now(&self) -> String {
+        self.now.to_zoned(self.zone.clone()).strftime("%H:%M:%S %Z").to_string()
+    }
+
+    /// `21:03:12`, with the day if it is another one.
+    pub fn clock(&self, moment: &str) -> String {
+        self.show(moment, "%H:%M:%S")
+    }
+
+    /// `21:03:12.345`, with the day if it is another one.
+    pub fn fine(&self, moment: &str) -> String {
+        self.show(moment, "%H:%M:%S%.3f")
+    }
+
+    /// `21:03:12 (4m ago)`, or `(in 4m)`.
+    pub fn both(&self, moment: &str) -> String {
+        format!("{} ({})", self.clock(moment), self.relative(moment))
+    }
+
+    /// `4m ago`, or `in 4m`.
+    pub fn relative(&self, moment: &str) -> String {
+        let Ok(moment) = moment.parse::<Timestamp>() else { return "at an unknown time".into() };
+        let distance = whole(self.now.duration_since(moment).unsigned_abs());
+        if moment > self.now { format!("in {}", plain(distance)) } else { format!("{} ago", plain(distance)) }
+    }
+
+    /// `21:03:12 UTC`, with the day if it is another one.
+    pub fn zoned(&self, moment: &str) -> String {
+        self.show(moment, "%H:%M:%S %Z")
+    }
+
+    fn show(&self, moment: &str, time: &str) -> String {
+        let Ok(timestamp) = moment.parse::<Timestamp>() else { return moment.to_owned() };
+        let there = timestamp.to_zoned(self.zone.clone());
+        let today = self.now.to_zoned(self.zone.clone());
+        if there.date() == today.date() {
+            there.strftime(time).to_string()
+        } else {
+            there.strftime(&format!("%Y-%m-%d {time}")).to_string()
+        }
+    }
+}
+
+/// Parts of a second are noise behind one.
+fn whole(duration: Duration) -> Duration {
+    if duration.as_secs() > 0 { Duration::from_secs(duration.as_secs()) } else { duration }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn when() -> When {
+        When { now: "2026-11-22T21:07:13Z".parse().unwrap(), zone: TimeZone::UTC }
+    }
+
+    #[test]
+    fn a_moment_is_shown_absolute_and_relative() {
+        assert_eq!(when().both("2026-11-22T21:03:12.500Z"), "21:03:12 (4m ago)");
+        assert_eq!(when().both("2026-11-20T01:03:12Z"), "2026-11-20 01:03:12 (2d 20h ago)");
+        assert_eq!(when().both("2026-11-22T21:07:16.600Z"), "21:07:16 (in 3s)");
+        assert_eq!(when().fine("2026-11-22T21:03:12.5Z"), "21:03:12.500");
+        assert_eq!(when().now(), "21:07:13 UTC");
+    }
+}

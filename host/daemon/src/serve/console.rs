@@ -23,6 +23,7 @@ use super::api::Daemon;
 mod assets;
 mod command;
 mod farm;
+mod filters;
 mod frame;
 mod headers;
 mod look;

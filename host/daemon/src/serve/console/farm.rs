@@ -13,7 +13,7 @@ use bellwether_core::why::next_step;
 
 use super::frame::{Frame, Page, Time, Times};
 use super::look::Look;
-use super::{Handle, html};
+use super::{Handle, filters, html};
 use crate::serve::api::Caller;
 
 #[derive(Debug, Template)]
@@ -40,6 +40,8 @@ struct Tally {
 struct Row {
     name: String,
     look: Look,
+    /// Of the cell: what is held stays loud however well it is.
+    tone: &'static str,
     suspended: bool,
     spent: bool,
     since: Time,
@@ -134,6 +136,7 @@ impl Row {
         let within = plain(module.restarts_within);
         Self {
             name: module.name.to_string(),
+            tone: if Attention::of(module) == Attention::Held { "held" } else { Look::module(module).tone },
             look: Look::module(module),
             suspended: module.wish.suspended,
             spent: spent(module),

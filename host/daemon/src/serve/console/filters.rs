@@ -1,11 +1,12 @@
 //! What templates do to a text.
 
+#![expect(unreachable_pub, reason = "the macro makes items that are more public than their place")]
+
 use std::fmt::{Display, Write as _};
 
 use askama::filters::Safe;
 
 /// Words between backticks as code, all else as text: sentences are written for the terminal.
-#[expect(unreachable_pub, reason = "the macro makes an item that is more public than its place")]
 #[askama::filter_fn]
 pub(super) fn ticks(text: impl Display, _: &dyn askama::Values) -> askama::Result<Safe<String>> {
     Ok(Safe(marked(&text.to_string())))

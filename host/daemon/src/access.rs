@@ -53,6 +53,9 @@ const HASHING: usize = 2;
 /// Nobody waits longer for the processors.
 const HASHED_WITHIN: Duration = Duration::from_secs(10);
 
+/// How late a sign-in that nobody uses may be ended, and how old what is written of its use.
+const KEEP: Duration = Duration::from_mins(1);
+
 const BY_ADDRESS: Rule = Rule {
     free: 5,
     first: Duration::from_secs(1),
@@ -190,12 +193,6 @@ impl Access {
         }
         session.use_now(now);
         Some(Known { name: session.user.clone(), role: user.role, ended: session.ended.subscribe() })
-    }
-
-    /// Whether a session that nothing uses any more has ended meanwhile; its streams ask.
-    pub fn is_over(&self, cookie: &str) -> bool {
-        let register = self.0.register.load();
-        register.sessions.get(&Digest::of(cookie)).is_none_or(|s| s.times().is_over(self.0.clock.now()))
     }
 
     /// Whose token this is. It counts as a use.
@@ -518,7 +515,17 @@ impl Access {
         Ok(())
     }
 
-    /// Writes down who used what last. Once in a while, and at the end.
+    /// Looks once in a while which sign-ins have ended by themselves.
+    pub async fn keep_forever(&self) {
+        let mut due = tokio::time::interval(KEEP);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            self.keep().await;
+        }
+    }
+
+    /// Writes down who used what last, and ends what is over.
     pub async fn keep(&self) {
         if self.0.register.load().users.is_empty() && self.0.register.load().tokens.is_empty() {
             return;

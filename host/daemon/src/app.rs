@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
 use crate::act::gate::Launcher;
@@ -315,9 +316,12 @@ impl Parts {
             board: desk.board().clone(),
             journal: journal.clone(),
         };
+        let (access, damaged_access) = Access::open(&root, clock, events.clone());
+        damaged.extend(damaged_access);
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let office = Arc::new(Office {
             means,
+            access,
             published,
             journal: journal.clone(),
             memories: memories.clone(),
@@ -391,6 +395,11 @@ impl Running {
             side.spawn(serve::metrics::serve(listener, exposition));
         }
         side.spawn(rotate_forever(self.root.clone()));
+        let access = self.office.access.clone();
+        side.spawn({
+            let access = access.clone();
+            async move { access.keep_forever().await }
+        });
         side.spawn(pass_on(self.notices, Voice(self.events.clone())));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
         service.ready();
@@ -410,7 +419,7 @@ impl Running {
         }
         let stores = self.stores;
         let finished = tokio::task::spawn_blocking(move || stores.finish());
-        drop(tokio::join!(self.journal.end(), self.memories.finish(), finished));
+        drop(tokio::join!(self.journal.end(), self.memories.finish(), access.keep(), finished));
         outcome
     }
 

@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
@@ -32,6 +33,8 @@ use crate::stores::Stores;
 pub struct Office {
     /// For running a checker once.
     pub means: Means,
+    /// Who may do what.
+    pub access: Access,
     /// The picture.
     pub published: Published,
     /// What happened.
@@ -53,6 +56,10 @@ pub struct Office {
 }
 
 impl Daemon for Office {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn clock(&self) -> Clock {
         self.means.clock
     }

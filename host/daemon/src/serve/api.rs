@@ -3,6 +3,7 @@
 //! ```text
 //! GET  /api/v1/status                            everything, at one moment
 //! GET  /api/v1/status/stream                     the same, a line for each change
+//! GET  /api/v1/stream                            what has changed, for browsers
 //! GET  /api/v1/events[?module=&kind=&checker=&search=&since=&until=&after=&limit=]
 //!                                                records, the latest last
 //! GET  /api/v1/events/stream[?module=&kind=&…&after=]  the same, a line for each new one
@@ -60,6 +61,7 @@ use crate::reload::{Approved, NotApproved};
 mod accounts;
 mod components;
 mod events;
+mod live;
 mod measurements;
 mod modules;
 mod notifications;
@@ -174,6 +176,7 @@ pub(crate) fn router(daemon: Handle) -> Router {
     let console = super::console::router(Arc::clone(&daemon));
     let read = Router::new()
         .route("/me", get(accounts::me))
+        .route("/stream", get(live::stream))
         .route("/status", get(status::now))
         .route("/status/stream", get(status::stream))
         .route("/events", get(events::list))

@@ -12,6 +12,7 @@
 
 pub mod act;
 pub mod app;
+pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod driver;

@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod console;
+mod conversation;
 pub mod health;
 pub mod metrics;
+pub mod site;
 pub mod wire;

@@ -48,7 +48,12 @@ impl Root {
     /// If it cannot be written.
     pub fn write_node(&self, node: &str, more: &str) {
         let health = self.health;
-        self.write("bellwether.toml", format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{more}"));
+        // Any free port: daemons of tests do not meet.
+        let console = if more.contains("[console]") { "" } else { "[console]\nlisten = \"127.0.0.1:0\"\n" };
+        self.write(
+            "bellwether.toml",
+            format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{console}{more}"),
+        );
     }
 
     /// Where it is.

@@ -51,8 +51,10 @@ use crate::roster::Roster;
 use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve;
-use crate::serve::api::{self, socket};
+use crate::serve::api::{self, Daemon, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
+use crate::serve::site::{NotOpened, Site};
+use crate::serve::wire::ConsoleStatus;
 use crate::service_manager::ServiceManager;
 use crate::shortage;
 use crate::steward::{Steward, Told};
@@ -95,6 +97,8 @@ pub struct Ready {
     pub agents: Vec<(SocketAddr, Option<ModuleName>)>,
     /// Prometheus.
     pub metrics: Option<SocketAddr>,
+    /// Browsers, and programs on other hosts. Nothing if there is no console, or none can be reached.
+    pub console: Option<ConsoleStatus>,
     /// Clients on this node.
     pub socket: PathBuf,
 }
@@ -170,6 +174,7 @@ pub async fn run(
         None => None,
         Some(addr) => Some(serve::metrics::bind(addr).await.map_err(|error| no_metrics(addr, error))?),
     };
+    let (site, not_open) = open_site(&root, &node).await?;
     let ready = Ready {
         health: health.local_addrs().first().copied().unwrap_or(node.health),
         agents: health
@@ -180,9 +185,11 @@ pub async fn run(
             .zip(node.agent_checks.iter().map(|a| a.module.clone()))
             .collect(),
         metrics: scraped.as_ref().and_then(|listener| listener.local_addr().ok()),
+        console: site.as_ref().and_then(|site| site.whereabouts().status()),
         socket: socket::path(&root),
     };
-    let parts = Parts { root, node, clock, pulse, published, launcher: options.launcher, metrics, scraped };
+    let launcher = options.launcher;
+    let parts = Parts { root, node, clock, pulse, published, launcher, metrics, scraped, site, not_open };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
     daemon.run(messages, &health, || on_ready(&ready), told).await
 }
@@ -198,6 +205,10 @@ struct Parts {
     metrics: Metrics,
     /// Where metrics are served, if they are.
     scraped: Option<TcpListener>,
+    /// Where the console is served, if it is.
+    site: Option<Site>,
+    /// Why it is not.
+    not_open: Option<String>,
 }
 
 /// Everything, built and not yet running.
@@ -206,6 +217,7 @@ struct Running {
     reload: Reload,
     notify: Notify,
     scraped: Option<(TcpListener, Exposition)>,
+    site: Option<Site>,
     office: Arc<Office>,
     listener: UnixListener,
     events: mpsc::Sender<Message>,
@@ -230,7 +242,7 @@ impl Parts {
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
-        let Self { root, node, clock, pulse, published, launcher, metrics, scraped } = self;
+        let Self { root, node, clock, pulse, published, launcher, metrics, scraped, site, not_open } = self;
         let in_force = node.clone();
         let Remembered { journal, notices, memories, before, stores, mut damaged } =
             Remembered::open(&root, &node, clock)?;
@@ -319,6 +331,8 @@ impl Parts {
         let (access, damaged_access) = Access::open(&root, clock, events.clone());
         damaged.extend(damaged_access);
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
+        let problems = Problems::default();
+        problems.set("console's listener", not_open.as_slice());
         let office = Arc::new(Office {
             means,
             access,
@@ -327,10 +341,11 @@ impl Parts {
             memories: memories.clone(),
             stores: stores.clone(),
             refused,
-            problems: Problems::default(),
+            problems,
             events: events.clone(),
             approve,
             notify: desk,
+            console: site.as_ref().map(Site::whereabouts).unwrap_or_default(),
         });
         let scraped = scraped.map(|listener| (listener, Exposition::new(sources)));
         let node = in_force;
@@ -339,6 +354,7 @@ impl Parts {
             reload,
             notify,
             scraped,
+            site,
             office,
             listener,
             events,
@@ -401,6 +417,7 @@ impl Running {
             async move { access.keep_forever().await }
         });
         side.spawn(pass_on(self.notices, Voice(self.events.clone())));
+        let site = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
         service.ready();
         on_ready();
@@ -415,7 +432,7 @@ impl Running {
         say.say("the daemon has ended; applications that run go on running".to_owned()).await;
         drop(end);
         if outcome.is_ok() {
-            drop(tokio::join!(core, clients));
+            drop(tokio::join!(core, clients, site));
         }
         let stores = self.stores;
         let finished = tokio::task::spawn_blocking(move || stores.finish());
@@ -499,6 +516,49 @@ async fn stopped(health: &HealthServer) {
     let mut looks = tokio::time::interval(Pulse::STALE);
     while health.is_running() {
         looks.tick().await;
+    }
+}
+
+/// The console's listener, or why there is none. An address that nobody chose is no reason not to run.
+async fn open_site(root: &Path, node: &NodeSpec) -> Result<(Option<Site>, Option<String>), RunError> {
+    let Some(spec) = &node.console else { return Ok((None, None)) };
+    let error = match Site::open(root, node, spec).await {
+        Ok(site) => return Ok((Some(site), None)),
+        Err(error) => error,
+    };
+    match error {
+        NotOpened::InUse(addr) if spec.configured => Err(RunError::PortInUse { addr }),
+        NotOpened::NotBound(..) if spec.configured => {
+            Err(RunError::Other(anyhow!(error).context("the console cannot be served")))
+        }
+        error => {
+            tracing::warn!(%error, "there is no console");
+            let next = "write another `listen` into [console] of bellwether.toml";
+            let next = if matches!(error, NotOpened::NoCertificate(_)) {
+                "start the daemon again once that is mended"
+            } else {
+                next
+            };
+            Ok((None, Some(format!("console: it is not served: {error}; {next}"))))
+        }
+    }
+}
+
+/// Until the daemon ends.
+async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Output = ()> + Send) {
+    let Some(site) = site else { return };
+    let daemon: Arc<dyn Daemon> = Arc::clone(&office) as Arc<dyn Daemon>;
+    let (certificates, whereabouts) = (site.certificates(), site.whereabouts());
+    let looking_after = async {
+        if let Some(certificates) = certificates {
+            let say = |message| office.note(None, RecordKind::Daemon { message });
+            certificates.look_after(office.problems.clone(), say).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = site.serve(serve::site::router(&daemon, whereabouts.names()), end) => {}
+        () = looking_after => {}
     }
 }
 

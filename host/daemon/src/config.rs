@@ -10,6 +10,7 @@
 //! `validate`, the start of the daemon and a reload all go this one way.
 
 mod config_schema;
+mod console;
 pub mod cross_check;
 pub mod effective;
 mod field;

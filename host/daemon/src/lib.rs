@@ -13,6 +13,7 @@
 pub mod access;
 pub mod act;
 pub mod app;
+pub mod certificate;
 pub mod clock;
 pub mod config;
 pub mod driver;

@@ -25,7 +25,10 @@ use crate::problems::Problems;
 use crate::registry::Origin;
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::Daemon;
-use crate::serve::wire::{self, ComponentStatus, NotifyStatus, QuarantineStatus, WaitingStatus};
+use crate::serve::site::Whereabouts;
+use crate::serve::wire::{
+    self, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, WaitingStatus,
+};
 use crate::stores::Stores;
 
 /// The daemon as the API sees it.
@@ -53,6 +56,8 @@ pub struct Office {
     pub approve: mpsc::Sender<Approve>,
     /// Who tells people.
     pub notify: Desk,
+    /// Where the console is.
+    pub console: Whereabouts,
 }
 
 impl Daemon for Office {
@@ -120,6 +125,10 @@ impl Daemon for Office {
         problems.extend(self.notify.board().problems());
         problems.extend(self.journal.health().problems());
         problems
+    }
+
+    fn console(&self) -> Option<ConsoleStatus> {
+        self.console.status()
     }
 
     fn notifications(&self) -> Vec<NotifyStatus> {

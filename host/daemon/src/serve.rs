@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod console;
+mod conversation;
 mod guard;
 pub mod health;
 pub mod metrics;

@@ -90,8 +90,7 @@ fn hang_up(daemon: &Daemon) -> String {
 fn a_hangup_reads_the_node_file_again_and_says_what_waits_for_a_restart() {
     let (root, _web, mut daemon, pid) = serving("");
     assert!(hang_up(&daemon).contains("nothing has changed"));
-    let health = root.health;
-    root.write("bellwether.toml", format!("name = \"node-1\"\n[health]\nlisten = \"{health}\"\n[shutdown]\napplications = \"stop\"\n[limits]\nmemory = \"32MiB\"\n"));
+    root.write_node("node-1", "[shutdown]\napplications = \"stop\"\n[limits]\nmemory = \"32MiB\"\n");
     let told = hang_up(&daemon);
     assert!(told.contains("shutdown in force now; limits at the next start"), "{told}");
     assert!(problems(&daemon).contains("`limits` has changed"), "{}", problems(&daemon));
@@ -102,12 +101,10 @@ fn a_hangup_reads_the_node_file_again_and_says_what_waits_for_a_restart() {
     assert!(problems(&daemon).contains("not an address with a port"), "{}", problems(&daemon));
     assert_eq!(daemon.health("web").status, 200);
 
-    let [first, second] = ["", "[shutdown]\napplications = \"stop\"\n"]
-        .map(|more| format!("name = \"node-1\"\n[health]\nlisten = \"{health}\"\n{more}"));
-    root.write("bellwether.toml", first);
+    root.write_node("node-1", "");
     hang_up(&daemon);
     assert_eq!(problems(&daemon), "[]");
-    root.write("bellwether.toml", second);
+    root.write_node("node-1", "[shutdown]\napplications = \"stop\"\n");
     hang_up(&daemon);
     assert!(is_alive(pid));
     // And it is really in force.

@@ -53,6 +53,12 @@ fn announce(ready: &Ready) {
     if let Some(address) = ready.metrics {
         tracing::info!("metrics for Prometheus: http://{address}/metrics");
     }
+    if let Some(console) = &ready.console {
+        tracing::info!("console: {}", console.url);
+        if let Some(fingerprint) = &console.fingerprint {
+            tracing::info!("its certificate, SHA-256: {fingerprint}");
+        }
+    }
     tracing::info!("commands: {}", ready.socket.display());
 }
 

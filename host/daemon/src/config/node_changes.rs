@@ -27,6 +27,7 @@ impl NodeChanges {
             shutdown,
             notify,
             metrics,
+            console,
         } = old;
         let now: &[(bool, &'static str)] = &[
             (*http != new.http, "http"),
@@ -41,6 +42,7 @@ impl NodeChanges {
             (*limits != new.limits, "limits"),
             (*notify != new.notify, "notify"),
             (*metrics != new.metrics, "metrics.listen"),
+            (*console != new.console, "console"),
             (*journal != new.journal, "journal"),
         ];
         let changed = |all: &[(bool, &'static str)]| {
@@ -98,6 +100,7 @@ mod tests {
             ("[journal]\nkeep = \"30d\"", "journal"),
             ("[[notify]]\nname = \"page\"\ncommand = [\"page\"]", "notify"),
             ("[metrics]\nlisten = \"127.0.0.1:1\"", "metrics.listen"),
+            ("[console]\nenabled = false", "console"),
         ] {
             assert_eq!(changes(text), NodeChanges { now: vec![], restart: vec![key] }, "{text}");
         }

@@ -11,6 +11,7 @@ use minisign_verify::PublicKey;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::console::ConsoleTable;
 use super::field;
 use super::http::HttpTable;
 use super::journal::JournalTable;
@@ -48,6 +49,8 @@ pub(super) struct NodeFile {
     notify: Option<Vec<Located<NotifyTable>>>,
     /// Metrics for Prometheus. Default: none are served.
     metrics: Option<Located<MetricsTable>>,
+    /// The console and the API, for browsers and for other hosts.
+    console: Option<ConsoleTable>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -153,6 +156,10 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         };
         listeners.add(findings, listen, "the metrics")
     });
+    let console = file
+        .console
+        .unwrap_or_default()
+        .spec(findings, |findings, listen| listeners.add(findings, listen, "the console"));
     let reload = file.reload.unwrap_or_default();
     NodeSpec {
         name: name.unwrap_or_else(|| name_from_host(host_name)),
@@ -165,6 +172,7 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         shutdown: shutdown(&file.shutdown.unwrap_or_default(), findings),
         notify: notify::specs(&file.notify.unwrap_or_default(), findings),
         metrics,
+        console,
         journal: file.journal.unwrap_or_default().spec(findings),
     }
 }

@@ -9,6 +9,7 @@ use bellwether_core::simulation::scenario::Scenario;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::console;
 use super::host_files::{AnyHost, HostFiles, ThisHost};
 use super::http;
 use super::mistake::{Findings, Mistake, Mistakes};
@@ -70,7 +71,9 @@ pub fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes> {
     let host_name = rustix::system::uname();
     let host_name = host_name.nodename().to_string_lossy();
     match read_text(&root.join(NODE_FILE), NODE_FILE) {
-        Ok(text) => parse_node(&text, &host_name).and_then(|node| http::with_bundle(root, node)),
+        Ok(text) => parse_node(&text, &host_name)
+            .and_then(|node| http::with_bundle(root, node))
+            .and_then(|node| console::with_pair(root, node)),
         Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => parse_node("", &host_name),
         Err(error) => Err(error.into_mistake(NODE_FILE).into()),
     }

@@ -18,6 +18,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::notify::NotifySpec;
 use super::quantity::{show_duration, show_size};
+use crate::certificate::PairFiles;
 
 /// `bellwether.toml`: this node.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,21 @@ pub struct NodeSpec {
     pub notify: Vec<NotifySpec>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// Where people and programs reach the console, if there is one.
+    pub console: Option<ConsoleSpec>,
+}
+
+/// `[console]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleSpec {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The file says where.
+    pub configured: bool,
+    /// The certificate and key of the file, as absolute paths once the file has been read.
+    pub pair: Option<PairFiles>,
+    /// How the console is reached, besides the host's own name and addresses. In lower case.
+    pub names: Vec<String>,
 }
 
 /// `[shutdown]`

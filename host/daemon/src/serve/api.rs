@@ -43,15 +43,13 @@ use bellwether_core::observation::Observation;
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 
+use super::conversation::{converse, farewell};
 use super::guard::{needs, never_ends};
-use super::wire::{ComponentStatus, NotifyStatus};
+use super::wire::{ComponentStatus, ConsoleStatus, NotifyStatus};
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::journal::{Chart, ChartQuery, Entry, NotRead, RecordQuery};
@@ -91,6 +89,10 @@ pub trait Daemon: Send + Sync + 'static {
     fn components(&self) -> Vec<ComponentStatus>;
     /// Files that were refused, and why.
     fn problems(&self) -> Vec<String>;
+    /// Where the console is reached, if there is one.
+    fn console(&self) -> Option<ConsoleStatus> {
+        None
+    }
     /// How things stand with those who are told what happens.
     fn notifications(&self) -> Vec<NotifyStatus> {
         Vec::new()
@@ -166,14 +168,21 @@ pub(crate) const COMMAND_WITHIN: Duration = Duration::from_secs(4);
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// More clients wait in the queue of the socket.
 const MAX_CLIENTS: usize = 64;
-/// What is under way at a shutdown has so long to end.
-const END_WITHIN: Duration = Duration::from_millis(500);
 /// Commands and queries are small.
 const MAX_BODY: usize = 64 << 10;
 
+/// The API alone, for the local socket.
+fn router(daemon: Handle) -> Router {
+    bounded(routes(daemon).fallback(problem::no_such_page))
+}
+
+/// Its bodies are small, and it is answered in time.
+pub(crate) fn bounded(router: Router) -> Router {
+    router.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).layer(from_fn(answer_in_time))
+}
+
 /// The routes, for any listener that knows who asks.
-pub(crate) fn router(daemon: Handle) -> Router {
-    let console = super::console::router(Arc::clone(&daemon));
+pub(crate) fn routes(daemon: Handle) -> Router {
     let read = Router::new()
         .route("/me", get(accounts::me))
         .route("/stream", get(live::stream))
@@ -206,11 +215,7 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(daemon);
-    Router::new()
-        .nest("/api/v1", v1)
-        .merge(console)
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn(answer_in_time))
+    Router::new().nest("/api/v1", v1)
 }
 
 async fn answer_in_time(request: Request, next: Next) -> Response {
@@ -259,14 +264,14 @@ pub async fn serve(
             }
         };
         let Some(caller) = admitted(&stream) else { continue };
-        let client = answer(stream, router.clone().layer(Extension(caller)), ending.clone());
+        let router = router.clone().layer(Extension(caller));
+        let client = converse(stream, router, HEAD_WITHIN, ending.clone());
         clients.spawn(async move {
             client.await;
             drop(slot);
         });
     }
-    drop(end);
-    let _ = tokio::time::timeout(END_WITHIN, async { while clients.join_next().await.is_some() {} }).await;
+    farewell(end, clients).await;
     Ok(())
 }
 
@@ -282,25 +287,6 @@ fn admitted(stream: &UnixStream) -> Option<Caller> {
 
 fn may_ask(uid: u32, own: u32) -> bool {
     uid == 0 || uid == own
-}
-
-async fn answer(stream: UnixStream, router: Router, mut ending: watch::Receiver<()>) {
-    let service = TowerToHyperService::new(router);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        _ = ending.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a client of the local socket went away");
-    }
 }
 
 /// A body that is written line by line.

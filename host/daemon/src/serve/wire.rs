@@ -53,6 +53,22 @@ pub struct NodeStatus {
     /// Who is told what happens, and how that goes.
     #[serde(default)]
     pub notifications: Vec<NotifyStatus>,
+    /// Where the console is reached, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<ConsoleStatus>,
+}
+
+/// Where the console is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleStatus {
+    /// Its address: `https://node-1:9013/`.
+    pub url: String,
+    /// SHA-256 over the certificate that it shows, if it shows one: `AB:CD:…`.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// That certificate counts until then.
+    #[serde(default)]
+    pub certificate_ends: Option<String>,
 }
 
 /// One module.
@@ -249,6 +265,7 @@ impl NodeStatus {
             components,
             problems,
             notifications: Vec::new(),
+            console: None,
         }
     }
 }

@@ -39,5 +39,5 @@ pub(super) async fn stream(State(daemon): State<Handle>) -> Response {
 fn look(daemon: &dyn Daemon) -> NodeStatus {
     let snapshot: Arc<_> = daemon.snapshot();
     let status = NodeStatus::new(&snapshot, daemon.components(), daemon.problems(), daemon.clock());
-    NodeStatus { notifications: daemon.notifications(), ..status }
+    NodeStatus { notifications: daemon.notifications(), console: daemon.console(), ..status }
 }

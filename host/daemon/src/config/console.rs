@@ -1,0 +1,124 @@
+//! `[console]` of the node: where people and programs reach it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::mistake::{Findings, Mistake, Mistakes};
+use super::source::{Located, Sourced, Step};
+use super::spec::{ConsoleSpec, NodeSpec};
+use crate::certificate::{Pair, PairError, PairFiles};
+
+/// The console and the API for browsers and for programs on other hosts. Whoever asks signs in.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct ConsoleTable {
+    /// Whether there is a console. Default: true.
+    enabled: Option<bool>,
+    /// The address and port of the console. Default: `"127.0.0.1:9013"`, which only this host can
+    /// reach; `"0.0.0.0:9013"` is reached from other hosts, always by HTTPS.
+    #[schemars(example = &"0.0.0.0:9013")]
+    listen: Option<Located<String>>,
+    /// A file with the certificate for HTTPS, and those that lead from it to its authority (PEM);
+    /// relative to the root. A changed file counts within seconds. Default: one that the daemon
+    /// makes for itself; on the loopback none, and plain HTTP.
+    #[schemars(example = &"/etc/ssl/console.pem")]
+    certificate: Option<Located<String>>,
+    /// A file with the private key of the certificate (PEM); relative to the root.
+    #[schemars(example = &"/etc/ssl/private/console.key")]
+    key: Option<Located<String>>,
+    /// Names and addresses under which the console is reached, besides the host's own: they stand
+    /// in the certificate that the daemon makes for itself, and requests that name another host are refused.
+    #[schemars(example = ["console.example.org"])]
+    names: Option<Vec<Located<String>>>,
+}
+
+/// Unless the file says otherwise.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9013);
+/// A name in the domain name system is never longer (RFC 1035).
+const MAX_NAME: usize = 253;
+
+impl ConsoleTable {
+    /// Nothing if there is no console. `listen` takes the address of the file, if it is one.
+    pub(super) fn spec(
+        &self,
+        findings: &mut Findings<'_>,
+        listen: impl FnOnce(&mut Findings<'_>, &Located<String>) -> Option<SocketAddr>,
+    ) -> Option<ConsoleSpec> {
+        let configured = self.listen.as_ref().and_then(|text| listen(findings, text));
+        let pair = self.pair(findings);
+        let mut names = Vec::new();
+        for name in self.names.iter().flatten() {
+            if is_host(name.get()) {
+                names.push(name.get().to_lowercase());
+            } else {
+                findings
+                    .at(name.span(), format!("`{}` is neither a host's name nor an address", name.get()))
+                    .expected("expected a name such as \"console.example.org\", without a port");
+            }
+        }
+        self.enabled.unwrap_or(true).then(|| ConsoleSpec {
+            listen: configured.unwrap_or(DEFAULT_LISTEN),
+            configured: configured.is_some(),
+            pair,
+            names,
+        })
+    }
+
+    fn pair(&self, findings: &mut Findings<'_>) -> Option<PairFiles> {
+        let (given, missing, example) = match (&self.certificate, &self.key) {
+            (None, None) => return None,
+            (Some(certificate), Some(key)) => {
+                return Some(PairFiles { certificate: certificate.get().into(), key: key.get().into() });
+            }
+            (Some(given), None) => (given, "key", "/etc/ssl/private/console.key"),
+            (None, Some(given)) => (given, "certificate", "/etc/ssl/console.pem"),
+        };
+        if !findings.is_incomplete(&format!("console.{missing}")) {
+            findings
+                .at(given.span(), format!("`[console]` has no `{missing}` to go with this"))
+                .expected(format!("expected `{missing} = \"{example}\"` beside it"));
+        }
+        None
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    let label = |label: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len())
+            && label.chars().all(plain)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= MAX_NAME && text.split('.').all(label)
+}
+
+/// Makes the paths absolute, and makes sure that the files that the node's file names can be used.
+pub(super) fn with_pair(root: &Path, mut node: Sourced<NodeSpec>) -> Result<Sourced<NodeSpec>, Mistakes> {
+    let Some(pair) = node.spec.console.as_mut().and_then(|console| console.pair.as_mut()) else {
+        return Ok(node);
+    };
+    *pair = PairFiles { certificate: root.join(&pair.certificate), key: root.join(&pair.key) };
+    let Err(error) = Pair::read(pair) else { return Ok(node) };
+    let (key, why, expected) = match &error {
+        PairError::Certificate(why) => {
+            ("certificate", why, "expected a file of certificates in PEM (-----BEGIN CERTIFICATE-----)")
+        }
+        PairError::Key(why) => (
+            "key",
+            why,
+            "expected a file with the certificate's private key in PEM (-----BEGIN PRIVATE KEY-----)",
+        ),
+    };
+    let span = node.source.locate(&[Step::Key("console"), Step::Key(key)]);
+    let mut mistake = Mistake::new(&node.source, span, format!("`{key}` {why}"));
+    mistake.expected(expected);
+    mistake.help("the user that the daemon runs as must be able to read both files");
+    Err(mistake.into())
+}

@@ -1,0 +1,51 @@
+//! One connection of a client over HTTP/1.1: as many requests as it likes, until it goes, is silent
+//! for too long, or the daemon ends.
+
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What is under way at a shutdown has so long to end.
+const END_WITHIN: Duration = Duration::from_millis(500);
+/// A request's head is never larger, in bytes.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Answers until the connection ends. A client has `head_within` for the head of each request.
+pub(super) async fn converse<S>(
+    stream: S,
+    router: Router,
+    head_within: Duration,
+    mut ending: watch::Receiver<()>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_within)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = ending.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client went away");
+    }
+}
+
+/// Ends every connection: those at rest at once, and what is under way soon.
+pub(super) async fn farewell(end: watch::Sender<()>, mut clients: JoinSet<()>) {
+    drop(end);
+    let _ = tokio::time::timeout(END_WITHIN, async { while clients.join_next().await.is_some() {} }).await;
+}

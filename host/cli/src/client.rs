@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_daemon::serve::api::socket;
 use bellwether_daemon::serve::wire::Problem;
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::exit::{Exit, Failure};
@@ -43,9 +44,31 @@ impl Client {
         self.ask(Method::POST, path, within).await
     }
 
+    /// Sends something and reads the answer.
+    pub(crate) async fn send_body<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::from(anyhow::anyhow!(error)))?;
+        understood(&self.answer(method, path, body.into(), ANSWER_WITHIN).await?)
+    }
+
+    /// Sends something. There is nothing to read.
+    pub(crate) async fn tell(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<(), Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| Failure::from(anyhow::anyhow!(error)))?;
+        self.answer(method, path, body.into(), ANSWER_WITHIN).await.map(drop)
+    }
+
     /// Reads a stream line by line.
     pub(crate) async fn lines(&self, path: &str) -> Result<Lines, Failure> {
-        let response = tokio::time::timeout(ANSWER_WITHIN, self.send(Method::GET, path))
+        let response = tokio::time::timeout(ANSWER_WITHIN, self.send(Method::GET, path, Bytes::new()))
             .await
             .map_err(|_| overdue())??;
         if response.status().is_success() {
@@ -60,20 +83,27 @@ impl Client {
         path: &str,
         within: Duration,
     ) -> Result<T, Failure> {
+        understood(&self.answer(method, path, Bytes::new(), within).await?)
+    }
+
+    /// The body of an answer that is no refusal.
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Bytes, Failure> {
         let answer = async {
-            let response = self.send(method, path).await?;
+            let response = self.send(method, path, body).await?;
             let well = response.status().is_success();
             Ok::<_, Failure>((well, read(response.into_body()).await?))
         };
         let (well, body) = tokio::time::timeout(within, answer).await.map_err(|_| overdue())??;
-        if !well {
-            return Err(refusal(&body));
-        }
-        let answer = serde_json::from_slice(&body).context("the daemon's answer makes no sense");
-        answer.map_err(|error| Failure::from(error).next("use the `bellwether` of the daemon's own version"))
+        if well { Ok(body) } else { Err(refusal(&body)) }
     }
 
-    async fn send(&self, method: Method, path: &str) -> Result<Response<Incoming>, Failure> {
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
         let stream = socket::connect(&self.root).await.map_err(|error| self.nobody(&error))?;
         let exchange = async {
             let (mut sender, connection) =
@@ -84,7 +114,8 @@ impl Client {
                 .method(method)
                 .uri(format!("/api/v1{path}"))
                 .header(hyper::header::HOST, "bellwether")
-                .body(Empty::<Bytes>::new())?;
+                .header(hyper::header::CONTENT_TYPE, "application/json")
+                .body(Full::new(body))?;
             anyhow::Ok(sender.send_request(request).await?)
         };
         exchange.await.context("the daemon did not answer").map_err(|error| {
@@ -102,6 +133,11 @@ impl Client {
         let what = format!("no daemon runs on {root}");
         Failure::new(Exit::NoDaemon, what, format!("start one with: bellwether run --root {root}"))
     }
+}
+
+fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    let answer = serde_json::from_slice(body).context("the daemon's answer makes no sense");
+    answer.map_err(|error| Failure::from(error).next("use the `bellwether` of the daemon's own version"))
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Failure> {

@@ -5,6 +5,7 @@ import { nodeClock } from "./time.js";
 
 const SILENCE = 12_000; // The stream says something every five seconds.
 const AT_MOST_EVERY = 1_000;
+const LAZILY = 5_000; // What checkers say again and again.
 const SPEAK_AT_MOST_EVERY = 8_000;
 
 let heard = Date.now();
@@ -21,7 +22,7 @@ export function keepFresh() {
   const open = () => {
     if (stream || document.hidden) return;
     stream = new EventSource(url);
-    stream.addEventListener("snapshot", (event) => { hear(event); refresh(); });
+    stream.addEventListener("snapshot", (event) => { hear(event); heed(event); });
     stream.addEventListener("heartbeat", hear);
     stream.addEventListener("bye", () => { stream.close(); location.reload(); });
     stream.onerror = () => {
@@ -52,6 +53,27 @@ function hear(event) {
   } catch {
     // A heartbeat without a clock is one nevertheless.
   }
+}
+
+/** What moved is shown at once, what only goes on a little later. */
+function heed(event) {
+  let news = {};
+  try {
+    news = JSON.parse(event.data);
+  } catch {
+    // Then everything may have changed.
+  }
+  const about = document.body.dataset.about;
+  const concerns = (names) => !names || (about ? names.includes(about) : names.length > 0);
+  if (concerns(news.moved)) refresh();
+  else if (concerns(news.changed)) refreshLazily();
+}
+
+let lazily = 0;
+
+function refreshLazily() {
+  if (lazily) return;
+  lazily = setTimeout(() => { lazily = 0; refresh(); }, Math.max(0, last + LAZILY - Date.now()));
 }
 
 function watchContact() {

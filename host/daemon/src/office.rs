@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::event::Event;
-use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::id::{CheckerName, CommandName, ModuleName};
 use bellwether_core::observation::Observation;
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::access::Access;
+use crate::act::log_file::{self, LogTail};
 use crate::clock::Clock;
 use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
@@ -87,6 +88,16 @@ impl Daemon for Office {
 
     fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>> {
         self.journal.chart(query).boxed()
+    }
+
+    fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>> {
+        let Some(member) = self.means.roster.get(&module) else {
+            return std::future::ready(Vec::new()).boxed();
+        };
+        let commands: Vec<CommandName> = member.spec.commands.keys().cloned().collect();
+        let root = self.means.root.clone();
+        let read = tokio::task::spawn_blocking(move || log_file::tails(&root, &module, &commands));
+        async move { read.await.unwrap_or_default() }.boxed()
     }
 
     fn components(&self) -> Vec<ComponentStatus> {

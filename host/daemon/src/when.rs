@@ -51,6 +51,13 @@ impl When {
         self.show(moment, "%H:%M:%S %Z")
     }
 
+    /// `21:03`, or `22 Nov 21:03`.
+    pub fn short(&self, moment: &str, with_day: bool) -> String {
+        let Ok(timestamp) = moment.parse::<Timestamp>() else { return moment.to_owned() };
+        let form = if with_day { "%d %b %H:%M" } else { "%H:%M" };
+        timestamp.to_zoned(self.zone.clone()).strftime(form).to_string()
+    }
+
     fn show(&self, moment: &str, time: &str) -> String {
         let Ok(timestamp) = moment.parse::<Timestamp>() else { return moment.to_owned() };
         let there = timestamp.to_zoned(self.zone.clone());

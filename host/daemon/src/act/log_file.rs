@@ -59,6 +59,56 @@ pub fn tail(path: &Path, from: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
+/// The end of what one command has written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTail {
+    /// Which command.
+    pub command: String,
+    /// The latest last, without what a terminal would obey.
+    pub lines: Vec<String>,
+}
+
+/// So many lines are shown of the end of an output.
+const SHOWN: usize = 100;
+/// And of so many bytes.
+const SHOWN_BYTES: u64 = 32 << 10;
+
+/// The ends of the outputs of these commands, the latest written first. What cannot be read is left out.
+pub fn tails(root: &Path, module: &ModuleName, commands: &[CommandName]) -> Vec<LogTail> {
+    let mut found: Vec<_> = commands
+        .iter()
+        .filter_map(|command| {
+            let path = path(root, module, command);
+            let written = fs::metadata(&path).ok()?.modified().ok()?;
+            let lines = lines(&end(&path, SHOWN_BYTES).ok()?);
+            (!lines.is_empty()).then(|| (written, LogTail { command: command.to_string(), lines }))
+        })
+        .collect();
+    found.sort_by_key(|(written, _)| std::cmp::Reverse(*written));
+    found.into_iter().map(|(_, tail)| tail).collect()
+}
+
+fn end(path: &Path, most: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut text = Vec::new();
+    file.take(most).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    // The first line is rarely whole.
+    Ok(if length > most {
+        text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or(text)
+    } else {
+        text
+    })
+}
+
+fn lines(text: &str) -> Vec<String> {
+    let clean = |line: &str| line.chars().filter(|c| *c == '\t' || !c.is_control()).take(MAX_LINE).collect();
+    let all: Vec<String> = text.lines().map(clean).collect();
+    all[all.len().saturating_sub(SHOWN)..].to_vec()
+}
+
 /// The last line written after `from` that says something, without what a terminal would obey.
 pub fn last_line(path: &Path, from: u64) -> Option<String> {
     last_line_of(&tail(path, from).ok()?)

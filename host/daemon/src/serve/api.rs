@@ -51,6 +51,7 @@ use super::conversation::{converse, farewell};
 use super::guard::{needs, never_ends};
 use super::wire::{ComponentStatus, ConsoleStatus, NotifyStatus};
 use crate::access::Access;
+use crate::act::log_file::LogTail;
 use crate::clock::Clock;
 use crate::journal::{Chart, ChartQuery, Entry, NotRead, RecordQuery};
 use crate::notify::Tested;
@@ -85,6 +86,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn follow(&self) -> broadcast::Receiver<Entry>;
     /// What checkers measured.
     fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>>;
+    /// The end of what the commands of a module have written, the latest written first.
+    fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>>;
     /// What is loaded, and what cannot be.
     fn components(&self) -> Vec<ComponentStatus>;
     /// Files that were refused, and why.

@@ -3,6 +3,7 @@
 //! ```text
 //!   /                              the farm
 //!   /modules/M                     one module
+//!   /modules/M/checkers/C/run      POST: run it once
 //!   /modules/M/COMMAND             what a command will do; POST: do it
 //!   /login, /login/CODE, /logout   signing in and out
 //!   /assets/…, /icon/N.svg         what pages are made of
@@ -30,6 +31,7 @@ mod headers;
 mod login;
 mod look;
 mod missing;
+mod module;
 
 pub(super) use self::frame::Bare;
 
@@ -39,6 +41,8 @@ type Handle = Arc<dyn Daemon>;
 pub(crate) fn router(daemon: Handle) -> Router {
     Router::new()
         .route("/", get(farm::page))
+        .route("/modules/{module}", get(module::page))
+        .route("/modules/{module}/checkers/{checker}/run", post(module::run::run))
         .route("/modules/{module}/{command}", get(command::ask).post(command::give))
         .route("/login", get(login::page).post(login::sign_in))
         .route("/login/{code}", get(login::once).post(login::redeem))

@@ -38,6 +38,8 @@ struct News<'a> {
     down: usize,
     /// Modules that differ from the event before.
     changed: Vec<&'a str>,
+    /// Those of them of which differs what a person decides by.
+    moved: Vec<&'a str>,
 }
 
 struct Listener {
@@ -93,9 +95,12 @@ impl Listener {
             None => snapshot.modules.iter().map(|module| module.name.as_str()).collect(),
             Some(last) => changes(last, &snapshot),
         };
+        let seen = self.last.as_ref().map_or(0, |last| last.generation);
+        let moved = |name: &&str| snapshot.module(name).is_none_or(|module| module.changed > seen);
+        let moved = changed.iter().copied().filter(moved).collect();
         let down = snapshot.modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
         let at = self.daemon.clock().timestamp(snapshot.at);
-        let news = News { generation: snapshot.generation, at, down, changed };
+        let news = News { generation: snapshot.generation, at, down, changed, moved };
         let data = serde_json::to_string(&news).unwrap_or_default();
         let event = Event::default().event("snapshot").id(news.generation.to_string()).data(data);
         self.next = Instant::now() + AT_MOST_EVERY;

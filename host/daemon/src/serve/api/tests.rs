@@ -58,6 +58,10 @@ impl FakeDaemon {
 }
 
 impl Daemon for FakeDaemon {
+    fn log(&self, _: ModuleName) -> BoxFuture<'_, Vec<LogTail>> {
+        std::future::ready(Vec::new()).boxed()
+    }
+
     fn access(&self) -> &Access {
         &self.access
     }

@@ -25,6 +25,8 @@ pub(super) struct Frame {
     pub(super) signed_in: bool,
     /// Whether it keeps itself fresh.
     pub(super) live: bool,
+    /// Which module it is about, if about one: others do not concern it.
+    pub(super) about: Option<String>,
     /// So many modules are down.
     pub(super) down: usize,
     /// Of the daemon.
@@ -79,6 +81,7 @@ impl Frame {
             signed_in: caller.signed_in,
             person: Some(caller),
             live: true,
+            about: None,
             down,
             version: env!("CARGO_PKG_VERSION"),
             assets: assets::version(),
@@ -119,6 +122,11 @@ impl Times {
     /// A moment of the daemon's time line.
     pub(super) fn of(&self, moment: Moment) -> Time {
         self.told(self.clock.timestamp(moment))
+    }
+
+    /// For an axis: in microseconds after the Unix epoch.
+    pub(super) fn short(&self, wall: i64, with_day: bool) -> String {
+        self.when.short(&crate::clock::timestamp(wall), with_day)
     }
 
     /// A moment as the API writes it.

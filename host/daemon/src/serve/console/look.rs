@@ -1,5 +1,6 @@
 //! How a state looks: a shape, a word and a tone, so that each alone would do.
 
+use bellwether_core::observation::Status;
 use bellwether_core::snapshot::{CheckerView, ModuleView};
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
@@ -44,6 +45,16 @@ impl Look {
     /// Of the answer that load balancers get.
     pub(super) fn answer(ready: bool) -> Self {
         if ready { look("yes", "yes", "ok") } else { look("no", "no", "bad") }
+    }
+
+    /// Of what one run saw.
+    pub(super) fn status(status: Status) -> Self {
+        match status {
+            Status::Pass => look("up", "pass", "ok"),
+            Status::Warn => look("warned", "warn", "warn"),
+            Status::Fail => look("down", "fail", "bad"),
+            Status::Unknown => look("undecided", "unknown", "warn"),
+        }
     }
 
     /// Of a checker's verdict.

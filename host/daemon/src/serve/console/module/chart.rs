@@ -1,0 +1,192 @@
+//! What checkers measured, as small pictures: for each stretch of time the smallest and the largest
+//! number as a bar, and the mean in it.
+
+use std::fmt::Write as _;
+
+use bellwether_core::measurements::Bucket;
+
+use super::checkers::rounded;
+use crate::journal::Chart as Measured;
+use crate::when::When;
+
+/// The height of the picture, in pixels.
+const HEIGHT: f64 = 72.0;
+/// More of them are in the API.
+const SHOWN: usize = 24;
+
+#[derive(Debug)]
+pub(super) struct Chart {
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) unit: String,
+    pub(super) most: String,
+    pub(super) last: String,
+    /// In words, for those who do not see it.
+    pub(super) said: String,
+    pub(super) bars: Vec<Bar>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// One stretch of time. Across in percent of the width, down in pixels.
+#[derive(Debug, PartialEq)]
+pub(super) struct Bar {
+    pub(super) x: String,
+    pub(super) width: String,
+    pub(super) top: String,
+    pub(super) height: String,
+    pub(super) mean: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) at: String,
+    pub(super) count: u64,
+    pub(super) min: String,
+    pub(super) mean: String,
+    pub(super) max: String,
+}
+
+/// Between two moments, in seconds after the Unix epoch.
+pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> {
+    let when = When::here();
+    let chart = |(index, series): (usize, &crate::journal::ChartSeries)| {
+        let (buckets, factor, unit) = scaled(&series.buckets, &series.unit);
+        let most = buckets.iter().map(|bucket| bucket.max).fold(0.0, f64::max);
+        let last = buckets.last().map_or(0.0, Bucket::mean);
+        let title = if series.name == "duration" {
+            format!("{}: how long it takes", series.checker)
+        } else {
+            format!("{}: {}", series.checker, series.name)
+        };
+        let worst = buckets.iter().map(|bucket| bucket.max).fold(f64::MIN, f64::max);
+        let said = format!("Last mean {} {unit}, largest {} {unit}.", rounded(last), rounded(worst));
+        let mut rows: Vec<Row> = buckets.iter().map(|bucket| row(bucket, &when)).collect();
+        rows.reverse();
+        let _ = factor;
+        Chart {
+            id: format!("chart-{index}"),
+            title,
+            most: rounded(most),
+            last: rounded(last),
+            said,
+            bars: bars(&buckets, measured.step_s, most, since, until),
+            rows,
+            unit,
+        }
+    };
+    measured.series.iter().take(SHOWN).enumerate().map(chart).collect()
+}
+
+/// In the unit in which the numbers are neither tiny nor huge.
+fn scaled(buckets: &[Bucket], unit: &str) -> (Vec<Bucket>, f64, String) {
+    let most = buckets.iter().map(|bucket| bucket.max.abs()).fold(0.0, f64::max);
+    let (factor, unit) = match unit {
+        "ms" if most < 1.0 => (1e3, "µs"),
+        "ms" if most >= 10_000.0 => (1e-3, "s"),
+        "s" if most < 1.0 => (1e3, "ms"),
+        "bytes" if most >= 10_000_000.0 => (1e-6, "MB"),
+        "bytes" if most >= 10_000.0 => (1e-3, "kB"),
+        other => (1.0, other),
+    };
+    let scale = |bucket: &Bucket| Bucket {
+        min: bucket.min * factor,
+        max: bucket.max * factor,
+        sum: bucket.sum * factor,
+        ..*bucket
+    };
+    (buckets.iter().map(scale).collect(), factor, unit.to_owned())
+}
+
+fn row(bucket: &Bucket, when: &When) -> Row {
+    Row {
+        at: when.zoned(&crate::clock::timestamp(bucket.start.saturating_mul(1_000_000))),
+        count: bucket.count,
+        min: rounded(bucket.min),
+        mean: rounded(bucket.mean()),
+        max: rounded(bucket.max),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a picture is not that fine")]
+fn bars(buckets: &[Bucket], step: i64, most: f64, since: i64, until: i64) -> Vec<Bar> {
+    let length = (until - since).max(1) as f64;
+    let most = if most > 0.0 { most } else { 1.0 };
+    let down = |value: f64| HEIGHT - value.clamp(0.0, most) / most * (HEIGHT - 2.0) - 1.0;
+    let inside = buckets.iter().filter(|bucket| bucket.start + step > since && bucket.start < until);
+    inside
+        .map(|bucket| {
+            let left = (bucket.start.max(since) - since) as f64 / length * 100.0;
+            let right = ((bucket.start + step).min(until) - since) as f64 / length * 100.0;
+            let (top, bottom) = (down(bucket.max), down(bucket.min));
+            Bar {
+                x: percent(left),
+                width: percent((right - left).max(0.2)),
+                top: pixels(top),
+                height: pixels((bottom - top).max(1.5)),
+                mean: pixels(down(bucket.mean()) - 1.0),
+            }
+        })
+        .collect()
+}
+
+/// `12.34%`
+pub(super) fn percent(value: f64) -> String {
+    let mut text = String::new();
+    // To a String nothing fails to be written.
+    let _ = write!(text, "{value:.2}%");
+    text
+}
+
+fn pixels(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bucket(start: i64, min: f64, max: f64) -> Bucket {
+        Bucket { start, count: 2, min, max, sum: min + max }
+    }
+
+    #[test]
+    fn the_largest_number_reaches_the_top_and_a_gap_stays_a_gap() {
+        let bars = bars(&[bucket(0, 0.0, 10.0), bucket(50, 5.0, 5.0)], 10, 10.0, 0, 100);
+        assert_eq!(bars.len(), 2);
+        assert_eq!(
+            (bars[0].x.as_str(), bars[0].width.as_str(), bars[0].top.as_str()),
+            ("0.00%", "10.00%", "1.0")
+        );
+        assert_eq!(
+            (bars[1].x.as_str(), bars[1].top.as_str(), bars[1].height.as_str()),
+            ("50.00%", "36.0", "1.5")
+        );
+    }
+
+    #[test]
+    fn a_unit_fits_its_numbers() {
+        let unit = |max, unit| scaled(&[bucket(0, 0.0, max)], unit).2;
+        assert_eq!(unit(0.4, "ms"), "µs");
+        assert_eq!(unit(40.0, "ms"), "ms");
+        assert_eq!(unit(5e7, "bytes"), "MB");
+        assert_eq!(unit(3.0, ""), "");
+    }
+
+    proptest! {
+        #[test]
+        fn every_bar_is_inside_the_picture(
+            starts in prop::collection::vec((-200_i64..1_200, 0.0_f64..1e6, 0.0_f64..1e6), 0..40),
+        ) {
+            let buckets: Vec<Bucket> =
+                starts.iter().map(|(start, a, b)| bucket(*start, a.min(*b), a.max(*b))).collect();
+            let most = buckets.iter().map(|b| b.max).fold(0.0, f64::max);
+            for bar in bars(&buckets, 20, most, 0, 1_000) {
+                let number = |text: &str| text.trim_end_matches('%').parse::<f64>().unwrap();
+                prop_assert!(number(&bar.x) >= 0.0 && number(&bar.x) + number(&bar.width) <= 100.5);
+                prop_assert!(number(&bar.top) >= 0.0 && number(&bar.top) + number(&bar.height) <= HEIGHT + 1.5);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The checkers of a module, worst first.
+
+use bellwether_core::policy::{CheckerKind, OnDown};
+use bellwether_core::snapshot::{CheckerView, ModuleView};
+use bellwether_core::verdict::Verdict;
+
+use super::took;
+use crate::serve::console::frame::{Time, Times};
+use crate::serve::console::look::Look;
+
+#[derive(Debug)]
+pub(super) struct CheckerRow {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) verdict: Look,
+    pub(super) since: Time,
+    pub(super) on_down: &'static str,
+    pub(super) last: Option<Last>,
+    pub(super) runs: bool,
+}
+
+/// What it saw last.
+#[derive(Debug)]
+pub(super) struct Last {
+    pub(super) status: Look,
+    pub(super) summary: String,
+    pub(super) at: Time,
+    pub(super) took: String,
+    pub(super) measurements: Vec<String>,
+}
+
+pub(super) fn checkers(module: &ModuleView, times: &Times) -> Vec<CheckerRow> {
+    let mut views: Vec<&CheckerView> = module.checkers.iter().collect();
+    views.sort_by_key(|checker| match checker.verdict {
+        _ if !checker.watched => 3,
+        Verdict::Down => 0,
+        Verdict::Undecided => 1,
+        Verdict::Up => 2,
+    });
+    views.into_iter().map(|checker| row(checker, times)).collect()
+}
+
+fn row(checker: &CheckerView, times: &Times) -> CheckerRow {
+    let last = checker.last.as_ref().map(|seen| Last {
+        status: Look::status(seen.status),
+        summary: seen.summary.clone(),
+        at: times.of(seen.at),
+        took: took(seen.took),
+        measurements: seen
+            .measurements
+            .iter()
+            .map(|m| format!("{} {} {}", m.name, rounded(m.value), m.unit).trim_end().to_owned())
+            .collect(),
+    });
+    CheckerRow {
+        name: checker.name.to_string(),
+        kind: match checker.kind {
+            CheckerKind::Process => "process",
+            CheckerKind::Component => "component",
+        },
+        verdict: Look::verdict(checker),
+        since: times.of(checker.since),
+        on_down: on_down(checker.on_down),
+        runs: checker.kind == CheckerKind::Component,
+        last,
+    }
+}
+
+/// Three digits are enough to look at.
+pub(super) fn rounded(value: f64) -> String {
+    let digits = match value.abs() {
+        0.0 => 0,
+        large if large >= 100.0 => 0,
+        middle if middle >= 10.0 => 1,
+        small if small >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.digits$}")
+}
+
+fn on_down(on_down: OnDown) -> &'static str {
+    match on_down {
+        OnDown::Restart => "restart the application",
+        OnDown::Stop => "stop, and ask for a person",
+        OnDown::Wait => "stop, and start again when it is back",
+        OnDown::Out => "out of the load balancer",
+        OnDown::Notify => "only tell somebody",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_that_count() {
+        let shown = [0.0, 0.1234, 1.234, 12.34, 123.4, 123_456.0].map(rounded);
+        assert_eq!(shown, ["0", "0.123", "1.23", "12.3", "123", "123456"]);
+    }
+}

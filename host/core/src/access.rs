@@ -1,9 +1,15 @@
-//! Who may do what.
+//! Who may do what, and for how long.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+mod session;
+mod throttle;
+
+pub use self::session::{IDLE, LIFE, ONE_TIME, Use};
+pub use self::throttle::{Rule, Throttle};
 
 /// What a person or a program may do. Each role may do all that the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

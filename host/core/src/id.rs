@@ -123,6 +123,10 @@ name! {
     /// Somebody who is told: the name of a `[[notify]]` table.
     TargetName
 }
+name! {
+    /// A person who may sign in, or a program's token.
+    AccountName
+}
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {

@@ -4,9 +4,7 @@ import { keepFresh } from "./live.js";
 import { confirmInPlace } from "./confirm.js";
 import { lendKeys } from "./keys.js";
 import { tickTimes } from "./time.js";
-import { rememberKey } from "./act.js";
 
-rememberKey();
 tickTimes();
 keepFresh();
 confirmInPlace();

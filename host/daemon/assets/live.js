@@ -26,7 +26,10 @@ export function keepFresh() {
     stream.addEventListener("bye", () => { stream.close(); location.reload(); });
     stream.onerror = () => {
       // Refused for good, or only broken off: the page itself tells which.
-      if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(open, 3_000); }
+      if (stream?.readyState !== EventSource.CLOSED) return;
+      stream = null;
+      setTimeout(open, 3_000);
+      refresh();
     };
   };
   const close = () => { stream?.close(); stream = null; };
@@ -36,6 +39,7 @@ export function keepFresh() {
   });
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);
+  document.getElementById("contact").textContent = "live";
   setInterval(watchContact, 1_000);
   open();
 }
@@ -60,8 +64,6 @@ function watchContact() {
     contact.textContent = lost ? `no news since ${since}: the node does not answer` : "live";
     document.querySelectorAll(".no-news").forEach((note) => { note.textContent = `no news since ${since}`; });
     if (!lost) refresh();
-  } else if (!lost && !contact.textContent) {
-    contact.textContent = "live";
   }
 }
 
@@ -90,6 +92,7 @@ async function fetchPage() {
 
 function take(page) {
   const before = states();
+  const focused = document.activeElement;
   document.title = page.title;
   const icon = page.getElementById("icon");
   if (icon) document.getElementById("icon")?.setAttribute("href", icon.getAttribute("href"));
@@ -97,6 +100,8 @@ function take(page) {
     const news = page.getElementById(region.id);
     if (news) morph(region, news);
   }
+  // What moved to another place has lost it.
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
   speak(before, states());
 }
 

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
 use crate::act::gate::Launcher;
@@ -327,11 +328,14 @@ impl Parts {
             board: desk.board().clone(),
             journal: journal.clone(),
         };
+        let (access, damaged_access) = Access::open(&root, clock, events.clone());
+        damaged.extend(damaged_access);
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let problems = Problems::default();
         problems.set("console's listener", not_open.as_slice());
         let office = Arc::new(Office {
             means,
+            access,
             published,
             journal: journal.clone(),
             memories: memories.clone(),
@@ -407,6 +411,11 @@ impl Running {
             side.spawn(serve::metrics::serve(listener, exposition));
         }
         side.spawn(rotate_forever(self.root.clone()));
+        let access = self.office.access.clone();
+        side.spawn({
+            let access = access.clone();
+            async move { access.keep_forever().await }
+        });
         side.spawn(pass_on(self.notices, Voice(self.events.clone())));
         let site = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
@@ -427,7 +436,7 @@ impl Running {
         }
         let stores = self.stores;
         let finished = tokio::task::spawn_blocking(move || stores.finish());
-        drop(tokio::join!(self.journal.end(), self.memories.finish(), finished));
+        drop(tokio::join!(self.journal.end(), self.memories.finish(), access.keep(), finished));
         outcome
     }
 
@@ -539,6 +548,7 @@ async fn open_site(root: &Path, node: &NodeSpec) -> Result<(Option<Site>, Option
 async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Output = ()> + Send) {
     let Some(site) = site else { return };
     let daemon: Arc<dyn Daemon> = Arc::clone(&office) as Arc<dyn Daemon>;
+    let router = serve::site::router(&daemon, site.whereabouts().names());
     let certificates = site.certificates();
     let looking_after = async {
         if let Some(certificates) = certificates {
@@ -548,7 +558,7 @@ async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Ou
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = site.serve(serve::site::router(&daemon), end) => {}
+        () = site.serve(router, end) => {}
         () = looking_after => {}
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 //! `observe`, `act` and `serve` do not know each other; only `driver` and `app` know all.
 
+pub mod access;
 pub mod act;
 pub mod app;
 pub mod certificate;

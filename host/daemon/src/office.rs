@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::config::ComponentKind;
 use crate::driver::{Message, Published};
@@ -35,6 +36,8 @@ use crate::stores::Stores;
 pub struct Office {
     /// For running a checker once.
     pub means: Means,
+    /// Who may do what.
+    pub access: Access,
     /// The picture.
     pub published: Published,
     /// What happened.
@@ -58,6 +61,10 @@ pub struct Office {
 }
 
 impl Daemon for Office {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn clock(&self) -> Clock {
         self.means.clock
     }

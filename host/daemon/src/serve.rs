@@ -3,6 +3,7 @@
 pub mod api;
 pub mod console;
 mod conversation;
+mod guard;
 pub mod health;
 pub mod metrics;
 pub mod site;

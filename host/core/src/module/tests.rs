@@ -1,6 +1,7 @@
 //! The module's behaviour, told in sentences; its laws, under random events.
 
 mod corners;
+mod deciding;
 mod ending;
 mod killed;
 mod laws;

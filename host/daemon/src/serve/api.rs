@@ -3,6 +3,7 @@
 //! ```text
 //! GET  /api/v1/status                            everything, at one moment
 //! GET  /api/v1/status/stream                     the same, a line for each change
+//! GET  /api/v1/stream                            what has changed, for browsers
 //! GET  /api/v1/events[?module=&kind=&checker=&search=&since=&until=&after=&limit=]
 //!                                                records, the latest last
 //! GET  /api/v1/events/stream[?module=&kind=&…&after=]  the same, a line for each new one
@@ -11,6 +12,13 @@
 //! POST /api/v1/modules/M/COMMAND                 start, stop, restart, suspend, resume, reset
 //! POST /api/v1/modules/M/checkers/C/run          run it once, now
 //! POST /api/v1/components/[FOLDER/]NAME/approve  let in a version that asks for more
+//! GET  /api/v1/me                                who asks, and what this one may do
+//! GET, POST /api/v1/users                        users; add one
+//! PUT, DELETE /api/v1/users/NAME                 another role; remove
+//! PUT  /api/v1/users/NAME/password               set it
+//! GET, POST /api/v1/tokens                       tokens; make one
+//! DELETE /api/v1/tokens/NAME                     revoke
+//! POST /api/v1/sign-ins                          a one-time address
 //! GET  /api/v1/notifications                     who is told, and how that goes
 //! POST /api/v1/notifications/test[?target=]      send a test, and say what became of it
 //! ```
@@ -27,7 +35,7 @@ use axum::Router;
 use axum::extract::{Extension, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::id::{CheckerName, ModuleName};
@@ -40,14 +48,18 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::conversation::{converse, farewell};
+use super::guard::{needs, never_ends};
 use super::wire::{ComponentStatus, ConsoleStatus, NotifyStatus};
+use crate::access::Access;
 use crate::clock::Clock;
 use crate::journal::{Chart, ChartQuery, Entry, NotRead, RecordQuery};
 use crate::notify::Tested;
 use crate::reload::{Approved, NotApproved};
 
+mod accounts;
 mod components;
 mod events;
+mod live;
 mod measurements;
 mod modules;
 mod notifications;
@@ -61,6 +73,8 @@ mod stream;
 pub trait Daemon: Send + Sync + 'static {
     /// The time line that all moments are on.
     fn clock(&self) -> Clock;
+    /// Who may do what.
+    fn access(&self) -> &Access;
     /// The latest snapshot.
     fn snapshot(&self) -> Arc<Snapshot>;
     /// Changes with every snapshot, to its generation.
@@ -110,7 +124,7 @@ pub trait Daemon: Send + Sync + 'static {
 }
 
 /// Who asks, and what this one may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// `root`, `uid 1000`, a user's name, or `token NAME`.
     pub(crate) name: String,
@@ -120,13 +134,21 @@ pub(crate) struct Caller {
     pub(crate) origin: String,
     /// By a sign-in that can be ended.
     pub(crate) signed_in: bool,
+    /// Turns true when the sign-in, or the token, has ended.
+    pub(crate) ended: watch::Receiver<bool>,
 }
 
 impl Caller {
     /// Whoever may open the local socket may do everything.
     fn local(uid: u32) -> Self {
         let name = if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
-        Self { name, role: Role::Admin, origin: "on the local socket".to_owned(), signed_in: false }
+        Self {
+            name,
+            role: Role::Admin,
+            origin: "on the local socket".to_owned(),
+            signed_in: false,
+            ended: never_ends(),
+        }
     }
 
     /// For the journal.
@@ -161,19 +183,35 @@ pub(crate) fn bounded(router: Router) -> Router {
 
 /// The routes, for any listener that knows who asks.
 pub(crate) fn routes(daemon: Handle) -> Router {
-    let v1 = Router::new()
+    let read = Router::new()
+        .route("/me", get(accounts::me))
+        .route("/stream", get(live::stream))
         .route("/status", get(status::now))
         .route("/status/stream", get(status::stream))
         .route("/events", get(events::list))
         .route("/events/stream", get(events::stream))
         .route("/modules/{module}/why", get(modules::why))
         .route("/modules/{module}/measurements", get(measurements::list))
+        .route("/notifications", get(notifications::list))
+        .route_layer(from_fn(|request, next| needs(Role::Monitor, request, next)));
+    let command = Router::new()
         .route("/modules/{module}/{command}", post(modules::command))
         .route("/modules/{module}/checkers/{checker}/run", post(modules::run_checker))
+        .route("/notifications/test", post(notifications::test))
+        .route_layer(from_fn(|request, next| needs(Role::Control, request, next)));
+    let manage = Router::new()
         .route("/components/{name}/approve", post(components::approve))
         .route("/components/{folder}/{name}/approve", post(components::approve_in))
-        .route("/notifications", get(notifications::list))
-        .route("/notifications/test", post(notifications::test))
+        .route("/users", get(accounts::users).post(accounts::add_user))
+        .route("/users/{name}", put(accounts::set_role).delete(accounts::remove_user))
+        .route("/users/{name}/password", put(accounts::set_password))
+        .route("/tokens", get(accounts::tokens).post(accounts::create_token))
+        .route("/tokens/{name}", delete(accounts::revoke_token))
+        .route("/sign-ins", post(accounts::one_time))
+        .route_layer(from_fn(|request, next| needs(Role::Admin, request, next)));
+    let v1 = read
+        .merge(command)
+        .merge(manage)
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(daemon);

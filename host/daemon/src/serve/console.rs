@@ -4,6 +4,7 @@
 //!   /                              the farm
 //!   /modules/M                     one module
 //!   /modules/M/COMMAND             what a command will do; POST: do it
+//!   /login, /login/CODE, /logout   signing in and out
 //!   /assets/…, /icon/N.svg         what pages are made of
 //! ```
 //! Pages are made from the published snapshot and the journal; nothing here waits for the core
@@ -14,19 +15,22 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::api::Daemon;
 
 mod assets;
 mod command;
 mod farm;
+mod filters;
 mod frame;
-mod headers;
+pub(super) mod headers;
+mod login;
 mod look;
 mod missing;
+
+pub(super) use self::frame::Bare;
 
 type Handle = Arc<dyn Daemon>;
 
@@ -35,10 +39,12 @@ pub(crate) fn router(daemon: Handle) -> Router {
     Router::new()
         .route("/", get(farm::page))
         .route("/modules/{module}/{command}", get(command::ask).post(command::give))
+        .route("/login", get(login::page).post(login::sign_in))
+        .route("/login/{code}", get(login::once).post(login::redeem))
+        .route("/logout", post(login::sign_out))
         .route("/assets/{file}", get(assets::file))
         .route("/icon/{file}", get(assets::icon))
         .fallback(missing::page)
-        .layer(from_fn(headers::secure))
         .with_state(daemon)
 }
 

@@ -23,10 +23,12 @@ use serde_json::{Map, Value, json};
 use crate::clock::Clock;
 use crate::journal::Entry;
 
+mod accounts;
 mod components;
 mod measurements;
 mod notifications;
 
+pub use self::accounts::{MeAnswer, OneTimeAnswer, TokenAnswer, TokenLine, UserLine};
 pub use self::components::{
     ApprovalAnswer, ComponentKind, ComponentStatus, Origin, QuarantineStatus, WaitingStatus,
 };

@@ -22,6 +22,7 @@ use crate::journal::ChartSeries;
 use crate::registry::Waiting;
 
 struct FakeDaemon {
+    access: Access,
     clock: Clock,
     generations: watch::Sender<u64>,
     records: Mutex<Vec<Entry>>,
@@ -30,8 +31,11 @@ struct FakeDaemon {
 
 impl FakeDaemon {
     fn new() -> Arc<Self> {
+        let clock = Clock::start();
+        let nowhere = std::path::Path::new("/nonexistent");
         Arc::new(Self {
-            clock: Clock::start(),
+            access: Access::open(nowhere, clock, tokio::sync::mpsc::channel(1).0).0,
+            clock,
             generations: watch::Sender::new(1),
             records: Mutex::default(),
             live: broadcast::Sender::new(2),
@@ -54,6 +58,10 @@ impl FakeDaemon {
 }
 
 impl Daemon for FakeDaemon {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
     fn clock(&self) -> Clock {
         self.clock
     }

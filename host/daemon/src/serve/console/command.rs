@@ -15,7 +15,7 @@ use super::farm::capitalised;
 use super::frame::{Frame, Page};
 use super::look::Look;
 use super::missing::not_there;
-use super::{Handle, html};
+use super::{Handle, filters, html};
 use crate::serve::api::{COMMAND_WITHIN, Caller};
 
 #[derive(Debug, Template)]

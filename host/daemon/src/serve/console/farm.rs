@@ -13,7 +13,7 @@ use bellwether_core::why::next_step;
 
 use super::frame::{Frame, Page, Time, Times};
 use super::look::Look;
-use super::{Handle, html};
+use super::{Handle, filters, html};
 use crate::serve::api::Caller;
 
 #[derive(Debug, Template)]
@@ -40,6 +40,8 @@ struct Tally {
 struct Row {
     name: String,
     look: Look,
+    /// Of the cell: what is held stays loud however well it is.
+    tone: &'static str,
     suspended: bool,
     spent: bool,
     since: Time,
@@ -134,6 +136,7 @@ impl Row {
         let within = plain(module.restarts_within);
         Self {
             name: module.name.to_string(),
+            tone: if Attention::of(module) == Attention::Held { "held" } else { Look::module(module).tone },
             look: Look::module(module),
             suspended: module.wish.suspended,
             spent: spent(module),
@@ -142,7 +145,7 @@ impl Row {
             next: next.sentence,
             button: next.command.as_deref().and_then(|command| button(module, command, caller)),
             command: next.command,
-            answer: Look::answer(module.ready),
+            answer: quiet(module, Look::answer(module.ready)),
             checkers: checkers(module),
             restarts: format!("{} of {} in {within}", module.restarts, module.restarts_allowed),
             due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
@@ -167,6 +170,11 @@ pub(super) fn capitalised(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// What nobody wants to run alarms nobody by not running.
+fn quiet(module: &ModuleView, look: Look) -> Look {
+    if module.wish.started || look.tone == "ok" { look } else { Look { tone: "idle", ..look } }
+}
+
 fn checkers(module: &ModuleView) -> Vec<CheckerTally> {
     let mut tallies: Vec<CheckerTally> = Vec::new();
     let mut views: Vec<_> = module.checkers.iter().collect();
@@ -176,7 +184,7 @@ fn checkers(module: &ModuleView) -> Vec<CheckerTally> {
         Verdict::Undecided => 1,
         Verdict::Up => 2,
     });
-    for look in views.into_iter().map(Look::verdict) {
+    for look in views.into_iter().map(|checker| quiet(module, Look::verdict(checker))) {
         match tallies.iter_mut().find(|tally| tally.look == look) {
             Some(tally) => tally.count += 1,
             None => tallies.push(CheckerTally { count: 1, look }),

@@ -34,6 +34,19 @@ pub(super) struct Frame {
     here: Page,
 }
 
+/// Around a page for those who are not signed in: it tells nothing of the node.
+#[derive(Debug)]
+pub(in crate::serve) struct Bare {
+    pub(in crate::serve) title: String,
+    pub(in crate::serve) assets: &'static str,
+}
+
+impl Bare {
+    pub(in crate::serve) fn new(title: &str) -> Self {
+        Self { title: format!("{title} · Bellwether"), assets: assets::version() }
+    }
+}
+
 /// What can be gone to from everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Page {

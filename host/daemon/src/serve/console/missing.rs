@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::frame::{Frame, Page};
-use super::{Handle, html};
+use super::{Handle, filters, html};
 use crate::serve::api::Caller;
 
 #[derive(Debug, Template)]

@@ -1,29 +1,19 @@
-//! What the console's listener serves: the pages and the API, behind whoever guards them.
+//! What the console's listener serves: the pages and the API, behind the guard.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{from_fn, from_fn_with_state};
 
 use crate::serve::api::{self, Daemon};
 use crate::serve::console;
+use crate::serve::guard::{Guard, guard};
 
-/// The pages and the API.
-pub(crate) fn router(daemon: &Arc<dyn Daemon>) -> Router {
+/// The pages and the API. `names`: by which this node may be asked for.
+pub(crate) fn router(daemon: &Arc<dyn Daemon>, names: &[String]) -> Router {
+    let guarded = Guard::new(daemon.access().clone(), names.to_vec());
     let pages = console::router(Arc::clone(daemon));
-    api::bounded(api::routes(Arc::clone(daemon)).merge(pages)).layer(from_fn(refuse))
-}
-
-/// What is open to everybody.
-const OPEN: [&str; 2] = ["/assets/", "/icon/"];
-
-/// Nobody can sign in yet.
-async fn refuse(request: Request, next: Next) -> Response {
-    if OPEN.iter().any(|open| request.uri().path().starts_with(open)) {
-        return next.run(request).await;
-    }
-    (StatusCode::UNAUTHORIZED, "sign in first\n").into_response()
+    api::bounded(api::routes(Arc::clone(daemon)).merge(pages))
+        .layer(from_fn_with_state(guarded, guard))
+        .layer(from_fn(console::headers::secure))
 }

@@ -1,0 +1,165 @@
+//! How often somebody may try to sign in.
+//!
+//! ```text
+//!   free ──too many failures──▶ waits, twice as long after each ──quiet for a while, or let in──▶ free
+//! ```
+//! Whoever is counted waits and is never shut out: a stranger who fails on purpose can slow down the
+//! owner of a name, by seconds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::moment::Moment;
+
+/// How patient one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// So many failures cost nothing.
+    pub free: u32,
+    /// Behind them, the first wait; each further failure doubles it.
+    pub first: Duration,
+    /// No wait is longer.
+    pub most: Duration,
+    /// After so long without a try everything is forgotten.
+    pub forget: Duration,
+    /// So many are remembered; of more, those who tried longest ago are forgotten.
+    pub capacity: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    failures: u32,
+    last: Moment,
+}
+
+/// Who failed how often.
+#[derive(Debug)]
+pub struct Throttle<K> {
+    rule: Rule,
+    tries: BTreeMap<K, Tries>,
+}
+
+impl<K: Ord + Clone> Throttle<K> {
+    /// Nobody has tried yet.
+    pub fn new(rule: Rule) -> Self {
+        Self { rule, tries: BTreeMap::new() }
+    }
+
+    /// Begins a try. It counts as failed until [`succeeded`](Self::succeeded) is told, so that many at
+    /// the same moment count too.
+    ///
+    /// # Errors
+    /// If it comes too soon: how long to wait. Such a try is not made, and does not count.
+    pub fn begin(&mut self, key: &K, now: Moment) -> Result<(), Duration> {
+        let earlier = self.tries.get(key).filter(|tries| now.since(tries.last) < self.rule.forget).copied();
+        if let Some(tries) = earlier {
+            let due = tries.last + self.wait(tries.failures);
+            if now < due {
+                return Err(due.since(now));
+            }
+        }
+        let failures = earlier.map_or(0, |tries| tries.failures).saturating_add(1);
+        self.make_room(key, now);
+        self.tries.insert(key.clone(), Tries { failures, last: now });
+        Ok(())
+    }
+
+    /// The try that was begun last was let in.
+    pub fn succeeded(&mut self, key: &K) {
+        self.tries.remove(key);
+    }
+
+    fn wait(&self, failures: u32) -> Duration {
+        let Some(behind) = failures.checked_sub(self.rule.free) else { return Duration::ZERO };
+        let doubled = 2_u32.checked_pow(behind).and_then(|times| self.rule.first.checked_mul(times));
+        doubled.unwrap_or(self.rule.most).min(self.rule.most)
+    }
+
+    fn make_room(&mut self, key: &K, now: Moment) {
+        if self.tries.len() < self.rule.capacity || self.tries.contains_key(key) {
+            return;
+        }
+        let forget = self.rule.forget;
+        self.tries.retain(|_, tries| now.since(tries.last) < forget);
+        while self.tries.len() >= self.rule.capacity {
+            let oldest = self.tries.iter().min_by_key(|(_, tries)| tries.last).map(|(key, _)| key.clone());
+            let Some(oldest) = oldest else { return };
+            self.tries.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULE: Rule = Rule {
+        free: 3,
+        first: Duration::from_secs(1),
+        most: Duration::from_secs(8),
+        forget: Duration::from_secs(100),
+        capacity: 4,
+    };
+
+    fn at(seconds: i64) -> Moment {
+        Moment::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn the_wait_doubles_behind_the_free_tries_and_has_a_limit() {
+        let mut throttle = Throttle::new(RULE);
+        let (mut now, mut waits) = (0, Vec::new());
+        for _ in 0..8 {
+            while let Err(wait) = throttle.begin(&"eve", at(now)) {
+                waits.push(wait.as_secs());
+                now += i64::try_from(wait.as_secs()).unwrap();
+            }
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 8]);
+    }
+
+    #[test]
+    fn one_who_waits_does_not_keep_others_waiting() {
+        let mut throttle = Throttle::new(RULE);
+        while throttle.begin(&"eve", at(0)).is_ok() {}
+        assert_eq!(throttle.begin(&"alice", at(0)), Ok(()));
+    }
+
+    #[test]
+    fn being_let_in_and_a_long_time_forget_everything() {
+        let mut throttle = Throttle::new(RULE);
+        while throttle.begin(&"eve", at(0)).is_ok() {}
+        assert_eq!(throttle.begin(&"eve", at(100)), Ok(()));
+        while throttle.begin(&"eve", at(100)).is_ok() {}
+        throttle.succeeded(&"eve");
+        assert_eq!(throttle.begin(&"eve", at(100)), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_bounded_and_never_more_tries_are_let_through_than_the_rule_says(
+            tries in prop::collection::vec((0_u8..20, 0_i64..3), 0..300),
+        ) {
+            let mut throttle = Throttle::new(RULE);
+            let mut now = 0;
+            let mut made: BTreeMap<u8, Vec<i64>> = BTreeMap::new();
+            for (key, step) in tries {
+                now += step;
+                if throttle.begin(&key, at(now)).is_ok() {
+                    made.entry(key).or_default().push(now);
+                }
+                prop_assert!(throttle.tries.len() <= RULE.capacity);
+            }
+            if made.len() <= RULE.capacity {
+                for times in made.values() {
+                    // Behind the free ones, no two in the same second.
+                    for pair in times.windows(2).skip(2) {
+                        prop_assert!(pair[1] > pair[0]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a person decided by, and whether it still stands.
+
+use std::time::Duration;
+
+use crate::command::{Command, DeniedReason};
+use crate::observation::Status;
+use crate::state::StateName;
+
+use super::world::World;
+
+fn moved(world: &World, seen: u64) -> Option<DeniedReason> {
+    world.snapshot().moved_since("web", seen)
+}
+
+#[test]
+fn what_checkers_say_again_and_again_does_not_outdate_what_a_person_saw() {
+    let mut world = World::up();
+    let seen = world.snapshot().generation;
+    for _ in 0..5 {
+        world.see("page", Status::Pass);
+    }
+    assert!(world.snapshot().generation > seen, "every run is shown");
+    assert_eq!(moved(&world, seen), None);
+}
+
+#[test]
+fn a_change_of_state_outdates_it_and_the_refusal_says_what_is_so_now() {
+    let mut world = World::up();
+    let seen = world.snapshot().generation;
+    world.see("app", Status::Fail);
+    assert_ne!(world.state(), StateName::Up);
+    let why = moved(&world, seen).expect("it has moved").to_string();
+    assert!(why.contains(&world.state().to_string()) && why.contains("not ready"), "{why}");
+    assert_eq!(moved(&world, world.snapshot().generation), None);
+}
+
+#[test]
+fn a_second_click_meets_what_the_first_one_did() {
+    let mut world = World::up().draining_for(Duration::from_secs(10));
+    let seen = world.snapshot().generation;
+    world.command(Command::Restart);
+    assert!(moved(&world, seen).is_some());
+}
+
+#[test]
+fn a_changed_file_outdates_it_also_if_the_module_goes_on_as_before() {
+    let mut world = World::up();
+    let seen = world.snapshot().generation;
+    world.redefine(|policy| policy.drain = Duration::from_secs(99));
+    assert_eq!(world.state(), StateName::Up);
+    assert!(moved(&world, seen).is_some());
+}
+
+#[test]
+fn a_picture_of_the_next_daemon_is_never_below_one_of_the_last() {
+    let mut world = World::up();
+    let seen = world.snapshot().generation;
+    world.pass_time(Duration::from_secs(1));
+    world.kill_daemon();
+    assert!(world.snapshot().generation > seen);
+    assert!(moved(&world, seen).is_some(), "another daemon shows it now");
+}
+
+#[test]
+fn a_picture_that_is_not_yet_is_nobodys() {
+    let world = World::up();
+    assert!(moved(&world, world.snapshot().generation + 1).is_some());
+}

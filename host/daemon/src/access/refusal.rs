@@ -1,0 +1,60 @@
+//! Why somebody is not let in, or may not change that.
+
+use std::io;
+use std::time::Duration;
+
+use bellwether_core::moment::plain;
+
+/// Why not.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Which of both is wrong is nobody's business.
+    #[error("the name or the password is wrong")]
+    Wrong,
+    /// Too many tries, from this address or for this name.
+    #[error("too many tries: wait {}", plain(whole(*.0)))]
+    TooSoon(Duration),
+    /// A one-time address that is not good, or not any more.
+    #[error("this address has been used, or is older than a minute")]
+    UsedUp,
+    /// The sign-in has ended.
+    #[error("you are not signed in any more")]
+    NotSignedIn,
+    /// Of that name.
+    #[error("there is no {0} of that name")]
+    NoSuch(&'static str),
+    /// Of that name, already.
+    #[error("there is a {0} of that name already")]
+    Taken(&'static str),
+    /// Names stand in records and in commands.
+    #[error("this is no name: {0}")]
+    BadName(String),
+    /// Too short, or far too long.
+    #[error("a password has at least {at_least} characters, and at most {at_most} bytes")]
+    BadPassword {
+        /// Characters.
+        at_least: usize,
+        /// Bytes.
+        at_most: usize,
+    },
+    /// Somebody has to be able to let others in.
+    #[error("this is the last admin: make somebody else one first")]
+    LastAdmin,
+    /// There is an end to everything.
+    #[error("there are too many of them: remove some first")]
+    TooMany,
+    /// The daemon ends.
+    #[error("the daemon is ending")]
+    Ending,
+    /// It would not outlive the daemon, so it is not done.
+    #[error("state/access.json cannot be written: {0}")]
+    NotWritten(io::Error),
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// Parts of a second are nobody's concern.
+fn whole(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+}

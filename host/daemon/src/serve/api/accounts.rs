@@ -1,0 +1,147 @@
+//! Users, tokens, and who one is oneself.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use bellwether_core::access::{ONE_TIME, Role};
+use serde::Deserialize;
+
+use super::{Caller, Handle};
+use crate::access::Refusal;
+use crate::serve::wire::{MeAnswer, OneTimeAnswer, Problem, TokenAnswer, TokenLine, UserLine};
+
+/// Longer lives are as good as none.
+const LIFE_AT_MOST_S: u64 = 10 * 366 * 86_400;
+
+fn problem(refusal: &Refusal) -> Problem {
+    Problem::from(refusal)
+}
+
+/// Who asks.
+pub(super) async fn me(Extension(caller): Extension<Caller>) -> Json<MeAnswer> {
+    Json(MeAnswer { name: caller.name, role: caller.role })
+}
+
+/// All users.
+pub(super) async fn users(State(daemon): State<Handle>) -> Json<Vec<UserLine>> {
+    Json(daemon.access().users().iter().map(UserLine::new).collect())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    name: String,
+    role: Role,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+pub(super) async fn add_user(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Json(new): Json<NewUser>,
+) -> Result<StatusCode, Problem> {
+    let NewUser { name, role, password } = new;
+    daemon.access().add_user(&name, role, password, &caller.by()).await.map_err(|error| problem(&error))?;
+    Ok(StatusCode::CREATED)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRole {
+    role: Role,
+}
+
+pub(super) async fn set_role(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Json(NewRole { role }): Json<NewRole>,
+) -> Result<StatusCode, Problem> {
+    daemon.access().set_role(&name, role, &caller.by()).await.map_err(|error| problem(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPassword {
+    password: String,
+}
+
+pub(super) async fn set_password(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Json(NewPassword { password }): Json<NewPassword>,
+) -> Result<StatusCode, Problem> {
+    let set = daemon.access().set_password(&name, password, &caller.by()).await;
+    set.map_err(|error| problem(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn remove_user(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    daemon.access().remove_user(&name, &caller.by()).await.map_err(|error| problem(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All tokens, without their secrets.
+pub(super) async fn tokens(State(daemon): State<Handle>) -> Json<Vec<TokenLine>> {
+    Json(daemon.access().tokens().iter().map(TokenLine::new).collect())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewToken {
+    name: String,
+    role: Role,
+    /// For so long; without it, until it is revoked.
+    #[serde(default)]
+    expires_in_s: Option<u64>,
+}
+
+pub(super) async fn create_token(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Json(new): Json<NewToken>,
+) -> Result<(StatusCode, Json<TokenAnswer>), Problem> {
+    let NewToken { name, role, expires_in_s } = new;
+    if expires_in_s.is_some_and(|seconds| seconds == 0 || seconds > LIFE_AT_MOST_S) {
+        return Err(Problem::bad_request("a token lasts for a second at least, and for ten years at most"));
+    }
+    let lasts = expires_in_s.map(Duration::from_secs);
+    let made = daemon.access().create_token(&name, role, lasts, &caller.by()).await;
+    let secret = made.map_err(|error| problem(&error))?;
+    Ok((StatusCode::CREATED, Json(TokenAnswer { name, secret })))
+}
+
+pub(super) async fn revoke_token(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    daemon.access().revoke_token(&name, &caller.by()).await.map_err(|error| problem(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSignIn {
+    user: String,
+}
+
+/// A one-time address.
+pub(super) async fn one_time(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Json(NewSignIn { user }): Json<NewSignIn>,
+) -> Result<(StatusCode, Json<OneTimeAnswer>), Problem> {
+    let code = daemon.access().one_time(&user, &caller.by()).map_err(|error| problem(&error))?;
+    let answer = OneTimeAnswer { user, path: format!("/login/{code}"), expires_in_s: ONE_TIME.as_secs() };
+    Ok((StatusCode::CREATED, Json(answer)))
+}

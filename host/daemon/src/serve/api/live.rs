@@ -1,0 +1,132 @@
+//! What browsers keep open: server-sent events (HTML Living Standard, section 9.2).
+//!
+//! ```text
+//!   opened ──▶ snapshot ──changed──▶ snapshot … ──▶ bye: the sign-in has ended
+//!                 └──silence──▶ heartbeat
+//! ```
+//! An event names what has changed and does not carry it: whoever wants it asks. So a client costs a
+//! few comparisons for each change, and a slow one misses pictures between, never the latest.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, State};
+use axum::response::sse::{Event, Sse};
+use bellwether_core::attention::Attention;
+use bellwether_core::snapshot::Snapshot;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::stream::HEARTBEAT;
+use super::{Caller, Handle};
+
+/// No client hears of changes more often.
+const AT_MOST_EVERY: Duration = Duration::from_millis(200);
+/// A browser that has lost us asks again after this.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What an event says.
+#[derive(Debug, Serialize)]
+struct News<'a> {
+    generation: u64,
+    at: String,
+    /// So many modules are down.
+    down: usize,
+    /// Modules that differ from the event before.
+    changed: Vec<&'a str>,
+}
+
+struct Listener {
+    daemon: Handle,
+    caller: Caller,
+    generations: watch::Receiver<u64>,
+    last: Option<Arc<Snapshot>>,
+    /// Not before then.
+    next: Instant,
+    over: bool,
+}
+
+/// `GET /api/v1/stream`
+pub(super) async fn stream(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let generations = daemon.generations();
+    let listener = Listener { daemon, caller, generations, last: None, next: Instant::now(), over: false };
+    Sse::new(unfold(listener, |mut listener| async move {
+        let event = listener.event().await?;
+        Some((Ok(event), listener))
+    }))
+}
+
+impl Listener {
+    /// The next event; nothing at the end.
+    async fn event(&mut self) -> Option<Event> {
+        if self.over {
+            return None;
+        }
+        if self.last.is_none() {
+            return Some(self.news().retry(RETRY));
+        }
+        tokio::select! {
+            () = self.caller.ended() => {
+                self.over = true;
+                Some(Event::default().event("bye").data("{}"))
+            }
+            changed = tokio::time::timeout(HEARTBEAT, changed(&mut self.generations, self.next)) => match changed {
+                Ok(true) => Some(self.news()),
+                // The daemon ends.
+                Ok(false) => None,
+                Err(_) => Some(self.heartbeat()),
+            },
+        }
+    }
+
+    fn news(&mut self) -> Event {
+        self.generations.borrow_and_update();
+        let snapshot = self.daemon.snapshot();
+        let changed = match &self.last {
+            None => snapshot.modules.iter().map(|module| module.name.as_str()).collect(),
+            Some(last) => changes(last, &snapshot),
+        };
+        let down = snapshot.modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
+        let at = self.daemon.clock().timestamp(snapshot.at);
+        let news = News { generation: snapshot.generation, at, down, changed };
+        let data = serde_json::to_string(&news).unwrap_or_default();
+        let event = Event::default().event("snapshot").id(news.generation.to_string()).data(data);
+        self.next = Instant::now() + AT_MOST_EVERY;
+        self.last = Some(snapshot);
+        event
+    }
+
+    fn heartbeat(&self) -> Event {
+        let clock = self.daemon.clock();
+        let data = serde_json::json!({ "at": clock.timestamp(clock.now()) });
+        Event::default().event("heartbeat").data(data.to_string())
+    }
+}
+
+/// False at the end.
+async fn changed(generations: &mut watch::Receiver<u64>, not_before: Instant) -> bool {
+    let changed = generations.changed().await.is_ok();
+    tokio::time::sleep_until(not_before).await;
+    changed
+}
+
+/// Modules of `new` that are not as in `old`, and those that are gone. Both are by name.
+fn changes<'a>(old: &'a Snapshot, new: &'a Snapshot) -> Vec<&'a str> {
+    let differs = |module: &&Arc<_>| {
+        let module: &Arc<bellwether_core::snapshot::ModuleView> = module;
+        old.modules
+            .binary_search_by(|known| known.name.cmp(&module.name))
+            .ok()
+            .and_then(|found| old.modules.get(found))
+            .is_none_or(|known| !Arc::ptr_eq(known, module))
+    };
+    let gone = old.modules.iter().filter(|module| new.module(module.name.as_str()).is_none());
+    new.modules.iter().filter(differs).chain(gone).map(|module| module.name.as_str()).collect()
+}

@@ -16,8 +16,8 @@ mod standard;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, demo_app, doctor, events, inspect, install, launch, man,
-    notify, order, replay, run, simulate, status, validate, why,
+    approve, check, compile_component, completions, console, demo_app, doctor, events, inspect, install,
+    launch, man, notify, order, replay, run, simulate, status, token, user, validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -48,6 +48,9 @@ enum Command {
     Check(check::CheckArgs),
     Approve(approve::ApproveArgs),
     Inspect(inspect::InspectArgs),
+    Console(console::ConsoleArgs),
+    User(user::UserArgs),
+    Token(token::TokenArgs),
     Notify(notify::NotifyArgs),
     Validate(validate::ValidateArgs),
     Doctor(doctor::DoctorArgs),
@@ -93,6 +96,9 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Check(args) => check::run(&args, root, output).await,
             Command::Approve(args) => approve::run(&args, root, output).await,
             Command::Inspect(args) => inspect::run(&args, root, output),
+            Command::Console(args) => console::run(&args, root, output).await,
+            Command::User(args) => user::run(&args, root, output).await,
+            Command::Token(args) => token::run(&args, root, output).await,
             Command::Notify(args) => notify::run(&args, root, output).await,
             Command::Validate(args) => validate::run(&args, root, output),
             Command::Simulate(args) => simulate::run(&args, root, output).await,

@@ -1,0 +1,75 @@
+//! `console`: an address that opens the console, signed in.
+
+use std::io::Write as _;
+
+use bellwether_core::access::Role;
+use bellwether_core::id::AccountName;
+use bellwether_daemon::serve::wire::{NodeStatus, OneTimeAnswer, UserLine};
+use clap::Args;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::Output;
+use crate::root::RootArg;
+
+/// Print an address that opens the console and signs you in once
+///
+/// It is good for a minute. Without --user, for the only admin there is.
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleArgs {
+    /// Sign in as this user
+    #[arg(long)]
+    user: Option<AccountName>,
+
+    /// For programs: an object with `url`
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: &ConsoleArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    let client = root.client()?;
+    let user = match &args.user {
+        Some(name) => name.to_string(),
+        None => only_admin(&client).await?,
+    };
+    let (url, fingerprint) = address(&client, &user).await?;
+    if args.json {
+        output.json(&json!({ "user": user, "url": url, "fingerprint": fingerprint }))?;
+        return Ok(Exit::Done);
+    }
+    writeln!(output, "{url}")?;
+    writeln!(output, "\nIt signs {user} in once, within a minute.")?;
+    if let Some(fingerprint) = fingerprint {
+        writeln!(output, "The browser shows a certificate with this SHA-256 fingerprint:\n  {fingerprint}")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A one-time address for `user`, and the fingerprint of the certificate that the console shows.
+pub(crate) async fn address(client: &Client, user: &str) -> Result<(String, Option<String>), Failure> {
+    let status: NodeStatus = client.get("/status").await?;
+    let console = status.console.ok_or_else(|| {
+        let next = "see `bellwether status` for why, and `[console]` in bellwether.toml";
+        Failure::new(Exit::Error, "the console is not served on this node", next)
+    })?;
+    let body = json!({ "user": user });
+    let once: OneTimeAnswer = client.send_body(hyper::Method::POST, "/sign-ins", &body).await?;
+    Ok((format!("{}{}", console.url.trim_end_matches('/'), once.path), console.fingerprint))
+}
+
+async fn only_admin(client: &Client) -> Result<String, Failure> {
+    let users: Vec<UserLine> = client.get("/users").await?;
+    let mut admins = users.into_iter().filter(|user| user.role == Role::Admin).map(|user| user.name);
+    match (admins.next(), admins.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => {
+            let next = "add one: bellwether user add NAME --role admin";
+            Err(Failure::new(Exit::Error, "there is no admin yet", next))
+        }
+        (Some(one), Some(other)) => {
+            let next = format!("say which: bellwether console --user {one}");
+            Err(Failure::new(Exit::Error, format!("there are several admins: {one}, {other}, …"), next))
+        }
+    }
+}

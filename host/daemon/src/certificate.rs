@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 mod own;
 mod validity;
 
-pub(crate) use self::own::Own;
+pub(crate) use self::own::{Own, files as own_files};
 
 /// Where a certificate and its key are, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -168,6 +168,17 @@ impl Daemon {
         self.try_status().unwrap_or_else(|| panic!("no status\n{}", self.log()))
     }
 
+    /// Where its console listens.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn console(&self) -> SocketAddr {
+        let status = self.status();
+        let url = status["console"]["url"].as_str().expect("there is a console");
+        let port = url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
+        SocketAddr::from(([127, 0, 0, 1], port.expect("the URL has a port")))
+    }
+
     /// A module of the status; null if there is none of that name.
     pub fn module(&self, name: &str) -> Value {
         let status = self.status();

@@ -1,4 +1,4 @@
-//! Talks to the daemon of a root over its Unix socket.
+//! Talks to a daemon: to that of a root over its Unix socket, to that of another host over HTTPS.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,25 +13,49 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::exit::{Exit, Failure};
+
+mod remote;
+mod trust;
+
+use self::remote::Remote;
+pub(crate) use self::remote::RemoteArgs;
 
 /// An answer must be there by then.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A stream has a line every five seconds, if only an empty one.
 const SILENCE: Duration = Duration::from_secs(15);
+/// A refusal in plain text is no longer, in bytes.
+const MAX_PLAIN: usize = 1_000;
 /// Nothing the daemon answers is larger.
 const MAX_BODY: usize = 64 << 20;
 
-/// The daemon of one root.
+/// One daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    root: PathBuf,
+    place: Place,
 }
+
+#[derive(Debug, Clone)]
+enum Place {
+    Root(PathBuf),
+    Remote(Remote),
+}
+
+/// What requests and answers go through.
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 impl Client {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { place: Place::Root(root.to_owned()) }
+    }
+
+    /// Of another host.
+    pub(crate) fn of(remote: Remote) -> Self {
+        Self { place: Place::Remote(remote) }
     }
 
     /// Asks and reads the answer.
@@ -104,35 +128,56 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
-        let stream = socket::connect(&self.root).await.map_err(|error| self.nobody(&error))?;
+        let stream = self.connect().await?;
+        let (host, bearer) = match &self.place {
+            Place::Root(_) => ("bellwether".to_owned(), None),
+            Place::Remote(remote) => (remote.authority(), remote.bearer()),
+        };
         let exchange = async {
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
             // Ends with the response's body.
             tokio::spawn(connection);
-            let request = Request::builder()
+            let mut request = Request::builder()
                 .method(method)
                 .uri(format!("/api/v1{path}"))
-                .header(hyper::header::HOST, "bellwether")
-                .header(hyper::header::CONTENT_TYPE, "application/json")
-                .body(Full::new(body))?;
+                .header(hyper::header::HOST, host);
+            if let Some(bearer) = bearer {
+                request = request.header(hyper::header::AUTHORIZATION, bearer);
+            }
+            let request =
+                request.header(hyper::header::CONTENT_TYPE, "application/json").body(Full::new(body))?;
             anyhow::Ok(sender.send_request(request).await?)
         };
         exchange.await.context("the daemon did not answer").map_err(|error| {
-            Failure::from(error)
-                .next("it lets in only its own user and root; if that is you, see the daemon's log")
+            Failure::from(error).next(match &self.place {
+                Place::Root(_) => {
+                    "it lets in only its own user and root; if that is you, see the daemon's log"
+                }
+                Place::Remote(_) => "see whether that is the console's port, and https where it must be",
+            })
         })
     }
 
-    fn nobody(&self, error: &io::Error) -> Failure {
-        let root = self.root.display();
-        if error.kind() == io::ErrorKind::PermissionDenied {
-            let what = format!("{} may not be used by you", socket::path(&self.root).display());
-            return Failure::new(Exit::Denied, what, "run this as the daemon's own user, or with sudo");
+    async fn connect(&self) -> Result<Box<dyn Io>, Failure> {
+        match &self.place {
+            Place::Remote(remote) => remote.connect().await,
+            Place::Root(root) => match socket::connect(root).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(error) => Err(nobody(root, &error)),
+            },
         }
-        let what = format!("no daemon runs on {root}");
-        Failure::new(Exit::NoDaemon, what, format!("start one with: bellwether run --root {root}"))
     }
+}
+
+fn nobody(root: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let what = format!("{} may not be used by you", socket::path(root).display());
+        return Failure::new(Exit::Denied, what, "run this as the daemon's own user, or with sudo");
+    }
+    let root = root.display();
+    let what = format!("no daemon runs on {root}");
+    Failure::new(Exit::NoDaemon, what, format!("start one with: bellwether run --root {root}"))
 }
 
 fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
@@ -158,10 +203,27 @@ fn overdue() -> Failure {
 fn refusal(body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => {
-            let exit = if problem.status == 409 { Exit::Denied } else { Exit::Error };
-            Failure::new(exit, problem.detail, problem.next)
+            let exit = if matches!(problem.status, 401 | 403 | 409) { Exit::Denied } else { Exit::Error };
+            let next = if problem.status == 401 { TOKEN_WANTED.to_owned() } else { problem.next };
+            Failure::new(exit, problem.detail, next)
         }
-        Err(_) => anyhow::anyhow!("the daemon refused, and it is not clear why").into(),
+        Err(_) => plain_refusal(body),
+    }
+}
+
+const TOKEN_WANTED: &str = "name a good token with --token-file FILE or in BELLWETHER_TOKEN; an admin makes one: \
+     bellwether token create NAME --role ROLE";
+
+/// Said by what stands in front of the API, in a line or two: what it is, and what to do.
+fn plain_refusal(body: &[u8]) -> Failure {
+    let text = std::str::from_utf8(body).ok().map(str::trim).filter(|text| text.len() < MAX_PLAIN);
+    let plain = |c: char| c != '<' && (c == '\n' || !c.is_control());
+    match text.filter(|text| !text.is_empty() && text.chars().all(plain)) {
+        Some(text) => {
+            let (what, next) = text.split_once('\n').unwrap_or((text, "see the daemon's log"));
+            Failure::new(Exit::Error, what, next)
+        }
+        None => anyhow::anyhow!("the daemon refused, and it is not clear why").into(),
     }
 }
 

@@ -25,6 +25,9 @@ use crate::signals;
 mod guide;
 mod layout;
 mod leftover;
+mod visitor;
+
+use visitor::Visitor;
 
 /// See it work, on an application that comes with it
 ///
@@ -103,8 +106,10 @@ async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
     let daemon = app::run(options, on_ready, told);
     let guide = async {
         let Ok(ready) = said.await else { return Ok(()) };
-        let status = settle(&Client::new(place.root())).await?;
-        guide::print(&ready, &status, temporary.then(|| place.root()), output)?;
+        let client = Client::new(place.root());
+        let status = settle(&client).await?;
+        let visitor = Visitor::admit(&client, &ready).await?;
+        guide::print(&ready, &status, visitor.as_ref(), temporary.then(|| place.root()), output)?;
         Ok::<(), Failure>(())
     };
     let (ended, guided) = tokio::join!(daemon, guide);

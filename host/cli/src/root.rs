@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::client::{Client, RemoteArgs};
 use crate::exit::{Exit, Failure};
 
 /// Where a package puts the files.
@@ -18,6 +19,8 @@ pub(crate) struct RootArg {
     /// or a modules/ folder.
     #[arg(long, global = true, value_name = "DIR", env = "BELLWETHER_ROOT", hide_env_values = true)]
     root: Option<PathBuf>,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 impl RootArg {
@@ -26,8 +29,20 @@ impl RootArg {
         self.root.as_deref()
     }
 
+    /// The daemon to ask: the one of the root, or the one that `--url` names.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        match self.remote.url() {
+            Some(url) => Ok(Client::of(self.remote.find(url)?)),
+            None => Ok(Client::new(&self.find()?)),
+        }
+    }
+
     /// The root as an absolute path. It exists.
     pub(crate) fn find(&self) -> Result<PathBuf, Failure> {
+        if self.remote.url().is_some() {
+            let what = "this command works on the files of this host: there is no --url for it";
+            return Err(Failure::new(Exit::Usage, what, "leave --url out, or run it on that host"));
+        }
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let root = choose(self.given(), Path::new(SYSTEM_ROOT), &here)?;
         std::fs::canonicalize(&root)

@@ -548,7 +548,8 @@ async fn open_site(root: &Path, node: &NodeSpec) -> Result<(Option<Site>, Option
 async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Output = ()> + Send) {
     let Some(site) = site else { return };
     let daemon: Arc<dyn Daemon> = Arc::clone(&office) as Arc<dyn Daemon>;
-    let (certificates, whereabouts) = (site.certificates(), site.whereabouts());
+    let router = serve::site::router(&daemon, site.whereabouts().names());
+    let certificates = site.certificates();
     let looking_after = async {
         if let Some(certificates) = certificates {
             let say = |message| office.note(None, RecordKind::Daemon { message });
@@ -557,7 +558,7 @@ async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Ou
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = site.serve(serve::site::router(&daemon, whereabouts.names()), end) => {}
+        () = site.serve(router, end) => {}
         () = looking_after => {}
     }
 }

@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 mod own;
 mod validity;
 
-pub(crate) use self::own::Own;
+pub(crate) use self::own::{Own, files as own_files};
 
 /// Where a certificate and its key are, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ const MAX_FILE: u64 = 1 << 20;
 impl Pair {
     /// Reads both files, and makes sure that they belong together.
     pub fn read(files: &PairFiles) -> Result<Self, PairError> {
-        let chain = chain(&files.certificate).map_err(PairError::Certificate)?;
+        let chain = read_chain(&files.certificate).map_err(PairError::Certificate)?;
         let bytes = read(&files.key).map_err(PairError::Key)?;
         let key = PrivateKeyDer::from_pem_slice(&bytes)
             .map_err(|_| PairError::Key("has no private key in it that can be used".to_owned()))?;
@@ -83,8 +83,8 @@ impl Pair {
     }
 }
 
-/// The certificates of a file, at least one.
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of a file (PEM), at least one; or why not: `cannot be read: …`.
+pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| format!("is damaged: {error}"))?;

@@ -7,7 +7,7 @@ use bellwether_core::record::short;
 use bellwether_daemon::serve::wire::ApprovalAnswer;
 use clap::Args;
 
-use crate::client::{ANSWER_WITHIN, Client};
+use crate::client::ANSWER_WITHIN;
 use crate::exit::{Exit, Outcome};
 use crate::output::Output;
 use crate::root::RootArg;
@@ -29,7 +29,7 @@ pub(crate) struct ApproveArgs {
 }
 
 pub(crate) async fn run(args: &ApproveArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     let path = format!("/components/{}/approve", args.component);
     let answer: ApprovalAnswer = client.post(&path, ANSWER_WITHIN).await?;
     if args.json {

@@ -21,7 +21,6 @@ use clap::Args;
 
 use super::inspect::read_component;
 use super::status::took;
-use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Output, Tone};
 use crate::root::RootArg;
@@ -72,7 +71,7 @@ pub(crate) async fn run(args: &CheckArgs, root: &RootArg, output: &mut Output) -
     let observation = match (&args.module, &args.checker) {
         (Some(module), Some(checker)) => {
             let path = format!("/modules/{module}/checkers/{checker}/run");
-            Client::new(&root.find()?).post(&path, RUN_WITHIN).await?
+            root.client()?.post(&path, RUN_WITHIN).await?
         }
         _ => run_here(args, output).await?,
     };

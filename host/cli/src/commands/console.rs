@@ -28,7 +28,7 @@ pub(crate) struct ConsoleArgs {
 }
 
 pub(crate) async fn run(args: &ConsoleArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     let user = match &args.user {
         Some(name) => name.to_string(),
         None => only_admin(&client).await?,

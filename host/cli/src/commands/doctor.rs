@@ -1,5 +1,6 @@
 //! `doctor`: is the installation well?
 
+mod console;
 mod finding;
 mod folders;
 mod machine;
@@ -20,7 +21,7 @@ use crate::root::RootArg;
 
 /// Look at an installation, and say what to mend
 ///
-/// Permissions, ports, clock, kernel, limits, disk, unit, daemon and old files. The exit code is 3 if
+/// Permissions, ports, console, clock, kernel, limits, disk, unit, daemon and old files. The exit code is 3 if
 /// there is a problem, and 0 if there is only advice. It changes nothing.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
@@ -39,6 +40,7 @@ pub(crate) async fn run(args: &DoctorArgs, root: &RootArg, output: &mut Output) 
     let mut findings = folders::look(&root, status.is_some());
     findings.extend(machine::look(&root));
     findings.extend(service::look(&root, &args.root_dir, status.as_ref()));
+    findings.extend(console::look(&root, status.is_some()));
     let problems = findings.iter().filter(|finding| finding.level == Level::Problem).count();
     let advice = findings.iter().filter(|finding| finding.level == Level::Advice).count();
     if args.json {

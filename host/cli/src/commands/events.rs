@@ -58,7 +58,7 @@ pub(crate) struct EventsArgs {
 }
 
 pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     let filter = args.filter();
     let since = args.since.map(|since| format!("&since={since}")).unwrap_or_default();
     let until = args.until.map(|until| format!("&until={until}")).unwrap_or_default();

@@ -48,7 +48,7 @@ enum NotifyAction {
 const TESTED_WITHIN: Duration = Duration::from_secs(80);
 
 pub(crate) async fn run(args: &NotifyArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     match &args.action {
         NotifyAction::List { json } => list(&client, *json, output).await,
         NotifyAction::Test { name, json } => test(&client, name.as_ref(), *json, output).await,

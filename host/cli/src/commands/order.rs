@@ -72,7 +72,7 @@ impl Order {
 
 pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Outcome {
     let (command, args) = order.parts();
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     // As it is before, to tell the change from what was so already.
     let before = if args.wait { Some(module(client.get("/status").await?, &args.module)?) } else { None };
     let path = format!("/modules/{}/{command}", args.module);

@@ -36,7 +36,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) async fn run(args: &StatusArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     if args.watch {
         return watch(args, &client, output).await;
     }

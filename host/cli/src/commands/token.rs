@@ -57,7 +57,7 @@ enum TokenAction {
 }
 
 pub(crate) async fn run(args: &TokenArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     match &args.action {
         TokenAction::Create { name, role, expires, json } => {
             let expires = expires.map(|lasts| lasts.as_secs());

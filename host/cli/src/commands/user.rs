@@ -79,7 +79,7 @@ struct PasswordArgs {
 }
 
 pub(crate) async fn run(args: &UserArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     match &args.action {
         UserAction::Add { name, role, password, no_password } => {
             let password = if *no_password { None } else { Some(password.read(name)?) };

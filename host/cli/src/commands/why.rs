@@ -6,7 +6,6 @@ use bellwether_core::id::ModuleName;
 use bellwether_daemon::serve::wire::WhyAnswer;
 use clap::Args;
 
-use crate::client::Client;
 use crate::exit::{Exit, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
@@ -27,7 +26,7 @@ pub(crate) struct WhyArgs {
 }
 
 pub(crate) async fn run(args: &WhyArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     let answer: WhyAnswer = client.get(&format!("/modules/{}/why", args.module)).await?;
     if args.json {
         output.json(&answer)?;

@@ -7,6 +7,7 @@ use bellwether_daemon::app::Ready;
 use bellwether_daemon::serve::wire::{ModuleStatus, NodeStatus};
 
 use super::layout;
+use super::visitor::Visitor;
 use crate::output::{self, Output, Tone};
 
 /// Every address as a full URL, the health address first, and what to try.
@@ -14,6 +15,7 @@ use crate::output::{self, Output, Tone};
 pub(super) fn print(
     ready: &Ready,
     status: &NodeStatus,
+    visitor: Option<&Visitor>,
     temporary: Option<&Path>,
     output: &mut Output,
 ) -> io::Result<()> {
@@ -27,6 +29,7 @@ pub(super) fn print(
         print_module(ready, module, root, output)?;
         print_trials(ready, module, root, &format!("{program} {{}}{tail}"), output)?;
     }
+    print_console(ready, visitor, &format!("{program} console{tail}"), output)?;
     for (address, module) in &ready.agents {
         let who = module.as_ref().map_or("all modules", |module| module.as_str());
         writeln!(output, "  agent-check of {who}   tcp://{address}")?;
@@ -45,6 +48,31 @@ fn print_module(ready: &Ready, module: &ModuleStatus, root: &Path, output: &mut 
     }
     writeln!(output, "  all modules    http://{}/health", ready.health)?;
     writeln!(output, "  SafeKit path   http://{}/var/modules/{}/ready.txt", ready.health, module.name)
+}
+
+/// Where to look with a browser. `command` prints another address that signs in.
+fn print_console(
+    ready: &Ready,
+    visitor: Option<&Visitor>,
+    command: &str,
+    output: &mut Output,
+) -> io::Result<()> {
+    let Some(console) = &ready.console else { return Ok(()) };
+    match visitor {
+        Some(Visitor { name, address }) => {
+            writeln!(output, "\nThe console, in a browser (signs {name} in once, within a minute):")?;
+            writeln!(output, "\n  {address}")?;
+            writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, "# another such address"))
+        }
+        None => {
+            writeln!(output, "\nThe console, in a browser:\n\n  {}", console.url)?;
+            writeln!(
+                output,
+                "\n  {}\n    {command}",
+                output.paint(Tone::Quiet, "# an address that signs you in")
+            )
+        }
+    }
 }
 
 /// What to try. `command` has `{}` in the place of what is asked for.

@@ -10,9 +10,11 @@ use crate::exit::{Exit, Failure};
 
 /// Where to look for free ports first.
 const FIRST_HEALTH_PORT: u16 = 9010;
+const FIRST_CONSOLE_PORT: u16 = 9013;
 const FIRST_APP_PORT: u16 = 8080;
-/// So many ports are tried.
-const PORTS: u16 = 500;
+/// So many times others are tried, each so far from those before.
+const TRIES: u16 = 100;
+const STEP: u16 = 10;
 const NODE: &str = "bellwether.toml";
 
 /// Whether there is something to run already.
@@ -39,13 +41,13 @@ impl NodeFile {
 /// Writes the example into `root`: one module `web`, whose application is `program demo-app`.
 /// Ports in use are stepped over.
 pub(super) fn lay_out(root: &Path, program: &Path, node: NodeFile) -> Result<(), Failure> {
-    let (health, app) = free_ports()?;
+    let [health, console, app] = free_ports()?;
     let write = || -> io::Result<()> {
         for folder in ["modules", "checkers", "restart-scripts"] {
             std::fs::create_dir_all(root.join(folder))?;
         }
         if node == NodeFile::Example {
-            std::fs::write(root.join(NODE), node_file(health))?;
+            std::fs::write(root.join(NODE), node_file(health, console))?;
         }
         std::fs::write(root.join("modules/web.toml"), module_file(program, app)?)
     };
@@ -64,15 +66,16 @@ pub(super) fn application(root: &Path, module: &str) -> Option<SocketAddr> {
 
 /// Always as far from their first ones, so that two demos never differ in one of them only:
 /// the health port is held from the beginning, the application's only once it runs.
-fn free_ports() -> Result<(SocketAddr, SocketAddr), Failure> {
+fn free_ports() -> Result<[SocketAddr; 3], Failure> {
     let listen = |first: u16, step: u16| {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, first.checked_add(step)?));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, first.checked_add(step * STEP)?));
         TcpListener::bind(address).ok().map(|listener| (address, listener))
     };
-    let found = (0..PORTS).find_map(|step| {
+    let found = (0..TRIES).find_map(|step| {
         let (health, _held) = listen(FIRST_HEALTH_PORT, step)?;
+        let (console, _held) = listen(FIRST_CONSOLE_PORT, step)?;
         let (app, _held) = listen(FIRST_APP_PORT, step)?;
-        Some((health, app))
+        Some([health, console, app])
     });
     let found =
         found.with_context(|| format!("no ports are free from {FIRST_HEALTH_PORT} and {FIRST_APP_PORT} on"));
@@ -81,12 +84,15 @@ fn free_ports() -> Result<(SocketAddr, SocketAddr), Failure> {
     })
 }
 
-fn node_file(health: SocketAddr) -> String {
+fn node_file(health: SocketAddr, console: SocketAddr) -> String {
     format!(
         r#"# This node. Every key has a default; this file may be empty.
 
 [health]
 listen = "{health}"     # load balancers ask http://{health}/health/web
+
+[console]
+listen = "{console}"     # for browsers: bellwether console
 "#
     )
 }
@@ -137,7 +143,7 @@ mod tests {
     #[test]
     fn the_files_are_laid_out_with_ports_that_are_free() {
         let root = tempfile::tempdir().unwrap();
-        let (taken, _) = free_ports().unwrap();
+        let [taken, ..] = free_ports().unwrap();
         // If it is not free any more, the better.
         let _held = TcpListener::bind(taken);
         assert!(!is_laid_out(root.path()));

@@ -21,6 +21,8 @@ use crate::durable;
 const DAYS: i64 = 825;
 /// It is made anew when it has fewer days left.
 const RENEW: i64 = 30;
+/// Of a name, so much stands in the certificate's own (RFC 5280, ub-common-name).
+const MAX_COMMON_NAME: usize = 50;
 /// How the file says for which names it was made, above the certificate.
 const NAMES: &str = "Names: ";
 
@@ -54,7 +56,8 @@ impl Own {
     }
 }
 
-fn files(folder: &Path) -> PairFiles {
+/// Where they are.
+pub(crate) fn files(folder: &Path) -> PairFiles {
     PairFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") }
 }
 
@@ -72,7 +75,8 @@ fn heading(names: &[String]) -> String {
 fn make(files: &PairFiles, folder: &Path, names: &[String], now: Timestamp) -> Result<(), OwnError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(names.to_vec())?;
-    let name = names.first().map_or("bellwether", String::as_str);
+    let name: String =
+        names.first().into_iter().flat_map(|name| name.chars()).take(MAX_COMMON_NAME).collect();
     params.distinguished_name.push(DnType::CommonName, format!("Bellwether {name}"));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     // rcgen's moments have no name here.

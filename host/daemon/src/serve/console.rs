@@ -16,7 +16,6 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -27,7 +26,7 @@ mod command;
 mod farm;
 mod filters;
 mod frame;
-mod headers;
+pub(super) mod headers;
 mod login;
 mod look;
 mod missing;
@@ -50,7 +49,6 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .route("/assets/{file}", get(assets::file))
         .route("/icon/{file}", get(assets::icon))
         .fallback(missing::page)
-        .layer(from_fn(headers::secure))
         .with_state(daemon)
 }
 

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use super::conversation::{converse, farewell};
 use super::wire::ConsoleStatus;
+use crate::certificate::PairFiles;
 use crate::config::spec::{ConsoleSpec, NodeSpec};
 
 mod certificates;
@@ -52,7 +53,7 @@ const ARRIVED_WITHIN_MS: u32 = 30_000;
 /// Before somebody is accepted again, when that is not possible.
 const REST: Duration = Duration::from_millis(100);
 /// Where the daemon keeps the certificate that it makes for itself, in the root.
-pub const OWN_CERTIFICATE: &str = "state/console";
+const OWN_CERTIFICATE: &str = "state/console";
 
 /// Why the console cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +214,11 @@ impl Client {
             Err(_) => tracing::debug!(%address, "a client of the console took too long to be secure"),
         }
     }
+}
+
+/// The certificate that the daemon makes for itself, and its key, under this root.
+pub fn own_files(root: &Path) -> PairFiles {
+    crate::certificate::own_files(&root.join(OWN_CERTIFICATE))
 }
 
 /// Whether nobody but this host can reach the address.

@@ -92,7 +92,7 @@ fn ports(root: &Path, daemon_runs: bool) -> Vec<Finding> {
     listeners.map(|(who, address)| port(who, address, daemon_runs)).collect()
 }
 
-fn port(who: &str, address: SocketAddr, daemon_runs: bool) -> Finding {
+pub(super) fn port(who: &str, address: SocketAddr, daemon_runs: bool) -> Finding {
     if daemon_runs {
         return match TcpStream::connect_timeout(&address, CONNECT_WITHIN) {
             Ok(_) => ok("ports", format!("{who} answers on {address}")),

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 
 use crate::serve::api::{self, Daemon};
 use crate::serve::console;
 use crate::serve::guard::{Guard, guard};
 
-/// The pages and the API. `names` are those by which the node is asked.
+/// The pages and the API. `names`: by which this node may be asked for.
 pub(crate) fn router(daemon: &Arc<dyn Daemon>, names: &[String]) -> Router {
-    let pages = console::router(Arc::clone(daemon));
     let guarded = Guard::new(daemon.access().clone(), names.to_vec());
-    api::bounded(api::routes(Arc::clone(daemon)).merge(pages)).layer(from_fn_with_state(guarded, guard))
+    let pages = console::router(Arc::clone(daemon));
+    api::bounded(api::routes(Arc::clone(daemon)).merge(pages))
+        .layer(from_fn_with_state(guarded, guard))
+        .layer(from_fn(console::headers::secure))
 }

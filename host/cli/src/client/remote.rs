@@ -1,0 +1,246 @@
+//! A daemon on another host: over HTTPS, with a token.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bellwether_daemon::certificate::Fingerprint;
+use bellwether_daemon::serve::site::is_loopback;
+use clap::Args;
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::Io;
+use super::trust::{Trust, Verifier};
+use crate::exit::{Exit, Failure};
+
+/// Which daemon of another host is meant, and how it is known.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "A daemon on another host")]
+pub(crate) struct RemoteArgs {
+    /// Ask the daemon whose console is there, not the one of this host: https://host:9013
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
+    url: Option<String>,
+
+    /// A file with the token to use there, which nobody else may read; or BELLWETHER_TOKEN
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Trust this one certificate: its SHA-256, as the daemon prints it at its start
+    #[arg(long, global = true, value_name = "SHA256", conflicts_with = "ca", value_parser = fingerprint)]
+    fingerprint: Option<Fingerprint>,
+
+    /// Trust what is signed by one of the certificates of this file (PEM), besides the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+fn fingerprint(text: &str) -> Result<Fingerprint, &'static str> {
+    Fingerprint::parse(text).ok_or("expected 64 hexadecimal digits, with or without colons")
+}
+
+/// The variable that a token may stand in.
+const TOKEN: &str = "BELLWETHER_TOKEN";
+
+impl RemoteArgs {
+    /// Whether another host's daemon is meant.
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
+    /// The daemon of the URL.
+    pub(crate) fn find(&self, url: &str) -> Result<Remote, Failure> {
+        let place = Place::parse(url)?;
+        let secured = if place.secure {
+            let trust = match (self.fingerprint, &self.ca) {
+                (Some(fingerprint), _) => Trust::One(fingerprint),
+                (None, ca) => Trust::Authorities(ca.clone()),
+            };
+            Some(Verifier::new(trust)?)
+        } else {
+            None
+        };
+        let token = match &self.token_file {
+            Some(file) => Some(read_token(file)?),
+            None => std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty()),
+        };
+        let bearer = token.map(|token| bearer(&token)).transpose()?;
+        Ok(Remote { place, bearer, secured })
+    }
+}
+
+fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure {
+    Failure::new(Exit::Usage, what, next)
+}
+
+fn read_token(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    let unreadable = |error: std::io::Error| {
+        usage(format!("the token's file {shown} cannot be read: {error}"), "name a file with a token in it")
+    };
+    let mode = std::fs::metadata(file).map_err(unreadable)?.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(usage(
+            format!("the token's file {shown} can be read by others (mode {mode:03o})"),
+            format!("chmod 600 {shown}, and if somebody may have read it, make another token"),
+        ));
+    }
+    std::fs::read_to_string(file).map_err(unreadable)
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+    let mut value =
+        value.map_err(|_| usage("what is given as a token is none", "a token begins with bw_"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Where a daemon is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    host: String,
+    port: u16,
+    secure: bool,
+}
+
+impl Place {
+    fn parse(url: &str) -> Result<Self, Failure> {
+        let wrong = |why: &str| {
+            usage(format!("`{url}` is not the URL of a console: {why}"), "write it as https://host:9013")
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong("it makes no sense"))?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(wrong("it begins neither with https:// nor with http://")),
+        };
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err(wrong("it has more than a host and a port"));
+        }
+        let host = uri.host().unwrap_or_default();
+        if host.is_empty() || uri.authority().is_some_and(|all| all.as_str().contains('@')) {
+            return Err(wrong("it has no plain host"));
+        }
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let here = host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback);
+        if !secure && !here {
+            return Err(wrong("plain http is for this host only, others could read the token on its way"));
+        }
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        Ok(Self { host, port, secure })
+    }
+
+    /// As a `Host` header has it.
+    fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A daemon on another host.
+#[derive(Debug, Clone)]
+pub(crate) struct Remote {
+    place: Place,
+    bearer: Option<HeaderValue>,
+    secured: Option<Arc<Verifier>>,
+}
+
+impl Remote {
+    /// For people: `https://host:9013`.
+    pub(super) fn shown(&self) -> String {
+        let scheme = if self.place.secure { "https" } else { "http" };
+        format!("{scheme}://{}", self.place.authority())
+    }
+
+    pub(super) fn authority(&self) -> String {
+        self.place.authority()
+    }
+
+    pub(super) fn bearer(&self) -> Option<&HeaderValue> {
+        self.bearer.as_ref()
+    }
+
+    /// A connection, encrypted if it leaves this host.
+    pub(super) async fn connect(&self) -> Result<Box<dyn Io>, Failure> {
+        let Place { host, port, .. } = &self.place;
+        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
+            Failure::new(
+                Exit::NoDaemon,
+                format!("nobody answers at {}: {error}", self.shown()),
+                "see there that the daemon runs, and `listen` in [console] of its bellwether.toml",
+            )
+        })?;
+        let Some(verifier) = &self.secured else { return Ok(Box::new(stream)) };
+        let config = verifier.config()?;
+        let name = ServerName::try_from(host.clone()).context("the URL's host is no name")?;
+        let secured = TlsConnector::from(config).connect(name, stream).await;
+        match secured {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(verifier.explain(&self.shown(), &error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_a_host_and_a_port_and_plain_only_to_this_host() {
+        let of = |url: &str| Place::parse(url).map(|place| (place.authority(), place.secure));
+        for (url, authority, secure) in [
+            ("https://node-1:9013", "node-1:9013", true),
+            ("https://node-1:9013/", "node-1:9013", true),
+            ("https://console.example.org", "console.example.org:443", true),
+            ("https://[2001:db8::1]:9013", "[2001:db8::1]:9013", true),
+            ("http://127.0.0.1:9013", "127.0.0.1:9013", false),
+            ("http://[::1]:9013", "[::1]:9013", false),
+            ("http://localhost:9013", "localhost:9013", false),
+        ] {
+            assert_eq!(of(url).unwrap(), (authority.to_owned(), secure), "{url}");
+        }
+        for (url, why) in [
+            ("http://node-1:9013", "for this host only"),
+            ("http://127.0.0.1.example:9013", "for this host only"),
+            ("node-1:9013", "begins neither"),
+            ("ftp://node-1", "begins neither"),
+            ("https://node-1/console", "more than a host"),
+            ("https://a@node-1", "no plain host"),
+            ("https://", "makes no sense"),
+        ] {
+            let failure = of(url).unwrap_err();
+            assert_eq!(failure.exit(), Exit::Usage);
+            assert!(failure.to_string().contains(why), "{url}: {failure}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        fs::write(&file, "bw_secret\n").unwrap();
+        for (mode, refused) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            match read_token(&file) {
+                Ok(token) => assert!(!refused && token == "bw_secret\n", "{mode:o}"),
+                Err(failure) => {
+                    assert!(refused && failure.to_string().contains("chmod 600"), "{mode:o}: {failure}");
+                    assert!(!failure.to_string().contains("bw_secret"));
+                }
+            }
+        }
+        assert_eq!(bearer("bw_secret\n").unwrap(), "Bearer bw_secret");
+        assert!(bearer("bw_a\nb").is_err());
+    }
+}

@@ -1,0 +1,38 @@
+//! Who looks at the demo in a browser.
+
+use bellwether_daemon::app::Ready;
+use bellwether_daemon::serve::wire::UserLine;
+use hyper::Method;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::commands::console;
+use crate::exit::Failure;
+
+/// The user of the example. There is no password: one-time addresses only.
+const NAME: &str = "demo";
+
+/// Somebody who may open the console.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    pub(super) name: &'static str,
+    /// It signs in once, within a minute.
+    pub(super) address: String,
+}
+
+impl Visitor {
+    /// Nobody if there is no console, or if the root has users of its own.
+    pub(super) async fn admit(client: &Client, ready: &Ready) -> Result<Option<Self>, Failure> {
+        if ready.console.is_none() {
+            return Ok(None);
+        }
+        let users: Vec<UserLine> = client.get("/users").await?;
+        if users.is_empty() {
+            client.tell(Method::POST, "/users", &json!({ "name": NAME, "role": "admin" })).await?;
+        } else if !users.iter().any(|user| user.name == NAME) {
+            return Ok(None);
+        }
+        let (address, _) = console::address(client, NAME).await?;
+        Ok(Some(Self { name: NAME, address }))
+    }
+}

@@ -1,0 +1,332 @@
+//! The console's listener on a real daemon: who is let as far as the guard, and by which certificate.
+
+use std::fs::{self, Permissions};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::{PATIENCE, eventually};
+use bellwether_tests::http;
+use bellwether_tests::invocation::{Ended, bellwether_ends};
+use bellwether_tests::root::Root;
+use bellwether_tests::secure::{Authority, Pair};
+use bellwether_tests::web::Web;
+
+/// Off the loopback, as a console of several nodes is; the tests reach it by the loopback all the same.
+const EVERYWHERE: &str = "[console]\nlisten = \"0.0.0.0:0\"\n";
+const WITH_FILES: &str =
+    "[console]\nlisten = \"127.0.0.1:0\"\ncertificate = \"console.pem\"\nkey = \"console.key\"\n";
+
+/// A daemon with the module `web` that serves.
+fn serving(more: &str) -> (Root, Daemon) {
+    let root = Root::new("node-1", more);
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    (root, daemon)
+}
+
+/// A client on another host, as far as this host can be one.
+struct Client<'d> {
+    daemon: &'d Daemon,
+    how: Vec<String>,
+}
+
+impl<'d> Client<'d> {
+    /// That knows the console by its fingerprint, and has a token of this role.
+    fn with_role(daemon: &'d Daemon, root: &Root, role: &str) -> Self {
+        let made = daemon.tell(&["token", "create", role, "--role", role, "--json"]);
+        let made: serde_json::Value = serde_json::from_str(&made).expect("an object");
+        let file = write_token(root.path(), role, made["secret"].as_str().expect("a secret"), 0o600);
+        let how = ["--fingerprint".to_owned(), fingerprint(daemon), "--token-file".to_owned(), file];
+        Self { daemon, how: how.into() }
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Ended {
+        let url = format!("https://{}", self.daemon.console());
+        let mut all: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        all.extend(["--url".to_owned(), url]);
+        all.extend(self.how.clone());
+        bellwether_ends(&all)
+    }
+}
+
+fn write_token(root: &Path, name: &str, token: &str, mode: u32) -> String {
+    let path = root.join(format!("{name}.token"));
+    fs::write(&path, token).expect("a token's file");
+    fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
+    path.to_str().expect("a plain path").to_owned()
+}
+
+fn fingerprint(daemon: &Daemon) -> String {
+    daemon.status()["console"]["fingerprint"].as_str().expect("a fingerprint").to_owned()
+}
+
+fn problems(daemon: &Daemon) -> String {
+    daemon.status()["problems"].to_string()
+}
+
+#[test]
+fn off_the_loopback_everything_is_encrypted_by_a_certificate_that_is_kept() {
+    let (_root, mut daemon) = serving(EVERYWHERE);
+    let status = daemon.status();
+    assert!(status["console"]["url"].as_str().is_some_and(|url| url.starts_with("https://")), "{status}");
+    let shown = fingerprint(&daemon);
+    assert!(daemon.log().contains(&shown), "{}", daemon.log());
+
+    let plain = http::get(daemon.console(), "/login").expect("an answer");
+    assert_eq!(plain.status, 400);
+    assert!(plain.body.contains("https://"), "{plain:?}");
+
+    daemon.end();
+    daemon.run_again();
+    assert_eq!(fingerprint(&daemon), shown, "clients that trust it need not learn another one");
+}
+
+#[test]
+fn a_client_elsewhere_needs_the_fingerprint_and_a_token_and_can_do_what_its_role_may() {
+    let (root, daemon) = serving(EVERYWHERE);
+    let anybody = Client { daemon: &daemon, how: Vec::new() };
+    let refused = anybody.ask(&["status"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    for part in ["is not trusted", &fingerprint(&daemon), "--fingerprint", "--ca FILE"] {
+        assert!(refused.error.contains(part), "{part}: {refused:?}");
+    }
+
+    let wrong = "AB:".repeat(31) + "AB";
+    let mistaken = Client { daemon: &daemon, how: vec!["--fingerprint".to_owned(), wrong.clone()] };
+    let refused = mistaken.ask(&["status"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.error.contains(&wrong) && refused.error.contains(&fingerprint(&daemon)), "{refused:?}");
+
+    let known = Client { daemon: &daemon, how: vec!["--fingerprint".to_owned(), fingerprint(&daemon)] };
+    let refused = known.ask(&["status"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.error.contains("--token-file"), "{refused:?}");
+
+    let monitor = Client::with_role(&daemon, &root, "monitor");
+    for (command, says) in [
+        (&["status"][..], "web"),
+        (&["status", "web", "--json"], "\"ready\": true"),
+        (&["why", "web"], "web"),
+        (&["events", "--module", "web"], "starting"),
+    ] {
+        let told = monitor.ask(command);
+        assert!(told.code == Some(0) && told.out.contains(says), "{command:?}: {told:?}");
+    }
+    let refused = monitor.ask(&["restart", "web"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.error.contains("role"), "{refused:?}");
+
+    let control = Client::with_role(&daemon, &root, "control");
+    for command in [&["stop", "web"][..], &["start", "web"], &["check", "web", "home"]] {
+        let told = control.ask(command);
+        assert_eq!(told.code, Some(0), "{command:?}: {told:?}");
+    }
+    let stopped = daemon.events().into_iter().find(|event| event["kind"] == "command");
+    let by = stopped.expect("it is written down")["by"].to_string();
+    assert!(by.contains("token control") && by.contains("127.0.0.1"), "{by}");
+}
+
+#[test]
+fn a_url_or_a_token_that_is_none_is_told_without_asking_anybody() {
+    let place = tempfile::tempdir().expect("a folder");
+    let open = write_token(place.path(), "open", "bw_secret", 0o644);
+    for (arguments, code, says) in [
+        (&["status", "--url", "http://192.0.2.1:9013"][..], 2, "for this host only"),
+        (&["status", "--url", "https://192.0.2.1/console"], 2, "https://host:9013"),
+        (&["status", "--url", "https://192.0.2.1", "--token-file", &open], 2, "chmod 600"),
+        (&["status", "--url", "https://192.0.2.1", "--fingerprint", "AB"], 2, "64 hexadecimal digits"),
+        (&["validate", "--url", "https://192.0.2.1"], 2, "files of this host"),
+        (&["status", "--url", "https://192.0.2.1", "--ca", "/nonexistent"], 2, "cannot be read"),
+    ] {
+        let ended = bellwether_ends(arguments);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        assert!(ended.error.contains(says), "{arguments:?}: {ended:?}");
+        assert!(!ended.error.contains("bw_secret"), "{ended:?}");
+    }
+    let nobody = bellwether_tests::root::free_address();
+    let ended = bellwether_ends(&["status", "--url", &format!("http://{nobody}")]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+}
+
+fn write_pair(root: &Root, pair: &Pair) {
+    root.write("console.pem", &pair.certificate);
+    root.write("console.key", &pair.key);
+}
+
+#[test]
+fn a_certificate_that_changes_is_taken_over_and_a_bad_one_leaves_the_one_before() {
+    let authority = Authority::default();
+    let root = Root::new("node-1", WITH_FILES);
+    write_pair(&root, &authority.issue());
+    let ca = root.write("ca.pem", authority.pem());
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    let address = daemon.console();
+    let first = fingerprint(&daemon);
+    let mut kept = authority.connect(address);
+    assert_eq!(kept.get("/login").status, 200);
+
+    write_pair(&root, &authority.issue());
+    eventually("the new certificate is in use", || (fingerprint(&daemon) != first).then_some(()));
+    let second = fingerprint(&daemon);
+    assert_eq!(authority.connect(address).get("/login").status, 200);
+    let told =
+        daemon.events().iter().any(|event| event["text"].as_str().is_some_and(|text| text.contains(&second)));
+    assert!(told, "it is written down");
+    // Requests on a connection are ten seconds apart at most: ours is kept busy while it waits.
+    let trusted = bellwether_ends(&trusting(&ca, address));
+    assert!(trusted.error.contains("--token-file"), "the authority is trusted: {trusted:?}");
+
+    let other = authority.issue();
+    root.write("console.key", &other.key);
+    eventually("the problem is shown", || {
+        problems(&daemon).contains("does not belong to the certificate").then_some(())
+    });
+    assert_eq!(authority.connect(address).get("/login").status, 200);
+    assert_eq!(fingerprint(&daemon), second);
+
+    root.write("console.pem", &other.certificate);
+    eventually("all is well again", || (problems(&daemon) == "[]").then_some(()));
+    assert_ne!(fingerprint(&daemon), second);
+}
+
+fn trusting(ca: &Path, address: SocketAddr) -> Vec<String> {
+    let ca: PathBuf = ca.to_owned();
+    ["status", "--url", &format!("https://{address}"), "--ca", ca.to_str().expect("a plain path")]
+        .map(str::to_owned)
+        .into()
+}
+
+#[test]
+fn an_open_connection_outlives_a_change_of_the_certificate() {
+    let authority = Authority::default();
+    let root = Root::new("node-1", WITH_FILES);
+    write_pair(&root, &authority.issue());
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    let first = fingerprint(&daemon);
+    let mut kept = authority.connect(daemon.console());
+    write_pair(&root, &authority.issue());
+    // One question after the other on the same connection, over the change and after it.
+    eventually("the new certificate is in use", || {
+        assert_eq!(kept.get("/login").status, 200);
+        (fingerprint(&daemon) != first).then_some(())
+    });
+    assert_eq!(kept.get("/login").status, 200);
+}
+
+#[test]
+fn files_that_are_no_pair_are_mistakes_with_their_line() {
+    let authority = Authority::default();
+    let root = Root::new("node-1", WITH_FILES);
+    let [one, other] = [authority.issue(), authority.issue()];
+    for (pair, says) in [
+        (None, "`certificate` cannot be read"),
+        (Some((&one.certificate, &other.key)), "`key` does not belong to the certificate"),
+        (Some((&one.key, &one.key)), "`certificate` has no certificate in it"),
+    ] {
+        if let Some((certificate, key)) = pair {
+            root.write("console.pem", certificate);
+            root.write("console.key", key);
+        }
+        let path = root.path().to_str().expect("a plain path");
+        let ended = bellwether_ends(&["run", "--root", path]);
+        assert_eq!(ended.code, Some(5), "{ended:?}");
+        assert!(ended.error.contains(says) && ended.error.contains("bellwether.toml:"), "{says}: {ended:?}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error_if_it_was_chosen_and_else_a_problem() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    let chosen = Root::new("node-1", &format!("[console]\nlisten = \"{address}\"\n"));
+    let ended = bellwether_ends(&["run", "--root", chosen.path().to_str().expect("a plain path")]);
+    assert_eq!(ended.code, Some(6), "{ended:?}");
+
+    // If somebody else has the port that nobody has to choose, so much the better.
+    let _held = TcpListener::bind("127.0.0.1:9013");
+    let root = Root::new("node-1", "");
+    let health = root.health;
+    root.write("bellwether.toml", format!("[health]\nlisten = \"{health}\"\n"));
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    let problems = problems(&daemon);
+    assert!(problems.contains("console") && problems.contains("127.0.0.1:9013 is in use"), "{problems}");
+    assert!(daemon.status()["console"].is_null());
+}
+
+#[test]
+fn a_console_that_is_switched_off_is_not_there() {
+    let (root, daemon) = serving("[console]\nenabled = false\n");
+    assert!(daemon.status()["console"].is_null(), "{}", daemon.status());
+    assert_eq!(problems(&daemon), "[]");
+    // And the local socket has no pages, only the API.
+    let (status, _) = bellwether_tests::api::ask(root.path(), "GET", "/status").expect("an answer");
+    assert_eq!(status, 200);
+    let mut socket =
+        std::os::unix::net::UnixStream::connect(root.path().join("bellwether.sock")).expect("the socket");
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it can be asked");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+/// Waits until the other end closes the connection.
+fn until_closed(mut stream: TcpStream) -> Vec<u8> {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut said = Vec::new();
+    // An error is an end as well, but not the one of our own patience.
+    if let Err(error) = stream.read_to_end(&mut said) {
+        assert!(!matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
+    }
+    said
+}
+
+#[test]
+fn clients_that_say_nothing_are_let_go() {
+    let authority = Authority::default();
+    let root = Root::new("node-1", WITH_FILES);
+    write_pair(&root, &authority.issue());
+    let secured = Daemon::run(root.path(), root.health);
+    let (_plain_root, plain) = serving("");
+
+    let mut half_asked = TcpStream::connect(plain.console()).expect("a connection");
+    half_asked.write_all(b"GET /login HTTP/1.1\r\nHost: localhost\r\n").expect("it can be asked");
+    let silent = TcpStream::connect(plain.console()).expect("a connection");
+    let mut half_shaken = TcpStream::connect(secured.console()).expect("a connection");
+    half_shaken.write_all(&[0x16, 3, 1, 2, 0]).expect("it can be begun");
+    let unshaken = TcpStream::connect(secured.console()).expect("a connection");
+    let mut idle = authority.connect(secured.console());
+    assert_eq!(idle.get("/login").status, 200);
+    for stream in [half_asked, silent, half_shaken, unshaken] {
+        until_closed(stream);
+    }
+    assert_eq!(
+        http::get(plain.console(), "/assets/console.css").expect("an answer").status,
+        421,
+        "Host: test"
+    );
+}
+
+#[test]
+fn a_browser_is_asked_to_sign_in_and_another_hosts_name_is_none_of_ours() {
+    let (_root, daemon) = serving("");
+    let ask = |host: &str, path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        http::request(daemon.console(), &head).expect("an answer")
+    };
+    let page = ask("localhost", "/");
+    assert_eq!(page.status, 303, "{page:?}");
+    assert!(page.head.contains("content-security-policy: default-src 'none'"), "{page:?}");
+    assert_eq!(ask("localhost", "/login").status, 200);
+    assert_eq!(ask("localhost", "/assets/console.css").status, 200);
+    assert_eq!(ask("127.0.0.1", "/api/v1/status").status, 401);
+    assert_eq!(ask("evil.example", "/login").status, 421);
+    assert_eq!(ask("node-1", "/login").status, 200, "the node's own name");
+}

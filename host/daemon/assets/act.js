@@ -32,3 +32,12 @@ export function send(form, submitter) {
   if (key) headers["Bellwether-Act"] = key;
   return fetch(form.action, { method: "POST", body, headers, signal: AbortSignal.timeout(30_000) });
 }
+
+/** With the key nobody is asked for a password. */
+export function withoutPassword(within) {
+  if (!actKey()) return;
+  within.querySelectorAll("[data-without-key]").forEach((field) => {
+    field.hidden = true;
+    field.querySelectorAll("input").forEach((input) => { input.required = false; input.disabled = true; });
+  });
+}

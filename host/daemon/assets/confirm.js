@@ -1,5 +1,5 @@
 // Asks before a command, in a dialog over the page. What is asked is the daemon's own page.
-import { actKey, send } from "./act.js";
+import { actKey, send, withoutPassword } from "./act.js";
 import { refresh } from "./live.js";
 
 export function confirmInPlace() {
@@ -21,7 +21,7 @@ export function confirmInPlace() {
     if (event.target.closest("[data-close]") && dialog.open) { event.preventDefault(); dialog.close(); }
   });
   document.addEventListener("input", typed);
-  hidePassword(document);
+  withoutPassword(document);
 }
 
 async function ask(dialog, link) {
@@ -58,18 +58,9 @@ function show(dialog, text, url) {
   dialog.replaceChildren(document.importNode(said, true));
   const title = dialog.querySelector("h1");
   if (title) { title.id = "dialog-title"; dialog.removeAttribute("aria-label"); dialog.setAttribute("aria-labelledby", "dialog-title"); }
-  hidePassword(dialog);
+  withoutPassword(dialog);
   if (!dialog.open) dialog.showModal();
   (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), button, a"))?.focus();
-}
-
-/** With the key nobody is asked for a password. */
-function hidePassword(within) {
-  if (!actKey()) return;
-  within.querySelectorAll("[data-without-key]").forEach((field) => {
-    field.hidden = true;
-    field.querySelectorAll("input").forEach((input) => { input.required = false; input.disabled = true; });
-  });
 }
 
 /** The last ready node wants its module's name typed. */

@@ -1,5 +1,6 @@
 // Keeps the page as the daemon has it: the stream says that something changed, the page is
 // fetched again and what differs is changed in place, so that focus and scrolling stay.
+import { withoutPassword } from "./act.js";
 import { morph } from "./morph.js";
 import { nodeClock } from "./time.js";
 
@@ -122,6 +123,7 @@ function take(page) {
     const news = page.getElementById(region.id);
     if (news) morph(region, news);
   }
+  withoutPassword(document);
   // What moved to another place has lost it.
   if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
   speak(before, states());

@@ -16,7 +16,7 @@ export function morph(old, fresh) {
 }
 
 // What the person or this page has set, and the daemon knows nothing of.
-const OWN = new Set(["open", "value", "checked"]);
+const OWN = new Set(["open", "value", "checked", "hidden", "disabled", "required"]);
 
 function attributes(old, fresh) {
   for (const { name } of [...old.attributes]) {

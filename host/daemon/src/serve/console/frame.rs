@@ -131,6 +131,10 @@ impl Times {
 
     /// A moment as the API writes it.
     pub(super) fn told(&self, utc: String) -> Time {
-        Time { clock: self.when.zoned(&utc), ago: self.when.relative(&utc), utc }
+        let ago = self.when.relative(&utc);
+        // Nobody counts parts of a second here, and they are old when they are read.
+        let ago =
+            if ago.ends_with("ms ago") || ago.ends_with("µs ago") { "just now".to_owned() } else { ago };
+        Time { clock: self.when.zoned(&utc), ago, utc }
     }
 }

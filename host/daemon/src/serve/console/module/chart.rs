@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use bellwether_core::measurements::Bucket;
 
-use super::checkers::rounded;
+use super::checkers::{rounded, unit_for};
 use crate::journal::Chart as Measured;
 use crate::when::When;
 
@@ -50,7 +50,7 @@ pub(super) struct Row {
 pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> {
     let when = When::here();
     let chart = |(index, series): (usize, &crate::journal::ChartSeries)| {
-        let (buckets, factor, unit) = scaled(&series.buckets, &series.unit);
+        let (buckets, unit) = scaled(&series.buckets, &series.unit);
         let most = buckets.iter().map(|bucket| bucket.max).fold(0.0, f64::max);
         let last = buckets.last().map_or(0.0, Bucket::mean);
         let title = if series.name == "duration" {
@@ -62,7 +62,6 @@ pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> 
         let said = format!("Last mean {} {unit}, largest {} {unit}.", rounded(last), rounded(worst));
         let mut rows: Vec<Row> = buckets.iter().map(|bucket| row(bucket, &when)).collect();
         rows.reverse();
-        let _ = factor;
         Chart {
             id: format!("chart-{index}"),
             title,
@@ -78,23 +77,16 @@ pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> 
 }
 
 /// In the unit in which the numbers are neither tiny nor huge.
-fn scaled(buckets: &[Bucket], unit: &str) -> (Vec<Bucket>, f64, String) {
+fn scaled(buckets: &[Bucket], unit: &str) -> (Vec<Bucket>, String) {
     let most = buckets.iter().map(|bucket| bucket.max.abs()).fold(0.0, f64::max);
-    let (factor, unit) = match unit {
-        "ms" if most < 1.0 => (1e3, "µs"),
-        "ms" if most >= 10_000.0 => (1e-3, "s"),
-        "s" if most < 1.0 => (1e3, "ms"),
-        "bytes" if most >= 10_000_000.0 => (1e-6, "MB"),
-        "bytes" if most >= 10_000.0 => (1e-3, "kB"),
-        other => (1.0, other),
-    };
+    let (factor, unit) = unit_for(most, unit);
     let scale = |bucket: &Bucket| Bucket {
         min: bucket.min * factor,
         max: bucket.max * factor,
         sum: bucket.sum * factor,
         ..*bucket
     };
-    (buckets.iter().map(scale).collect(), factor, unit.to_owned())
+    (buckets.iter().map(scale).collect(), unit.to_owned())
 }
 
 fn row(bucket: &Bucket, when: &When) -> Row {
@@ -167,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_unit_fits_its_numbers() {
-        let unit = |max, unit| scaled(&[bucket(0, 0.0, max)], unit).2;
+        let unit = |max, unit| scaled(&[bucket(0, 0.0, max)], unit).1;
         assert_eq!(unit(0.4, "ms"), "µs");
         assert_eq!(unit(40.0, "ms"), "ms");
         assert_eq!(unit(5e7, "bytes"), "MB");

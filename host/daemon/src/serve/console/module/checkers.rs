@@ -49,7 +49,10 @@ fn row(checker: &CheckerView, times: &Times) -> CheckerRow {
         measurements: seen
             .measurements
             .iter()
-            .map(|m| format!("{} {} {}", m.name, rounded(m.value), m.unit).trim_end().to_owned())
+            .map(|m| {
+                let (factor, unit) = unit_for(m.value, &m.unit);
+                format!("{} {} {unit}", m.name, rounded(m.value * factor)).trim_end().to_owned()
+            })
             .collect(),
     });
     CheckerRow {
@@ -76,6 +79,20 @@ pub(super) fn rounded(value: f64) -> String {
         _ => 3,
     };
     format!("{value:.digits$}")
+}
+
+/// A unit in which numbers up to `most` are neither tiny nor huge, and what to multiply them with.
+pub(super) fn unit_for(most: f64, unit: &str) -> (f64, &str) {
+    match unit {
+        "ms" if most > 0.0 && most < 1.0 => (1e3, "µs"),
+        "ms" if most >= 10_000.0 => (1e-3, "s"),
+        "s" if most > 0.0 && most < 1.0 => (1e3, "ms"),
+        "s" if most >= 2.0 * 86_400.0 => (1.0 / 86_400.0, "d"),
+        "s" if most >= 2.0 * 3_600.0 => (1.0 / 3_600.0, "h"),
+        "bytes" if most >= 10_000_000.0 => (1e-6, "MB"),
+        "bytes" if most >= 10_000.0 => (1e-3, "kB"),
+        other => (1.0, other),
+    }
 }
 
 fn on_down(on_down: OnDown) -> &'static str {

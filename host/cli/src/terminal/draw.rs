@@ -141,7 +141,7 @@ fn columns(width: u16) -> (Vec<Constraint>, Option<Vec<&'static str>>) {
         return (vec![Fill(1)], None);
     }
     if width < WIDE {
-        let widths = vec![Length(NAME - 4), Length(14), Length(10), Fill(1)];
+        let widths = vec![Length(NAME - 4), Length(16), Length(10), Fill(1)];
         return (widths, Some(vec!["MODULE", "STATE", "SINCE", "WHY"]));
     }
     let widths = vec![Length(NAME), Length(24), Length(5), Length(26), Length(12), Fill(1)];
@@ -197,7 +197,7 @@ pub(super) fn next(module: &ModuleStatus, model: &Model, paint: &Paint) -> Strin
     let by_itself = module.next.as_ref().map(|next| format!(" ({})", paint.when.both(next)));
     match &model.why {
         Some(why) => {
-            let typed = why.command.as_ref().map(|command| format!(": bellwether {command}"));
+            let typed = why.command.as_ref().map(|command| format!(" bellwether {command}"));
             format!("next: {}{}", why.next, typed.unwrap_or_default())
         }
         None => format!("next:{}", by_itself.unwrap_or_default()),

@@ -155,21 +155,11 @@ impl Model {
                             if answer.outcome == CommandWord::AlreadySo { "nothing to do: " } else { "" };
                         Answer { good: true, text: format!("{command} {module}: {nothing}{}", answer.detail) }
                     }
-                    Err(why) => Answer { good: false, text: self.with_the_state_now(&module, why) },
+                    Err(why) => Answer { good: false, text: why },
                 };
                 self.answer = Some(answer);
             }
             _ => {}
-        }
-    }
-
-    fn with_the_state_now(&self, module: &ModuleName, why: String) -> String {
-        match self.module(module) {
-            Some(now) => {
-                let ready = if now.ready { "ready" } else { "not ready" };
-                format!("{why}. {module} is {} and {ready} now.", now.state)
-            }
-            None => why,
         }
     }
 

@@ -161,7 +161,7 @@ impl Notify {
         }
         let policies = settings.targets.iter().map(|spec| (spec.name.clone(), spec.policy.clone())).collect();
         let notifier = Notifier::new(settings.node.clone(), policies, state, now);
-        let connector = webhook::Connector::new(settings.authorities.clone());
+        let connector = Connector::new(settings.authorities.clone());
         let home = Home { root: settings.root.clone(), node: settings.node.clone() };
         let outlet = |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector)));
         let outlets = settings.targets.iter().map(outlet).collect();

@@ -153,12 +153,12 @@ impl Telemetry {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return Ok(None) };
         let message = messages::logs(&self.settings.node, &entries, now(self.settings.clock));
         let taken = self.collector.take::<ExportLogsServiceResponse>("v1/logs", &message).await;
-        let lost = match &taken {
+        let refused = match &taken {
             Ok(answer) => answer.partial_success.as_ref().map_or(0, |part| part.rejected_log_records),
             Err(not) if not.for_good => i64::try_from(entries.len()).unwrap_or(i64::MAX),
             Err(_) => 0,
         };
-        self.settings.sources.metrics.not_exported(u64::try_from(lost).unwrap_or_default());
+        self.settings.sources.metrics.not_exported(u64::try_from(refused).unwrap_or_default());
         let again = taken.as_ref().is_err_and(|not| !not.for_good);
         self.judge(
             Signal::Logs,

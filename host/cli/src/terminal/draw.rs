@@ -200,6 +200,9 @@ pub(super) fn next(module: &ModuleStatus, model: &Model, paint: &Paint) -> Strin
             let typed = why.command.as_ref().map(|command| format!(" bellwether {command}"));
             format!("next: {}{}", why.next, typed.unwrap_or_default())
         }
-        None => format!("next:{}", by_itself.unwrap_or_default()),
+        None => match by_itself {
+            Some(by_itself) => format!("next: by itself{by_itself}"),
+            None => format!("more: bellwether why {}", module.name),
+        },
     }
 }

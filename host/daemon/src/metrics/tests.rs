@@ -210,7 +210,7 @@ fn the_page_is_open_metrics_with_base_units_and_few_labels() {
             let keys =
                 labels.split(',').filter(|label| !label.is_empty()).map(|l| l.split('=').next().unwrap());
             for key in keys {
-                let few = ["module", "checker", "state", "result", "target", "version", "le"];
+                let few = ["module", "checker", "state", "result", "target", "signal", "version", "le"];
                 assert!(few.contains(&key), "{name}{{{labels}}}");
             }
             assert!(value.is_finite() && *value >= 0.0, "{name}");

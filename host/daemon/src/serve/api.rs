@@ -49,10 +49,11 @@ use tokio::task::JoinSet;
 
 use super::conversation::{converse, farewell};
 use super::guard::{needs, never_ends};
-use super::wire::{ComponentStatus, ConsoleStatus, NotifyStatus};
+use super::wire::{ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus};
 use crate::access::Access;
 use crate::act::log_file::LogTail;
 use crate::clock::Clock;
+use crate::config::RootReport;
 use crate::journal::{Chart, ChartQuery, Entry, NotRead, RecordQuery};
 use crate::notify::Tested;
 use crate::reload::{Approved, NotApproved};
@@ -88,6 +89,10 @@ pub trait Daemon: Send + Sync + 'static {
     fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>>;
     /// The end of what the commands of a module have written, the latest written first.
     fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>>;
+    /// The operator's files as they are now, each read on its own; nothing if that takes too long.
+    fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>>;
+    /// Everything about one component: `checkers/http`.
+    fn component(&self, folder: String, name: String) -> BoxFuture<'_, Option<ComponentDetail>>;
     /// What is loaded, and what cannot be.
     fn components(&self) -> Vec<ComponentStatus>;
     /// Files that were refused, and why.

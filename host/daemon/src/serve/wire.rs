@@ -25,13 +25,16 @@ use crate::journal::Entry;
 
 mod accounts;
 mod components;
+mod configuration;
 mod measurements;
 mod notifications;
 
 pub use self::accounts::{MeAnswer, OneTimeAnswer, TokenAnswer, TokenLine, UserLine};
 pub use self::components::{
-    ApprovalAnswer, ComponentKind, ComponentStatus, Origin, QuarantineStatus, WaitingStatus,
+    ApprovalAnswer, AskLine, ComponentDetail, ComponentKind, ComponentStatus, CostStatus, Origin,
+    QuarantineStatus, UseLine, WaitingStatus,
 };
+pub use self::configuration::{ConfigurationAnswer, FileStatus};
 pub use self::measurements::{MeasurementsAnswer, PointStatus, SeriesStatus};
 pub use self::notifications::{NotifyStatus, TestAnswer};
 

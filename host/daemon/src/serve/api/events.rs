@@ -28,6 +28,7 @@ pub(super) struct Asked {
     since: Option<String>,
     until: Option<String>,
     after: Option<u64>,
+    before: Option<u64>,
     limit: Option<usize>,
 }
 
@@ -52,6 +53,7 @@ impl Asked {
             since: self.since.as_deref().map(wall_micros).transpose()?,
             until: self.until.as_deref().map(wall_micros).transpose()?,
             after: self.after,
+            before: self.before,
             limit: self.limit.unwrap_or(MAX_RECORDS).min(MAX_RECORDS),
         })
     }

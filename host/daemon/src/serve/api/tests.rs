@@ -58,6 +58,14 @@ impl FakeDaemon {
 }
 
 impl Daemon for FakeDaemon {
+    fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>> {
+        std::future::ready(None).boxed()
+    }
+
+    fn component(&self, _: String, _: String) -> BoxFuture<'_, Option<ComponentDetail>> {
+        std::future::ready(None).boxed()
+    }
+
     fn log(&self, _: ModuleName) -> BoxFuture<'_, Vec<LogTail>> {
         std::future::ready(Vec::new()).boxed()
     }

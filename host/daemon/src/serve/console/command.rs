@@ -8,13 +8,13 @@ use axum::response::Response;
 use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::consequence::Consequence;
-use bellwether_core::snapshot::ModuleView;
 use serde::Deserialize;
 
 use super::farm::capitalised;
 use super::frame::{Frame, Page};
 use super::look::Look;
 use super::missing::not_there;
+use super::outcome::{Outcome, told};
 use super::{Handle, filters, html};
 use crate::serve::api::{COMMAND_WITHIN, Caller};
 
@@ -31,18 +31,6 @@ struct ConfirmPage {
     /// Why this person may not.
     forbidden: Option<String>,
     seen: u64,
-}
-
-#[derive(Debug, Template)]
-#[template(path = "outcome.html")]
-struct OutcomePage {
-    frame: Frame,
-    module: String,
-    title: String,
-    detail: String,
-    look: Look,
-    /// The command again, with what is so now.
-    again: Option<String>,
 }
 
 /// As the form sends it.
@@ -93,50 +81,26 @@ pub(super) async fn give(
     let (Some(module), Ok(command)) = (snapshot.module(&name), word.parse::<Command>()) else {
         return not_there(&daemon, caller, nothing(&name, &word));
     };
+    let (back, again) = ((format!("/modules/{name}"), name.clone()), format!("/modules/{name}/{command}"));
     if !caller.role.may(Role::Control) {
         let why = needs(&caller);
-        return told(&daemon, caller, module, StatusCode::FORBIDDEN, Told::No(why, None));
+        return told(&daemon, caller, StatusCode::FORBIDDEN, Outcome::no(why), back);
     }
     if Consequence::of(module, command, 0).last_ready && given.typed.trim() != name {
         let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
-        return told(&daemon, caller, module, StatusCode::CONFLICT, Told::No(why, Some(command)));
+        return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back);
     }
     let order = daemon.command(module.name.clone(), command, Some(given.seen), caller.by());
     let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, order).await else {
         let why = "The daemon did not answer in time. Look at the state before you try again.".to_owned();
-        return told(&daemon, caller, module, StatusCode::GATEWAY_TIMEOUT, Told::No(why, None));
+        return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
     };
     let (status, outcome) = match outcome {
-        CommandOutcome::Accepted(what) => (StatusCode::OK, Told::Yes(what)),
-        CommandOutcome::AlreadySo(why) => (StatusCode::OK, Told::Nothing(why)),
-        CommandOutcome::Denied(why) => (StatusCode::CONFLICT, Told::No(why.to_string(), Some(command))),
+        CommandOutcome::Accepted(what) => (StatusCode::OK, Outcome::yes(what)),
+        CommandOutcome::AlreadySo(why) => (StatusCode::OK, Outcome::nothing(why)),
+        CommandOutcome::Denied(why) => (StatusCode::CONFLICT, Outcome::no(why.to_string()).again(again)),
     };
-    told(&daemon, caller, module, status, outcome)
-}
-
-/// What became of it.
-enum Told {
-    Yes(String),
-    Nothing(String),
-    /// Why not, and the command to think about again.
-    No(String, Option<Command>),
-}
-
-fn told(daemon: &Handle, caller: Caller, module: &ModuleView, status: StatusCode, told: Told) -> Response {
-    let name = module.name.to_string();
-    let (title, detail, look, again) = match told {
-        Told::Yes(what) => ("Done", what, Look { glyph: "yes", word: "accepted", tone: "ok" }, None),
-        Told::Nothing(why) => {
-            ("Nothing to do", why, Look { glyph: "no", word: "nothing to do", tone: "idle" }, None)
-        }
-        Told::No(why, again) => {
-            let again = again.map(|command| format!("/modules/{name}/{command}"));
-            ("Not carried out", why, Look { glyph: "out", word: "denied", tone: "bad" }, again)
-        }
-    };
-    let mut frame = Frame::new(daemon, caller, Page::Elsewhere, title);
-    frame.live = false;
-    html(status, &OutcomePage { frame, module: name, title: title.to_owned(), detail, look, again })
+    told(&daemon, caller, status, outcome, back)
 }
 
 fn nothing(name: &str, word: &str) -> String {

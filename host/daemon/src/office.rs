@@ -8,6 +8,7 @@ use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::plan::{Occasion, Plan};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
@@ -16,6 +17,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::access::Access;
 use crate::act::log_file::{self, LogTail};
+use crate::act::preview::preview;
 use crate::clock::Clock;
 use crate::config::{ComponentKind, ComponentUse, RootReport, Sourced, read_root};
 use crate::driver::{Message, Published};
@@ -103,6 +105,10 @@ impl Daemon for Office {
         let root = self.means.root.clone();
         let read = tokio::task::spawn_blocking(move || log_file::tails(&root, &module, &commands));
         async move { read.await.unwrap_or_default() }.boxed()
+    }
+
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
+        async move { preview(&self.means, &module, occasion).await }.boxed()
     }
 
     fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>> {

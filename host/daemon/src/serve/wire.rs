@@ -28,6 +28,7 @@ mod components;
 mod configuration;
 mod measurements;
 mod notifications;
+mod parts;
 
 pub use self::accounts::{MeAnswer, OneTimeAnswer, TokenAnswer, TokenLine, UserLine};
 pub use self::components::{
@@ -37,6 +38,7 @@ pub use self::components::{
 pub use self::configuration::{ConfigurationAnswer, FileStatus};
 pub use self::measurements::{MeasurementsAnswer, PointStatus, SeriesStatus};
 pub use self::notifications::{NotifyStatus, TestAnswer};
+pub use self::parts::{LogAnswer, PlanAnswer};
 
 /// Everything about a node: `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use bellwether_core::id::{CheckerName, ModuleName};
 use futures_util::stream::unfold;
@@ -12,6 +11,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Handle;
+use super::extract::{Json, Query};
 use super::problem::not_read;
 use super::stream::{HEARTBEAT, line, response};
 use crate::journal::{Entry, RecordQuery};

@@ -58,6 +58,10 @@ impl FakeDaemon {
 }
 
 impl Daemon for FakeDaemon {
+    fn preview(&self, _: ModuleName, _: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
+        std::future::ready(Err("no script".to_owned())).boxed()
+    }
+
     fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>> {
         std::future::ready(None).boxed()
     }

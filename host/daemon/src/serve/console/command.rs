@@ -8,6 +8,8 @@ use axum::response::Response;
 use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::consequence::Consequence;
+use bellwether_core::plan::Occasion;
+use bellwether_core::snapshot::ModuleView;
 use serde::Deserialize;
 
 use super::farm::capitalised;
@@ -31,6 +33,8 @@ struct ConfirmPage {
     /// Why this person may not.
     forbidden: Option<String>,
     seen: u64,
+    /// The plan that the restart script would make now.
+    plan: Option<Result<(String, Vec<String>), String>>,
 }
 
 /// As the form sends it.
@@ -56,6 +60,7 @@ pub(super) async fn ask(
     let mut frame = Frame::new(&daemon, caller, Page::Elsewhere, &format!("{command} {name}"));
     frame.live = false;
     let page = ConfirmPage {
+        plan: plan(&daemon, module, command).await,
         title: format!("{} {name}?", capitalised(command.word())),
         word: command.word(),
         look: Look::module(module),
@@ -101,6 +106,22 @@ pub(super) async fn give(
         CommandOutcome::Denied(why) => (StatusCode::CONFLICT, Outcome::no(why.to_string()).again(again)),
     };
     told(&daemon, caller, status, outcome, back)
+}
+
+/// What the restart script would do, for commands that ask it.
+async fn plan(
+    daemon: &Handle,
+    module: &ModuleView,
+    command: Command,
+) -> Option<Result<(String, Vec<String>), String>> {
+    let occasion = match command {
+        Command::Start => Occasion::Start,
+        Command::Stop => Occasion::Stop,
+        Command::Restart => Occasion::Restart,
+        Command::Suspend | Command::Resume | Command::Reset => return None,
+    };
+    let asked = daemon.preview(module.name.clone(), occasion).await;
+    Some(asked.map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())))
 }
 
 fn nothing(name: &str, word: &str) -> String {

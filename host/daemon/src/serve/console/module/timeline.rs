@@ -304,9 +304,9 @@ fn gaps(known: Known<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
 fn measured_until(measured: &Measured, heard: i64, wall: i64) -> i64 {
     let step = measured.step_s.saturating_mul(1_000_000);
     let buckets = measured.series.iter().flat_map(|series| &series.buckets);
-    let starts = buckets.map(|bucket| bucket.start.saturating_mul(1_000_000)).filter(|start| *start < wall);
-    // The daemon that started may have measured within the same bucket: of such a one only the start counts.
-    let ends = starts.map(|start| if start + step <= wall { start + step } else { start });
+    // A bucket that is not over by then may be of the daemon that started.
+    let ends = buckets.map(|bucket| bucket.start.saturating_mul(1_000_000).saturating_add(step));
+    let ends = ends.filter(|end| *end <= wall);
     ends.fold(heard, i64::max)
 }
 
@@ -419,7 +419,7 @@ mod tests {
         for (records, measured, expected) in [
             (vec![ended, started.clone()], vec![], gap("50.00%", "30.00%", "the daemon did not run")),
             (vec![entry(20_000_000, "x"), started.clone()], vec![30, 60], gap("70.00%", "10.00%", killed)),
-            (vec![entry(20_000_000, "x"), started.clone()], vec![80], gap("20.00%", "60.00%", killed)),
+            (vec![entry(20_000_000, "x"), started.clone()], vec![75], gap("20.00%", "60.00%", killed)),
             (vec![entry(40_000_000, "x"), started.clone()], vec![], gap("40.00%", "40.00%", killed)),
             (vec![started], vec![], gap("0.00%", "80.00%", killed)),
             (vec![entry(20_000_000, "x")], vec![], vec![]),

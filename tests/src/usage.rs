@@ -1,6 +1,7 @@
 //! What a process holds at one moment: memory, descriptors, threads.
 
 use std::fs;
+use std::time::Duration;
 
 /// Of one process, by `/proc` (proc(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,4 +28,18 @@ impl Usage {
         let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).expect("it is ours").count();
         Self { memory, descriptors: count("fd"), threads: count("task") }
     }
+}
+
+/// The time that a process's threads have spent on a processor: those that are there now.
+///
+/// # Panics
+/// If there is no such process.
+pub fn cpu(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+    let spent = threads.flatten().filter_map(|thread| {
+        // The first number is in nanoseconds (Documentation/scheduler/sched-stats.rst of the kernel).
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(spent.sum())
 }

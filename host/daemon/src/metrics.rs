@@ -161,6 +161,19 @@ impl Metrics {
         counts.refusals.add(cost.refusals as u64);
     }
 
+    /// What the runs of a component cost for this checker, since the daemon has started.
+    pub(crate) fn cost(&self, module: &ModuleName, checker: &CheckerName) -> RunCost {
+        let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
+        let (took, runs, _) = counts.took.read();
+        RunCost {
+            runs,
+            took: Duration::try_from_secs_f64(took).unwrap_or_default(),
+            cpu: Duration::try_from_secs_f64(counts.cpu.seconds()).unwrap_or_default(),
+            memory: counts.memory.load(Relaxed),
+            refusals: counts.refusals.get(),
+        }
+    }
+
     /// What is written down.
     pub(crate) fn recorded(&self, record: &Record) {
         let counts = &*self.0;
@@ -208,6 +221,21 @@ impl Metrics {
             module.is_some_and(|module| module.checkers.iter().any(|known| known.name == *checker))
         });
     }
+}
+
+/// What the runs of a component cost for one checker, together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunCost {
+    /// So many.
+    pub runs: u64,
+    /// How long all of them took.
+    pub took: Duration,
+    /// Of a processor.
+    pub cpu: Duration,
+    /// Of the last one, in bytes, when it was most.
+    pub memory: u64,
+    /// What they wanted and may not.
+    pub refusals: u64,
 }
 
 /// What a run of a component cost.

@@ -2,11 +2,13 @@
 //! and commands are handed to the driver.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::event::Event;
-use bellwether_core::id::{CheckerName, CommandName, ModuleName};
+use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::plan::{Occasion, Plan};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
@@ -15,22 +17,27 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::access::Access;
 use crate::act::log_file::{self, LogTail};
+use crate::act::preview::preview;
 use crate::clock::Clock;
-use crate::config::ComponentKind;
+use crate::config::{ComponentKind, ComponentUse, RootReport, Sourced, read_root};
 use crate::driver::{Message, Published};
-use crate::journal::{Chart, ChartQuery, Entry, Journal, NotRead, RecordQuery};
+use crate::journal::{self, Chart, ChartQuery, Journal, NotRead, RecordQuery};
 use crate::memories::Memories;
 use crate::notify::{Desk, Tested};
 use crate::observe::Means;
 use crate::problems::Problems;
-use crate::registry::Origin;
+use crate::registry::{ComponentKey, Entry, Origin};
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::Daemon;
 use crate::serve::site::Whereabouts;
 use crate::serve::wire::{
-    self, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, WaitingStatus,
+    self, ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, UseLine,
+    WaitingStatus,
 };
 use crate::stores::Stores;
+
+/// A disk that hangs keeps nobody waiting for longer.
+const READ_WITHIN: Duration = Duration::from_secs(3);
 
 /// The daemon as the API sees it.
 #[derive(Debug)]
@@ -78,11 +85,11 @@ impl Daemon for Office {
         self.published.generation.subscribe()
     }
 
-    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>> {
+    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<journal::Entry>, NotRead>> {
         self.journal.records(query).boxed()
     }
 
-    fn follow(&self) -> broadcast::Receiver<Entry> {
+    fn follow(&self) -> broadcast::Receiver<journal::Entry> {
         self.journal.follow()
     }
 
@@ -100,31 +107,44 @@ impl Daemon for Office {
         async move { read.await.unwrap_or_default() }.boxed()
     }
 
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
+        async move { preview(&self.means, &module, occasion).await }.boxed()
+    }
+
+    fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>> {
+        let root = self.means.root.clone();
+        let read = tokio::task::spawn_blocking(move || Arc::new(read_root(&root)));
+        async move { tokio::time::timeout(READ_WITHIN, read).await.ok()?.ok() }.boxed()
+    }
+
+    fn component(&self, folder: String, name: String) -> BoxFuture<'_, Option<ComponentDetail>> {
+        async move {
+            let kind = [ComponentKind::Checker, ComponentKind::RestartScript]
+                .into_iter()
+                .find(|kind| kind.folder() == folder)?;
+            let name = ComponentName::new(&name).ok()?;
+            let entries = self.means.registry.entries();
+            let (key, entry) = entries.get_key_value(&(kind, name))?;
+            let status = self.status_of(key, entry);
+            let about = entry.component.as_ref().map(|(component, _)| component.about().clone());
+            let files = self.files().await;
+            let modules = files.iter().flat_map(|files| &files.modules);
+            let uses =
+                modules.filter_map(|(_, module)| module.as_ref().ok()).flat_map(Sourced::component_uses);
+            let mine = uses.filter(|of| of.kind == key.0 && of.component == key.1);
+            let asked = about.as_ref().map(|about| about.grants.clone()).unwrap_or_default();
+            let line = |of: ComponentUse| {
+                let cost = of.checker.as_ref().map(|checker| self.means.metrics.cost(&of.module, checker));
+                UseLine::new(&of, &asked, cost)
+            };
+            Some(ComponentDetail::new(status, about, mine.map(line).collect()))
+        }
+        .boxed()
+    }
+
     fn components(&self) -> Vec<ComponentStatus> {
         let entries = self.means.registry.entries();
-        let status = entries.iter().map(|((kind, name), entry)| {
-            let loaded = entry.component.as_ref();
-            ComponentStatus {
-                kind: match kind {
-                    ComponentKind::Checker => wire::ComponentKind::Checker,
-                    ComponentKind::RestartScript => wire::ComponentKind::RestartScript,
-                },
-                name: name.to_string(),
-                version: loaded.map(|(component, _)| component.about().version.clone()),
-                digest: loaded.map(|(component, _)| component.digest().to_owned()).unwrap_or_default(),
-                origin: match loaded {
-                    Some((_, Origin::Embedded)) => wire::Origin::Embedded,
-                    Some((_, Origin::File)) | None => wire::Origin::File,
-                },
-                error: entry.error.clone(),
-                quarantine: entry.quarantined.as_ref().map(|case| QuarantineStatus::new(case, self.clock())),
-                waiting: entry.waiting.as_ref().map(|waiting| WaitingStatus {
-                    digest: waiting.digest.clone(),
-                    version: waiting.version.clone(),
-                    asks: waiting.asks.clone(),
-                }),
-            }
-        });
+        let status = entries.iter().map(|(key, entry)| self.status_of(key, entry));
         status.collect()
     }
 
@@ -196,5 +216,31 @@ impl Daemon for Office {
         checker: CheckerName,
     ) -> BoxFuture<'_, Result<Observation, String>> {
         async move { self.means.run_once(&module, &checker).await }.boxed()
+    }
+}
+
+impl Office {
+    fn status_of(&self, (kind, name): &ComponentKey, entry: &Entry) -> ComponentStatus {
+        let loaded = entry.component.as_ref();
+        ComponentStatus {
+            kind: match kind {
+                ComponentKind::Checker => wire::ComponentKind::Checker,
+                ComponentKind::RestartScript => wire::ComponentKind::RestartScript,
+            },
+            name: name.to_string(),
+            version: loaded.map(|(component, _)| component.about().version.clone()),
+            digest: loaded.map(|(component, _)| component.digest().to_owned()).unwrap_or_default(),
+            origin: match loaded {
+                Some((_, Origin::Embedded)) => wire::Origin::Embedded,
+                Some((_, Origin::File)) | None => wire::Origin::File,
+            },
+            error: entry.error.clone(),
+            quarantine: entry.quarantined.as_ref().map(|case| QuarantineStatus::new(case, self.means.clock)),
+            waiting: entry.waiting.as_ref().map(|waiting| WaitingStatus {
+                digest: waiting.digest.clone(),
+                version: waiting.version.clone(),
+                asks: waiting.asks.clone(),
+            }),
+        }
     }
 }

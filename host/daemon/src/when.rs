@@ -51,6 +51,12 @@ impl When {
         self.show(moment, "%H:%M:%S %Z")
     }
 
+    /// `Monday 23 November 2026`
+    pub fn day(&self, moment: &str) -> String {
+        let Ok(timestamp) = moment.parse::<Timestamp>() else { return moment.to_owned() };
+        timestamp.to_zoned(self.zone.clone()).strftime("%A %-d %B %Y").to_string()
+    }
+
     /// `21:03`, or `22 Nov 21:03`.
     pub fn short(&self, moment: &str, with_day: bool) -> String {
         let Ok(timestamp) = moment.parse::<Timestamp>() else { return moment.to_owned() };

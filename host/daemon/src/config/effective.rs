@@ -1,17 +1,18 @@
 //! What a module's file comes to, value by value, and where each comes from.
 
 use bellwether_core::grant::GrantKind;
-use serde::Serialize;
+use bellwether_core::shutdown::Shutdown;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::de::DeTable;
 
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
 use super::source::{Sourced, Step, checker_index, locate_in};
-use super::spec::{CheckerSpec, CommandSpec, Grants, ModuleSpec, ProcessSpec, Subject};
+use super::spec::{CheckerSpec, CommandSpec, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject};
 
 /// Where a value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// The file says so.
@@ -21,7 +22,7 @@ pub enum Origin {
 }
 
 /// One value that is in effect.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effective {
     /// Which: `restart.budget.within`, `checker.home-page.interval`.
     pub key: String,
@@ -42,6 +43,16 @@ impl Sourced<ModuleSpec> {
     }
 }
 
+impl Sourced<NodeSpec> {
+    /// The values in effect that an operator looks for. Secrets are not among them.
+    pub fn effective(&self) -> Vec<Effective> {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let mut listing = Listing { table: table.get_ref(), values: Vec::new() };
+        listing.node(&self.spec);
+        listing.values
+    }
+}
+
 struct Listing<'t> {
     table: &'t DeTable<'t>,
     values: Vec<Effective>,
@@ -54,6 +65,49 @@ struct Table<'p> {
 }
 
 impl Listing<'_> {
+    fn node(&mut self, node: &NodeSpec) {
+        let table = |keys: &[&'static str]| Table {
+            title: keys.join("."),
+            path: Some(keys.iter().map(|key| Step::Key(key)).collect()),
+        };
+        self.text(&table(&[]), "name", node.name.as_str());
+        self.text(&table(&["health"]), "listen", &node.health.to_string());
+        for (index, agent) in node.agent_checks.iter().enumerate() {
+            let table = Table {
+                title: format!("agent-check.{}", index + 1),
+                path: Some(vec![Step::Key("agent-check"), Step::Index(index)]),
+            };
+            self.text(&table, "listen", &agent.listen.to_string());
+            if let Some(module) = &agent.module {
+                self.text(&table, "module", module.as_str());
+            }
+        }
+        self.add(&table(&["console"]), "enabled", node.console.is_some().to_string());
+        if let Some(console) = &node.console {
+            self.text(&table(&["console"]), "listen", &console.listen.to_string());
+            self.add(&table(&["console"]), "names", Value::from(console.names.clone()).to_string());
+        }
+        if let Some(metrics) = node.metrics {
+            self.text(&table(&["metrics"]), "listen", &metrics.to_string());
+        }
+        self.text(&table(&["reload"]), "rescan", &show_duration(node.rescan));
+        self.text(
+            &table(&["shutdown"]),
+            "applications",
+            match node.shutdown.applications {
+                None => "leave",
+                Some(Shutdown::Drain) => "drain",
+                Some(Shutdown::Stop) => "stop",
+            },
+        );
+        self.text(&table(&["shutdown"]), "within", &show_duration(node.shutdown.within));
+        self.add(&table(&["trust"]), "require-signature", node.trust.require_signature.to_string());
+        for target in &node.notify {
+            let table = Table { title: format!("notify.{}", target.name), path: None };
+            self.text(&table, "name", target.name.as_str());
+        }
+    }
+
     fn module(&mut self, module: &ModuleSpec) {
         let table = |keys: &[&'static str]| Table {
             title: keys.join("."),
@@ -169,7 +223,8 @@ impl Listing<'_> {
     fn add(&mut self, table: &Table<'_>, key: &'static str, value: String) {
         let is_in_file = table.inner(key).path.is_some_and(|path| locate_in(self.table, &path).0.is_some());
         let source = if is_in_file { Origin::File } else { Origin::Default };
-        self.values.push(Effective { key: format!("{}.{key}", table.title), value, source });
+        let title = if table.title.is_empty() { key.to_owned() } else { format!("{}.{key}", table.title) };
+        self.values.push(Effective { key: title, value, source });
     }
 }
 

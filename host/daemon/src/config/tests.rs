@@ -1,5 +1,6 @@
 //! The whole way from text to specification or mistakes.
 
+mod console;
 mod cross;
 mod fuzz;
 mod grants;

@@ -21,6 +21,8 @@ pub struct RecordQuery {
     pub until: Option<i64>,
     /// Behind this number.
     pub after: Option<u64>,
+    /// Before this number.
+    pub before: Option<u64>,
     /// At most so many: the latest ones; with `after`, the first ones behind it.
     pub limit: usize,
 }
@@ -32,6 +34,7 @@ impl RecordQuery {
             && self.since.is_none_or(|since| entry.wall >= since)
             && self.until.is_none_or(|until| entry.wall <= until)
             && self.after.is_none_or(|after| entry.seq > after)
+            && self.before.is_none_or(|before| entry.seq < before)
             && self.kind.as_ref().is_none_or(|kind| entry.kind.word() == kind)
             && self.checker.as_ref().is_none_or(|checker| entry.kind.checker() == Some(checker))
             && self.search.as_ref().is_none_or(|text| contains(&entry.kind.sentence(), text))

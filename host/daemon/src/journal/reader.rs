@@ -227,6 +227,9 @@ fn condition(query: &RecordQuery) -> (String, Vec<Value>) {
     if let Some(until) = query.until {
         add("+records.wall <= ?", until.into());
     }
+    if let Some(before) = query.before {
+        add("seq < ?", signed(before).into());
+    }
     if let Some(module) = &query.module {
         add("module = ?", module.to_string().into());
     }

@@ -40,6 +40,7 @@ use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::plan::{Occasion, Plan};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
@@ -49,10 +50,11 @@ use tokio::task::JoinSet;
 
 use super::conversation::{converse, farewell};
 use super::guard::{needs, never_ends};
-use super::wire::{ComponentStatus, ConsoleStatus, NotifyStatus};
+use super::wire::{ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus};
 use crate::access::Access;
 use crate::act::log_file::LogTail;
 use crate::clock::Clock;
+use crate::config::RootReport;
 use crate::journal::{Chart, ChartQuery, Entry, NotRead, RecordQuery};
 use crate::notify::Tested;
 use crate::reload::{Approved, NotApproved};
@@ -60,10 +62,12 @@ use crate::reload::{Approved, NotApproved};
 mod accounts;
 mod components;
 mod events;
+pub(crate) mod extract;
 mod live;
 mod measurements;
 mod modules;
 mod notifications;
+mod pictures;
 mod problem;
 pub mod socket;
 mod status;
@@ -88,6 +92,12 @@ pub trait Daemon: Send + Sync + 'static {
     fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>>;
     /// The end of what the commands of a module have written, the latest written first.
     fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>>;
+    /// What the restart script would do now, and nobody carries out.
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>>;
+    /// The operator's files as they are now, each read on its own; nothing if that takes too long.
+    fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>>;
+    /// Everything about one component: `checkers/http`.
+    fn component(&self, folder: String, name: String) -> BoxFuture<'_, Option<ComponentDetail>>;
     /// What is loaded, and what cannot be.
     fn components(&self) -> Vec<ComponentStatus>;
     /// Files that were refused, and why.

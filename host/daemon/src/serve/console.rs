@@ -5,6 +5,10 @@
 //!   /modules/M                     one module
 //!   /modules/M/checkers/C/run      POST: run it once
 //!   /modules/M/COMMAND             what a command will do; POST: do it
+//!   /events                        what happened, with search
+//!   /components, /components/F/N   what runs in the sandbox; …/approve: let a version in
+//!   /configuration                 the files, what they come to, what is wrong with them
+//!   /users, /tokens, /me           who may do what
 //!   /login, /login/CODE, /logout   signing in and out
 //!   /assets/…, /icon/N.svg         what pages are made of
 //! ```
@@ -16,13 +20,20 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
+use bellwether_core::access::Role;
+
 use super::api::Daemon;
+use super::guard::needs;
 
 mod assets;
 mod command;
+mod components;
+mod configuration;
+mod events;
 mod farm;
 mod filters;
 mod frame;
@@ -31,6 +42,8 @@ mod login;
 mod look;
 mod missing;
 mod module;
+mod outcome;
+mod users;
 
 pub(super) use self::frame::Bare;
 
@@ -43,6 +56,14 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .route("/modules/{module}", get(module::page))
         .route("/modules/{module}/checkers/{checker}/run", post(module::run::run))
         .route("/modules/{module}/{command}", get(command::ask).post(command::give))
+        .route("/events", get(events::page))
+        .route("/components", get(components::list))
+        .route("/components/{folder}/{name}", get(components::one))
+        .route("/configuration", get(configuration::page))
+        .route("/users", get(users::page))
+        .route("/me", get(users::account))
+        .route("/me/password", post(users::set_own_password))
+        .merge(admins())
         .route("/login", get(login::page).post(login::sign_in))
         .route("/login/{code}", get(login::once).post(login::redeem))
         .route("/logout", post(login::sign_out))
@@ -50,6 +71,33 @@ pub(crate) fn router(daemon: Handle) -> Router {
         .route("/icon/{file}", get(assets::icon))
         .fallback(missing::page)
         .with_state(daemon)
+}
+
+/// What only admins do.
+fn admins() -> Router<Handle> {
+    Router::new()
+        .route("/components/{folder}/{name}/approve", get(components::ask).post(components::approve))
+        .route("/users", post(users::add))
+        .route("/users/{name}/role", post(users::set_role))
+        .route("/users/{name}/password", post(users::set_password))
+        .route("/users/{name}/remove", get(users::ask_remove).post(users::remove))
+        .route("/tokens", post(users::create_token))
+        .route("/tokens/{name}/revoke", get(users::ask_revoke).post(users::revoke))
+        .route_layer(from_fn(|request, next| needs(Role::Admin, request, next)))
+}
+
+/// For a query (RFC 3986, section 2.1).
+pub(super) fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // To a String nothing fails to be written.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 /// The page, or what is wrong with its template.

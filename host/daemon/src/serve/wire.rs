@@ -25,15 +25,20 @@ use crate::journal::Entry;
 
 mod accounts;
 mod components;
+mod configuration;
 mod measurements;
 mod notifications;
+mod parts;
 
 pub use self::accounts::{MeAnswer, OneTimeAnswer, TokenAnswer, TokenLine, UserLine};
 pub use self::components::{
-    ApprovalAnswer, ComponentKind, ComponentStatus, Origin, QuarantineStatus, WaitingStatus,
+    ApprovalAnswer, AskLine, ComponentDetail, ComponentKind, ComponentStatus, CostStatus, Origin,
+    QuarantineStatus, UseLine, WaitingStatus,
 };
+pub use self::configuration::{ConfigurationAnswer, FileStatus};
 pub use self::measurements::{MeasurementsAnswer, PointStatus, SeriesStatus};
 pub use self::notifications::{NotifyStatus, TestAnswer};
+pub use self::parts::{LogAnswer, PlanAnswer};
 
 /// Everything about a node: `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use bellwether_core::access::{ONE_TIME, Role};
 use serde::Deserialize;
 
+use super::extract::{Json, Path};
 use super::{Caller, Handle};
 use crate::access::Refusal;
 use crate::serve::wire::{MeAnswer, OneTimeAnswer, Problem, TokenAnswer, TokenLine, UserLine};

@@ -2,24 +2,46 @@
 
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 
+use serde::Deserialize;
+
+use super::extract::{Json, Path, Query};
 use super::problem::overdue;
 use super::{Caller, Daemon, Handle};
 use crate::reload::NotApproved;
-use crate::serve::wire::{ApprovalAnswer, Problem};
+use crate::serve::wire::{ApprovalAnswer, ComponentDetail, ComponentStatus, Problem};
 
 /// It waits for the disk, and for what is just being taken over.
 const APPROVE_WITHIN: Duration = Duration::from_secs(4);
+
+/// All of them.
+pub(super) async fn list(State(daemon): State<Handle>) -> Json<Vec<ComponentStatus>> {
+    Json(daemon.components())
+}
+
+/// Everything about one.
+pub(super) async fn one(
+    State(daemon): State<Handle>,
+    Path((folder, name)): Path<(String, String)>,
+) -> Result<Json<ComponentDetail>, Problem> {
+    let title = format!("{folder}/{name}");
+    daemon.component(folder, name).await.map(Json).ok_or_else(|| Problem {
+        title: "no such component".into(),
+        status: 404,
+        detail: format!("there is no component `{title}` on this node"),
+        next: "see `GET /api/v1/components` for those that there are".into(),
+    })
+}
 
 /// By its name alone.
 pub(super) async fn approve(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
+    Query(decided): Query<Decided>,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
-    let_in(&*daemon, name, caller.by()).await
+    let_in(&*daemon, name, decided, caller.by()).await
 }
 
 /// With its folder.
@@ -27,11 +49,36 @@ pub(super) async fn approve_in(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path((folder, name)): Path<(String, String)>,
+    Query(decided): Query<Decided>,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
-    let_in(&*daemon, format!("{folder}/{name}"), caller.by()).await
+    let_in(&*daemon, format!("{folder}/{name}"), decided, caller.by()).await
 }
 
-async fn let_in(daemon: &dyn Daemon, name: String, by: String) -> Result<Json<ApprovalAnswer>, Problem> {
+/// What a person decided by, behind the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Decided {
+    /// The digest of the version that was seen waiting.
+    digest: Option<String>,
+}
+
+async fn let_in(
+    daemon: &dyn Daemon,
+    name: String,
+    decided: Decided,
+    by: String,
+) -> Result<Json<ApprovalAnswer>, Problem> {
+    if let Some(seen) = decided.digest {
+        let waits = |status: &ComponentStatus| status.waiting.as_ref().is_some_and(|w| w.digest == seen);
+        if !daemon.components().iter().any(waits) {
+            return Err(Problem {
+                title: "it has changed".into(),
+                status: 409,
+                detail: "the version that you looked at does not wait any more".into(),
+                next: "look again at what waits: `bellwether status`".into(),
+            });
+        }
+    }
     let outcome = tokio::time::timeout(APPROVE_WITHIN, daemon.approve(name, by)).await;
     match outcome.map_err(|_| overdue())? {
         Ok(approved) => Ok(Json(ApprovalAnswer {

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use bellwether_core::id::{CheckerName, ModuleName};
 use futures_util::stream::unfold;
@@ -12,6 +11,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Handle;
+use super::extract::{Json, Query};
 use super::problem::not_read;
 use super::stream::{HEARTBEAT, line, response};
 use crate::journal::{Entry, RecordQuery};
@@ -28,6 +28,7 @@ pub(super) struct Asked {
     since: Option<String>,
     until: Option<String>,
     after: Option<u64>,
+    before: Option<u64>,
     limit: Option<usize>,
 }
 
@@ -52,6 +53,7 @@ impl Asked {
             since: self.since.as_deref().map(wall_micros).transpose()?,
             until: self.until.as_deref().map(wall_micros).transpose()?,
             after: self.after,
+            before: self.before,
             limit: self.limit.unwrap_or(MAX_RECORDS).min(MAX_RECORDS),
         })
     }

@@ -1,11 +1,11 @@
 //! What checkers measured, for charts.
 
-use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
 use super::Handle;
 use super::events::{checker, wall_micros};
+use super::extract::{Json, Path, Query};
 use super::modules::known;
 use super::problem::not_read;
 use crate::journal::ChartQuery;

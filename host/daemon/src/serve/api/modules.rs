@@ -1,13 +1,13 @@
 //! What can be asked of one module.
 
-use axum::Json;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, State};
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::id::{CheckerName, ModuleName};
-use bellwether_core::record::Record;
+use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::why::why as explain;
 use serde::Deserialize;
 
+use super::extract::{Json, Path, Query};
 use super::problem::{no_such_page, not_read, overdue};
 use super::{COMMAND_WITHIN, Caller, Daemon, Handle};
 use crate::journal::RecordQuery;
@@ -64,10 +64,13 @@ pub(super) async fn command(
 
 pub(super) async fn run_checker(
     State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
     Path((name, checker)): Path<(String, String)>,
 ) -> Result<Json<ObservationStatus>, Problem> {
     let module = known(&*daemon, &name)?;
     let checker = known_checker(&*daemon, &name, &checker)?;
+    let what = format!("ran checker `{checker}` once");
+    daemon.note(Some(module.clone()), RecordKind::Access { by: caller.by(), what });
     let observation = daemon.run_checker(module, checker).await.map_err(|reason| Problem {
         title: "cannot be run".into(),
         status: 409,
@@ -77,7 +80,11 @@ pub(super) async fn run_checker(
     Ok(Json(ObservationStatus::new(&observation, daemon.clock())))
 }
 
-fn known_checker(daemon: &dyn Daemon, module: &str, checker: &str) -> Result<CheckerName, Problem> {
+pub(super) fn known_checker(
+    daemon: &dyn Daemon,
+    module: &str,
+    checker: &str,
+) -> Result<CheckerName, Problem> {
     let snapshot = daemon.snapshot();
     let checkers = snapshot.module(module).map(|m| m.checkers.as_slice()).unwrap_or_default();
     if let Some(found) = checkers.iter().find(|c| c.name.as_str() == checker) {

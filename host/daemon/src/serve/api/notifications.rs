@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use serde::Deserialize;
 
+use super::extract::{Json, Query};
 use super::problem::overdue;
 use super::{Caller, Handle};
 use crate::serve::wire::{NotifyStatus, Problem, TestAnswer};

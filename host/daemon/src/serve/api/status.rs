@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use futures_util::stream::unfold;
 
+use super::extract::Json;
 use super::stream::{HEARTBEAT, line, response};
 use super::{Daemon, Handle};
 use crate::serve::wire::NodeStatus;

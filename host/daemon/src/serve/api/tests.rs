@@ -58,6 +58,18 @@ impl FakeDaemon {
 }
 
 impl Daemon for FakeDaemon {
+    fn preview(&self, _: ModuleName, _: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
+        std::future::ready(Err("no script".to_owned())).boxed()
+    }
+
+    fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>> {
+        std::future::ready(None).boxed()
+    }
+
+    fn component(&self, _: String, _: String) -> BoxFuture<'_, Option<ComponentDetail>> {
+        std::future::ready(None).boxed()
+    }
+
     fn log(&self, _: ModuleName) -> BoxFuture<'_, Vec<LogTail>> {
         std::future::ready(Vec::new()).boxed()
     }

@@ -8,6 +8,7 @@ use axum::response::Response;
 use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::consequence::Consequence;
+use bellwether_core::plan::Occasion;
 use bellwether_core::snapshot::ModuleView;
 use serde::Deserialize;
 
@@ -15,6 +16,7 @@ use super::farm::capitalised;
 use super::frame::{Frame, Page};
 use super::look::Look;
 use super::missing::not_there;
+use super::outcome::{Outcome, told};
 use super::{Handle, filters, html};
 use crate::serve::api::{COMMAND_WITHIN, Caller};
 
@@ -31,18 +33,8 @@ struct ConfirmPage {
     /// Why this person may not.
     forbidden: Option<String>,
     seen: u64,
-}
-
-#[derive(Debug, Template)]
-#[template(path = "outcome.html")]
-struct OutcomePage {
-    frame: Frame,
-    module: String,
-    title: String,
-    detail: String,
-    look: Look,
-    /// The command again, with what is so now.
-    again: Option<String>,
+    /// The plan that the restart script would make now.
+    plan: Option<Result<(String, Vec<String>), String>>,
 }
 
 /// As the form sends it.
@@ -68,6 +60,7 @@ pub(super) async fn ask(
     let mut frame = Frame::new(&daemon, caller, Page::Elsewhere, &format!("{command} {name}"));
     frame.live = false;
     let page = ConfirmPage {
+        plan: plan(&daemon, module, command).await,
         title: format!("{} {name}?", capitalised(command.word())),
         word: command.word(),
         look: Look::module(module),
@@ -93,50 +86,42 @@ pub(super) async fn give(
     let (Some(module), Ok(command)) = (snapshot.module(&name), word.parse::<Command>()) else {
         return not_there(&daemon, caller, nothing(&name, &word));
     };
+    let (back, again) = ((format!("/modules/{name}"), name.clone()), format!("/modules/{name}/{command}"));
     if !caller.role.may(Role::Control) {
         let why = needs(&caller);
-        return told(&daemon, caller, module, StatusCode::FORBIDDEN, Told::No(why, None));
+        return told(&daemon, caller, StatusCode::FORBIDDEN, Outcome::no(why), back);
     }
     if Consequence::of(module, command, 0).last_ready && given.typed.trim() != name {
         let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
-        return told(&daemon, caller, module, StatusCode::CONFLICT, Told::No(why, Some(command)));
+        return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back);
     }
     let order = daemon.command(module.name.clone(), command, Some(given.seen), caller.by());
     let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, order).await else {
         let why = "The daemon did not answer in time. Look at the state before you try again.".to_owned();
-        return told(&daemon, caller, module, StatusCode::GATEWAY_TIMEOUT, Told::No(why, None));
+        return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
     };
     let (status, outcome) = match outcome {
-        CommandOutcome::Accepted(what) => (StatusCode::OK, Told::Yes(what)),
-        CommandOutcome::AlreadySo(why) => (StatusCode::OK, Told::Nothing(why)),
-        CommandOutcome::Denied(why) => (StatusCode::CONFLICT, Told::No(why.to_string(), Some(command))),
+        CommandOutcome::Accepted(what) => (StatusCode::OK, Outcome::yes(what)),
+        CommandOutcome::AlreadySo(why) => (StatusCode::OK, Outcome::nothing(why)),
+        CommandOutcome::Denied(why) => (StatusCode::CONFLICT, Outcome::no(why.to_string()).again(again)),
     };
-    told(&daemon, caller, module, status, outcome)
+    told(&daemon, caller, status, outcome, back)
 }
 
-/// What became of it.
-enum Told {
-    Yes(String),
-    Nothing(String),
-    /// Why not, and the command to think about again.
-    No(String, Option<Command>),
-}
-
-fn told(daemon: &Handle, caller: Caller, module: &ModuleView, status: StatusCode, told: Told) -> Response {
-    let name = module.name.to_string();
-    let (title, detail, look, again) = match told {
-        Told::Yes(what) => ("Done", what, Look { glyph: "yes", word: "accepted", tone: "ok" }, None),
-        Told::Nothing(why) => {
-            ("Nothing to do", why, Look { glyph: "no", word: "nothing to do", tone: "idle" }, None)
-        }
-        Told::No(why, again) => {
-            let again = again.map(|command| format!("/modules/{name}/{command}"));
-            ("Not carried out", why, Look { glyph: "out", word: "denied", tone: "bad" }, again)
-        }
+/// What the restart script would do, for commands that ask it.
+async fn plan(
+    daemon: &Handle,
+    module: &ModuleView,
+    command: Command,
+) -> Option<Result<(String, Vec<String>), String>> {
+    let occasion = match command {
+        Command::Start => Occasion::Start,
+        Command::Stop => Occasion::Stop,
+        Command::Restart => Occasion::Restart,
+        Command::Suspend | Command::Resume | Command::Reset => return None,
     };
-    let mut frame = Frame::new(daemon, caller, Page::Elsewhere, title);
-    frame.live = false;
-    html(status, &OutcomePage { frame, module: name, title: title.to_owned(), detail, look, again })
+    let asked = daemon.preview(module.name.clone(), occasion).await;
+    Some(asked.map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())))
 }
 
 fn nothing(name: &str, word: &str) -> String {

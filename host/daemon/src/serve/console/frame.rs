@@ -54,6 +54,14 @@ impl Bare {
 pub(super) enum Page {
     /// Nodes by modules.
     Farm,
+    /// What happened.
+    Events,
+    /// Checkers and restart scripts.
+    Components,
+    /// The files.
+    Configuration,
+    /// Users and tokens.
+    Users,
     /// Something that has no entry of its own.
     Elsewhere,
 }
@@ -92,7 +100,13 @@ impl Frame {
     /// What the bar leads to.
     pub(super) fn pages(&self) -> Vec<Entry> {
         let entry = |word, href, page| Entry { word, href, here: self.here == page };
-        vec![entry("Farm", "/", Page::Farm)]
+        vec![
+            entry("Farm", "/", Page::Farm),
+            entry("Events", "/events", Page::Events),
+            entry("Components", "/components", Page::Components),
+            entry("Configuration", "/configuration", Page::Configuration),
+            entry("Users", "/users", Page::Users),
+        ]
     }
 }
 
@@ -122,6 +136,11 @@ impl Times {
     /// A moment of the daemon's time line.
     pub(super) fn of(&self, moment: Moment) -> Time {
         self.told(self.clock.timestamp(moment))
+    }
+
+    /// `Monday 23 November 2026`
+    pub(super) fn day(&self, utc: &str) -> String {
+        self.when.day(utc)
     }
 
     /// For an axis: in microseconds after the Unix epoch.

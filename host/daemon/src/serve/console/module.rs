@@ -36,6 +36,8 @@ mod plans;
 pub(super) mod run;
 mod timeline;
 
+pub(super) use self::timeline::kind_look;
+
 /// What can be chosen, in seconds, as it is written in the address.
 const RANGES: [(&str, i64); 5] =
     [("15m", 900), ("1h", 3_600), ("6h", 21_600), ("1d", 86_400), ("7d", 604_800)];
@@ -270,7 +272,7 @@ fn ranges(name: &str, here: &str) -> Vec<Range> {
 }
 
 /// `3.1 ms`
-fn took(took: Duration) -> String {
+pub(super) fn took(took: Duration) -> String {
     let seconds = took.as_secs_f64();
     match took.as_micros() {
         micros @ 0..1_000 => format!("{micros} µs"),

@@ -37,22 +37,8 @@ pub(super) fn nobody(request: &Request) -> Response {
 fn sign_in(uri: &Uri, come_back: bool) -> String {
     match uri.path_and_query().filter(|_| come_back).map(PathAndQuery::as_str) {
         None | Some("/") => "/login".to_owned(),
-        Some(path) => format!("/login?next={}", encoded(path)),
+        Some(path) => format!("/login?next={}", console::encoded(path)),
     }
-}
-
-/// For a query (RFC 3986, section 2.1).
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // To a String nothing fails to be written.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
 }
 
 #[derive(Debug, Template)]

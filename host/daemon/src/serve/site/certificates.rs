@@ -24,7 +24,7 @@ use crate::certificate::{Own, Pair, PairError, PairFiles};
 use crate::problems::Problems;
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 /// How often an own certificate is looked at.
 const RENEW_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// People are told when a given one has fewer days left.

@@ -1,9 +1,15 @@
 //! Checkers and restart scripts as files.
 
+use std::time::Duration;
+
+use bellwether_core::grant::{GrantKind, GrantRequest};
 use bellwether_core::quarantine::Case;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::config::ComponentUse;
+use crate::metrics::RunCost;
+use crate::sandbox::component::About;
 
 /// One checker or restart script as a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,4 +105,116 @@ pub struct ApprovalAnswer {
     pub version: String,
     /// What it asks for and has not been granted, in the notation of grants.
     pub asks: Vec<String>,
+}
+
+/// Everything about one component: `GET /api/v1/components/FOLDER/NAME`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComponentDetail {
+    /// As in the list.
+    #[serde(flatten)]
+    pub status: ComponentStatus,
+    /// What it checks or does, in one sentence.
+    pub summary: Option<String>,
+    /// A JSON Schema of its configuration; empty if it takes none.
+    pub config_schema: Option<String>,
+    /// What it would like to be allowed.
+    pub asks: Vec<AskLine>,
+    /// Who uses it, and what it may do there.
+    pub uses: Vec<UseLine>,
+}
+
+/// Something that a component would like to be allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskLine {
+    /// Which kind of grant.
+    pub kind: String,
+    /// Which one; empty if that depends on its configuration.
+    pub value: String,
+    /// What for.
+    pub reason: String,
+}
+
+/// One place where a component is used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UseLine {
+    /// By which module.
+    pub module: String,
+    /// As which checker; nothing if it is the restart script.
+    pub checker: Option<String>,
+    /// In which file.
+    pub file: String,
+    /// In which line of it.
+    pub line: usize,
+    /// What it is granted there, in the notation of grants.
+    pub granted: Vec<String>,
+    /// What it asks for and is not granted there.
+    pub missing: Vec<String>,
+    /// What it is granted there and does not ask for.
+    pub unasked: Vec<String>,
+    /// What its runs cost here, since the daemon has started.
+    pub cost: Option<CostStatus>,
+}
+
+/// What the runs of a component cost for one checker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostStatus {
+    /// So many.
+    pub runs: u64,
+    /// How long one took, in microseconds: the mean.
+    pub took_us: u64,
+    /// Of a processor, in microseconds: the mean.
+    pub cpu_us: u64,
+    /// Of the last one, in bytes, when it was most.
+    pub memory: u64,
+    /// How often something was refused to them.
+    pub refusals: u64,
+}
+
+impl ComponentDetail {
+    /// What is known of it. `about` is what it says of itself, if it ever could.
+    pub fn new(status: ComponentStatus, about: Option<About>, uses: Vec<UseLine>) -> Self {
+        let (summary, config_schema, grants) = match about {
+            Some(about) => (Some(about.summary), Some(about.config_schema), about.grants),
+            None => (None, None, Vec::new()),
+        };
+        let ask = |ask: GrantRequest| AskLine { kind: ask.kind, value: ask.value, reason: ask.reason };
+        Self { status, summary, config_schema, asks: grants.into_iter().map(ask).collect(), uses }
+    }
+}
+
+impl UseLine {
+    /// One use, beside what the component asks for.
+    pub fn new(of: &ComponentUse, asked: &[GrantRequest], cost: Option<RunCost>) -> Self {
+        let listed = |list: Vec<(GrantKind, String)>| -> Vec<String> {
+            list.into_iter()
+                .map(|(kind, value)| format!("{} {value}", kind.word()).trim_end().to_owned())
+                .collect()
+        };
+        Self {
+            module: of.module.to_string(),
+            checker: of.checker.as_ref().map(ToString::to_string),
+            file: of.file.clone(),
+            line: of.line,
+            granted: listed(of.grants.list()),
+            missing: of.missing(asked).iter().map(GrantRequest::to_add).collect(),
+            unasked: listed(of.unasked(asked)),
+            cost: cost.filter(|cost| cost.runs > 0).map(CostStatus::new),
+        }
+    }
+}
+
+impl CostStatus {
+    fn new(cost: RunCost) -> Self {
+        let mean = |all: Duration| {
+            let runs = u128::from(cost.runs.max(1));
+            u64::try_from(all.as_micros() / runs).unwrap_or(u64::MAX)
+        };
+        Self {
+            runs: cost.runs,
+            took_us: mean(cost.took),
+            cpu_us: mean(cost.cpu),
+            memory: cost.memory,
+            refusals: cost.refusals,
+        }
+    }
 }

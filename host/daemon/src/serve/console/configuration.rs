@@ -1,0 +1,134 @@
+//! The operator's files as they are: what they come to, and what is wrong with them, in place.
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::frame::{Frame, Page};
+use super::{Handle, filters, html};
+use crate::config::effective::{Effective, Origin};
+use crate::config::mistake::Mistake;
+use crate::serve::api::Caller;
+use crate::serve::wire::{ConfigurationAnswer, FileStatus};
+
+#[derive(Debug, Template)]
+#[template(path = "configuration.html")]
+struct ConfigurationPage {
+    frame: Frame,
+    wrong: Vec<WrongFile>,
+    files: Vec<RightFile>,
+    unreadable: bool,
+    problems: Vec<String>,
+}
+
+#[derive(Debug)]
+struct WrongFile {
+    file: String,
+    mistakes: Vec<Shown>,
+}
+
+/// A mistake, with its line cut where the underlining begins and ends.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    line: usize,
+    column: usize,
+    before: String,
+    meant: String,
+    after: String,
+    message: String,
+    expected: Option<String>,
+    help: Option<String>,
+}
+
+#[derive(Debug)]
+struct RightFile {
+    id: String,
+    file: String,
+    module: Option<String>,
+    values: Vec<(String, String, bool)>,
+}
+
+/// `GET /configuration`
+pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
+    let report = daemon.files().await;
+    let answer = report.as_deref().map(ConfigurationAnswer::new);
+    let unreadable = answer.is_none();
+    let (right, wrong): (Vec<FileStatus>, Vec<FileStatus>) =
+        answer.map(|answer| answer.files).unwrap_or_default().into_iter().partition(|file| file.right);
+    let said: Vec<String> = wrong.iter().map(|file| format!("{}:", file.file)).collect();
+    let problems = daemon.problems();
+    let page = ConfigurationPage {
+        frame: Frame::new(&daemon, caller, Page::Configuration, "Configuration"),
+        wrong: wrong.into_iter().map(WrongFile::new).collect(),
+        files: right.into_iter().map(RightFile::new).collect(),
+        unreadable,
+        problems: problems.into_iter().filter(|p| !said.iter().any(|file| p.starts_with(file))).collect(),
+    };
+    html(StatusCode::OK, &page)
+}
+
+impl WrongFile {
+    fn new(file: FileStatus) -> Self {
+        Self { mistakes: file.mistakes.into_iter().map(Shown::new).collect(), file: file.file }
+    }
+}
+
+impl Shown {
+    fn new(mistake: Mistake) -> Self {
+        let Mistake { line, column, text, underline, message, expected, help, .. } = mistake;
+        let cut = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default().to_owned();
+        let (begin, end) = (underline.start.min(text.len()), underline.end.min(text.len()));
+        Self {
+            before: cut(0..begin),
+            meant: cut(begin..end),
+            after: cut(end..text.len()),
+            line,
+            column,
+            message,
+            expected,
+            help,
+        }
+    }
+}
+
+impl RightFile {
+    fn new(file: FileStatus) -> Self {
+        let value = |Effective { key, value, source }| (key, value, source == Origin::File);
+        Self {
+            id: file.file.replace(['/', '.'], "-"),
+            values: file.values.into_iter().map(value).collect(),
+            file: file.file,
+            module: file.module,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(text: &str, underline: std::ops::Range<usize>) -> Mistake {
+        let mut mistake = Mistake::of_file("modules/web.toml", "wrong");
+        (mistake.line, mistake.column) = (3, 1);
+        (mistake.text, mistake.underline) = (text.to_owned(), underline);
+        mistake
+    }
+
+    #[test]
+    fn a_line_is_cut_where_the_underlining_is() {
+        let shown = Shown::new(mistake("[comands]", 1..8));
+        assert_eq!(
+            (shown.before.as_str(), shown.meant.as_str(), shown.after.as_str()),
+            ("[", "comands", "]")
+        );
+    }
+
+    #[test]
+    fn an_underlining_that_does_not_fit_hides_nothing_and_breaks_nothing() {
+        let shown = Shown::new(mistake("ä", 1..9));
+        assert_eq!(shown.meant, "", "not in the middle of a letter");
+        let shown = Shown::new(mistake("abc", 7..9));
+        assert_eq!((shown.before.as_str(), shown.meant.as_str()), ("abc", ""));
+    }
+}

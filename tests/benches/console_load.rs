@@ -1,0 +1,308 @@
+//! What browsers cost the health endpoint and the checks, while a module changes again and again:
+//! none of them, so many on the live stream, and so many that load their page again as well. Side by
+//! side, round by round.
+//!
+//! ```console
+//! $ cargo build --release
+//! $ BELLWETHER_BINARY=target/release/bellwether cargo bench -p bellwether-tests --bench console_load
+//! ```
+//! `ROUNDS` (9), `SECONDS` (4) and `BROWSERS` (200) in the environment change how long it takes. The
+//! ratios are taken within a round, since machines have good and bad minutes.
+
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bellwether_tests::api;
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::root::{Root, free_address};
+use bellwether_tests::usage;
+use bellwether_tests::web::Web;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::Value;
+
+/// Between two questions to the health endpoint.
+const PACE: Duration = Duration::from_millis(2);
+/// Between two changes of the module that changes: faster than a browser is told.
+const CHANGE: Duration = Duration::from_millis(150);
+/// Between two looks at what the checkers last saw; they run less often.
+const LOOK: Duration = Duration::from_millis(100);
+/// A browser loads its page again this often, when only checkers have news.
+const PAGE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Browsers {
+    None,
+    OnTheStream,
+    WithPages,
+}
+
+const KINDS: [Browsers; 3] = [Browsers::None, Browsers::OnTheStream, Browsers::WithPages];
+
+fn main() {
+    let rounds = from_environment("ROUNDS", 9);
+    let time = Duration::from_secs(from_environment("SECONDS", 4).try_into().expect("some seconds"));
+    let browsers = from_environment("BROWSERS", 200);
+    let root = Root::default();
+    let web = Web::lay_out(&root);
+    web.write(&root, &(0..5).map(|number| checker(&web, number)).collect::<String>());
+    let restless = Web { address: free_address() };
+    root.write("modules/restless.toml", restless.file(""));
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    daemon.until_ready("restless");
+    let made = daemon.tell(&["token", "create", "browsers", "--role", "monitor", "--json"]);
+    let made: Value = serde_json::from_str(&made).expect("an object");
+    let token = made["secret"].as_str().expect("a secret").to_owned();
+    println!("{browsers} browsers, {rounds} rounds of 3 × {time:?}; the daemon is process {}", daemon.pid());
+
+    let mut seen: Vec<[Measured; 3]> = Vec::new();
+    for round in 0..rounds {
+        let mut measured = [Measured::default(); 3];
+        // None of them always comes first.
+        for turn in 0..3 {
+            let index = (round + turn) % 3;
+            let crowd = Crowd::open(daemon.console(), &token, browsers, KINDS[index]);
+            measured[index] = measure(&root, &daemon, time);
+            measured[index].told = crowd.close(browsers);
+        }
+        seen.push(measured);
+    }
+    report(&seen);
+}
+
+fn from_environment(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Another `http` checker of the module.
+fn checker(web: &Web, number: usize) -> String {
+    let address = web.address;
+    format!(
+        r#"
+[[checker]]
+name = "http-{number}"
+component = "http"
+interval = "200ms"
+timeout = "10s"
+config = {{ url = "http://{address}/" }}
+grant = {{ connect = ["{address}"] }}
+"#
+    )
+}
+
+/// What was seen in a third of a round. Times in microseconds.
+#[derive(Debug, Default, Clone, Copy)]
+struct Measured {
+    health_p50: f64,
+    health_p99: f64,
+    check_p50: f64,
+    check_p99: f64,
+    /// Of one processor, in percent.
+    cpu: f64,
+    /// Changes that each browser was told in a second.
+    told: f64,
+}
+
+fn measure(root: &Root, daemon: &Daemon, time: Duration) -> Measured {
+    let over = Arc::new(AtomicBool::new(false));
+    let restless = spawn_restless(root, &over);
+    let watcher = spawn_watcher(root, &over);
+    let before = usage::cpu(daemon.pid());
+    let mut health = ask_health(root.health, time);
+    let spent = usage::cpu(daemon.pid()).saturating_sub(before);
+    over.store(true, Ordering::Relaxed);
+    restless.join().expect("it changes until it is told to end");
+    let mut checks = watcher.join().expect("it looks until it is told to end");
+    Measured {
+        health_p50: quantile(&mut health, 0.5),
+        health_p99: quantile(&mut health, 0.99),
+        check_p50: quantile(&mut checks, 0.5),
+        check_p99: quantile(&mut checks, 0.99),
+        cpu: spent.as_secs_f64() / time.as_secs_f64() * 100.0,
+        told: 0.0,
+    }
+}
+
+/// Suspends a module and resumes it, again and again.
+fn spawn_restless(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<()> {
+    let (path, over) = (root.path().to_owned(), Arc::clone(over));
+    thread::spawn(move || {
+        while !over.load(Ordering::Relaxed) {
+            for command in ["suspend", "resume"] {
+                let told = api::ask(&path, "POST", &format!("/modules/restless/{command}"));
+                assert!(told.as_ref().is_some_and(|(status, _)| *status == 200), "{told:?}");
+                thread::sleep(CHANGE);
+            }
+        }
+    })
+}
+
+/// Collects how long each run of a checker component took, in microseconds.
+fn spawn_watcher(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<Vec<f64>> {
+    let (path, over) = (root.path().to_owned(), Arc::clone(over));
+    thread::spawn(move || {
+        let (mut seen, mut took) = (BTreeSet::new(), Vec::new());
+        while !over.load(Ordering::Relaxed) {
+            let module = api::module(&path, "web").expect("the daemon answers");
+            for checker in module["checkers"].as_array().into_iter().flatten() {
+                let last = &checker["last"];
+                let run = (checker["name"].to_string(), last["at"].to_string());
+                if checker["kind"] == "component" && seen.insert(run) {
+                    took.extend(last["took_us"].as_f64());
+                }
+            }
+            thread::sleep(LOOK);
+        }
+        took
+    })
+}
+
+/// Asks again and again on one connection; the times in microseconds.
+fn ask_health(health: SocketAddr, time: Duration) -> Vec<f64> {
+    let mut stream = TcpStream::connect(health).expect("the health endpoint");
+    stream.set_nodelay(true).expect("no delay");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let (begun, mut times, mut answer) = (Instant::now(), Vec::new(), [0; 1024]);
+    while begun.elapsed() < time {
+        let asked = Instant::now();
+        stream.write_all(b"GET /health/web HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+        let length = stream.read(&mut answer).expect("an answer");
+        times.push(asked.elapsed().as_secs_f64() * 1e6);
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "the module that does not change is ready");
+        thread::sleep(PACE);
+    }
+    times
+}
+
+/// Browsers, read by one thread: what they cost themselves is the same as little as can be.
+struct Crowd {
+    opened: Instant,
+    over: Arc<AtomicBool>,
+    readers: Vec<JoinHandle<usize>>,
+}
+
+impl Crowd {
+    fn open(console: SocketAddr, token: &str, browsers: usize, kind: Browsers) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut readers = Vec::new();
+        if kind != Browsers::None {
+            let streams =
+                (0..browsers).map(|_| ask(console, token, "/api/v1/stream", "keep-alive")).collect();
+            let over = Arc::clone(&over);
+            readers.push(thread::spawn(move || read_streams(streams, &over)));
+        }
+        if kind == Browsers::WithPages {
+            let (over, token) = (Arc::clone(&over), token.to_owned());
+            readers.push(thread::spawn(move || load_pages(console, &token, browsers, &over)));
+        }
+        Self { opened: Instant::now(), over, readers }
+    }
+
+    /// How many changes each of them was told in a second.
+    fn close(self, browsers: usize) -> f64 {
+        let open = self.opened.elapsed();
+        self.over.store(true, Ordering::Relaxed);
+        let readers = self.readers.into_iter();
+        let told: usize =
+            readers.map(|reader| reader.join().expect("it reads until it is told to end")).sum();
+        #[expect(clippy::cast_precision_loss)]
+        let each = told as f64 / browsers as f64;
+        each / open.as_secs_f64()
+    }
+}
+
+fn ask(console: SocketAddr, token: &str, path: &str, connection: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(console).expect("the console listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nConnection: {connection}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).expect("a request");
+    stream
+}
+
+fn read_streams(mut streams: Vec<TcpStream>, over: &AtomicBool) -> usize {
+    for stream in &mut streams {
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).expect("an answer");
+        assert_eq!(&head, b"HTTP/1.1 200", "every browser has its stream");
+        stream.set_nonblocking(true).expect("it can be read with others");
+    }
+    let (mut told, mut buffer) = (0, [0; 16 << 10]);
+    while !over.load(Ordering::Relaxed) {
+        let mut waiting: Vec<PollFd<'_>> =
+            streams.iter().map(|stream| PollFd::new(stream, PollFlags::IN)).collect();
+        let soon = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        poll(&mut waiting, Some(&soon)).expect("they can be waited for");
+        let ready: Vec<bool> = waiting.iter().map(|one| !one.revents().is_empty()).collect();
+        for (stream, _) in streams.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            match stream.read(&mut buffer) {
+                Ok(0) => panic!("a stream has ended"),
+                Ok(length) => {
+                    let word = b"event: snapshot";
+                    told += buffer[..length].windows(word.len()).filter(|found| found == word).count();
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+        }
+    }
+    told
+}
+
+/// Each browser loads its page at its time, over a connection that all of them take turns on.
+fn load_pages(console: SocketAddr, token: &str, browsers: usize, over: &AtomicBool) -> usize {
+    let pause = PAGE / u32::try_from(browsers.max(1)).expect("not so many");
+    let mut buffer = vec![0; 1 << 20];
+    while !over.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let mut stream = ask(console, token, "/", "close");
+        let mut length = 0;
+        while let Ok(read @ 1..) = stream.read(&mut buffer[length..]) {
+            length += read;
+        }
+        assert!(buffer.starts_with(b"HTTP/1.1 200"), "a page is answered");
+        thread::sleep(pause.saturating_sub(began.elapsed()));
+    }
+    0
+}
+
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let index = (values.len().saturating_sub(1) as f64 * share) as usize;
+    values.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// The median, and the least and the most.
+fn summary(values: impl Iterator<Item = f64>) -> String {
+    let mut values: Vec<f64> = values.collect();
+    let median = quantile(&mut values, 0.5);
+    let [least, most] = [values.first(), values.last()].map(|value| value.copied().unwrap_or(f64::NAN));
+    format!("{median:>9.2}  ({least:.2} to {most:.2})")
+}
+
+fn report(seen: &[[Measured; 3]]) {
+    let rows: [(&str, fn(&Measured) -> f64); 6] = [
+        ("health p50, µs", |m| m.health_p50),
+        ("health p99, µs", |m| m.health_p99),
+        ("checks p50, µs", |m| m.check_p50),
+        ("checks p99, µs", |m| m.check_p99),
+        ("processor, %", |m| m.cpu),
+        ("changes told to each browser a second", |m| m.told),
+    ];
+    for (title, value) in rows {
+        println!("{title}");
+        for (index, kind) in KINDS.iter().enumerate() {
+            let values = summary(seen.iter().map(|round| value(&round[index])));
+            let ratios = seen.iter().map(|round| value(&round[index]) / value(&round[0]));
+            let ratio = summary(ratios.filter(|ratio| ratio.is_finite()));
+            println!("  {:<12} {values:<40} to none {ratio}", format!("{kind:?}"));
+        }
+    }
+}

@@ -287,8 +287,11 @@ fn summary(values: impl Iterator<Item = f64>) -> String {
     format!("{median:>9.2}  ({least:.2} to {most:.2})")
 }
 
+/// One of the numbers.
+type Number = fn(&Measured) -> f64;
+
 fn report(seen: &[[Measured; 3]]) {
-    let rows: [(&str, fn(&Measured) -> f64); 6] = [
+    let rows: [(&str, Number); 6] = [
         ("health p50, µs", |m| m.health_p50),
         ("health p99, µs", |m| m.health_p99),
         ("checks p50, µs", |m| m.check_p50),

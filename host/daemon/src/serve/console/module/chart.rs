@@ -12,7 +12,7 @@ use crate::when::When;
 /// The height of the picture, in pixels.
 const HEIGHT: f64 = 72.0;
 /// More bars than these are too narrow to be told apart.
-const BARS: i64 = 90;
+const BARS: i64 = 60;
 /// More of them are in the API.
 const SHOWN: usize = 24;
 
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_is_read_finely_is_drawn_in_bars_that_can_be_seen() {
-        assert_eq!([900, 3_600, 86_400].map(|length| coarser(10, length)), [10, 40, 960]);
+        assert_eq!([900, 3_600, 86_400].map(|length| coarser(10, length)), [20, 60, 1_440]);
         let fine = [bucket(40, 1.0, 3.0), bucket(70, 0.0, 2.0), bucket(120, 5.0, 9.0)];
         let seen: Vec<_> =
             merged(&fine, 40).iter().map(|b| (b.start, b.count, b.min, b.max, b.sum)).collect();

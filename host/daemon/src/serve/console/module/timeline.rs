@@ -395,7 +395,7 @@ mod tests {
             module: None,
             kind: RecordKind::Daemon { message: message.into() },
         };
-        Entry { wall, record }
+        Entry { record, wall }
     }
 
     /// Of records, and of buckets of ten seconds that start at these seconds.

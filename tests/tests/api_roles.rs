@@ -41,7 +41,7 @@ fn ask(console: SocketAddr, method: &str, path: &str, token: Option<&str>, body:
 /// With names in it that are there, or that do no harm.
 fn filled(path: &str) -> String {
     path.replace("{module}", "web")
-        .replace("{checker}", "home-page")
+        .replace("{checker}", "home")
         .replace("{command}", "start")
         .replace("{occasion}", "start")
         .replace("{folder}", "checkers")

@@ -105,8 +105,9 @@ pub trait Daemon: Send + Sync + 'static {
     ) -> BoxFuture<'_, CommandOutcome>;
     /// Writes something down that a person did.
     fn note(&self, module: Option<ModuleName>, kind: RecordKind);
-    /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`.
-    fn approve(&self, name: String, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>>;
+    /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`; the one
+    /// with this digest, if it is said.
+    fn approve(&self, name: String, seen: Option<String>, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>>;
     /// Runs a checker once, beside its schedule. The observation is shown and not judged.
     /// An error says why it cannot be run.
     fn run_checker(

@@ -33,10 +33,12 @@ pub(super) async fn users(State(daemon): State<Handle>) -> Json<Vec<UserLine>> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewUser {
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     name: String,
     #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
     #[serde(default)]
+    #[schemars(length(min = 10, max = 250))]
     password: Option<String>,
 }
 
@@ -70,6 +72,7 @@ pub(super) async fn set_role(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
+    #[schemars(length(min = 10, max = 250))]
     password: String,
 }
 
@@ -101,11 +104,13 @@ pub(super) async fn tokens(State(daemon): State<Handle>) -> Json<Vec<TokenLine>>
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     name: String,
     #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
     /// For so long; without it, until it is revoked.
     #[serde(default)]
+    #[schemars(range(min = 1, max = 316_224_000))]
     expires_in_s: Option<u64>,
 }
 
@@ -136,6 +141,7 @@ pub(super) async fn revoke_token(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSignIn {
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     user: String,
 }
 

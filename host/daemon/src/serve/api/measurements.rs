@@ -16,9 +16,16 @@ use crate::serve::wire::{MeasurementsAnswer, Problem};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    /// About this checker only.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
+    /// Not older than this.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
+    /// Not younger than this.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
+    /// So many points at most for each number.
     points: Option<u64>,
 }
 

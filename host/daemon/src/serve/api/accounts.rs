@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use bellwether_core::access::{ONE_TIME, Role};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::extract::{Json, Path};
@@ -29,10 +30,11 @@ pub(super) async fn users(State(daemon): State<Handle>) -> Json<Vec<UserLine>> {
     Json(daemon.access().users().iter().map(UserLine::new).collect())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewUser {
     name: String,
+    #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
     #[serde(default)]
     password: Option<String>,
@@ -48,9 +50,10 @@ pub(super) async fn add_user(
     Ok(StatusCode::CREATED)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRole {
+    #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
 }
 
@@ -64,7 +67,7 @@ pub(super) async fn set_role(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
     password: String,
@@ -95,10 +98,11 @@ pub(super) async fn tokens(State(daemon): State<Handle>) -> Json<Vec<TokenLine>>
     Json(daemon.access().tokens().iter().map(TokenLine::new).collect())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
     name: String,
+    #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
     /// For so long; without it, until it is revoked.
     #[serde(default)]
@@ -129,7 +133,7 @@ pub(super) async fn revoke_token(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSignIn {
     user: String,

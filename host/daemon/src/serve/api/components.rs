@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{Extension, State};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::extract::{Json, Path, Query};
@@ -55,7 +56,7 @@ pub(super) async fn approve_in(
 }
 
 /// What a person decided by, behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
     /// The digest of the version that was seen waiting.

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bellwether_core::id::{CheckerName, ModuleName};
 use futures_util::stream::unfold;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,7 +19,7 @@ use crate::journal::{Entry, RecordQuery};
 use crate::serve::wire::{EventLine, Problem};
 
 /// As it stands behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     module: Option<String>,

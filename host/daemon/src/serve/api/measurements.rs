@@ -1,6 +1,7 @@
 //! What checkers measured, for charts.
 
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Handle;
@@ -12,7 +13,7 @@ use crate::journal::ChartQuery;
 use crate::serve::wire::{MeasurementsAnswer, Problem};
 
 /// As it stands behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     checker: Option<String>,

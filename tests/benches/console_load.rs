@@ -304,8 +304,13 @@ fn report(seen: &[[Measured; 3]]) {
         for (index, kind) in KINDS.iter().enumerate() {
             let values = summary(seen.iter().map(|round| value(&round[index])));
             let ratios = seen.iter().map(|round| value(&round[index]) / value(&round[0]));
-            let ratio = summary(ratios.filter(|ratio| ratio.is_finite()));
-            println!("  {:<12} {values:<40} to none {ratio}", format!("{kind:?}"));
+            let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+            let kind = format!("{kind:?}");
+            if ratios.is_empty() {
+                println!("  {kind:<12} {values}");
+            } else {
+                println!("  {kind:<12} {values:<40} to none {}", summary(ratios.into_iter()));
+            }
         }
     }
 }

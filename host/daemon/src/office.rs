@@ -199,7 +199,12 @@ impl Daemon for Office {
         tokio::spawn(async move { drop(events.send(event).await) });
     }
 
-    fn approve(&self, name: String, seen: Option<String>, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>> {
+    fn approve(
+        &self,
+        name: String,
+        seen: Option<String>,
+        by: String,
+    ) -> BoxFuture<'_, Result<Approved, NotApproved>> {
         async move {
             let (answer, answered) = oneshot::channel();
             if self.approve.send(Approve { name, seen, by, answer }).await.is_err() {

@@ -136,12 +136,7 @@ impl Reload {
         drop(answer.send(outcome));
     }
 
-    async fn let_in(
-        &mut self,
-        name: &str,
-        seen: Option<&str>,
-        by: String,
-    ) -> Result<Approved, NotApproved> {
+    async fn let_in(&mut self, name: &str, seen: Option<&str>, by: String) -> Result<Approved, NotApproved> {
         let file = meant(name, &self.waiting)?;
         let nothing = || NotApproved::NothingWaits(name.to_owned());
         let version = self.waiting.get(&file).cloned().ok_or_else(nothing)?;

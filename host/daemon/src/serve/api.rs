@@ -107,7 +107,12 @@ pub trait Daemon: Send + Sync + 'static {
     fn note(&self, module: Option<ModuleName>, kind: RecordKind);
     /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`; the one
     /// with this digest, if it is said.
-    fn approve(&self, name: String, seen: Option<String>, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>>;
+    fn approve(
+        &self,
+        name: String,
+        seen: Option<String>,
+        by: String,
+    ) -> BoxFuture<'_, Result<Approved, NotApproved>>;
     /// Runs a checker once, beside its schedule. The observation is shown and not judged.
     /// An error says why it cannot be run.
     fn run_checker(

@@ -20,6 +20,7 @@ pub mod probe;
 pub mod process;
 pub mod program;
 pub mod root;
+pub mod screen;
 pub mod secure;
 pub mod usage;
 pub mod web;

@@ -20,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod token;
+pub(crate) mod top;
 pub(crate) mod user;
 pub(crate) mod validate;
 pub(crate) mod why;

@@ -79,6 +79,11 @@ impl Failure {
         self
     }
 
+    /// In one line, without what to do next.
+    pub(crate) fn said(&self) -> String {
+        self.what.clone()
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         self.exit

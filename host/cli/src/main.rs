@@ -13,11 +13,12 @@ mod output;
 mod root;
 mod signals;
 mod standard;
+mod terminal;
 mod when;
 
 use commands::{
     approve, check, compile_component, completions, console, demo_app, doctor, events, inspect, install,
-    launch, man, notify, order, replay, run, simulate, status, token, user, validate, why,
+    launch, man, notify, order, replay, run, simulate, status, token, top, user, validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -41,6 +42,7 @@ enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     Status(status::StatusArgs),
+    Top(top::TopArgs),
     #[command(flatten)]
     Order(order::Order),
     Why(why::WhyArgs),
@@ -90,6 +92,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Run(args) => run::run(&args, root, output).await,
             Command::Demo(args) => demo::run(&args, root, output).await,
             Command::Status(args) => status::run(&args, root, output).await,
+            Command::Top(args) => top::run(&args, root, output).await,
             Command::Order(order) => order::run(order, root, output).await,
             Command::Why(args) => why::run(&args, root, output).await,
             Command::Events(args) => events::run(&args, root, output).await,

@@ -6,16 +6,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_core::id::ModuleName;
 use bellwether_core::record::short;
-use bellwether_core::state::StateName;
 use bellwether_daemon::serve::wire::{
     CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus, NotifyStatus,
 };
 use clap::Args;
 
 use crate::client::Client;
+use crate::commands::top;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Output, Tone};
 use crate::root::RootArg;
+use crate::terminal;
 use crate::when::When;
 
 /// Show how the modules are, the worst first
@@ -30,13 +31,16 @@ pub(crate) struct StatusArgs {
     #[arg(long)]
     json: bool,
 
-    /// Show it again at every change, until Ctrl-C
+    /// Show it again at every change, until Ctrl-C; on a terminal as `top` does
     #[arg(long)]
     watch: bool,
 }
 
 pub(crate) async fn run(args: &StatusArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let client = root.client()?;
+    if args.watch && !args.json && top::possible(output) {
+        return terminal::run(&client, args.module.clone(), output.colored()).await;
+    }
     if args.watch {
         return watch(args, &client, output).await;
     }
@@ -107,7 +111,7 @@ fn redraw(
 }
 
 /// The node, with only that module if one is named.
-fn only(mut status: NodeStatus, module: Option<&ModuleName>) -> Result<NodeStatus, Failure> {
+pub(crate) fn only(mut status: NodeStatus, module: Option<&ModuleName>) -> Result<NodeStatus, Failure> {
     let Some(name) = module else { return Ok(status) };
     let names: Vec<String> = status.modules.iter().map(|module| module.name.to_string()).collect();
     status.modules.retain(|module| module.name == *name);
@@ -206,7 +210,7 @@ fn file(component: &ComponentStatus) -> String {
 
 fn print_modules(modules: &[ModuleStatus], when: &When, output: &mut Output) -> std::io::Result<()> {
     let mut modules: Vec<&ModuleStatus> = modules.iter().collect();
-    modules.sort_by_key(|module| badness(module));
+    modules.sort_by(|a, b| (a.attention, &a.name).cmp(&(b.attention, &b.name)));
     let rows = modules
         .into_iter()
         .map(|module| {
@@ -269,23 +273,7 @@ fn print_module(module: &ModuleStatus, when: &When, output: &mut Output) -> std:
     writeln!(output, "\nmore: bellwether why {}", module.name)
 }
 
-/// Small is bad.
-fn badness(module: &ModuleStatus) -> u8 {
-    match module.state {
-        StateName::Failed => 0,
-        StateName::Backoff => 1,
-        StateName::Restarting => 2,
-        StateName::Waiting => 3,
-        StateName::Up if !module.ready => 4,
-        StateName::Starting => 5,
-        StateName::Draining => 6,
-        StateName::Stopping => 7,
-        StateName::Stopped => 8,
-        StateName::Up => 9,
-    }
-}
-
-fn state(module: &ModuleStatus) -> (Tone, String) {
+pub(crate) fn state(module: &ModuleStatus) -> (Tone, String) {
     let (tone, text) = output::state(module.state, module.ready);
     if module.suspended { (Tone::Busy, format!("{text} ‖ suspended")) } else { (tone, text) }
 }
@@ -294,7 +282,7 @@ fn readiness(module: &ModuleStatus) -> (Tone, String) {
     if module.ready { (Tone::Good, "yes".into()) } else { (Tone::Bad, "NO".into()) }
 }
 
-fn restarts(module: &ModuleStatus) -> (Tone, String) {
+pub(crate) fn restarts(module: &ModuleStatus) -> (Tone, String) {
     let (spent, budget) = (module.restarts, &module.budget);
     let tone = if spent > 0 && spent >= budget.restarts { Tone::Bad } else { Tone::Plain };
     (tone, format!("{spent} of {} in {}", budget.restarts, budget.within))
@@ -303,7 +291,7 @@ fn restarts(module: &ModuleStatus) -> (Tone, String) {
 /// More of them are counted and not listed.
 const MAX_LISTED: usize = 4;
 
-fn processes(module: &ModuleStatus) -> String {
+pub(crate) fn processes(module: &ModuleStatus) -> String {
     if module.processes.is_empty() {
         return "none".into();
     }
@@ -313,7 +301,7 @@ fn processes(module: &ModuleStatus) -> String {
     listed.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
-fn verdict(checker: &CheckerStatus) -> (Tone, String) {
+pub(crate) fn verdict(checker: &CheckerStatus) -> (Tone, String) {
     if checker.watched { output::verdict(checker.verdict) } else { (Tone::Quiet, "- not watched".into()) }
 }
 
@@ -346,25 +334,5 @@ mod tests {
             [850, 3_140, 1_250_000].map(took),
             ["850 µs".to_owned(), "3.1 ms".to_owned(), "1.2 s".to_owned()]
         );
-    }
-
-    #[test]
-    fn the_worst_module_comes_first() {
-        let module = |state: &str, ready: bool| -> ModuleStatus {
-            serde_json::from_value(serde_json::json!({
-                "name": "web", "state": state, "ready": ready, "since": "", "reason": "", "suspended": false,
-                "wanted": "started", "next": null, "restarts": 0,
-                "budget": { "restarts": 1, "within": "1d", "within_s": 1 },
-                "plan": null, "processes": [], "checkers": [],
-            }))
-            .unwrap()
-        };
-        let order = [("up", true), ("stopped", false), ("up", false), ("failed", false), ("starting", false)];
-        let mut modules: Vec<ModuleStatus> =
-            order.iter().map(|(state, ready)| module(state, *ready)).collect();
-        modules.sort_by_key(badness);
-        let states: Vec<String> = modules.iter().map(|m| m.state.to_string()).collect();
-        assert_eq!(states, ["failed", "up", "starting", "stopped", "up"]);
-        assert!(modules[4].ready && !modules[1].ready);
     }
 }

@@ -1,0 +1,37 @@
+//! `top`: the node on the whole terminal.
+
+use std::io::IsTerminal as _;
+
+use bellwether_core::id::ModuleName;
+use clap::Args;
+
+use crate::client::Client;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::Output;
+use crate::root::RootArg;
+use crate::terminal;
+
+/// Watch and command the modules on the whole terminal
+///
+/// The worst module comes first. `?` shows the keys, `q` quits.
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Begin with the detail of this module
+    module: Option<ModuleName>,
+}
+
+pub(crate) async fn run(args: &TopArgs, root: &RootArg, output: &Output) -> Outcome {
+    if !possible(output) {
+        let what = "`top` needs a terminal that can be drawn on";
+        let next = "use `bellwether status --watch`, or `bellwether status --json` in a program";
+        return Err(Failure::new(Exit::Usage, what, next));
+    }
+    let client = Client::new(&root.find()?);
+    terminal::run(&client, args.module.clone(), output.colored()).await
+}
+
+/// Whether somebody looks at the output and can type, and the output can be drawn on.
+pub(crate) fn possible(output: &Output) -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    output.terminal && std::io::stdin().is_terminal() && !dumb
+}

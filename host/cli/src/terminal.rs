@@ -1,0 +1,144 @@
+//! The full-screen view on a terminal: `top`, and `status --watch` where somebody looks at it.
+//!
+//! ```text
+//! feed (status, events, why) ─┐
+//! keys, resizes, signals ─────┼─▶ Model::update ─▶ draw
+//!                             │        │
+//!                answers ◀────┴────────┴─▶ Effect: send a command, follow a module, suspend, quit
+//! ```
+//!
+//! What is shown and what a key does is decided in [`model`] and [`keys`], which touch nothing; what is
+//! drawn of it in [`draw`]; the terminal and the daemon are touched here and in [`feed`] and [`screen`].
+
+use std::time::Duration;
+
+use bellwether_core::id::ModuleName;
+use bellwether_daemon::serve::wire::{CommandAnswer, NodeStatus};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::client::{ANSWER_WITHIN, Client};
+use crate::commands::status;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::when::When;
+
+mod detail;
+mod dialog;
+mod draw;
+mod feed;
+mod keys;
+mod model;
+mod paint;
+mod screen;
+
+use model::{Effect, Input, Model};
+use paint::Paint;
+use screen::Screen;
+
+/// More than this waits at its source: keys, snapshots and records alike.
+const INPUTS: usize = 64;
+/// "4m ago" goes on also when nothing else changes.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Shows the node until somebody quits. `module`: begin with the detail of this one.
+pub(crate) async fn run(client: &Client, module: Option<ModuleName>, color: bool) -> Outcome {
+    // Who cannot be shown anything is told so as ever, on an ordinary screen.
+    let first: NodeStatus = client.get("/status").await?;
+    if module.is_some() {
+        status::only(first.clone(), module.as_ref())?;
+    }
+    let mut model = Model::new(module);
+    let mut effects = model.update(Input::Status(first));
+    let (tell, mut inputs) = mpsc::channel(INPUTS);
+    let mut signals = Signals::listen().map_err(Failure::from)?;
+    let mut screen = Screen::enter().map_err(Failure::from)?;
+    screen::read_keys(tell.clone()).map_err(Failure::from)?;
+    let mut tasks = Tasks::new(client.clone(), tell);
+    let mut ticker = tokio::time::interval(TICK);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Ok(Exit::Done),
+                Effect::Suspend => screen.suspend().map_err(Failure::from)?,
+                other => tasks.carry_out(other),
+            }
+        }
+        let paint = Paint { color, when: When::here() };
+        screen.draw(|frame| draw::draw(&mut model, &paint, frame)).map_err(Failure::from)?;
+        effects = tokio::select! {
+            input = inputs.recv() => match input {
+                Some(input) => model.update(input),
+                None => vec![Effect::Quit],
+            },
+            effect = signals.next() => vec![effect],
+            _ = ticker.tick() => Vec::new(),
+        };
+    }
+}
+
+/// What is under way beside the screen.
+struct Tasks {
+    client: Client,
+    tell: mpsc::Sender<Input>,
+    followed: Option<JoinHandle<()>>,
+}
+
+impl Tasks {
+    fn new(client: Client, tell: mpsc::Sender<Input>) -> Self {
+        tokio::spawn(feed::status(client.clone(), tell.clone()));
+        Self { client, tell, followed: None }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let (client, tell) = (self.client.clone(), self.tell.clone());
+        match effect {
+            Effect::Follow(module) => {
+                if let Some(before) = self.followed.take() {
+                    before.abort();
+                }
+                self.followed = module.map(|module| tokio::spawn(feed::module(client, module, tell)));
+            }
+            Effect::Send { module, command, seen } => {
+                tokio::spawn(async move {
+                    let path = format!("/modules/{module}/{command}?seen={seen}");
+                    let answer = client.post::<CommandAnswer>(&path, ANSWER_WITHIN).await;
+                    let answer = answer.map_err(|failure| failure.said());
+                    // Nobody listens any more: the screen is gone.
+                    let _ = tell.send(Input::Answer { module, command, answer }).await;
+                });
+            }
+            Effect::Quit | Effect::Suspend => {}
+        }
+    }
+}
+
+/// What others may tell this process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    stop: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
+        })
+    }
+
+    async fn next(&mut self) -> Effect {
+        tokio::select! {
+            _ = self.interrupt.recv() => Effect::Quit,
+            _ = self.terminate.recv() => Effect::Quit,
+            _ = self.hangup.recv() => Effect::Quit,
+            _ = self.stop.recv() => Effect::Suspend,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What lies over the picture: the keys, and a command that waits for a yes.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Rect};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
+
+use super::draw::height;
+use super::keys;
+use super::model::{Confirm, Mode, Model};
+use super::paint::Paint;
+use crate::output::Tone;
+
+/// Lines longer than this are hard to read.
+const WIDEST: u16 = 72;
+
+pub(super) fn draw(model: &Model, paint: &Paint, frame: &mut Frame<'_>, area: Rect) {
+    match &model.mode {
+        Mode::Look | Mode::Filter => {}
+        Mode::Help => over(" keys: any key goes back ".to_owned(), &help(), frame, area),
+        Mode::Confirm(confirm) => {
+            let title = format!(" {} {}? ", confirm.consequence.command, confirm.module);
+            over(title, &question(confirm, model, paint), frame, area);
+        }
+    }
+}
+
+fn over(title: String, text: &Text<'_>, frame: &mut Frame<'_>, area: Rect) {
+    let width = area.width.min(WIDEST);
+    // A line more: words are not broken where a count of letters would have it.
+    let needed = height(text, width.saturating_sub(4)).saturating_add(3);
+    let at = area.centered(Constraint::Length(width), Constraint::Length(needed.min(area.height)));
+    frame.render_widget(Clear, at);
+    let block = Block::bordered().title(title);
+    frame.render_widget(Paragraph::new(text.clone()).wrap(Wrap { trim: false }).block(block), at);
+}
+
+fn help() -> Text<'static> {
+    let lines = keys::HELP.iter().map(|(key, does)| Line::raw(format!("{key:<8} {does}")));
+    Text::from_iter(lines)
+}
+
+fn question(confirm: &Confirm, model: &Model, paint: &Paint) -> Text<'static> {
+    let mut text = Text::default();
+    for sentence in &confirm.consequence.sentences {
+        text.push_line(Line::raw(sentence.clone()));
+    }
+    let moved = model.module(&confirm.module).filter(|now| now.changed != confirm.seen);
+    if let Some(now) = moved {
+        let said = format!("It has moved since you asked: it is {} now. Esc, and look again.", now.state);
+        text.push_line(Line::styled(said, paint.style(Tone::Bad)));
+    }
+    text.push_line(Line::raw(""));
+    if confirm.consequence.last_ready {
+        let asked = format!("Type the module's name, then Enter: {}▏", confirm.typed);
+        text.push_line(Line::styled(asked, paint.style(Tone::Title)));
+        text.push_line(Line::raw("Esc leaves it as it is."));
+    } else {
+        text.push_line(Line::styled("y does it. Esc leaves it as it is.", paint.style(Tone::Title)));
+    }
+    text
+}

@@ -1,0 +1,258 @@
+//! What is shown, and what becomes of it: pure.
+//!
+//! ```text
+//! List ──Enter──▶ Detail ──Esc──▶ List        over either: Help, Filter, Confirm
+//!
+//! contact: Fresh ──stream ends or is silent──▶ Lost ──next snapshot──▶ Fresh
+//! ```
+
+use std::collections::VecDeque;
+
+use bellwether_core::command::Command;
+use bellwether_core::consequence::Consequence;
+use bellwether_core::event::Wish;
+use bellwether_core::id::ModuleName;
+use bellwether_core::moment::Moment;
+use bellwether_core::snapshot::ModuleView;
+use bellwether_daemon::serve::wire::{
+    CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
+};
+use ratatui::crossterm::event::KeyEvent;
+
+use super::keys;
+
+/// The oldest records give way.
+pub(super) const MAX_EVENTS: usize = 200;
+
+/// Everything that is shown.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) status: Option<NodeStatus>,
+    pub(super) lost: Option<Lost>,
+    pub(super) chosen: Option<ModuleName>,
+    pub(super) detail: bool,
+    /// Lines of the detail that are above the screen.
+    pub(super) scroll: u16,
+    pub(super) filter: String,
+    pub(super) mode: Mode,
+    pub(super) answer: Option<Answer>,
+    /// Of the chosen module, the latest last.
+    pub(super) events: VecDeque<EventLine>,
+    /// Of the chosen module.
+    pub(super) why: Option<WhyAnswer>,
+    /// Of which module the two above are.
+    followed: Option<ModuleName>,
+}
+
+/// What keys mean just now.
+#[derive(Debug, Default, PartialEq)]
+pub(super) enum Mode {
+    #[default]
+    Look,
+    Filter,
+    Help,
+    Confirm(Box<Confirm>),
+}
+
+/// A command that waits for a person's yes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Confirm {
+    pub(super) module: ModuleName,
+    /// What the person had before their eyes.
+    pub(super) seen: u64,
+    pub(super) consequence: Consequence,
+    /// Of the module's name, where it is asked for.
+    pub(super) typed: String,
+}
+
+/// The daemon says nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// When it said something last, as RFC 3339.
+    pub(super) since: String,
+    pub(super) why: String,
+}
+
+/// What became of the last command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) good: bool,
+    pub(super) text: String,
+}
+
+/// What happens to the model.
+#[derive(Debug)]
+pub(super) enum Input {
+    Key(KeyEvent),
+    Redraw,
+    /// The terminal is gone.
+    Gone,
+    Status(NodeStatus),
+    Lost(Lost),
+    Events(ModuleName, Vec<EventLine>),
+    Why(WhyAnswer),
+    Answer {
+        module: ModuleName,
+        command: Command,
+        answer: Result<CommandAnswer, String>,
+    },
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    Quit,
+    Suspend,
+    Follow(Option<ModuleName>),
+    Send { module: ModuleName, command: Command, seen: u64 },
+}
+
+impl Model {
+    /// `module`: begin with the detail of this one.
+    pub(super) fn new(module: Option<ModuleName>) -> Self {
+        Self { detail: module.is_some(), chosen: module, ..Self::default() }
+    }
+
+    pub(super) fn update(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects: Vec<Effect> = match input {
+            Input::Key(key) => keys::press(self, key).into_iter().collect(),
+            Input::Redraw => Vec::new(),
+            Input::Gone => vec![Effect::Quit],
+            other => {
+                self.learn(other);
+                Vec::new()
+            }
+        };
+        self.settle();
+        if self.followed != self.chosen {
+            self.followed.clone_from(&self.chosen);
+            self.events.clear();
+            self.why = None;
+            self.scroll = 0;
+            effects.push(Effect::Follow(self.chosen.clone()));
+        }
+        effects
+    }
+
+    fn learn(&mut self, input: Input) {
+        match input {
+            Input::Status(status) => {
+                self.status = Some(status);
+                self.lost = None;
+            }
+            Input::Lost(lost) => self.lost = Some(lost),
+            // One that was on its way when another module was chosen.
+            Input::Events(module, events) if self.followed.as_ref() == Some(&module) => {
+                self.events.extend(events);
+                let more = self.events.len().saturating_sub(MAX_EVENTS);
+                self.events.drain(..more);
+            }
+            Input::Why(why) if self.followed.as_ref() == Some(&why.module) => self.why = Some(why),
+            Input::Answer { module, command, answer } => {
+                let answer = match answer {
+                    Ok(answer) => {
+                        let nothing =
+                            if answer.outcome == CommandWord::AlreadySo { "nothing to do: " } else { "" };
+                        Answer { good: true, text: format!("{command} {module}: {nothing}{}", answer.detail) }
+                    }
+                    Err(why) => Answer { good: false, text: why },
+                };
+                self.answer = Some(answer);
+            }
+            _ => {}
+        }
+    }
+
+    /// The choice stays with its module; it moves only if that is gone.
+    fn settle(&mut self) {
+        let visible: Vec<&ModuleName> = self.visible().into_iter().map(|module| &module.name).collect();
+        let there = self.chosen.as_ref().is_some_and(|chosen| visible.contains(&chosen));
+        if !there && self.status.is_some() {
+            let first = visible.first().map(|name| (*name).clone());
+            self.detail = false;
+            self.chosen = first;
+        }
+    }
+
+    pub(super) fn module(&self, name: &ModuleName) -> Option<&ModuleStatus> {
+        self.status.as_ref()?.modules.iter().find(|module| module.name == *name)
+    }
+
+    pub(super) fn chosen(&self) -> Option<&ModuleStatus> {
+        self.module(self.chosen.as_ref()?)
+    }
+
+    /// The worst first, and only what the filter lets through.
+    pub(super) fn visible(&self) -> Vec<&ModuleStatus> {
+        let wanted = self.filter.to_lowercase();
+        let passes = |module: &&ModuleStatus| {
+            let text = format!("{} {} {}", module.name, module.state, module.reason).to_lowercase();
+            text.contains(&wanted)
+        };
+        let all = self.status.iter().flat_map(|status| &status.modules);
+        let mut modules: Vec<&ModuleStatus> = all.filter(passes).collect();
+        modules.sort_by(|a, b| (a.attention, &a.name).cmp(&(b.attention, &b.name)));
+        modules
+    }
+
+    pub(super) fn position(&self) -> Option<usize> {
+        let chosen = self.chosen.as_ref()?;
+        self.visible().iter().position(|module| module.name == *chosen)
+    }
+
+    /// Moves the choice, and stops at either end.
+    pub(super) fn step(&mut self, by: isize) {
+        let visible = self.visible();
+        let last = visible.len().saturating_sub(1);
+        let at = self.position().unwrap_or(0).saturating_add_signed(by).min(last);
+        let chosen = visible.get(at).map(|module| module.name.clone());
+        self.chosen = chosen.or_else(|| self.chosen.clone());
+    }
+
+    /// Asks for a confirmation, or says why there is nothing to confirm.
+    pub(super) fn ask(&mut self, command: Command) {
+        let Some(module) = self.chosen() else { return };
+        if self.lost.is_some() {
+            let text = format!("{command} {}: the daemon does not answer", module.name);
+            self.answer = Some(Answer { good: false, text });
+            return;
+        }
+        let consequence = Consequence::of(&view(module), command, 0);
+        if let Some(idle) = &consequence.idle {
+            let text = format!("{command} {}: nothing to do: {idle}", module.name);
+            self.answer = Some(Answer { good: true, text });
+            return;
+        }
+        let (module, seen) = (module.name.clone(), module.changed);
+        self.answer = None;
+        self.mode = Mode::Confirm(Box::new(Confirm { module, seen, consequence, typed: String::new() }));
+    }
+}
+
+impl Confirm {
+    /// Whether enough has been said for the command to be given.
+    pub(super) fn is_meant(&self) -> bool {
+        !self.consequence.last_ready || self.typed == self.module.as_str()
+    }
+}
+
+/// What the core judges by.
+fn view(module: &ModuleStatus) -> ModuleView {
+    ModuleView {
+        name: module.name.clone(),
+        changed: module.changed,
+        state: module.state,
+        ready: module.ready,
+        since: Moment::from_micros(0),
+        reason: module.reason.clone(),
+        wish: Wish { started: module.wanted == Wanted::Started, suspended: module.suspended },
+        next: None,
+        restarts: module.restarts,
+        restarts_allowed: module.budget.restarts,
+        restarts_within: std::time::Duration::from_secs(module.budget.within_s),
+        drain: std::time::Duration::try_from_secs_f64(module.drain_s).unwrap_or_default(),
+        plan: module.plan.clone(),
+        processes: Vec::new(),
+        checkers: Vec::new(),
+    }
+}

@@ -1,0 +1,27 @@
+//! Tones as styles: colour only on top of shape and word, from the sixteen that every terminal has.
+
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::output::Tone;
+use crate::when::When;
+
+/// What every part of the picture needs.
+pub(super) struct Paint {
+    pub(super) color: bool,
+    pub(super) when: When,
+}
+
+impl Paint {
+    pub(super) fn style(&self, tone: Tone) -> Style {
+        let (color, modifier) = match tone {
+            Tone::Good => (Some(Color::Green), Modifier::empty()),
+            Tone::Busy => (Some(Color::Yellow), Modifier::empty()),
+            Tone::Bad => (Some(Color::Red), Modifier::BOLD),
+            Tone::Quiet => (None, Modifier::DIM),
+            Tone::Title => (None, Modifier::BOLD),
+            Tone::Plain => (None, Modifier::empty()),
+        };
+        let style = Style::new().add_modifier(modifier);
+        color.filter(|_| self.color).map_or(style, |color| style.fg(color))
+    }
+}

@@ -1,0 +1,66 @@
+//! The terminal itself: taken over, given back, lent to the shell by Ctrl-Z.
+//!
+//! ```text
+//! ordinary ──enter──▶ ours ──suspend──▶ ordinary, this process stopped ──SIGCONT──▶ ours
+//!     ▲                │
+//!     └── drop, panic ─┘
+//! ```
+
+use std::io;
+
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::{DefaultTerminal, Frame};
+use rustix::process::{Signal, kill_current_process_group};
+use tokio::sync::mpsc;
+
+use super::model::Input;
+
+/// Gives the terminal back when it is dropped; a panic gives it back before it speaks.
+pub(super) struct Screen {
+    terminal: DefaultTerminal,
+}
+
+impl Screen {
+    pub(super) fn enter() -> io::Result<Self> {
+        Ok(Self { terminal: ratatui::try_init()? })
+    }
+
+    pub(super) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(picture).map(drop)
+    }
+
+    /// Returns when the shell continues this process.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        ratatui::try_restore()?;
+        // The whole job, as the terminal itself would have it: with `sudo` before it, for one.
+        kill_current_process_group(Signal::STOP)?;
+        self.terminal = ratatui::try_init()?;
+        self.terminal.clear()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Passes on what is typed, by a thread of its own: it waits in the kernel, and ends with the process.
+pub(super) fn read_keys(tell: mpsc::Sender<Input>) -> io::Result<()> {
+    let read = move || {
+        loop {
+            let input = match event::read() {
+                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Input::Key(key),
+                Ok(Event::Resize(..)) => Input::Redraw,
+                Ok(_) => continue,
+                // The terminal is gone.
+                Err(_) => Input::Gone,
+            };
+            let gone = matches!(input, Input::Gone);
+            if tell.blocking_send(input).is_err() || gone {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("keys".into()).spawn(read).map(drop)
+}

@@ -1,0 +1,128 @@
+//! `top` and `status --watch` as somebody at a terminal has them, with the real daemon.
+
+use std::process::Command;
+
+use bellwether_tests::binary::bellwether;
+use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
+use bellwether_tests::process::signal;
+use bellwether_tests::root::Root;
+use bellwether_tests::screen::Screen;
+use bellwether_tests::web::Web;
+use rustix::process::Signal;
+
+fn watched(columns: u16, rows: u16) -> (Root, Daemon, Screen) {
+    let root = Root::default();
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    let screen = Screen::open(root.path(), columns, rows);
+    (root, daemon, screen)
+}
+
+fn at(root: &Root, words: &str) -> String {
+    format!("{words} --root {}", root.path().display())
+}
+
+#[test]
+fn a_kill_of_the_application_shows_and_quitting_gives_the_terminal_back() {
+    let (root, daemon, screen) = watched(120, 30);
+    screen.line("echo before");
+    screen.run(&at(&root, "top"));
+    screen.until(&["node-1  1 of 1 modules ready", "● up", "? keys"]);
+    screen.key("Enter");
+    screen.until(&["CHECKERS", "home", "EVENTS"]);
+    let [pid] = daemon.processes("web")[..] else { panic!("one process") };
+    assert!(signal(pid, Signal::KILL));
+    screen.until(&["incident: "]);
+    screen.until(&["● up", "ready: yes"]);
+    screen.key("q");
+    let shell = screen.until(&["before"]);
+    assert!(!shell.contains("CHECKERS"), "{shell}");
+    screen.line("echo and $((40 + 2))");
+    screen.until(&["and 42"]);
+}
+
+#[test]
+fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
+    let (root, daemon, screen) = watched(80, 24);
+    screen.run(&at(&root, "top"));
+    screen.until(&["● up"]);
+    screen.key("S");
+    screen.until(&["stop web?", "No node is left", "Type the module's name"]);
+    screen.text("we");
+    screen.key("Enter");
+    screen.until(&["Type the module's name, then Enter: we"]);
+    screen.text("b");
+    screen.key("Enter");
+    screen.until(&["✓ stop web:", "○ stopped"]);
+    daemon.until_state("web", "stopped");
+    screen.key("s");
+    screen.until(&["start web?", "y does it"]);
+    screen.key("y");
+    screen.until(&["● up"]);
+    let by_the_view: Vec<String> = daemon
+        .events()
+        .iter()
+        .filter(|event| event["kind"] == "command")
+        .filter_map(|event| event["command"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(by_the_view, ["stop", "start"]);
+}
+
+#[test]
+fn what_moved_meanwhile_is_refused_and_the_state_now_is_shown() {
+    let (root, daemon, screen) = watched(100, 30);
+    screen.run(&at(&root, "status --watch"));
+    screen.until(&["● up"]);
+    screen.key("r");
+    screen.until(&["restart web?", "Type the module's name"]);
+    daemon.tell(&["suspend", "web"]);
+    screen.until(&["It has moved since you asked"]);
+    screen.line("web");
+    screen.until(&["✗ `restart web` is not carried out", "it is up and ready now"]);
+    assert!(daemon.events().iter().all(|event| event["kind"] != "plan" || event["occasion"] != "restart"));
+}
+
+#[test]
+fn without_a_daemon_nothing_old_looks_fresh_and_it_comes_back_by_itself() {
+    let (root, mut daemon, screen) = watched(80, 24);
+    screen.run(&at(&root, "top"));
+    screen.until(&["● up"]);
+    daemon.end();
+    let lost = screen.until(&["no news since", "· was up"]);
+    assert!(!lost.contains('●'), "{lost}");
+    screen.key("r");
+    screen.until(&["✗ restart web: the daemon does not answer"]);
+    daemon.run_again();
+    let back = screen.until(&["1 of 1 modules ready", "● up"]);
+    assert!(!back.contains("no news"), "{back}");
+}
+
+#[test]
+fn a_narrow_terminal_is_enough_and_the_shell_can_be_visited() {
+    let (root, _daemon, screen) = watched(80, 24);
+    screen.run(&at(&root, "top"));
+    screen.until(&["MODULE", "● up"]);
+    screen.resize(40, 15);
+    eventually("the header is gone", || {
+        let shown = screen.shown();
+        (!shown.contains("MODULE") && shown.contains("web ● up")).then_some(())
+    });
+    screen.key("C-z");
+    screen.until(&["shell>"]);
+    screen.line("echo here $((40 + 2))");
+    screen.until(&["here 42"]);
+    screen.line("fg");
+    screen.until(&["web ● up", "? keys"]);
+    screen.key("C-c");
+    screen.until(&["here 42"]);
+}
+
+#[test]
+fn where_nothing_can_be_drawn_it_says_what_to_use_instead() {
+    let output = Command::new(bellwether()).arg("top").output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("needs a terminal") && said.contains("status --watch"), "{said}");
+}

@@ -51,7 +51,7 @@ impl ConfigurationAnswer {
 impl FileStatus {
     fn right(file: String, module: Option<String>, values: Vec<Effective>) -> Self {
         let shown = |value: Effective| {
-            if value.key.ends_with(".env") {
+            if value.key.rsplit('.').next() == Some("env") {
                 Effective { value: "(not shown)".to_owned(), ..value }
             } else {
                 value

@@ -59,6 +59,7 @@ use crate::service_manager::ServiceManager;
 use crate::shortage;
 use crate::steward::{Steward, Told};
 use crate::stores::Stores;
+use crate::telemetry::{self, Telemetry};
 use crate::transcriber::Transcriber;
 use crate::watchdog::{self, Watched};
 
@@ -216,6 +217,7 @@ struct Running {
     driver: Driver,
     reload: Reload,
     notify: Notify,
+    telemetry: Option<Telemetry>,
     scraped: Option<(TcpListener, Exposition)>,
     site: Option<Site>,
     office: Arc<Office>,
@@ -333,6 +335,18 @@ impl Parts {
         let listener = socket::bind(&root).context("cannot listen on the local socket")?;
         let problems = Problems::default();
         problems.set("console's listener", not_open.as_slice());
+        let telemetry = in_force.telemetry.clone().map(|spec| {
+            Telemetry::open(telemetry::Settings {
+                root: root.clone(),
+                node: means.node.clone(),
+                spec,
+                clock,
+                authorities: in_force.http.authorities.clone(),
+                journal: journal.clone(),
+                sources: sources.clone(),
+                problems: problems.clone(),
+            })
+        });
         let office = Arc::new(Office {
             means,
             access,
@@ -354,6 +368,7 @@ impl Parts {
             reload,
             notify,
             scraped,
+            telemetry,
             site,
             office,
             listener,
@@ -409,6 +424,9 @@ impl Running {
         side.spawn(self.notify.run());
         if let Some((listener, exposition)) = self.scraped {
             side.spawn(serve::metrics::serve(listener, exposition));
+        }
+        if let Some(telemetry) = self.telemetry {
+            side.spawn(telemetry.run());
         }
         side.spawn(rotate_forever(self.root.clone()));
         let access = self.office.access.clone();

@@ -32,6 +32,7 @@ pub mod schema;
 pub mod source;
 pub mod spec;
 mod structure;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod uses;

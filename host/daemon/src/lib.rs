@@ -42,6 +42,7 @@ pub mod shortage;
 pub mod simulate;
 pub mod steward;
 pub mod stores;
+pub mod telemetry;
 pub mod threads;
 pub mod transcriber;
 pub mod watchdog;

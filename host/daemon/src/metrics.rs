@@ -9,6 +9,7 @@
 
 mod count;
 mod exposition;
+mod family;
 mod histogram;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use bellwether_core::snapshot::Snapshot;
 
 pub use self::count::Count;
 pub use self::exposition::{Exposition, Sources};
+pub(crate) use self::family::{Family, Kind, Value};
 use self::histogram::Histogram;
 
 /// All that is counted. Cheap to clone; all clones are the same.
@@ -40,6 +42,8 @@ struct Counts {
     commands: [Count; COMMAND_RESULTS.len()],
     reloads: [Count; RELOAD_RESULTS.len()],
     quarantines: Count,
+    exports: [[Count; EXPORT_RESULTS.len()]; Signal::ALL.len()],
+    not_exported: Count,
     modules: Table<ModuleName, ModuleCounts>,
     checkers: Table<(ModuleName, CheckerName), CheckerCounts>,
 }
@@ -79,6 +83,7 @@ const STATUSES: [Status; 4] = [Status::Pass, Status::Warn, Status::Fail, Status:
 const COMMAND_RESULTS: [&str; 3] = ["accepted", "already-so", "denied"];
 const RELOAD_RESULTS: [&str; 2] = ["loaded", "refused"];
 const PLAN_RESULTS: [&str; 2] = ["made", "none"];
+const EXPORT_RESULTS: [&str; 2] = ["taken", "failed"];
 const STEP_RESULTS: [&str; 2] = ["done", "failed"];
 /// Upper bounds of how late the core's timers are, in seconds.
 const LAG: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0];
@@ -208,6 +213,21 @@ impl Metrics {
         }
     }
 
+    /// A request to the collector has ended.
+    pub(crate) fn exported(&self, signal: Signal, ok: bool) {
+        let [metrics, logs] = &self.0.exports;
+        let [taken, failed] = match signal {
+            Signal::Metrics => metrics,
+            Signal::Logs => logs,
+        };
+        if ok { taken } else { failed }.add(1);
+    }
+
+    /// So many records the collector does not want.
+    pub(crate) fn not_exported(&self, records: u64) {
+        self.0.not_exported.add(records);
+    }
+
     /// Somebody was told whether to send requests here.
     pub(crate) fn answered(&self, yes: bool) {
         if yes { &self.0.health.yes } else { &self.0.health.no }.add(1);
@@ -220,6 +240,27 @@ impl Metrics {
             let module = snapshot.module(module.as_str());
             module.is_some_and(|module| module.checkers.iter().any(|known| known.name == *checker))
         });
+    }
+}
+
+/// What is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// The numbers.
+    Metrics,
+    /// The journal's records.
+    Logs,
+}
+
+impl Signal {
+    const ALL: [Self; 2] = [Self::Metrics, Self::Logs];
+
+    /// The conventions' word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod body;
 mod command;
 mod email;
 mod outlet;
-mod secret;
+pub(crate) mod secret;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -42,9 +42,11 @@ use crate::journal::{Entry, Journal, RecordQuery};
 use crate::reload::Refused;
 
 pub use self::board::{Board, Counts};
+pub(crate) use self::email::chain;
 pub use self::outlet::NotDelivered;
 use self::outlet::Outlet;
 use self::store::Store;
+pub(crate) use self::webhook::Connector;
 
 /// How everything is, is looked at this often, for what no record has ended.
 const LOOK: Duration = Duration::from_secs(30);

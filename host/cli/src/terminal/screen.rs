@@ -35,7 +35,7 @@ impl Screen {
         // The whole job, as the terminal itself would have it: with `sudo` before it, for one.
         kill_current_process_group(Signal::STOP)?;
         self.terminal = ratatui::try_init()?;
-        self.terminal.clear()
+        Ok(())
     }
 }
 

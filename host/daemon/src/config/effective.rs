@@ -91,6 +91,10 @@ impl Listing<'_> {
         if let Some(metrics) = node.metrics {
             self.text(&table(&["metrics"]), "listen", &metrics.to_string());
         }
+        if let Some(telemetry) = &node.telemetry {
+            self.text(&table(&["telemetry"]), "endpoint", &telemetry.endpoint.to_string());
+            self.text(&table(&["telemetry"]), "interval", &show_duration(telemetry.interval));
+        }
         self.text(&table(&["reload"]), "rescan", &show_duration(node.rescan));
         self.text(
             &table(&["shutdown"]),

@@ -27,6 +27,7 @@ impl NodeChanges {
             shutdown,
             notify,
             metrics,
+            telemetry,
             console,
         } = old;
         let now: &[(bool, &'static str)] = &[
@@ -42,6 +43,7 @@ impl NodeChanges {
             (*limits != new.limits, "limits"),
             (*notify != new.notify, "notify"),
             (*metrics != new.metrics, "metrics.listen"),
+            (*telemetry != new.telemetry, "telemetry"),
             (*console != new.console, "console"),
             (*journal != new.journal, "journal"),
         ];

@@ -21,6 +21,7 @@ use super::notify::{self, NotifyTable};
 use super::quantity::DurationText;
 use super::source::Located;
 use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, ShutdownSpec, TrustSpec};
+use super::telemetry::{self, TelemetryTable};
 
 /// This node of the farm. Everything has a default: the file may be empty, or missing.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -49,6 +50,8 @@ pub(super) struct NodeFile {
     notify: Option<Vec<Located<NotifyTable>>>,
     /// Metrics for Prometheus. Default: none are served.
     metrics: Option<Located<MetricsTable>>,
+    /// Metrics and records for an `OpenTelemetry` collector. Default: nothing is exported.
+    telemetry: Option<Located<TelemetryTable>>,
     /// The console and the API, for browsers and for other hosts.
     console: Option<ConsoleTable>,
 }
@@ -172,6 +175,7 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
         shutdown: shutdown(&file.shutdown.unwrap_or_default(), findings),
         notify: notify::specs(&file.notify.unwrap_or_default(), findings),
         metrics,
+        telemetry: telemetry::spec(file.telemetry.as_ref(), findings),
         console,
         journal: file.journal.unwrap_or_default().spec(findings),
     }

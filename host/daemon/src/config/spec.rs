@@ -45,8 +45,21 @@ pub struct NodeSpec {
     pub notify: Vec<NotifySpec>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// Where metrics and records are exported to, if they are.
+    pub telemetry: Option<TelemetrySpec>,
     /// Where people and programs reach the console, if there is one.
     pub console: Option<ConsoleSpec>,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetrySpec {
+    /// The collector, without the path of a signal.
+    pub endpoint: http::Uri,
+    /// How often metrics are exported.
+    pub interval: Duration,
+    /// A file with headers for each request; relative to the root.
+    pub headers: Option<PathBuf>,
 }
 
 /// `[console]`

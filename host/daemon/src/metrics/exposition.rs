@@ -16,7 +16,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc;
 
-use super::{COMMAND_RESULTS, Count, Counts, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES, STEP_RESULTS};
+use super::family::{Family, Kind, Value};
+use super::{
+    COMMAND_RESULTS, Count, Counts, EXPORT_RESULTS, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES,
+    STEP_RESULTS, Signal,
+};
 use crate::clock::Clock;
 use crate::driver::Message;
 use crate::journal::{Journal, JournalHealth};
@@ -26,7 +30,7 @@ use crate::pulse::Pulse;
 use crate::registry::Registry as Components;
 
 /// Where the numbers come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sources {
     /// What is counted.
     pub metrics: Metrics,
@@ -68,10 +72,23 @@ impl Exposition {
 
 impl Collector for Sources {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.write(Page(Paper::Text(encoder)))
+    }
+}
+
+impl Sources {
+    /// The same numbers, for those who write them down in another way.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let mut families = Vec::new();
+        // Only writing text can fail.
+        let _ = self.write(Page(Paper::List(&mut families)));
+        families
+    }
+
+    fn write(&self, mut page: Page<'_>) -> fmt::Result {
         let snapshot = self.snapshot.load_full();
         self.metrics.forget_all_but(&snapshot);
         let counts = &*self.metrics.0;
-        let mut page = Page(encoder);
         page.modules(&snapshot)?;
         page.module_counts(counts)?;
         page.checkers(&snapshot)?;
@@ -81,11 +98,10 @@ impl Collector for Sources {
         page.files(counts, &self.components)?;
         page.health(counts)?;
         page.notifications(&self.board)?;
+        page.exports(counts)?;
         page.process(&OwnUse::now())
     }
-}
 
-impl Sources {
     fn core(&self, counts: &Counts, page: &mut Page<'_>) -> fmt::Result {
         let alive = self.pulse.alive(self.clock);
         let queue = self.events.upgrade().map_or(0, |events| events.max_capacity() - events.capacity());
@@ -108,7 +124,7 @@ impl Sources {
 }
 
 /// Labels and their values.
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 const NONE: Labels = Vec::new();
 const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
@@ -116,7 +132,12 @@ const BYTES: Option<&Unit> = Some(&Unit::Bytes);
 
 /// The page under way. A name ends with its unit, as the format demands; the suffix of a
 /// counter is added to it.
-struct Page<'p>(DescriptorEncoder<'p>);
+struct Page<'p>(Paper<'p>);
+
+enum Paper<'p> {
+    Text(DescriptorEncoder<'p>),
+    List(&'p mut Vec<Family>),
+}
 
 impl Page<'_> {
     fn modules(&mut self, snapshot: &Snapshot) -> fmt::Result {
@@ -271,6 +292,20 @@ impl Page<'_> {
         self.gauge("bellwether_notifications_waiting", "Notifications to be delivered", None, waiting)
     }
 
+    fn exports(&mut self, counts: &Counts) -> fmt::Result {
+        let tries = Signal::ALL.iter().zip(&counts.exports).flat_map(|(signal, results)| {
+            let results = EXPORT_RESULTS.iter().zip(results);
+            results.map(|(result, count)| {
+                let labels = vec![("signal", signal.word().to_owned()), ("result", (*result).to_owned())];
+                (labels, number(count.get()))
+            })
+        });
+        self.counter("bellwether_telemetry_exports", "Requests to the collector", None, tries)?;
+        let lost = number(counts.not_exported.get());
+        let help = "Records that the collector does not want";
+        self.counter("bellwether_telemetry_records_refused", help, None, [(NONE, lost)])
+    }
+
     /// The names are those that every client library has.
     fn process(&mut self, own: &OwnUse) -> fmt::Result {
         let info = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
@@ -293,7 +328,15 @@ impl Page<'_> {
         series: impl IntoIterator<Item = (Labels, f64)>,
     ) -> fmt::Result {
         let name = bare(name, unit);
-        let mut metric = self.0.encode_descriptor(&name, help, unit, MetricType::Gauge)?;
+        let encoder = match &mut self.0 {
+            Paper::Text(encoder) => encoder,
+            Paper::List(families) => {
+                let series = series.into_iter().map(|(labels, value)| (labels, Value::Number(value)));
+                families.push(Family::new(name, help, unit, Kind::Gauge, series));
+                return Ok(());
+            }
+        };
+        let mut metric = encoder.encode_descriptor(&name, help, unit, MetricType::Gauge)?;
         for (labels, value) in series {
             if labels.is_empty() {
                 metric.encode_gauge(&value)?;
@@ -312,7 +355,15 @@ impl Page<'_> {
         series: impl IntoIterator<Item = (Labels, f64)>,
     ) -> fmt::Result {
         let name = bare(name, unit);
-        let mut metric = self.0.encode_descriptor(&name, help, unit, MetricType::Counter)?;
+        let encoder = match &mut self.0 {
+            Paper::Text(encoder) => encoder,
+            Paper::List(families) => {
+                let series = series.into_iter().map(|(labels, value)| (labels, Value::Number(value)));
+                families.push(Family::new(name, help, unit, Kind::Counter, series));
+                return Ok(());
+            }
+        };
+        let mut metric = encoder.encode_descriptor(&name, help, unit, MetricType::Counter)?;
         for (labels, value) in series {
             if labels.is_empty() {
                 metric.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
@@ -330,7 +381,17 @@ impl Page<'_> {
         series: impl IntoIterator<Item = (Labels, (f64, u64, Vec<(f64, u64)>))>,
     ) -> fmt::Result {
         let name = bare(name, SECONDS);
-        let mut metric = self.0.encode_descriptor(&name, help, SECONDS, MetricType::Histogram)?;
+        let encoder = match &mut self.0 {
+            Paper::Text(encoder) => encoder,
+            Paper::List(families) => {
+                let series = series
+                    .into_iter()
+                    .map(|(labels, (sum, count, buckets))| (labels, Value::Buckets { sum, count, buckets }));
+                families.push(Family::new(name, help, SECONDS, Kind::Histogram, series));
+                return Ok(());
+            }
+        };
+        let mut metric = encoder.encode_descriptor(&name, help, SECONDS, MetricType::Histogram)?;
         for (labels, (sum, count, buckets)) in series {
             if labels.is_empty() {
                 metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;

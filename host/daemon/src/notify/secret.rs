@@ -14,17 +14,26 @@ const MAX_SECRET: u64 = 64 << 10;
 
 /// Its first line. Read anew for each try: secrets change.
 pub(super) async fn read(root: &Path, file: &Path) -> Result<String, NotDelivered> {
+    by(root, file, line).await
+}
+
+/// All of it, likewise.
+pub(crate) async fn whole(root: &Path, file: &Path) -> Result<String, NotDelivered> {
+    by(root, file, text).await
+}
+
+async fn by(root: &Path, file: &Path, read: fn(&Path) -> io::Result<String>) -> Result<String, NotDelivered> {
     let path = root.join(file);
     // A disk may hang, and the deadline must hold all the same.
     let value = tokio::task::spawn_blocking({
         let path: PathBuf = path.clone();
-        move || line(&path)
+        move || read(&path)
     });
     let value = value.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
     value.map_err(|why| NotDelivered::new(format!("the secret in {} cannot be used: {why}", path.display())))
 }
 
-fn line(path: &Path) -> io::Result<String> {
+fn text(path: &Path) -> io::Result<String> {
     // Opening a pipe would wait for a writer, a terminal would become ours.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(open(path, flags, Mode::empty())?);
@@ -37,6 +46,11 @@ fn line(path: &Path) -> io::Result<String> {
     }
     let mut text = String::new();
     file.take(MAX_SECRET).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn line(path: &Path) -> io::Result<String> {
+    let text = text(path)?;
     match text.lines().next().map(str::trim) {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
         _ => Err(io::Error::other("its first line is empty")),

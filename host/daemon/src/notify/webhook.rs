@@ -23,7 +23,7 @@ use super::{body, secret};
 use crate::clock::Clock;
 use crate::config::notify::{UrlSpec, WebhookSpec, webhook_url};
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Of an answer that is no yes, so much is read to be shown.
 const MAX_ANSWER: usize = 4 << 10;
@@ -32,7 +32,7 @@ const MAX_SHOWN: usize = 200;
 
 /// Made when the first request wants it: it reads the system's certificates.
 #[derive(Debug, Clone)]
-pub(super) struct Connector(Arc<Connecting>);
+pub(crate) struct Connector(Arc<Connecting>);
 
 #[derive(Debug)]
 struct Connecting {
@@ -41,7 +41,7 @@ struct Connecting {
 }
 
 impl Connector {
-    pub(super) fn new(authorities: Vec<CertificateDer<'static>>) -> Self {
+    pub(crate) fn new(authorities: Vec<CertificateDer<'static>>) -> Self {
         Self(Arc::new(Connecting { authorities, client: OnceCell::new() }))
     }
 
@@ -49,7 +49,7 @@ impl Connector {
         self.0.authorities.clone()
     }
 
-    async fn client(&self) -> Result<HttpClient, NotDelivered> {
+    pub(crate) async fn client(&self) -> Result<HttpClient, NotDelivered> {
         let make = || async {
             let authorities = self.0.authorities.clone();
             let made = tokio::task::spawn_blocking(move || client(authorities)).await;

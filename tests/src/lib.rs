@@ -4,6 +4,7 @@
 pub mod api;
 pub mod binary;
 pub mod chance;
+pub mod collector;
 pub mod composed;
 pub mod control;
 pub mod daemon;

@@ -120,6 +120,30 @@ fn a_narrow_terminal_is_enough_and_the_shell_can_be_visited() {
 }
 
 #[test]
+fn events_follow_goes_on_over_a_restart_of_the_daemon_without_a_gap_or_a_double() {
+    let (root, mut daemon, screen) = watched(100, 30);
+    let told = root.path().join("told");
+    let follow = at(&root, "events --follow --json");
+    screen.run(&format!("{follow} > {} 2> {}.err", told.display(), told.display()));
+    let numbers = || {
+        let text = std::fs::read_to_string(&told).unwrap_or_default();
+        let of = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["seq"].as_u64();
+        text.lines().filter_map(of).collect::<Vec<_>>()
+    };
+    eventually("it has begun", || (!numbers().is_empty()).then_some(()));
+    daemon.kill();
+    daemon.run_again();
+    daemon.tell(&["suspend", "web"]);
+    eventually("everything is told once", || {
+        let written: Vec<u64> = daemon.events().iter().filter_map(|event| event["seq"].as_u64()).collect();
+        (numbers() == written).then_some(())
+    });
+    let error = std::fs::read_to_string(root.path().join("told.err")).expect("it has said something");
+    assert!(error.contains("no news since") && error.contains("answers again"), "{error}");
+    screen.key("C-c");
+}
+
+#[test]
 fn where_nothing_can_be_drawn_it_says_what_to_use_instead() {
     let output = Command::new(bellwether()).arg("top").output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);

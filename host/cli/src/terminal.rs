@@ -32,6 +32,8 @@ mod keys;
 mod model;
 mod paint;
 mod screen;
+#[cfg(test)]
+mod tests;
 
 use model::{Effect, Input, Model};
 use paint::Paint;

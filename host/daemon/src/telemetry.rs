@@ -91,6 +91,8 @@ impl Telemetry {
         let sent = progress(&path).map_or(last, |progress| progress.sent.min(last));
         let collector = Collector::new(settings.root.clone(), &settings.spec, settings.authorities.clone());
         let begun = now(settings.clock);
+        // Also if nothing is ever taken before this daemon is killed.
+        keep(&path, sent);
         Self { settings, collector, sent, begun }
     }
 
@@ -187,14 +189,17 @@ impl Telemetry {
 
     async fn keep(&self, sent: u64) {
         let path = self.settings.root.join(FILE);
-        let write = move || -> std::io::Result<()> {
-            durable::replace(&path, &serde_json::to_vec(&Progress { sent })?)
-        };
-        let written = tokio::task::spawn_blocking(write).await.unwrap_or_else(|ended| Err(ended.into()));
-        if let Err(error) = written {
-            // After a restart the collector is told some of them twice.
-            tracing::warn!(%error, "{FILE} cannot be written");
-        }
+        // It says itself what went wrong; a panic is in the log.
+        let _ = tokio::task::spawn_blocking(move || keep(&path, sent)).await;
+    }
+}
+
+fn keep(path: &Path, sent: u64) {
+    let write =
+        || -> std::io::Result<()> { durable::replace(path, &serde_json::to_vec(&Progress { sent })?) };
+    if let Err(error) = write() {
+        // After a restart the collector is told some of them twice.
+        tracing::warn!(%error, "{FILE} cannot be written");
     }
 }
 

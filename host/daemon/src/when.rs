@@ -19,6 +19,11 @@ impl When {
         Self { now: Timestamp::now(), zone: TimeZone::system() }
     }
 
+    /// As it is in UTC at that moment, in RFC 3339; nothing if it is none.
+    pub fn at(moment: &str) -> Option<Self> {
+        Some(Self { now: moment.parse().ok()?, zone: TimeZone::UTC })
+    }
+
     /// `21:30:02 UTC`
     pub fn now(&self) -> String {
         self.now.to_zoned(self.zone.clone()).strftime("%H:%M:%S %Z").to_string()

@@ -1,6 +1,7 @@
 //! `events`: what happened.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_core::id::{CheckerName, ModuleName};
@@ -62,6 +63,8 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
     let filter = args.filter();
     let since = args.since.map(|since| format!("&since={since}")).unwrap_or_default();
     let until = args.until.map(|until| format!("&until={until}")).unwrap_or_default();
+    // Before the past is read: what happens in between is in the one or in the other.
+    let latest = if args.follow { latest(&client).await? } else { 0 };
     let path = format!("/events?limit={}{filter}{since}{until}", args.limit);
     let past: Vec<EventLine> = client.get(&path).await?;
     for event in &past {
@@ -71,17 +74,50 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
         return Ok(Exit::Done);
     }
     output.flush()?;
-    let after = match past.last() {
-        Some(last) => last.seq,
-        None => latest(&client).await?,
-    };
-    let mut lines = client.lines(&format!("/events/stream?after={after}{filter}")).await?;
-    while let Some(line) = lines.next_said().await? {
-        let event = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
-        print(&event, args.json, output)?;
-        output.flush()?;
+    let mut after = past.last().map_or(latest, |last| last.seq.max(latest));
+    loop {
+        // It has told what it said last: the daemon is asked for what comes behind that, so that
+        // nothing is left out or comes twice over a restart.
+        let ended = follow(&client, &filter, &mut after, args.json, output).await?;
+        eprintln!("no news since {}: {}", When::here().now(), ended.said());
+        loop {
+            tokio::time::sleep(RETRY).await;
+            if client.get::<Vec<EventLine>>("/events?limit=1").await.is_ok() {
+                break;
+            }
+        }
+        eprintln!("the daemon answers again");
     }
-    Err(Failure::new(Exit::NoDaemon, "the daemon has ended", "run this again when it is back"))
+}
+
+/// Before it looks again for a daemon that is gone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Tells until the daemon does not any more, and why that is. An error is one of the output.
+async fn follow(
+    client: &Client,
+    filter: &str,
+    after: &mut u64,
+    json: bool,
+    output: &mut Output,
+) -> Result<Failure, Failure> {
+    let mut lines = match client.lines(&format!("/events/stream?after={after}{filter}")).await {
+        Ok(lines) => lines,
+        Err(failure) => return Ok(failure),
+    };
+    loop {
+        match lines.next_said().await {
+            Ok(Some(line)) => {
+                let event: EventLine =
+                    serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+                print(&event, json, output)?;
+                output.flush()?;
+                *after = event.seq;
+            }
+            Ok(None) => return Ok(anyhow::anyhow!("the daemon has ended").into()),
+            Err(failure) => return Ok(failure),
+        }
+    }
 }
 
 impl EventsArgs {

@@ -287,8 +287,11 @@ fn summary(values: impl Iterator<Item = f64>) -> String {
     format!("{median:>9.2}  ({least:.2} to {most:.2})")
 }
 
+/// One of the numbers.
+type Number = fn(&Measured) -> f64;
+
 fn report(seen: &[[Measured; 3]]) {
-    let rows: [(&str, fn(&Measured) -> f64); 6] = [
+    let rows: [(&str, Number); 6] = [
         ("health p50, µs", |m| m.health_p50),
         ("health p99, µs", |m| m.health_p99),
         ("checks p50, µs", |m| m.check_p50),
@@ -301,8 +304,13 @@ fn report(seen: &[[Measured; 3]]) {
         for (index, kind) in KINDS.iter().enumerate() {
             let values = summary(seen.iter().map(|round| value(&round[index])));
             let ratios = seen.iter().map(|round| value(&round[index]) / value(&round[0]));
-            let ratio = summary(ratios.filter(|ratio| ratio.is_finite()));
-            println!("  {:<12} {values:<40} to none {ratio}", format!("{kind:?}"));
+            let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+            let kind = format!("{kind:?}");
+            if ratios.is_empty() {
+                println!("  {kind:<12} {values}");
+            } else {
+                println!("  {kind:<12} {values:<40} to none {}", summary(ratios.into_iter()));
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What is asked for. The first module has a long past.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "/",
     "/modules/m000",
     "/modules/m100",
@@ -31,7 +31,10 @@ const PAGES: [&str; 10] = [
     "/events",
     "/events?module=m000",
     "/events?search=started",
+    "/events?search=found-nowhere",
     "/components",
+    "/configuration",
+    "/users",
     "/api/v1/status",
     "/api/v1/modules/m000/why",
 ];

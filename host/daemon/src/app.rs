@@ -435,7 +435,7 @@ impl Running {
             async move { access.keep_forever().await }
         });
         side.spawn(pass_on(self.notices, Voice(self.events.clone())));
-        let site = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
+        let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
         let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
         service.ready();
         on_ready();
@@ -450,7 +450,7 @@ impl Running {
         say.say("the daemon has ended; applications that run go on running".to_owned()).await;
         drop(end);
         if outcome.is_ok() {
-            drop(tokio::join!(core, clients, site));
+            drop(tokio::join!(core, clients, visitors));
         }
         let stores = self.stores;
         let finished = tokio::task::spawn_blocking(move || stores.finish());

@@ -199,10 +199,15 @@ impl Daemon for Office {
         tokio::spawn(async move { drop(events.send(event).await) });
     }
 
-    fn approve(&self, name: String, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>> {
+    fn approve(
+        &self,
+        name: String,
+        seen: Option<String>,
+        by: String,
+    ) -> BoxFuture<'_, Result<Approved, NotApproved>> {
         async move {
             let (answer, answered) = oneshot::channel();
-            if self.approve.send(Approve { name, by, answer }).await.is_err() {
+            if self.approve.send(Approve { name, seen, by, answer }).await.is_err() {
                 return Err(NotApproved::Ending);
             }
             answered.await.unwrap_or(Err(NotApproved::Ending))

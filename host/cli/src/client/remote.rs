@@ -22,11 +22,11 @@ use crate::exit::{Exit, Failure};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A daemon on another host")]
 pub(crate) struct RemoteArgs {
-    /// Ask the daemon whose console is there, not the one of this host: https://host:9013
+    /// Ask the daemon whose console is there, not the one of this host: `https://host:9013`
     #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
     url: Option<String>,
 
-    /// A file with the token to use there, which nobody else may read; or BELLWETHER_TOKEN
+    /// A file with the token to use there, which nobody else may read; or in the variable `BELLWETHER_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 

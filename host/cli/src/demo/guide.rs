@@ -58,21 +58,17 @@ fn print_console(
     output: &mut Output,
 ) -> io::Result<()> {
     let Some(console) = &ready.console else { return Ok(()) };
-    match visitor {
-        Some(Visitor { name, address }) => {
-            writeln!(output, "\nThe console, in a browser (signs {name} in once, within a minute):")?;
-            writeln!(output, "\n  {address}")?;
-            writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, "# another such address"))
-        }
-        None => {
-            writeln!(output, "\nThe console, in a browser:\n\n  {}", console.url)?;
-            writeln!(
-                output,
-                "\n  {}\n    {command}",
-                output.paint(Tone::Quiet, "# an address that signs you in")
-            )
-        }
+    if let Some(Visitor { name, address }) = visitor {
+        writeln!(output, "\nThe console, in a browser (signs {name} in once, within a minute):")?;
+        writeln!(output, "\n  {address}")?;
+        return writeln!(
+            output,
+            "\n  {}\n    {command}",
+            output.paint(Tone::Quiet, "# another such address")
+        );
     }
+    writeln!(output, "\nThe console, in a browser:\n\n  {}", console.url)?;
+    writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, "# an address that signs you in"))
 }
 
 /// What to try. `command` has `{}` in the place of what is asked for.

@@ -37,7 +37,7 @@ fn over(title: String, text: &Text<'_>, frame: &mut Frame<'_>, area: Rect) {
 
 fn help() -> Text<'static> {
     let lines = keys::HELP.iter().map(|(key, does)| Line::raw(format!("{key:<8} {does}")));
-    Text::from_iter(lines)
+    lines.collect()
 }
 
 fn question(confirm: &Confirm, model: &Model, paint: &Paint) -> Text<'static> {

@@ -110,7 +110,6 @@ fn confirm(model: &mut Model, code: KeyCode) -> Option<Effect> {
     let Mode::Confirm(mut confirm) = std::mem::take(&mut model.mode) else { return None };
     let by_name = confirm.consequence.last_ready;
     let said_so = match code {
-        KeyCode::Esc => return None,
         KeyCode::Enter => by_name,
         KeyCode::Backspace => {
             confirm.typed.pop();
@@ -122,7 +121,7 @@ fn confirm(model: &mut Model, code: KeyCode) -> Option<Effect> {
             }
             false
         }
-        KeyCode::Char('n' | 'q') => return None,
+        KeyCode::Esc | KeyCode::Char('n' | 'q') => return None,
         KeyCode::Char('y') => true,
         _ => false,
     };

@@ -62,8 +62,8 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(user: String, times: Use, act: Digest) -> Self {
-        let used = AtomicI64::new(times.used.as_micros());
-        Self { user, began: times.began, used, act, ended: watch::Sender::new(false) }
+        let last = AtomicI64::new(times.used.as_micros());
+        Self { user, began: times.began, used: last, act, ended: watch::Sender::new(false) }
     }
 
     pub(super) fn times(&self) -> Use {

@@ -58,13 +58,11 @@ pub(super) fn hash_password(password: &str) -> anyhow::Result<String> {
 /// Whether it is the password. `hash` is nobody's if the user is unknown: then a password is hashed
 /// nevertheless, so that the time tells nothing.
 pub(super) fn is_password(password: &str, hash: Option<&str>) -> bool {
-    match hash {
-        Some(hash) => argon2().is_ok_and(|argon2| argon2.verify_password(password.as_bytes(), hash).is_ok()),
-        None => {
-            drop(hash_password(password));
-            false
-        }
+    if let Some(hash) = hash {
+        return argon2().is_ok_and(|argon2| argon2.verify_password(password.as_bytes(), hash).is_ok());
     }
+    drop(hash_password(password));
+    false
 }
 
 #[cfg(test)]

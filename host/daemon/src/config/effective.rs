@@ -2,6 +2,7 @@
 
 use bellwether_core::grant::GrantKind;
 use bellwether_core::shutdown::Shutdown;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::de::DeTable;
@@ -12,7 +13,7 @@ use super::source::{Sourced, Step, checker_index, locate_in};
 use super::spec::{CheckerSpec, CommandSpec, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject};
 
 /// Where a value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// The file says so.
@@ -22,7 +23,7 @@ pub enum Origin {
 }
 
 /// One value that is in effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Effective {
     /// Which: `restart.budget.within`, `checker.home-page.interval`.
     pub key: String,

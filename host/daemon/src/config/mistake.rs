@@ -8,16 +8,18 @@ use std::ops::Range;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError};
 use miette::{MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::source::Source;
 
 /// One thing that is wrong in one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mistake {
     /// The file, relative to the root.
     pub file: String,
     /// What is meant, in bytes from the beginning of the file.
+    #[schemars(with = "Range<usize>")]
     pub span: Range<usize>,
     /// The line of its first character, from 1; 0 if the file as a whole is meant.
     pub line: usize,
@@ -26,6 +28,7 @@ pub struct Mistake {
     /// That line, without its end. Only the part around the mistake if it is a very long one.
     pub text: String,
     /// What is meant, in bytes from the beginning of `text`.
+    #[schemars(with = "Range<usize>")]
     pub underline: Range<usize>,
     /// What is wrong.
     pub message: String,
@@ -106,7 +109,7 @@ impl fmt::Display for Mistake {
 pub const MAX_MISTAKES: usize = 100;
 
 /// Everything that is wrong in one file, in the order of the file. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Mistakes(Vec<Mistake>);
 

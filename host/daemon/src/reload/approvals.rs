@@ -27,6 +27,8 @@ use crate::registry::Waiting;
 pub struct Approve {
     /// `checkers/http`, or only `http`.
     pub name: String,
+    /// The digest of the version that the person looked at, if that is said.
+    pub seen: Option<String>,
     /// Who, and from where.
     pub by: String,
     /// Gets the outcome, once it is on disk.
@@ -51,6 +53,9 @@ pub enum NotApproved {
     /// A checker and a restart script have that name.
     #[error("both checkers/{0} and restart-scripts/{0} wait for approval")]
     Ambiguous(String),
+    /// Another version waits than the person looked at.
+    #[error("another version of `{0}` waits now than the one that you looked at")]
+    Moved(String),
     /// It would be forgotten.
     #[error("the approval cannot be written down: {0}")]
     NotWritten(String),

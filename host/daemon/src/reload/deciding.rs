@@ -129,17 +129,20 @@ impl Reload {
 
     /// A person lets in a version.
     pub(super) async fn approve(&mut self, approve: Approve) {
-        let Approve { name, by, answer } = approve;
-        let outcome = self.let_in(&name, by).await;
+        let Approve { name, seen, by, answer } = approve;
+        let outcome = self.let_in(&name, seen.as_deref(), by).await;
         self.decide().await;
         // Whoever asked may have gone away.
         drop(answer.send(outcome));
     }
 
-    async fn let_in(&mut self, name: &str, by: String) -> Result<Approved, NotApproved> {
+    async fn let_in(&mut self, name: &str, seen: Option<&str>, by: String) -> Result<Approved, NotApproved> {
         let file = meant(name, &self.waiting)?;
         let nothing = || NotApproved::NothingWaits(name.to_owned());
         let version = self.waiting.get(&file).cloned().ok_or_else(nothing)?;
+        if seen.is_some_and(|seen| seen != version.digest) {
+            return Err(NotApproved::Moved(name.to_owned()));
+        }
         let what = file.path().display().to_string();
         let written = self.approvals.approve(&what, &version.digest);
         written.map_err(|error| NotApproved::NotWritten(error.to_string()))?;

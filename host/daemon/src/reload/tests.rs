@@ -179,7 +179,7 @@ impl Bench {
 
     async fn approve(&self, name: &str) -> Result<Approved, NotApproved> {
         let (answer, answered) = oneshot::channel();
-        let approve = Approve { name: name.to_owned(), by: "somebody".to_owned(), answer };
+        let approve = Approve { name: name.to_owned(), seen: None, by: "somebody".to_owned(), answer };
         self.approve.send(approve).await.unwrap();
         answered.await.unwrap()
     }

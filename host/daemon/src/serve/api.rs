@@ -1,27 +1,6 @@
 //! The API for clients on this node: HTTP/1.1 over a Unix socket in the root.
 //!
-//! ```text
-//! GET  /api/v1/status                            everything, at one moment
-//! GET  /api/v1/status/stream                     the same, a line for each change
-//! GET  /api/v1/stream                            what has changed, for browsers
-//! GET  /api/v1/events[?module=&kind=&checker=&search=&since=&until=&after=&limit=]
-//!                                                records, the latest last
-//! GET  /api/v1/events/stream[?module=&kind=&…&after=]  the same, a line for each new one
-//! GET  /api/v1/modules/M/why                     what led to its present state
-//! GET  /api/v1/modules/M/measurements[?checker=&since=&until=&points=]  for charts
-//! POST /api/v1/modules/M/COMMAND                 start, stop, restart, suspend, resume, reset
-//! POST /api/v1/modules/M/checkers/C/run          run it once, now
-//! POST /api/v1/components/[FOLDER/]NAME/approve  let in a version that asks for more
-//! GET  /api/v1/me                                who asks, and what this one may do
-//! GET, POST /api/v1/users                        users; add one
-//! PUT, DELETE /api/v1/users/NAME                 another role; remove
-//! PUT  /api/v1/users/NAME/password               set it
-//! GET, POST /api/v1/tokens                       tokens; make one
-//! DELETE /api/v1/tokens/NAME                     revoke
-//! POST /api/v1/sign-ins                          a one-time address
-//! GET  /api/v1/notifications                     who is told, and how that goes
-//! POST /api/v1/notifications/test[?target=]      send a test, and say what became of it
-//! ```
+//! What can be asked is listed in [`operations`], and described in `docs/openapi.json`.
 //! Streams are newline-delimited JSON; an empty line every five seconds says
 //! that the daemon is still there. Errors are `application/problem+json`.
 
@@ -35,7 +14,6 @@ use axum::Router;
 use axum::extract::{Extension, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
 use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::id::{CheckerName, ModuleName};
@@ -49,7 +27,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 
 use super::conversation::{converse, farewell};
-use super::guard::{needs, never_ends};
+use super::guard::never_ends;
 use super::wire::{ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus};
 use crate::access::Access;
 use crate::act::log_file::LogTail;
@@ -67,6 +45,8 @@ mod live;
 mod measurements;
 mod modules;
 mod notifications;
+mod openapi;
+mod operations;
 mod pictures;
 mod problem;
 pub mod socket;
@@ -125,8 +105,14 @@ pub trait Daemon: Send + Sync + 'static {
     ) -> BoxFuture<'_, CommandOutcome>;
     /// Writes something down that a person did.
     fn note(&self, module: Option<ModuleName>, kind: RecordKind);
-    /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`.
-    fn approve(&self, name: String, by: String) -> BoxFuture<'_, Result<Approved, NotApproved>>;
+    /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`; the one
+    /// with this digest, if it is said.
+    fn approve(
+        &self,
+        name: String,
+        seen: Option<String>,
+        by: String,
+    ) -> BoxFuture<'_, Result<Approved, NotApproved>>;
     /// Runs a checker once, beside its schedule. The observation is shown and not judged.
     /// An error says why it cannot be run.
     fn run_checker(
@@ -196,35 +182,11 @@ pub(crate) fn bounded(router: Router) -> Router {
 
 /// The routes, for any listener that knows who asks.
 pub(crate) fn routes(daemon: Handle) -> Router {
-    let read = Router::new()
-        .route("/me", get(accounts::me))
-        .route("/stream", get(live::stream))
-        .route("/status", get(status::now))
-        .route("/status/stream", get(status::stream))
-        .route("/events", get(events::list))
-        .route("/events/stream", get(events::stream))
-        .route("/modules/{module}/why", get(modules::why))
-        .route("/modules/{module}/measurements", get(measurements::list))
-        .route("/notifications", get(notifications::list))
-        .route_layer(from_fn(|request, next| needs(Role::Monitor, request, next)));
-    let command = Router::new()
-        .route("/modules/{module}/{command}", post(modules::command))
-        .route("/modules/{module}/checkers/{checker}/run", post(modules::run_checker))
-        .route("/notifications/test", post(notifications::test))
-        .route_layer(from_fn(|request, next| needs(Role::Control, request, next)));
-    let manage = Router::new()
-        .route("/components/{name}/approve", post(components::approve))
-        .route("/components/{folder}/{name}/approve", post(components::approve_in))
-        .route("/users", get(accounts::users).post(accounts::add_user))
-        .route("/users/{name}", put(accounts::set_role).delete(accounts::remove_user))
-        .route("/users/{name}/password", put(accounts::set_password))
-        .route("/tokens", get(accounts::tokens).post(accounts::create_token))
-        .route("/tokens/{name}", delete(accounts::revoke_token))
-        .route("/sign-ins", post(accounts::one_time))
-        .route_layer(from_fn(|request, next| needs(Role::Admin, request, next)));
-    let v1 = read
-        .merge(command)
-        .merge(manage)
+    let mut v1 = Router::new();
+    for operation in operations::all() {
+        v1 = v1.route(operation.path, operation.route());
+    }
+    let v1 = v1
         .fallback(problem::no_such_page)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(daemon);

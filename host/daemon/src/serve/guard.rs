@@ -184,7 +184,7 @@ impl Caller {
     /// Done when the sign-in or the token that this caller came by has ended.
     pub(crate) async fn ended(&mut self) {
         if self.ended.wait_for(|ended| *ended).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

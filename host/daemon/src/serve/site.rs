@@ -209,7 +209,7 @@ impl Client {
             Ok(Ok(Some(stream))) => converse(stream, router.layer(peer(true)), HEAD_WITHIN, ending).await,
             Ok(Ok(None)) => tracing::debug!(%address, "a client of the console spoke plain HTTP"),
             Ok(Err(error)) => {
-                tracing::debug!(%address, %error, "a client of the console went before it was secure")
+                tracing::debug!(%address, %error, "a client of the console went before it was secure");
             }
             Err(_) => tracing::debug!(%address, "a client of the console took too long to be secure"),
         }

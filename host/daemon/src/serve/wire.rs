@@ -17,6 +17,7 @@ use bellwether_core::snapshot::{CheckerView, ModuleView, PlanView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
 use bellwether_core::why;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -29,6 +30,7 @@ mod configuration;
 mod measurements;
 mod notifications;
 mod parts;
+pub(in crate::serve) mod shapes;
 
 pub use self::accounts::{MeAnswer, OneTimeAnswer, TokenAnswer, TokenLine, UserLine};
 pub use self::components::{
@@ -41,9 +43,10 @@ pub use self::notifications::{NotifyStatus, TestAnswer};
 pub use self::parts::{LogAnswer, PlanAnswer};
 
 /// Everything about a node: `GET /api/v1/status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
     /// Which node.
+    #[schemars(with = "String")]
     pub node: NodeName,
     /// Grows with every change.
     pub generation: u64,
@@ -64,7 +67,7 @@ pub struct NodeStatus {
 }
 
 /// Where the console is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsoleStatus {
     /// Its address: `https://node-1:9013/`.
     pub url: String,
@@ -77,9 +80,10 @@ pub struct ConsoleStatus {
 }
 
 /// One module.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModuleStatus {
     /// Its name.
+    #[schemars(with = "String")]
     pub name: ModuleName,
     /// The generation in which last changed what a person decides by. A command that carries
     /// an earlier one is refused.
@@ -87,8 +91,10 @@ pub struct ModuleStatus {
     pub changed: u64,
     /// How much it needs to be looked at.
     #[serde(default)]
+    #[schemars(with = "shapes::Attention")]
     pub attention: Attention,
     /// Its state.
+    #[schemars(with = "shapes::State")]
     pub state: StateName,
     /// What the load balancer is told.
     pub ready: bool,
@@ -110,15 +116,17 @@ pub struct ModuleStatus {
     #[serde(default)]
     pub drain_s: f64,
     /// What is being carried out.
+    #[schemars(with = "Option<shapes::Plan>")]
     pub plan: Option<PlanView>,
     /// The processes that its process checkers see.
+    #[schemars(with = "Vec<shapes::Process>")]
     pub processes: Vec<ProcessFact>,
     /// By name.
     pub checkers: Vec<CheckerStatus>,
 }
 
 /// What a person wants of a module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Wanted {
     /// The application should run.
@@ -128,7 +136,7 @@ pub enum Wanted {
 }
 
 /// The restart budget.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetStatus {
     /// So many automatic restarts.
     pub restarts: u32,
@@ -139,15 +147,19 @@ pub struct BudgetStatus {
 }
 
 /// One checker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckerStatus {
     /// Its name.
+    #[schemars(with = "String")]
     pub name: CheckerName,
     /// Native or component.
+    #[schemars(with = "shapes::Kind")]
     pub kind: CheckerKind,
     /// What its going down does.
+    #[schemars(with = "shapes::OnDown")]
     pub on_down: OnDown,
     /// What its observations add up to.
+    #[schemars(with = "shapes::Verdict")]
     pub verdict: Verdict,
     /// Since when.
     pub since: String,
@@ -158,9 +170,10 @@ pub struct CheckerStatus {
 }
 
 /// What one run of a checker saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObservationStatus {
     /// The outcome.
+    #[schemars(with = "shapes::Status")]
     pub status: Status,
     /// One sentence.
     pub summary: String,
@@ -169,19 +182,22 @@ pub struct ObservationStatus {
     /// How long it took, in microseconds.
     pub took_us: u64,
     /// Numbers measured on the way.
+    #[schemars(with = "Vec<shapes::Measurement>")]
     pub measurements: Vec<Measurement>,
 }
 
 /// One record: `GET /api/v1/events`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventLine {
     /// Counts the records of this node, from 1.
     pub seq: u64,
     /// When.
     pub at: String,
     /// Where.
+    #[schemars(with = "String")]
     pub node: NodeName,
     /// To which module, if to one.
+    #[schemars(with = "Option<String>")]
     pub module: Option<ModuleName>,
     /// What kind of thing happened: `verdict`, `state`, …
     pub kind: String,
@@ -193,7 +209,7 @@ pub struct EventLine {
 }
 
 /// The answer to a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommandAnswer {
     /// Whether anything will be done.
     pub outcome: CommandWord,
@@ -202,7 +218,7 @@ pub struct CommandAnswer {
 }
 
 /// What became of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommandWord {
     /// It will be done.
@@ -214,9 +230,10 @@ pub enum CommandWord {
 }
 
 /// The answer to why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyAnswer {
     /// Which module.
+    #[schemars(with = "String")]
     pub module: ModuleName,
     /// How it is.
     pub headline: String,
@@ -231,18 +248,19 @@ pub struct WhyAnswer {
 }
 
 /// One thing in the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyLink {
     /// When.
     pub at: String,
     /// What it is in the chain.
+    #[schemars(with = "shapes::Link")]
     pub role: why::Role,
     /// In plain words.
     pub text: String,
 }
 
 /// An error, as RFC 9457 has it, with what to do next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// What kind of error, in a few words.
     pub title: String,

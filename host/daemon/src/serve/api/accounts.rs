@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use bellwether_core::access::{ONE_TIME, Role};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::extract::{Json, Path};
@@ -29,12 +30,15 @@ pub(super) async fn users(State(daemon): State<Handle>) -> Json<Vec<UserLine>> {
     Json(daemon.access().users().iter().map(UserLine::new).collect())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewUser {
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     name: String,
+    #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
     #[serde(default)]
+    #[schemars(length(min = 10, max = 250))]
     password: Option<String>,
 }
 
@@ -48,9 +52,10 @@ pub(super) async fn add_user(
     Ok(StatusCode::CREATED)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRole {
+    #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
 }
 
@@ -64,9 +69,10 @@ pub(super) async fn set_role(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
+    #[schemars(length(min = 10, max = 250))]
     password: String,
 }
 
@@ -95,13 +101,16 @@ pub(super) async fn tokens(State(daemon): State<Handle>) -> Json<Vec<TokenLine>>
     Json(daemon.access().tokens().iter().map(TokenLine::new).collect())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewToken {
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     name: String,
+    #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
     /// For so long; without it, until it is revoked.
     #[serde(default)]
+    #[schemars(range(min = 1, max = 316_224_000))]
     expires_in_s: Option<u64>,
 }
 
@@ -129,9 +138,10 @@ pub(super) async fn revoke_token(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSignIn {
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     user: String,
 }
 

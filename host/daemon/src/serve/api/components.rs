@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{Extension, State};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::extract::{Json, Path, Query};
@@ -55,7 +56,7 @@ pub(super) async fn approve_in(
 }
 
 /// What a person decided by, behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
     /// The digest of the version that was seen waiting.
@@ -68,18 +69,7 @@ async fn let_in(
     decided: Decided,
     by: String,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
-    if let Some(seen) = decided.digest {
-        let waits = |status: &ComponentStatus| status.waiting.as_ref().is_some_and(|w| w.digest == seen);
-        if !daemon.components().iter().any(waits) {
-            return Err(Problem {
-                title: "it has changed".into(),
-                status: 409,
-                detail: "the version that you looked at does not wait any more".into(),
-                next: "look again at what waits: `bellwether status`".into(),
-            });
-        }
-    }
-    let outcome = tokio::time::timeout(APPROVE_WITHIN, daemon.approve(name, by)).await;
+    let outcome = tokio::time::timeout(APPROVE_WITHIN, daemon.approve(name, decided.digest, by)).await;
     match outcome.map_err(|_| overdue())? {
         Ok(approved) => Ok(Json(ApprovalAnswer {
             what: approved.what,
@@ -97,6 +87,7 @@ fn problem(error: &NotApproved) -> Problem {
         NotApproved::Ambiguous(name) => {
             format!("name one: bellwether approve checkers/{name}, or restart-scripts/{name}")
         }
+        NotApproved::Moved(_) => "look again at what waits: `bellwether status`".to_owned(),
         NotApproved::NotWritten(_) => "make room on the disk of state/, and approve it again".to_owned(),
         NotApproved::Ending => "approve it again once the daemon is back".to_owned(),
     };

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bellwether_core::id::{CheckerName, ModuleName};
 use futures_util::stream::unfold;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,17 +19,32 @@ use crate::journal::{Entry, RecordQuery};
 use crate::serve::wire::{EventLine, Problem};
 
 /// As it stands behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    /// Of this module only.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     module: Option<String>,
+    /// Of this kind only: `verdict`, `state`, …
+    #[schemars(length(max = 40))]
     kind: Option<String>,
+    /// About this checker only.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
+    /// With this in the text.
+    #[schemars(length(max = 60))]
     search: Option<String>,
+    /// Not older than this.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
+    /// Not younger than this.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
+    /// Behind the record of this number.
     after: Option<u64>,
+    /// Before the record of this number.
     before: Option<u64>,
+    /// So many at most.
     limit: Option<usize>,
 }
 

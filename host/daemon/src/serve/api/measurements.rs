@@ -1,6 +1,7 @@
 //! What checkers measured, for charts.
 
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Handle;
@@ -12,12 +13,19 @@ use crate::journal::ChartQuery;
 use crate::serve::wire::{MeasurementsAnswer, Problem};
 
 /// As it stands behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    /// About this checker only.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
+    /// Not older than this.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
+    /// Not younger than this.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
+    /// So many points at most for each number.
     points: Option<u64>,
 }
 

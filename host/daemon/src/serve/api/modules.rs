@@ -5,6 +5,7 @@ use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::why::why as explain;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::extract::{Json, Path, Query};
@@ -36,7 +37,7 @@ pub(super) async fn why(
 }
 
 /// What a person decided by, behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
     /// The generation of the snapshot that was seen.

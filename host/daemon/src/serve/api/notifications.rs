@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::extract::{Json, Query};
@@ -14,7 +15,7 @@ use crate::serve::wire::{NotifyStatus, Problem, TestAnswer};
 const TEST_WITHIN: Duration = Duration::from_secs(75);
 
 /// As it stands behind the question mark.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     target: Option<String>,

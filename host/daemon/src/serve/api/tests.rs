@@ -166,7 +166,12 @@ impl Daemon for FakeDaemon {
         std::future::ready(outcome).boxed()
     }
 
-    fn approve(&self, name: String, _: String) -> BoxFuture<'_, Result<Approved, NotApproved>> {
+    fn approve(
+        &self,
+        name: String,
+        _: Option<String>,
+        _: String,
+    ) -> BoxFuture<'_, Result<Approved, NotApproved>> {
         let version = Waiting { digest: "d".into(), version: "2".into(), asks: vec!["ping".into()] };
         let outcome = match name.as_str() {
             "tcp" => Err(NotApproved::Ambiguous(name)),

@@ -93,9 +93,8 @@ mod tests {
         for name in Assets::iter() {
             let file = Assets::get(&name).unwrap();
             let text = std::str::from_utf8(&file.data).unwrap();
-            for (_, imported) in text.match_indices("from \"./").map(|(at, found)| {
-                text[at + found.len()..].split_once('"').map(|(name, _)| ((), name)).unwrap()
-            }) {
+            let imports = text.split("from \"./").skip(1).filter_map(|rest| rest.split('"').next());
+            for imported in imports {
                 assert!(Assets::get(imported).is_some(), "{name} imports {imported}");
             }
         }

@@ -191,13 +191,7 @@ pub(super) async fn approve(
     Form(given): Form<Given>,
 ) -> Response {
     let back = (format!("/components/{folder}/{name}"), name.clone());
-    let known = daemon.component(folder.clone(), name.clone()).await;
-    let waiting = known.and_then(|detail| detail.status.waiting);
-    if waiting.is_none_or(|waiting| waiting.digest != given.digest) {
-        let why = "Another version waits now, or none: look again at what it asks for.".to_owned();
-        return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why), back);
-    }
-    match daemon.approve(format!("{folder}/{name}"), caller.by()).await {
+    match daemon.approve(format!("{folder}/{name}"), Some(given.digest), caller.by()).await {
         Ok(approved) => {
             let what = format!("{} {} is let in.", approved.what, approved.version.version);
             told(&daemon, caller, StatusCode::OK, Outcome::yes(what), back)

@@ -1,9 +1,10 @@
 //! The operator's files as they are: what they come to, and what is wrong with them, in place.
 
 use askama::Template;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 
 use super::frame::{Frame, Page};
 use super::{Handle, filters, html};
@@ -17,9 +18,29 @@ use crate::serve::wire::{ConfigurationAnswer, FileStatus};
 struct ConfigurationPage {
     frame: Frame,
     wrong: Vec<WrongFile>,
-    files: Vec<RightFile>,
+    /// The one that is shown whole.
+    shown: Option<RightFile>,
+    /// The others.
+    others: Vec<Other>,
     unreadable: bool,
     problems: Vec<String>,
+}
+
+/// A file that is right and not shown.
+#[derive(Debug)]
+struct Other {
+    file: String,
+    href: String,
+    module: Option<String>,
+    /// So many of its values are not the defaults.
+    said: usize,
+}
+
+/// Behind the question mark.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    file: String,
 }
 
 #[derive(Debug)]
@@ -49,8 +70,13 @@ struct RightFile {
     values: Vec<(String, String, bool)>,
 }
 
-/// `GET /configuration`
-pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
+/// `GET /configuration?file=modules/web.toml`
+pub(super) async fn page(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let wanted = if asked.file.is_empty() { "bellwether.toml" } else { asked.file.as_str() };
     let report = daemon.files().await;
     let answer = report.as_deref().map(ConfigurationAnswer::new);
     let unreadable = answer.is_none();
@@ -58,10 +84,13 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
         answer.map(|answer| answer.files).unwrap_or_default().into_iter().partition(|file| file.right);
     let said: Vec<String> = wrong.iter().map(|file| format!("{}:", file.file)).collect();
     let problems = daemon.problems();
+    let (shown, others): (Vec<FileStatus>, Vec<FileStatus>) =
+        right.into_iter().partition(|file| file.file == wanted);
     let page = ConfigurationPage {
         frame: Frame::new(&daemon, caller, Page::Configuration, "Configuration"),
         wrong: wrong.into_iter().map(WrongFile::new).collect(),
-        files: right.into_iter().map(RightFile::new).collect(),
+        shown: shown.into_iter().next().map(RightFile::new),
+        others: others.into_iter().map(Other::new).collect(),
         unreadable,
         problems: problems.into_iter().filter(|p| !said.iter().any(|file| p.starts_with(file))).collect(),
     };
@@ -88,6 +117,17 @@ impl Shown {
             message,
             expected,
             help,
+        }
+    }
+}
+
+impl Other {
+    fn new(file: FileStatus) -> Self {
+        Self {
+            href: format!("/configuration?file={}", super::encoded(&file.file)),
+            said: file.values.iter().filter(|value| value.source == Origin::File).count(),
+            file: file.file,
+            module: file.module,
         }
     }
 }

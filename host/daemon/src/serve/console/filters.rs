@@ -1,6 +1,12 @@
 //! What templates do to a text.
 
-#![expect(unreachable_pub, reason = "the macro makes items that are more public than their place")]
+#![expect(
+    unreachable_pub,
+    clippy::inline_always,
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "the macro makes the items of a filter"
+)]
 
 use std::fmt::{Display, Write as _};
 

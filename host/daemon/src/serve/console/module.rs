@@ -19,7 +19,7 @@ use self::chart::{Chart, charts};
 use self::checkers::{CheckerRow, checkers};
 use self::log::{Log, logs};
 use self::plans::{PastPlan, plans};
-use self::timeline::{Timeline, timeline};
+use self::timeline::{Known, Timeline, timeline};
 use super::farm::capitalised;
 use super::frame::{Frame, Page, Time, Times};
 use super::look::Look;
@@ -45,8 +45,8 @@ const RANGES: [(&str, i64); 5] =
 const DRAWN: usize = 1_000;
 /// The story of the latest change fits into so many records.
 const STORY: usize = 500;
-/// Points of a chart.
-const POINTS: u64 = 80;
+/// Points of a chart, as they are read: an hour in the finest resolution there is. Fewer are drawn.
+const POINTS: u64 = 360;
 
 #[derive(Debug, Template)]
 #[template(path = "module.html")]
@@ -163,7 +163,7 @@ pub(super) async fn page(
         may_run: may,
         ranges: ranges(&name, word),
         range: word,
-        timeline: timeline(module, &past.records, &past.around, since, until, &times),
+        timeline: timeline(module, past.known(), since, until, &times),
         charts: charts(&past.chart, since / 1_000_000, until / 1_000_000),
         plans: plans(&past.story, &times),
         logs: logs(&daemon, module).await,
@@ -184,6 +184,11 @@ struct Past {
 }
 
 impl Past {
+    fn known(&self) -> Known<'_> {
+        let cut = self.records.len() >= DRAWN;
+        Known { records: &self.records, around: &self.around, measured: &self.chart, cut }
+    }
+
     async fn read(daemon: &Handle, module: &ModuleView, since: i64, until: i64) -> Self {
         let own = RecordQuery { module: Some(module.name.clone()), ..RecordQuery::default() };
         let of_kind = |kind: &str| RecordQuery {

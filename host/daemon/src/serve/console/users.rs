@@ -201,6 +201,18 @@ pub(super) struct NewToken {
     days: String,
 }
 
+/// For how long, if it is said.
+///
+/// # Errors
+/// If it makes no sense.
+fn duration(days: &str) -> Result<Option<Duration>, ()> {
+    if days.is_empty() {
+        return Ok(None);
+    }
+    let days = days.parse::<u64>().ok().filter(|days| (1..=3_660).contains(days)).ok_or(())?;
+    Ok(Some(Duration::from_secs(days * DAY)))
+}
+
 /// `POST /tokens`
 pub(super) async fn create_token(
     State(daemon): State<Handle>,
@@ -208,15 +220,9 @@ pub(super) async fn create_token(
     Form(new): Form<NewToken>,
 ) -> Response {
     let NewToken { name, role, days } = new;
-    let lasts = match days.trim() {
-        "" => None,
-        days => match days.parse::<u64>().ok().filter(|days| (1..=3_660).contains(days)) {
-            Some(days) => Some(Duration::from_secs(days * DAY)),
-            None => {
-                let why = "A token lasts for 1 to 3660 days, or until it is revoked.".to_owned();
-                return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why), back());
-            }
-        },
+    let Ok(lasts) = duration(days.trim()) else {
+        let why = "A token lasts for 1 to 3660 days, or until it is revoked.".to_owned();
+        return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why), back());
     };
     let made = daemon.access().create_token(&name, role, lasts, &caller.by()).await;
     let made =

@@ -1,26 +1,31 @@
 //! Users and tokens.
 
 use bellwether_core::access::Role;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::shapes;
 
 use crate::access::{TokenStatus, UserStatus};
 use crate::clock::timestamp;
 
 /// Who asks: `GET /api/v1/me`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MeAnswer {
     /// The user's name, `token NAME`, or who is on the local socket.
     pub name: String,
     /// What this one may do.
+    #[schemars(with = "shapes::Role")]
     pub role: Role,
 }
 
 /// One user: `GET /api/v1/users`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UserLine {
     /// Its name.
     pub name: String,
     /// What it may do.
+    #[schemars(with = "shapes::Role")]
     pub role: Role,
     /// Whether it can sign in without a one-time address.
     pub has_password: bool,
@@ -33,11 +38,12 @@ pub struct UserLine {
 }
 
 /// One token: `GET /api/v1/tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenLine {
     /// Its name.
     pub name: String,
     /// What it may do.
+    #[schemars(with = "shapes::Role")]
     pub role: Role,
     /// Since when there is this token.
     pub created: String,
@@ -48,7 +54,7 @@ pub struct TokenLine {
 }
 
 /// A new token. Its secret is not shown again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenAnswer {
     /// Its name.
     pub name: String,
@@ -57,7 +63,7 @@ pub struct TokenAnswer {
 }
 
 /// A one-time address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OneTimeAnswer {
     /// Whom it signs in.
     pub user: String,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bellwether_core::grant::{GrantKind, GrantRequest};
 use bellwether_core::quarantine::Case;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
@@ -12,7 +13,7 @@ use crate::metrics::RunCost;
 use crate::sandbox::component::About;
 
 /// One checker or restart script as a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentStatus {
     /// What it can be used for.
     pub kind: ComponentKind,
@@ -35,7 +36,7 @@ pub struct ComponentStatus {
 }
 
 /// A version that does not work and is not tried again for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineStatus {
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
@@ -64,7 +65,7 @@ impl QuarantineStatus {
 
 /// A version that asks for more than the one before it, and runs once a person has let it in or a
 /// module grants what it asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitingStatus {
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
@@ -75,7 +76,7 @@ pub struct WaitingStatus {
 }
 
 /// What a component can be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComponentKind {
     /// `checkers/`
@@ -85,7 +86,7 @@ pub enum ComponentKind {
 }
 
 /// Where a component comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// It is part of the binary.
@@ -95,7 +96,7 @@ pub enum Origin {
 }
 
 /// The answer to an approval: what was let in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalAnswer {
     /// Its file: `checkers/http.wasm`.
     pub what: String,
@@ -108,7 +109,7 @@ pub struct ApprovalAnswer {
 }
 
 /// Everything about one component: `GET /api/v1/components/FOLDER/NAME`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentDetail {
     /// As in the list.
     #[serde(flatten)]
@@ -124,7 +125,7 @@ pub struct ComponentDetail {
 }
 
 /// Something that a component would like to be allowed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AskLine {
     /// Which kind of grant.
     pub kind: String,
@@ -135,7 +136,7 @@ pub struct AskLine {
 }
 
 /// One place where a component is used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UseLine {
     /// By which module.
     pub module: String,
@@ -156,7 +157,7 @@ pub struct UseLine {
 }
 
 /// What the runs of a component cost for one checker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CostStatus {
     /// So many.
     pub runs: u64,

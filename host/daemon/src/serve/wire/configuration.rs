@@ -1,5 +1,6 @@
 //! The operator's files, as they are now.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::effective::Effective;
@@ -7,14 +8,14 @@ use crate::config::mistake::Mistake;
 use crate::config::{Mistakes, RootReport};
 
 /// All files: `GET /api/v1/configuration`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigurationAnswer {
     /// `bellwether.toml` first, then the modules' by name.
     pub files: Vec<FileStatus>,
 }
 
 /// One file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileStatus {
     /// Relative to the root.
     pub file: String,
@@ -50,7 +51,7 @@ impl ConfigurationAnswer {
 impl FileStatus {
     fn right(file: String, module: Option<String>, values: Vec<Effective>) -> Self {
         let shown = |value: Effective| {
-            if value.key.ends_with(".env") {
+            if value.key.rsplit('.').next() == Some("env") {
                 Effective { value: "(not shown)".to_owned(), ..value }
             } else {
                 value

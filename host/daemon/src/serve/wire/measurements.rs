@@ -1,15 +1,17 @@
 //! What checkers measured: `GET /api/v1/modules/M/measurements`.
 
 use bellwether_core::id::ModuleName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::timestamp;
 use crate::journal::Chart;
 
 /// What the checkers of a module measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeasurementsAnswer {
     /// Which module.
+    #[schemars(with = "String")]
     pub module: ModuleName,
     /// A point stands for so many seconds, from its moment on.
     pub step_s: i64,
@@ -18,7 +20,7 @@ pub struct MeasurementsAnswer {
 }
 
 /// One number of one checker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesStatus {
     /// Whose.
     pub checker: String,
@@ -31,7 +33,7 @@ pub struct SeriesStatus {
 }
 
 /// What a stretch of time adds up to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointStatus {
     /// When it begins.
     pub at: String,

@@ -2,15 +2,17 @@
 
 use bellwether_core::id::TargetName;
 use bellwether_core::notify::Target;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::notify::Tested;
 
 /// One target of notifications: in the status, and `GET /api/v1/notifications`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotifyStatus {
     /// Its name in bellwether.toml.
+    #[schemars(with = "String")]
     pub target: TargetName,
     /// Notifications that are still to be delivered.
     pub waiting: usize,
@@ -31,9 +33,10 @@ pub struct NotifyStatus {
 }
 
 /// What became of a test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestAnswer {
     /// At which target.
+    #[schemars(with = "String")]
     pub target: TargetName,
     /// What it can be found by there.
     pub key: String,

@@ -11,6 +11,8 @@ use crate::when::When;
 
 /// The height of the picture, in pixels.
 const HEIGHT: f64 = 72.0;
+/// More bars than these are too narrow to be told apart.
+const BARS: i64 = 60;
 /// More of them are in the API.
 const SHOWN: usize = 24;
 
@@ -49,8 +51,9 @@ pub(super) struct Row {
 /// Between two moments, in seconds after the Unix epoch.
 pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> {
     let when = When::here();
+    let step = coarser(measured.step_s, until - since);
     let chart = |(index, series): (usize, &crate::journal::ChartSeries)| {
-        let (buckets, unit) = scaled(&series.buckets, &series.unit);
+        let (buckets, unit) = scaled(&merged(&series.buckets, step), &series.unit);
         let most = buckets.iter().map(|bucket| bucket.max).fold(0.0, f64::max);
         let last = buckets.last().map_or(0.0, Bucket::mean);
         let title = if series.name == "duration" {
@@ -68,12 +71,32 @@ pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> 
             most: rounded(most),
             last: rounded(last),
             said,
-            bars: bars(&buckets, measured.step_s, most, since, until),
+            bars: bars(&buckets, step, most, since, until),
             rows,
             unit,
         }
     };
     measured.series.iter().take(SHOWN).enumerate().map(chart).collect()
+}
+
+/// A multiple of `step` of which a stretch of `length` has few enough.
+fn coarser(step: i64, length: i64) -> i64 {
+    let step = step.max(1);
+    let at_least = (length.max(1) + BARS - 1) / BARS;
+    (at_least + step - 1) / step * step
+}
+
+/// One bucket for each `step` in which there is something.
+fn merged(buckets: &[Bucket], step: i64) -> Vec<Bucket> {
+    let mut merged: Vec<Bucket> = Vec::new();
+    for bucket in buckets {
+        let bucket = Bucket { start: bucket.start - bucket.start.rem_euclid(step), ..*bucket };
+        match merged.last_mut() {
+            Some(last) if last.start == bucket.start => last.merge(&bucket),
+            _ => merged.push(bucket),
+        }
+    }
+    merged
 }
 
 /// In the unit in which the numbers are neither tiny nor huge.
@@ -155,6 +178,15 @@ mod tests {
             (bars[1].x.as_str(), bars[1].top.as_str(), bars[1].height.as_str()),
             ("50.00%", "36.0", "1.5")
         );
+    }
+
+    #[test]
+    fn what_is_read_finely_is_drawn_in_bars_that_can_be_seen() {
+        assert_eq!([900, 3_600, 86_400].map(|length| coarser(10, length)), [20, 60, 1_440]);
+        let fine = [bucket(40, 1.0, 3.0), bucket(70, 0.0, 2.0), bucket(120, 5.0, 9.0)];
+        let seen: Vec<_> =
+            merged(&fine, 40).iter().map(|b| (b.start, b.count, b.min, b.max, b.sum)).collect();
+        assert_eq!(seen, [(40, 4, 0.0, 3.0, 6.0), (120, 2, 5.0, 9.0, 14.0)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
 
 use super::chart::percent;
-use crate::journal::Entry;
+use crate::journal::{Chart as Measured, Entry};
 use crate::serve::console::frame::{Time, Times};
 use crate::serve::console::look::Look;
 
@@ -63,11 +63,33 @@ pub(super) struct Mark {
     pub(super) title: String,
 }
 
-/// The daemon did not run.
-#[derive(Debug)]
+/// Of this nothing is known, or nothing is drawn.
+#[derive(Debug, PartialEq)]
 pub(super) struct Gap {
     pub(super) x: String,
     pub(super) width: String,
+    pub(super) title: &'static str,
+}
+
+impl Gap {
+    fn between(axis: Axis, from: i64, to: i64, title: &'static str) -> Self {
+        let (left, right) = (axis.at(from), axis.at(to));
+        // Those at the very end stay inside the picture.
+        Self { x: percent(left.min(99.7)), width: percent((right - left).max(0.3)), title }
+    }
+}
+
+/// What the picture is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// The module's own records.
+    pub(super) records: &'a [Entry],
+    /// Those that concern no module.
+    pub(super) around: &'a [Entry],
+    /// What was measured: whoever measures runs.
+    pub(super) measured: &'a Measured,
+    /// Older records of the module are left out.
+    pub(super) cut: bool,
 }
 
 #[derive(Debug)]
@@ -102,16 +124,16 @@ impl Axis {
     }
 }
 
-/// Between two moments, in microseconds after the Unix epoch. `around` has what concerns no module.
+/// Between two moments, in microseconds after the Unix epoch.
 pub(super) fn timeline(
     module: &ModuleView,
-    records: &[Entry],
-    around: &[Entry],
+    known: Known<'_>,
     since: i64,
     until: i64,
     times: &Times,
 ) -> Timeline {
     let axis = Axis { since, until };
+    let Known { records, around, .. } = known;
     let mut tracks = vec![("State".to_owned(), states(module, records, axis))];
     for checker in module.checkers.iter().take(CHECKERS) {
         let changes = verdicts(checker.name.as_str(), checker.verdict, records);
@@ -134,7 +156,7 @@ pub(super) fn timeline(
         height: marks_top + 64,
         said: said(&all, axis),
         marks: all.iter().filter_map(|entry| mark(entry, axis, times)).collect(),
-        gaps: gaps(around, axis),
+        gaps: gaps(known, &all, axis),
         ticks: ticks(axis, times),
         listed: listed.iter().rev().take(LISTED).map(|entry| row(entry, times)).collect(),
         more,
@@ -245,26 +267,47 @@ pub(in crate::serve::console) fn kind_look(kind: &RecordKind) -> Look {
     }
 }
 
-/// From a daemon's end to the start of the next one. A daemon that was killed wrote no end: of that only
-/// the start is seen.
-fn gaps(around: &[Entry], axis: Axis) -> Vec<Gap> {
-    let mut ended = None;
+/// What must not be taken for known: the time before the first record that is drawn, and the times
+/// without a daemon. One that was killed wrote no end: it was last heard of when it last wrote or
+/// measured something.
+fn gaps(known: Known<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    let daemons = around.iter().filter_map(|entry| match &entry.kind {
-        RecordKind::Daemon { message } => Some((entry.wall, message)),
-        _ => None,
-    });
-    for (wall, message) in daemons {
-        if message.starts_with("the daemon has ended") {
-            ended = Some(wall);
-        } else if message.ends_with("has started")
-            && let Some(ended) = ended.take()
-        {
-            let (left, right) = (axis.at(ended), axis.at(wall));
-            gaps.push(Gap { x: percent(left), width: percent((right - left).max(0.3)) });
+    let mut heard = axis.since;
+    if known.cut
+        && let Some(first) = known.records.first()
+    {
+        gaps.push(Gap::between(axis, axis.since, first.wall, "more happened here than is drawn"));
+        heard = heard.max(first.wall);
+    }
+    let begun = heard;
+    let mut ended = false;
+    for entry in all.iter().filter(|entry| entry.wall >= begun) {
+        match &entry.kind {
+            RecordKind::Daemon { message } if message.ends_with("has started") => {
+                let heard = if ended { heard } else { measured_until(known.measured, heard, entry.wall) };
+                if entry.wall > heard {
+                    let title =
+                        if ended { "the daemon did not run" } else { "no news: the daemon did not run" };
+                    gaps.push(Gap::between(axis, heard, entry.wall, title));
+                }
+                ended = false;
+            }
+            RecordKind::Daemon { message } => ended |= message.starts_with("the daemon has ended"),
+            _ => {}
         }
+        heard = heard.max(entry.wall);
     }
     gaps
+}
+
+/// When something was last measured before `wall`, if that is later than `heard`.
+fn measured_until(measured: &Measured, heard: i64, wall: i64) -> i64 {
+    let step = measured.step_s.saturating_mul(1_000_000);
+    let buckets = measured.series.iter().flat_map(|series| &series.buckets);
+    // A bucket that is not over by then may be of the daemon that started.
+    let ends = buckets.map(|bucket| bucket.start.saturating_mul(1_000_000).saturating_add(step));
+    let ends = ends.filter(|end| *end <= wall);
+    ends.fold(heard, i64::max)
 }
 
 fn ticks(axis: Axis, times: &Times) -> Vec<Tick> {
@@ -305,9 +348,14 @@ fn row(entry: &Entry, times: &Times) -> Listed {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_core::id::NodeName;
+    use bellwether_core::measurements::Bucket;
+    use bellwether_core::moment::Moment;
+    use bellwether_core::record::Record;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::journal::ChartSeries;
 
     const AXIS: Axis = Axis { since: 1_000, until: 2_000 };
 
@@ -337,6 +385,54 @@ mod tests {
     fn without_a_change_it_was_the_same_all_the_time() {
         let bands = bands(&changes(&[]), AXIS);
         assert_eq!((bands.len(), bands[0].width.as_str()), (1, "100.00%"));
+    }
+
+    fn entry(wall: i64, message: &str) -> Entry {
+        let record = Record {
+            seq: 1,
+            at: Moment::from_micros(wall),
+            node: NodeName::new("n1").unwrap(),
+            module: None,
+            kind: RecordKind::Daemon { message: message.into() },
+        };
+        Entry { record, wall }
+    }
+
+    /// Of records, and of buckets of ten seconds that start at these seconds.
+    fn gaps_of(records: &[Entry], measured: &[i64], cut: bool) -> Vec<(String, String, &'static str)> {
+        let bucket = |start: &i64| Bucket { start: *start, count: 1, min: 1.0, max: 1.0, sum: 1.0 };
+        let buckets = measured.iter().map(bucket).collect();
+        let (checker, name, unit) = ("home".into(), "duration".into(), "ms".into());
+        let measured = Measured { step_s: 10, series: vec![ChartSeries { checker, name, unit, buckets }] };
+        let known = Known { records, around: &[], measured: &measured, cut };
+        let all: Vec<&Entry> = records.iter().collect();
+        let axis = Axis { since: 0, until: 100_000_000 };
+        gaps(known, &all, axis).into_iter().map(|gap| (gap.x, gap.width, gap.title)).collect()
+    }
+
+    #[test]
+    fn a_gap_lasts_from_the_end_of_a_daemon_or_its_last_sign_of_life_to_the_next_start() {
+        let started = entry(80_000_000, "daemon 0.1.0 has started");
+        let ended = entry(50_000_000, "the daemon has ended; applications that run go on running");
+        let gap = |x: &str, width: &str, title| vec![(x.to_owned(), width.to_owned(), title)];
+        let killed = "no news: the daemon did not run";
+        for (records, measured, expected) in [
+            (vec![ended, started.clone()], vec![], gap("50.00%", "30.00%", "the daemon did not run")),
+            (vec![entry(20_000_000, "x"), started.clone()], vec![30, 60], gap("70.00%", "10.00%", killed)),
+            (vec![entry(20_000_000, "x"), started.clone()], vec![75], gap("20.00%", "60.00%", killed)),
+            (vec![entry(40_000_000, "x"), started.clone()], vec![], gap("40.00%", "40.00%", killed)),
+            (vec![started], vec![], gap("0.00%", "80.00%", killed)),
+            (vec![entry(20_000_000, "x")], vec![], vec![]),
+        ] {
+            assert_eq!(gaps_of(&records, &measured, false), expected, "{records:?} {measured:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_drawn_as_known() {
+        let records = [entry(40_000_000, "x"), entry(60_000_000, "x")];
+        let left_out = ("0.00%".to_owned(), "40.00%".to_owned(), "more happened here than is drawn");
+        assert_eq!(gaps_of(&records, &[], true), [left_out]);
     }
 
     proptest! {

@@ -1,0 +1,127 @@
+// A real daemon on a root of its own, with modules in several states.
+import { execFileSync, spawn } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+const BINARY = process.env.BELLWETHER;
+const MODULES = {
+  web: `[commands]
+start = { run = ["/bin/sleep", "100001"], keep = true }
+[restart]
+backoff = { first = "1s", max = "1s" }
+[health]
+drain = "0s"
+[[checker]]
+name = "health-port"
+component = "tcp"
+interval = "1s"
+on-down = "notify"
+config = { address = "HEALTH" }
+grant = { connect = ["HEALTH"] }
+`,
+  orders: `[commands]
+start = { run = ["/bin/false"], keep = true }
+[restart]
+budget = { restarts = 1, within = "1h" }
+backoff = { first = "1s", max = "1s" }
+`,
+  reports: `[commands]
+start = { run = ["/bin/sleep", "100002"], keep = true }
+[health]
+drain = "0s"
+`,
+  archive: `[commands]
+start = { run = ["/bin/sleep", "100003"], keep = true }
+[health]
+drain = "10m"
+`,
+  broken: `[comands]
+start = 3
+`,
+};
+
+export class Daemon {
+  static async start() {
+    const daemon = new Daemon();
+    daemon.root = fs.mkdtempSync(path.join(os.tmpdir(), "bellwether-console-"));
+    fs.mkdirSync(path.join(daemon.root, "modules"));
+    const health = `127.0.0.1:${await freePort()}`;
+    const console = `127.0.0.1:${await freePort()}`;
+    daemon.url = `http://${console}`;
+    daemon.write("bellwether.toml", `name = "node-1"
+[health]
+listen = "${health}"
+[console]
+listen = "${console}"
+[shutdown]
+applications = "stop"
+within = "10s"
+`);
+    for (const [name, text] of Object.entries(MODULES)) {
+      daemon.write(`modules/${name}.toml`, text.replaceAll("HEALTH", health));
+    }
+    await daemon.run();
+    for (const role of ["admin", "control", "monitor"]) daemon.addUser(role, role);
+    daemon.tell("suspend", "reports");
+    daemon.tell("stop", "archive");
+    await eventually("orders fails", () => daemon.module("orders").state === "failed");
+    await eventually("web is ready", () => daemon.module("web").ready);
+    return daemon;
+  }
+
+  async run() {
+    this.child = spawn(BINARY, ["run", "--root", this.root, "--log", "error"], { stdio: ["ignore", "ignore", "pipe"] });
+    this.child.stderr.on("data", (text) => { this.log = (this.log ?? "") + text; });
+    await eventually("the daemon answers", () => {
+      if (this.child.exitCode !== null) throw new Error(`the daemon has ended: ${this.log}`);
+      try { return Boolean(this.status().console); } catch { return false; }
+    });
+  }
+
+  write(file, text) { fs.writeFileSync(path.join(this.root, file), text); }
+  remove(file) { fs.rmSync(path.join(this.root, file)); }
+
+  tell(...args) { return execFileSync(BINARY, ["--root", this.root, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }); }
+  status() { return JSON.parse(this.tell("status", "--json")); }
+  module(name) { return this.status().modules.find((module) => module.name === name); }
+
+  addUser(name, role) {
+    execFileSync(BINARY, ["--root", this.root, "user", "add", name, "--role", role, "--password-stdin"], { input: `${PASSWORD}\n`, stdio: "pipe" });
+  }
+
+  /** An address that signs in once. */
+  once(user) { return JSON.parse(this.tell("console", "--user", user, "--json")).url; }
+
+  signal(signal) { this.child.kill(signal); }
+
+  async end() {
+    const ended = new Promise((resolve) => this.child.once("exit", resolve));
+    this.child.kill("SIGCONT");
+    this.child.kill("SIGTERM");
+    await ended;
+    fs.rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+export const PASSWORD = "correct horse battery";
+
+async function freePort() {
+  const { createServer } = await import("node:net");
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Waits for something to come true, and says what did not. */
+export async function eventually(what, holds) {
+  const end = Date.now() + 40_000;
+  while (Date.now() < end) {
+    if (await holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`in vain: ${what}`);
+}

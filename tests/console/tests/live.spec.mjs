@@ -1,0 +1,119 @@
+import { accessible, expect, test } from "./fixtures.mjs";
+import { eventually } from "./daemon.mjs";
+
+test("a kill -9 of the application shows by itself, and the focus stays where it was", async ({ page, daemon, signIn }) => {
+  await signIn("monitor");
+  await page.getByRole("link", { name: "web", exact: true }).focus();
+  const before = await page.locator("#cell-web time").first().getAttribute("datetime");
+  const pid = daemon.module("web").processes[0].pid;
+  process.kill(pid, "SIGKILL");
+  await expect(page.locator("#cell-web time").first()).not.toHaveAttribute("datetime", before);
+  await expect(page.locator("#cell-web .mark").first()).toHaveText("up");
+  expect(daemon.module("web").processes[0].pid).not.toBe(pid);
+  expect(await page.evaluate(() => document.activeElement.textContent)).toBe("web");
+});
+
+test("when contact is lost nothing old looks fresh, and it comes back by itself", async ({ page, daemon, signIn, wrong }) => {
+  wrong.expect.push(/Failed to load|ERR_|net::/, /signal timed out|aborted/i);
+  await signIn("monitor");
+  await expect(page.locator("#contact")).toHaveText("live");
+  daemon.signal("SIGSTOP");
+  await expect(page.locator("#contact")).toContainText("no news since", { timeout: 30_000 });
+  await expect(page.locator("#cell-web .no-news")).toBeVisible();
+  await expect(page.locator("#cell-web .no-news")).toContainText("no news since");
+  daemon.signal("SIGCONT");
+  await expect(page.locator("#contact")).toHaveText("live", { timeout: 30_000 });
+  await expect(page.locator("#cell-web .no-news")).toBeHidden();
+});
+
+test("every command asks first, says what it will do, and does it", async ({ page, daemon, signIn }) => {
+  test.setTimeout(120_000);
+  await signIn("control");
+  const say = async (module, word, state) => {
+    await page.goto(`${daemon.url}/modules/${module}`);
+    await page.getByRole("link", { name: `${word}…`, exact: true }).click();
+    const dialog = page.locator("#dialog");
+    await expect(dialog.getByRole("heading", { name: `${word} ${module}?` })).toBeVisible();
+    await expect(dialog.getByText("What will happen")).toBeVisible();
+    await accessible(page, `the dialog of ${word}`);
+    const typed = dialog.getByRole("textbox");
+    if (await typed.count()) {
+      await typed.fill(module);
+    }
+    await dialog.getByRole("button", { name: `${word} ${module}` }).click();
+    await expect(dialog.getByRole("heading", { name: "Done" })).toBeVisible();
+    await dialog.getByRole("link", { name: /Back/ }).click();
+    await expect(dialog).toBeHidden();
+    await eventually(`${word} ${module}`, () => state(daemon.module(module)));
+  };
+  await say("web", "Suspend", (module) => module.suspended);
+  await say("web", "Resume", (module) => !module.suspended);
+  await say("web", "Restart", (module) => module.ready);
+  await say("web", "Stop", (module) => module.state === "stopped");
+  await say("web", "Start", (module) => module.ready);
+  await say("orders", "Reset", (module) => module.state === "stopped");
+  await say("orders", "Start", (module) => module.state === "failed");
+  const told = JSON.parse(`[${daemon.tell("events", "--kind", "command", "--json").trim().replaceAll("\n", ",")}]`).flat();
+  expect(told.some((event) => event.by === "control from 127.0.0.1" && event.command === "stop"), "who did it is written down").toBe(true);
+});
+
+test("the last ready node is stopped only by typing the module's name", async ({ page, daemon, signIn }) => {
+  await signIn("control");
+  await page.goto(`${daemon.url}/modules/web`);
+  await page.getByRole("link", { name: "Stop…" }).click();
+  const button = page.locator("#dialog").getByRole("button", { name: "Stop web" });
+  const field = page.locator("#dialog").getByRole("textbox");
+  await expect(page.locator("#dialog")).toContainText("No node is left that serves web");
+  await field.fill("wep");
+  await expect(button).toBeDisabled();
+  await field.fill("web");
+  await expect(button).toBeEnabled();
+  await page.keyboard.press("Escape");
+  await expect(page.locator("#dialog")).toBeHidden();
+  expect(daemon.module("web").ready).toBe(true);
+});
+
+test("what has moved since the person looked is refused, and says what is so now", async ({ page, daemon, signIn, wrong }) => {
+  wrong.expect.push(/409/);
+  await signIn("control");
+  await page.goto(`${daemon.url}/modules/web`);
+  await page.getByRole("link", { name: "Suspend…" }).click();
+  await expect(page.locator("#dialog").getByRole("heading", { name: "Suspend web?" })).toBeVisible();
+  process.kill(daemon.module("web").processes[0].pid, "SIGKILL");
+  await eventually("web was restarted", () => daemon.module("web").ready && daemon.module("web").restarts > 0);
+  await page.locator("#dialog").getByRole("button", { name: "Suspend web" }).click();
+  await expect(page.locator("#dialog")).toContainText("it has changed since you looked");
+  expect(daemon.module("web").suspended).toBe(false);
+});
+
+test("a checker is run now, and what it saw is shown", async ({ page, daemon, signIn }) => {
+  await signIn("control");
+  await page.goto(`${daemon.url}/modules/web`);
+  await page.getByRole("button", { name: "Run health-port now" }).click();
+  await expect(page.locator("#dialog")).toContainText("took the connection");
+  await expect(page.locator("#dialog")).toContainText("not judged");
+});
+
+test("keys do what the mouse does, and can be switched off", async ({ page, signIn }) => {
+  await signIn("control");
+  await expect(page.locator("#contact")).toHaveText("live");
+  await page.keyboard.press("j");
+  await expect(page.getByRole("link", { name: "orders", exact: true })).toBeFocused();
+  await page.keyboard.press("j");
+  await page.keyboard.press("k");
+  await expect(page.getByRole("link", { name: "orders", exact: true })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("heading", { name: /orders/ })).toBeVisible();
+  await expect(page.locator("#contact")).toHaveText("live");
+  await page.keyboard.press("?");
+  await expect(page.getByRole("heading", { name: "Keys" })).toBeVisible();
+  await accessible(page, "the dialog of keys");
+  await page.getByLabel("Single keys do something").uncheck();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("/");
+  await expect(page).toHaveURL(/modules\/orders$/);
+  await page.keyboard.press("Tab");
+  await page.reload();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
+});

@@ -28,6 +28,7 @@ pub(super) struct NotTaken {
 }
 
 impl NotTaken {
+    #[expect(clippy::needless_pass_by_value, reason = "errors are mapped to it by its name alone")]
     fn now(why: impl ToString) -> Self {
         Self { why: why.to_string(), for_good: false }
     }

@@ -15,6 +15,7 @@ pub mod child;
 pub mod gate;
 pub mod kept;
 pub mod log_file;
+mod log_growth;
 pub mod preview;
 mod running;
 pub mod step;

@@ -16,4 +16,4 @@ pub mod stat;
 pub mod table;
 pub mod usage;
 
-mod readable;
+pub(crate) mod readable;

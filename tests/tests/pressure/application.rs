@@ -71,14 +71,17 @@ fn an_application_that_spawns_and_dies_a_hundred_times_a_second_costs_little_and
     scene.answered("spawns and dies", &[200]);
 }
 
-/// A gigabyte, as fast as the disk takes it.
+/// A gigabyte within some seconds. How fast a disk takes it is not asked: 64 MiB, and a breath.
 const TALKER: &str = r#"
 [commands]
-start = { run = ["/bin/sh", "-c", "head -c 1073741824 /dev/zero | tr '\\0' x; echo > said; exec sleep 600"], keep = true }
+start = { run = ["/bin/sh", "-c", "for part in $(seq 16); do head -c 67108864 /dev/zero | tr '\\0' x; sleep 0.3; done; echo > said; exec sleep 600"], keep = true }
 [[checker]]
 name = "process"
 process = { kept = "start" }
 "#;
+
+/// What it says.
+const SAID: u64 = 1 << 30;
 
 /// Five files of 10 MiB each, or half as much again if they were just growing.
 const KEPT: u64 = 75 << 20;
@@ -99,7 +102,7 @@ fn of_an_application_that_logs_a_gigabyte_fifty_mebibytes_are_kept() {
         (left <= KEPT).then_some(left)
     });
     println!("{} MiB at the most, {} MiB in the end", most >> 20, left >> 20);
-    assert!(most < 1 << 30, "{most}");
+    assert!(most < SAID / 2, "{most}");
     assert_eq!(scene.daemon.module("talker")["restarts"], 0);
     scene.answered("logs a gigabyte", &[200]);
 }

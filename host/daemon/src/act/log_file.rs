@@ -14,15 +14,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
+use tokio::time::{sleep, timeout};
+
+use super::log_growth::LogGrowth;
 
 /// A file of this size is rotated.
 pub const MAX_SIZE: u64 = 10 << 20;
 /// The files of one command, the one being written included.
 pub const MAX_FILES: usize = 5;
-/// How often the sizes are looked at.
+/// The sizes are looked at so long after a write: soon enough for one who writes as fast as a disk, and
+/// seldom enough for one who writes a line at a time and never stops.
+const AFTER_A_WRITE: Duration = Duration::from_millis(100);
+/// And so often where no write is told: there is no folder yet, the kernel has no watch to give, or
+/// who writes has the file in its memory (`mmap`).
 const PERIOD: Duration = Duration::from_secs(1);
-/// The same after a rotation: who writes that much goes on with it.
-const BUSY: Duration = Duration::from_millis(100);
 /// So much is read of the end of an output.
 const MAX_TAIL: u64 = 4 << 10;
 /// A longer line is cut, in characters.
@@ -121,18 +126,30 @@ fn last_line_of(output: &str) -> Option<String> {
 
 /// Keeps every file within its size, until dropped.
 pub async fn rotate_forever(root: PathBuf) {
-    let mut pause = PERIOD;
+    let folder = folder(&root);
+    let growth = LogGrowth::new().inspect_err(|error| {
+        tracing::warn!(%error, "the logs of commands are looked at every second: no watch can be had (see fs.inotify.max_user_instances)");
+    });
     let mut failing = false;
     loop {
-        tokio::time::sleep(pause).await;
-        let folder = folder(&root);
-        let rotated = tokio::task::spawn_blocking(move || rotate_large(&folder, MAX_SIZE)).await;
-        pause = if matches!(rotated, Ok(Ok(true))) { BUSY } else { PERIOD };
+        // Armed before the look: what is written during it is told.
+        let armed = growth.as_ref().ok().filter(|growth| growth.arm(&folder).is_ok());
+        let looked_at = folder.clone();
+        let rotated = tokio::task::spawn_blocking(move || rotate_large(&looked_at, MAX_SIZE)).await;
         let error = rotated.map_err(io::Error::other).and_then(|rotated| rotated).err();
         if let Some(error) = error.as_ref().filter(|_| !failing) {
             tracing::warn!(%error, "cannot rotate the logs of commands: look after the space on this disk");
         }
         failing = error.is_some();
+        let told = async {
+            match armed {
+                Some(growth) => growth.written().await.is_ok(),
+                None => std::future::pending().await,
+            }
+        };
+        if let Ok(true) = timeout(PERIOD, told).await {
+            sleep(AFTER_A_WRITE).await;
+        }
     }
 }
 

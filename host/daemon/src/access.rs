@@ -74,8 +74,8 @@ struct Inner {
     path: PathBuf,
     clock: Clock,
     register: ArcSwap<Register>,
-    /// One change at a time.
-    changing: tokio::sync::Mutex<()>,
+    /// One change at a time. What was written last: what is the same is not written again.
+    written: tokio::sync::Mutex<Option<Vec<u8>>>,
     hashing: Arc<Semaphore>,
     gate: Mutex<Gate>,
     notes: Notes,
@@ -168,7 +168,7 @@ impl Access {
             path,
             clock,
             register: ArcSwap::from_pointee(register),
-            changing: tokio::sync::Mutex::default(),
+            written: tokio::sync::Mutex::default(),
             hashing: Arc::new(Semaphore::new(HASHING)),
             gate: Mutex::new(gate),
             notes: Notes::new(events),
@@ -568,19 +568,17 @@ impl Access {
         &self,
         change: impl FnOnce(&mut Register) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let _one_at_a_time = self.0.changing.lock().await;
+        let mut written = self.0.written.lock().await;
         let mut register = Register::clone(&self.0.register.load());
         let answer = change(&mut register)?;
         let text = register.to_json().map_err(anyhow::Error::from)?;
-        let path = self.0.path.clone();
-        let written = tokio::task::spawn_blocking(move || durable::replace(&path, &text)).await;
-        match written.map_err(|_| Refusal::Ending)? {
-            Ok(()) => {
-                self.0.register.store(Arc::new(register));
-                Ok(answer)
-            }
-            Err(error) => Err(Refusal::NotWritten(error)),
+        if written.as_ref() != Some(&text) {
+            let path = self.0.path.clone();
+            let writing = tokio::task::spawn_blocking(move || durable::replace(&path, &text).map(|()| text));
+            *written = Some(writing.await.map_err(|_| Refusal::Ending)?.map_err(Refusal::NotWritten)?);
         }
+        self.0.register.store(Arc::new(register));
+        Ok(answer)
     }
 
     fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {

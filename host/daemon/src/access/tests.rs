@@ -143,6 +143,22 @@ async fn the_next_daemon_knows_them_all_and_the_file_tells_no_secret() {
 }
 
 #[tokio::test]
+async fn the_file_is_left_alone_while_nothing_changes_and_shows_who_was_here_once_somebody_was() {
+    use std::os::unix::fs::MetadataExt as _;
+    let world = world().await;
+    let signed_in = world.signed_in().await;
+    let file = || std::fs::metadata(world.root.path().join("state/access.json")).unwrap().ino();
+    world.access.keep().await;
+    let before = file();
+    world.access.keep().await;
+    assert_eq!(file(), before, "not replaced");
+    world.access.sign_out(&signed_in.cookie, "alice".into()).await.unwrap();
+    world.access.keep().await;
+    let text = std::fs::read_to_string(world.root.path().join("state/access.json")).unwrap();
+    assert!(text.contains("alice") && text.contains(r#""sessions": []"#), "{text}");
+}
+
+#[tokio::test]
 async fn a_damaged_file_is_set_aside_and_lets_nobody_in() {
     let world = world().await;
     let path = world.root.path().join("state/access.json");

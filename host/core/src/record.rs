@@ -146,6 +146,23 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// All that [`Self::word`] says.
+    pub const WORDS: [&str; 13] = [
+        "verdict",
+        "incident",
+        "decision",
+        "state",
+        "plan",
+        "no-plan",
+        "step",
+        "command",
+        "reload",
+        "quarantine",
+        "approval",
+        "access",
+        "daemon",
+    ];
+
     /// The kind in one word, as it is written down and asked for.
     pub fn word(&self) -> &'static str {
         match self {
@@ -220,4 +237,16 @@ impl RecordKind {
 /// Enough of a digest to tell versions apart.
 pub fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_those_that_records_are_written_down_with() {
+        let unknown = serde_json::from_str::<RecordKind>(r#"{ "kind": "unheard-of" }"#).unwrap_err();
+        let words = RecordKind::WORDS.map(|word| format!("`{word}`")).join(", ");
+        assert!(unknown.to_string().contains(&format!("expected one of {words}")), "{unknown}");
+    }
 }

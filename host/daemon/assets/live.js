@@ -40,6 +40,10 @@ export function keepFresh() {
     if (document.hidden) close(); else { heard = Date.now(); open(); refresh(); }
   });
   addEventListener("pagehide", close);
+  // Before the sign-in ends: a stream that is only just being opened would be refused.
+  document.addEventListener("submit", (event) => {
+    if (new URL(event.target.action).pathname === "/logout") close();
+  });
   addEventListener("pageshow", open);
   document.getElementById("contact").textContent = "live";
   setInterval(watchContact, 1_000);

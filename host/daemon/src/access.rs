@@ -47,7 +47,7 @@ const ONE_TIMES: usize = 100;
 /// A shorter password is guessed.
 const PASSWORD_AT_LEAST: usize = 10;
 /// A longer one only costs time.
-const PASSWORD_AT_MOST: usize = 1_000;
+const PASSWORD_AT_MOST: usize = 250;
 /// Each takes 19 MiB and a processor.
 const HASHING: usize = 2;
 /// Nobody waits longer for the processors.
@@ -248,7 +248,8 @@ impl Access {
         let permit = tokio::time::timeout(HASHED_WITHIN, Arc::clone(&self.0.hashing).acquire_owned());
         let Ok(Ok(permit)) = permit.await else { return Err(Refusal::TooSoon(HASHED_WITHIN)) };
         let checked = tokio::task::spawn_blocking(move || {
-            let fits = password.len() <= PASSWORD_AT_MOST && secret::is_password(&password, hash.as_deref());
+            let fits = password.chars().count() <= PASSWORD_AT_MOST
+                && secret::is_password(&password, hash.as_deref());
             drop(permit);
             fits
         });
@@ -550,7 +551,7 @@ impl Access {
 
     async fn hashed(&self, password: Option<String>) -> Result<Option<String>, Refusal> {
         let Some(password) = password else { return Ok(None) };
-        if password.chars().count() < PASSWORD_AT_LEAST || password.len() > PASSWORD_AT_MOST {
+        if !(PASSWORD_AT_LEAST..=PASSWORD_AT_MOST).contains(&password.chars().count()) {
             return Err(Refusal::BadPassword { at_least: PASSWORD_AT_LEAST, at_most: PASSWORD_AT_MOST });
         }
         let permit = Arc::clone(&self.0.hashing).acquire_owned().await.map_err(|_| Refusal::Ending)?;

@@ -6,7 +6,8 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use bellwether_core::access::{ONE_TIME, Role};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::extract::{Json, Path};
 use super::{Caller, Handle};
@@ -109,9 +110,18 @@ pub(super) struct NewToken {
     #[schemars(with = "crate::serve::wire::shapes::Role")]
     role: Role,
     /// For so long; without it, until it is revoked.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 316_224_000))]
     expires_in_s: Option<u64>,
+}
+
+/// A whole number is one also where it is written as `60.0` (JSON Schema, 6.1.1: an integer is a number
+/// without a fraction).
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else { return Ok(None) };
+    let spelled = number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number.to_string());
+    let whole = number.as_u64().or_else(|| spelled?.parse().ok());
+    whole.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is not a number of seconds")))
 }
 
 pub(super) async fn create_token(
@@ -154,4 +164,32 @@ pub(super) async fn one_time(
     let code = daemon.access().one_time(&user, &caller.by()).map_err(|error| problem(&error))?;
     let answer = OneTimeAnswer { user, path: format!("/login/{code}"), expires_in_s: ONE_TIME.as_secs() };
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_lasts_for_whole_seconds_however_they_are_written() {
+        let lasts = |text: &str| {
+            let token = format!(r#"{{"name":"uptime","role":"monitor","expires_in_s":{text}}}"#);
+            serde_json::from_str::<NewToken>(&token).map(|token| token.expires_in_s).ok()
+        };
+        for (text, meant) in [
+            ("60", Some(Some(60))),
+            ("60.0", Some(Some(60))),
+            ("6e1", Some(Some(60))),
+            ("null", Some(None)),
+            ("60.5", None),
+            ("-1", None),
+            ("-1.0", None),
+            ("1e300", None),
+            ("\"60\"", None),
+        ] {
+            assert_eq!(lasts(text), meant, "{text}");
+        }
+        let token = serde_json::from_str::<NewToken>(r#"{"name":"uptime","role":"monitor"}"#).unwrap();
+        assert_eq!(token.expires_in_s, None);
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use axum::extract::State;
 use axum::response::Response;
 use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::record::RecordKind;
 use futures_util::stream::unfold;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,14 +26,14 @@ pub(super) struct Asked {
     /// Of this module only.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     module: Option<String>,
-    /// Of this kind only: `verdict`, `state`, …
-    #[schemars(length(max = 40))]
+    /// Of this kind only.
+    #[schemars(extend("enum" = RecordKind::WORDS))]
     kind: Option<String>,
     /// About this checker only.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
     /// With this in the text.
-    #[schemars(length(max = 60))]
+    #[schemars(length(max = 200))]
     search: Option<String>,
     /// Not older than this.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
@@ -41,10 +42,13 @@ pub(super) struct Asked {
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
     /// Behind the record of this number.
+    #[schemars(range(max = u64::MAX))]
     after: Option<u64>,
     /// Before the record of this number.
+    #[schemars(range(max = u64::MAX))]
     before: Option<u64>,
     /// So many at most.
+    #[schemars(range(max = u64::MAX))]
     limit: Option<usize>,
 }
 
@@ -57,8 +61,13 @@ impl Asked {
     fn query(self) -> Result<RecordQuery, Problem> {
         let module = self.module.as_deref().map(module).transpose()?;
         let checker = self.checker.as_deref().map(checker).transpose()?;
-        if self.search.as_ref().is_some_and(|text| text.len() > MAX_SEARCH) {
+        if self.search.as_ref().is_some_and(|text| text.chars().count() > MAX_SEARCH) {
             let what = format!("a text to search for has at most {MAX_SEARCH} characters");
+            return Err(Problem::bad_request(what));
+        }
+        if let Some(kind) = self.kind.as_ref().filter(|kind| !RecordKind::WORDS.contains(&kind.as_str())) {
+            let what =
+                format!("`{kind}` is no kind of record; expected one of {}", RecordKind::WORDS.join(", "));
             return Err(Problem::bad_request(what));
         }
         Ok(RecordQuery {

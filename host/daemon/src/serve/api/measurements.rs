@@ -26,6 +26,7 @@ pub(super) struct Asked {
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
     /// So many points at most for each number.
+    #[schemars(range(max = u64::MAX))]
     points: Option<u64>,
 }
 
@@ -46,9 +47,8 @@ pub(super) async fn list(
     let now = clock.wall_micros(clock.now()).div_euclid(1_000_000);
     let until = asked.until.as_deref().map(second).transpose()?.unwrap_or(now);
     let since = asked.since.as_deref().map(second).transpose()?.unwrap_or(until - HOUR);
-    if since > until {
-        return Err(Problem::bad_request("`since` is behind `until`"));
-    }
+    // Of a stretch that ends before it begins there is nothing, as of events.
+    let until = until.max(since);
     let checker = asked.checker.as_deref().map(checker).transpose()?;
     let points = asked.points.unwrap_or(POINTS).clamp(1, MAX_POINTS);
     let query = ChartQuery { module: module.clone(), checker, since, until, points };

@@ -41,6 +41,7 @@ pub(super) async fn why(
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
     /// The generation of the snapshot that was seen.
+    #[schemars(range(max = u64::MAX))]
     seen: Option<u64>,
 }
 

@@ -19,21 +19,6 @@ use crate::serve::api::Caller;
 const SHOWN: usize = 100;
 /// Nobody searches for more.
 const MAX_SEARCH: usize = 200;
-const KINDS: [&str; 13] = [
-    "verdict",
-    "incident",
-    "decision",
-    "state",
-    "plan",
-    "no-plan",
-    "step",
-    "command",
-    "reload",
-    "quarantine",
-    "approval",
-    "access",
-    "daemon",
-];
 
 #[derive(Debug, Template)]
 #[template(path = "events.html")]
@@ -42,7 +27,7 @@ struct EventsPage {
     asked: Asked,
     modules: Vec<String>,
     days: Vec<Day>,
-    kinds: [&'static str; 13],
+    kinds: &'static [&'static str],
     older: Option<String>,
     first_page: bool,
     json: String,
@@ -86,7 +71,7 @@ impl Asked {
         let search: String = self.search.chars().take(MAX_SEARCH).collect();
         RecordQuery {
             module: ModuleName::new(&self.module).ok(),
-            kind: Some(self.kind.clone()).filter(|kind| KINDS.contains(&kind.as_str())),
+            kind: Some(self.kind.clone()).filter(|kind| RecordKind::WORDS.contains(&kind.as_str())),
             checker: CheckerName::new(&self.checker).ok(),
             search: Some(search).filter(|search| !search.is_empty()),
             before: self.before,
@@ -129,7 +114,7 @@ pub(super) async fn page(
     let page = EventsPage {
         modules: daemon.snapshot().modules.iter().map(|module| module.name.to_string()).collect(),
         days: days(&entries, &times),
-        kinds: KINDS,
+        kinds: &RecordKind::WORDS,
         older: oldest.filter(|_| more).map(|seq| format!("/events?{address}{join}before={seq}")),
         first_page: asked.before.is_none(),
         json: format!("/api/v1/events?{address}{join}limit=1000"),

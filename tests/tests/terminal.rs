@@ -6,18 +6,23 @@ use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::process::signal;
+use bellwether_tests::program::is_installed;
 use bellwether_tests::root::Root;
 use bellwether_tests::screen::Screen;
 use bellwether_tests::web::Web;
 use rustix::process::Signal;
 
-fn watched(columns: u16, rows: u16) -> (Root, Daemon, Screen) {
+/// Nothing where there is no tmux to look through.
+fn watched(columns: u16, rows: u16) -> Option<(Root, Daemon, Screen)> {
+    if !is_installed("tmux") {
+        return None;
+    }
     let root = Root::default();
     Web::lay_out(&root);
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let screen = Screen::open(root.path(), columns, rows);
-    (root, daemon, screen)
+    Some((root, daemon, screen))
 }
 
 fn at(root: &Root, words: &str) -> String {
@@ -26,7 +31,7 @@ fn at(root: &Root, words: &str) -> String {
 
 #[test]
 fn a_kill_of_the_application_shows_and_quitting_gives_the_terminal_back() {
-    let (root, daemon, screen) = watched(120, 30);
+    let Some((root, daemon, screen)) = watched(120, 30) else { return };
     screen.line("echo before");
     screen.run(&at(&root, "top"));
     screen.until(&["node-1  1 of 1 modules ready", "● up", "? keys"]);
@@ -45,7 +50,7 @@ fn a_kill_of_the_application_shows_and_quitting_gives_the_terminal_back() {
 
 #[test]
 fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
-    let (root, daemon, screen) = watched(80, 24);
+    let Some((root, daemon, screen)) = watched(80, 24) else { return };
     screen.run(&at(&root, "top"));
     screen.until(&["● up"]);
     screen.key("S");
@@ -72,7 +77,7 @@ fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
 
 #[test]
 fn what_moved_meanwhile_is_refused_and_the_state_now_is_shown() {
-    let (root, daemon, screen) = watched(100, 30);
+    let Some((root, daemon, screen)) = watched(100, 30) else { return };
     screen.run(&at(&root, "status --watch"));
     screen.until(&["● up"]);
     screen.key("r");
@@ -86,7 +91,7 @@ fn what_moved_meanwhile_is_refused_and_the_state_now_is_shown() {
 
 #[test]
 fn without_a_daemon_nothing_old_looks_fresh_and_it_comes_back_by_itself() {
-    let (root, mut daemon, screen) = watched(80, 24);
+    let Some((root, mut daemon, screen)) = watched(80, 24) else { return };
     screen.run(&at(&root, "top"));
     screen.until(&["● up"]);
     daemon.end();
@@ -101,7 +106,7 @@ fn without_a_daemon_nothing_old_looks_fresh_and_it_comes_back_by_itself() {
 
 #[test]
 fn a_narrow_terminal_is_enough_and_the_shell_can_be_visited() {
-    let (root, _daemon, screen) = watched(80, 24);
+    let Some((root, _daemon, screen)) = watched(80, 24) else { return };
     screen.run(&at(&root, "top"));
     screen.until(&["MODULE", "● up"]);
     screen.resize(40, 15);
@@ -121,7 +126,7 @@ fn a_narrow_terminal_is_enough_and_the_shell_can_be_visited() {
 
 #[test]
 fn events_follow_goes_on_over_a_restart_of_the_daemon_without_a_gap_or_a_double() {
-    let (root, mut daemon, screen) = watched(100, 30);
+    let Some((root, mut daemon, screen)) = watched(100, 30) else { return };
     let told = root.path().join("told");
     let follow = at(&root, "events --follow --json");
     screen.run(&format!("{follow} > {} 2> {}.err", told.display(), told.display()));

@@ -133,6 +133,8 @@ mod tests {
             verdict: Verdict::Up,
             since: Moment::from_micros(0),
             watched: true,
+            interval: Duration::from_secs(5),
+            next: None,
             last: Some(Arc::new(Observation::new(status, "", Moment::from_micros(0)))),
         };
         let with = |status| ModuleView { checkers: vec![checker(status)], ..module(StateName::Up, true) };

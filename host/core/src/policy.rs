@@ -75,6 +75,10 @@ pub enum CheckerKind {
     Component,
 }
 
+/// How often a component that is run eagerly is run, if its interval is longer: while something waits
+/// for what it says.
+pub const EAGER: Duration = Duration::from_millis(100);
+
 /// One checker as the core knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckerPolicy {
@@ -84,6 +88,9 @@ pub struct CheckerPolicy {
     pub thresholds: Thresholds,
     /// What a verdict of down does.
     pub on_down: OnDown,
+    /// From the beginning of one run to the beginning of the next.
+    #[serde(default)]
+    pub interval: Duration,
     /// Without an observation for so long, whoever runs the checker is stuck.
     pub patience: Duration,
     /// Stands for everything else in the checker's definition (what it

@@ -138,6 +138,12 @@ pub struct CheckerView {
     pub since: Moment,
     /// Whether it is being run at present.
     pub watched: bool,
+    /// From the beginning of one run to the beginning of the next, if nothing presses.
+    #[serde(default)]
+    pub interval: Duration,
+    /// When the next run begins, about; nothing if it is not being run, or has not been yet.
+    #[serde(default)]
+    pub next: Option<Moment>,
     /// What it saw last.
     pub last: Option<Arc<Observation>>,
 }

@@ -17,7 +17,8 @@ function tell(element) {
   const then = Date.parse(element.closest("time")?.dateTime);
   if (Number.isNaN(then)) return;
   const seconds = Math.round((Date.now() - clockError - then) / 1000);
-  const text = seconds < 0 ? `in ${plain(-seconds)}` : `${plain(seconds)} ago`;
+  const past = "due" in element.dataset ? "now" : `${plain(seconds)} ago`;
+  const text = seconds < 0 ? `in ${plain(-seconds)}` : past;
   if (element.textContent !== text) element.textContent = text;
 }
 

@@ -43,8 +43,8 @@ pub use self::host_files::{AnyHost, HostFiles, ProgramProblem, ThisHost};
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::module_file::grant::add_grant;
 pub use self::read::{
-    RootReport, parse_module, parse_node, parse_scenario, read_module, read_module_as, read_node, read_root,
-    read_scenario,
+    MODULES_FOLDER, NODE_FILE, RootReport, parse_module, parse_node, parse_scenario, read_module,
+    read_module_as, read_node, read_root, read_scenario,
 };
 pub use self::source::{Source, Sourced};
 pub use self::uses::ComponentUse;

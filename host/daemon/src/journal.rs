@@ -23,6 +23,7 @@ mod query;
 mod reader;
 mod replay;
 mod schema;
+mod search;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, Generation, ModuleName, NodeName};
 use bellwether_core::observation::{Observation, Status};
+use bellwether_core::policy::EAGER;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -39,8 +40,6 @@ use crate::sandbox::facilities::{Facilities, NoModule};
 use self::component::ComponentChecker;
 use self::process::{ProcessContext, watch_processes};
 
-/// How often an eager checker looks, if its interval is longer.
-const EAGER: Duration = Duration::from_millis(100);
 /// A checker that failed in the daemon itself is begun again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Observations of one process checker that wait for the core.

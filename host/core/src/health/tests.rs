@@ -61,6 +61,8 @@ fn checker(name: &str, verdict: Verdict, status: Status) -> CheckerView {
         verdict,
         since: Moment::default(),
         watched: true,
+        interval: Duration::from_secs(5),
+        next: None,
         last: Some(Arc::new(last)),
     }
 }

@@ -12,7 +12,7 @@ use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, PastObservation};
-use crate::policy::{CheckerKind, CheckerPolicy};
+use crate::policy::{CheckerKind, CheckerPolicy, EAGER};
 use crate::verdict::{Judge, Verdict};
 
 /// So many observations are told to a restart script.
@@ -180,6 +180,19 @@ impl Checker {
     /// When it will have been silent for too long; never if nobody should run it.
     pub(super) fn overdue_at(&self) -> Moment {
         if self.watch.is_some() { self.due } else { Moment::NEVER }
+    }
+
+    /// When it is run again, about: nobody tells the core when a run has begun. Nothing while that
+    /// cannot be known.
+    pub(super) fn next_run(&self) -> Option<Moment> {
+        let watch = self.watch.filter(|watch| !watch.over && self.spoken && self.missed == 0)?;
+        let interval = self.policy.interval;
+        let pace = match self.policy.kind {
+            CheckerKind::Component if watch.eager => interval.min(EAGER),
+            CheckerKind::Component | CheckerKind::Process => interval,
+        };
+        let last = self.last.as_deref()?;
+        Some(last.at.max(last.at - last.took + pace))
     }
 
     /// Its time begins anew.

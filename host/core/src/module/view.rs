@@ -93,6 +93,8 @@ fn checker_view(name: &crate::id::CheckerName, checker: &Checker) -> CheckerView
         verdict: checker.verdict(),
         since: checker.judge.since(),
         watched: checker.watched(),
+        interval: checker.policy.interval,
+        next: checker.next_run(),
         last: checker.last.clone(),
     }
 }

@@ -12,12 +12,11 @@ use std::time::Duration;
 use crate::id::{CheckerName, Generation};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
+use crate::policy::EAGER;
 
 use super::cast::{Cast, Role, Sees};
 use super::queue::{Item, Queue};
 
-/// How often an eager component looks, if its interval is longer.
-const EAGER: Duration = Duration::from_millis(100);
 /// How soon processes are seen that are looked for by what they are.
 const STARTED: Duration = Duration::from_millis(250);
 /// The same while they are expected to start.

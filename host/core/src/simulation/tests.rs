@@ -37,6 +37,7 @@ fn component(on_down: OnDown) -> (CheckerPolicy, Role) {
         kind: CheckerKind::Component,
         thresholds,
         on_down,
+        interval: seconds(5),
         patience: seconds(30),
         definition: 1,
     };
@@ -50,6 +51,7 @@ pub(crate) fn cast() -> Cast {
             kind: CheckerKind::Process,
             thresholds: Thresholds::default(),
             on_down: OnDown::Restart,
+            interval: seconds(2),
             patience: seconds(30),
             definition: 1,
         },

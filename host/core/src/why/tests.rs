@@ -22,6 +22,8 @@ fn checker(name: &str, on_down: OnDown, verdict: Verdict) -> CheckerView {
         verdict,
         since: at(1),
         watched: true,
+        interval: Duration::from_secs(5),
+        next: None,
         last: Some(Arc::new(Observation::new(status, "connection refused", at(90)))),
     }
 }

@@ -5,7 +5,7 @@ use bellwether_core::shutdown::Shutdown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
@@ -51,6 +51,25 @@ impl Sourced<NodeSpec> {
         let mut listing = Listing { table: table.get_ref(), values: Vec::new() };
         listing.node(&self.spec);
         listing.values
+    }
+}
+
+impl<S> Sourced<S> {
+    /// How many values the file itself has.
+    pub fn said(&self) -> usize {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        table.get_ref().values().map(|value| leaves(value.get_ref())).sum()
+    }
+}
+
+/// A list of plain values is one value.
+fn leaves(value: &DeValue<'_>) -> usize {
+    match value {
+        DeValue::Table(table) => table.values().map(|value| leaves(value.get_ref())).sum(),
+        DeValue::Array(list) if list.iter().any(|value| matches!(value.get_ref(), DeValue::Table(_))) => {
+            list.iter().map(|value| leaves(value.get_ref())).sum()
+        }
+        _ => 1,
     }
 }
 

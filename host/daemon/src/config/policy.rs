@@ -23,6 +23,7 @@ impl ModuleSpec {
             },
             thresholds: checker.thresholds,
             on_down: checker.on_down,
+            interval: checker.interval,
             patience: patience(checker),
             definition: definition(checker),
         };

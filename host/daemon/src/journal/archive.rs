@@ -12,7 +12,7 @@ use bellwether_core::replay::Line;
 use bellwether_core::transcript::Input;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::reader::{COLUMNS, entry, open};
+use super::reader::{COLUMNS, RECORDS, entry, open};
 use super::store::signed;
 
 /// More lines than this are not read at once.
@@ -136,7 +136,7 @@ impl Archive {
     /// # Errors
     /// If they cannot be read.
     pub fn records(&self, first: u64, last: u64) -> Result<BTreeMap<u64, Record>, ArchiveError> {
-        let sql = format!("SELECT {COLUMNS} WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq");
+        let sql = format!("SELECT {COLUMNS} FROM {RECORDS} WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq");
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map(params![signed(first), signed(last)], entry)?;
         let mut records = BTreeMap::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags};
 
 use super::entry::Entry;
-use super::reader::{COLUMNS, entry};
+use super::reader::{COLUMNS, RECORDS, entry};
 
 /// So many of them are kept, the latest ones.
 const KEPT: usize = 3;
@@ -74,7 +74,7 @@ pub(super) fn salvage(path: &Path, most: usize) -> Vec<Arc<Entry>> {
 
 fn read_backwards(path: &Path, most: usize, found: &mut Vec<Arc<Entry>>) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let sql = format!("SELECT {COLUMNS} ORDER BY records.seq DESC LIMIT ?1");
+    let sql = format!("SELECT {COLUMNS} FROM {RECORDS} ORDER BY records.seq DESC LIMIT ?1");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([i64::try_from(most).unwrap_or(i64::MAX)])?;
     while let Some(row) = rows.next()? {

@@ -30,6 +30,7 @@ use super::entry::Entry;
 use super::failure::is_damage;
 use super::query::RecordQuery;
 use super::replay::{Checkpoint, InputRow, Numbered};
+use super::search;
 use super::store::signed;
 use super::waiting::Waiting;
 
@@ -162,8 +163,12 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// What [`entry`] reads.
-pub(super) const COLUMNS: &str = "seq, at, records.wall, node, module, text, body
-    FROM records LEFT JOIN boots ON boots.id = records.boot";
+pub(super) const COLUMNS: &str = "seq, at, records.wall, node, module, text, body";
+/// Where it is read from.
+pub(super) const RECORDS: &str = "records LEFT JOIN boots ON boots.id = records.boot";
+/// The same for those that are in the index of all texts: it comes first, and has the order.
+const SOUGHT: &str = "sought CROSS JOIN records ON records.seq = sought.rowid
+    LEFT JOIN boots ON boots.id = records.boot";
 
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let seq: i64 = row.get(0)?;
@@ -190,10 +195,55 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 type Found = (Vec<Entry>, Option<rusqlite::Error>);
 
 fn records(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<Found> {
-    let (condition, values) = condition(query);
+    let (mut found, broke_off) = match query.search.as_deref().and_then(search::parts) {
+        None => select(connection, query, RECORDS, Condition::of(query, "seq"))?,
+        Some(parts) => search(connection, query, parts)?,
+    };
+    if query.after.is_none() {
+        found.reverse();
+    }
+    Ok((found, broke_off))
+}
+
+/// Looks into the index, and reads what is older than it. The one that comes first in the order first,
+/// and the other one only if there is room for it.
+fn search(connection: &Connection, query: &RecordQuery, parts: String) -> rusqlite::Result<Found> {
+    let sql = "SELECT ifnull(max(value), 0) FROM facts WHERE name = 'sought_from'";
+    let from: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    let mut sought = Condition::of(query, "sought.rowid");
+    sought.add("sought MATCH ?", parts.into());
+    let mut older = Condition::of(query, "seq");
+    older.add("seq < ?", from.into());
+    let mut ways = [(SOUGHT, sought), (RECORDS, older)];
+    if query.after.is_some() {
+        ways.reverse();
+    }
+    let mut all = Vec::new();
+    for (tables, condition) in ways {
+        let limit = query.limit.saturating_sub(all.len());
+        let rest = RecordQuery { limit, ..query.clone() };
+        let (found, broke_off) = select(connection, &rest, tables, condition)?;
+        all.extend(found);
+        if broke_off.is_some() || all.len() >= query.limit {
+            return Ok((all, broke_off));
+        }
+    }
+    Ok((all, None))
+}
+
+/// In the order in which they are looked for.
+fn select(
+    connection: &Connection,
+    query: &RecordQuery,
+    tables: &str,
+    condition: Condition,
+) -> rusqlite::Result<Found> {
+    let Condition { seq, conditions, values } = condition;
+    let conditions = conditions.join(" AND ");
     let order = if query.after.is_some() { "" } else { "DESC" };
     let limit = signed(query.limit as u64);
-    let sql = format!("SELECT {COLUMNS} WHERE {condition} ORDER BY seq {order} LIMIT {limit}");
+    let sql =
+        format!("SELECT {COLUMNS} FROM {tables} WHERE {conditions} ORDER BY {seq} {order} LIMIT {limit}");
     let mut statement = connection.prepare(&sql)?;
     let (mut found, mut broke_off) = (Vec::new(), None);
     for read in statement.query_map(params_from_iter(values), entry)? {
@@ -202,48 +252,55 @@ fn records(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<Fou
             Err(error) => broke_off = Some(error),
         }
     }
-    if query.after.is_none() {
-        found.reverse();
-    }
     Ok((found, broke_off))
 }
 
-/// Numbers are looked up by number, kinds and modules by their indexes; the wall clock only tells where
-/// to begin and to end, because its index is of no use for the order.
-fn condition(query: &RecordQuery) -> (String, Vec<Value>) {
-    let mut conditions = vec!["seq > ?".to_owned()];
-    let mut values = vec![Value::Integer(signed(query.after.unwrap_or(0)))];
-    let mut add = |condition: &str, value: Value| {
-        conditions.push(condition.to_owned());
-        values.push(value);
-    };
-    if let Some(since) = query.since {
-        add(
-            "seq >= (SELECT ifnull(min(r.seq), 0) FROM records r INDEXED BY records_wall WHERE r.wall >= ?)",
-            since.into(),
-        );
-        add("+records.wall >= ?", since.into());
+/// What a record must be like.
+struct Condition {
+    /// The column that has its number.
+    seq: &'static str,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Condition {
+    /// Numbers are looked up by number, kinds and modules by their indexes; the wall clock only tells
+    /// where to begin and to end, because its index is of no use for the order.
+    fn of(query: &RecordQuery, seq: &'static str) -> Self {
+        let mut all = Self { seq, conditions: Vec::new(), values: Vec::new() };
+        all.add(&format!("{seq} > ?"), signed(query.after.unwrap_or(0)).into());
+        if let Some(since) = query.since {
+            let first =
+                "SELECT ifnull(min(r.seq), 0) FROM records r INDEXED BY records_wall WHERE r.wall >= ?";
+            all.add(&format!("{seq} >= ({first})"), since.into());
+            all.add("+records.wall >= ?", since.into());
+        }
+        if let Some(until) = query.until {
+            all.add("+records.wall <= ?", until.into());
+        }
+        if let Some(before) = query.before {
+            all.add(&format!("{seq} < ?"), signed(before).into());
+        }
+        if let Some(module) = &query.module {
+            all.add("module = ?", module.to_string().into());
+        }
+        if let Some(kind) = &query.kind {
+            all.add("kind = ?", kind.clone().into());
+        }
+        if let Some(checker) = &query.checker {
+            all.add("checker = ?", checker.to_string().into());
+        }
+        if let Some(text) = &query.search {
+            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            all.add("text LIKE ? ESCAPE '\\'", format!("%{escaped}%").into());
+        }
+        all
     }
-    if let Some(until) = query.until {
-        add("+records.wall <= ?", until.into());
+
+    fn add(&mut self, condition: &str, value: Value) {
+        self.conditions.push(condition.to_owned());
+        self.values.push(value);
     }
-    if let Some(before) = query.before {
-        add("seq < ?", signed(before).into());
-    }
-    if let Some(module) = &query.module {
-        add("module = ?", module.to_string().into());
-    }
-    if let Some(kind) = &query.kind {
-        add("kind = ?", kind.clone().into());
-    }
-    if let Some(checker) = &query.checker {
-        add("checker = ?", checker.to_string().into());
-    }
-    if let Some(text) = &query.search {
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        add("text LIKE ? ESCAPE '\\'", format!("%{escaped}%").into());
-    }
-    (conditions.join(" AND "), values)
 }
 
 fn inputs(

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION: i32 = 0x4265_6c6c;
 
 /// `user_version` is how many of these were taken.
-pub(super) const STEPS: [&str; 3] = [RECORDS, REPLAY, MEASUREMENTS];
+pub(super) const STEPS: [&str; 4] = [RECORDS, REPLAY, MEASUREMENTS, SEARCH];
 
 const RECORDS: &str = "
 -- One row for each start of a daemon.
@@ -79,6 +79,20 @@ CREATE TABLE points(
 CREATE VIEW measurements AS
     SELECT module, checker, name, bucket_start_wall, resolution_s, count, min, max, sum, unit
     FROM points JOIN series ON series.id = points.series;
+";
+
+/// What was written before is not entered: a large file would keep a start waiting. It is read instead.
+const SEARCH: &str = "
+-- In which records which three letters stand beside each other.
+CREATE VIRTUAL TABLE sought USING fts5(
+    letters, tokenize = 'trigram', detail = 'none', content = '', contentless_delete = 1
+);
+CREATE TRIGGER sought_in AFTER INSERT ON records
+    BEGIN INSERT INTO sought(rowid, letters) VALUES(new.seq, new.text); END;
+CREATE TRIGGER sought_out AFTER DELETE ON records
+    BEGIN DELETE FROM sought WHERE rowid = old.seq; END;
+-- Records before this number are not in it.
+INSERT INTO facts(name, value) SELECT 'sought_from', ifnull(max(seq) + 1, 0) FROM records;
 ";
 
 /// The version of a file that this daemon writes.

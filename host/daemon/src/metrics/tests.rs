@@ -33,6 +33,8 @@ fn snapshot() -> Snapshot {
         verdict: Verdict::Down,
         since: at,
         watched: true,
+        interval: Duration::from_secs(5),
+        next: None,
         last: None,
     };
     let module = ModuleView {

@@ -26,7 +26,7 @@ use crate::journal::Entry;
 
 mod accounts;
 mod components;
-mod configuration;
+pub(crate) mod configuration;
 mod measurements;
 mod notifications;
 mod parts;
@@ -165,6 +165,12 @@ pub struct CheckerStatus {
     pub since: String,
     /// Whether it is being run at present.
     pub watched: bool,
+    /// From the beginning of one run to the beginning of the next, in seconds, if nothing presses.
+    #[serde(default)]
+    pub interval_s: f64,
+    /// When the next run begins, about; nothing if it is not being run, or has not been yet.
+    #[serde(default)]
+    pub next: Option<String>,
     /// What it saw last.
     pub last: Option<ObservationStatus>,
 }
@@ -330,6 +336,8 @@ impl CheckerStatus {
             verdict: view.verdict,
             since: clock.timestamp(view.since),
             watched: view.watched,
+            interval_s: view.interval.as_secs_f64(),
+            next: view.next.map(|next| clock.timestamp(next)),
             last: view.last.as_ref().map(|last| ObservationStatus::new(last, clock)),
         }
     }
@@ -514,6 +522,8 @@ mod tests {
                 verdict: Verdict::Down,
                 since: at,
                 watched: true,
+                interval: Duration::from_secs(5),
+                next: None,
                 last: Some(std::sync::Arc::new(observation)),
             }],
         }
@@ -545,7 +555,7 @@ mod tests {
                 "processes": [{ "pid": 42, "name": "nginx" }],
                 "checkers": [{
                     "name": "home", "kind": "component", "on_down": "restart", "verdict": "down",
-                    "since": "2026-03-20T09:46", "watched": true,
+                    "since": "2026-03-20T09:46", "watched": true, "interval_s": 5.0, "next": null,
                     "last": { "status": "warn", "summary": "slow", "at": "2026-03-20T09:46",
                               "took_us": 1500, "measurements": [] },
                 }],

@@ -76,3 +76,20 @@ fn nobody_is_blamed_for_time_in_which_the_core_did_not_turn() {
     world.pass_time(PATIENCE);
     assert!(verdict(&world, "page").1.contains("not answered"), "from then on they are expected again");
 }
+
+#[test]
+fn the_next_run_is_known_while_it_answers() {
+    let next = |world: &World| {
+        let view = world.view();
+        let checker = view.checkers.iter().find(|checker| checker.name.as_str() == "page").unwrap();
+        let last = checker.last.as_ref().unwrap().at;
+        checker.next.map(|next| next.since(last))
+    };
+    let mut world = world();
+    let interval = Some(Duration::from_secs(5));
+    assert_eq!(next(&world), interval);
+    world.pass_time(PATIENCE);
+    assert_eq!(next(&world), None, "whoever is silent says nothing of it");
+    world.see("page", Status::Pass);
+    assert_eq!(next(&world), interval);
+}

@@ -90,7 +90,14 @@ impl World {
 
     fn checker(mut self, name: &str, kind: CheckerKind, on_down: OnDown, grace: u64) -> Self {
         let thresholds = Thresholds { grace: Duration::from_secs(grace), ..Thresholds::default() };
-        let policy = CheckerPolicy { kind, thresholds, on_down, patience: Duration::MAX, definition: 1 };
+        let policy = CheckerPolicy {
+            kind,
+            thresholds,
+            on_down,
+            interval: Duration::from_secs(5),
+            patience: Duration::MAX,
+            definition: 1,
+        };
         self.policy.checkers.insert(name.parse().unwrap(), policy);
         self
     }

@@ -15,6 +15,8 @@ use crate::config::read::{parse_module, read_module, read_root};
 use crate::config::spec::{Find, ModuleSpec, Subject};
 
 const CHECKER: &str = "[[checker]]\nname = \"a\"\n";
+const CHECKER_OF_TWO: &str = "[commands]\nstart = { run = [\"/bin/sleep\", \"1\"], keep = true }\n\
+    [[checker]]\nname = \"a\"\nprocess = { kept = \"start\", at-least = 1 }\n";
 const PROCESS: &str = "[[checker]]\nname = \"a\"\nprocess = { name = \"nginx\" }\n";
 
 fn module(text: &str) -> ModuleSpec {
@@ -505,6 +507,16 @@ fn a_definition_changes_with_what_is_observed_and_not_with_what_follows_from_it(
     // It is kept across restarts of the daemon: it must never change by itself.
     assert_eq!(definition(PROCESS), 10_535_776_743_960_198_607);
     assert_eq!(module(PROCESS).policy().checkers["a"].kind, CheckerKind::Process);
+}
+
+#[test]
+fn values_of_a_file_are_counted_wherever_they_stand() {
+    let said = |text: &str| parse(text).unwrap().said();
+    assert_eq!(said(CHECKER_OF_TWO), 5, "a list of words is one value");
+    let from_file = |text: &str| {
+        parse(text).unwrap().effective().iter().filter(|value| value.source == Origin::File).count()
+    };
+    assert!(said(GOOD) >= from_file(GOOD), "more than are listed: names are no values there");
 }
 
 #[test]

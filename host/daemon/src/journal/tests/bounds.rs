@@ -40,6 +40,7 @@ fn records_go_when_they_are_too_old() {
     prune(&mut store, &JournalSpec::default(), 100 * DAY);
     assert_eq!(number(&store, "SELECT min(seq) FROM records"), 1_501);
     assert_eq!(number(&store, "SELECT count(*) FROM records"), 100);
+    assert_eq!(number(&store, "SELECT count(*) FROM sought WHERE sought MATCH 'xxx'"), 100);
 }
 
 #[test]

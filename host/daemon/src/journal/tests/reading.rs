@@ -61,6 +61,75 @@ async fn every_filter_finds_the_same_in_the_file_and_in_memory() {
     }
 }
 
+async fn found(journal: &Journal, query: RecordQuery) -> Vec<u64> {
+    journal.records(query).await.unwrap().iter().map(|entry| entry.seq).collect()
+}
+
+/// Texts that share their three-letter parts without being alike.
+const ALIKE: [&str; 5] = ["it has started", "starte, rted", "tarted STARTED", "st%rted", "up"];
+
+/// These, again and again.
+fn write_alike(world: &World, journal: &Journal, seqs: std::ops::RangeInclusive<u64>) {
+    for seq in seqs {
+        let text = ALIKE[usize::try_from(seq % 5).unwrap()];
+        journal.write(world.record(seq, if seq % 2 == 0 { "web" } else { "db" }, said(text)));
+    }
+}
+
+#[tokio::test]
+async fn a_search_finds_what_reading_every_text_would_find_before_and_after_the_index_came() {
+    let world = World::new();
+    let mut old = Connection::open(world.file()).unwrap();
+    schema::migrate(&mut old, 0, 3).unwrap();
+    for seq in 1..=60 {
+        let text = ALIKE[seq % 5];
+        let body = format!(r#"{{"kind":"daemon","message":"{text}"}}"#);
+        let module = if seq % 2 == 0 { "web" } else { "db" };
+        old.execute(
+            "INSERT INTO records VALUES(?1, 0, 0, 1, ?2, 'daemon', NULL, ?3, ?4)",
+            rusqlite::params![i64::try_from(seq).unwrap(), module, text, body],
+        )
+        .unwrap();
+    }
+    drop(old);
+    let journal = world.journal();
+    let first = journal.last_seq() + 1;
+    write_alike(&world, &journal, first..=first + 59);
+    journal.end().await;
+    let journal = world.journal();
+    // Nothing of what is searched is at hand any more.
+    world.write(&journal, LATEST as u64 + 100);
+    journal.flush().await;
+    let all = found(&journal, RecordQuery { limit: 1_000_000, ..RecordQuery::default() }).await;
+    assert_eq!(all.iter().filter(|seq| **seq <= 60).count(), 60);
+    for search in ["started", "STARTED", "st%rted", "rted", "rte", "up", "s", "has\u{1}", "nowhere", "\"", ""]
+    {
+        for (limit, after, before, module) in [
+            (1_000_000, None, None, None),
+            (1_000_000, Some(0), None, None),
+            (7, None, None, None),
+            (7, Some(3), None, None),
+            (30, None, None, Some("web")),
+            (30, Some(50), Some(first + 9), Some("db")),
+            (7, None, Some(first + 3), None),
+        ] {
+            let query = RecordQuery {
+                search: Some(search.to_owned()),
+                module: module.and_then(|module| module.parse().ok()),
+                limit,
+                after,
+                before,
+                ..RecordQuery::default()
+            };
+            let every = RecordQuery { limit: 1_000_000, ..RecordQuery::default() };
+            let every = journal.records(every).await.unwrap();
+            let wanted: Vec<u64> =
+                every.iter().filter(|entry| query.wants(entry)).map(|entry| entry.seq).collect();
+            assert_eq!(found(&journal, query.clone()).await, query.limited(wanted), "{query:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn while_it_is_written_nothing_is_missing_and_nothing_doubled() {
     let world = World::new();

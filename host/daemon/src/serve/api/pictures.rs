@@ -6,6 +6,7 @@ use bellwether_core::snapshot::ModuleView;
 
 use super::Handle;
 use super::extract::{Json, Path};
+use crate::serve::wire::configuration::module_path;
 use crate::serve::wire::{
     CheckerStatus, ConfigurationAnswer, FileStatus, LogAnswer, ModuleStatus, PlanAnswer, Problem,
 };
@@ -118,7 +119,6 @@ pub(super) async fn module_configuration(
     Path(name): Path<String>,
 ) -> Result<Json<FileStatus>, Problem> {
     let report = daemon.files().await.ok_or_else(unread)?;
-    let files = ConfigurationAnswer::new(&report).files;
-    let found = files.into_iter().find(|file| file.module.as_deref() == Some(name.as_str()));
+    let found = FileStatus::find(&report, &module_path(&format!("{name}.toml")));
     found.map(Json).ok_or_else(|| Problem::no_such_module(&name))
 }

@@ -10,8 +10,10 @@ use super::frame::{Frame, Page};
 use super::{Handle, filters, html};
 use crate::config::effective::{Effective, Origin};
 use crate::config::mistake::Mistake;
+use crate::config::{NODE_FILE, RootReport};
 use crate::serve::api::Caller;
-use crate::serve::wire::{ConfigurationAnswer, FileStatus};
+use crate::serve::wire::FileStatus;
+use crate::serve::wire::configuration::{module_name, module_path};
 
 #[derive(Debug, Template)]
 #[template(path = "configuration.html")]
@@ -32,7 +34,7 @@ struct Other {
     file: String,
     href: String,
     module: Option<String>,
-    /// So many of its values are not the defaults.
+    /// So many values are in it.
     said: usize,
 }
 
@@ -76,25 +78,41 @@ pub(super) async fn page(
     Extension(caller): Extension<Caller>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let wanted = if asked.file.is_empty() { "bellwether.toml" } else { asked.file.as_str() };
+    let wanted = if asked.file.is_empty() { NODE_FILE } else { asked.file.as_str() };
     let report = daemon.files().await;
-    let answer = report.as_deref().map(ConfigurationAnswer::new);
-    let unreadable = answer.is_none();
-    let (right, wrong): (Vec<FileStatus>, Vec<FileStatus>) =
-        answer.map(|answer| answer.files).unwrap_or_default().into_iter().partition(|file| file.right);
+    let (wrong, others) = report.as_deref().map(|report| sorted(report, wanted)).unwrap_or_default();
+    let shown = report.as_deref().and_then(|report| FileStatus::find(report, wanted));
     let said: Vec<String> = wrong.iter().map(|file| format!("{}:", file.file)).collect();
     let problems = daemon.problems();
-    let (shown, others): (Vec<FileStatus>, Vec<FileStatus>) =
-        right.into_iter().partition(|file| file.file == wanted);
     let page = ConfigurationPage {
         frame: Frame::new(&daemon, caller, Page::Configuration, "Configuration"),
         wrong: wrong.into_iter().map(WrongFile::new).collect(),
-        shown: shown.into_iter().next().map(RightFile::new),
-        others: others.into_iter().map(Other::new).collect(),
-        unreadable,
+        shown: shown.filter(|file| file.right).map(RightFile::new),
+        others,
+        unreadable: report.is_none(),
         problems: problems.into_iter().filter(|p| !said.iter().any(|file| p.starts_with(file))).collect(),
     };
     html(StatusCode::OK, &page)
+}
+
+/// The files that are wrong, and those that are right but for the one at `shown`. What these come to
+/// in full nobody asks for: of hundreds it would take long.
+fn sorted(report: &RootReport, shown: &str) -> (Vec<FileStatus>, Vec<Other>) {
+    let (mut wrong, mut others) = (Vec::new(), Vec::new());
+    match &report.node {
+        Err(_) => wrong.push(FileStatus::of_node(report)),
+        Ok(node) if shown != NODE_FILE => others.push(Other::new(NODE_FILE.to_owned(), None, node.said())),
+        Ok(_) => {}
+    }
+    for (file, module) in &report.modules {
+        let path = module_path(file);
+        match module {
+            Err(_) => wrong.push(FileStatus::of_module(file, module)),
+            Ok(module) if path != shown => others.push(Other::new(path, module_name(file), module.said())),
+            Ok(_) => {}
+        }
+    }
+    (wrong, others)
 }
 
 impl WrongFile {
@@ -122,13 +140,8 @@ impl Shown {
 }
 
 impl Other {
-    fn new(file: FileStatus) -> Self {
-        Self {
-            href: format!("/configuration?file={}", super::encoded(&file.file)),
-            said: file.values.iter().filter(|value| value.source == Origin::File).count(),
-            file: file.file,
-            module: file.module,
-        }
+    fn new(file: String, module: Option<String>, said: usize) -> Self {
+        Self { href: format!("/configuration?file={}", super::encoded(&file)), file, module, said }
     }
 }
 

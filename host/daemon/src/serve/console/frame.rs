@@ -138,6 +138,14 @@ impl Times {
         self.told(self.clock.timestamp(moment))
     }
 
+    /// A moment that something is awaited at.
+    pub(super) fn due(&self, moment: Moment) -> Time {
+        let time = self.of(moment);
+        // Whatever is late, or less than a second away, is now for whoever reads.
+        let near = !time.ago.starts_with("in ") || time.ago.ends_with("ms") || time.ago.ends_with("µs");
+        if near { Time { ago: "now".to_owned(), ..time } } else { time }
+    }
+
     /// `Monday 23 November 2026`
     pub(super) fn day(&self, utc: &str) -> String {
         self.when.day(utc)

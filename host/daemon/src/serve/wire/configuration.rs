@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::effective::Effective;
 use crate::config::mistake::Mistake;
-use crate::config::{Mistakes, RootReport};
+use crate::config::spec::ModuleSpec;
+use crate::config::{MODULES_FOLDER, Mistakes, NODE_FILE, RootReport, Sourced};
 
 /// All files: `GET /api/v1/configuration`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,23 +33,39 @@ pub struct FileStatus {
 impl ConfigurationAnswer {
     /// As they were read.
     pub fn new(report: &RootReport) -> Self {
-        let node = match &report.node {
-            Ok(node) => FileStatus::right("bellwether.toml".to_owned(), None, node.effective()),
-            Err(mistakes) => FileStatus::wrong("bellwether.toml".to_owned(), None, mistakes),
-        };
-        let modules = report.modules.iter().map(|(file, module)| {
-            let name = file.strip_suffix(".toml").map(str::to_owned);
-            let file = format!("modules/{file}");
-            match module {
-                Ok(module) => FileStatus::right(file, name, module.effective()),
-                Err(mistakes) => FileStatus::wrong(file, name, mistakes),
-            }
-        });
-        Self { files: std::iter::once(node).chain(modules).collect() }
+        let modules = report.modules.iter().map(|(file, module)| FileStatus::of_module(file, module));
+        Self { files: std::iter::once(FileStatus::of_node(report)).chain(modules).collect() }
     }
 }
 
 impl FileStatus {
+    /// The file of that path, if there is one.
+    pub fn find(report: &RootReport, path: &str) -> Option<Self> {
+        if path == NODE_FILE {
+            return Some(Self::of_node(report));
+        }
+        let of_that_path = |(file, _): &&(String, _)| module_path(file) == path;
+        report.modules.iter().find(of_that_path).map(|(file, module)| Self::of_module(file, module))
+    }
+
+    /// `bellwether.toml`.
+    pub fn of_node(report: &RootReport) -> Self {
+        match &report.node {
+            Ok(node) => Self::right(NODE_FILE.to_owned(), None, node.effective()),
+            Err(mistakes) => Self::wrong(NODE_FILE.to_owned(), None, mistakes),
+        }
+    }
+
+    /// A module's, by the name that it has in its folder.
+    pub fn of_module(file: &str, module: &Result<Sourced<ModuleSpec>, Mistakes>) -> Self {
+        let name = module_name(file);
+        let path = module_path(file);
+        match module {
+            Ok(module) => Self::right(path, name, module.effective()),
+            Err(mistakes) => Self::wrong(path, name, mistakes),
+        }
+    }
+
     fn right(file: String, module: Option<String>, values: Vec<Effective>) -> Self {
         let shown = |value: Effective| {
             if value.key.rsplit('.').next() == Some("env") {
@@ -69,4 +86,14 @@ impl FileStatus {
     fn wrong(file: String, module: Option<String>, mistakes: &Mistakes) -> Self {
         Self { file, module, right: false, values: Vec::new(), mistakes: mistakes.iter().cloned().collect() }
     }
+}
+
+/// Relative to the root.
+pub(crate) fn module_path(file: &str) -> String {
+    format!("{MODULES_FOLDER}/{file}")
+}
+
+/// Which module it describes.
+pub(crate) fn module_name(file: &str) -> Option<String> {
+    file.strip_suffix(".toml").map(str::to_owned)
 }

@@ -21,6 +21,8 @@ pub(super) struct Chart {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) unit: String,
+    /// What the upper edge stands for, and the middle.
+    pub(super) scale: [String; 2],
     pub(super) most: String,
     pub(super) last: String,
     /// In words, for those who do not see it.
@@ -55,6 +57,7 @@ pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> 
     let chart = |(index, series): (usize, &crate::journal::ChartSeries)| {
         let (buckets, unit) = scaled(&merged(&series.buckets, step), &series.unit);
         let most = buckets.iter().map(|bucket| bucket.max).fold(0.0, f64::max);
+        let top = round_above(most);
         let last = buckets.last().map_or(0.0, Bucket::mean);
         let title = if series.name == "duration" {
             format!("{}: how long it takes", series.checker)
@@ -68,15 +71,35 @@ pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> 
         Chart {
             id: format!("chart-{index}"),
             title,
+            scale: [short(top), short(top / 2.0)],
             most: rounded(most),
             last: rounded(last),
             said,
-            bars: bars(&buckets, step, most, since, until),
+            bars: bars(&buckets, step, top, since, until),
             rows,
             unit,
         }
     };
     measured.series.iter().take(SHOWN).enumerate().map(chart).collect()
+}
+
+/// The next of 1, 2, 5, 10, 20, 50 and so on: a scale that is read at a glance, and that does not
+/// change with every run.
+fn round_above(most: f64) -> f64 {
+    if !most.is_finite() || most <= 0.0 {
+        return 1.0;
+    }
+    let unit = 10_f64.powf(most.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * unit).find(|top| *top >= most).unwrap_or(most)
+}
+
+/// `0.5`, `2500`
+fn short(value: f64) -> String {
+    let text = rounded(value);
+    if !text.contains('.') {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A multiple of `step` of which a stretch of `length` has few enough.
@@ -123,10 +146,9 @@ fn row(bucket: &Bucket, when: &When) -> Row {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a picture is not that fine")]
-fn bars(buckets: &[Bucket], step: i64, most: f64, since: i64, until: i64) -> Vec<Bar> {
+fn bars(buckets: &[Bucket], step: i64, top: f64, since: i64, until: i64) -> Vec<Bar> {
     let length = (until - since).max(1) as f64;
-    let most = if most > 0.0 { most } else { 1.0 };
-    let down = |value: f64| HEIGHT - value.clamp(0.0, most) / most * (HEIGHT - 2.0) - 1.0;
+    let down = |value: f64| HEIGHT - value.clamp(0.0, top) / top * (HEIGHT - 2.0) - 1.0;
     let inside = buckets.iter().filter(|bucket| bucket.start + step > since && bucket.start < until);
     inside
         .map(|bucket| {
@@ -190,6 +212,16 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_ends_at_a_round_number_that_nothing_exceeds() {
+        for (most, top) in
+            [(0.0, "1"), (0.3, "0.5"), (1.0, "1"), (1.01, "2"), (3.0, "5"), (51.0, "100"), (1234.0, "2000")]
+        {
+            assert_eq!(short(round_above(most)), top, "{most}");
+        }
+        assert_eq!([short(2.5), short(0.25), short(100.0)], ["2.5", "0.25", "100"]);
+    }
+
+    #[test]
     fn a_unit_fits_its_numbers() {
         let unit = |max, unit| scaled(&[bucket(0, 0.0, max)], unit).1;
         assert_eq!(unit(0.4, "ms"), "µs");
@@ -200,13 +232,19 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_number_is_above_its_scale_and_none_is_lost_below(most in 1e-9_f64..1e12) {
+            let top = round_above(most);
+            prop_assert!(top >= most && top <= most * 2.5 * (1.0 + 1e-9), "{most} {top}");
+        }
+
+        #[test]
         fn every_bar_is_inside_the_picture(
             starts in prop::collection::vec((-200_i64..1_200, 0.0_f64..1e6, 0.0_f64..1e6), 0..40),
         ) {
             let buckets: Vec<Bucket> =
                 starts.iter().map(|(start, a, b)| bucket(*start, a.min(*b), a.max(*b))).collect();
             let most = buckets.iter().map(|b| b.max).fold(0.0, f64::max);
-            for bar in bars(&buckets, 20, most, 0, 1_000) {
+            for bar in bars(&buckets, 20, round_above(most), 0, 1_000) {
                 let number = |text: &str| text.trim_end_matches('%').parse::<f64>().unwrap();
                 prop_assert!(number(&bar.x) >= 0.0 && number(&bar.x) + number(&bar.width) <= 100.5);
                 prop_assert!(number(&bar.top) >= 0.0 && number(&bar.top) + number(&bar.height) <= HEIGHT + 1.5);

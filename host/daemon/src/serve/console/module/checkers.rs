@@ -1,5 +1,8 @@
 //! The checkers of a module, worst first.
 
+use std::time::Duration;
+
+use bellwether_core::moment::plain;
 use bellwether_core::policy::{CheckerKind, OnDown};
 use bellwether_core::snapshot::{CheckerView, ModuleView};
 use bellwether_core::verdict::Verdict;
@@ -7,6 +10,9 @@ use bellwether_core::verdict::Verdict;
 use super::took;
 use crate::serve::console::frame::{Time, Times};
 use crate::serve::console::look::Look;
+
+/// Who runs at longer intervals says when the next run is.
+const WORTH_WAITING: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct CheckerRow {
@@ -16,6 +22,10 @@ pub(super) struct CheckerRow {
     pub(super) since: Time,
     pub(super) on_down: &'static str,
     pub(super) last: Option<Last>,
+    /// `5s`
+    pub(super) every: String,
+    /// Of one that runs soon anyway it is of no use.
+    pub(super) next: Option<Time>,
     pub(super) runs: bool,
 }
 
@@ -64,6 +74,8 @@ fn row(checker: &CheckerView, times: &Times) -> CheckerRow {
         verdict: Look::verdict(checker),
         since: times.of(checker.since),
         on_down: on_down(checker.on_down),
+        every: plain(checker.interval),
+        next: checker.next.filter(|_| checker.interval >= WORTH_WAITING).map(|next| times.due(next)),
         runs: checker.kind == CheckerKind::Component,
         last,
     }

@@ -21,6 +21,8 @@ const CHECKERS: usize = 16;
 const LISTED: usize = 60;
 /// A narrower band has no word in it.
 const WORD_WIDTH: f64 = 9.0;
+/// Nor has a narrower gap, on a phone either.
+const GAP_WORD_WIDTH: f64 = 20.0;
 
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -68,14 +70,48 @@ pub(super) struct Mark {
 pub(super) struct Gap {
     pub(super) x: String,
     pub(super) width: String,
+    pub(super) middle: String,
+    /// There is room for the word.
+    pub(super) wide: bool,
+    pub(super) word: &'static str,
     pub(super) title: &'static str,
 }
 
+/// Why nothing is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blank {
+    /// Too much happened.
+    NotDrawn,
+    /// The daemon had ended.
+    Ended,
+    /// Nobody knows since when there was no daemon.
+    NoNews,
+}
+
+impl Blank {
+    /// In the picture, and at length.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotDrawn => ("not drawn", "more happened here than is drawn"),
+            Self::Ended => ("no daemon", "the daemon did not run"),
+            Self::NoNews => ("no news", "no news: the daemon did not run"),
+        }
+    }
+}
+
 impl Gap {
-    fn between(axis: Axis, from: i64, to: i64, title: &'static str) -> Self {
+    fn between(axis: Axis, from: i64, to: i64, blank: Blank) -> Self {
         let (left, right) = (axis.at(from), axis.at(to));
-        // Those at the very end stay inside the picture.
-        Self { x: percent(left.min(99.7)), width: percent((right - left).max(0.3)), title }
+        let (word, title) = blank.words();
+        Self {
+            // Those at the very end stay inside the picture.
+            x: percent(left.min(99.7)),
+            width: percent((right - left).max(0.3)),
+            middle: percent(f64::midpoint(left, right)),
+            wide: right - left >= GAP_WORD_WIDTH,
+            word,
+            title,
+        }
     }
 }
 
@@ -276,7 +312,7 @@ fn gaps(known: Known<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
     if known.cut
         && let Some(first) = known.records.first()
     {
-        gaps.push(Gap::between(axis, axis.since, first.wall, "more happened here than is drawn"));
+        gaps.push(Gap::between(axis, axis.since, first.wall, Blank::NotDrawn));
         heard = heard.max(first.wall);
     }
     let begun = heard;
@@ -286,9 +322,8 @@ fn gaps(known: Known<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
             RecordKind::Daemon { message } if message.ends_with("has started") => {
                 let heard = if ended { heard } else { measured_until(known.measured, heard, entry.wall) };
                 if entry.wall > heard {
-                    let title =
-                        if ended { "the daemon did not run" } else { "no news: the daemon did not run" };
-                    gaps.push(Gap::between(axis, heard, entry.wall, title));
+                    let blank = if ended { Blank::Ended } else { Blank::NoNews };
+                    gaps.push(Gap::between(axis, heard, entry.wall, blank));
                 }
                 ended = false;
             }

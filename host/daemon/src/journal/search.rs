@@ -1,0 +1,51 @@
+//! Searching the texts of records without reading all of them.
+//!
+//! The table `sought` knows in which records which three letters stand beside each other (the trigram
+//! tokenizer of FTS5, <https://sqlite.org/fts5.html>). Records that have all three-letter parts of what
+//! is searched are few; whether they have it as a whole is then looked at in the text itself.
+
+/// The parts of a long text that are asked for. Fewer are as good, and quicker.
+const PARTS: usize = 16;
+
+/// What the index is asked for a text; nothing if it cannot help: it knows no text of less than three
+/// letters, and what is between control characters is not told apart in its language.
+pub(super) fn parts(text: &str) -> Option<String> {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.iter().any(|letter| letter.is_control()) {
+        return None;
+    }
+    let all: Vec<&[char]> = letters.windows(3).collect();
+    // Of a long text, parts from everywhere.
+    let step = all.len().div_ceil(PARTS).max(1);
+    let part = |part: &&[char]| format!("\"{}\"", part.iter().collect::<String>().replace('"', "\"\""));
+    let parts: Vec<String> = all.iter().step_by(step).map(part).collect();
+    (!parts.is_empty()).then(|| parts.join(" AND "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_asked_for_each_three_letters() {
+        for (text, asked) in [
+            ("down", Some(r#""dow" AND "own""#)),
+            (r#"a"b"#, Some(r#""a""b""#)),
+            ("äöü", Some(r#""äöü""#)),
+            ("up", None),
+            ("", None),
+            ("a\0bc", None),
+        ] {
+            assert_eq!(parts(text).as_deref(), asked, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_asks_for_parts_from_its_beginning_to_its_end() {
+        let text: String = ('\u{100}'..).take(200).collect();
+        let asked = parts(&text).unwrap();
+        assert!(asked.split(" AND ").count() <= PARTS, "{asked}");
+        assert!(asked.contains(&text.chars().take(3).collect::<String>()));
+        assert!(asked.contains('\u{1c5}'), "{asked}");
+    }
+}

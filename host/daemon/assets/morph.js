@@ -19,11 +19,12 @@ export function morph(old, fresh) {
 const OWN = new Set(["open", "value", "checked", "hidden", "disabled", "required"]);
 
 function attributes(old, fresh) {
+  const isOwn = (name) => OWN.has(name) && old.nodeName !== "METER";
   for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && !OWN.has(name)) old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !isOwn(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
-    if (!OWN.has(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    if (!isOwn(name) && old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
 }
 

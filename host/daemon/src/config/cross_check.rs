@@ -187,7 +187,7 @@ impl ComponentCheck<'_> {
             ValidationErrorKind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
                 self.at(&path, format!("`{component}` needs `{key}` in `{shown}`"))
-                    .expected(format!("expected a `{key}`"));
+                    .expected(format!("expected `{key}`"));
             }
             _ => {
                 let reason = error.masked_with(format!("`{shown}`")).to_string();

@@ -63,7 +63,7 @@ fn config_that_does_not_fit_the_components_schema_is_shown_where_it_stands() {
       ╭─[modules/web.toml:4:10]
     4 │ config = { urll = "x", expect-status = 20 }
       ·          ─────────────────┬────────────────
-      ·                           ╰── expected a `url`
+      ·                           ╰── expected `url`
       ╰────
      × `http` takes no `urll` in `config`
       ╭─[modules/web.toml:4:12]

@@ -28,6 +28,7 @@ use super::{Handle, filters, html};
 use crate::journal::{ChartQuery, Entry, RecordQuery};
 use crate::serve::api::Caller;
 use crate::serve::wire::WhyAnswer;
+use crate::serve::wire::configuration::module_path;
 
 mod chart;
 mod checkers;
@@ -79,6 +80,8 @@ struct ModulePage {
     plans: Vec<PastPlan>,
     logs: Vec<Log>,
     problem: Option<String>,
+    /// What is wrong with its file as it is now.
+    refused: Vec<String>,
 }
 
 /// What led to it.
@@ -168,6 +171,7 @@ pub(super) async fn page(
         plans: plans(&past.story, &times),
         logs: logs(&daemon, module).await,
         problem: past.problem,
+        refused: refused(daemon.problems(), &name),
         name,
     };
     html(StatusCode::OK, &page)
@@ -227,6 +231,12 @@ impl Past {
         });
         Self { records, around, story, chart, problem }
     }
+}
+
+/// Those of the node's problems that are about its file.
+fn refused(problems: Vec<String>, name: &str) -> Vec<String> {
+    let file = format!("{}:", module_path(&format!("{name}.toml")));
+    problems.into_iter().filter(|problem| problem.starts_with(&file)).collect()
 }
 
 fn why_view(module: &ModuleView, answer: WhyAnswer, times: &Times) -> WhyView {

@@ -42,10 +42,15 @@ fn end_if_ours(pid: Pid, program: &Path, root: &Path) -> bool {
 
 fn is_ours(pid: Pid, program: &Path, root: &Path) -> bool {
     let place = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
+    // A program that was replaced by a newer one since is still ours: proc_pid_exe(5).
+    let mut replaced = program.as_os_str().to_owned();
+    replaced.push(" (deleted)");
     let links_to = |name: &str, path: &Path| std::fs::read_link(place.join(name)).is_ok_and(|to| to == path);
     let Ok(line) = std::fs::read(place.join("cmdline")) else { return false };
     let second = line.split(|byte| *byte == 0).nth(1).map(OsStr::from_bytes);
-    second == Some(OsStr::new("demo-app")) && links_to("exe", program) && links_to("cwd", root)
+    second == Some(OsStr::new("demo-app"))
+        && (links_to("exe", program) || links_to("exe", Path::new(&replaced)))
+        && links_to("cwd", root)
 }
 
 /// Waits a while for its end.
@@ -57,6 +62,24 @@ fn has_ended(process: &OwnedFd) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_ended_also_if_its_program_was_replaced_meanwhile() {
+        let place = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(place.path()).unwrap();
+        let program = root.join("program");
+        std::fs::copy("/bin/sh", &program).unwrap();
+        std::fs::write(root.join("demo-app"), "read line").unwrap();
+        let mut ours = std::process::Command::new(&program)
+            .arg("demo-app")
+            .current_dir(&root)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::fs::remove_file(&program).unwrap();
+        assert_eq!(end_applications(&program, &root), 1);
+        assert!(!ours.wait().unwrap().success());
+    }
 
     #[test]
     fn only_the_demo_application_of_this_root_is_ended() {

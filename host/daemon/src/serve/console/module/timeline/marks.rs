@@ -11,7 +11,7 @@ use crate::serve::console::frame::Times;
 use crate::serve::console::look::Look;
 
 /// Marks that are nearer to each other, in percent, would hide each other.
-const MARK_WIDTH: f64 = 1.5;
+const MARK_WIDTH: f64 = 3.0;
 /// One mark says so many things; all are in the table.
 const TOLD: usize = 8;
 /// Of the looks, the worst first.

@@ -1,6 +1,7 @@
 //! What browsers cost the health endpoint and the checks, while a module changes again and again:
-//! none of them, so many on the live stream, and so many that load their page again as well. Side by
-//! side, round by round.
+//! none of them; so many on the live stream of another daemon on this machine, which is what the
+//! machine has to bear for them in any case; so many on the stream of the daemon that is asked; and so
+//! many that load their page again as well. Side by side, round by round.
 //!
 //! ```console
 //! $ cargo build --release
@@ -38,42 +39,65 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Browsers {
     None,
+    OfAnother,
     OnTheStream,
     WithPages,
 }
 
-const KINDS: [Browsers; 3] = [Browsers::None, Browsers::OnTheStream, Browsers::WithPages];
+const KINDS: [Browsers; 4] =
+    [Browsers::None, Browsers::OfAnother, Browsers::OnTheStream, Browsers::WithPages];
 
 fn main() {
     let rounds = from_environment("ROUNDS", 9);
     let time = Duration::from_secs(from_environment("SECONDS", 4).try_into().expect("some seconds"));
     let browsers = from_environment("BROWSERS", 200);
-    let root = Root::default();
-    let web = Web::lay_out(&root);
-    web.write(&root, &(0..5).map(|number| checker(&web, number)).collect::<String>());
-    let restless = Web { address: free_address() };
-    root.write("modules/restless.toml", restless.file(""));
-    let daemon = Daemon::run(root.path(), root.health);
-    daemon.until_ready("web");
-    daemon.until_ready("restless");
-    let made = daemon.tell(&["token", "create", "browsers", "--role", "monitor", "--json"]);
-    let made: Value = serde_json::from_str(&made).expect("an object");
-    let token = made["secret"].as_str().expect("a secret").to_owned();
-    println!("{browsers} browsers, {rounds} rounds of 3 × {time:?}; the daemon is process {}", daemon.pid());
+    let asked = Node::lay_out();
+    let another = Node::lay_out();
+    println!(
+        "{browsers} browsers, {rounds} rounds of {} × {time:?}; the daemon is process {}",
+        KINDS.len(),
+        asked.daemon.pid()
+    );
 
-    let mut seen: Vec<[Measured; 3]> = Vec::new();
+    let mut seen: Vec<[Measured; KINDS.len()]> = Vec::new();
     for round in 0..rounds {
-        let mut measured = [Measured::default(); 3];
+        let mut measured = [Measured::default(); KINDS.len()];
         // None of them always comes first.
-        for turn in 0..3 {
-            let index = (round + turn) % 3;
-            let crowd = Crowd::open(daemon.console(), &token, browsers, KINDS[index]);
-            measured[index] = measure(&root, &daemon, time);
+        for turn in 0..KINDS.len() {
+            let index = (round + turn) % KINDS.len();
+            let kind = KINDS[index];
+            let visited = if kind == Browsers::OfAnother { &another } else { &asked };
+            let crowd = Crowd::open(visited, browsers, kind);
+            measured[index] = measure(&asked, &another, time);
             measured[index].told = crowd.close(browsers);
         }
         seen.push(measured);
     }
     report(&seen);
+}
+
+/// A daemon with a module that has checkers and one that changes.
+struct Node {
+    daemon: Daemon,
+    root: Root,
+    token: String,
+}
+
+impl Node {
+    fn lay_out() -> Self {
+        let root = Root::default();
+        let web = Web::lay_out(&root);
+        web.write(&root, &(0..5).map(|number| checker(&web, number)).collect::<String>());
+        let restless = Web { address: free_address() };
+        root.write("modules/restless.toml", restless.file(""));
+        let daemon = Daemon::run(root.path(), root.health);
+        daemon.until_ready("web");
+        daemon.until_ready("restless");
+        let made = daemon.tell(&["token", "create", "browsers", "--role", "monitor", "--json"]);
+        let made: Value = serde_json::from_str(&made).expect("an object");
+        let token = made["secret"].as_str().expect("a secret").to_owned();
+        Self { daemon, root, token }
+    }
 }
 
 fn from_environment(name: &str, default: usize) -> usize {
@@ -96,7 +120,7 @@ grant = {{ connect = ["{address}"] }}
     )
 }
 
-/// What was seen in a third of a round. Times in microseconds.
+/// What was seen in a part of a round. Times in microseconds.
 #[derive(Debug, Default, Clone, Copy)]
 struct Measured {
     health_p50: f64,
@@ -109,15 +133,18 @@ struct Measured {
     told: f64,
 }
 
-fn measure(root: &Root, daemon: &Daemon, time: Duration) -> Measured {
+/// The other daemon has as much to do in every part.
+fn measure(asked: &Node, another: &Node, time: Duration) -> Measured {
     let over = Arc::new(AtomicBool::new(false));
-    let restless = spawn_restless(root, &over);
-    let watcher = spawn_watcher(root, &over);
-    let before = usage::cpu(daemon.pid());
-    let mut health = ask_health(root.health, time);
-    let spent = usage::cpu(daemon.pid()).saturating_sub(before);
+    let restless = [asked, another].map(|node| spawn_restless(&node.root, &over));
+    let watcher = spawn_watcher(&asked.root, &over);
+    let before = usage::cpu(asked.daemon.pid());
+    let mut health = ask_health(asked.root.health, time);
+    let spent = usage::cpu(asked.daemon.pid()).saturating_sub(before);
     over.store(true, Ordering::Relaxed);
-    restless.join().expect("it changes until it is told to end");
+    for thread in restless {
+        thread.join().expect("it changes until it is told to end");
+    }
     let mut checks = watcher.join().expect("it looks until it is told to end");
     Measured {
         health_p50: quantile(&mut health, 0.5),
@@ -188,7 +215,8 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn open(console: SocketAddr, token: &str, browsers: usize, kind: Browsers) -> Self {
+    fn open(visited: &Node, browsers: usize, kind: Browsers) -> Self {
+        let (console, token) = (visited.daemon.console(), visited.token.as_str());
         let over = Arc::new(AtomicBool::new(false));
         let mut readers = Vec::new();
         if kind != Browsers::None {
@@ -290,7 +318,7 @@ fn summary(values: impl Iterator<Item = f64>) -> String {
 /// One of the numbers.
 type Number = fn(&Measured) -> f64;
 
-fn report(seen: &[[Measured; 3]]) {
+fn report(seen: &[[Measured; KINDS.len()]]) {
     let rows: [(&str, Number); 6] = [
         ("health p50, µs", |m| m.health_p50),
         ("health p99, µs", |m| m.health_p99),
@@ -303,14 +331,17 @@ fn report(seen: &[[Measured; 3]]) {
         println!("{title}");
         for (index, kind) in KINDS.iter().enumerate() {
             let values = summary(seen.iter().map(|round| value(&round[index])));
-            let ratios = seen.iter().map(|round| value(&round[index]) / value(&round[0]));
-            let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
             let kind = format!("{kind:?}");
-            if ratios.is_empty() {
-                println!("  {kind:<12} {values}");
-            } else {
-                println!("  {kind:<12} {values:<40} to none {}", summary(ratios.into_iter()));
+            print!("  {kind:<12} {values:<40}");
+            for (base, name) in ["none", "another"].into_iter().enumerate().filter(|(base, _)| *base < index)
+            {
+                let ratios = seen.iter().map(|round| value(&round[index]) / value(&round[base]));
+                let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
+                if !ratios.is_empty() {
+                    print!("to {name} {:<28}", summary(ratios.into_iter()));
+                }
             }
+            println!();
         }
     }
 }

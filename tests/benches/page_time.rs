@@ -128,6 +128,8 @@ fn fill(journal: &Path, records: usize) -> usize {
             next += highest;
         }
     }
+    let enter = "INSERT INTO sought(rowid, letters) SELECT seq, text FROM records WHERE seq > ?1";
+    journal.execute(enter, [highest]).expect("to be searched");
     // Charts of an hour and more.
     journal
         .execute(

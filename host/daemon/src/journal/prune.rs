@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use bellwether_core::measurements::Resolution;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, Params, TransactionBehavior, params};
 
 use super::store::{add, set, signed};
 use crate::config::spec::JournalSpec;
@@ -100,11 +100,30 @@ impl Pruning {
     }
 }
 
-fn old_records(connection: &Connection, spec: &JournalSpec, now: i64) -> rusqlite::Result<bool> {
-    let sql = "DELETE FROM records WHERE seq IN
-                   (SELECT seq FROM records WHERE wall < ?1 ORDER BY wall LIMIT ?2)";
+/// Those whose numbers are found so, and their entries in the index.
+fn remove_records(
+    connection: &mut Connection,
+    which: &str,
+    values: impl Params + Clone,
+) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let sql = format!("DELETE FROM sought WHERE rowid IN ({which})");
+    transaction.prepare_cached(&sql)?.execute(values.clone())?;
+    let sql = format!("DELETE FROM records WHERE seq IN ({which})");
+    let removed = transaction.prepare_cached(&sql)?.execute(values)?;
+    transaction.commit()?;
+    Ok(removed > 0)
+}
+
+fn old_records(connection: &mut Connection, spec: &JournalSpec, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(micros(spec.keep));
-    Ok(connection.prepare_cached(sql)?.execute([before, STEP])? > 0)
+    let old = "SELECT seq FROM records WHERE wall < ?1 ORDER BY wall LIMIT ?2";
+    // Most of the time there are none, and nothing is to be written.
+    let any = format!("SELECT EXISTS({old})");
+    if !connection.prepare_cached(&any)?.query_row([before, 1], |row| row.get(0))? {
+        return Ok(false);
+    }
+    remove_records(connection, old, [before, STEP])
 }
 
 fn old_replay(connection: &mut Connection, spec: &JournalSpec, now: i64) -> rusqlite::Result<bool> {
@@ -156,8 +175,7 @@ fn too_much(connection: &mut Connection, spec: &JournalSpec) -> rusqlite::Result
             return Ok(true);
         }
     }
-    let sql = "DELETE FROM records WHERE seq IN (SELECT seq FROM records ORDER BY seq LIMIT ?1)";
-    Ok(connection.prepare_cached(sql)?.execute([STEP])? > 0)
+    remove_records(connection, "SELECT seq FROM records ORDER BY seq LIMIT ?1", [STEP])
 }
 
 /// What is used of the file, in bytes.

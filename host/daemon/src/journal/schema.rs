@@ -87,10 +87,6 @@ const SEARCH: &str = "
 CREATE VIRTUAL TABLE sought USING fts5(
     letters, tokenize = 'trigram', detail = 'none', content = '', contentless_delete = 1
 );
-CREATE TRIGGER sought_in AFTER INSERT ON records
-    BEGIN INSERT INTO sought(rowid, letters) VALUES(new.seq, new.text); END;
-CREATE TRIGGER sought_out AFTER DELETE ON records
-    BEGIN DELETE FROM sought WHERE rowid = old.seq; END;
 -- Records before this number are not in it.
 INSERT INTO facts(name, value) SELECT 'sought_from', ifnull(max(seq) + 1, 0) FROM records;
 ";

@@ -3,6 +3,10 @@
 //! The table `sought` knows in which records which three letters stand beside each other (the trigram
 //! tokenizer of FTS5, <https://sqlite.org/fts5.html>). Records that have all three-letter parts of what
 //! is searched are few; whether they have it as a whole is then looked at in the text itself.
+//!
+//! Records enter it and leave it by the batch: a trigger for each would take five times as long.
+
+use rusqlite::{Transaction, params};
 
 /// The parts of a long text that are asked for. Fewer are as good, and quicker.
 const PARTS: usize = 16;
@@ -20,6 +24,19 @@ pub(super) fn parts(text: &str) -> Option<String> {
     let part = |part: &&[char]| format!("\"{}\"", part.iter().collect::<String>().replace('"', "\"\""));
     let parts: Vec<String> = all.iter().step_by(step).map(part).collect();
     (!parts.is_empty()).then(|| parts.join(" AND "))
+}
+
+/// Enters records that were just written; their numbers, ascending.
+pub(super) fn enter(transaction: &Transaction<'_>, written: &[i64]) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO sought(rowid, letters) SELECT seq, text FROM records WHERE seq BETWEEN ?1 AND ?2",
+    )?;
+    for run in written.chunk_by(|before, after| before + 1 == *after) {
+        if let (Some(first), Some(last)) = (run.first(), run.last()) {
+            statement.execute(params![first, last])?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

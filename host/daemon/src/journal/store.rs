@@ -24,6 +24,7 @@ use super::entry::Entry;
 use super::failure::StoreError;
 use super::replay::{Checkpoint, InputRow};
 use super::schema;
+use super::search;
 use super::waiting::Replay;
 
 /// Another program that looks into the file is waited for so long.
@@ -142,9 +143,13 @@ impl Store {
     pub(super) fn write(&mut self, batch: Batch<'_>) -> rusqlite::Result<Option<u64>> {
         let Batch { records, replay, buckets } = batch;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut written = Vec::with_capacity(records.len());
         for entry in records {
-            insert_record(&transaction, entry, self.boot)?;
+            if insert_record(&transaction, entry, self.boot)? {
+                written.push(signed(entry.seq));
+            }
         }
+        search::enter(&transaction, &written)?;
         let mut bytes = 0;
         for row in replay {
             bytes += row.bytes();
@@ -226,7 +231,8 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn insert_record(transaction: &Transaction<'_>, entry: &Entry, boot: i64) -> rusqlite::Result<()> {
+/// Whether it is new.
+fn insert_record(transaction: &Transaction<'_>, entry: &Entry, boot: i64) -> rusqlite::Result<bool> {
     // A batch that was written without our knowing is not written twice.
     let mut statement = transaction.prepare_cached(
         "INSERT OR IGNORE INTO records(seq, at, wall, boot, module, kind, checker, text, body)
@@ -245,7 +251,7 @@ fn insert_record(transaction: &Transaction<'_>, entry: &Entry, boot: i64) -> rus
         entry.kind.sentence(),
         body,
     ]);
-    inserted.map(drop)
+    inserted.map(|rows| rows > 0)
 }
 
 fn insert_input(transaction: &Transaction<'_>, id: u64, row: &InputRow, boot: i64) -> rusqlite::Result<()> {

@@ -57,6 +57,7 @@ fn the_file_shrinks_to_its_size_and_the_oldest_records_go_first() {
     assert!((500..10_000).contains(&left), "{left}");
     assert_eq!(number(&store, "SELECT max(seq) FROM records"), 10_000);
     assert_eq!(number(&store, "SELECT min(seq) FROM records"), 10_001 - left);
+    assert_eq!(number(&store, "SELECT count(*) FROM sought WHERE sought MATCH 'xxx'"), left);
     store.close(10_000).unwrap();
     let length = fs::metadata(world.file()).unwrap().len();
     assert!(length < 6_000_000, "{length}");

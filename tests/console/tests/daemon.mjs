@@ -80,6 +80,7 @@ within = "10s"
   }
 
   write(file, text) { fs.writeFileSync(path.join(this.root, file), text); }
+  append(file, text) { fs.appendFileSync(path.join(this.root, file), text); }
   remove(file) { fs.rmSync(path.join(this.root, file)); }
 
   tell(...args) { return execFileSync(BINARY, ["--root", this.root, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }); }

@@ -13,6 +13,27 @@ test("a kill -9 of the application shows by itself, and the focus stays where it
   expect(await page.evaluate(() => document.activeElement.textContent)).toBe("web");
 });
 
+test("what the application writes is shown as it writes it, its end first", async ({ page, daemon, signIn }) => {
+  const written = (lines) => daemon.append("logs/reports.start.log", lines.map((line) => `${line}\n`).join(""));
+  written(Array.from({ length: 200 }, (_, number) => `line ${number}`));
+  await signIn("monitor");
+  await page.goto(`${daemon.url}/modules/reports`);
+  const log = page.getByRole("region", { name: "Output of start" });
+  await expect(log).toContainText("line 199");
+  const isAtItsEnd = () => log.evaluate((element) => element.scrollHeight > element.clientHeight && Math.abs(element.scrollTop) < 4);
+  expect(await isAtItsEnd()).toBe(true);
+  written(["one more"]);
+  await expect(log).toContainText("one more");
+  expect(await isAtItsEnd()).toBe(true);
+  await log.evaluate((element) => { element.scrollTop = -200; });
+  written(["not yet"]);
+  await page.waitForResponse((answer) => answer.url().endsWith("/modules/reports/log"));
+  await page.waitForResponse((answer) => answer.url().endsWith("/modules/reports/log"));
+  await expect(log, "whoever reads is left in peace").not.toContainText("not yet");
+  await log.evaluate((element) => { element.scrollTop = 0; });
+  await expect(log).toContainText("not yet");
+});
+
 test("when contact is lost nothing old looks fresh, and it comes back by itself", async ({ page, daemon, signIn, wrong }) => {
   wrong.expect.push(/Failed to load|ERR_|net::/, /signal timed out|aborted/i);
   await signIn("monitor");

@@ -8,11 +8,12 @@ use crate::serve::console::Handle;
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) command: String,
-    pub(super) lines: Vec<String>,
+    /// The latest line last.
+    pub(super) text: String,
 }
 
 /// Of every command of the module that has written something; the latest written one first.
 pub(super) async fn logs(daemon: &Handle, module: &ModuleView) -> Vec<Log> {
     let logs = daemon.log(module.name.clone()).await;
-    logs.into_iter().map(|log| Log { command: log.command, lines: log.lines }).collect()
+    logs.into_iter().map(|log| Log { command: log.command, text: log.lines.join("\n") }).collect()
 }

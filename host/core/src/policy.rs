@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CheckerName, CommandName};
+use crate::moment::plain;
 
 /// What a checker that goes down does to its module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,6 +107,18 @@ pub struct BudgetPolicy {
     pub restarts: u32,
     /// Within this sliding window.
     pub within: Duration,
+}
+
+impl BudgetPolicy {
+    /// What is said when none is left.
+    pub fn all_spent(&self) -> String {
+        let within = plain(self.within);
+        match self.restarts {
+            0 => "no automatic restart is allowed".to_owned(),
+            1 => format!("the one automatic restart within {within} is spent"),
+            many => format!("{many} automatic restarts within {within} are spent"),
+        }
+    }
 }
 
 /// How long to wait before the next try.

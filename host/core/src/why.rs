@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::moment::{Moment, plain};
 use crate::observation::Status;
 use crate::plan::{Incident, PastObservation};
+use crate::policy::BudgetPolicy;
 use crate::record::{Record, RecordKind};
 use crate::snapshot::{CheckerView, ModuleView};
 use crate::state::StateName;
@@ -253,11 +254,11 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
 }
 
 fn nothing_to_do(module: &ModuleView) -> String {
-    let within = plain(module.restarts_within);
     if module.restarts > 0 && module.restarts >= module.restarts_allowed {
+        let budget = BudgetPolicy { restarts: module.restarts_allowed, within: module.restarts_within };
         return format!(
-            "Nothing to do now, but all {} automatic restarts within {within} are spent: at the next incident it stops and asks for a person.",
-            module.restarts_allowed
+            "Nothing to do now, but {}: at the next incident it stops and asks for a person.",
+            budget.all_spent()
         );
     }
     "Nothing to do.".into()

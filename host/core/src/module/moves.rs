@@ -80,9 +80,10 @@ impl Module {
         let window = crate::moment::plain(within);
         self.unremembered = true;
         let Some(spent) = self.budget.take(&self.policy.budget, out.now) else {
-            let decision = format!("stop: {allowed} automatic restarts within {window} are spent");
+            let all_spent = self.policy.budget.all_spent();
+            let decision = format!("stop: {all_spent}");
             out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
-            let why = format!("{reason}; {allowed} automatic restarts within {window} are spent");
+            let why = format!("{reason}; {all_spent}");
             self.begin_stop(AfterStop::Failed(why.clone()), why, out);
             return;
         };

@@ -15,6 +15,8 @@ let wanted = false;
 let fetching = false;
 let last = 0;
 let spoken = 0;
+let speaking = 0;
+const unsaid = new Map();
 
 export function keepFresh() {
   const url = document.body.dataset.stream;
@@ -141,16 +143,25 @@ function states() {
 }
 
 function speak(before, after) {
-  const news = [];
   for (const [id, says] of after) {
     if (before.get(id) === says) continue;
-    news.push(says);
+    unsaid.set(id, says);
     const changed = document.getElementById(id);
     changed?.classList.remove("fresh");
     void changed?.offsetWidth;
     changed?.classList.add("fresh");
   }
-  if (news.length === 0 || Date.now() - spoken < SPEAK_AT_MOST_EVERY) return;
+  if (unsaid.size > 0 && !speaking) {
+    speaking = setTimeout(say, Math.max(0, spoken + SPEAK_AT_MOST_EVERY - Date.now()));
+  }
+}
+
+/** What came meanwhile is said together, of each module the latest. */
+function say() {
+  speaking = 0;
   spoken = Date.now();
-  document.getElementById("spoken").textContent = news.slice(0, 3).join(". ");
+  const news = [...unsaid.values()];
+  unsaid.clear();
+  const more = news.length > 5 ? `. And ${news.length - 5} more` : "";
+  document.getElementById("spoken").textContent = news.slice(0, 5).join(". ") + more;
 }

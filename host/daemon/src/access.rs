@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::driver::Message;
 use crate::durable;
 
+mod neighbourhood;
 mod notes;
 mod refusal;
 mod register;
@@ -33,6 +34,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::neighbourhood::neighbourhood;
 use self::notes::Notes;
 pub use self::refusal::Refusal;
 use self::register::{Register, Session, Token, User};
@@ -222,7 +224,7 @@ impl Access {
     pub async fn confirm(&self, cookie: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let user = self.0.register.load().sessions.get(&Digest::of(cookie)).map(|s| s.user.clone());
         let user = user.ok_or(Refusal::NotSignedIn)?;
-        self.is_let_in(&user, password, from).await
+        self.let_in(&user, password, from).await
     }
 
     /// Signs somebody in.
@@ -230,18 +232,26 @@ impl Access {
     /// # Errors
     /// If name and password do not fit, or it comes too soon, or the disk is gone.
     pub async fn sign_in(&self, name: &str, password: String, from: IpAddr) -> Result<SignedIn, Refusal> {
-        if let Err(refusal) = self.is_let_in(name, password, from).await {
-            self.0.notes.failed(format!("somebody from {from}"), &refusal, name, self.0.clock.now());
-            return Err(refusal);
-        }
+        self.let_in(name, password, from).await?;
         self.begin_session(name, format!("from {from}")).await
+    }
+
+    /// Who is not is written down.
+    async fn let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
+        let let_in = self.is_let_in(name, password, from).await;
+        if let Err(refusal) = &let_in {
+            self.0.notes.failed(format!("somebody from {from}"), refusal, name, self.0.clock.now());
+        }
+        let_in
     }
 
     async fn is_let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let now = self.0.clock.now();
         let begun = {
             let mut gate = self.gate();
-            gate.addresses.begin(&from, now).and_then(|()| gate.accounts.begin(&name.to_owned(), now))
+            gate.addresses
+                .begin(&neighbourhood(from), now)
+                .and_then(|()| gate.accounts.begin(&name.to_owned(), now))
         };
         begun.map_err(Refusal::TooSoon)?;
         let hash = self.0.register.load().users.get(name).and_then(|user| user.password.clone());
@@ -257,7 +267,7 @@ impl Access {
             return Err(Refusal::Wrong);
         }
         let mut gate = self.gate();
-        gate.addresses.succeeded(&from);
+        gate.addresses.succeeded(&neighbourhood(from));
         gate.accounts.succeeded(&name.to_owned());
         Ok(())
     }
@@ -324,10 +334,10 @@ impl Access {
         let (digest, now) = (Digest::of(code), self.0.clock.now());
         let user = {
             let mut gate = self.gate();
-            gate.addresses.begin(&from, now).map_err(Refusal::TooSoon)?;
+            gate.addresses.begin(&neighbourhood(from), now).map_err(Refusal::TooSoon)?;
             let found = gate.one_times.iter().position(|(known, _, until)| *known == digest && now < *until);
             let Some(found) = found else { return Err(Refusal::UsedUp) };
-            gate.addresses.succeeded(&from);
+            gate.addresses.succeeded(&neighbourhood(from));
             gate.one_times.remove(found).1
         };
         self.begin_session(&user, format!("from {from}, by a one-time address,")).await
@@ -531,7 +541,7 @@ impl Access {
         if self.0.register.load().users.is_empty() && self.0.register.load().tokens.is_empty() {
             return;
         }
-        let now = self.0.clock.now();
+        let (now, wall) = (self.0.clock.now(), self.wall());
         let kept = self
             .change(|register| {
                 register.sessions.retain(|_, session| {
@@ -541,6 +551,9 @@ impl Access {
                     }
                     !over
                 });
+                for token in register.tokens.values().filter(|token| token.is_over(wall)) {
+                    token.ended.send_replace(true);
+                }
                 Ok(())
             })
             .await;

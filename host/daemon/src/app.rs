@@ -19,7 +19,7 @@ use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::access::Access;
@@ -38,7 +38,7 @@ use crate::memories::{Before, Memories};
 use crate::metrics::{Exposition, Metrics, Sources};
 use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
-use crate::office::Office;
+use crate::office::{self, Office};
 use crate::problems::Problems;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
@@ -273,7 +273,7 @@ impl Parts {
             seed: fastrand::u64(..),
             now: clock.now(),
         };
-        let reload_pulse = Pulse::default();
+        let (reload_pulse, beats) = (Pulse::default(), pulse.clone());
         let watched = vec![
             Watched { ward: watchdog::CORE, pulse: pulse.clone() },
             Watched { ward: watchdog::RELOAD, pulse: reload_pulse.clone() },
@@ -351,6 +351,8 @@ impl Parts {
             means,
             access,
             published,
+            pulse: beats,
+            log_readers: Arc::new(Semaphore::new(office::LOG_READERS)),
             journal: journal.clone(),
             memories: memories.clone(),
             stores: stores.clone(),

@@ -13,7 +13,7 @@ use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use crate::access::Access;
 use crate::act::log_file::{self, LogTail};
@@ -26,6 +26,7 @@ use crate::memories::Memories;
 use crate::notify::{Desk, Tested};
 use crate::observe::Means;
 use crate::problems::Problems;
+use crate::pulse::Pulse;
 use crate::registry::{ComponentKey, Entry, Origin};
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::Daemon;
@@ -38,6 +39,8 @@ use crate::stores::Stores;
 
 /// A disk that hangs keeps nobody waiting for longer.
 const READ_WITHIN: Duration = Duration::from_secs(3);
+/// So many read applications' logs at once.
+pub const LOG_READERS: usize = 2;
 
 /// The daemon as the API sees it.
 #[derive(Debug)]
@@ -48,6 +51,10 @@ pub struct Office {
     pub access: Access,
     /// The picture.
     pub published: Published,
+    /// The core's.
+    pub pulse: Pulse,
+    /// So many read applications' logs at once.
+    pub log_readers: Arc<Semaphore>,
     /// What happened.
     pub journal: Journal,
     /// What outlives the daemon.
@@ -103,8 +110,19 @@ impl Daemon for Office {
         };
         let commands: Vec<CommandName> = member.spec.commands.keys().cloned().collect();
         let root = self.means.root.clone();
-        let read = tokio::task::spawn_blocking(move || log_file::tails(&root, &module, &commands));
-        async move { read.await.unwrap_or_default() }.boxed()
+        // A disk that hangs keeps two threads, not all of them.
+        let permit = Arc::clone(&self.log_readers).acquire_owned();
+        let read = async move {
+            let permit = permit.await.ok()?;
+            let read = tokio::task::spawn_blocking(move || {
+                let tails = log_file::tails(&root, &module, &commands);
+                drop(permit);
+                tails
+            });
+            read.await.ok()
+        };
+        async move { tokio::time::timeout(READ_WITHIN, read).await.ok().flatten().unwrap_or_default() }
+            .boxed()
     }
 
     fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
@@ -146,6 +164,10 @@ impl Daemon for Office {
         let entries = self.means.registry.entries();
         let status = entries.iter().map(|(key, entry)| self.status_of(key, entry));
         status.collect()
+    }
+
+    fn turns(&self) -> bool {
+        self.pulse.alive(self.clock())
     }
 
     fn problems(&self) -> Vec<String> {

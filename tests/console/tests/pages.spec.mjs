@@ -80,5 +80,10 @@ test("without a script every page reads, and a command is given with the passwor
   await expect(page.getByRole("heading", { name: "Done" })).toBeVisible();
   expect(daemon.module("reports").suspended).toBe(false);
   daemon.tell("suspend", "reports");
+  await page.goto(daemon.url);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page).toHaveURL(/\/login/);
+  await page.goto(`${daemon.url}/modules/reports`);
+  await expect(page).toHaveURL(/\/login/);
   await context.close();
 });

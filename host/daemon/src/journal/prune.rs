@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use bellwether_core::measurements::Resolution;
 use rusqlite::{Connection, Params, TransactionBehavior, params};
 
+use super::search;
 use super::store::{add, set, signed};
 use crate::config::spec::JournalSpec;
 
 /// Rows of one transaction.
 const STEP: i64 = 500;
+/// Steps of merging the index behind one transaction.
+const MERGES: usize = 4;
 /// One turn takes no longer, but for its last step.
 const TURN: Duration = Duration::from_millis(20);
 /// Pages given back to the disk in one step.
@@ -112,6 +115,10 @@ fn remove_records(
     let sql = format!("DELETE FROM records WHERE seq IN ({which})");
     let removed = transaction.prepare_cached(&sql)?.execute(values)?;
     transaction.commit()?;
+    // As fast as entries go, and each step by itself: a batch may come between.
+    for _ in 0..if removed > 0 { MERGES } else { 0 } {
+        search::merge(connection)?;
+    }
     Ok(removed > 0)
 }
 

@@ -87,6 +87,8 @@ const SEARCH: &str = "
 CREATE VIRTUAL TABLE sought USING fts5(
     letters, tokenize = 'trigram', detail = 'none', content = '', contentless_delete = 1
 );
+-- Left alone it merges for seconds within one transaction. It is done in small steps instead.
+INSERT INTO sought(sought, rank) VALUES('automerge', 0);
 -- Records before this number are not in it.
 INSERT INTO facts(name, value) SELECT 'sought_from', ifnull(max(seq) + 1, 0) FROM records;
 ";

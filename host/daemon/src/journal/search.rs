@@ -6,7 +6,7 @@
 //!
 //! Records enter it and leave it by the batch: a trigger for each would take five times as long.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 /// The parts of a long text that are asked for. Fewer are as good, and quicker.
 const PARTS: usize = 16;
@@ -36,7 +36,16 @@ pub(super) fn enter(transaction: &Transaction<'_>, written: &[i64]) -> rusqlite:
             statement.execute(params![first, last])?;
         }
     }
-    Ok(())
+    if written.is_empty() { Ok(()) } else { merge(transaction) }
+}
+
+/// Pages of the index that one step of merging writes, about.
+const MERGED: i64 = 16;
+
+/// One step of merging what many batches have entered (<https://www.sqlite.org/fts5.html#the_merge_command>).
+pub(super) fn merge(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO sought(sought, rank) VALUES('merge', ?1)";
+    connection.prepare_cached(sql)?.execute([MERGED]).map(|_| ())
 }
 
 #[cfg(test)]

@@ -80,6 +80,10 @@ pub trait Daemon: Send + Sync + 'static {
     fn component(&self, folder: String, name: String) -> BoxFuture<'_, Option<ComponentDetail>>;
     /// What is loaded, and what cannot be.
     fn components(&self) -> Vec<ComponentStatus>;
+    /// Whether the core turns. While it does not, nothing that is shown counts as fresh.
+    fn turns(&self) -> bool {
+        true
+    }
     /// Files that were refused, and why.
     fn problems(&self) -> Vec<String>;
     /// Where the console is reached, if there is one.

@@ -120,3 +120,27 @@ fn measurements_are_kept_the_longer_the_coarser_they_are() {
     }
     assert_eq!(number(&store, "SELECT count(*) FROM series"), 0);
 }
+
+#[test]
+fn the_index_is_merged_in_small_steps_while_records_come_and_go() {
+    let world = World::new();
+    let mut store = store(&world);
+    let said_of =
+        |seq: u64| format!("checker {:x} of shop {} says {:o}", seq * 7_919, seq % 89, seq * 104_729);
+    for batch in 0..60 {
+        let seqs = batch * 50 + 1..=(batch + 1) * 50;
+        let records: Vec<_> = seqs
+            .map(|seq| Arc::new(Entry { record: world.record(seq, "web", said(&said_of(seq))), wall: 1 }))
+            .collect();
+        store.write(Batch { records: &records, ..Batch::default() }).unwrap();
+    }
+    // By itself it merges never; so it is we who did, or there are sixty segments.
+    assert_eq!(number(&store, "SELECT v FROM sought_config WHERE k = 'automerge'"), 0);
+    assert!(number(&store, "SELECT count(DISTINCT segid) FROM sought_idx") < 30);
+    let young = JournalSpec::default();
+    let other = Arc::new(Entry { record: world.record(3_001, "web", said("shop 88 says")), wall: 90 * DAY });
+    store.write(Batch { records: &[other], ..Batch::default() }).unwrap();
+    prune(&mut store, &young, 120 * DAY);
+    assert_eq!(number(&store, "SELECT count(*) FROM records"), 1);
+    assert_eq!(number(&store, "SELECT count(*) FROM sought WHERE sought MATCH 'sho'"), 1);
+}

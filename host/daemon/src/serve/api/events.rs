@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::record::RecordKind;
@@ -12,10 +12,10 @@ use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Handle;
 use super::extract::{Json, Query};
 use super::problem::not_read;
 use super::stream::{HEARTBEAT, line, response};
+use super::{Caller, Handle};
 use crate::journal::{Entry, RecordQuery};
 use crate::serve::wire::{EventLine, Problem};
 
@@ -112,6 +112,7 @@ pub(super) async fn list(
 /// reader was slow, is read again.
 pub(super) async fn stream(
     State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let mut query = asked.query()?;
@@ -128,10 +129,13 @@ pub(super) async fn stream(
         VecDeque::new()
     };
     let follower = Follower { daemon, query, live, ready };
-    Ok(response(unfold(follower, |mut follower| async move {
-        let text = follower.next().await?;
-        Some((Ok(text), follower))
-    })))
+    Ok(response(
+        caller,
+        unfold(follower, |mut follower| async move {
+            let text = follower.next().await?;
+            Some((Ok(text), follower))
+        }),
+    ))
 }
 
 struct Follower {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   opened ──▶ snapshot ──changed──▶ snapshot … ──▶ bye: the sign-in has ended
-//!                 └──silence──▶ heartbeat
+//!                 └──silence──▶ heartbeat, while the core turns
 //! ```
 //! An event names what has changed and does not carry it: whoever wants it asks. So a client costs a
 //! few comparisons for each change, and a slow one misses pictures between, never the latest.
@@ -74,17 +74,23 @@ impl Listener {
         if self.last.is_none() {
             return Some(self.news().retry(RETRY));
         }
-        tokio::select! {
-            () = self.caller.ended() => {
-                self.over = true;
-                Some(Event::default().event("bye").data("{}"))
-            }
-            changed = tokio::time::timeout(HEARTBEAT, changed(&mut self.generations, self.next)) => match changed {
-                Ok(true) => Some(self.news()),
+        loop {
+            let heard = tokio::time::timeout(HEARTBEAT, changed(&mut self.generations, self.next));
+            let heard = tokio::select! {
+                () = self.caller.ended() => {
+                    self.over = true;
+                    return Some(Event::default().event("bye").data("{}"));
+                }
+                heard = heard => heard,
+            };
+            match heard {
+                Ok(true) => return Some(self.news()),
                 // The daemon ends.
-                Ok(false) => None,
-                Err(_) => Some(self.heartbeat()),
-            },
+                Ok(false) => return None,
+                Err(_) if self.daemon.turns() => return Some(self.heartbeat()),
+                // A core that has stalled has nothing fresh to show: the silence tells so.
+                Err(_) => {}
+            }
         }
     }
 

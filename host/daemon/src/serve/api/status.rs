@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use futures_util::stream::unfold;
 
 use super::extract::Json;
 use super::stream::{HEARTBEAT, line, response};
-use super::{Daemon, Handle};
+use super::{Caller, Daemon, Handle};
 use crate::serve::wire::NodeStatus;
 
 pub(super) async fn now(State(daemon): State<Handle>) -> Json<NodeStatus> {
@@ -17,23 +17,30 @@ pub(super) async fn now(State(daemon): State<Handle>) -> Json<NodeStatus> {
 
 /// The status now, and again after each change. A slow reader misses pictures
 /// between, never the latest.
-pub(super) async fn stream(State(daemon): State<Handle>) -> Response {
+pub(super) async fn stream(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let generations = daemon.generations();
     let first = true;
-    response(unfold((daemon, generations, first), |(daemon, mut generations, first)| async move {
-        if first {
-            generations.borrow_and_update();
-            let text = line(&look(&*daemon));
-            return Some((Ok(text), (daemon, generations, false)));
-        }
-        let text = match tokio::time::timeout(HEARTBEAT, generations.changed()).await {
-            Ok(Ok(())) => line(&look(&*daemon)),
-            // The daemon ends.
-            Ok(Err(_)) => return None,
-            Err(_) => "\n".to_owned(),
-        };
-        Some((Ok(text), (daemon, generations, false)))
-    }))
+    response(
+        caller,
+        unfold((daemon, generations, first), |(daemon, mut generations, first)| async move {
+            if first {
+                generations.borrow_and_update();
+                let text = line(&look(&*daemon));
+                return Some((Ok(text), (daemon, generations, false)));
+            }
+            let text = loop {
+                match tokio::time::timeout(HEARTBEAT, generations.changed()).await {
+                    Ok(Ok(())) => break line(&look(&*daemon)),
+                    // The daemon ends.
+                    Ok(Err(_)) => return None,
+                    Err(_) if daemon.turns() => break "\n".to_owned(),
+                    // What is shown by then may be old, and silence tells so.
+                    Err(_) => {}
+                }
+            };
+            Some((Ok(text), (daemon, generations, false)))
+        }),
+    )
 }
 
 fn look(daemon: &dyn Daemon) -> NodeStatus {

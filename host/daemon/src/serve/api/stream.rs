@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
-use super::Line;
+use super::{Caller, Line};
 
 /// An empty line at least this often says that the daemon is still there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -19,6 +19,8 @@ pub(super) fn line(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default() + "\n"
 }
 
-pub(super) fn response(lines: impl Stream<Item = Line> + Send + 'static) -> Response {
+/// Until the caller's sign-in or token has ended: who lost the right to ask reads nothing more.
+pub(super) fn response(mut caller: Caller, lines: impl Stream<Item = Line> + Send + 'static) -> Response {
+    let lines = lines.take_until(async move { caller.ended().await });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }

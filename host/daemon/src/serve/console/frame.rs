@@ -19,6 +19,8 @@ pub(super) struct Frame {
     pub(super) generation: u64,
     /// When that was taken.
     pub(super) at: Time,
+    /// The core does not turn: all of it may be old.
+    pub(super) stalled: bool,
     /// Who looks; nobody on the page to sign in.
     pub(super) person: Option<Caller>,
     /// Whether there is something to sign out of.
@@ -78,14 +80,17 @@ impl Frame {
     /// Around a page about what is now.
     pub(super) fn new(daemon: &Handle, caller: Caller, here: Page, title: &str) -> Self {
         let snapshot = daemon.snapshot();
+        let stalled = !daemon.turns();
         let down = snapshot.modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
         let count = if down == 0 { String::new() } else { format!("({down} down) ") };
         Self {
             title: format!("{count}{title} · {} · Bellwether", snapshot.node),
             node: snapshot.node.to_string(),
             generation: snapshot.generation,
-            // A page is as old as the core that answers for it, which turns several times a second.
-            at: Times::new(daemon.clock()).of(daemon.clock().now()),
+            // A page is as old as the core that answers for it, which turns several times a second,
+            // or else has stalled.
+            at: Times::new(daemon.clock()).of(if stalled { snapshot.at } else { daemon.clock().now() }),
+            stalled,
             signed_in: caller.signed_in,
             person: Some(caller),
             live: true,

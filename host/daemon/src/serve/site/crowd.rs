@@ -6,11 +6,13 @@
 //! ```
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::access::neighbourhood;
 
 /// In all. Every browser keeps one connection for what is new, and opens a few more for pages.
 const MAX_CLIENTS: usize = 1024;
@@ -81,14 +83,6 @@ impl Drop for Place {
                 from.remove(&self.address);
             }
         }
-    }
-}
-
-/// Who can change their address at will is counted as one: a network of 64 bits in IPv6.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::api;
 use crate::binary::bellwether;
 use crate::eventually::eventually;
 use crate::http::{self, Response};
@@ -156,11 +157,11 @@ impl Daemon {
     }
 
     fn try_status(&self) -> Option<Value> {
-        let output = self.client(&["status", "--json"]);
-        output.status.success().then(|| serde_json::from_slice(&output.stdout).ok())?
+        let (status, answer) = api::ask(&self.root, "GET", "/status")?;
+        (status == 200).then_some(answer)
     }
 
-    /// `status --json`
+    /// What `status --json` prints, without a client in between: many wait for something in it.
     ///
     /// # Panics
     /// If the daemon does not answer.

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
@@ -14,13 +16,28 @@ pub struct Root {
     pub health: SocketAddr,
 }
 
-/// An address on the loopback that is free at present.
+/// Below what connections that go out are given: nobody takes one of these by chance, between the
+/// moment that it is found free and the moment that somebody listens there.
+const PORTS: Range<u16> = 11_000..32_000;
+
+/// An address on the loopback that is free at present. This process gets it once.
 ///
 /// # Panics
 /// If there is none.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address")
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Tests that run at the same time begin at different places.
+    let begin = std::process::id().wrapping_mul(7919);
+    let many = u32::from(PORTS.end - PORTS.start);
+    for _ in PORTS {
+        let nth = u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let offset = u16::try_from(begin.wrapping_add(nth) % many).expect("fewer than ports");
+        let address = SocketAddr::from(([127, 0, 0, 1], PORTS.start + offset));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port is free");
 }
 
 impl Default for Root {

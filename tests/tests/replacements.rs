@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bellwether_tests::composed::{WITNESS, witness};
+use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::probe::Probe;
@@ -48,6 +49,7 @@ fn a_thousand_replacements_lose_no_run_no_memory_of_the_checker_and_none_of_the_
     let ready = daemon.until_ready("web");
     let (begun, path) = (Instant::now(), root.path().join("checkers/witness.wasm"));
     let probe = Probe::begin(root.health, "/health/web", 50);
+    let control = Probe::begin(control::server(), "/", 50);
     let mut run = until_version(&daemon, 0);
     let (first_run, mut warm) = (run, None);
     for version in 1..=replacements {
@@ -61,22 +63,26 @@ fn a_thousand_replacements_lose_no_run_no_memory_of_the_checker_and_none_of_the_
         }
     }
     let (took, warm) = (begun.elapsed(), warm.expect("there are more replacements than that"));
-    let end = eventually("threads and descriptors are as they were", || {
+    let end = eventually("what the daemon holds is as it was", || {
         let now = Usage::of(daemon.pid());
-        (now.threads <= warm.threads + 3 && now.descriptors <= warm.descriptors + 3).then_some(now)
+        let back = now.threads <= warm.threads + 3
+            && now.descriptors <= warm.descriptors + 3
+            && now.memory <= warm.memory + GROWTH;
+        back.then_some(now)
     });
     let last = witness_of(&daemon);
     let gap = Duration::from_secs_f64(measured(&last, "longest-gap").expect("it is measured") / 1000.0);
-    let answers = probe.finish();
+    let (answers, control) = (probe.finish(), control.finish());
     println!(
         "{replacements} replacements in {took:?}, {} runs, longest gap {gap:?}; p99 of the health endpoint {:?}; warm {warm:?}, at the end {end:?}",
         run - first_run,
         answers.percentile(99)
     );
     assert_eq!(last["status"], "pass", "{last}");
-    assert!(gap < Duration::from_secs(3), "{gap:?}");
+    // When the machine stood still, everybody did.
+    let allowed = Duration::from_secs(3) + 3 * control.percentile(100);
+    assert!(gap < allowed, "{gap:?}, more than {allowed:?}");
     assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
-    assert!(end.memory <= warm.memory + GROWTH, "{warm:?}, {end:?}");
     let module = daemon.module("web");
     assert_eq!((&module["since"], &module["restarts"]), (&ready["since"], &0.into()), "{module}");
     let down = daemon.events().into_iter().find(|event| event["kind"] == "verdict" && event["to"] == "down");

@@ -171,7 +171,7 @@ fn counted_restarts_outlive_the_daemon() {
 fn a_stop_that_was_draining_is_finished_by_the_next_daemon() {
     let root = Root::default();
     let web = Web { address: bellwether_tests::root::free_address() };
-    root.write("modules/web.toml", format!("{}{CHECK_PROCESS}", web.application("2s")));
+    root.write("modules/web.toml", format!("{}{CHECK_PROCESS}", web.application("8s")));
     let mut daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let pid = only_process(&daemon);

@@ -30,9 +30,7 @@ pub(super) fn turn() -> MutexGuard<'static, ()> {
 /// A guest that computes is ended at a tick.
 const TICK: Duration = Duration::from_millis(10);
 /// On top of that: what a machine with few processors needs until the guest has its turn.
-const TURN_OF_THE_GUEST: Duration = Duration::from_millis(700);
-/// So much later than any other server on this machine may the health endpoint answer.
-const LATER: Duration = Duration::from_millis(100);
+const TURN_OF_THE_GUEST: Duration = Duration::from_secs(1);
 /// What may come on top of the warm daemon's memory, in KiB.
 const GROWTH: u64 = 24 << 10;
 /// Threads and descriptors that come and go by themselves.
@@ -63,10 +61,12 @@ pub(super) fn run(name: &str, acts: &[Act]) {
         begun.elapsed(),
         answers.count(),
     );
-    assert!(latest <= TICK + TURN_OF_THE_GUEST, "{latest:?}");
+    // When the machine stood still, everybody did.
+    let still = 3 * control.percentile(100);
+    assert!(latest <= TICK + TURN_OF_THE_GUEST + still, "{latest:?}, and the control {still:?}");
     assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
-    assert!(p99 < 3 * control_p99 + LATER, "{p99:?}, and the control {control_p99:?}");
-    assert!(gap < Duration::from_secs(2) + 3 * control.percentile(100), "{gap:?}");
+    answers.were_as_fast_as(&control);
+    assert!(gap < Duration::from_secs(2) + still, "{gap:?}, and the control {still:?}");
     family.undisturbed();
 }
 

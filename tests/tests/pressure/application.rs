@@ -60,11 +60,10 @@ fn an_application_that_spawns_and_dies_a_hundred_times_a_second_costs_little_and
     let spent = processor_time(pid).saturating_sub(spent);
     println!("{spent:?} of a processor in {watched:?}");
     assert!(spent < watched / 2, "{spent:?} of a processor in {watched:?}");
-    let now = Usage::of(pid);
-    assert!(
-        now.descriptors <= quiet.descriptors + 20 && now.threads <= quiet.threads + 2,
-        "{quiet:?}, {now:?}"
-    );
+    eventually(&format!("it holds no more than it did: {quiet:?}"), || {
+        let now = Usage::of(pid);
+        (now.descriptors <= quiet.descriptors + 20 && now.threads <= quiet.threads + 2).then_some(())
+    });
     let restless = scene.daemon.module("restless");
     assert_eq!((&restless["state"], &restless["restarts"]), (&"up".into(), &0.into()), "{restless}");
     assert_eq!(starts(), 6, "it stays given up");

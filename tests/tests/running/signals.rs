@@ -22,7 +22,7 @@ fn draining(shutdown: &str, drain: &str) -> (Root, Web, Daemon, u32) {
 
 #[test]
 fn a_drain_says_no_first_and_leaves_the_application_running() {
-    let (_root, web, mut daemon, pid) = draining("applications = \"drain\"", "2s");
+    let (_root, web, mut daemon, pid) = draining("applications = \"drain\"", "8s");
     signal(daemon.pid(), Signal::TERM);
     daemon.until_state("web", "draining");
     assert_eq!(daemon.health("web").status, 503);
@@ -38,7 +38,7 @@ fn a_drain_says_no_first_and_leaves_the_application_running() {
 
 #[test]
 fn a_stop_drains_and_stops_and_the_next_daemon_starts_again() {
-    let (_root, web, mut daemon, pid) = draining("applications = \"stop\"", "1s");
+    let (_root, web, mut daemon, pid) = draining("applications = \"stop\"", "5s");
     signal(daemon.pid(), Signal::TERM);
     daemon.until_state("web", "draining");
     assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());

@@ -63,6 +63,25 @@ fn has_ended(process: &OwnedFd) -> bool {
 mod tests {
     use super::*;
 
+    /// Starts a program whose file was just written. Another test that starts something at this moment
+    /// has it open for writing until its own program is loaded: execve(2), ETXTBSY.
+    fn start_new(program: &Path, folder: &Path) -> std::process::Child {
+        for _ in 0..1000 {
+            let started = std::process::Command::new(program)
+                .arg("demo-app")
+                .current_dir(folder)
+                .stdin(std::process::Stdio::piped())
+                .spawn();
+            match started {
+                Err(busy) if busy.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                started => return started.unwrap(),
+            }
+        }
+        panic!("{} stays busy", program.display());
+    }
+
     #[test]
     fn it_is_ended_also_if_its_program_was_replaced_meanwhile() {
         let place = tempfile::tempdir().unwrap();
@@ -70,12 +89,7 @@ mod tests {
         let program = root.join("program");
         std::fs::copy("/bin/sh", &program).unwrap();
         std::fs::write(root.join("demo-app"), "read line").unwrap();
-        let mut ours = std::process::Command::new(&program)
-            .arg("demo-app")
-            .current_dir(&root)
-            .stdin(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut ours = start_new(&program, &root);
         std::fs::remove_file(&program).unwrap();
         assert_eq!(end_applications(&program, &root), 1);
         assert!(!ours.wait().unwrap().success());

@@ -450,7 +450,7 @@ async fn large_components_that_take_long_to_compile_delay_no_small_one() {
     for bytes in [&script().build(), &first, &second] {
         sandbox(Compiler::Own).load(bytes).unwrap();
     }
-    let slow = Compiler::Child { program: "/bin/sleep".into(), arguments: vec!["5".to_owned()] };
+    let slow = Compiler::Child { program: "/bin/sleep".into(), arguments: vec!["10".to_owned()] };
     let bench = Bench::on(sandbox(slow), &first, MODULE).await;
     let large = |n: u8| [Guest::default().build(), vec![n; 3 << 20]].concat();
     bench.write("checkers/python-a.wasm", &large(1));

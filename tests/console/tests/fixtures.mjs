@@ -60,8 +60,8 @@ export async function signInOn(page, daemon, user) {
 }
 
 /** Every page that an address leads to, as an admin sees it. */
-export const PAGES = ["/", "/modules/web", "/modules/web?since=24h", "/modules/orders", "/modules/reports", "/modules/archive",
-  "/modules/web/stop", "/modules/web/suspend", "/modules/reports/resume", "/modules/orders/reset",
+export const PAGES = ["/", "/modules/web", "/modules/orders", "/modules/reports", "/modules/archive",
+  "/modules/web/stop", "/modules/web/suspend", "/modules/reports/resume",
   "/events", "/events?kind=incident", "/events?search=nothing-of-that-kind", "/components", "/components/checkers/tcp",
   "/components/checkers/wider", "/components/checkers/wider/approve", "/components/checkers/cracked",
   "/configuration", "/configuration?file=modules/web.toml", "/users", "/users/monitor/remove", "/me", "/nowhere"];

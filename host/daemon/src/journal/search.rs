@@ -6,7 +6,9 @@
 //!
 //! Records enter it and leave it by the batch: a trigger for each would take five times as long.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::schema;
 
 /// The parts of a long text that are asked for. Fewer are as good, and quicker.
 const PARTS: usize = 16;
@@ -46,6 +48,22 @@ const MERGED: i64 = 16;
 pub(super) fn merge(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "INSERT INTO sought(sought, rank) VALUES('merge', ?1)";
     connection.prepare_cached(sql)?.execute([MERGED]).map(|_| ())
+}
+
+/// Begins the index anew, if nothing else in the file is damaged; else all stays as it is. What was
+/// written so far is no longer in it, and is read instead. Returns whether the file is good again.
+pub(super) fn renew(connection: &mut Connection) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("DROP TABLE sought; DELETE FROM facts WHERE name = 'sought_from'")?;
+    transaction.execute_batch(schema::SEARCH)?;
+    let found: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let good = found == "ok";
+    if good {
+        transaction.commit()?
+    } else {
+        transaction.rollback()?
+    }
+    Ok(good)
 }
 
 #[cfg(test)]

@@ -66,12 +66,8 @@ pub(super) fn renew(connection: &mut Connection) -> rusqlite::Result<bool> {
     transaction.execute_batch(schema::SEARCH)?;
     let found: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     let good = found == "ok";
-    if good {
-        transaction.commit()?
-    } else {
-        transaction.rollback()?
-    }
-    Ok(good)
+    let ended = if good { transaction.commit() } else { transaction.rollback() };
+    ended.map(|()| good)
 }
 
 #[cfg(test)]

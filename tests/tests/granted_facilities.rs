@@ -41,15 +41,20 @@ fn summary(last: &Value) -> &str {
     last["summary"].as_str().unwrap_or_default()
 }
 
-#[test]
-fn what_is_granted_is_had_and_what_is_not_is_refused_with_the_grant_to_add() {
-    let root = Root::default();
-    let web = Web::lay_out(&root);
+/// The application, two components, and what they are granted.
+fn lay_out(root: &Root) -> Web {
     root.write("checkers/granted.wasm", guest::GRANTED);
     root.write("checkers/reach.wasm", guest::REACH);
     root.write("data/file", "content");
     root.write("other/file", "content");
     root.write("probe.secret", format!("{SECRET}\n"));
+    Web::lay_out(root)
+}
+
+#[test]
+fn what_is_granted_is_had_and_what_is_not_is_refused_with_the_grant_to_add() {
+    let root = Root::default();
+    let web = lay_out(&root);
     let commands = r#"
 [commands.probe]
 run = ["/bin/sh", "-c", 'echo "$0 says $(cat)"; echo quietly >&2']

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use bellwether_tests::api;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::guest;
@@ -40,12 +41,20 @@ fn summary(last: &Value) -> &str {
     last["summary"].as_str().unwrap_or_default()
 }
 
+/// The application, two components, and what they are granted.
+fn lay_out(root: &Root) -> Web {
+    root.write("checkers/granted.wasm", guest::GRANTED);
+    root.write("checkers/reach.wasm", guest::REACH);
+    root.write("data/file", "content");
+    root.write("other/file", "content");
+    root.write("probe.secret", format!("{SECRET}\n"));
+    Web::lay_out(root)
+}
+
 #[test]
 fn what_is_granted_is_had_and_what_is_not_is_refused_with_the_grant_to_add() {
     let root = Root::default();
-    let web = Web::lay_out(&root);
-    root.write("checkers/granted.wasm", guest::GRANTED);
-    root.write("probe.secret", format!("{SECRET}\n"));
+    let web = lay_out(&root);
     let commands = r#"
 [commands.probe]
 run = ["/bin/sh", "-c", 'echo "$0 says $(cat)"; echo quietly >&2']
@@ -74,6 +83,8 @@ timeout = "200ms"
         checker("no-ping-name", "ask = 'ping', name = 'localhost'", "ping = ['127.0.0.0/8']"),
         checker("ping", "ask = 'ping', name = '127.0.0.1'", "ping = ['127.0.0.1']"),
         checker("ping-name", "ask = 'ping', name = 'localhost'", "ping = ['localhost']"),
+        checker("reader", "act = 'read', target = 'data/file'", "read = ['data', 'other'], env = ['PATH']")
+            .replace("\"granted\"", "\"reach\""),
     ];
     web.write(&root, &(checkers.concat() + commands));
     let mut daemon = Daemon::run(root.path(), root.health);
@@ -136,9 +147,49 @@ timeout = "200ms"
         }
     }
     no_trace_of_the_secret(&root, &daemon);
+    what_was_used_is_told(&root);
     // Whatever a command was at, it ends with the daemon; the application runs on.
     daemon.end();
     eventually("the commands have ended", || sleepers(root.path()).is_empty().then_some(()));
+}
+
+/// Where a component is used, and what came of it there.
+fn uses(root: &Root, component: &str) -> Vec<Value> {
+    let (status, detail) =
+        api::ask(root.path(), "GET", &format!("/components/{component}")).expect("it answers");
+    assert_eq!(status, 200, "{detail}");
+    detail["uses"].as_array().cloned().expect("a list")
+}
+
+/// An admin sees what could be taken away.
+fn what_was_used_is_told(root: &Root) {
+    for (checker, used) in [
+        ("secret", &["secrets word="][..]),
+        ("no-secret", &[]),
+        ("command", &["commands probe"]),
+        // Granted two, it runs one of them.
+        ("fails", &["commands fails"]),
+        ("no-command", &[]),
+        ("processes", &["processes true"]),
+        ("no-ping", &[]),
+        ("reader", &["read data", "env PATH"]),
+    ] {
+        let component = if checker == "reader" { "checkers/reach" } else { "checkers/granted" };
+        let of = eventually(&format!("{checker} has run"), || {
+            let found = uses(root, component).into_iter().find(|of| of["checker"] == checker)?;
+            (!found["cost"].is_null()).then_some(found)
+        });
+        let told = of["used"].as_array().expect("a list");
+        assert_eq!(told.len(), used.len(), "{checker}: {of}");
+        for (told, expected) in told.iter().zip(used) {
+            assert!(told["grant"].as_str().is_some_and(|grant| grant.starts_with(expected)), "{of}");
+            assert!(told["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{of}");
+            assert!(of["granted"].as_array().is_some_and(|all| all.contains(&told["grant"])), "{of}");
+        }
+    }
+    let script = uses(root, "restart-scripts/command").into_iter().find(|of| of["module"] == "web");
+    let script = script.expect("the standard one is used");
+    assert!(script["cost"]["runs"].as_u64() >= Some(1), "it has started the application: {script}");
 }
 
 /// The processes that the command `hangs` consists of.

@@ -141,6 +141,55 @@ impl FromStr for GrantKind {
     }
 }
 
+/// One of the grants. Shown, it is its value in the notation of a module's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the kinds of grant")]
+pub enum Grant<'g> {
+    Connect(&'g ConnectGrant),
+    Resolve(&'g NameGrant),
+    Http(&'g HttpGrant),
+    Read(&'g ReadGrant),
+    Env(&'g EnvName),
+    Secret(&'g SecretName, &'g Path),
+    Command(&'g CommandName),
+    Processes,
+    Ping(&'g PingGrant),
+}
+
+impl Grant<'_> {
+    /// Of which kind it is.
+    pub fn kind(self) -> GrantKind {
+        match self {
+            Self::Connect(_) => GrantKind::Connect,
+            Self::Resolve(_) => GrantKind::Resolve,
+            Self::Http(_) => GrantKind::Http,
+            Self::Read(_) => GrantKind::Read,
+            Self::Env(_) => GrantKind::Env,
+            Self::Secret(..) => GrantKind::Secrets,
+            Self::Command(_) => GrantKind::Commands,
+            Self::Processes => GrantKind::Processes,
+            Self::Ping(_) => GrantKind::Ping,
+        }
+    }
+}
+
+impl fmt::Display for Grant<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(grant) => grant.fmt(f),
+            Self::Resolve(grant) => grant.fmt(f),
+            Self::Http(grant) => grant.fmt(f),
+            Self::Read(grant) => grant.fmt(f),
+            Self::Env(name) => name.fmt(f),
+            // Never its content.
+            Self::Secret(name, file) => write!(f, "{name}={}", file.display()),
+            Self::Command(name) => name.fmt(f),
+            Self::Processes => f.write_str("true"),
+            Self::Ping(grant) => grant.fmt(f),
+        }
+    }
+}
+
 /// A text that is not a grant of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
@@ -224,30 +273,29 @@ impl Grants {
         Ok(())
     }
 
-    /// All of them in notation, as [`add`](Self::add) reads it. Never the content of a secret.
+    /// All of them, kind by kind.
+    pub fn all(&self) -> impl Iterator<Item = Grant<'_>> {
+        let connect = self.connect.iter().map(Grant::Connect);
+        let secrets = self.secrets.iter().map(|(name, file)| Grant::Secret(name, file));
+        connect
+            .chain(self.resolve.iter().map(Grant::Resolve))
+            .chain(self.http.iter().map(Grant::Http))
+            .chain(self.read.iter().map(Grant::Read))
+            .chain(self.env.iter().map(Grant::Env))
+            .chain(secrets)
+            .chain(self.commands.iter().map(Grant::Command))
+            .chain(self.processes.then_some(Grant::Processes))
+            .chain(self.ping.iter().map(Grant::Ping))
+    }
+
+    /// All of them in notation, as [`add`](Self::add) reads it.
     pub fn list(&self) -> Vec<(GrantKind, String)> {
-        fn texts<'t, T: ToString + 't>(
-            kind: GrantKind,
-            grants: impl IntoIterator<Item = &'t T>,
-        ) -> impl Iterator<Item = (GrantKind, String)> {
-            grants.into_iter().map(move |grant| (kind, grant.to_string()))
-        }
-        let secrets = self.secrets.iter().map(|(name, file)| format!("{name}={}", file.display()));
-        texts(GrantKind::Connect, &self.connect)
-            .chain(texts(GrantKind::Resolve, &self.resolve))
-            .chain(texts(GrantKind::Http, &self.http))
-            .chain(texts(GrantKind::Read, &self.read))
-            .chain(texts(GrantKind::Env, &self.env))
-            .chain(secrets.map(|secret| (GrantKind::Secrets, secret)))
-            .chain(texts(GrantKind::Commands, &self.commands))
-            .chain(self.processes.then(|| (GrantKind::Processes, "true".to_owned())))
-            .chain(texts(GrantKind::Ping, &self.ping))
-            .collect()
+        self.all().map(|grant| (grant.kind(), grant.to_string())).collect()
     }
 
     /// Whether there is any of this kind.
     pub fn has(&self, kind: GrantKind) -> bool {
-        self.list().iter().any(|(granted, _)| *granted == kind)
+        self.all().any(|grant| grant.kind() == kind)
     }
 
     /// Relative files and directories are meant to be in the root.
@@ -303,6 +351,6 @@ mod tests {
         grants.place_under(Path::new("/root/of"));
         let directories: Vec<_> = grants.read.iter().map(|read| read.directory.as_path()).collect();
         assert_eq!(directories, [Path::new("/root/of/data"), Path::new("/etc/app")]);
-        assert_eq!(grants.secret("a").unwrap(), Path::new("/root/of/secrets/a"));
+        assert_eq!(grants.secret("a").unwrap().1, Path::new("/root/of/secrets/a"));
     }
 }

@@ -38,6 +38,7 @@ use tokio::task::JoinHandle;
 use crate::config::ComponentKind;
 use crate::config::spec::ModuleSpec;
 use crate::driver::Message;
+use crate::metrics::Cost;
 use crate::observe::Means;
 use crate::sandbox::plan::DeclaredCommand;
 use crate::sandbox::run::PlanRun;
@@ -178,7 +179,10 @@ async fn plan(
         state: member.script_state.clone(),
         clock: means.clock,
     };
-    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string())
+    let report = means.sandbox.plan_report(&component, run).await;
+    let cost = Cost { usage: report.usage, refusals: report.refusals.len(), used: &report.used };
+    means.metrics.planned(module, report.took, cost, means.clock.now());
+    report.plan.map_err(|error| error.to_string())
 }
 
 /// What the module's file declares, and what runs though it is declared no

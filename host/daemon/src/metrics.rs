@@ -11,6 +11,7 @@ mod count;
 mod exposition;
 mod family;
 mod histogram;
+mod used;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +21,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bellwether_core::command::CommandOutcome;
 use bellwether_core::event::Event;
+use bellwether_core::grant::GrantKind;
 use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Observation, Status};
 use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::snapshot::Snapshot;
@@ -29,6 +32,8 @@ pub use self::count::Count;
 pub use self::exposition::{Exposition, Sources};
 pub(crate) use self::family::{Family, Kind, Value};
 use self::histogram::Histogram;
+use self::used::UsedGrants;
+use crate::sandbox::usage::Usage;
 
 /// All that is counted. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +51,8 @@ struct Counts {
     not_exported: Count,
     modules: Table<ModuleName, ModuleCounts>,
     checkers: Table<(ModuleName, CheckerName), CheckerCounts>,
+    /// Of the modules' restart scripts.
+    scripts: Table<ModuleName, ScriptCounts>,
 }
 
 /// The loop that owns the core.
@@ -74,9 +81,43 @@ struct ModuleCounts {
 struct CheckerCounts {
     runs: [Count; STATUSES.len()],
     took: Histogram<{ TOOK.len() }>,
+    spent: Spent,
+}
+
+#[derive(Debug, Default)]
+struct ScriptCounts {
+    runs: Count,
+    took: Count,
+    spent: Spent,
+}
+
+/// What the runs of a component have cost.
+#[derive(Debug, Default)]
+struct Spent {
     cpu: Count,
     memory: AtomicU64,
     refusals: Count,
+    used: UsedGrants,
+}
+
+impl Spent {
+    fn add(&self, cost: &Cost<'_>, at: Moment) {
+        self.cpu.add_time(cost.usage.cpu);
+        self.memory.store(cost.usage.memory, Relaxed);
+        self.refusals.add(cost.refusals as u64);
+        self.used.note(cost.used, at);
+    }
+
+    fn cost(&self, runs: u64, took: f64) -> RunCost {
+        RunCost {
+            runs,
+            took: Duration::try_from_secs_f64(took).unwrap_or_default(),
+            cpu: Duration::try_from_secs_f64(self.cpu.seconds()).unwrap_or_default(),
+            memory: self.memory.load(Relaxed),
+            refusals: self.refusals.get(),
+            used: self.used.all(),
+        }
+    }
 }
 
 const STATUSES: [Status; 4] = [Status::Pass, Status::Warn, Status::Fail, Status::Unknown];
@@ -158,25 +199,29 @@ impl Metrics {
         counts.took.observe(observation.took);
     }
 
-    /// What a run of a component cost.
-    pub(crate) fn ran(&self, module: &ModuleName, checker: &CheckerName, cost: Cost) {
-        let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
-        counts.cpu.add_time(cost.cpu);
-        counts.memory.store(cost.memory, Relaxed);
-        counts.refusals.add(cost.refusals as u64);
+    /// What a run of a checker's component cost.
+    pub(crate) fn ran(&self, module: &ModuleName, checker: &CheckerName, cost: Cost<'_>, at: Moment) {
+        self.0.checkers.get(&(module.clone(), checker.clone())).spent.add(&cost, at);
     }
 
-    /// What the runs of a component cost for this checker, since the daemon has started.
-    pub(crate) fn cost(&self, module: &ModuleName, checker: &CheckerName) -> RunCost {
-        let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
-        let (took, runs, _) = counts.took.read();
-        RunCost {
-            runs,
-            took: Duration::try_from_secs_f64(took).unwrap_or_default(),
-            cpu: Duration::try_from_secs_f64(counts.cpu.seconds()).unwrap_or_default(),
-            memory: counts.memory.load(Relaxed),
-            refusals: counts.refusals.get(),
+    /// A module's restart script has been asked for a plan, and took so long.
+    pub(crate) fn planned(&self, module: &ModuleName, took: Duration, cost: Cost<'_>, at: Moment) {
+        let counts = self.0.scripts.get(module);
+        counts.runs.add(1);
+        counts.took.add_time(took);
+        counts.spent.add(&cost, at);
+    }
+
+    /// What the runs of a component cost for this checker, or without one for the module's restart
+    /// script, since the daemon has started.
+    pub(crate) fn cost(&self, module: &ModuleName, checker: Option<&CheckerName>) -> RunCost {
+        if let Some(checker) = checker {
+            let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
+            let (took, runs, _) = counts.took.read();
+            return counts.spent.cost(runs, took);
         }
+        let counts = self.0.scripts.get(module);
+        counts.spent.cost(counts.runs.get(), counts.took.seconds())
     }
 
     /// What is written down.
@@ -236,6 +281,7 @@ impl Metrics {
     /// Modules and checkers that are no more are not shown any more.
     fn forget_all_but(&self, snapshot: &Snapshot) {
         self.0.modules.retain(|module| snapshot.module(module.as_str()).is_some());
+        self.0.scripts.retain(|module| snapshot.module(module.as_str()).is_some());
         self.0.checkers.retain(|(module, checker)| {
             let module = snapshot.module(module.as_str());
             module.is_some_and(|module| module.checkers.iter().any(|known| known.name == *checker))
@@ -264,8 +310,8 @@ impl Signal {
     }
 }
 
-/// What the runs of a component cost for one checker, together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the runs of a component cost for one checker or one restart script, together.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunCost {
     /// So many.
     pub runs: u64,
@@ -277,17 +323,19 @@ pub struct RunCost {
     pub memory: u64,
     /// What they wanted and may not.
     pub refusals: u64,
+    /// The grants that have allowed them something, in the notation of grants, and when last.
+    pub used: BTreeMap<(GrantKind, String), Moment>,
 }
 
 /// What a run of a component cost.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cost {
-    /// Of a processor.
-    pub(crate) cpu: Duration,
-    /// In bytes, when it was most.
-    pub(crate) memory: u64,
+pub(crate) struct Cost<'c> {
+    /// Of the machine.
+    pub(crate) usage: Usage,
     /// What it wanted and may not.
     pub(crate) refusals: usize,
+    /// The grants that have allowed it something.
+    pub(crate) used: &'c [(GrantKind, String)],
 }
 
 #[cfg(test)]

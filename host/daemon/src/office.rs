@@ -152,8 +152,8 @@ impl Daemon for Office {
             let mine = uses.filter(|of| of.kind == key.0 && of.component == key.1);
             let asked = about.as_ref().map(|about| about.grants.clone()).unwrap_or_default();
             let line = |of: ComponentUse| {
-                let cost = of.checker.as_ref().map(|checker| self.means.metrics.cost(&of.module, checker));
-                UseLine::new(&of, &asked, cost)
+                let cost = self.means.metrics.cost(&of.module, of.checker.as_ref());
+                UseLine::new(&of, &asked, &cost, self.clock())
             };
             Some(ComponentDetail::new(status, about, mine.map(line).collect()))
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use super::address::{BeforePort, GrantHost, host_and_port, must_be_named_exactly};
-use super::{GrantKind, Grants, NotationError, Refusal};
+use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 
 /// What is spoken to the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,29 +65,29 @@ impl Grants {
     ///
     /// An IPv4 address in IPv6 clothes (RFC 4291, 2.5.5.2) is judged as what it is.
     /// `resolved` tells whether a granted name has been looked up in this run
-    /// and led to this address.
+    /// and led to this address. Returns the grant that allows it.
     pub fn may_connect(
         &self,
         protocol: Protocol,
         address: SocketAddr,
         resolved: impl Fn(&str, IpAddr) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Grant<'_>, Refusal> {
         let ip = address.ip().to_canonical();
         let address = SocketAddr::new(ip, address.port());
         let fits = |grant: &&ConnectGrant| grant.protocol == protocol && grant.port == address.port();
         let fitting = || self.connect.iter().filter(fits);
-        if fitting().any(|grant| grant.host.is_exactly(ip)) {
-            return Ok(());
+        if let Some(exact) = fitting().find(|grant| grant.host.is_exactly(ip)) {
+            return Ok(Grant::Connect(exact));
         }
-        let covered = fitting().any(|grant| grant.host.covers(ip, &resolved));
+        let covering = fitting().find(|grant| grant.host.covers(ip, &resolved));
         let (wanted, value) = match protocol {
             Protocol::Tcp => (format!("connect to {address}"), address.to_string()),
             Protocol::Udp => (format!("send UDP to {address}"), format!("{UDP}{address}")),
         };
-        match (covered, must_be_named_exactly(ip)) {
-            (true, false) => Ok(()),
-            (true, true) => Err(Refusal::special(GrantKind::Connect, &wanted, &value)),
-            (false, _) => Err(Refusal::missing(GrantKind::Connect, wanted, &value)),
+        match (covering, must_be_named_exactly(ip)) {
+            (Some(covering), false) => Ok(Grant::Connect(covering)),
+            (Some(_), true) => Err(Refusal::special(GrantKind::Connect, &wanted, &value)),
+            (None, _) => Err(Refusal::missing(GrantKind::Connect, wanted, &value)),
         }
     }
 }
@@ -167,8 +167,9 @@ mod tests {
             ("10.9.9.8:5432", "no"),
             ("169.254.169.254:80", "special"),
         ] {
-            let answer = match example().may_connect(Protocol::Tcp, address.parse().unwrap(), resolved) {
-                Ok(()) => "yes",
+            let grants = example();
+            let answer = match grants.may_connect(Protocol::Tcp, address.parse().unwrap(), resolved) {
+                Ok(_) => "yes",
                 Err(refusal) if refusal.wanted.ends_with("metadata address") => "special",
                 Err(_) => "no",
             };
@@ -199,7 +200,7 @@ mod tests {
         let mut grants = Grants::default();
         grants.add(GrantKind::Connect, "udp:127.0.0.1:53").unwrap();
         let address = "127.0.0.1:53".parse().unwrap();
-        assert_eq!(grants.may_connect(Protocol::Udp, address, resolved), Ok(()));
+        assert!(grants.may_connect(Protocol::Udp, address, resolved).is_ok());
         let tcp = grants.may_connect(Protocol::Tcp, address, resolved).unwrap_err();
         assert!(tcp.to_string().contains("connect = [\"127.0.0.1:53\"]"), "{tcp}");
         let other = grants.may_connect(Protocol::Udp, "127.0.0.1:54".parse().unwrap(), resolved).unwrap_err();

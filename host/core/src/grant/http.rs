@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::address::{BeforePort, GrantHost, must_be_named_exactly, normal_name, port_number};
-use super::{GrantKind, Grants, NotationError, Refusal};
+use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 
 /// An origin (RFC 6454) that requests may be made to, and with which methods.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,11 +139,11 @@ impl HttpGrant {
 
 impl Grants {
     /// Whether this request may be made. Where the name leads to is a question
-    /// of its own: [`may_reach`](Self::may_reach).
-    pub fn may_request(&self, request: &HttpRequest<'_>) -> Result<(), Refusal> {
-        let of_origin = || self.http.iter().filter(|grant| grant.is_origin(request));
-        if of_origin().any(|grant| grant.allows_method(request.method)) {
-            return Ok(());
+    /// of its own: [`may_reach`](Self::may_reach). Returns the grant that allows it.
+    pub fn may_request(&self, request: &HttpRequest<'_>) -> Result<Grant<'_>, Refusal> {
+        let mut of_origin = self.http.iter().filter(|grant| grant.is_origin(request));
+        if let Some(grant) = of_origin.find(|grant| grant.allows_method(request.method)) {
+            return Ok(Grant::Http(grant));
         }
         let scheme = if request.https { "https" } else { "http" };
         let host = request.host.trim_matches(['[', ']']);

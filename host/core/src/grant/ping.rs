@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::address::{GrantHost, must_be_named_exactly, normal_name};
-use super::{GrantKind, Grants, NotationError, Refusal};
+use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 
 /// A host, or a network of hosts, that may be sent echo requests (RFC 792, RFC 4443).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,19 +46,20 @@ impl Grants {
         Err(Refusal::missing(GrantKind::Ping, format!("ping `{name}`"), &name))
     }
 
-    /// Whether an address may be pinged. `name` is what led to it, if a name did.
-    pub fn may_ping(&self, ip: IpAddr, name: Option<&str>) -> Result<(), Refusal> {
+    /// Whether an address may be pinged. `name` is what led to it, if a name did. Returns the grant
+    /// that allows it.
+    pub fn may_ping(&self, ip: IpAddr, name: Option<&str>) -> Result<Grant<'_>, Refusal> {
         let ip = ip.to_canonical();
-        if self.ping.iter().any(|grant| grant.0.is_exactly(ip)) {
-            return Ok(());
+        if let Some(exact) = self.ping.iter().find(|grant| grant.0.is_exactly(ip)) {
+            return Ok(Grant::Ping(exact));
         }
         let name = name.map(normal_name);
         let led = |granted: &str, _: IpAddr| name.as_deref() == Some(granted);
-        let covered = self.ping.iter().any(|grant| grant.0.covers(ip, led));
-        match (covered, must_be_named_exactly(ip)) {
-            (true, false) => Ok(()),
-            (true, true) => Err(Refusal::special(GrantKind::Ping, &format!("ping {ip}"), &ip.to_string())),
-            (false, _) => Err(Refusal::missing(GrantKind::Ping, format!("ping {ip}"), &ip.to_string())),
+        let covering = self.ping.iter().find(|grant| grant.0.covers(ip, led));
+        match (covering, must_be_named_exactly(ip)) {
+            (Some(covering), false) => Ok(Grant::Ping(covering)),
+            (Some(_), true) => Err(Refusal::special(GrantKind::Ping, &format!("ping {ip}"), &ip.to_string())),
+            (None, _) => Err(Refusal::missing(GrantKind::Ping, format!("ping {ip}"), &ip.to_string())),
         }
     }
 }

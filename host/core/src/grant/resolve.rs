@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::address::{is_host_name, normal_name};
-use super::{GrantKind, Grants, NotationError, Refusal};
+use super::{Grant, GrantKind, Grants, NotationError, Refusal};
 
 /// A name that may be looked up, or with `*.` all names below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,17 +64,20 @@ impl NameGrant {
 impl Grants {
     /// Whether a name may be looked up: only one that a grant names, because a
     /// name server hears every name that is asked for. An address in the
-    /// clothes of a name asks nobody and is always allowed.
-    pub fn may_look_up(&self, name: &str) -> Result<(), Refusal> {
+    /// clothes of a name asks nobody and is always allowed. Returns the grant that names it.
+    pub fn may_look_up(&self, name: &str) -> Result<Option<Grant<'_>>, Refusal> {
         if name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
-            return Ok(());
+            return Ok(None);
         }
         let name = normal_name(name);
-        let granted = self.connect.iter().any(|grant| grant.host.is_name(&name))
-            || self.http.iter().any(|grant| grant.host.is_name(&name))
-            || self.resolve.iter().any(|grant| grant.covers(&name));
-        if granted {
-            return Ok(());
+        let naming = self.all().find(|grant| match grant {
+            Grant::Connect(grant) => grant.host.is_name(&name),
+            Grant::Http(grant) => grant.host.is_name(&name),
+            Grant::Resolve(grant) => grant.covers(&name),
+            _ => false,
+        });
+        if naming.is_some() {
+            return Ok(naming);
         }
         let refusal = Refusal::missing(GrantKind::Resolve, format!("look up `{name}`"), &name);
         let way = format!("{}, or connect = [\"{name}:PORT\"] with the port it connects to", refusal.way);

@@ -42,10 +42,10 @@ pub(super) fn parse(text: &str) -> Result<(SecretName, PathBuf), NotationError> 
 
 impl Grants {
     /// The file that a secret is in, if it is granted.
-    pub fn secret(&self, name: &str) -> Result<&Path, Refusal> {
+    pub fn secret(&self, name: &str) -> Result<(&SecretName, &Path), Refusal> {
         self.secrets
-            .get(name)
-            .map(PathBuf::as_path)
+            .get_key_value(name)
+            .map(|(name, file)| (name, file.as_path()))
             .ok_or_else(|| Refusal::missing(GrantKind::Secrets, format!("read the secret `{name}`"), name))
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     fn a_secret_is_had_by_its_name_alone() {
         let mut grants = Grants::default();
         grants.add(GrantKind::Secrets, "db-password=/etc/app/db=secret").unwrap();
-        assert_eq!(grants.secret("db-password"), Ok(Path::new("/etc/app/db=secret")));
+        assert_eq!(grants.secret("db-password").unwrap().1, Path::new("/etc/app/db=secret"));
         assert_eq!(
             grants.secret("other").unwrap_err().to_string(),
             "refused: read the secret `other`; to allow it add grant = { secrets = { other = \"FILE\" } }"

@@ -20,6 +20,7 @@ use super::aside::{salvage, set_aside};
 use super::entry::Entry;
 use super::failure::StoreError;
 use super::import;
+use super::search;
 use super::store::{Boot, GivenOut, RESERVE, Store};
 use super::waiting::LATEST;
 
@@ -76,6 +77,15 @@ pub(super) fn open_good(path: &Path) -> Result<(Store, GivenOut), StoreError> {
     let store = Store::open(path, beside(path).exists())?;
     let given = store.given_out()?;
     Ok((store, given))
+}
+
+/// Whether a damaged file is good without its index of texts, which is begun anew then.
+pub(super) fn mend(path: &Path) -> bool {
+    let renewed = open_good(path).and_then(|(mut store, _)| Ok(search::renew(&mut store.connection)?));
+    renewed.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the index of the journal could not be begun anew");
+        false
+    })
 }
 
 /// Sets a file aside. Returns what to say of it, and what can still be read of it.

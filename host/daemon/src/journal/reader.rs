@@ -40,6 +40,8 @@ const READERS: usize = 4;
 const READ_WITHIN: Duration = Duration::from_secs(3);
 /// A disk that works lets go within this time when it is told to.
 const LET_GO_WITHIN: Duration = Duration::from_millis(200);
+/// So many records of a module are looked through rather than looked up.
+const FEW: i64 = 2_000;
 /// The writer's short exclusive moments are waited for so long.
 const BUSY: Duration = Duration::from_millis(500);
 
@@ -197,12 +199,25 @@ type Found = (Vec<Entry>, Option<rusqlite::Error>);
 fn records(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<Found> {
     let (mut found, broke_off) = match query.search.as_deref().and_then(search::parts) {
         None => select(connection, query, RECORDS, Condition::of(query, "seq"))?,
+        // Those of a module that says little are read sooner than all that has the text.
+        Some(_) if are_few(connection, query)? => {
+            select(connection, query, RECORDS, Condition::of(query, "seq"))?
+        }
         Some(parts) => search(connection, query, parts)?,
     };
     if query.after.is_none() {
         found.reverse();
     }
     Ok((found, broke_off))
+}
+
+/// Whether the module that is asked for has few records.
+fn are_few(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<bool> {
+    let Some(module) = &query.module else { return Ok(false) };
+    let sql = "SELECT count(*) FROM
+               (SELECT 1 FROM records INDEXED BY records_module WHERE module = ?1 LIMIT ?2)";
+    let count: i64 = connection.query_row(sql, params![module.as_str(), FEW + 1], |row| row.get(0))?;
+    Ok(count <= FEW)
 }
 
 /// Looks into the index, and reads what is older than it. The one that comes first in the order first,
@@ -212,6 +227,7 @@ fn search(connection: &Connection, query: &RecordQuery, parts: String) -> rusqli
     let from: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     let mut sought = Condition::of(query, "sought.rowid");
     sought.add("sought MATCH ?", parts.into());
+    sought.add("sought.rowid >= ?", from.into());
     let mut older = Condition::of(query, "seq");
     older.add("seq < ?", from.into());
     let mut ways = [(SOUGHT, sought), (RECORDS, older)];

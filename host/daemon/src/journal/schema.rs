@@ -82,7 +82,7 @@ CREATE VIEW measurements AS
 ";
 
 /// What was written before is not entered: a large file would keep a start waiting. It is read instead.
-const SEARCH: &str = "
+pub(super) const SEARCH: &str = "
 -- In which records which three letters stand beside each other.
 CREATE VIRTUAL TABLE sought USING fts5(
     letters, tokenize = 'trigram', detail = 'none', content = '', contentless_delete = 1

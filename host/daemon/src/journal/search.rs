@@ -6,7 +6,9 @@
 //!
 //! Records enter it and leave it by the batch: a trigger for each would take five times as long.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::schema;
 
 /// The parts of a long text that are asked for. Fewer are as good, and quicker.
 const PARTS: usize = 16;
@@ -36,16 +38,36 @@ pub(super) fn enter(transaction: &Transaction<'_>, written: &[i64]) -> rusqlite:
             statement.execute(params![first, last])?;
         }
     }
-    if written.is_empty() { Ok(()) } else { merge(transaction) }
+    // As much as came in, or segments would pile up until they are merged all at once.
+    let pages = MERGED + i64::try_from(written.len()).unwrap_or(i64::MAX) / ENTERED;
+    if written.is_empty() { Ok(()) } else { merge_pages(transaction, pages) }
 }
 
 /// Pages of the index that one step of merging writes, about.
 const MERGED: i64 = 16;
+/// Records that take a page of the index, with the times that each is merged again.
+const ENTERED: i64 = 8;
 
 /// One step of merging what many batches have entered (<https://www.sqlite.org/fts5.html#the_merge_command>).
 pub(super) fn merge(connection: &Connection) -> rusqlite::Result<()> {
+    merge_pages(connection, MERGED)
+}
+
+fn merge_pages(connection: &Connection, pages: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO sought(sought, rank) VALUES('merge', ?1)";
-    connection.prepare_cached(sql)?.execute([MERGED]).map(|_| ())
+    connection.prepare_cached(sql)?.execute([pages]).map(|_| ())
+}
+
+/// Begins the index anew, if nothing else in the file is damaged; else all stays as it is. What was
+/// written so far is no longer in it, and is read instead. Returns whether the file is good again.
+pub(super) fn renew(connection: &mut Connection) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch("DROP TABLE sought; DELETE FROM facts WHERE name = 'sought_from'")?;
+    transaction.execute_batch(schema::SEARCH)?;
+    let found: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let good = found == "ok";
+    let ended = if good { transaction.commit() } else { transaction.rollback() };
+    ended.map(|()| good)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //!             ▼                                            │
 //!          writing ──the disk refuses──▶ resting ──time──▶ trying again
 //!             │ ▲                          ▲                 │
-//!   damaged:  │ └─ begun anew              └──── refused ────┘
+//!   damaged:  │ └─ mended or begun anew    └──── refused ────┘
 //!   set aside ▼─────┘
 //! ```
 //! It waits for work and for the disk, and nobody waits for it.
@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 use super::aside::salvage;
 use super::failure::{StoreError, is_damage, plain};
 use super::health::counted;
-use super::opening::{boot, open_good, replace, reservation, reserve_beside};
+use super::opening::{boot, mend, open_good, replace, reservation, reserve_beside};
 use super::prune::Pruning;
 use super::store::{Batch, Store};
 use super::waiting::{LATEST, Turn, Waiting};
@@ -200,7 +200,7 @@ impl Writer {
                     self.say_beside(reserved);
                 }
             }
-            Err(StoreError::Useless(why)) => self.begin_anew(&why),
+            Err(StoreError::Useless(why)) => self.mend(&why),
             Err(StoreError::NotNow(why)) => self.rest(&why),
         }
     }
@@ -256,7 +256,20 @@ impl Writer {
         }
     }
 
-    /// The file is damaged: another one takes its place, with all that is at hand.
+    /// The file is damaged. If it is only the index of texts, that alone is begun anew.
+    fn mend(&mut self, why: &str) {
+        self.store = None;
+        if !mend(&self.path) {
+            return self.begin_anew(why);
+        }
+        self.rest = Some((Instant::now(), RETRY.0));
+        self.notice(format!(
+            "the journal's index for searching was damaged ({why}) and is begun anew: no record is lost, \
+             and a search of what was written before takes longer"
+        ));
+    }
+
+    /// The file is of no use: another one takes its place, with all that is at hand.
     fn begin_anew(&mut self, why: &str) {
         self.store = None;
         self.begun = None;
@@ -293,7 +306,7 @@ impl Writer {
             self.look_for_the_file();
         }
         if let Some(why) = self.checked() {
-            self.begin_anew(&why);
+            self.mend(&why);
         }
         if self.check_at <= now && self.checking.is_none() && self.store.is_some() {
             self.check_at = now + CHECK.1;
@@ -314,7 +327,7 @@ impl Writer {
             // The next step comes behind the next batch, or soon.
             Ok(true) => self.prune_at = Instant::now() + Duration::from_millis(5),
             Ok(false) => self.prune_at = Instant::now() + PRUNE,
-            Err(error) if is_damage(&error) => self.begin_anew(&plain(&error)),
+            Err(error) if is_damage(&error) => self.mend(&plain(&error)),
             Err(error) => {
                 tracing::warn!(%error, "old records could not be removed from the journal");
                 self.prune_at = Instant::now() + PRUNE;

@@ -222,12 +222,12 @@ impl Page<'_> {
             (of_checker(module.as_str(), checker.as_str()), counts.took.read())
         });
         self.histogram("bellwether_check_duration_seconds", "How long runs of checkers took", took)?;
-        let cpu = each(|counts| counts.cpu.seconds());
+        let cpu = each(|counts| counts.spent.cpu.seconds());
         self.counter("bellwether_check_cpu_seconds", "CPU time of component checkers", SECONDS, cpu)?;
-        let memory = each(|counts| number(counts.memory.load(std::sync::atomic::Ordering::Relaxed)));
+        let memory = each(|counts| number(counts.spent.memory.load(std::sync::atomic::Ordering::Relaxed)));
         let help = "Most memory that the last run of a component checker had";
         self.gauge("bellwether_check_memory_bytes", help, BYTES, memory)?;
-        let refusals = each(|counts| number(counts.refusals.get()));
+        let refusals = each(|counts| number(counts.spent.refusals.get()));
         let help = "What component checkers wanted and were not granted";
         self.counter("bellwether_check_refusals", help, None, refusals)
     }

@@ -77,7 +77,15 @@ fn counted() -> Metrics {
         &Observation { took: Duration::from_millis(30), ..seen(Status::Pass) },
     );
     metrics.observed(&module, &checker, &seen(Status::Fail));
-    metrics.ran(&module, &checker, Cost { cpu: Duration::from_millis(7), memory: 1 << 20, refusals: 2 });
+    let usage = Usage { cpu: Duration::from_millis(7), memory: 1 << 20, host_calls: 3 };
+    let used = [(GrantKind::Env, "LANG".to_owned())];
+    let cost = Cost { usage, refusals: 2, used: &used };
+    metrics.ran(&module, &checker, cost, Moment::from_micros(5));
+    metrics.planned(&module, Duration::from_millis(4), Cost { used: &[], ..cost }, Moment::from_micros(6));
+    let checks = metrics.cost(&module, Some(&checker));
+    assert_eq!(checks.used.into_iter().collect::<Vec<_>>(), [(used[0].clone(), Moment::from_micros(5))]);
+    let plans = metrics.cost(&module, None);
+    assert_eq!((plans.runs, plans.took, plans.refusals), (1, Duration::from_millis(4), 2));
     let (observations, summary) = (Vec::new(), "refused".to_owned());
     let incident = Incident { at: Moment::default(), checker, summary, observations };
     metrics.recorded(&record("web", RecordKind::Incident { incident }));

@@ -46,9 +46,8 @@ impl ComponentChecker {
         };
         let report = self.report(means, module, &component).await;
         self.kit.memory.count_run();
-        let cost =
-            Cost { cpu: report.usage.cpu, memory: report.usage.memory, refusals: report.refusals.len() };
-        means.metrics.ran(module, &self.spec.name, cost);
+        let cost = Cost { usage: report.usage, refusals: report.refusals.len(), used: &report.used };
+        means.metrics.ran(module, &self.spec.name, cost, means.clock.now());
         for line in &report.log {
             tracing::debug!(%module, checker = %self.spec.name, level = ?line.level, "{}", line.text);
         }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bellwether_core::grant::Refusal;
+use bellwether_core::grant::{Grant, GrantKind, Refusal};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::io::AsyncWrite;
@@ -50,6 +50,8 @@ const CALL_COST: u64 = 64;
 const MAX_REFUSAL: usize = 300;
 /// More would say nothing new.
 const MAX_REFUSALS: usize = 8;
+/// Grants that are told apart in one run. Nobody grants more to one checker.
+const MAX_USED: usize = 256;
 
 /// All that one run says.
 #[derive(Clone)]
@@ -68,6 +70,7 @@ struct Said {
     more_lines: u64,
     written: VecDeque<u8>,
     refusals: Vec<Refusal>,
+    used: Vec<(GrantKind, String)>,
     total: u64,
     /// What must not be among all this.
     scrubber: Scrubber,
@@ -102,6 +105,25 @@ impl Output {
         if said.refusals.len() < MAX_REFUSALS && !said.refusals.contains(&refusal) {
             said.refusals.push(refusal);
         }
+    }
+
+    /// A grant has allowed something.
+    pub(super) fn used(&self, kind: GrantKind, value: &str) {
+        let mut said = self.said();
+        let known = said.used.iter().any(|(of, known)| *of == kind && known == value);
+        if !known && said.used.len() < MAX_USED {
+            said.used.push((kind, value.to_owned()));
+        }
+    }
+
+    /// The same of a grant.
+    pub(super) fn has_used(&self, grant: Grant<'_>) {
+        self.used(grant.kind(), &grant.to_string());
+    }
+
+    /// The grants that have allowed something so far, in the notation of grants.
+    pub(super) fn take_used(&self) -> Vec<(GrantKind, String)> {
+        std::mem::take(&mut self.said().used)
     }
 
     /// From now on this is taken out of whatever is said.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_core::grant::{Grants, Refusal};
+use bellwether_core::grant::{GrantKind, Grants, Refusal};
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Measurement, Observation, Status};
@@ -63,6 +63,8 @@ pub struct CheckReport {
     pub written: String,
     /// What it wanted and may not.
     pub refusals: Vec<Refusal>,
+    /// The grants that have allowed it something, in the notation of grants.
+    pub used: Vec<(GrantKind, String)>,
 }
 
 /// A checker's own answer.
@@ -103,6 +105,21 @@ pub struct PlanRun {
     pub state: StateHandle,
     /// What it is told moments by.
     pub clock: Clock,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanReport {
+    /// The plan, or why there is none.
+    pub plan: Result<Plan, NoPlan>,
+    /// How long it took.
+    pub took: Duration,
+    /// What it cost.
+    pub usage: Usage,
+    /// What it wanted and may not.
+    pub refusals: Vec<Refusal>,
+    /// The grants that have allowed it something, in the notation of grants.
+    pub used: Vec<(GrantKind, String)>,
 }
 
 /// Why there is no plan.
@@ -156,14 +173,20 @@ impl Sandbox {
                 Usage::default(),
             ),
         };
+        let used = output.take_used();
         let (log, written, refusals) = output.take();
-        CheckReport { result, took, usage, log, written, refusals }
+        CheckReport { result, took, usage, log, written, refusals, used }
     }
 
     /// Asks a restart script for a plan.
     pub async fn plan(&self, component: &Component, run: PlanRun) -> Result<Plan, NoPlan> {
+        self.plan_report(component, run).await.plan
+    }
+
+    /// The same, with what it cost.
+    pub async fn plan_report(&self, component: &Component, run: PlanRun) -> PlanReport {
         let Guest::RestartScript(pre) = component.guest() else {
-            return Err(NoPlan::NotAScript);
+            return PlanReport::not_run(NoPlan::NotAScript);
         };
         let output = Output::new(&run.limits);
         let allowance = Allowance {
@@ -185,17 +208,32 @@ impl Sandbox {
             let plan = plan.await;
             (store, plan)
         });
-        let answer = outcome.await.result.map_err(NoPlan::Failed)?;
-        state.commit(answer.state);
+        let outcome = outcome.await;
         let scrubber = output.scrubber();
-        for line in output.take().0 {
+        let used = output.take_used();
+        let (log, _, refusals) = output.take();
+        for line in log {
             tracing::info!(component = component.about().name, level = ?line.level, "{}", line.text);
         }
-        let plan = answer
-            .value
-            .map_err(|reason| NoPlan::Declined(one_line(&scrubber.scrub(&reason), MAX_SUMMARY)))?;
-        plan::read(plan, &scrubber)
-            .map_err(|refusal| NoPlan::Refused(scrubber.scrub(&refusal.to_string()).to_string()))
+        let plan = outcome.result.map_err(NoPlan::Failed).and_then(|answer| {
+            state.commit(answer.state);
+            let declined = |reason: String| NoPlan::Declined(one_line(&scrubber.scrub(&reason), MAX_SUMMARY));
+            plan::read(answer.value.map_err(declined)?, &scrubber)
+                .map_err(|refusal| NoPlan::Refused(scrubber.scrub(&refusal.to_string()).to_string()))
+        });
+        PlanReport { plan, took: outcome.took, usage: outcome.usage, refusals, used }
+    }
+}
+
+impl PlanReport {
+    fn not_run(why: NoPlan) -> Self {
+        Self {
+            plan: Err(why),
+            took: Duration::ZERO,
+            usage: Usage::default(),
+            refusals: Vec::new(),
+            used: Vec::new(),
+        }
     }
 }
 
@@ -285,8 +323,8 @@ mod tests {
     use bellwether_core::grant::Protocol;
 
     fn report(result: Result<Seen, Failure>) -> CheckReport {
-        let refused =
-            Grants::default().may_connect(Protocol::Tcp, "1.2.3.4:80".parse().unwrap(), |_, _| false);
+        let grants = Grants::default();
+        let refused = grants.may_connect(Protocol::Tcp, "1.2.3.4:80".parse().unwrap(), |_, _| false);
         CheckReport {
             result,
             took: Duration::from_millis(3),
@@ -294,6 +332,7 @@ mod tests {
             log: Vec::new(),
             written: String::new(),
             refusals: vec![refused.unwrap_err()],
+            used: Vec::new(),
         }
     }
 

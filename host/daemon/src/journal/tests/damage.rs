@@ -212,3 +212,29 @@ impl Drop for Mounted {
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
+
+#[tokio::test]
+async fn an_index_for_searching_that_is_damaged_is_begun_anew_and_costs_no_record() {
+    let world = World::new();
+    let journal = world.journal();
+    world.write(&journal, 3_000);
+    journal.end().await;
+    let file = Connection::open(world.file()).unwrap();
+    let harmed = file.execute("UPDATE sought_data SET block = zeroblob(length(block)) WHERE id > 10", []);
+    assert!(harmed.unwrap() > 0);
+    drop(file);
+    let (journal, mut notices) = world.open();
+    journal.flush().await;
+    // Somebody searches: what is at hand does not do for all of it.
+    let search = Some("message".to_owned());
+    let query = RecordQuery { search, limit: 10_000, ..RecordQuery::default() };
+    drop(journal.records(query.clone()).await);
+    let note = notices.recv().await.unwrap();
+    assert!(note.contains("begun anew: no record is lost"), "{note}");
+    assert_eq!(world.files("journal.db.damaged-"), Vec::<String>::new());
+    world.write(&journal, 1);
+    journal.flush().await;
+    assert_eq!(seqs(&journal).await, (1..=3_001).collect::<Vec<u64>>());
+    let found = journal.records(query).await.unwrap();
+    assert_eq!(found.len(), 3_001, "older records are read, newer ones found");
+}

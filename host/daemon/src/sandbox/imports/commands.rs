@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bellwether_core::grant::Grant;
+
 use super::{error, refused};
 use crate::sandbox::bindings::commands::{Host, Outcome};
 use crate::sandbox::bindings::errors::Error;
@@ -19,7 +21,10 @@ impl Host for Run {
         stdin: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<Outcome, Error>> {
         let name = match self.grants.may_run(&name) {
-            Ok(name) => name.clone(),
+            Ok(name) => {
+                self.output.has_used(Grant::Command(name));
+                name.clone()
+            }
             Err(refusal) => return Ok(Err(refused(self, refusal))),
         };
         if stdin.as_ref().is_some_and(|bytes| bytes.len() > MAX_STDIN) {

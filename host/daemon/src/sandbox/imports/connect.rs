@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bellwether_core::grant::{Grants, Protocol, Refusal, normal_name};
+use bellwether_core::grant::{Grant, Grants, Protocol, Refusal, normal_name};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
     self, Host, HostResolveAddressStream, ResolveAddressStream,
@@ -41,12 +41,12 @@ impl Network {
     /// WASI's question. What is refused is remembered, with what would allow it.
     pub(in crate::sandbox) fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
         let answer = match purpose {
-            SocketAddrUse::TcpConnect => self.may_connect(Protocol::Tcp, address),
+            SocketAddrUse::TcpConnect => self.may_connect(Protocol::Tcp, address).map(Some),
             // Every connect asks first for the local end that the system will choose.
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind
                 if address.ip().is_unspecified() && address.port() == 0 =>
             {
-                Ok(())
+                Ok(None)
             }
             SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
                 Err(Refusal::never("bind a socket to an address", ONLY_OUTWARDS))
@@ -54,20 +54,36 @@ impl Network {
             SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => {
                 Err(Refusal::never("listen for connections", ONLY_OUTWARDS))
             }
-            SocketAddrUse::UdpSend => self.may_connect(Protocol::Udp, address),
+            SocketAddrUse::UdpSend => self.may_connect(Protocol::Udp, address).map(Some),
             // Whoever else sends something is not heard; that is no fault of the component.
             SocketAddrUse::UdpReceive => return self.may_connect(Protocol::Udp, address).is_ok(),
         };
-        answer.map_err(|refusal| self.output.refuse(refusal)).is_ok()
+        self.told(answer)
     }
 
-    fn may_connect(&self, protocol: Protocol, address: SocketAddr) -> Result<(), Refusal> {
+    /// Whether it is allowed. By which grant, or why not, is remembered.
+    fn told(&self, answer: Result<Option<Grant<'_>>, Refusal>) -> bool {
+        match answer {
+            Ok(grant) => {
+                if let Some(grant) = grant {
+                    self.output.has_used(grant);
+                }
+                true
+            }
+            Err(refusal) => {
+                self.output.refuse(refusal);
+                false
+            }
+        }
+    }
+
+    fn may_connect(&self, protocol: Protocol, address: SocketAddr) -> Result<Grant<'_>, Refusal> {
         let resolved = |name: &str, ip: IpAddr| self.resolved().contains(&(name.to_owned(), ip));
         self.grants.may_connect(protocol, address, resolved)
     }
 
     fn allows_lookup(&self, name: &str) -> bool {
-        self.grants.may_look_up(name).map_err(|refusal| self.output.refuse(refusal)).is_ok()
+        self.told(self.grants.may_look_up(name))
     }
 
     fn learn(&self, name: &str, ip: IpAddr) {
@@ -197,6 +213,9 @@ mod tests {
         assert!(network.allows(name_server, SocketAddrUse::UdpSend));
         assert!(network.allows(name_server, SocketAddrUse::UdpReceive));
         assert!(!network.allows("10.0.0.54:53".parse().unwrap(), SocketAddrUse::UdpReceive));
+        let used =
+            ["db.internal:5432", "udp:10.0.0.53:53"].map(|value| (GrantKind::Connect, value.to_owned()));
+        assert_eq!(output.take_used(), used);
         let (_, _, refusals) = output.take();
         let refusals: Vec<_> = refusals.iter().map(ToString::to_string).collect();
         assert_eq!(refusals.len(), 4, "{refusals:?}");

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use bellwether_core::grant::{EnvName, GrantKind, Grants, Refusal};
+use bellwether_core::grant::{Grant, GrantKind, Grants, Refusal};
 
 use crate::sandbox::output::Output;
 
@@ -16,9 +16,12 @@ pub(in crate::sandbox) fn granted(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Vec<(String, String)> {
     let mut granted = Vec::new();
-    for name in grants.env.iter().map(EnvName::as_str) {
-        match variable(name).map(OsString::into_string) {
-            Some(Ok(value)) => granted.push((name.to_owned(), value)),
+    for name in &grants.env {
+        match variable(name.as_str()).map(OsString::into_string) {
+            Some(Ok(value)) => {
+                output.has_used(Grant::Env(name));
+                granted.push((name.to_string(), value));
+            }
             // WASI passes text only, and a changed value would be a wrong one.
             Some(Err(_)) => {
                 let wanted = format!("read the variable {name}");
@@ -54,6 +57,8 @@ mod tests {
         let given = granted(&grants, &output, environment);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(given, [pair("EMPTY", ""), pair("LANG", "C.UTF-8")]);
+        let used = [(GrantKind::Env, "EMPTY".to_owned()), (GrantKind::Env, "LANG".to_owned())];
+        assert_eq!(output.take_used(), used);
         let refusals: Vec<_> = output.take().2.iter().map(ToString::to_string).collect();
         assert_eq!(refusals, ["refused: read the variable BYTES; its value is not UTF-8"]);
     }

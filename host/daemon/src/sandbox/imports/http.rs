@@ -123,9 +123,12 @@ impl Requests {
             host: &target.host,
             port: target.port,
         };
-        if let Err(refusal) = self.grants.may_request(&asked) {
-            self.output.refuse(refusal);
-            return Err(Error::HttpRequestDenied);
+        match self.grants.may_request(&asked) {
+            Ok(grant) => self.output.has_used(grant),
+            Err(refusal) => {
+                self.output.refuse(refusal);
+                return Err(Error::HttpRequestDenied);
+            }
         }
         // A tunnel is no request: what goes through it nobody judges.
         if request.method() == Method::CONNECT {

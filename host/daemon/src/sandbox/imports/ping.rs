@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use bellwether_core::grant::{Grants, Refusal};
+use bellwether_core::grant::{Grant, Grants, Refusal};
 
 use super::{error, refused};
 use crate::sandbox::bindings::errors::Error;
@@ -18,7 +18,10 @@ impl Host for Run {
     async fn echo(&mut self, host: String, timeout_ms: u32) -> wasmtime::Result<Result<Reply, Error>> {
         let until = Instant::now() + self.time_left().min(Duration::from_millis(timeout_ms.into()));
         let address = match target(&self.grants, &host, until).await {
-            Ok(address) => address,
+            Ok((address, grant)) => {
+                self.output.has_used(grant);
+                address
+            }
             Err(Unasked::Refused(refusal)) => return Ok(Err(refused(self, refusal))),
             Err(Unasked::NoSuchName(why)) => return Ok(Err(error("no-such-name", &why))),
         };
@@ -40,12 +43,13 @@ enum Unasked {
     NoSuchName(String),
 }
 
-async fn target(grants: &Grants, host: &str, until: Instant) -> Result<IpAddr, Unasked> {
+/// Who is asked, and by which grant.
+async fn target<'g>(grants: &'g Grants, host: &str, until: Instant) -> Result<(IpAddr, Grant<'g>), Unasked> {
     let plain = host.trim_matches(['[', ']']);
     if let Ok(address) = plain.parse::<IpAddr>() {
         let address = address.to_canonical();
-        grants.may_ping(address, None).map_err(Unasked::Refused)?;
-        return Ok(address);
+        let grant = grants.may_ping(address, None).map_err(Unasked::Refused)?;
+        return Ok((address, grant));
     }
     grants.may_ping_name(host).map_err(Unasked::Refused)?;
     let looking = tokio::net::lookup_host((host, 0));
@@ -56,7 +60,7 @@ async fn target(grants: &Grants, host: &str, until: Instant) -> Result<IpAddr, U
     let mut refusal = None;
     for address in found.map(|found| found.ip().to_canonical()) {
         match grants.may_ping(address, Some(host)) {
-            Ok(()) => return Ok(address),
+            Ok(grant) => return Ok((address, grant)),
             Err(why) => refusal = refusal.or(Some(why)),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::UNIX_EPOCH;
 
+use bellwether_core::grant::Grant;
+
 use super::{error, refused};
 use crate::sandbox::bindings::errors::Error;
 use crate::sandbox::bindings::processes::{Host, Process};
@@ -16,6 +18,7 @@ impl Host for Run {
         if let Err(refusal) = self.grants.may_see_processes() {
             return Ok(Err(refused(self, refusal)));
         }
+        self.output.has_used(Grant::Processes);
         let looked = tokio::time::timeout(self.time_left(), self.facilities.processes()).await;
         Ok(match looked {
             Ok(Ok(processes)) => Ok(processes.into_iter().take(MAX_PROCESSES).map(Process::from).collect()),

@@ -154,7 +154,19 @@ impl Reading<'_> {
         let directory = self.directory(handle)?;
         let asked = path.to_owned();
         let found = blocking(move || find(&directory, &asked, follow, only)).await;
+        if found.is_ok() {
+            self.used(handle);
+        }
         found.map_err(|denied| self.deny(handle, path, &denied))
+    }
+
+    /// The grant that what is open came by has allowed something.
+    fn used(&self, handle: &Resource<Descriptor>) {
+        let Some(path) = self.files.paths.get(&handle.rep()) else { return };
+        let mut granted = self.files.granted.iter().map(|(_, shown)| shown);
+        if let Some(shown) = granted.find(|shown| Path::new(path).starts_with(shown)) {
+            self.output.used(GrantKind::Read, shown);
+        }
     }
 
     /// The same as something that WASI answers questions about.
@@ -300,6 +312,7 @@ impl HostDescriptor for Reading<'_> {
             return self.too_many("list so many names");
         }
         self.files.listed += names;
+        self.used(&handle);
         self.wasi.read_directory(handle).await
     }
 

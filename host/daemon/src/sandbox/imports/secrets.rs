@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use bellwether_core::grant::Grant;
 use rustix::fs::{Mode, OFlags, open};
 
 use super::{error, refused};
@@ -17,7 +18,10 @@ const MAX_SECRET: u64 = 64 << 10;
 impl Host for Run {
     async fn get(&mut self, name: String) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         let file = match self.grants.secret(&name) {
-            Ok(file) => file.to_owned(),
+            Ok((name, file)) => {
+                self.output.has_used(Grant::Secret(name, file));
+                file.to_owned()
+            }
             Err(refusal) => return Ok(Err(refused(self, refusal))),
         };
         // A disk may hang, and the deadline must hold all the same.

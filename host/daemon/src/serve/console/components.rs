@@ -15,7 +15,7 @@ use super::missing::not_there;
 use super::outcome::{Outcome, told};
 use super::{Handle, filters, html};
 use crate::serve::api::Caller;
-use crate::serve::wire::{ComponentDetail, ComponentKind, ComponentStatus, Origin};
+use crate::serve::wire::{ComponentDetail, ComponentKind, ComponentStatus, Origin, UseLine};
 
 #[derive(Debug, Template)]
 #[template(path = "components.html")]
@@ -45,6 +45,14 @@ struct ComponentPage {
     may_approve: bool,
     quarantined: Option<(Time, Time)>,
     costs: Vec<Option<Cost>>,
+    granted: Vec<Vec<Granted>>,
+}
+
+/// Something that is granted in one place.
+#[derive(Debug)]
+struct Granted {
+    grant: String,
+    used: Option<Time>,
 }
 
 /// What its runs cost in one place.
@@ -141,10 +149,19 @@ pub(super) async fn one(
         row: Row::new(&detail.status),
         quarantined: quarantine.map(|case| (times.told(case.since.clone()), times.told(case.next.clone()))),
         costs: detail.uses.iter().map(|of| of.cost.as_ref().map(Cost::new)).collect(),
+        granted: detail.uses.iter().map(|of| granted(of, &times)).collect(),
         folder,
         detail,
     };
     html(StatusCode::OK, &page)
+}
+
+fn granted(of: &UseLine, times: &Times) -> Vec<Granted> {
+    let used = |grant: &String| {
+        let used = of.used.iter().find(|used| used.grant == *grant)?;
+        Some(times.told(used.at.clone()))
+    };
+    of.granted.iter().map(|grant| Granted { grant: grant.clone(), used: used(grant) }).collect()
 }
 
 impl Cost {

@@ -152,8 +152,21 @@ pub struct UseLine {
     pub missing: Vec<String>,
     /// What it is granted there and does not ask for.
     pub unasked: Vec<String>,
+    /// What of that its runs have used, since the daemon has started. A variable of the environment
+    /// counts as used when it is handed over.
+    #[serde(default)]
+    pub used: Vec<UsedGrant>,
     /// What its runs cost here, since the daemon has started.
     pub cost: Option<CostStatus>,
+}
+
+/// A grant that has allowed something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsedGrant {
+    /// In the notation of grants, as it is granted.
+    pub grant: String,
+    /// When last.
+    pub at: String,
 }
 
 /// What the runs of a component cost for one checker.
@@ -185,12 +198,14 @@ impl ComponentDetail {
 
 impl UseLine {
     /// One use, beside what the component asks for.
-    pub fn new(of: &ComponentUse, asked: &[GrantRequest], cost: Option<RunCost>) -> Self {
-        let listed = |list: Vec<(GrantKind, String)>| -> Vec<String> {
-            list.into_iter()
-                .map(|(kind, value)| format!("{} {value}", kind.word()).trim_end().to_owned())
-                .collect()
-        };
+    pub fn new(of: &ComponentUse, asked: &[GrantRequest], cost: &RunCost, clock: Clock) -> Self {
+        let shown =
+            |(kind, value): &(GrantKind, String)| format!("{} {value}", kind.word()).trim_end().to_owned();
+        let listed = |list: Vec<(GrantKind, String)>| -> Vec<String> { list.iter().map(shown).collect() };
+        let used = of.grants.list().into_iter().filter_map(|grant| {
+            let at = cost.used.get(&grant)?;
+            Some(UsedGrant { grant: shown(&grant), at: clock.timestamp(*at) })
+        });
         Self {
             module: of.module.to_string(),
             checker: of.checker.as_ref().map(ToString::to_string),
@@ -199,13 +214,14 @@ impl UseLine {
             granted: listed(of.grants.list()),
             missing: of.missing(asked).iter().map(GrantRequest::to_add).collect(),
             unasked: listed(of.unasked(asked)),
-            cost: cost.filter(|cost| cost.runs > 0).map(CostStatus::new),
+            used: used.collect(),
+            cost: (cost.runs > 0).then(|| CostStatus::new(cost)),
         }
     }
 }
 
 impl CostStatus {
-    fn new(cost: RunCost) -> Self {
+    fn new(cost: &RunCost) -> Self {
         let mean = |all: Duration| {
             let runs = u128::from(cost.runs.max(1));
             u64::try_from(all.as_micros() / runs).unwrap_or(u64::MAX)

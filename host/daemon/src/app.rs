@@ -19,6 +19,7 @@ use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -400,7 +401,10 @@ impl Running {
         let service = ServiceManager::from_environment();
         let mut steward = self.steward(told, service);
         let (end, ending) = watch::channel(());
-        let mut core = tokio::spawn(self.driver.run(messages, ended(ending.clone())));
+        // On a thread of its own: a core that stands still must not take with it a worker that was about
+        // to watch the sockets for all others (tokio wakes no other one for that), pages and API with it.
+        let (turning, runtime) = (self.driver.run(messages, ended(ending.clone())), Handle::current());
+        let mut core = tokio::task::spawn_blocking(move || runtime.block_on(turning));
         let say = Voice(self.events.clone());
         say.say(format!("daemon {} has started", env!("CARGO_PKG_VERSION"))).await;
         for damaged in self.damaged {

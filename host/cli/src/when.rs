@@ -15,13 +15,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A moment, or how long ago it was: for clap.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Ok(timestamp);
-    }
-    let ago = duration(text).map_err(|_| {
-        format!("`{text}` is neither a duration like 10m nor a moment like 2026-11-22T21:30:00Z")
-    })?;
-    Timestamp::now().checked_sub(ago).map_err(|_| format!("`{text}` is too long ago"))
+    When::here().read(text)
 }
 
 #[cfg(test)]
@@ -44,6 +38,6 @@ mod tests {
         let since = moment("10m").unwrap();
         let ago = Timestamp::now().duration_since(since).as_secs();
         assert!((600..660).contains(&ago), "{ago}");
-        assert!(moment("yesterday").unwrap_err().contains("neither a duration"));
+        assert!(moment("yesterday").unwrap_err().contains("is no moment"));
     }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bellwether_core::moment::plain;
-use jiff::Timestamp;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp};
 
 /// How moments are shown: relative to one, in one time zone.
 #[derive(Debug, Clone)]
@@ -22,6 +23,35 @@ impl When {
     /// As it is in UTC at that moment, in RFC 3339; nothing if it is none.
     pub fn at(moment: &str) -> Option<Self> {
         Some(Self { now: moment.parse().ok()?, zone: TimeZone::UTC })
+    }
+
+    /// A moment as people write it: how long ago (`10m`, `2h 30m`, `1d`), RFC 3339, or the date or the
+    /// time on this host's clock, or both.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub fn read(&self, text: &str) -> Result<Timestamp, String> {
+        let text = text.trim();
+        let here = |there: DateTime| there.to_zoned(self.zone.clone()).map(|there| there.timestamp()).ok();
+        let today = || self.now.to_zoned(self.zone.clone()).date();
+        let ago = || {
+            let span: Span = text.parse().ok()?;
+            let ago = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+            // A moment before now; "-5m" is none.
+            if ago.is_negative() { None } else { self.now.checked_sub(ago).ok() }
+        };
+        let written = || text.parse::<DateTime>().ok().and_then(here);
+        let today_at = || {
+            // A number alone is nobody's time of day.
+            let time = text.contains(':').then(|| text.parse::<Time>().ok())??;
+            here(today().to_datetime(time))
+        };
+        text.parse().ok().or_else(ago).or_else(written).or_else(today_at).ok_or_else(|| {
+            format!(
+                "`{text}` is no moment: expected how long ago (10m, 2h, 1d), a date and a time (2026-11-22 21:30), \
+                 or a moment like 2026-11-22T21:30:00Z"
+            )
+        })
     }
 
     /// `21:30:02 UTC`
@@ -92,6 +122,27 @@ mod tests {
 
     fn when() -> When {
         When { now: "2026-11-22T21:07:13Z".parse().unwrap(), zone: TimeZone::UTC }
+    }
+
+    #[test]
+    fn a_moment_is_read_as_people_write_it() {
+        for (text, moment) in [
+            ("10m", "2026-11-22T20:57:13Z"),
+            ("1d 2h", "2026-11-21T19:07:13Z"),
+            ("2026-11-20T01:03:12Z", "2026-11-20T01:03:12Z"),
+            ("2026-11-20T01:03:12+01:00", "2026-11-20T00:03:12Z"),
+            ("2026-11-20 01:03", "2026-11-20T01:03:00Z"),
+            (" 2026-11-20T01:03 ", "2026-11-20T01:03:00Z"),
+            ("2026-11-20", "2026-11-20T00:00:00Z"),
+            ("20:30", "2026-11-22T20:30:00Z"),
+        ] {
+            assert_eq!(when().read(text).map(|read| read.to_string()).as_deref(), Ok(moment), "{text}");
+        }
+        let elsewhere = When { zone: TimeZone::fixed(jiff::tz::offset(2)), ..when() };
+        assert_eq!(elsewhere.read("2026-11-20 01:00").unwrap().to_string(), "2026-11-19T23:00:00Z");
+        for wrong in ["", "yesterday", "10", "-5m", "2026-13-01", "99999999d"] {
+            assert!(when().read(wrong).unwrap_err().contains("expected"), "{wrong}");
+        }
     }
 
     #[test]

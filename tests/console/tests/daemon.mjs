@@ -30,6 +30,13 @@ backoff = { first = "1s", max = "1s" }
 start = { run = ["/bin/sleep", "100002"], keep = true }
 [health]
 drain = "0s"
+[[checker]]
+name = "wider"
+component = "wider"
+on-down = "notify"
+interval = "5s"
+config = { ask = "processes" }
+grant = { processes = true }
 `,
   archive: `[commands]
 start = { run = ["/bin/sleep", "100003"], keep = true }
@@ -45,7 +52,7 @@ export class Daemon {
   static async start() {
     const daemon = new Daemon();
     daemon.root = fs.mkdtempSync(path.join(os.tmpdir(), "bellwether-console-"));
-    fs.mkdirSync(path.join(daemon.root, "modules"));
+    for (const folder of ["modules", "checkers", "faults"]) fs.mkdirSync(path.join(daemon.root, folder));
     const health = `127.0.0.1:${await freePort()}`;
     const console = `127.0.0.1:${await freePort()}`;
     daemon.url = `http://${console}`;
@@ -61,17 +68,27 @@ within = "10s"
     for (const [name, text] of Object.entries(MODULES)) {
       daemon.write(`modules/${name}.toml`, text.replaceAll("HEALTH", health));
     }
+    daemon.write("checkers/wider.wasm", asking("127.0.0.1"));
+    daemon.write("checkers/cracked.wasm", asking("127.0.0.1"));
     await daemon.run();
     for (const role of ["admin", "control", "monitor"]) daemon.addUser(role, role);
     daemon.tell("suspend", "reports");
     daemon.tell("stop", "archive");
+    await eventually("the checker of reports has run", () => daemon.checker("reports", "wider")?.last?.status === "pass");
+    daemon.write("checkers/wider.wasm", asking("127.0.0.9"));
+    daemon.write("checkers/cracked.wasm", "this is no component");
+    await eventually("one component waits", () => daemon.component("wider").waiting);
+    await eventually("one component is in quarantine", () => daemon.component("cracked").quarantine);
     await eventually("orders fails", () => daemon.module("orders").state === "failed");
     await eventually("web is ready", () => daemon.module("web").ready);
     return daemon;
   }
 
   async run() {
-    this.child = spawn(BINARY, ["run", "--root", this.root, "--log", "error"], { stdio: ["ignore", "ignore", "pipe"] });
+    this.child = spawn(BINARY, ["run", "--root", this.root, "--log", "error"], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, BELLWETHER_FAULTS: path.join(this.root, "faults") },
+    });
     this.child.stderr.on("data", (text) => { this.log = (this.log ?? "") + text; });
     await eventually("the daemon answers", () => {
       if (this.child.exitCode !== null) throw new Error(`the daemon has ended: ${this.log}`);
@@ -87,6 +104,15 @@ within = "10s"
   status() { return JSON.parse(this.tell("status", "--json")); }
   module(name) { return this.status().modules.find((module) => module.name === name); }
 
+  checker(module, name) { return this.module(module)?.checkers.find((checker) => checker.name === name); }
+  component(name) { return this.status().components.find((component) => component.name === name); }
+
+  /** That part of the daemon does nothing for so long. Half a number would be another one: it is renamed into its place. */
+  stall(part, millis) {
+    this.write("new-fault", String(millis));
+    fs.renameSync(path.join(this.root, "new-fault"), path.join(this.root, "faults", part));
+  }
+
   addUser(name, role) {
     execFileSync(BINARY, ["--root", this.root, "user", "add", name, "--role", role, "--password-stdin"], { input: `${PASSWORD}\n`, stdio: "pipe" });
   }
@@ -96,13 +122,28 @@ within = "10s"
 
   signal(signal) { this.child.kill(signal); }
 
-  async end() {
+  /** Ends the daemon; after a SIGKILL the applications run on. */
+  async kill(signal) {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.kill("SIGCONT");
-    this.child.kill("SIGTERM");
+    this.child.kill(signal);
     await ended;
+  }
+
+  async end() {
+    await this.kill("SIGTERM");
     fs.rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** A checker that asks for a ping of this address besides other things; another address makes another version of it. */
+export function asking(address) {
+  const component = fs.readFileSync(path.join(process.env.GUESTS, "granted.wasm"));
+  const known = Buffer.from("127.0.0.1");
+  const asked = Buffer.from(address);
+  if (asked.length !== known.length) throw new Error(`${address} is not as long as ${known}`);
+  for (let at = component.indexOf(known); at >= 0; at = component.indexOf(known, at + 1)) asked.copy(component, at);
+  return component;
 }
 
 export const PASSWORD = "correct horse battery";

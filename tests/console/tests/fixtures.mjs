@@ -14,40 +14,74 @@ export const test = base.extend({
     await daemon.end();
   }, { scope: "worker", timeout: 120_000 }],
 
-  /** What is wrong with a page fails its test, unless the test expects it. */
-  wrong: async ({ context, daemon }, use) => {
+  /** What is wrong with a page of any context, also of one that a test opens itself, fails its test, unless the test expects it. */
+  wrong: [async ({ browser, daemon }, use) => {
     const wrong = [];
     wrong.expect = [];
-    context.on("weberror", (error) => wrong.push(`error: ${error.error().message}`));
-    context.on("console", (message) => { if (message.type() === "error") wrong.push(`console: ${message.text()}`); });
-    context.on("request", (request) => {
-      if (!request.url().startsWith(daemon.url) && !wrong.elsewhere) wrong.push(`a request left the node: ${request.url()}`);
-    });
+    const watch = (context) => watchContext(context, daemon, wrong);
+    browser.on("context", watch);
     await use(wrong);
+    browser.off("context", watch);
     const left = wrong.filter((text) => !wrong.expect.some((expected) => expected.test(text)));
     expect(left, "nothing is wrong with any page").toEqual([]);
-  },
+  }, { auto: true }],
 
-  signIn: async ({ page, daemon, wrong }, use) => {
-    void wrong;
-    await use(async (user) => {
-      await page.goto(`${daemon.url}/login`);
-      await page.getByLabel("Name").fill(user);
-      await page.getByLabel("Password").fill(PASSWORD);
-      await page.getByRole("button", { name: "Sign in" }).click();
-      await page.waitForURL(`${daemon.url}/`);
-    });
+  /** Signs in with name and password. */
+  signIn: async ({ page, daemon }, use) => {
+    await use((user) => signInOn(page, daemon, user));
   },
 });
 
-export const PAGES = ["/", "/modules/web", "/modules/orders", "/events", "/events?kind=incident", "/components", "/components/checkers/tcp",
-  "/configuration", "/configuration?file=modules/web.toml", "/users", "/me", "/modules/web/stop", "/nowhere"];
+/** A violation of the policy is heard from before the first script of a page on; the browser's console tells of it, too. */
+async function watchContext(context, daemon, wrong) {
+  context.on("weberror", (error) => wrong.push(`error: ${error.error().message}`));
+  context.on("console", (message) => { if (message.type() === "error") wrong.push(`console: ${message.text()}`); });
+  context.on("request", (request) => {
+    if (!request.url().startsWith(daemon.url) && !wrong.elsewhere) wrong.push(`a request left the node: ${request.url()}`);
+  });
+  try {
+    await context.exposeFunction("policyViolated", (what) => { wrong.push(`policy: ${what}`); });
+    await context.addInitScript(() => {
+      document.addEventListener("securitypolicyviolation", (event) => {
+        window.policyViolated(`${event.effectiveDirective} forbids ${event.blockedURI} on ${event.documentURI}`);
+      });
+    });
+  } catch (error) {
+    wrong.push(`a context is not watched: ${error}`);
+  }
+}
 
-export async function accessible(page, what) {
-  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]).analyze();
+export async function signInOn(page, daemon, user) {
+  await page.goto(`${daemon.url}/login`);
+  await page.getByLabel("Name").fill(user);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL(`${daemon.url}/`);
+}
+
+/** Every page that an address leads to, as an admin sees it. */
+export const PAGES = ["/", "/modules/web", "/modules/orders", "/modules/reports", "/modules/archive",
+  "/modules/web/stop", "/modules/web/suspend", "/modules/reports/resume",
+  "/events", "/events?kind=incident", "/events?search=nothing-of-that-kind", "/components", "/components/checkers/tcp",
+  "/components/checkers/wider", "/components/checkers/wider/approve", "/components/checkers/cracked",
+  "/configuration", "/configuration?file=modules/web.toml", "/users", "/users/monitor/remove", "/me", "/nowhere"];
+
+const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+/** Another scheme of colours changes nothing for the other rules. */
+const OF_COLOURS = ["color-contrast", "link-in-text-block"];
+
+/** No page has a frame in it, so nothing is lost in the mode that opens no page of its own. */
+function axe(page) { return new AxeBuilder({ page }).setLegacyMode(true); }
+
+async function findsNothing(builder, what) {
+  const { violations } = await builder.analyze();
   const told = violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join("; ")}`);
   expect.soft(told, `axe finds nothing on ${what}`).toEqual([]);
 }
+
+export async function accessible(page, what) { await findsNothing(axe(page).withTags(TAGS), what); }
+
+export async function colourful(page, what) { await findsNothing(axe(page).withRules(OF_COLOURS), what); }
 
 export async function fits(page, what) {
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -34,19 +34,6 @@ test("what the application writes is shown as it writes it, its end first", asyn
   await expect(log).toContainText("not yet");
 });
 
-test("when contact is lost nothing old looks fresh, and it comes back by itself", async ({ page, daemon, signIn, wrong }) => {
-  wrong.expect.push(/Failed to load|ERR_|net::/, /signal timed out|aborted/i);
-  await signIn("monitor");
-  await expect(page.locator("#contact")).toHaveText("live");
-  daemon.signal("SIGSTOP");
-  await expect(page.locator("#contact")).toContainText("no news since", { timeout: 30_000 });
-  await expect(page.locator("#cell-web .no-news")).toBeVisible();
-  await expect(page.locator("#cell-web .no-news")).toContainText("no news since");
-  daemon.signal("SIGCONT");
-  await expect(page.locator("#contact")).toHaveText("live", { timeout: 30_000 });
-  await expect(page.locator("#cell-web .no-news")).toBeHidden();
-});
-
 test("every command asks first, says what it will do, and does it", async ({ page, daemon, signIn }) => {
   test.setTimeout(120_000);
   await signIn("control");

@@ -1,23 +1,4 @@
-import { PAGES, accessible, expect, fits, picture, test } from "./fixtures.mjs";
-
-for (const [width, scheme] of [[1400, "light"], [800, "dark"], [360, "light"]]) {
-  test(`every page fits ${width} pixels, ${scheme}, and axe finds nothing`, async ({ page, daemon, signIn, wrong }) => {
-    test.setTimeout(180_000);
-    wrong.expect.push(/404/);
-    await page.setViewportSize({ width, height: 900 });
-    await page.emulateMedia({ colorScheme: scheme });
-    await page.goto(`${daemon.url}/login`);
-    await accessible(page, "the sign-in");
-    await signIn("admin");
-    for (const path of PAGES) {
-      await page.goto(daemon.url + path);
-      await expect(page.locator("h1").first()).toBeVisible();
-      await fits(page, `${path} at ${width}`);
-      await accessible(page, `${path} at ${width}, ${scheme}`);
-      await picture(page, `${path.replaceAll(/[^a-z0-9]+/g, "-") || "farm"}-${width}-${scheme}`);
-    }
-  });
-}
+import { PAGES, expect, picture, test } from "./fixtures.mjs";
 
 test("the farm shows the worst first, by shape and word, and its title carries the count", async ({ page, signIn }) => {
   await signIn("monitor");

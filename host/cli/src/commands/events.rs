@@ -37,7 +37,8 @@ pub(crate) struct EventsArgs {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
-    /// Not older than this: how long ago (10m, 2h, 1d) or a moment (2026-11-22T21:30:00Z)
+    /// Not older than this: how long ago (10m, 2h, 1d), or when (21:30, 2026-11-22 21:30,
+    /// 2026-11-22T21:30:00Z)
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<Timestamp>,
 

@@ -158,7 +158,7 @@ impl Guard {
 pub(crate) async fn needs(role: Role, request: Request, next: Next) -> Response {
     match request.extensions().get::<Caller>() {
         Some(caller) if caller.role.may(role) => next.run(request).await,
-        Some(caller) => forbidden(caller, role).into_response(),
+        Some(caller) => refused::forbidden(&request, forbidden(caller, role)),
         None => refused::nobody(&request),
     }
 }

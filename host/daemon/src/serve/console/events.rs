@@ -14,6 +14,7 @@ use super::module::kind_look;
 use super::{Handle, encoded, filters, html};
 use crate::journal::{Entry, RecordQuery};
 use crate::serve::api::Caller;
+use crate::when::When;
 
 /// Records of one page.
 const SHOWN: usize = 100;
@@ -31,6 +32,8 @@ struct EventsPage {
     older: Option<String>,
     first_page: bool,
     json: String,
+    /// What is wrong with what was asked.
+    mistakes: Vec<String>,
     problem: Option<String>,
 }
 
@@ -62,47 +65,108 @@ pub(super) struct Asked {
     checker: String,
     #[serde(default)]
     search: String,
+    /// As people write it: see [`When::read`].
+    #[serde(default)]
+    since: String,
+    #[serde(default)]
+    until: String,
     #[serde(default)]
     before: Option<u64>,
 }
 
 impl Asked {
-    fn query(&self) -> RecordQuery {
-        let search: String = self.search.chars().take(MAX_SEARCH).collect();
-        RecordQuery {
-            module: ModuleName::new(&self.module).ok(),
-            kind: Some(self.kind.clone()).filter(|kind| RecordKind::WORDS.contains(&kind.as_str())),
-            checker: CheckerName::new(&self.checker).ok(),
-            search: Some(search).filter(|search| !search.is_empty()),
-            before: self.before,
-            limit: SHOWN + 1,
-            ..RecordQuery::default()
+    /// What is asked of the journal; or what is wrong with it, a sentence each.
+    fn query(&self, when: &When) -> Result<RecordQuery, Vec<String>> {
+        let mut mistakes = Vec::new();
+        let module = read(&self.module, "module", ModuleName::new, &mut mistakes);
+        let checker = read(&self.checker, "checker", CheckerName::new, &mut mistakes);
+        let moment = |text: &str| when.read(text).map(|moment| moment.as_microsecond());
+        let since = read(&self.since, "since", moment, &mut mistakes);
+        let until = read(&self.until, "until", moment, &mut mistakes);
+        if let (Some(since), Some(until)) = (since, until)
+            && since > until
+        {
+            mistakes.push(format!("since `{}` is behind until `{}`", self.since, self.until));
         }
+        let known = |kind: &str| match RecordKind::WORDS.contains(&kind) {
+            true => Ok(kind.to_owned()),
+            false => Err(format!("`{kind}` is none: expected one of {}", RecordKind::WORDS.join(", "))),
+        };
+        let kind = read(&self.kind, "kind", known, &mut mistakes);
+        if self.search.chars().count() > MAX_SEARCH {
+            mistakes.push(format!("search: at most {MAX_SEARCH} characters"));
+        }
+        let search = Some(self.search.clone()).filter(|search| !search.is_empty());
+        let before = self.before;
+        let query = RecordQuery {
+            module,
+            kind,
+            checker,
+            search,
+            since,
+            until,
+            before,
+            after: None,
+            limit: SHOWN + 1,
+        };
+        if mistakes.is_empty() { Ok(query) } else { Err(mistakes) }
     }
 
     /// The same search, as it stands in an address.
     fn address(&self) -> String {
+        self.parts(&self.since, &self.until).join("&")
+    }
+
+    /// The same search of the API, whose moments are those of programs.
+    fn json(&self, when: &When) -> String {
+        let exact = |text: &str| when.read(text).map_or_else(|_| String::new(), |moment| moment.to_string());
+        let mut parts = self.parts(&exact(&self.since), &exact(&self.until));
+        parts.push("limit=1000".to_owned());
+        format!("/api/v1/events?{}", parts.join("&"))
+    }
+
+    fn parts(&self, since: &str, until: &str) -> Vec<String> {
         let parts = [
-            ("module", &self.module),
+            ("module", self.module.as_str()),
             ("kind", &self.kind),
             ("checker", &self.checker),
             ("search", &self.search),
+            ("since", since),
+            ("until", until),
         ];
         let said = parts.iter().filter(|(_, value)| !value.is_empty());
-        said.map(|(key, value)| format!("{key}={}", encoded(value))).collect::<Vec<_>>().join("&")
+        said.map(|(key, value)| format!("{key}={}", encoded(value))).collect()
     }
 }
 
-/// `GET /events?module=&kind=&checker=&search=&before=`
+/// A field that is filled in. What is wrong with it is among the mistakes.
+fn read<'t, T, E: std::fmt::Display>(
+    text: &'t str,
+    field: &str,
+    read: impl Fn(&'t str) -> Result<T, E>,
+    mistakes: &mut Vec<String>,
+) -> Option<T> {
+    if text.is_empty() {
+        return None;
+    }
+    read(text).map_err(|error| mistakes.push(format!("{field}: {error}"))).ok()
+}
+
+/// `GET /events?module=&kind=&checker=&search=&since=&until=&before=`
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let (mut entries, problem) = match daemon.records(asked.query()).await {
-        Ok(entries) => (entries, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+    let when = When::here();
+    let (mut entries, mistakes, problem) = match asked.query(&when) {
+        Err(mistakes) => (Vec::new(), mistakes, None),
+        Ok(query) => match daemon.records(query).await {
+            Ok(entries) => (entries, Vec::new(), None),
+            Err(error) => (Vec::new(), Vec::new(), Some(error.to_string())),
+        },
     };
+    let status = if mistakes.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let more = entries.len() > SHOWN;
     if more {
         entries.remove(0);
@@ -117,12 +181,13 @@ pub(super) async fn page(
         kinds: &RecordKind::WORDS,
         older: oldest.filter(|_| more).map(|seq| format!("/events?{address}{join}before={seq}")),
         first_page: asked.before.is_none(),
-        json: format!("/api/v1/events?{address}{join}limit=1000"),
+        json: asked.json(&when),
+        mistakes,
         problem,
         frame: Frame::new(&daemon, caller, Page::Events, "Events"),
         asked,
     };
-    html(StatusCode::OK, &page)
+    html(status, &page)
 }
 
 fn days(entries: &[Entry], times: &Times) -> Vec<Day> {
@@ -167,18 +232,38 @@ fn line(entry: &Entry, at: Time) -> Line {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_search_is_an_address() {
-        let asked = Asked { module: "web".into(), search: "a b&c".into(), ..Asked::default() };
-        assert_eq!(asked.address(), "module=web&search=a%20b%26c");
-        let query = asked.query();
-        assert_eq!((query.module.unwrap().as_str(), query.search.as_deref()), ("web", Some("a b&c")));
+    fn when() -> When {
+        When::at("2026-11-22T21:07:13Z").unwrap()
     }
 
     #[test]
-    fn what_makes_no_sense_is_not_asked_for() {
-        let asked = Asked { module: "!".into(), kind: "nonsense".into(), ..Asked::default() };
-        let query = asked.query();
-        assert_eq!((query.module, query.kind, query.search), (None, None, None));
+    fn a_search_is_an_address() {
+        let asked =
+            Asked { module: "web".into(), search: "a b&c".into(), since: "2h".into(), ..Asked::default() };
+        assert_eq!(asked.address(), "module=web&search=a%20b%26c&since=2h");
+        let query = asked.query(&when()).unwrap();
+        assert_eq!((query.module.unwrap().as_str(), query.search.as_deref()), ("web", Some("a b&c")));
+        assert_eq!(query.since, Some(1_795_374_433_000_000));
+        assert_eq!(
+            asked.json(&when()),
+            "/api/v1/events?module=web&search=a%20b%26c&since=2026-11-22T19%3A07%3A13Z&limit=1000"
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_field_by_field() {
+        let asked = Asked {
+            module: "!".into(),
+            kind: "nonsense".into(),
+            since: "yesterday".into(),
+            until: "20:00".into(),
+            ..Asked::default()
+        };
+        let mistakes = asked.query(&when()).unwrap_err();
+        let fields: Vec<_> = mistakes.iter().filter_map(|mistake| mistake.split(':').next()).collect();
+        assert_eq!(fields, ["module", "since", "kind"], "{mistakes:?}");
+        let backwards = Asked { since: "20:00".into(), until: "19:00".into(), ..Asked::default() };
+        assert_eq!(backwards.query(&when()).unwrap_err(), ["since `20:00` is behind until `19:00`"]);
+        assert_eq!(Asked::default().query(&when()).unwrap().limit, SHOWN + 1);
     }
 }

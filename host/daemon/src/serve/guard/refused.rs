@@ -47,7 +47,7 @@ struct RefusedPage {
     frame: console::Bare,
     title: &'static str,
     detail: String,
-    next: &'static str,
+    next: String,
     back: String,
 }
 
@@ -62,17 +62,25 @@ fn refused(
         return Problem { title: title.into(), status: status.as_u16(), detail, next: next.into() }
             .into_response();
     }
-    let page = RefusedPage {
-        frame: console::Bare::new(title),
-        title,
-        detail,
-        next,
-        back: request.uri().path().to_owned(),
-    };
+    page(status, title, detail, next.to_owned(), request.uri().path().to_owned())
+}
+
+fn page(status: StatusCode, title: &'static str, detail: String, next: String, back: String) -> Response {
+    let page = RefusedPage { frame: console::Bare::new(title), title, detail, next, back };
     match page.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(_) => status.into_response(),
     }
+}
+
+/// Signed in, and the role does not reach.
+pub(super) fn forbidden(request: &Request, problem: Problem) -> Response {
+    if is_program(request) {
+        return problem.into_response();
+    }
+    let next = "Ask an admin to do it, or to give you that role.".to_owned();
+    // The same address would refuse again: the way back leads to what everybody may see.
+    page(StatusCode::FORBIDDEN, "Not with your role", format!("{}.", problem.detail), next, "/".to_owned())
 }
 
 /// A page that is not ours sent it, or none at all.

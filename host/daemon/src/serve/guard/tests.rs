@@ -31,7 +31,8 @@ async fn world() -> World {
         .route("/page", get(who))
         .route("/page", post(changed))
         .route("/api/v1/thing", get(who).post(changed))
-        .route("/api/v1/users", admins)
+        .route("/api/v1/users", admins.clone())
+        .route("/users/eve/remove", admins)
         .route("/login", get(|| async { "sign in" }))
         .layer(from_fn_with_state(Guard::new(access.clone(), vec!["node-1".into()]), guard));
     World { access, router, _root: root }
@@ -147,6 +148,25 @@ async fn a_token_needs_neither_cookie_nor_key_and_ends_at_once_when_revoked() {
     assert_eq!(world.ask("GET", "/api/v1/thing", &headers, "").await.status, 401);
     let wrong = [("authorization", "Bearer bw_no"), ("cookie", "bellwether_session_9013=x")];
     assert_eq!(world.ask("GET", "/api/v1/thing", &wrong, "").await.status, 401);
+}
+
+#[tokio::test]
+async fn whose_role_does_not_reach_is_told_by_a_page_and_a_program_by_a_problem() {
+    let world = world().await;
+    let signed_in = world.signed_in().await;
+    let headers = [("cookie", cookie(&signed_in))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let page = world.ask("GET", "/users/eve/remove", &headers, "").await;
+    assert_eq!(
+        (page.status, page.headers["content-type"].to_str().unwrap()),
+        (403, "text/html; charset=utf-8")
+    );
+    assert!(page.text.contains("alice has the role control; this needs the role admin."), "{}", page.text);
+    let program = world.ask("GET", "/api/v1/users", &headers, "").await;
+    assert_eq!(
+        (program.status, program.headers["content-type"].to_str().unwrap()),
+        (403, "application/problem+json")
+    );
 }
 
 #[tokio::test]

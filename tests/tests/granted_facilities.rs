@@ -46,6 +46,7 @@ fn lay_out(root: &Root) -> Web {
     root.write("checkers/granted.wasm", guest::GRANTED);
     root.write("checkers/reach.wasm", guest::REACH);
     root.write("data/file", "content");
+    root.write("data/inner/file", "content");
     root.write("other/file", "content");
     root.write("probe.secret", format!("{SECRET}\n"));
     Web::lay_out(root)
@@ -84,6 +85,9 @@ timeout = "200ms"
         checker("ping", "ask = 'ping', name = '127.0.0.1'", "ping = ['127.0.0.1']"),
         checker("ping-name", "ask = 'ping', name = 'localhost'", "ping = ['localhost']"),
         checker("reader", "act = 'read', target = 'data/file'", "read = ['data', 'other'], env = ['PATH']")
+            .replace("\"granted\"", "\"reach\""),
+        // One directory in another: it is read by the inner one.
+        checker("inner", "act = 'read', target = 'data/inner/file'", "read = ['data', 'data/inner']")
             .replace("\"granted\"", "\"reach\""),
     ];
     web.write(&root, &(checkers.concat() + commands));
@@ -173,8 +177,10 @@ fn what_was_used_is_told(root: &Root) {
         ("processes", &["processes true"]),
         ("no-ping", &[]),
         ("reader", &["read data", "env PATH"]),
+        ("inner", &["read data/inner"]),
     ] {
-        let component = if checker == "reader" { "checkers/reach" } else { "checkers/granted" };
+        let component =
+            if ["reader", "inner"].contains(&checker) { "checkers/reach" } else { "checkers/granted" };
         let of = eventually(&format!("{checker} has run"), || {
             let found = uses(root, component).into_iter().find(|of| of["checker"] == checker)?;
             (!found["cost"].is_null()).then_some(found)

@@ -180,8 +180,9 @@ async fn plan(
         clock: means.clock,
     };
     let report = means.sandbox.plan_report(&component, run).await;
-    let cost = Cost { usage: report.usage, refusals: report.refusals.len(), used: &report.used };
-    means.metrics.planned(module, report.took, cost, means.clock.now());
+    let (took, usage) = (report.took, report.usage);
+    let cost = Cost { took, usage, refusals: report.refusals.len(), used: &report.used };
+    means.metrics.planned(module, cost, means.clock.now());
     report.plan.map_err(|error| error.to_string())
 }
 

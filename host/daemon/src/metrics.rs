@@ -52,7 +52,7 @@ struct Counts {
     modules: Table<ModuleName, ModuleCounts>,
     checkers: Table<(ModuleName, CheckerName), CheckerCounts>,
     /// Of the modules' restart scripts.
-    scripts: Table<ModuleName, ScriptCounts>,
+    scripts: Table<ModuleName, Spent>,
 }
 
 /// The loop that owns the core.
@@ -84,16 +84,12 @@ struct CheckerCounts {
     spent: Spent,
 }
 
-#[derive(Debug, Default)]
-struct ScriptCounts {
-    runs: Count,
-    took: Count,
-    spent: Spent,
-}
-
-/// What the runs of a component have cost.
+/// What the runs of a component have cost. An observation of a component that is not in force is none:
+/// nothing has run.
 #[derive(Debug, Default)]
 struct Spent {
+    runs: Count,
+    took: Count,
     cpu: Count,
     memory: AtomicU64,
     refusals: Count,
@@ -102,17 +98,21 @@ struct Spent {
 
 impl Spent {
     fn add(&self, cost: &Cost<'_>, at: Moment) {
+        self.took.add_time(cost.took);
         self.cpu.add_time(cost.usage.cpu);
         self.memory.store(cost.usage.memory, Relaxed);
         self.refusals.add(cost.refusals as u64);
         self.used.note(cost.used, at);
+        // Last: who sees the run sees what it used.
+        self.runs.add(1);
     }
 
-    fn cost(&self, runs: u64, took: f64) -> RunCost {
+    fn cost(&self) -> RunCost {
+        let time = |count: &Count| Duration::try_from_secs_f64(count.seconds()).unwrap_or_default();
         RunCost {
-            runs,
-            took: Duration::try_from_secs_f64(took).unwrap_or_default(),
-            cpu: Duration::try_from_secs_f64(self.cpu.seconds()).unwrap_or_default(),
+            runs: self.runs.get(),
+            took: time(&self.took),
+            cpu: time(&self.cpu),
             memory: self.memory.load(Relaxed),
             refusals: self.refusals.get(),
             used: self.used.all(),
@@ -204,24 +204,18 @@ impl Metrics {
         self.0.checkers.get(&(module.clone(), checker.clone())).spent.add(&cost, at);
     }
 
-    /// A module's restart script has been asked for a plan, and took so long.
-    pub(crate) fn planned(&self, module: &ModuleName, took: Duration, cost: Cost<'_>, at: Moment) {
-        let counts = self.0.scripts.get(module);
-        counts.runs.add(1);
-        counts.took.add_time(took);
-        counts.spent.add(&cost, at);
+    /// What it cost to ask a module's restart script for a plan.
+    pub(crate) fn planned(&self, module: &ModuleName, cost: Cost<'_>, at: Moment) {
+        self.0.scripts.get(module).add(&cost, at);
     }
 
     /// What the runs of a component cost for this checker, or without one for the module's restart
     /// script, since the daemon has started.
     pub(crate) fn cost(&self, module: &ModuleName, checker: Option<&CheckerName>) -> RunCost {
-        if let Some(checker) = checker {
-            let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
-            let (took, runs, _) = counts.took.read();
-            return counts.spent.cost(runs, took);
+        match checker {
+            Some(checker) => self.0.checkers.get(&(module.clone(), checker.clone())).spent.cost(),
+            None => self.0.scripts.get(module).cost(),
         }
-        let counts = self.0.scripts.get(module);
-        counts.spent.cost(counts.runs.get(), counts.took.seconds())
     }
 
     /// What is written down.
@@ -330,6 +324,8 @@ pub struct RunCost {
 /// What a run of a component cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost<'c> {
+    /// From its begin to its end.
+    pub(crate) took: Duration,
     /// Of the machine.
     pub(crate) usage: Usage,
     /// What it wanted and may not.

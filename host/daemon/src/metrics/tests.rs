@@ -79,10 +79,13 @@ fn counted() -> Metrics {
     metrics.observed(&module, &checker, &seen(Status::Fail));
     let usage = Usage { cpu: Duration::from_millis(7), memory: 1 << 20, host_calls: 3 };
     let used = [(GrantKind::Env, "LANG".to_owned())];
-    let cost = Cost { usage, refusals: 2, used: &used };
+    let cost = Cost { took: Duration::from_millis(30), usage, refusals: 2, used: &used };
     metrics.ran(&module, &checker, cost, Moment::from_micros(5));
-    metrics.planned(&module, Duration::from_millis(4), Cost { used: &[], ..cost }, Moment::from_micros(6));
+    let plan = Cost { took: Duration::from_millis(4), used: &[], ..cost };
+    metrics.planned(&module, plan, Moment::from_micros(6));
     let checks = metrics.cost(&module, Some(&checker));
+    // Of the two observations one came without a run.
+    assert_eq!((checks.runs, checks.took), (1, Duration::from_millis(30)));
     assert_eq!(checks.used.into_iter().collect::<Vec<_>>(), [(used[0].clone(), Moment::from_micros(5))]);
     let plans = metrics.cost(&module, None);
     assert_eq!((plans.runs, plans.took, plans.refusals), (1, Duration::from_millis(4), 2));

@@ -46,7 +46,8 @@ impl ComponentChecker {
         };
         let report = self.report(means, module, &component).await;
         self.kit.memory.count_run();
-        let cost = Cost { usage: report.usage, refusals: report.refusals.len(), used: &report.used };
+        let (took, usage) = (report.took, report.usage);
+        let cost = Cost { took, usage, refusals: report.refusals.len(), used: &report.used };
         means.metrics.ran(module, &self.spec.name, cost, means.clock.now());
         for line in &report.log {
             tracing::debug!(%module, checker = %self.spec.name, level = ?line.level, "{}", line.text);

@@ -45,12 +45,21 @@ const ONLY_READ: &str = "components read files and change none";
 pub(in crate::sandbox) struct Files {
     /// Each with its path as the component sees it.
     granted: Vec<(Dir, String)>,
-    /// The paths of what is open, by handle.
-    paths: BTreeMap<u32, String>,
+    /// Where what is open comes from, by handle.
+    paths: BTreeMap<u32, Origin>,
     /// What is open; streams may keep a file open whose handle is gone.
     open: Vec<Weak<SystemFile>>,
     /// Names listed so far.
     listed: usize,
+}
+
+/// Where something open comes from.
+struct Origin {
+    /// As the component sees it, fit to be shown.
+    path: String,
+    /// The grant it was reached by, among those in force. A path does not tell: one granted directory
+    /// may be in another.
+    grant: usize,
 }
 
 impl Files {
@@ -78,7 +87,7 @@ impl Files {
 
     /// A path as the component sees it, fit to be shown; an empty one is what is open itself.
     fn shown(&self, directory: u32, path: &str) -> String {
-        let directory = self.paths.get(&directory).map_or("", String::as_str);
+        let directory = self.paths.get(&directory).map_or("", |origin| origin.path.as_str());
         let path = if path.is_empty() { directory.into() } else { Path::new(directory).join(path) };
         one_line(&path.display().to_string(), MAX_SHOWN)
     }
@@ -162,9 +171,8 @@ impl Reading<'_> {
 
     /// The grant that what is open came by has allowed something.
     fn used(&self, handle: &Resource<Descriptor>) {
-        let Some(path) = self.files.paths.get(&handle.rep()) else { return };
-        let mut granted = self.files.granted.iter().map(|(_, shown)| shown);
-        if let Some(shown) = granted.find(|shown| Path::new(path).starts_with(shown)) {
+        let origin = self.files.paths.get(&handle.rep());
+        if let Some((_, shown)) = origin.and_then(|origin| self.files.granted.get(origin.grant)) {
             self.output.used(GrantKind::Read, shown);
         }
     }
@@ -206,14 +214,14 @@ impl Reading<'_> {
         Err(ErrorCode::InsufficientMemory.into())
     }
 
-    fn push(&mut self, opened: Descriptor, path: String) -> FsResult<Resource<Descriptor>> {
+    fn push(&mut self, opened: Descriptor, origin: Origin) -> FsResult<Resource<Descriptor>> {
         let file = match &opened {
             Descriptor::File(file) => Arc::downgrade(&file.file),
             Descriptor::Dir(directory) => Arc::downgrade(&directory.dir),
         };
         let handle = self.wasi.table.push(opened)?;
         self.files.open.push(file);
-        self.files.paths.insert(handle.rep(), path);
+        self.files.paths.insert(handle.rep(), origin);
         Ok(handle)
     }
 }
@@ -221,9 +229,9 @@ impl Reading<'_> {
 impl preopens::Host for Reading<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let mut directories = Vec::new();
-        for (directory, shown) in self.files.granted.clone() {
+        for (grant, (directory, shown)) in self.files.granted.clone().into_iter().enumerate() {
             let handle = self.wasi.table.push(Descriptor::Dir(directory))?;
-            self.files.paths.insert(handle.rep(), shown.clone());
+            self.files.paths.insert(handle.rep(), Origin { path: shown.clone(), grant });
             directories.push((handle, shown));
         }
         Ok(directories)
@@ -259,8 +267,11 @@ impl HostDescriptor for Reading<'_> {
         } else {
             Descriptor::File(File::new(opened, FsPerms::ReadOnly, OpenMode::READ, false))
         };
-        let shown = self.files.shown(handle.rep(), &path);
-        self.push(opened, shown)
+        let Some(grant) = self.files.paths.get(&handle.rep()).map(|origin| origin.grant) else {
+            return Err(ErrorCode::BadDescriptor.into());
+        };
+        let path = self.files.shown(handle.rep(), &path);
+        self.push(opened, Origin { path, grant })
     }
 
     async fn stat_at(

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// For what waits for the disk or for a program: compilers, readers of files, starts.
-const BLOCKING: usize = 16;
+/// One is the core's, for good; the others are for what waits for the disk or for a program: compilers,
+/// readers of files, starts.
+const BLOCKING: usize = 17;
 /// They are there at once, or not to be had.
 const READY_WITHIN: Duration = Duration::from_secs(1);
 /// As good as never.

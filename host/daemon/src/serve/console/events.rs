@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::record::RecordKind;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::frame::{Frame, Page, Time, Times};
@@ -80,7 +81,7 @@ impl Asked {
         let mut mistakes = Vec::new();
         let module = read(&self.module, "module", ModuleName::new, &mut mistakes);
         let checker = read(&self.checker, "checker", CheckerName::new, &mut mistakes);
-        let moment = |text: &str| when.read(text).map(|moment| moment.as_microsecond());
+        let moment = |text: &str| when.read(text).map(Timestamp::as_microsecond);
         let since = read(&self.since, "since", moment, &mut mistakes);
         let until = read(&self.until, "until", moment, &mut mistakes);
         if let (Some(since), Some(until)) = (since, until)
@@ -88,9 +89,9 @@ impl Asked {
         {
             mistakes.push(format!("since `{}` is behind until `{}`", self.since, self.until));
         }
-        let known = |kind: &str| match RecordKind::WORDS.contains(&kind) {
-            true => Ok(kind.to_owned()),
-            false => Err(format!("`{kind}` is none: expected one of {}", RecordKind::WORDS.join(", "))),
+        let known = |kind: &str| {
+            let found = RecordKind::WORDS.into_iter().find(|word| *word == kind).map(str::to_owned);
+            found.ok_or_else(|| format!("`{kind}` is none: expected one of {}", RecordKind::WORDS.join(", ")))
         };
         let kind = read(&self.kind, "kind", known, &mut mistakes);
         if self.search.chars().count() > MAX_SEARCH {

@@ -137,6 +137,7 @@ mod tests {
             state,
             ready,
             since: Moment::from_micros(0),
+            ready_since: Moment::from_micros(0),
             reason: String::new(),
             wish: Wish::default(),
             next: None,

@@ -186,6 +186,7 @@ impl Node {
                 continue;
             };
             let mut view = module.view(self.known.now);
+            view.follow(self.views.get(name).map(AsRef::as_ref));
             let earlier = self.views.get(name).filter(|_| redefined != Some(name));
             view.changed = view.changed_since(earlier.map(AsRef::as_ref), generation);
             self.views.insert(name.clone(), Arc::new(view));

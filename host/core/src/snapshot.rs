@@ -69,6 +69,9 @@ pub struct ModuleView {
     pub ready: bool,
     /// Since when it is in this state.
     pub since: Moment,
+    /// Since when the load balancer is told so, as far as this daemon knows.
+    #[serde(default)]
+    pub ready_since: Moment,
     /// Why it is in this state, and why it is not ready if it is not: one sentence.
     pub reason: String,
     /// What a person wants.
@@ -102,6 +105,19 @@ impl ModuleView {
             || self.wish != earlier.wish
             || self.restarts != earlier.restarts
             || occasion(self) != occasion(earlier)
+    }
+
+    /// Since when it is what its word says: an application that is up may be ready, and not ready, and
+    /// those are two words.
+    pub fn shown_since(&self) -> Moment {
+        if self.state == StateName::Up { self.since.max(self.ready_since) } else { self.since }
+    }
+
+    /// The same answer for the load balancer as before has been given since then.
+    pub(crate) fn follow(&mut self, earlier: Option<&Self>) {
+        if let Some(earlier) = earlier.filter(|earlier| earlier.ready == self.ready) {
+            self.ready_since = earlier.ready_since;
+        }
     }
 
     /// The generation that a person must have seen to decide, if this view follows `earlier`.

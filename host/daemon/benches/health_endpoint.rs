@@ -125,6 +125,7 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         state: StateName::Up,
         ready: true,
         since: Moment::default(),
+        ready_since: Moment::default(),
         reason: "all checkers are up".to_owned(),
         wish: Wish::default(),
         next: None,

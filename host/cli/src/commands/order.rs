@@ -174,6 +174,7 @@ mod tests {
             state,
             ready: state == StateName::Up,
             since: since.into(),
+            ready_since: String::new(),
             reason: String::new(),
             suspended: false,
             wanted: Wanted::Started,

@@ -218,7 +218,7 @@ fn print_modules(modules: &[ModuleStatus], when: &When, output: &mut Output) -> 
                 (Tone::Plain, module.name.to_string()),
                 state(module),
                 readiness(module),
-                (Tone::Plain, when.both(&module.since)),
+                (Tone::Plain, when.both(module.shown_since())),
                 restarts(module),
                 (Tone::Plain, processes(module)),
                 (Tone::Plain, module.reason.clone()),
@@ -237,7 +237,7 @@ fn print_module(module: &ModuleStatus, when: &When, output: &mut Output) -> std:
         "{}  {}  {ready}  since {}",
         module.name,
         output.paint(tone, &state),
-        when.both(&module.since)
+        when.both(module.shown_since())
     )?;
     if !module.reason.is_empty() {
         writeln!(output, "  {}", module.reason)?;

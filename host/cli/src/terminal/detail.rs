@@ -35,7 +35,7 @@ fn text(module: &ModuleStatus, model: &Model, paint: &Paint) -> Text<'static> {
         Span::styled(format!("{}  ", module.name), paint.style(Tone::Title)),
         Span::styled(format!("{state}  "), paint.style(tone)),
         Span::styled(ready.0, paint.style(ready.1)),
-        Span::raw(format!("  since {}", paint.when.both(&module.since))),
+        Span::raw(format!("  since {}", paint.when.both(module.shown_since()))),
     ]));
     if !module.reason.is_empty() {
         text.push_line(Line::raw(module.reason.clone()));

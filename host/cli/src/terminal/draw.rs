@@ -155,12 +155,12 @@ fn row<'a>(module: &ModuleStatus, model: &Model, paint: &Paint, width: u16) -> R
     let reason = Line::raw(module.reason.clone());
     if width < NARROW {
         let first = Line::from(vec![Span::raw(format!("{} ", module.name)), Span::styled(state, style)]);
-        let second = Line::raw(format!("  {} {}", paint.when.relative(&module.since), module.reason));
+        let second = Line::raw(format!("  {} {}", paint.when.relative(module.shown_since()), module.reason));
         return Row::new([Text::from(vec![first, second])]).height(2);
     }
     let state = Line::styled(state, style);
     if width < WIDE {
-        let since = Line::raw(paint.when.relative(&module.since));
+        let since = Line::raw(paint.when.relative(module.shown_since()));
         return Row::new([name, state, since, reason].map(Cell::from));
     }
     let ready = match (&model.lost, module.ready) {
@@ -170,7 +170,7 @@ fn row<'a>(module: &ModuleStatus, model: &Model, paint: &Paint, width: u16) -> R
     };
     let (tone, counted) = restarts(module);
     let counted = Line::styled(counted, paint.style(tone));
-    let since = Line::raw(paint.when.both(&module.since));
+    let since = Line::raw(paint.when.both(module.shown_since()));
     Row::new([name, state, ready, since, counted, reason].map(Cell::from))
 }
 
@@ -178,7 +178,7 @@ fn row<'a>(module: &ModuleStatus, model: &Model, paint: &Paint, width: u16) -> R
 fn about(model: &Model, paint: &Paint) -> Text<'static> {
     let Some(module) = model.chosen() else { return Text::default() };
     let (tone, state) = state_of(module, model);
-    let since = format!(" since {}", paint.when.both(&module.since));
+    let since = format!(" since {}", paint.when.both(module.shown_since()));
     let name = Span::styled(format!("{} ", module.name), paint.style(Tone::Title));
     let head = Line::from(vec![name, Span::styled(state, paint.style(tone)), Span::raw(since)]);
     let mut text = Text::from(vec![Line::raw(""), head]);

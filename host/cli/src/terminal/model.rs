@@ -244,6 +244,7 @@ fn view(module: &ModuleStatus) -> ModuleView {
         state: module.state,
         ready: module.ready,
         since: Moment::from_micros(0),
+        ready_since: Moment::from_micros(0),
         reason: module.reason.clone(),
         wish: Wish { started: module.wanted == Wanted::Started, suspended: module.suspended },
         next: None,

@@ -33,6 +33,7 @@ fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
         state,
         ready,
         since: Moment::default(),
+        ready_since: Moment::default(),
         reason: format!("because of {of}"),
         wish: Wish::default(),
         next: None,

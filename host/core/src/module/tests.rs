@@ -267,10 +267,23 @@ fn a_wait_for_a_checker_that_is_not_there_ends_at_its_deadline() {
 #[test]
 fn a_checker_that_is_down_with_out_takes_the_node_out_and_restarts_nothing() {
     let mut world = World::new().process("app").component("page", OnDown::Out).load_up();
+    let up = world.view();
+    assert_eq!(up.shown_since(), up.since);
+    world.pass_time(Duration::from_secs(5));
     world.see("page", Status::Fail);
     assert_eq!((world.state(), world.ready(), world.occasion()), (StateName::Up, false, None));
+    let out = world.view();
+    assert_eq!(
+        (out.since, out.shown_since()),
+        (up.since, world.now()),
+        "up as long as before, out since now"
+    );
+    world.pass_time(Duration::from_secs(5));
+    world.see("page", Status::Fail);
+    assert_eq!(world.view().shown_since(), out.shown_since());
     world.see("page", Status::Pass);
     assert!(world.ready());
+    assert_eq!(world.view().shown_since(), world.now());
 }
 
 #[test]

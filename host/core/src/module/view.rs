@@ -71,6 +71,7 @@ impl Module {
             state: self.state.name(),
             ready: readiness.is_ok(),
             since: self.since,
+            ready_since: now,
             reason: readiness.err().unwrap_or_else(|| self.up_reason()),
             wish: self.wish,
             next: (deadline != Moment::NEVER && deadline != ASKED).then_some(deadline),

@@ -34,6 +34,7 @@ fn module(state: StateName, checkers: Vec<CheckerView>) -> ModuleView {
         state,
         ready: state == StateName::Up && checkers.iter().all(|c| c.verdict == Verdict::Up),
         since: at(60),
+        ready_since: at(60),
         reason: "checker `home` is down".into(),
         wish: Wish::default(),
         next: None,

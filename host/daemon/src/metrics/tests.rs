@@ -42,6 +42,7 @@ fn snapshot() -> Snapshot {
         state: StateName::Up,
         ready: true,
         since: at,
+        ready_since: at,
         reason: String::new(),
         wish: Wish::default(),
         next: None,

@@ -100,6 +100,9 @@ pub struct ModuleStatus {
     pub ready: bool,
     /// Since when it is in this state.
     pub since: String,
+    /// Since when the load balancer is told so, as far as this daemon knows.
+    #[serde(default)]
+    pub ready_since: String,
     /// Why it is in this state, and why it is not ready if it is not.
     pub reason: String,
     /// Nothing is acted on (maintenance).
@@ -300,6 +303,12 @@ impl NodeStatus {
 }
 
 impl ModuleStatus {
+    /// Since when it is what its word says: see [`ModuleView::shown_since`].
+    pub fn shown_since(&self) -> &str {
+        // Moments in UTC, all of one form: their texts are in their order.
+        if self.state == StateName::Up { self.since.as_str().max(&self.ready_since) } else { &self.since }
+    }
+
     /// One module of a snapshot.
     pub fn new(view: &ModuleView, clock: Clock) -> Self {
         Self {
@@ -309,6 +318,7 @@ impl ModuleStatus {
             state: view.state,
             ready: view.ready,
             since: clock.timestamp(view.since),
+            ready_since: clock.timestamp(view.ready_since),
             reason: view.reason.clone(),
             suspended: view.wish.suspended,
             wanted: if view.wish.started { Wanted::Started } else { Wanted::Stopped },
@@ -505,6 +515,7 @@ mod tests {
             state: StateName::Backoff,
             ready: false,
             since: at,
+            ready_since: at,
             reason: "it ended at once".into(),
             wish: Wish { started: true, suspended: false },
             next: Some(at + Duration::from_secs(2)),
@@ -547,7 +558,7 @@ mod tests {
         assert_eq!(
             value,
             json!({
-                "name": "web", "changed": 0, "attention": "down", "state": "backoff", "ready": false, "since": "2026-03-20T09:46",
+                "name": "web", "changed": 0, "attention": "down", "state": "backoff", "ready": false, "ready_since": "2026-03-20T09:46", "since": "2026-03-20T09:46",
                 "reason": "it ended at once", "suspended": false, "wanted": "started",
                 "next": "2026-03-20T09:46", "restarts": 1,
                 "budget": { "restarts": 3, "within": "1d", "within_s": 86400 },

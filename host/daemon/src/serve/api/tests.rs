@@ -100,6 +100,7 @@ impl Daemon for FakeDaemon {
             state: StateName::Up,
             ready: true,
             since: at,
+            ready_since: at,
             reason: String::new(),
             wish: Wish::default(),
             next: None,

@@ -77,7 +77,7 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
     let times = Times::new(daemon.clock());
     let now = daemon.clock().now();
     let mut modules: Vec<&ModuleView> = snapshot.modules.iter().map(AsRef::as_ref).collect();
-    modules.sort_by_key(|module| (Attention::of(module), module.since));
+    modules.sort_by_key(|module| (Attention::of(module), module.shown_since()));
     let rows = modules.iter().map(|module| Row::new(module, &caller, &times, now)).collect();
     let page = FarmPage {
         headline: headline(&modules),
@@ -140,7 +140,7 @@ impl Row {
             look: Look::module(module),
             suspended: module.wish.suspended,
             spent: spent(module),
-            since: times.of(module.since),
+            since: times.of(module.shown_since()),
             reason: module.reason.clone(),
             next: next.sentence,
             button: next.command.as_deref().and_then(|command| button(module, command, caller)),

@@ -147,7 +147,7 @@ pub(super) async fn page(
         frame,
         look: Look::module(module),
         answer: Look::answer(module.ready),
-        since: times.of(module.since),
+        since: times.of(module.shown_since()),
         reason: module.reason.clone(),
         suspended: module.wish.suspended,
         spent: spent(module),

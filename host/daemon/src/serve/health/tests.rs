@@ -21,6 +21,7 @@ fn module(name: &str, state: StateName) -> Arc<ModuleView> {
         state,
         ready: state == StateName::Up,
         since: Moment::default(),
+        ready_since: Moment::default(),
         reason: "so it is".to_owned(),
         wish: Wish::default(),
         next: None,

@@ -27,7 +27,7 @@ use axum::routing::{get, post};
 use bellwether_core::access::Role;
 
 use super::api::Daemon;
-use super::guard::needs;
+use super::guard::page_needs;
 
 mod assets;
 mod command;
@@ -83,7 +83,7 @@ fn admins() -> Router<Handle> {
         .route("/users/{name}/remove", get(users::ask_remove).post(users::remove))
         .route("/tokens", post(users::create_token))
         .route("/tokens/{name}/revoke", get(users::ask_revoke).post(users::revoke))
-        .route_layer(from_fn(|request, next| needs(Role::Admin, request, next)))
+        .route_layer(from_fn(|request, next| page_needs(Role::Admin, request, next)))
 }
 
 /// For a query (RFC 3986, section 2.1).

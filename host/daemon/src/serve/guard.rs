@@ -154,11 +154,20 @@ impl Guard {
     }
 }
 
-/// Refuses whoever has not this role.
+/// Refuses programs that have not this role.
 pub(crate) async fn needs(role: Role, request: Request, next: Next) -> Response {
     match request.extensions().get::<Caller>() {
         Some(caller) if caller.role.may(role) => next.run(request).await,
-        Some(caller) => refused::forbidden(&request, forbidden(caller, role)),
+        Some(caller) => forbidden(caller, role).into_response(),
+        None => refused::nobody(&request),
+    }
+}
+
+/// Refuses people who have not this role, by a page.
+pub(crate) async fn page_needs(role: Role, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Caller>() {
+        Some(caller) if caller.role.may(role) => next.run(request).await,
+        Some(caller) => refused::forbidden(&forbidden(caller, role)),
         None => refused::nobody(&request),
     }
 }

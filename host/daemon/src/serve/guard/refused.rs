@@ -73,11 +73,8 @@ fn page(status: StatusCode, title: &'static str, detail: String, next: String, b
     }
 }
 
-/// Signed in, and the role does not reach.
-pub(super) fn forbidden(request: &Request, problem: Problem) -> Response {
-    if is_program(request) {
-        return problem.into_response();
-    }
+/// Signed in, and the role does not reach: as a page.
+pub(super) fn forbidden(problem: &Problem) -> Response {
     let next = "Ask an admin to do it, or to give you that role.".to_owned();
     // The same address would refuse again: the way back leads to what everybody may see.
     page(StatusCode::FORBIDDEN, "Not with your role", format!("{}.", problem.detail), next, "/".to_owned())

@@ -26,13 +26,14 @@ async fn world() -> World {
     let changed = |Extension(caller): Extension<Caller>, body: String| async move {
         format!("{}: {body}", caller.name)
     };
-    let admins = get(who).route_layer(from_fn(|request, next| needs(Role::Admin, request, next)));
+    let programs = get(who).route_layer(from_fn(|request, next| needs(Role::Admin, request, next)));
+    let people = get(who).route_layer(from_fn(|request, next| page_needs(Role::Admin, request, next)));
     let router = Router::new()
         .route("/page", get(who))
         .route("/page", post(changed))
         .route("/api/v1/thing", get(who).post(changed))
-        .route("/api/v1/users", admins.clone())
-        .route("/users/eve/remove", admins)
+        .nest("/api/v1", Router::new().route("/users", programs))
+        .route("/users/eve/remove", people)
         .route("/login", get(|| async { "sign in" }))
         .layer(from_fn_with_state(Guard::new(access.clone(), vec!["node-1".into()]), guard));
     World { access, router, _root: root }

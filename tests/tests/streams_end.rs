@@ -140,6 +140,6 @@ fn the_streams_of_a_token_end_when_it_is_revoked_and_when_it_expires() {
     let revoked = token(&daemon, "revoked", &[]);
     all_end(&daemon, console, "revoked", &revoked, || drop(daemon.tell(&["token", "revoke", "revoked"])));
     // Long enough for all streams to be opened on a busy machine.
-    let expiring = token(&daemon, "expiring", &["--expires", "20s"]);
+    let expiring = token(&daemon, "expiring", &["--expires", "45s"]);
     all_end(&daemon, console, "expires", &expiring, || ());
 }

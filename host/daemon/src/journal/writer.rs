@@ -259,7 +259,8 @@ impl Writer {
     /// The file is damaged. If it is only the index of texts, that alone is begun anew.
     fn mend(&mut self, why: &str) {
         self.store = None;
-        if !mend(&self.path) {
+        // A file that was never written by this daemon may be of no use for its numbers: no index mends that.
+        if self.begun.is_none() || !mend(&self.path) {
             return self.begin_anew(why);
         }
         self.rest = Some((Instant::now(), RETRY.0));

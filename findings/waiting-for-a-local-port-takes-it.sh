@@ -8,7 +8,7 @@
 #   loop reports the server as up; and the server, which starts a moment later, ends with "Address already in
 #   use", for as long as the loop's connection lives and for the 60 seconds of its TIME_WAIT after that,
 #   although the server sets SO_REUSEADDR: both sides would have to. The kernel tries the ports of one parity in turn, so a
-#   quick loop gets there after some 14,000 attempts at most: less than a second.
+#   quick loop gets there after some ten thousand attempts: within a second or two.
 # Versions seen: bash 5.2, memcached 1.6.18-1+deb12u1 (Debian 12), Linux 6.18.
 # Why it matters: scripts that wait for a database, clients that reconnect without a pause, and checkers that
 #   probe often all do this. The check passes while the application is dead, and holds the dead application's

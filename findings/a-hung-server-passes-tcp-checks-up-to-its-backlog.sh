@@ -16,7 +16,7 @@
 #   stays in for good, while a monitoring system beside it may say down: both are right by their own check.
 # Instead: a check must read an answer that only the program can give (HTTP, `tcp-check expect`, PING). As a
 #   sign of a hang the length of the accept queue (Recv-Q of the listener in `ss -lt`) shows it at once.
-# Needs: apt-get. Any user.
+# Needs: apt-get, python3, ss (iproute2). Any user.
 set -euo pipefail
 
 tmp=$(mktemp -d)
@@ -94,6 +94,7 @@ sleep 8 # a stretch of time in which nothing may happen: some 400 checks
 if grep -q 'is DOWN' "$tmp/words"; then fail "the behaviour of HAProxy has changed: $(grep -m1 'is DOWN' "$tmp/words")"; fi
 waiting=$(queue)
 kill -9 "$server"
+wait "$server" 2>/dev/null || true
 down=
 for _ in $(seq 100); do
   if grep -q 'is DOWN' "$tmp/words"; then

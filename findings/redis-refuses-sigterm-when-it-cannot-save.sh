@@ -71,8 +71,9 @@ for signal in TERM TERM INT; do
   kill -"$signal" "$server"
   await 20 refused "$number" || fail "SIG$signal was not refused"
 done
+count=$(refusals)
 alive=$(redis ping) written=$(redis set other value) shutdown=$(redis shutdown)
-echo "folder gone:        SIGTERM, SIGTERM, SIGINT: refused $(refusals) times; PING: $alive; SET: $written"
+echo "folder gone:        SIGTERM, SIGTERM, SIGINT: refused $count times; PING: $alive; SET: $written"
 echo "                    log: $(grep -m1 -o "Error trying to save.*" "$tmp/log")"
 echo "                    SHUTDOWN: $shutdown"
 redis config set save '' >/dev/null

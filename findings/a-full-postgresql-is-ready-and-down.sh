@@ -61,7 +61,7 @@ await() { # seconds, command: until it succeeds
 }
 fail() {
   echo "$1"
-  tail -3 "$tmp/log" "$tmp/words" 2>/dev/null || true
+  tail -n 3 "$tmp/log" "$tmp/words" 2>/dev/null || true
   exit 1
 }
 port=$(free_port)
@@ -93,14 +93,17 @@ listen database
   option pgsql-check user postgres
   server a 127.0.0.1:$port check inter 300ms rise 1 fall 3
 CFG
-"$tmp/root/usr/sbin/haproxy" -db -f "$tmp/haproxy.cfg" >"$tmp/words" 2>&1 &
-proxy=$!
-
-for _ in 1 2 3 4 5 6 7 8; do
+# Clients, until there is no connection left: one that meets a connection which is just being closed is refused.
+filled() {
+  if full; then return 0; fi
   "$bin/psql" -w -h 127.0.0.1 -p "$port" -U postgres -c 'select pg_sleep(300)' >/dev/null 2>&1 &
   clients+=($!)
-done
-await 30 full || fail "there are connections left"
+  return 1
+}
+await 30 filled || fail "there are connections left"
+: >"$tmp/words"
+"$tmp/root/usr/sbin/haproxy" -db -f "$tmp/haproxy.cfg" >"$tmp/words" 2>&1 &
+proxy=$!
 await 30 has_said DOWN 1 || fail "the behaviour has changed: HAProxy keeps a full PostgreSQL up"
 status=0
 ready || status=$?
@@ -111,7 +114,7 @@ echo "full: HAProxy's pgsql-check: $(grep -o -m1 'is DOWN, reason: .*, info: "[^
 full || fail "a client left while this script was looking"
 
 for pid in "${clients[@]}"; do
-  kill -9 "$pid"
+  kill -9 "$pid" 2>/dev/null || true
   wait "$pid" 2>/dev/null || true
 done
 clients=()

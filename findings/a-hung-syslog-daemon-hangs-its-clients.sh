@@ -48,7 +48,7 @@ trap end EXIT
 
 # A /dev of this namespace only, with /dev/log.
 mkdir "$tmp/dev"
-mount -t tmpfs none "$tmp/dev"
+mount -t tmpfs -o mode=755 none "$tmp/dev"
 for device in null zero random urandom; do
   : >"$tmp/dev/$device"
   mount --bind "/dev/$device" "$tmp/dev/$device"

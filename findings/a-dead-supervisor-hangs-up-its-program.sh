@@ -14,8 +14,9 @@
 # Why it matters: "the application survives the death of its supervisor" is tested with everything running,
 #   and fails on the night when a worker was frozen for examination. Both the killed supervisor and the lost
 #   application are then put down to the supervisor's crash.
-# Instead: start programs with setsid, not only with setpgid. Under supervisord, prefix the command with
-#   `setsid` (and stop the program by its own means), or let the program ignore SIGHUP (`nohup`).
+# Instead: a supervisor should give each program a session of its own (setsid(2)), not only a process group. Under
+#   supervisord, start the program through `exec nohup`, which has it ignore SIGHUP; setsid(1) is no help there,
+#   because it leaves a process that supervisord does not know.
 # Needs: python3 with venv. Runs as any user.
 set -euo pipefail
 

@@ -14,7 +14,7 @@
 #   A value kept from run to run by the host must not be a monotonic time either, for each run's begins anew.
 # Instead: read clocks and make generators inside the exported function; keep wall-clock times
 #   across runs. Use the top level only for what may be the same everywhere, such as imports and tables.
-# Needs: python3 with venv; takes a minute and 1 GB of memory. Any user.
+# Needs: python3 with venv; takes one to two minutes. Any user.
 set -euo pipefail
 
 tmp=$(mktemp -d)

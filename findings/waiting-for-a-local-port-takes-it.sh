@@ -7,12 +7,12 @@
 #   itself (a simultaneous open): the connect succeeds with no listener, and whatever is sent comes back. The
 #   loop reports the server as up; and the server, which starts a moment later, ends with "Address already in
 #   use", for as long as the loop's connection lives and for the 60 seconds of its TIME_WAIT after that,
-#   although the server sets SO_REUSEADDR: both sides would have to. The kernel tries the ports of one parity in turn, so a
-#   quick loop gets there after some ten thousand attempts: within a second or two.
+#   although the server sets SO_REUSEADDR: both sides would have to. The kernel takes the ports of one parity
+#   in turn, so a quick loop gets there after some ten thousand attempts: within a second or two.
 # Versions seen: bash 5.2, memcached 1.6.18-1+deb12u1 (Debian 12), Linux 6.18.
 # Why it matters: scripts that wait for a database, clients that reconnect without a pause, and checkers that
 #   probe often all do this. The check passes while the application is dead, and holds the dead application's
-#   port. A slow check (every 2 s) gets a false "up" about once in eight hours for each such dead port.
+#   port. By the same arithmetic a check every 2 s gets a false "up" once in eight hours for each such dead port.
 # Instead: let servers listen below the range, or reserve their ports in net.ipv4.ip_local_reserved_ports.
 #   In a checker, a connection whose own address equals its peer's is a refusal, and is closed with a zero
 #   linger time, which leaves no TIME_WAIT; and an answer of the protocol proves more than a connection.

@@ -12,7 +12,7 @@
 #   because its programs' groups are orphaned from the beginning.
 # Versions seen: supervisor 4.3.0, uvicorn 0.54.0, Python 3.11, Linux 6.18.
 # Why it matters: "the application survives the death of its supervisor" is tested with everything running,
-#   and fails on the night when a worker was frozen for examination. Both the killed supervisor and the lost
+#   and fails in the incident in which a worker was stopped for examination. Both the dead supervisor and the lost
 #   application are then put down to the supervisor's crash.
 # Instead: a supervisor should give each program a session of its own (setsid(2)), not only a process group. Under
 #   supervisord, start the program through `exec nohup`, which has it ignore SIGHUP; setsid(1) is no help there,

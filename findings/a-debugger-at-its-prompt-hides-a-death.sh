@@ -11,12 +11,12 @@
 # Why: Linux gives the status of a traced process to its tracer first. The parent's turn comes when the tracer
 #   has fetched it or has gone, and gdb at its prompt does not fetch.
 # Versions seen: gdb 13.1-3, runit 2.1.2-54, memcached 1.6.18-1+deb12u1 (Debian 12), Linux 6.18.
-# Why it matters: somebody attaches gdb to an application that hangs, looks, and forgets the terminal. The
+# Why it matters: an engineer attaches gdb to an application that hangs, looks, and forgets the terminal. The
 #   restart that follows (by a person, or by a checker with a forced stop) kills and never starts: the node
-#   stays out until the terminal is closed, and the supervisor's own display says that all is well.
+#   stays out until the terminal is closed, and the supervisor still reports the service as running.
 # Instead: detach before leaving (`gdb -batch -ex 'thread apply all bt' -p PID` detaches by itself, or use
 #   gcore). A supervisor should take a readable pidfd, or state Z in /proc, as the end of the process, must
-#   not spin when the status is not there yet, and can name the culprit: TracerPid in /proc/PID/status.
+#   not spin when the status is not there yet, and can report the tracer: TracerPid in /proc/PID/status.
 # Needs: apt-get, python3, permission to trace processes of the same user (exit 77 without). Any user.
 set -euo pipefail
 
@@ -101,7 +101,7 @@ finally:
     child.kill()
 print(f"killed under gdb: pidfd readable: {readable}; zombie: {zombie}; waitid: {reported}; waitid after gdb quit: {after.si_status}")
 
-# Part 2: a supervisor that everyone knows.
+# Part 2: a common supervisor.
 with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]

@@ -10,7 +10,7 @@
 # Versions seen: PostgreSQL 15.20-0+deb12u1, haproxy 2.6.12-1+deb12u4 (Debian 12), Linux 6.18.
 # Why it matters: at the peak of the load the two do opposite harm. With pg_isready the node stays in and
 #   refuses each new client. With pgsql-check the busiest node leaves, its clients reconnect to the next one,
-#   which is then full and leaves too; when clients have gone the nodes come back empty and the round begins
+#   which is then full and leaves too; when the clients have gone, the nodes come back empty and the cycle begins
 #   again. Neither shows in a test with few clients. A checker that restarts on either answer makes it worse.
 # Instead: decide what a full database means. To check the service, run a real query as a role that may use the
 #   reserved connections (superuser_reserved_connections), and take "too many clients" for a warning, not for a

@@ -9,7 +9,7 @@
 #   on, redis answers; when rsyslogd is killed instead, redis answers too.
 # Versions seen: rsyslog 8.2302.0-1+deb12u2, redis 7.0.15-1~deb12u10 (Debian 12), Linux 6.18.
 # Why it matters: one hung process takes all applications of a server with it (databases, mail, ssh log-ins,
-#   cron), each of which looks like the culprit: accepted connections, no answer, no processor time. Restarting
+#   cron), each of which looks like the cause: it accepts connections, gives no answer and uses no processor time. Restarting
 #   the application "helps" for the next ten messages, so a supervisor restarts it over and over.
 # Instead: check the syslog daemon itself, and restart it before the applications; look for unix_wait_for_peer in
 #   /proc/PID/wchan of an application that hangs; let applications log to a file, or by UDP to 127.0.0.1, which

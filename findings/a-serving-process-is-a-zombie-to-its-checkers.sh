@@ -5,7 +5,7 @@
 # Seen: a server whose main thread has left by pthread_exit, as POSIX allows, answers its clients as before. Its
 #   state is Z, its command line is empty, and its program and open files cannot be read. monit reports "process
 #   is a zombie" in each cycle, check_procs and pgrep do not find it by its arguments, psutil says "zombie", and
-#   its port has no owner in `ss -p`. The kernel knows better: a pidfd is not readable, and /proc/PID/task
+#   its port has no owner in `ss -p`. The kernel itself reports correctly: a pidfd is not readable, and /proc/PID/task
 #   holds the threads that live, with command line, program and files under each.
 # Versions seen: monit 5.33.0-1, monitoring-plugins 2.3.3-5+deb12u2 (Debian 12), psutil 7.1.3, Linux 6.18.
 # Why it matters: a checker restarts, or takes out of the load balancer, an application that serves, again and

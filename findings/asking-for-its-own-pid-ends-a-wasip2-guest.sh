@@ -11,7 +11,7 @@
 #   and ends a checker at the first line that is worth logging, which is when the application is in trouble.
 #   The checker then says "could not tell" just when it should say "down".
 # Instead: test the built component, not only the host build, and let the tests take the failing paths. A host
-#   should show the guest's last words on stderr beside the trap, as they name the cause.
+#   should show the guest's last lines on stderr beside the trap, because they name the cause.
 # Needs: rustc with the target wasm32-wasip2 (exit 77 without), python3 with venv. Any user.
 set -euo pipefail
 

@@ -3,10 +3,10 @@
 #
 # Expected: with `wait_ready`, `pm2 reload` waits until the new process has said that it is ready. If it does not
 #   say so within `listen_timeout`, the reload fails, the new process goes, and the old ones serve on.
-# Seen: listen_timeout is not a limit but a patience: when it has passed, pm2 counts the new process as ready,
-#   ends the old one, and does the same with the next. A version that hangs while starting, and neither listens
-#   nor says ready, takes the place of all of them: connections are refused, pm2 prints a tick for each, exits
-#   with 0, and lists every process as online.
+# Seen: listen_timeout is not a limit after which the reload fails. When it has passed, pm2 counts the new process
+#   as ready, ends the old one, and does the same with the next. A version that hangs while starting, and neither
+#   listens nor says ready, takes the place of all of them: connections are refused, pm2 prints a tick for each,
+#   exits with 0, and lists every process as online.
 # Versions seen: pm2 7.0.4, node 20.20, Linux 6.18.
 # Why it matters: wait_ready is chosen for exactly this case, and every test with a version that starts passes.
 #   A deployment that relies on the exit code goes on to the next server. Only the load balancer notices, one

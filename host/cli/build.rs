@@ -36,6 +36,7 @@ fn embed() -> Result<()> {
         .nth(2)
         .context("the workspace is two folders up")?;
     println!("cargo::rerun-if-changed=build.rs");
+    fold_identical_code();
 
     let components = build_guests(&STANDARD.map(|(_, package)| package), root, &out_dir)?;
     let mut table = String::from("&[\n");
@@ -48,4 +49,14 @@ fn embed() -> Result<()> {
     table.push_str("]\n");
     let file = out_dir.join("standard.rs");
     fs::write(&file, table).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+/// Of functions whose machine code is the same, one is kept: a tenth of the binary, most of it the same
+/// generic code for different types. Only lld can do so, which is what links for this target.
+fn fold_identical_code() {
+    let target = env::var("TARGET").unwrap_or_default();
+    let optimised = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if optimised && target == "x86_64-unknown-linux-gnu" {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    }
 }

@@ -11,14 +11,13 @@
 
 mod collector;
 mod messages;
+mod otlp;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bellwether_core::id::NodeName;
 use bellwether_core::moment::plain;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
@@ -26,6 +25,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::collector::{Collector, NotTaken};
 use self::messages::Window;
+use self::otlp::{ExportLogsServiceResponse, ExportMetricsServiceResponse};
 use crate::clock::Clock;
 use crate::config::spec::TelemetrySpec;
 use crate::durable;
@@ -154,7 +154,7 @@ impl Telemetry {
         let message = messages::logs(&self.settings.node, &entries, now(self.settings.clock));
         let taken = self.collector.take::<ExportLogsServiceResponse>("v1/logs", &message).await;
         let refused = match &taken {
-            Ok(answer) => answer.partial_success.as_ref().map_or(0, |part| part.rejected_log_records),
+            Ok(answer) => answer.partial_success.as_ref().map_or(0, |part| part.rejected),
             Err(not) if not.for_good => i64::try_from(entries.len()).unwrap_or(i64::MAX),
             Err(_) => 0,
         };

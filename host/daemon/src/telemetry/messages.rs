@@ -8,18 +8,12 @@ use bellwether_core::id::NodeName;
 use bellwether_core::record::RecordKind;
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
-use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
-    ScopeMetrics, Sum,
-};
-use opentelemetry_proto::tonic::resource::v1::Resource;
 
+use super::otlp::{
+    AggregationTemporality, AnyValue, Data, ExportLogsServiceRequest, ExportMetricsServiceRequest, Gauge,
+    Histogram, HistogramDataPoint, InstrumentationScope, KeyValue, LogRecord, Metric, NumberDataPoint,
+    Resource, ResourceLogs, ResourceMetrics, ScopeLogs, ScopeMetrics, SeverityNumber, Sum,
+};
 use crate::journal::Entry;
 use crate::metrics::{Family, Kind, Value};
 
@@ -34,9 +28,9 @@ pub(super) fn metrics(node: &NodeName, families: Vec<Family>, window: Window) ->
     // One without a series says nothing.
     let said = families.into_iter().filter(|family| !family.series.is_empty());
     let metrics = said.map(|family| metric(family, window)).collect();
-    let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() }];
+    let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics }];
     let resource = Some(resource(node));
-    let all = ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() };
+    let all = ResourceMetrics { resource, scope_metrics };
     ExportMetricsServiceRequest { resource_metrics: vec![all] }
 }
 
@@ -63,7 +57,7 @@ fn metric(family: Family, window: Window) -> Metric {
         _ => "",
     };
     let (name, description, unit) = (family.name, family.help, unit.to_owned());
-    Metric { name, description, unit, data: Some(data), ..Metric::default() }
+    Metric { name, description, unit, data: Some(data) }
 }
 
 fn numbers(series: Vec<(Vec<(&'static str, String)>, Value)>, window: Window) -> Vec<NumberDataPoint> {
@@ -73,8 +67,7 @@ fn numbers(series: Vec<(Vec<(&'static str, String)>, Value)>, window: Window) ->
             attributes: labels.into_iter().map(|(key, value)| attribute(key, value)).collect(),
             start_time_unix_nano: window.begun,
             time_unix_nano: window.now,
-            value: Some(Number::AsDouble(value)),
-            ..NumberDataPoint::default()
+            as_double: Some(value),
         })
     };
     series.into_iter().filter_map(point).collect()
@@ -94,15 +87,14 @@ fn histogram(
         // The last bucket has no bound here.
         explicit_bounds: buckets.iter().map(|(bound, _)| *bound).filter(|bound| *bound < f64::MAX).collect(),
         bucket_counts: buckets.iter().map(|(_, count)| *count).collect(),
-        ..HistogramDataPoint::default()
     })
 }
 
 /// `now`: nanoseconds after the Unix epoch.
 pub(super) fn logs(node: &NodeName, entries: &[Entry], now: u64) -> ExportLogsServiceRequest {
     let log_records = entries.iter().map(|entry| log(entry, now)).collect();
-    let scope_logs = vec![ScopeLogs { scope: Some(scope()), log_records, ..ScopeLogs::default() }];
-    let all = ResourceLogs { resource: Some(resource(node)), scope_logs, ..ResourceLogs::default() };
+    let scope_logs = vec![ScopeLogs { scope: Some(scope()), log_records }];
+    let all = ResourceLogs { resource: Some(resource(node)), scope_logs };
     ExportLogsServiceRequest { resource_logs: vec![all] }
 }
 
@@ -118,11 +110,10 @@ fn log(entry: &Entry, now: u64) -> LogRecord {
         time_unix_nano: nanos(entry.wall),
         observed_time_unix_nano: now,
         severity_number: severity as i32,
-        severity_text: severity.as_str_name().trim_start_matches("SEVERITY_NUMBER_").to_owned(),
+        severity_text: severity.text().to_owned(),
         body: Some(text(entry.kind.sentence())),
         attributes,
         event_name: format!("bellwether.{kind}"),
-        ..LogRecord::default()
     }
 }
 
@@ -157,20 +148,20 @@ fn resource(node: &NodeName) -> Resource {
         attribute("service.instance.id", node.to_string()),
         attribute("host.name", node.to_string()),
     ];
-    Resource { attributes, ..Resource::default() }
+    Resource { attributes }
 }
 
 fn scope() -> InstrumentationScope {
     let (name, version) = ("bellwether".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-    InstrumentationScope { name, version, ..InstrumentationScope::default() }
+    InstrumentationScope { name, version }
 }
 
 fn attribute(key: &str, value: String) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(text(value)), ..KeyValue::default() }
+    KeyValue { key: key.to_owned(), value: Some(text(value)) }
 }
 
 fn text(text: String) -> AnyValue {
-    AnyValue { value: Some(any_value::Value::StringValue(text)) }
+    AnyValue { string_value: Some(text) }
 }
 
 /// Of microseconds after the Unix epoch; none are before it.

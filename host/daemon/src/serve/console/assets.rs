@@ -1,27 +1,52 @@
 //! Style sheet, scripts and icons. They are part of the binary; a debug build reads them from
 //! the source folder, so that an edit shows at the next load.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rust_embed::RustEmbed;
 
-#[derive(RustEmbed)]
-#[folder = "assets/"]
-struct Assets;
+/// The table of the files in `assets/`, by their names.
+macro_rules! assets {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/", $name)))),+]
+    };
+}
+
+const ASSETS: &[(&str, &[u8])] = assets![
+    "act.js",
+    "confirm.js",
+    "console.css",
+    "console.js",
+    "keys.js",
+    "live.js",
+    "log.js",
+    "morph.js",
+    "signed-in.js",
+    "time.js",
+];
+
+/// The content of an asset, if there is one of that name.
+fn content(name: &str) -> Option<Cow<'static, [u8]>> {
+    let (known, embedded) = ASSETS.iter().find(|(known, _)| *known == name)?;
+    if cfg!(debug_assertions)
+        && let Ok(edited) = std::fs::read(format!("{}/assets/{known}", env!("CARGO_MANIFEST_DIR")))
+    {
+        return Some(Cow::Owned(edited));
+    }
+    Some(Cow::Borrowed(embedded))
+}
 
 /// Changes with every asset: pages ask for their files by it, so that a browser keeps them
 /// for ever and never has old ones.
 pub(super) fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
         let mut hasher = blake3::Hasher::new();
-        for name in Assets::iter() {
+        for (name, _) in ASSETS {
             hasher.update(name.as_bytes());
-            if let Some(file) = Assets::get(&name) {
-                hasher.update(&file.data);
-            }
+            hasher.update(&content(name).unwrap_or_default());
         }
         hasher.finalize().to_hex().as_str().get(..12).unwrap_or_default().to_owned()
     });
@@ -30,7 +55,7 @@ pub(super) fn version() -> &'static str {
 
 /// One file.
 pub(super) async fn file(Path(name): Path<String>) -> Response {
-    let Some(file) = Assets::get(&name) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(content) = content(&name) else { return StatusCode::NOT_FOUND.into_response() };
     let kind = match name.rsplit_once('.') {
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "js")) => "text/javascript; charset=utf-8",
@@ -39,7 +64,7 @@ pub(super) async fn file(Path(name): Path<String>) -> Response {
     };
     // Scripts load each other by plain names: they are asked for again, and answered from memory.
     let keep = "private, max-age=0, must-revalidate";
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)], file.data.into_owned()).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)], content.into_owned()).into_response()
 }
 
 /// The icon of the tab: the bell, and how many modules are down.
@@ -85,17 +110,26 @@ mod tests {
     }
 
     #[test]
+    fn every_file_of_the_folder_is_embedded() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/assets")).unwrap();
+        let mut files: Vec<_> =
+            folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        files.sort_unstable();
+        let embedded: Vec<_> = ASSETS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(files, embedded);
+    }
+
+    #[test]
     fn every_asset_that_a_page_or_a_script_names_is_there() {
         let frame = include_str!("../../../templates/frame.html");
         for name in ["console.css", "console.js"] {
             assert!(frame.contains(&format!("/assets/{name}")));
         }
-        for name in Assets::iter() {
-            let file = Assets::get(&name).unwrap();
-            let text = std::str::from_utf8(&file.data).unwrap();
+        for (name, embedded) in ASSETS {
+            let text = std::str::from_utf8(embedded).unwrap();
             let imports = text.split("from \"./").skip(1).filter_map(|rest| rest.split('"').next());
             for imported in imports {
-                assert!(Assets::get(imported).is_some(), "{name} imports {imported}");
+                assert!(content(imported).is_some(), "{name} imports {imported}");
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::api;
 use crate::binary::bellwether;
 use crate::eventually::eventually;
 use crate::http::{self, Response};
-use crate::process::{Guarded, is_alive, kill_group, signal};
+use crate::process::{Guarded, is_alive, kill_group, signal, start};
 
 /// A running daemon. When it is dropped, it and the applications that it keeps are ended.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Conditions {
     pub variables: Vec<(String, OsString)>,
     /// The user and group that it runs as. The root has to be theirs.
     pub user: Option<u32>,
+    /// So many files it may have open without asking for more.
+    pub open_files: Option<u64>,
 }
 
 impl Daemon {
@@ -64,7 +66,7 @@ impl Daemon {
     ) -> Self {
         let variables =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::begin(binary, root, health, Conditions { variables, user: None })
+        Self::begin(binary, root, health, Conditions { variables, ..Conditions::default() })
     }
 
     /// The same under such conditions.
@@ -258,20 +260,26 @@ impl Daemon {
 
 fn spawn(binary: &Path, root: &Path, conditions: &Conditions) -> Guarded {
     let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
-    let mut command = Command::new(binary);
+    let mut command = match conditions.open_files {
+        None => Command::new(binary),
+        // A shell that becomes the daemon: the limits of this process are those of all its tests.
+        Some(most) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", "ulimit -S -n \"$0\" && exec \"$@\"", &most.to_string()]).arg(binary);
+            shell
+        }
+    };
     if let Some(user) = conditions.user {
         command.uid(user).gid(user);
     }
-    let child = command
+    command
         .args(["run", "--log", "debug", "--root"])
         .arg(root)
         .envs(conditions.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("the daemon starts");
-    Guarded(child)
+        .stderr(log);
+    start(&mut command)
 }
 
 impl Drop for Daemon {

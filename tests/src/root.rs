@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
+use crate::eventually::{PATIENCE, within};
+
 /// A root that goes away with its test.
 #[derive(Debug)]
 pub struct Root {
@@ -38,6 +40,26 @@ pub fn free_address() -> SocketAddr {
         }
     }
     panic!("no port is free");
+}
+
+/// The ports that are taken where no file names others: 8080, 9010, 9013. Whoever has this is the only
+/// one, of the tests of all processes on this machine, who starts what takes them.
+///
+/// # Panics
+/// If another test keeps them for good.
+pub fn default_ports() -> DefaultPorts {
+    let path = std::env::temp_dir().join("bellwether-tests.default-ports");
+    let file = fs::File::options().append(true).create(true).open(path).expect("a file to lock");
+    within(10 * PATIENCE, "the other tests that need the default ports have ended", || {
+        file.try_lock().ok()
+    });
+    DefaultPorts { _lock: file }
+}
+
+/// The right to the default ports, until it is dropped.
+#[derive(Debug)]
+pub struct DefaultPorts {
+    _lock: fs::File,
 }
 
 impl Default for Root {

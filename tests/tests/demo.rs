@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bellwether_tests::daemon::{Daemon, end_applications};
 use bellwether_tests::demo::Demo;
@@ -11,15 +10,9 @@ use bellwether_tests::http::{get, post, request};
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::probe::Probe;
 use bellwether_tests::process::{is_alive, signal};
+use bellwether_tests::root::default_ports;
 use rustix::process::Signal;
 use serde_json::Value;
-
-/// The ports of a demo that has ended are free for the next one: one test at a time.
-static PORTS: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    PORTS.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A client command on this root.
 fn tell(root: &Path, arguments: &[&str]) -> Ended {
@@ -73,7 +66,7 @@ const KILLS: u64 = 5;
 
 #[test]
 fn a_newcomer_kills_hangs_and_stops_the_application_and_reads_why() {
-    let _alone = alone();
+    let _ports = default_ports();
     let place = tempfile::tempdir().expect("a temporary folder");
     let demo = Demo::run(Some(&place.path().join("root")), place.path());
     let urls = demo.urls();
@@ -133,7 +126,7 @@ fn a_newcomer_kills_hangs_and_stops_the_application_and_reads_why() {
 
 #[test]
 fn a_root_of_the_demo_runs_the_same_under_run() {
-    let _alone = alone();
+    let _ports = default_ports();
     let place = tempfile::tempdir().expect("a temporary folder");
     let root = place.path().join("root");
     let mut demo = Demo::run(Some(&root), place.path());
@@ -159,7 +152,7 @@ fn a_root_of_the_demo_runs_the_same_under_run() {
 
 #[test]
 fn a_temporary_demo_leaves_nothing_behind() {
-    let _alone = alone();
+    let _ports = default_ports();
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut demo = Demo::run(None, place.path());
     assert!(demo.root.starts_with(place.path()), "{}", demo.root.display());
@@ -173,7 +166,7 @@ fn a_temporary_demo_leaves_nothing_behind() {
 
 #[test]
 fn two_demos_at_once_step_over_each_others_ports() {
-    let _alone = alone();
+    let _ports = default_ports();
     let place = tempfile::tempdir().expect("a temporary folder");
     let one = Demo::run(None, place.path());
     let other = Demo::run(None, place.path());

@@ -5,9 +5,11 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use bellwether_tests::daemon::Conditions;
 use bellwether_tests::eventually::eventually;
+use bellwether_tests::root::Root;
 use bellwether_tests::usage::Usage;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::Resource;
 
 use super::scene::Scene;
 
@@ -18,10 +20,8 @@ const CLIENTS: usize = 50;
 
 #[test]
 fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
-    let ours = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(FEW), ..ours }).expect("it may be lowered");
-    let mut scene = Scene::begin();
-    setrlimit(Resource::Nofile, ours).expect("it may be raised again");
+    let few = Conditions { open_files: Some(FEW), ..Conditions::default() };
+    let mut scene = Scene::begin_on(Root::default(), few, "");
     assert!(open_files(scene.daemon.pid()) > FEW, "the daemon has raised its limit");
     assert_eq!(open_files(scene.application()), FEW, "the application has the one that is usual here");
 

@@ -24,7 +24,6 @@ use bellwether_tests::root::{Root, free_address};
 use bellwether_tests::usage;
 use bellwether_tests::web::Web;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::Value;
 
 /// Between two questions to the health endpoint.
 const PACE: Duration = Duration::from_millis(2);
@@ -93,9 +92,7 @@ impl Node {
         let daemon = Daemon::run(root.path(), root.health);
         daemon.until_ready("web");
         daemon.until_ready("restless");
-        let made = daemon.tell(&["token", "create", "browsers", "--role", "monitor", "--json"]);
-        let made: Value = serde_json::from_str(&made).expect("an object");
-        let token = made["secret"].as_str().expect("a secret").to_owned();
+        let token = daemon.token("browsers", "monitor", &[]);
         Self { daemon, root, token }
     }
 }
@@ -163,7 +160,7 @@ fn spawn_restless(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<()> {
         while !over.load(Ordering::Relaxed) {
             for command in ["suspend", "resume"] {
                 let told = api::ask(&path, "POST", &format!("/modules/restless/{command}"));
-                assert!(told.as_ref().is_some_and(|(status, _)| *status == 200), "{told:?}");
+                assert!(told.as_ref().is_some_and(|told| told.status == 200), "{told:?}");
                 thread::sleep(CHANGE);
             }
         }
@@ -177,11 +174,10 @@ fn spawn_watcher(root: &Root, over: &Arc<AtomicBool>) -> JoinHandle<Vec<f64>> {
         let (mut seen, mut took) = (BTreeSet::new(), Vec::new());
         while !over.load(Ordering::Relaxed) {
             let module = api::module(&path, "web").expect("the daemon answers");
-            for checker in module["checkers"].as_array().into_iter().flatten() {
-                let last = &checker["last"];
-                let run = (checker["name"].to_string(), last["at"].to_string());
-                if checker["kind"] == "component" && seen.insert(run) {
-                    took.extend(last["took_us"].as_f64());
+            for checker in module.checkers.into_iter().filter(|checker| checker.kind == "component") {
+                let Some(last) = checker.last else { continue };
+                if seen.insert((checker.name, last.at)) {
+                    took.push(Duration::from_micros(last.took_us).as_secs_f64() * 1e6);
                 }
             }
             thread::sleep(LOOK);

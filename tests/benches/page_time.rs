@@ -19,7 +19,6 @@ use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::root::Root;
 use rusqlite::{Connection, params};
-use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What is asked for. The first module has a long past.
@@ -52,13 +51,11 @@ fn main() {
     let written = fill(&root.path().join("state/journal.db"), records);
     daemon.run_again();
     all_ready(&daemon, modules);
-    let made = daemon.tell(&["token", "create", "reader", "--role", "admin", "--json"]);
-    let made: Value = serde_json::from_str(&made).expect("an object");
-    let token = made["secret"].as_str().expect("a secret");
+    let token = daemon.token("reader", "admin", &[]);
 
     println!("{modules} modules, {written} records; {rounds} times each");
     println!("{:<28} {:>10} {:>10} {:>10} {:>10}", "page", "median ms", "p99 ms", "most ms", "kB");
-    let mut reader = Reader::new(daemon.console(), token);
+    let mut reader = Reader::new(daemon.console(), &token);
     for page in PAGES {
         let (status, length) = reader.get(page);
         if status != 200 {
@@ -99,8 +96,7 @@ fn module() -> String {
 fn all_ready(daemon: &Daemon, modules: usize) {
     eventually("every module is ready", || {
         let status = daemon.status();
-        let ready = status["modules"].as_array().into_iter().flatten().filter(|m| m["ready"] == true).count();
-        (ready == modules).then_some(())
+        (status.modules.iter().filter(|module| module.ready).count() == modules).then_some(())
     });
 }
 

@@ -1,13 +1,19 @@
-// One browser at a time: the daemon of a test is alone with it, and two cores are enough.
+// Two browsers at a time, each with a daemon and ports of its own: a test waits more than it computes. A
+// test that fails leaves its trace, a picture, and the daemon's log, journal and files in a folder of
+// outputDir, which its message names.
 export default {
   testDir: "tests",
-  workers: 1,
+  workers: 2,
   retries: 0,
-  timeout: 60_000,
-  expect: { timeout: 15_000 },
+  timeout: 180_000,
+  expect: { timeout: 30_000 },
   reporter: [["list"]],
-  outputDir: process.env.PICTURES + "/failures",
+  outputDir: process.env.FAILED,
   use: {
+    screenshot: "only-on-failure",
+    // Without snapshots of the pages: they would put a script of Playwright's into each, and the tests look
+    // which scripts there are.
+    trace: { mode: "retain-on-failure", snapshots: false, screenshots: true, sources: true },
     browserName: "chromium",
     locale: "en-GB",
     launchOptions: {

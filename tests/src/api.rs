@@ -3,14 +3,34 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::answers::{Module, Status, read};
+use crate::eventually::PATIENCE;
 
-/// What came back, if anything did: nobody may listen, or no more.
-pub fn ask(root: &Path, method: &str, path: &str) -> Option<(u16, Value)> {
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// 200, 404, …
+    pub status: u16,
+    body: String,
+}
+
+impl Answer {
+    /// The body, as this.
+    ///
+    /// # Panics
+    /// If it is something else.
+    pub fn read<T: DeserializeOwned>(&self) -> T {
+        assert_eq!(self.status, 200, "{}", self.body);
+        read(&self.body)
+    }
+}
+
+/// What came back, if all of it did: nobody may listen, or no more.
+pub fn ask(root: &Path, method: &str, path: &str) -> Option<Answer> {
     let mut stream = UnixStream::connect(root.join("bellwether.sock")).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let head = format!("{method} /api/v1{path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
@@ -20,11 +40,17 @@ pub fn ask(root: &Path, method: &str, path: &str) -> Option<(u16, Value)> {
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, serde_json::from_str(body).ok()?))
+    // Half an answer is none.
+    serde_json::from_str::<Value>(body).ok()?;
+    Some(Answer { status, body: body.to_owned() })
+}
+
+/// The status, if somebody answers and says it.
+pub fn status(root: &Path) -> Option<Status> {
+    ask(root, "GET", "/status").filter(|answer| answer.status == 200).map(|answer| answer.read())
 }
 
 /// A module of the status; nothing if nobody answers, or there is none of that name.
-pub fn module(root: &Path, name: &str) -> Option<Value> {
-    let (_, status) = ask(root, "GET", "/status")?;
-    status["modules"].as_array()?.iter().find(|module| module["name"] == name).cloned()
+pub fn module(root: &Path, name: &str) -> Option<Module> {
+    status(root)?.modules.into_iter().find(|module| module.name == name)
 }

@@ -17,16 +17,28 @@ pub fn bellwether() -> &'static Path {
 }
 
 fn build() -> PathBuf {
-    // The workspace as a whole, as `cargo test --workspace` builds it: another
-    // selection would have other features and compile everything again.
+    // With the workspace's libraries and a test among the targets, this has the features and profiles
+    // of `cargo test --workspace`: another selection would compile most of it again.
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the workspace");
     let status = Command::new("cargo")
-        .args(["build", "--workspace", "--bins", "--quiet"])
+        .args(["build", "--workspace", "--bins", "--lib", "--test", "end_to_end", "--quiet"])
         .current_dir(workspace)
         .status()
         .expect("cargo runs");
     assert!(status.success(), "the binary cannot be built");
+    profile_folder().join("bellwether")
+}
+
+/// Where cargo puts the binaries of the profile that this test was built in.
+fn profile_folder() -> PathBuf {
     let own = std::env::current_exe().expect("this test has a path");
-    let folder = own.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
-    folder.join("bellwether")
+    own.ancestors().nth(2).expect("tests lie in PROFILE/deps of the target folder").to_owned()
+}
+
+/// Cargo's target folder, wherever it is.
+///
+/// # Panics
+/// If this is no executable of cargo's.
+pub fn target_folder() -> PathBuf {
+    profile_folder().parent().expect("profiles lie in the target folder").to_owned()
 }

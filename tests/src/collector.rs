@@ -3,11 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message as _;
+
+use crate::eventually::PATIENCE;
 
 /// What it does with a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Collector {
 
     /// The connection, if it is kept without an answer.
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<Option<TcpStream>> {
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let (head, body) = read(&mut stream)?;
         let manner = *self.manner.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = self.taken();

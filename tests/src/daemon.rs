@@ -10,11 +10,15 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::answers::{
+    Checker, Component, Event, Module, Observation, Outcome, Secret, State, Status, Verdict, read, read_lines,
+};
 use crate::api;
 use crate::binary::bellwether;
-use crate::eventually::eventually;
+use crate::compiled;
+use crate::eventually::{PATIENCE, eventually, wait};
 use crate::http::{self, Response};
-use crate::process::{Guarded, is_alive, kill_group, signal};
+use crate::process::{Guarded, is_alive, kill_group, signal, start};
 
 /// A running daemon. When it is dropped, it and the applications that it keeps are ended.
 #[derive(Debug)]
@@ -33,6 +37,10 @@ pub struct Conditions {
     pub variables: Vec<(String, OsString)>,
     /// The user and group that it runs as. The root has to be theirs.
     pub user: Option<u32>,
+    /// So many files it may have open without asking for more.
+    pub open_files: Option<u64>,
+    /// It finds no machine code that was compiled before.
+    pub compiles_all: bool,
 }
 
 impl Daemon {
@@ -64,7 +72,7 @@ impl Daemon {
     ) -> Self {
         let variables =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::begin(binary, root, health, Conditions { variables, user: None })
+        Self::begin(binary, root, health, Conditions { variables, ..Conditions::default() })
     }
 
     /// The same under such conditions.
@@ -76,6 +84,11 @@ impl Daemon {
     }
 
     fn begin(binary: &Path, root: &Path, health: SocketAddr, conditions: Conditions) -> Self {
+        let is_new = !root.join("state").exists();
+        // What another user's daemon trusts has to be that user's.
+        if is_new && !conditions.compiles_all && conditions.user.is_none() {
+            compiled::lay_into(root);
+        }
         let child = spawn(binary, root, &conditions);
         let mut daemon = Self { child, root: root.to_owned(), health, binary: binary.to_owned(), conditions };
         daemon.await_answer();
@@ -106,7 +119,7 @@ impl Daemon {
             if let Ok(Some(ended)) = self.child.0.try_wait() {
                 return Some(Err(ended));
             }
-            self.try_status().map(Ok)
+            api::status(&self.root).map(Ok)
         });
         if let Err(ended) = begun {
             panic!("the daemon has ended: {ended}\n{}", self.log());
@@ -156,17 +169,12 @@ impl Daemon {
         out.into_owned()
     }
 
-    fn try_status(&self) -> Option<Value> {
-        let (status, answer) = api::ask(&self.root, "GET", "/status")?;
-        (status == 200).then_some(answer)
-    }
-
     /// What `status --json` prints, without a client in between: many wait for something in it.
     ///
     /// # Panics
     /// If the daemon does not answer.
-    pub fn status(&self) -> Value {
-        self.try_status().unwrap_or_else(|| panic!("no status\n{}", self.log()))
+    pub fn status(&self) -> Status {
+        api::status(&self.root).unwrap_or_else(|| panic!("no status\n{}", self.log()))
     }
 
     /// Where its console listens.
@@ -174,54 +182,127 @@ impl Daemon {
     /// # Panics
     /// If there is none.
     pub fn console(&self) -> SocketAddr {
-        let status = self.status();
-        let url = status["console"]["url"].as_str().expect("there is a console");
+        let url = self.status().console.expect("there is a console").url;
         let port = url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
         SocketAddr::from(([127, 0, 0, 1], port.expect("the URL has a port")))
     }
 
-    /// A module of the status; null if there is none of that name.
-    pub fn module(&self, name: &str) -> Value {
-        let status = self.status();
-        let modules = status["modules"].as_array().cloned().unwrap_or_default();
-        modules.into_iter().find(|module| module["name"] == name).unwrap_or(Value::Null)
+    /// A module of the status, if there is one of that name.
+    pub fn find_module(&self, name: &str) -> Option<Module> {
+        self.status().module(name).cloned()
     }
 
-    /// A checker of a module; null if there is none of that name.
-    pub fn checker(&self, module: &str, checker: &str) -> Value {
+    /// A module that is there.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn module(&self, name: &str) -> Module {
+        let status = self.status();
+        status.module(name).cloned().unwrap_or_else(|| panic!("no module {name}: {status:#?}"))
+    }
+
+    /// A checker of a module, if there is one of that name.
+    pub fn find_checker(&self, module: &str, checker: &str) -> Option<Checker> {
+        self.find_module(module)?.checker(checker).cloned()
+    }
+
+    /// A checker that is there.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn checker(&self, module: &str, checker: &str) -> Checker {
         let module = self.module(module);
-        let checkers = module["checkers"].as_array().cloned().unwrap_or_default();
-        checkers.into_iter().find(|found| found["name"] == checker).unwrap_or(Value::Null)
+        module.checker(checker).cloned().unwrap_or_else(|| panic!("no checker {checker}: {module:#?}"))
+    }
+
+    /// What a checker saw last, if it is there and has seen anything.
+    pub fn last(&self, module: &str, checker: &str) -> Option<Observation> {
+        self.find_checker(module, checker)?.last
+    }
+
+    /// A checker component, if there is one of that name.
+    pub fn component(&self, name: &str) -> Option<Component> {
+        self.status().component(name).cloned()
+    }
+
+    /// What is wrong, as one text.
+    pub fn problems(&self) -> String {
+        self.status().problems.join("\n")
     }
 
     /// Waits until a module is in this state.
-    pub fn until_state(&self, module: &str, state: &str) -> Value {
-        eventually(&format!("{module} is {state}; now {}\n{}", self.module(module), self.log()), || {
-            Some(self.module(module)).filter(|module| module["state"] == state)
-        })
+    ///
+    /// # Panics
+    /// If it never is.
+    pub fn until_state(&self, module: &str, state: State) -> Module {
+        self.until(module, &format!("{state:?}"), |module| module.state == state)
     }
 
     /// Waits until a module serves.
-    pub fn until_ready(&self, module: &str) -> Value {
-        eventually(&format!("{module} is ready; now {}", self.module(module)), || {
-            Some(self.module(module)).filter(|module| module["ready"] == true)
+    ///
+    /// # Panics
+    /// If it never does.
+    pub fn until_ready(&self, module: &str) -> Module {
+        self.until(module, "ready", |module| module.ready)
+    }
+
+    /// Waits until a module is as `wanted` says.
+    ///
+    /// # Panics
+    /// If it never is.
+    pub fn until(&self, module: &str, what: &str, wanted: impl Fn(&Module) -> bool) -> Module {
+        wait(PATIENCE, || self.find_module(module).filter(&wanted)).unwrap_or_else(|| {
+            panic!("{module} is not {what} but {:#?}\n{}", self.find_module(module), self.log())
         })
+    }
+
+    /// Waits until a checker is as `wanted` says.
+    ///
+    /// # Panics
+    /// If it never is.
+    pub fn until_checker(
+        &self,
+        module: &str,
+        checker: &str,
+        what: &str,
+        wanted: impl Fn(&Checker) -> bool,
+    ) -> Checker {
+        wait(PATIENCE, || self.find_checker(module, checker).filter(&wanted)).unwrap_or_else(|| {
+            panic!("{checker} is not {what} but {:#?}\n{}", self.find_checker(module, checker), self.log())
+        })
+    }
+
+    /// Waits until a checker has this verdict.
+    pub fn until_verdict(&self, module: &str, checker: &str, verdict: Verdict) -> Checker {
+        self.until_checker(module, checker, &format!("{verdict:?}"), |checker| checker.verdict == verdict)
+    }
+
+    /// Waits until a checker has last seen this.
+    pub fn until_outcome(&self, module: &str, checker: &str, outcome: Outcome) -> Checker {
+        let is = |checker: &Checker| checker.last.as_ref().is_some_and(|last| last.status == outcome);
+        self.until_checker(module, checker, &format!("{outcome:?}"), is)
     }
 
     /// The records, `events --json`.
     ///
     /// # Panics
-    /// If a line is no JSON.
-    pub fn events(&self) -> Vec<Value> {
-        let text = self.tell(&["events", "--json"]);
-        text.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+    /// If a line is no record.
+    pub fn events(&self) -> Vec<Event> {
+        read_lines(&self.tell(&["events", "--json"]))
     }
 
     /// The processes of a module.
     pub fn processes(&self, module: &str) -> Vec<u32> {
-        let module = self.module(module);
-        let processes = module["processes"].as_array().cloned().unwrap_or_default();
-        processes.iter().filter_map(|p| u32::try_from(p["pid"].as_u64()?).ok()).collect()
+        self.module(module).pids()
+    }
+
+    /// A new token of this role: what to send.
+    ///
+    /// # Panics
+    /// If there is none to be had.
+    pub fn token(&self, name: &str, role: &str, more: &[&str]) -> String {
+        let made = self.tell(&[&["token", "create", name, "--role", role, "--json"], more].concat());
+        read::<Secret>(&made).secret
     }
 
     /// Ends the daemon by SIGTERM and waits for it. The applications run on.
@@ -258,20 +339,26 @@ impl Daemon {
 
 fn spawn(binary: &Path, root: &Path, conditions: &Conditions) -> Guarded {
     let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
-    let mut command = Command::new(binary);
+    let mut command = match conditions.open_files {
+        None => Command::new(binary),
+        // A shell that becomes the daemon: the limits of this process are those of all its tests.
+        Some(most) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", "ulimit -S -n \"$0\" && exec \"$@\"", &most.to_string()]).arg(binary);
+            shell
+        }
+    };
     if let Some(user) = conditions.user {
         command.uid(user).gid(user);
     }
-    let child = command
+    command
         .args(["run", "--log", "debug", "--root"])
         .arg(root)
         .envs(conditions.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("the daemon starts");
-    Guarded(child)
+        .stderr(log);
+    start(&mut command)
 }
 
 impl Drop for Daemon {

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use crate::binary::bellwether;
 use crate::daemon::end_applications;
 use crate::eventually::{PATIENCE, eventually};
+use crate::failed::{keep_folder, keep_text};
 use crate::process::{Guarded, signal};
 
 /// More lines than a demo ever prints.
@@ -107,5 +108,10 @@ impl Drop for Demo {
         drop(self.child.0.kill());
         drop(self.child.0.wait());
         end_applications(&self.root);
+        keep_text("demo", || self.printed.join("\n"));
+        // Until it has said where its root is, it has none.
+        if self.root.is_dir() {
+            keep_folder(&self.root, "root");
+        }
     }
 }

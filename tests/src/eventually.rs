@@ -18,13 +18,18 @@ pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// If it has not happened by then.
-pub fn within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(patience: Duration, what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait(patience, look).unwrap_or_else(|| panic!("it never happened: {what}"))
+}
+
+/// The same for those who say themselves what is there instead. Nothing if it has not happened by then.
+pub fn wait<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
-        if let Some(seen) = look() {
+        let seen = look();
+        if seen.is_some() || begun.elapsed() >= patience {
             return seen;
         }
-        assert!(begun.elapsed() < patience, "it never happened: {what}");
         std::thread::sleep(LOOK);
     }
 }

@@ -1,6 +1,6 @@
 //! The guests that tests drop into a root.
 
-use std::path::Path;
+use crate::binary::target_folder;
 
 /// A checker that asks the host for what a grant opens, and says what it got.
 pub const GRANTED: &[u8] = include_bytes!(env!("GUEST_GRANTED"));
@@ -21,11 +21,11 @@ pub const KEPT_CHECKER: &[u8] = include_bytes!("../guests/kept/checker-1.0.0.was
 /// # Panics
 /// If it is missing where nothing may be skipped (`CI=true`).
 pub fn built(language: &str) -> Option<Vec<u8>> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/guests/{language}.wasm"));
-    if let Ok(component) = std::fs::read(file) {
+    let file = target_folder().join(format!("guests/{language}.wasm"));
+    if let Ok(component) = std::fs::read(&file) {
         return Some(component);
     }
-    let missing = format!("target/guests/{language}.wasm is not built: run tests/guests/build-languages");
+    let missing = format!("{} is not built: run tests/guests/build-languages", file.display());
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
     eprintln!("skipped: {missing}");
     None

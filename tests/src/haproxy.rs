@@ -13,6 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::eventually::eventually;
+use crate::failed::keep_folder;
 use crate::http;
 use crate::process::Guarded;
 use crate::root::free_address;
@@ -181,6 +182,12 @@ impl Haproxy {
     }
 }
 
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        keep_folder(self.folder.path(), "haproxy");
+    }
+}
+
 /// The server that a response came from.
 pub fn server_of(response: &http::Response) -> Option<String> {
     let mut lines = response.head.lines();
@@ -214,11 +221,11 @@ impl Row<'_> {
 }
 
 fn configuration(socket: &str, fronts: &[SocketAddr; 3], servers: &[Server]) -> String {
-    // No retries: a request that fails is to be seen.
+    // No retries: a request that fails is to be seen. A check that a busy machine holds up is no failed one.
     let mut text = format!(
         "global\n  stats socket {socket} mode 600 level admin\n  maxconn 512\n\
-         defaults\n  mode http\n  retries 0\n  timeout connect 5s\n  timeout client 60s\n  timeout server 10s\n  \
-         timeout check 1s\n  default-server inter 150ms fall 2 rise 1\n"
+         defaults\n  mode http\n  retries 0\n  timeout connect 30s\n  timeout client 60s\n  timeout server 60s\n  \
+         timeout check 5s\n  default-server inter 150ms fall 2 rise 1\n"
     );
     for (watch, front) in Watch::ALL.iter().zip(fronts) {
         // Writing into a text cannot fail.

@@ -4,9 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use serde_json::Value;
+use serde::Deserialize;
+
+use crate::eventually::PATIENCE;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -14,15 +15,41 @@ pub struct Told {
     /// Its key, as the header has it.
     pub key: String,
     /// Its body.
-    pub body: Value,
+    pub body: Body,
     /// Whether it was answered with 200.
     pub taken: bool,
+}
+
+/// What a notification says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Body {
+    /// `firing`, `resolved` or `test`.
+    pub status: String,
+    /// The same key.
+    pub key: String,
+    /// Of which node.
+    pub node: String,
+    /// Of which module; a test is of none.
+    pub module: Option<String>,
+    /// For people.
+    pub text: String,
+    /// What it is about.
+    pub alerts: Vec<Alert>,
+}
+
+/// One thing that a notification is about.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Alert {
+    /// `failed`, …
+    pub kind: String,
+    /// `lasts` or `over`.
+    pub state: String,
 }
 
 impl Told {
     /// `firing`, `resolved`, …
     pub fn status(&self) -> &str {
-        self.body["status"].as_str().unwrap_or_default()
+        &self.body.status
     }
 }
 
@@ -76,7 +103,7 @@ impl Hook {
     }
 
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let mut text = Vec::new();
         let (head, body) = loop {
             let mut buffer = [0; 4096];
@@ -95,7 +122,8 @@ impl Hook {
         };
         let taken = self.works.load(Ordering::SeqCst);
         let key = header(&head, "idempotency-key").unwrap_or_default();
-        let told = Told { key, body: serde_json::from_str(&body).unwrap_or_default(), taken };
+        let body = serde_json::from_str(&body).map_err(std::io::Error::other)?;
+        let told = Told { key, body, taken };
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
         let status = if taken { "200 OK" } else { "500 Internal Server Error" };
         write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

@@ -2,9 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+use crate::eventually::PATIENCE;
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,21 +1,26 @@
 //! What the tests of the whole share: the real binary, roots to run it on, and
 //! patience with a limit.
 
+pub mod answers;
 pub mod api;
 pub mod binary;
 pub mod chance;
 pub mod collector;
+mod compiled;
 pub mod composed;
 pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod eventually;
+pub mod failed;
 pub mod guest;
 pub mod haproxy;
 pub mod hook;
 pub mod http;
 pub mod invocation;
+pub mod lateness;
 pub mod load;
+pub mod long;
 pub mod nginx;
 pub mod probe;
 pub mod process;

@@ -14,9 +14,9 @@ use crate::http::Response;
 /// Between two requests of a client.
 const PACE: Duration = Duration::from_millis(30);
 /// A client that nobody ends stops by itself after so many.
-const MAX_REQUESTS: usize = 5000;
+const MAX_REQUESTS: usize = 20_000;
 /// An answer may take so long on a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Clients at work.
 #[derive(Debug)]

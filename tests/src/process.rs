@@ -1,8 +1,11 @@
 //! Processes that a test has started, or that were started on its behalf.
 
-use std::process::Child;
+use std::io::ErrorKind;
+use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+
+use crate::eventually::eventually;
 
 /// A child that does not outlive its test.
 #[derive(Debug)]
@@ -14,6 +17,18 @@ impl Drop for Guarded {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+}
+
+/// Starts a program. One that was written a moment ago may be open for writing in a child of another
+/// test still, until that one has loaded its own program: execve(2), ETXTBSY.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn start(command: &mut Command) -> Guarded {
+    Guarded(eventually("the program can be run", || match command.spawn() {
+        Err(busy) if busy.kind() == ErrorKind::ExecutableFileBusy => None,
+        started => Some(started.unwrap_or_else(|error| panic!("{command:?}: {error}"))),
+    }))
 }
 
 fn pid(id: u32) -> Pid {

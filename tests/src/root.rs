@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
+use crate::eventually::{PATIENCE, within};
+use crate::failed::keep_folder;
+
 /// A root that goes away with its test.
 #[derive(Debug)]
 pub struct Root {
@@ -20,19 +23,17 @@ pub struct Root {
 /// moment that it is found free and the moment that somebody listens there.
 const PORTS: Range<u16> = 11_000..32_000;
 
-/// An address on the loopback that is free at present. This process gets it once.
+/// An address on the loopback that is free at present. This process gets it once, and no other process of
+/// tests does.
 ///
 /// # Panics
 /// If there is none.
 pub fn free_address() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    // Tests that run at the same time begin at different places.
-    let begin = std::process::id().wrapping_mul(7919);
-    let many = u32::from(PORTS.end - PORTS.start);
     for _ in PORTS {
-        let nth = u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
-        let offset = u16::try_from(begin.wrapping_add(nth) % many).expect("fewer than ports");
-        let address = SocketAddr::from(([127, 0, 0, 1], PORTS.start + offset));
+        let nth = TAKEN.fetch_add(1, Ordering::Relaxed);
+        let address =
+            SocketAddr::from((own_host(std::process::id()), PORTS.start + nth % PORTS.len() as u16));
         if TcpListener::bind(address).is_ok() {
             return address;
         }
@@ -40,9 +41,40 @@ pub fn free_address() -> SocketAddr {
     panic!("no port is free");
 }
 
+/// The whole of 127.0.0.0/8 is this host, and process ids have 22 bits: each process has one of its own.
+fn own_host(process: u32) -> [u8; 4] {
+    let [_, high, middle, low] = process.to_be_bytes();
+    [127, 64 | high & 0x3f, middle, low]
+}
+
+/// The ports that are taken where no file names others: 8080, 9010, 9013. Whoever has this is the only
+/// one, of the tests of all processes on this machine, who starts what takes them.
+///
+/// # Panics
+/// If another test keeps them for good.
+pub fn default_ports() -> DefaultPorts {
+    let path = std::env::temp_dir().join("bellwether-tests.default-ports");
+    let file = fs::File::options().append(true).create(true).open(path).expect("a file to lock");
+    within(10 * PATIENCE, "the other tests that need the default ports have ended", || file.try_lock().ok());
+    DefaultPorts { _lock: file }
+}
+
+/// The right to the default ports, until it is dropped.
+#[derive(Debug)]
+pub struct DefaultPorts {
+    _lock: fs::File,
+}
+
 impl Default for Root {
     fn default() -> Self {
         Self::new("node-1", "")
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Whoever has a root drops the daemon on it first: all is written.
+        keep_folder(self.path(), "root");
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use crate::binary::bellwether;
 use crate::eventually::eventually;
+use crate::failed::keep_text;
 
 /// A terminal in which a shell runs. Its server ends with it.
 #[derive(Debug)]
@@ -90,6 +91,11 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        // With what has scrolled off it.
+        keep_text("screen", || {
+            let output = self.try_tmux(&["capture-pane", "-p", "-S", "-"]);
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        });
         // It may have ended by itself.
         drop(self.try_tmux(&["kill-server"]));
     }

@@ -3,15 +3,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::eventually::PATIENCE;
 use crate::http::Response;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Signs certificates.
 pub struct Authority {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One of the ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,34 +20,48 @@ pub enum Way {
     LinkSwap,
 }
 
-/// Shorter than what the daemon takes for the end of a file that is being written.
-const BETWEEN_PIECES: Duration = Duration::from_millis(60);
+/// So long a file stays as it is when the daemon takes it for written.
+const SETTLED: Duration = Duration::from_millis(120);
+/// Far shorter, so that a busy machine does not make it as long.
+const BETWEEN_PIECES: Duration = Duration::from_millis(25);
+/// Enough of them to last for longer.
+const PIECES: usize = 12;
 
 impl Way {
     /// All of them. The last one leaves a symbolic link behind.
     pub const ALL: [Self; 4] = [Self::Rename, Self::InPlace, Self::SlowPieces, Self::LinkSwap];
 
-    /// Puts `content` at `path`.
+    /// Puts `content` at `path`. Returns whether it was written without a pause in which the daemon may
+    /// have taken a part of it for all: on a machine that is busy enough, there may be one.
     ///
     /// # Panics
     /// If that fails.
-    pub fn write(self, path: &Path, content: &[u8]) {
+    pub fn write(self, path: &Path, content: &[u8]) -> bool {
+        let begun = Instant::now();
         match self {
             Self::Rename => {
                 let new = path.with_extension("new");
                 fs::write(&new, content).expect("the file can be written");
                 fs::rename(&new, path).expect("the file can be renamed");
             }
-            Self::InPlace => fs::write(path, content).expect("the file can be written"),
+            Self::InPlace => {
+                fs::write(path, content).expect("the file can be written");
+                return begun.elapsed() < SETTLED;
+            }
             Self::SlowPieces => {
                 let mut file = fs::File::create(path).expect("the file can be made");
-                for piece in content.chunks(content.len().div_ceil(5).max(1)) {
-                    file.write_all(piece).expect("the piece can be written");
+                let (mut last, mut longest) = (begun, Duration::ZERO);
+                for piece in content.chunks(content.len().div_ceil(PIECES).max(1)) {
                     std::thread::sleep(BETWEEN_PIECES);
+                    file.write_all(piece).expect("the piece can be written");
+                    longest = longest.max(last.elapsed());
+                    last = Instant::now();
                 }
+                return longest < SETTLED;
             }
             Self::LinkSwap => swap(path, content),
         }
+        true
     }
 }
 

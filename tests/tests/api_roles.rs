@@ -3,10 +3,9 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::eventually::{PATIENCE, eventually};
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 use serde_json::Value;
@@ -17,7 +16,7 @@ const ROLES: [&str; 3] = ["monitor", "control", "admin"];
 /// The status of the answer, and its media type; a stream is not read to its end.
 fn ask(console: SocketAddr, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(console).expect("the console listens");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let bearer = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
     let head = format!(
         "{} /api/v1{path} HTTP/1.1\r\nHost: {console}\r\nConnection: close\r\n{bearer}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -65,12 +64,6 @@ fn body(operation: &Value) -> &'static str {
     }
 }
 
-fn token(daemon: &Daemon, name: &str, role: &str, more: &[&str]) -> String {
-    let made = daemon.tell(&[&["token", "create", name, "--role", role, "--json"], more].concat());
-    let made: Value = serde_json::from_str(&made).expect("an object");
-    made["secret"].as_str().expect("a secret").to_owned()
-}
-
 #[test]
 fn every_operation_lets_in_just_those_whose_role_is_enough() {
     let root = Root::new("node-1", "");
@@ -78,8 +71,8 @@ fn every_operation_lets_in_just_those_whose_role_is_enough() {
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let console = daemon.console();
-    let tokens = ROLES.map(|role| token(&daemon, role, role, &[]));
-    let expired = token(&daemon, "old", "admin", &["--expires", "1s"]);
+    let tokens = ROLES.map(|role| daemon.token(role, role, &[]));
+    let expired = daemon.token("old", "admin", &["--expires", "1s"]);
     eventually("the token expires", || {
         (ask(console, "get", "/me", Some(&expired), "").0 == 401).then_some(())
     });

@@ -10,7 +10,7 @@ use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::{PATIENCE, eventually};
 use bellwether_tests::http;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
-use bellwether_tests::root::Root;
+use bellwether_tests::root::{Root, default_ports};
 use bellwether_tests::secure::{Authority, Pair};
 use bellwether_tests::web::Web;
 
@@ -37,9 +37,7 @@ struct Client<'d> {
 impl<'d> Client<'d> {
     /// That knows the console by its fingerprint, and has a token of this role.
     fn with_role(daemon: &'d Daemon, root: &Root, role: &str) -> Self {
-        let made = daemon.tell(&["token", "create", role, "--role", role, "--json"]);
-        let made: serde_json::Value = serde_json::from_str(&made).expect("an object");
-        let file = write_token(root.path(), role, made["secret"].as_str().expect("a secret"), 0o600);
+        let file = write_token(root.path(), role, &daemon.token(role, role, &[]), 0o600);
         let how = ["--fingerprint".to_owned(), fingerprint(daemon), "--token-file".to_owned(), file];
         Self { daemon, how: how.into() }
     }
@@ -61,18 +59,15 @@ fn write_token(root: &Path, name: &str, token: &str, mode: u32) -> String {
 }
 
 fn fingerprint(daemon: &Daemon) -> String {
-    daemon.status()["console"]["fingerprint"].as_str().expect("a fingerprint").to_owned()
-}
-
-fn problems(daemon: &Daemon) -> String {
-    daemon.status()["problems"].to_string()
+    let console = daemon.status().console.expect("there is a console");
+    console.fingerprint.unwrap_or_else(|| panic!("no fingerprint: {}", console.url))
 }
 
 #[test]
 fn off_the_loopback_everything_is_encrypted_by_a_certificate_that_is_kept() {
     let (_root, mut daemon) = serving(EVERYWHERE);
-    let status = daemon.status();
-    assert!(status["console"]["url"].as_str().is_some_and(|url| url.starts_with("https://")), "{status}");
+    let console = daemon.status().console.expect("there is a console");
+    assert!(console.url.starts_with("https://"), "{console:?}");
     let shown = fingerprint(&daemon);
     assert!(daemon.log().contains(&shown), "{}", daemon.log());
 
@@ -125,8 +120,8 @@ fn a_client_elsewhere_needs_the_fingerprint_and_a_token_and_can_do_what_its_role
         let told = control.ask(command);
         assert_eq!(told.code, Some(0), "{command:?}: {told:?}");
     }
-    let stopped = daemon.events().into_iter().find(|event| event["kind"] == "command");
-    let by = stopped.expect("it is written down")["by"].to_string();
+    let stopped = daemon.events().into_iter().find(|event| event.kind == "command");
+    let by = stopped.and_then(|stopped| stopped.by).expect("it is written down");
     assert!(by.contains("token control") && by.contains("127.0.0.1"), "{by}");
 }
 
@@ -174,8 +169,7 @@ fn a_certificate_that_changes_is_taken_over_and_a_bad_one_leaves_the_one_before(
     eventually("the new certificate is in use", || (fingerprint(&daemon) != first).then_some(()));
     let second = fingerprint(&daemon);
     assert_eq!(authority.connect(address).get("/login").status, 200);
-    let told =
-        daemon.events().iter().any(|event| event["text"].as_str().is_some_and(|text| text.contains(&second)));
+    let told = daemon.events().iter().any(|event| event.text.contains(&second));
     assert!(told, "it is written down");
     // Requests on a connection are ten seconds apart at most: ours is kept busy while it waits.
     let trusted = bellwether_ends(&trusting(&ca, address));
@@ -184,13 +178,13 @@ fn a_certificate_that_changes_is_taken_over_and_a_bad_one_leaves_the_one_before(
     let other = authority.issue();
     root.write("console.key", &other.key);
     eventually("the problem is shown", || {
-        problems(&daemon).contains("does not belong to the certificate").then_some(())
+        daemon.problems().contains("does not belong to the certificate").then_some(())
     });
     assert_eq!(authority.connect(address).get("/login").status, 200);
     assert_eq!(fingerprint(&daemon), second);
 
     root.write("console.pem", &other.certificate);
-    eventually("all is well again", || (problems(&daemon) == "[]").then_some(()));
+    eventually("all is well again", || daemon.problems().is_empty().then_some(()));
     assert_ne!(fingerprint(&daemon), second);
 }
 
@@ -248,7 +242,8 @@ fn an_address_that_is_taken_is_an_error_if_it_was_chosen_and_else_a_problem() {
     let ended = bellwether_ends(&["run", "--root", chosen.path().to_str().expect("a plain path")]);
     assert_eq!(ended.code, Some(6), "{ended:?}");
 
-    // If somebody else has the port that nobody has to choose, so much the better.
+    let _ports = default_ports();
+    // If another program has the default port already, it is as much in use.
     let _held = TcpListener::bind("127.0.0.1:9013");
     let root = Root::new("node-1", "");
     let health = root.health;
@@ -256,19 +251,18 @@ fn an_address_that_is_taken_is_an_error_if_it_was_chosen_and_else_a_problem() {
     Web::lay_out(&root);
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
-    let problems = problems(&daemon);
+    let problems = daemon.problems();
     assert!(problems.contains("console") && problems.contains("127.0.0.1:9013 is in use"), "{problems}");
-    assert!(daemon.status()["console"].is_null());
+    assert_eq!(daemon.status().console, None);
 }
 
 #[test]
 fn a_console_that_is_switched_off_is_not_there() {
     let (root, daemon) = serving("[console]\nenabled = false\n");
-    assert!(daemon.status()["console"].is_null(), "{}", daemon.status());
-    assert_eq!(problems(&daemon), "[]");
+    assert_eq!(daemon.status().console, None);
+    assert_eq!(daemon.problems(), "");
     // And the local socket has no pages, only the API.
-    let (status, _) = bellwether_tests::api::ask(root.path(), "GET", "/status").expect("an answer");
-    assert_eq!(status, 200);
+    assert!(bellwether_tests::api::status(root.path()).is_some());
     let mut socket =
         std::os::unix::net::UnixStream::connect(root.path().join("bellwether.sock")).expect("the socket");
     socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it can be asked");

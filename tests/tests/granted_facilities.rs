@@ -3,6 +3,9 @@
 
 use std::path::Path;
 
+use bellwether_tests::answers::{
+    ComponentDetail, Inspection, Measurement, Note, Observation, Outcome, Unasked, Use, Validation, read,
+};
 use bellwether_tests::api;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
@@ -10,9 +13,7 @@ use bellwether_tests::guest;
 use bellwether_tests::invocation::bellwether_ends;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
-/// Of 28 letters.
 const SECRET: &str = "correct horse battery staple";
 
 fn checker(name: &str, config: &str, grant: &str) -> String {
@@ -22,7 +23,7 @@ fn checker(name: &str, config: &str, grant: &str) -> String {
 name = "{name}"
 component = "granted"
 interval = "300ms"
-timeout = "5s"
+timeout = "30s"
 on-down = "notify"
 config = {{ {config} }}
 grant = {{ {grant} }}
@@ -31,14 +32,8 @@ grant = {{ {grant} }}
 }
 
 /// The last observation of a checker, once there is one.
-fn seen(daemon: &Daemon, checker: &str) -> Value {
-    eventually(&format!("{checker} is run"), || {
-        Some(daemon.checker("web", checker)["last"].clone()).filter(|last| last["status"].is_string())
-    })
-}
-
-fn summary(last: &Value) -> &str {
-    last["summary"].as_str().unwrap_or_default()
+fn seen(daemon: &Daemon, checker: &str) -> Observation {
+    eventually(&format!("{checker} is run"), || daemon.last("web", checker))
 }
 
 /// The application, two components, and what they are granted.
@@ -52,11 +47,8 @@ fn lay_out(root: &Root) -> Web {
     Web::lay_out(root)
 }
 
-#[test]
-fn what_is_granted_is_had_and_what_is_not_is_refused_with_the_grant_to_add() {
-    let root = Root::default();
-    let web = lay_out(&root);
-    let commands = r#"
+/// The commands that checkers may be granted.
+const COMMANDS: &str = r#"
 [commands.probe]
 run = ["/bin/sh", "-c", 'echo "$0 says $(cat)"; echo quietly >&2']
 arguments = "--[a-z]+"
@@ -66,7 +58,13 @@ run = ["/bin/sh", "-c", "kill -9 $$"]
 run = ["/bin/sh", "-c", "sleep 600 & sleep 601"]
 timeout = "200ms"
 "#;
-    let checkers = [
+
+/// One checker for each that can be granted, and one that is not granted it.
+fn checkers() -> String {
+    let reader = |name: &str, config: &str, grant: &str| {
+        checker(name, config, grant).replace("\"granted\"", "\"reach\"")
+    };
+    [
         checker("secret", "ask = 'secret', name = 'word'", "secrets = { word = 'probe.secret' }"),
         checker("no-secret", "ask = 'secret', name = 'word'", "secrets = { other = 'probe.secret' }"),
         checker(
@@ -84,70 +82,75 @@ timeout = "200ms"
         checker("no-ping-name", "ask = 'ping', name = 'localhost'", "ping = ['127.0.0.0/8']"),
         checker("ping", "ask = 'ping', name = '127.0.0.1'", "ping = ['127.0.0.1']"),
         checker("ping-name", "ask = 'ping', name = 'localhost'", "ping = ['localhost']"),
-        checker("reader", "act = 'read', target = 'data/file'", "read = ['data', 'other'], env = ['PATH']")
-            .replace("\"granted\"", "\"reach\""),
+        reader("reader", "act = 'read', target = 'data/file'", "read = ['data', 'other'], env = ['PATH']"),
         // One directory in another: it is read by the inner one.
-        checker("inner", "act = 'read', target = 'data/inner/file'", "read = ['data', 'data/inner']")
-            .replace("\"granted\"", "\"reach\""),
-    ];
-    web.write(&root, &(checkers.concat() + commands));
+        reader("inner", "act = 'read', target = 'data/inner/file'", "read = ['data', 'data/inner']"),
+    ]
+    .concat()
+}
+
+/// What each of these sees, and how its summary begins.
+const SEEN: [(&str, Outcome, &str); 9] = [
+    ("command", Outcome::Pass, "exited with 0: --lag says hello / quietly"),
+    (
+        "arguments",
+        Outcome::Unknown,
+        "[arguments-refused] cannot run command `probe`: the argument \"; rm\" does not match",
+    ),
+    ("fails", Outcome::Fail, "was ended by signal 9"),
+    ("hangs", Outcome::Fail, "[timeout] command `hangs` did not end within 200ms and was killed"),
+    (
+        "no-secret",
+        Outcome::Unknown,
+        "[not-granted] refused: read the secret `word`; to allow it add grant = { secrets = { word",
+    ),
+    (
+        "no-command",
+        Outcome::Unknown,
+        "[not-granted] refused: run the command `hangs`; to allow it add grant = { commands = [\"hangs\"] }",
+    ),
+    (
+        "no-processes",
+        Outcome::Unknown,
+        "[not-granted] refused: see the processes of the module; to allow it add grant = { processes = true }",
+    ),
+    (
+        "no-ping",
+        Outcome::Unknown,
+        "[not-granted] refused: ping 127.0.0.1; to allow it add grant = { ping = [\"127.0.0.1\"] }",
+    ),
+    (
+        "no-ping-name",
+        Outcome::Unknown,
+        "[not-granted] refused: ping `localhost`; to allow it add grant = { ping = [\"localhost\"] }",
+    ),
+];
+
+#[test]
+fn what_is_granted_is_had_and_what_is_not_is_refused_with_the_grant_to_add() {
+    let root = Root::default();
+    let web = lay_out(&root);
+    web.write(&root, &(checkers() + COMMANDS));
     let mut daemon = Daemon::run(root.path(), root.health);
     let ready = daemon.until_ready("web");
-
-    for (checker, status, begins) in [
-        ("command", "pass", "exited with 0: --lag says hello / quietly"),
-        (
-            "arguments",
-            "unknown",
-            "[arguments-refused] cannot run command `probe`: the argument \"; rm\" does not match",
-        ),
-        ("fails", "fail", "was ended by signal 9"),
-        ("hangs", "fail", "[timeout] command `hangs` did not end within 200ms and was killed"),
-        (
-            "no-secret",
-            "unknown",
-            "[not-granted] refused: read the secret `word`; to allow it add grant = { secrets = { word",
-        ),
-        (
-            "no-command",
-            "unknown",
-            "[not-granted] refused: run the command `hangs`; to allow it add grant = { commands = [\"hangs\"] }",
-        ),
-        (
-            "no-processes",
-            "unknown",
-            "[not-granted] refused: see the processes of the module; to allow it add grant = { processes = true }",
-        ),
-        (
-            "no-ping",
-            "unknown",
-            "[not-granted] refused: ping 127.0.0.1; to allow it add grant = { ping = [\"127.0.0.1\"] }",
-        ),
-        (
-            "no-ping-name",
-            "unknown",
-            "[not-granted] refused: ping `localhost`; to allow it add grant = { ping = [\"localhost\"] }",
-        ),
-    ] {
+    for (checker, outcome, begins) in SEEN {
         let last = seen(&daemon, checker);
-        assert_eq!(last["status"], status, "{checker}: {last}");
-        assert!(summary(&last).starts_with(begins), "{checker}: {last}");
+        assert!(last.status == outcome && last.summary.starts_with(begins), "{checker}: {last:?}");
     }
-    let kept = ready["processes"][0]["pid"].as_u64().expect("the application runs");
+    let kept = *ready.pids().first().expect("the application runs");
     eventually("the application is among its processes", || {
         let last = seen(&daemon, "processes");
-        let its =
-            summary(&last).split("; ").find(|one| one.starts_with(&format!("{kept} start/process ")))?;
+        let begins = format!("{kept} start/process ");
+        let its = last.summary.split("; ").find(|one| one.starts_with(&begins))?;
         its.ends_with('!').then_some(())
     });
     for checker in ["ping", "ping-name"] {
         let last = seen(&daemon, checker);
-        if summary(&last).starts_with("[unavailable]") {
-            assert!(summary(&last).contains("ping_group_range"), "{last}");
-            eprintln!("skipped: {checker}: {}", summary(&last));
+        if last.summary.starts_with("[unavailable]") {
+            assert!(last.summary.contains("ping_group_range"), "{last:?}");
+            eprintln!("skipped: {checker}: {}", last.summary);
         } else {
-            assert_eq!(last["status"], "pass", "{last}");
-            assert!(summary(&last).ends_with(" answers"), "{last}");
+            assert!(last.status == Outcome::Pass && last.summary.ends_with(" answers"), "{last:?}");
         }
     }
     no_trace_of_the_secret(&root, &daemon);
@@ -158,11 +161,9 @@ timeout = "200ms"
 }
 
 /// Where a component is used, and what came of it there.
-fn uses(root: &Root, component: &str) -> Vec<Value> {
-    let (status, detail) =
-        api::ask(root.path(), "GET", &format!("/components/{component}")).expect("it answers");
-    assert_eq!(status, 200, "{detail}");
-    detail["uses"].as_array().cloned().expect("a list")
+fn uses(root: &Root, component: &str) -> Vec<Use> {
+    let answer = api::ask(root.path(), "GET", &format!("/components/{component}")).expect("it answers");
+    answer.read::<ComponentDetail>().uses
 }
 
 /// An admin sees what could be taken away.
@@ -182,20 +183,18 @@ fn what_was_used_is_told(root: &Root) {
         let component =
             if ["reader", "inner"].contains(&checker) { "checkers/reach" } else { "checkers/granted" };
         let of = eventually(&format!("{checker} has run"), || {
-            let found = uses(root, component).into_iter().find(|of| of["checker"] == checker)?;
-            (!found["cost"].is_null()).then_some(found)
+            let found = uses(root, component).into_iter().find(|of| of.checker.as_deref() == Some(checker));
+            found.filter(|of| of.cost.is_some())
         });
-        let told = of["used"].as_array().expect("a list");
-        assert_eq!(told.len(), used.len(), "{checker}: {of}");
-        for (told, expected) in told.iter().zip(used) {
-            assert!(told["grant"].as_str().is_some_and(|grant| grant.starts_with(expected)), "{of}");
-            assert!(told["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{of}");
-            assert!(of["granted"].as_array().is_some_and(|all| all.contains(&told["grant"])), "{of}");
+        assert_eq!(of.used.len(), used.len(), "{checker}: {of:?}");
+        for (told, expected) in of.used.iter().zip(used) {
+            assert!(told.grant.starts_with(expected) && told.at.ends_with('Z'), "{of:?}");
+            assert!(of.granted.contains(&told.grant), "{of:?}");
         }
     }
-    let script = uses(root, "restart-scripts/command").into_iter().find(|of| of["module"] == "web");
-    let script = script.expect("the standard one is used");
-    assert!(script["cost"]["runs"].as_u64() >= Some(1), "it has started the application: {script}");
+    let script = uses(root, "restart-scripts/command").into_iter().find(|of| of.module == "web");
+    let runs = script.and_then(|script| script.cost).map(|cost| cost.runs);
+    assert!(runs >= Some(1), "the standard one has started the application: {runs:?}");
 }
 
 /// The processes that the command `hangs` consists of.
@@ -212,10 +211,10 @@ fn sleepers(root: &Path) -> Vec<String> {
 /// The checker told it everybody: in its answer, in the log, and on its standard output.
 fn no_trace_of_the_secret(root: &Root, daemon: &Daemon) {
     let last = seen(daemon, "secret");
-    assert_eq!((last["status"].as_str(), summary(&last)), (Some("warn"), "the secret is ***"), "{last}");
-    let measured = &last["measurements"][0];
-    assert_eq!((&measured["name"], &measured["unit"]), (&"***".into(), &"***".into()), "{last}");
-    assert_eq!(measured["value"], 28.0, "it was given the whole of it");
+    assert!(last.status == Outcome::Warn && last.summary == "the secret is ***", "{last:?}");
+    // Of 28 letters: it was given the whole of it.
+    let measured = Measurement { name: "***".to_owned(), value: 28.0, unit: "***".to_owned() };
+    assert_eq!(last.measurements, [measured]);
     eventually("the log has what the checker said", || {
         daemon.log().contains("the secret is ***").then_some(())
     });
@@ -268,12 +267,12 @@ stop = { run = ["/bin/true"] }
     assert_eq!(shown.out.matches("  missing  ").count(), 2, "{}", shown.out);
 
     let json = bellwether_ends(&[&inspect[..], &["--json", "--module", "some"]].concat());
-    let json: Value = serde_json::from_str(&json.out).expect("--json prints an object");
-    let uses = json["uses"].as_array().expect("the uses");
-    assert_eq!(uses.len(), 1, "{json}");
-    assert_eq!((&uses[0]["module"], &uses[0]["checker"]), (&"some".into(), &"asks".into()));
-    assert_eq!(uses[0]["unasked"], serde_json::json!([{ "kind": "env", "value": "LANG" }]));
-    assert_eq!(uses[0]["missing"][1]["add"], "grant = { ping = [\"127.0.0.1\"] }");
+    let inspected: Inspection = read(&json.out);
+    let Some([only]) = inspected.uses.as_deref() else { panic!("not one use: {inspected:?}") };
+    assert_eq!((only.module.as_str(), only.checker.as_deref()), ("some", Some("asks")));
+    assert_eq!(only.unasked, [Unasked { kind: "env".to_owned(), value: "LANG".to_owned() }]);
+    let ping = Note { add: "grant = { ping = [\"127.0.0.1\"] }".to_owned() };
+    assert_eq!(only.missing.get(1), Some(&ping), "{only:?}");
     let nobody = bellwether_ends(&[&inspect[..], &["--module", "none"]].concat());
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
     assert!(nobody.error.contains("module `none` uses no checker `granted`"), "{nobody:?}");
@@ -286,7 +285,7 @@ stop = { run = ["/bin/true"] }
     assert!(valid.out.contains(note), "{}", valid.out);
     assert_eq!(valid.out.matches("note: ").count(), 2, "{}", valid.out);
     let json = bellwether_ends(&["validate", "--root", &at, "--json"]);
-    let json: Value = serde_json::from_str(&json.out).expect("--json prints an object");
-    assert_eq!((&json["ok"], json["notes"].as_array().map(Vec::len)), (&true.into(), Some(2)), "{json}");
-    assert_eq!(json["notes"][1]["add"], "grant = { ping = [\"127.0.0.1\"] }");
+    let validation: Validation = read(&json.out);
+    assert!(validation.ok && validation.notes.len() == 2, "{validation:?}");
+    assert_eq!(validation.notes.get(1), Some(&ping));
 }

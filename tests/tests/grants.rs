@@ -5,18 +5,18 @@ use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::eventually::{PATIENCE, eventually};
 use bellwether_tests::guest;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::Root;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-/// More than any of these takes, and less than a run that hangs.
-const TIMEOUT: &str = "20s";
-const SOON: Duration = Duration::from_secs(15);
+/// More than any of these takes.
+const TIMEOUT: &str = "60s";
+/// How a run is told that was ended for its time.
+const HUNG: &str = "ended after";
 
 /// Runs the guest once.
 fn reach(act: &str, target: &str, grants: &[String]) -> Ended {
@@ -174,11 +174,10 @@ fn pipes_sockets_and_devices_are_refused_at_once() {
         ("/dev/zero", devices.clone(), "device"),
         ("/dev/tty", devices, "device"),
     ] {
-        let begun = Instant::now();
         let ended = reach("count", path, &grants);
         let why = format!("it is a {kind}, and only regular files and directories are read");
         refused(&ended, &format!("refused: read {path}; {why}"));
-        assert!(begun.elapsed() < SOON, "{path} took {:?}", begun.elapsed());
+        assert!(!ended.out.contains(HUNG), "{ended:?}");
     }
     // Asking about it is no reading.
     passes(&reach("stat", &pipe, &files.grant()), "something else of 0 bytes");
@@ -207,11 +206,9 @@ fn a_huge_file_and_too_many_open_files_stay_within_limits() {
     huge.set_len(1 << 40).expect("a sparse file");
     let path = files.path("granted/huge");
     passes(&reach("stat", &path, &files.grant()), &format!("file of {} bytes", 1_u64 << 40));
-    let begun = Instant::now();
     let ended = reach_within("500ms", "count", &path, &files.grant());
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.out.contains("unknown: "), "{ended:?}");
-    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert!(ended.out.contains("unknown: ") && ended.out.contains("ended after 500ms"), "{ended:?}");
     let whole = reach("read", &path, &files.grant());
     assert_eq!(whole.code, Some(3), "{whole:?}");
 
@@ -253,7 +250,7 @@ fn only_granted_variables_are_seen() {
 /// whether anybody asked.
 fn udp_server() -> (u16, std::thread::JoinHandle<bool>) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let port = socket.local_addr().expect("its address").port();
     let server = std::thread::spawn(move || {
         let mut asked = [0; 64];
@@ -361,7 +358,7 @@ fn checker(name: &str, target: &Path, grant: &str) -> String {
 name = "{name}"
 component = "reach"
 interval = "500ms"
-timeout = "10s"
+timeout = "60s"
 grace = "0s"
 config = {{ act = "read", target = "{}" }}
 grant = {{ {grant} }}
@@ -387,12 +384,7 @@ fn a_module_grants_directories_relative_to_the_root() {
         "commands.start = { run = [\"/bin/true\"] }\n".to_owned() + &checkers.concat(),
     );
     let daemon = Daemon::run(root.path(), root.health);
-    let summary = |name: &str| {
-        eventually("it has run", || {
-            let checker = daemon.checker("files", name);
-            checker["last"]["summary"].as_str().map(str::to_owned)
-        })
-    };
+    let summary = |name: &str| eventually("it has run", || daemon.last("files", name)).summary;
     assert_eq!(summary("good"), "content");
     let out = summary("out");
     assert!(out.ends_with(&format!("(refused: read data/out; {LEADS_OUT})")), "{out}");

@@ -3,6 +3,7 @@
 
 use std::net::TcpListener;
 
+use bellwether_tests::answers::{Inspection, Module, Observation, Outcome, State, Verdict, read};
 use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
@@ -11,7 +12,6 @@ use bellwether_tests::invocation::bellwether_ends;
 use bellwether_tests::probe::Probe;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
 /// What each of them does, and what is said of it. (WASI 0.2 tells of an exit only whether it
 /// was well: every other code is 1.)
@@ -25,9 +25,14 @@ const ACTS: [(&str, &str); 7] = [
     ("recurse", "calls that went too deep"),
 ];
 
-/// Those that never end are ended soon; the others need some time to do what they are ended for.
+/// Those that never end are ended soon, once they are at it; the others need some time to do what they
+/// are ended for.
 fn timeout(act: &str) -> &'static str {
-    if ["spin", "sleep"].contains(&act) { "300ms" } else { "10s" }
+    match act {
+        "spin" => "300ms",
+        "sleep" => "2s",
+        _ => "30s",
+    }
 }
 
 fn hostile(act: &str) -> String {
@@ -47,20 +52,13 @@ config = {{ act = "{act}" }}
     )
 }
 
-fn last(checker: &Value) -> (&str, &str, &str) {
-    let last = &checker["last"];
-    let text = |key: &str| last[key].as_str().unwrap_or_default();
-    (text("status"), text("summary"), text("at"))
-}
-
 /// Waits until a checker has run so many times more.
 fn runs_on(daemon: &Daemon, module: &str, checker: &str, times: usize) {
-    let mut before = String::new();
+    let mut before = None;
     for _ in 0..=times {
         before = eventually(&format!("checker {checker} runs again"), || {
-            let checker = daemon.checker(module, checker);
-            let at = last(&checker).2.to_owned();
-            (!at.is_empty() && at != before).then_some(at)
+            let at = daemon.last(module, checker).map(|last| last.at);
+            (at.is_some() && at != before).then_some(at)
         });
     }
 }
@@ -79,9 +77,9 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
     web.write(&root, &ACTS.map(|(act, _)| hostile(act)).concat());
     for (act, word) in ACTS {
         let seen = eventually(&format!("{act} is told by its word"), || {
-            Some(daemon.checker("web", act)).filter(|checker| last(checker).1.contains(word))
+            daemon.last("web", act).filter(|last| last.summary.contains(word))
         });
-        assert_eq!(last(&seen).0, "unknown", "{seen}");
+        assert_eq!(seen.status, Outcome::Unknown, "{seen:?}");
     }
     // Again and again, and the good one among them all the same.
     for (act, _) in ACTS {
@@ -101,15 +99,14 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
     answers.were_as_fast_as(&control);
 
     let now = daemon.module("web");
-    assert_eq!((&now["state"], &now["ready"], &now["restarts"]), (&"up".into(), &true.into(), &0.into()));
-    assert_eq!(now["since"], ready["since"], "{now}");
-    assert_eq!(now["processes"][0]["pid"], ready["processes"][0]["pid"], "{now}");
-    assert_eq!(daemon.checker("web", "home")["verdict"], "up");
+    assert_eq!((now.state, now.ready, now.restarts), (State::Up, true, 0), "{now:?}");
+    assert_eq!((&now.since, now.pids()), (&ready.since, ready.pids()), "{now:?}");
+    assert_eq!(daemon.checker("web", "home").verdict, Verdict::Up);
     for (act, _) in ACTS {
-        assert_eq!(daemon.checker("web", act)["verdict"], "undecided", "{act}");
+        assert_eq!(daemon.checker("web", act).verdict, Verdict::Undecided, "{act}");
     }
     let events = daemon.events();
-    assert!(!events.iter().any(|event| event["kind"] == "verdict" && event["to"] == "down"), "{events:#?}");
+    assert!(!events.iter().any(|event| event.is_down()), "{events:#?}");
 }
 
 #[test]
@@ -123,16 +120,15 @@ commands.start = { run = ["/bin/sh", "-c", "echo started >> starts"] }
 "#;
     root.write("modules/dark.toml", file.to_owned() + &hostile("spin"));
     let daemon = Daemon::run(root.path(), root.health);
-    let as_before = |module: &Value| {
+    let as_before = |module: &Module| {
         assert_eq!(daemon.health("dark").status, 503);
-        let seen = (&module["state"], &module["ready"], &module["restarts"]);
-        assert_eq!(seen, (&"starting".into(), &false.into(), &0.into()), "{module}");
+        let seen = (module.state, module.ready, module.restarts);
+        assert_eq!(seen, (State::Starting, false, 0), "{module:?}");
     };
     eventually("the time to come up is over", || {
         let module = daemon.module("dark");
         as_before(&module);
-        let reason = module["reason"].as_str().unwrap_or_default();
-        reason.contains("checker `spin` cannot tell: ended after 300ms").then_some(())
+        module.reason.contains("checker `spin` cannot tell: ended after 300ms").then_some(())
     });
     runs_on(&daemon, "dark", "spin", 3);
     as_before(&daemon.module("dark"));
@@ -175,18 +171,14 @@ fn an_author_sees_at_once_what_becomes_of_a_component() {
         assert_eq!(ended.code, Some(3), "{act}");
     }
     let well = bellwether_ends(&["check", "--component", &file, "--config", r#"{"act":"pass"}"#, "--json"]);
-    let observation: Value = serde_json::from_str(&well.out).expect("--json prints an object");
-    assert_eq!((well.code, last(&observation_as_checker(&observation)).1), (Some(0), "behaved"));
+    let observation: Observation = read(&well.out);
+    assert_eq!((well.code, observation.summary.as_str()), (Some(0), "behaved"));
     let wrong = bellwether_ends(&["check", "--component", &file, "--config", "act = pass"]);
     assert_eq!(wrong.code, Some(2), "{wrong:?}");
     assert!(wrong.error.contains("--config is not JSON"), "{wrong:?}");
     let unsuitable = bellwether_ends(&["check", "--component", &file, "--config", r#"{"act":"dance"}"#]);
     assert_eq!(unsuitable.code, Some(3), "{unsuitable:?}");
     assert!(unsuitable.out.contains("dance"), "{unsuitable:?}");
-}
-
-fn observation_as_checker(observation: &Value) -> Value {
-    serde_json::json!({ "last": observation })
 }
 
 #[test]
@@ -216,9 +208,9 @@ fn inspect_tells_what_a_component_is_and_why_another_file_is_none() {
     let good = root.write("hostile.wasm", guest::HOSTILE).display().to_string();
     let shown = bellwether_ends(&["inspect", &good, "--json"]);
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    let shown: Value = serde_json::from_str(&shown.out).expect("--json prints an object");
-    assert_eq!((&shown["kind"], &shown["name"]), (&"checker".into(), &"hostile".into()), "{shown}");
-    assert_eq!(shown["config_schema"]["required"], serde_json::json!(["act"]), "{shown}");
+    let shown: Inspection = read(&shown.out);
+    assert_eq!((shown.kind.as_str(), shown.name.as_str()), ("checker", "hostile"), "{shown:?}");
+    assert_eq!(shown.config_schema["required"], serde_json::json!(["act"]), "{shown:?}");
     let people = bellwether_ends(&["inspect", &good]);
     assert!(people.out.contains("It runs here"), "{people:?}");
 

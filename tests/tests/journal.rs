@@ -5,14 +5,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bellwether_tests::answers::{Event, read_lines};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
-fn numbers(events: &[Value]) -> Vec<u64> {
-    events.iter().filter_map(|event| event["seq"].as_u64()).collect()
+fn numbers(events: &[Event]) -> Vec<u64> {
+    events.iter().map(|event| event.seq).collect()
 }
 
 fn assert_grow(numbers: &[u64]) {
@@ -20,9 +20,8 @@ fn assert_grow(numbers: &[u64]) {
 }
 
 /// The commands that the journal knows of, in their order.
-fn commands(events: &[Value]) -> Vec<String> {
-    let commands = events.iter().filter(|event| event["kind"] == "command");
-    commands.filter_map(|event| event["command"].as_str().map(str::to_owned)).collect()
+fn commands(events: &[Event]) -> Vec<String> {
+    events.iter().filter_map(|event| event.command.clone()).collect()
 }
 
 #[test]
@@ -49,8 +48,7 @@ fn what_was_acknowledged_before_a_kill_is_in_the_journal_and_no_number_comes_twi
         seen = numbers;
         assert_eq!(commands(&events), acknowledged, "round {round}");
     }
-    let told = daemon.status()["problems"].to_string();
-    assert_eq!(told, "[]", "a kill is no damage");
+    assert_eq!(daemon.problems(), "", "a kill is no damage");
     daemon.until_ready("web");
     daemon.end();
     let before = seen.len();
@@ -75,15 +73,12 @@ fn a_damaged_journal_is_set_aside_and_said_so() {
     fs::write(root.path().join("state/journal.db"), vec![0x55; 50_000]).expect("a damaged file");
     daemon.run_again();
     daemon.until_ready("web");
-    let problems = daemon.status()["problems"].to_string();
+    let problems = daemon.problems();
     assert!(problems.contains("state/journal.db could not be used (it is no database)"), "{problems}");
     let said = eventually("the journal says so, too", || {
-        let events = daemon.events();
-        let said =
-            events.iter().find(|event| event["text"].as_str().is_some_and(|t| t.contains("is set aside")));
-        said.cloned()
+        daemon.events().into_iter().find(|event| event.text.contains("is set aside"))
     });
-    assert!(said["seq"].as_u64() > last, "the numbers go on: {said} after {last:?}");
+    assert!(Some(said.seq) > last, "the numbers go on: {said:?} after {last:?}");
     let aside = fs::read_dir(root.path().join("state")).expect("the state").flatten();
     let aside = aside.filter(|file| file.file_name().to_string_lossy().starts_with("journal.db.damaged-"));
     assert!(aside.count() >= 1);
@@ -98,19 +93,19 @@ fn events_are_asked_for_by_kind_checker_words_and_time_across_daemons() {
     daemon.end();
     daemon.run_again();
     daemon.until_ready("web");
-    let told = |arguments: &[&str]| -> Vec<Value> {
+    let told = |arguments: &[&str]| -> Vec<Event> {
         let arguments = [&["events", "--json"], arguments].concat();
-        daemon.tell(&arguments).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        read_lines(&daemon.tell(&arguments))
     };
     let verdicts = told(&["--kind", "verdict", "--checker", "home"]);
     assert!(verdicts.len() >= 2, "of both daemons: {verdicts:#?}");
-    assert!(verdicts.iter().all(|e| e["kind"] == "verdict" && e["checker"] == "home"), "{verdicts:#?}");
+    let of_home = |event: &Event| event.kind == "verdict" && event.checker.as_deref() == Some("home");
+    assert!(verdicts.iter().all(of_home), "{verdicts:#?}");
     let begun = told(&["--search", "HAS STARTED"]);
     assert_eq!(begun.len(), 2, "{begun:#?}");
-    let until = begun[0]["at"].as_str().expect("a moment");
-    let first = told(&["--until", until]);
+    let first = told(&["--until", &begun[0].at]);
     assert!(first.len() < told(&[]).len(), "{first:#?}");
-    assert_eq!(told(&["--since", "2100-01-01T00:00:00Z"]), [Value::Null; 0]);
+    assert_eq!(told(&["--since", "2100-01-01T00:00:00Z"]), []);
 }
 
 #[test]
@@ -129,19 +124,18 @@ fn a_full_disk_is_survived_told_and_caught_up_with() {
     let mut file = File::create(&filler).expect("a file");
     while file.write_all(&[0; 4096]).is_ok() {}
     drop(file);
-    let problem = |daemon: &Daemon| daemon.status()["problems"].to_string();
     eventually("the disk is full", || {
         daemon.tell(&["suspend", "web"]);
         daemon.tell(&["resume", "web"]);
-        problem(&daemon).contains("the journal cannot be written since").then_some(())
+        daemon.problems().contains("the journal cannot be written since").then_some(())
     });
-    assert!(problem(&daemon).contains("disk full"), "{}", problem(&daemon));
+    assert!(daemon.problems().contains("disk full"), "{}", daemon.problems());
     assert_eq!(daemon.health("web").status, 200, "it works on");
     let all = daemon.events();
     assert!(commands(&all).len() >= 2, "{all:#?}");
     fs::remove_file(filler).expect("it is there");
     eventually("the journal is written again", || {
-        (!problem(&daemon).contains("journal cannot be written")).then_some(())
+        (!daemon.problems().contains("journal cannot be written")).then_some(())
     });
     daemon.end();
     daemon.run_again();

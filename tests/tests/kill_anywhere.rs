@@ -1,28 +1,37 @@
-//! `kill -9` at any instant is a supported way to stop: some hundred times, at every kind of work.
+//! `kill -9` at any instant is a supported way to stop: again and again, at every kind of work.
 //!
 //! ```text
 //!   begin ──▶ work: commands, deaths, reloads, swaps ──▶ kill -9 at a random instant ──┐
 //!     ▲                                                                                │
 //!     └──── every tenth time: let it come to rest, and compare it with what must be ◀──┘
 //! ```
-//! `BELLWETHER_KILLS` is how many times, `BELLWETHER_SEED` repeats what chance did.
+//! `BELLWETHER_KILLS` is how many times, `BELLWETHER_SEED` repeats what chance did. Unless it is said,
+//! every run kills 60 times, a long one (`BELLWETHER_LONG=1`) 300 times: each kill has its own instant
+//! and its own work by chance, so fewer of them are the same test, only tried less often. 60 are six
+//! comparisons, and every kind of work some ten times.
+
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use bellwether_tests::answers::{Commanded, Event, Module, State, Wanted as Wish, read_lines};
 use bellwether_tests::api;
 use bellwether_tests::chance::Chance;
 use bellwether_tests::composed::witness;
 use bellwether_tests::daemon::{Daemon, kept};
 use bellwether_tests::eventually::eventually;
+use bellwether_tests::long;
 use bellwether_tests::process::{is_alive, signal};
 use bellwether_tests::root::Root;
 use rustix::process::Signal;
-use serde_json::Value;
 
-const KILLS: u64 = 300;
+use wanted::Wanted;
+
+const KILLS: u64 = 60;
+const KILLS_OF_A_LONG_RUN: u64 = 300;
 /// What is between two comparisons.
 const CYCLES: u64 = 10;
 
@@ -34,7 +43,7 @@ fn application(name: &str) -> String {
 budget = {{ restarts = 1000, within = "24h" }}
 backoff = {{ first = "10ms", max = "20ms" }}
 [commands]
-start = {{ run = ["/bin/sh", "-c", "echo $$ >> {name}.starts; exec sleep 100000"], keep = true, timeout = "5s" }}
+start = {{ run = ["/bin/sh", "-c", "echo $$ >> {name}.starts; exec sleep 100000"], keep = true, timeout = "30s" }}
 [health]
 drain = "20ms"
 [[checker]]
@@ -58,20 +67,11 @@ fn watched(revision: u64) -> String {
     file
 }
 
-/// What is known of the module that gets commands.
-#[derive(Debug, Default, Clone)]
-struct Wanted {
-    /// By a command that was acknowledged, with none behind it that may have come through or not.
-    started: Option<bool>,
-    suspended: Option<bool>,
-    /// Acknowledged and accepted; the process that ran before it.
-    restarted_from: Option<u32>,
-}
-
+/// What is first here ends first.
 #[derive(Debug)]
 struct Trial {
-    root: Root,
     daemon: Daemon,
+    root: Root,
     chance: Chance,
     wanted: Wanted,
     /// Reasons for a start, by module, carried out or not.
@@ -115,7 +115,7 @@ const MODULES: [&str; 4] = ["steady", "commanded", "mortal", "watched"];
 
 #[test]
 fn a_daemon_that_is_killed_at_any_instant_loses_nothing_and_restarts_nothing_without_cause() {
-    let kills = std::env::var("BELLWETHER_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let kills = long::amount("BELLWETHER_KILLS", KILLS, KILLS_OF_A_LONG_RUN);
     let begun = Instant::now();
     let mut trial = Trial::begin();
     for kill in 1..=kills {
@@ -155,6 +155,7 @@ impl Trial {
             revision: 0,
             done: Vec::new(),
         };
+        trial.have_said_so();
         trial.steady = *trial.starts("steady").last().expect("it has started");
         trial.daemon.kill();
         trial
@@ -164,6 +165,17 @@ impl Trial {
     fn starts(&self, module: &str) -> Vec<u32> {
         let text = fs::read_to_string(self.root.path().join(format!("{module}.starts"))).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Waits until each application that runs, by the daemon's account, has written down that it was started:
+    /// it is up before it has come to that.
+    fn have_said_so(&self) {
+        for name in MODULES {
+            eventually(&format!("{name} has written down its start"), || {
+                let (module, starts) = (self.daemon.module(name), self.starts(name));
+                module.pids().iter().all(|pid| starts.contains(pid)).then_some(())
+            });
+        }
     }
 
     fn running(&self, module: &str) -> Option<u32> {
@@ -205,8 +217,7 @@ impl Trial {
     /// What the next daemon will know of the module that gets commands.
     fn memory(&self) -> String {
         let text = fs::read_to_string(self.root.path().join("state/modules/commanded.json"));
-        let value: Value = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
-        format!("{} {}", value["wish"], value["memory"]["unfinished"])
+        text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     fn answers(&mut self) {
@@ -214,7 +225,7 @@ impl Trial {
             if let Some(ended) = self.daemon.ended() {
                 panic!("the daemon has ended: {ended}\n{}", self.daemon.log());
             }
-            api::ask(self.root.path(), "GET", "/status").map(drop)
+            api::status(self.root.path())
         });
     }
 
@@ -248,11 +259,11 @@ impl Trial {
         *self.sent.entry(word).or_default() += 1;
         let answer = api::ask(self.root.path(), "POST", &format!("/modules/commanded/{word}"));
         self.done.push(format!("{word}: {answer:?}"));
-        let Some((status, answer)) = answer else { return self.wanted.perhaps(word) };
+        let Some(answer) = answer else { return self.wanted.perhaps(word) };
         // 404: the module's file has not been read yet, and nothing was asked of anybody.
-        *self.acknowledged.entry(word).or_default() += u64::from(status != 404);
+        *self.acknowledged.entry(word).or_default() += u64::from(answer.status != 404);
         // Where it is stopped already, that is what is wanted from now on, too.
-        if status == 200 && (answer["outcome"] == "accepted" || word == "stop") {
+        if answer.status == 200 && (answer.read::<Commanded>().outcome == "accepted" || word == "stop") {
             self.wanted.accepted(word, before);
         }
     }
@@ -262,10 +273,11 @@ impl Trial {
         self.daemon.begin_again();
         self.answers();
         let module = self.at_rest();
-        self.is_as_wanted(&module);
         for other in ["steady", "mortal", "watched"] {
             self.daemon.until_ready(other);
         }
+        self.have_said_so();
+        self.is_as_wanted(&module);
         assert_eq!(self.starts("steady"), [self.steady], "nobody had a reason to touch it");
         assert!(is_alive(self.steady));
         for module in MODULES {
@@ -283,21 +295,17 @@ impl Trial {
     }
 
     /// The module that gets commands, once nothing is under way in it.
-    fn at_rest(&self) -> Value {
-        let all = || api::module(self.root.path(), "commanded");
-        eventually("the module has come to rest", || {
-            all().filter(|module| {
-                let held = module["suspended"] == true && module["state"] == "starting";
-                module["state"] == "up" || module["state"] == "stopped" || held
-            })
+    fn at_rest(&self) -> Module {
+        self.daemon.until("commanded", "at rest", |module| {
+            let held = module.suspended && module.state == State::Starting;
+            module.state == State::Up || module.state == State::Stopped || held
         })
     }
 
-    fn is_as_wanted(&mut self, module: &Value) {
+    fn is_as_wanted(&mut self, module: &Module) {
         let wanted = std::mem::take(&mut self.wanted);
-        let story = || format!("{module}\n{}", self.story("commanded"));
-        let started = module["wanted"] == "started";
-        let suspended = module["suspended"] == true;
+        let story = || format!("{module:#?}\n{}", self.story("commanded"));
+        let (started, suspended) = (module.wanted == Wish::Started, module.suspended);
         if let Some(wanted) = wanted.started {
             assert_eq!(started, wanted, "a command that was acknowledged is lost: {}", story());
         }
@@ -306,9 +314,9 @@ impl Trial {
         }
         let running = self.running("commanded");
         if !started {
-            assert_eq!((running, &module["state"]), (None, &"stopped".into()), "{}", story());
+            assert_eq!((running, module.state), (None, State::Stopped), "{}", story());
         } else if !suspended {
-            assert!(running.is_some() && module["state"] == "up", "{}", story());
+            assert!(running.is_some() && module.state == State::Up, "{}", story());
         }
         if let Some(before) = wanted.restarted_from {
             assert_ne!(running, Some(before), "a restart that was accepted has not happened: {}", story());
@@ -332,31 +340,26 @@ impl Trial {
     }
 
     fn nothing_is_forgotten(&mut self) {
-        let events = self.daemon.tell(&["events", "--json", "--limit", "100000"]);
-        let events: Vec<Value> =
-            events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
+        let events: Vec<Event> = read_lines(&self.daemon.tell(&["events", "--json", "--limit", "100000"]));
+        let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         assert!(numbers.is_sorted_by(|a, b| a < b), "a number was given out twice: {numbers:?}");
         let last = numbers.last().copied().unwrap_or_default();
         assert!(last >= self.last_record, "{last} after {}", self.last_record);
         self.last_record = last;
         for (word, acknowledged) in &self.acknowledged {
-            let of_it = |event: &&Value| event["kind"] == "command" && event["command"] == *word;
+            let of_it = |event: &&Event| event.command.as_deref() == Some(*word);
             let written = events.iter().filter(of_it).count() as u64;
             assert!(
                 (*acknowledged..=self.sent[word]).contains(&written),
                 "{written} of {acknowledged} acknowledged commands `{word}` are in the journal"
             );
         }
-        let restarts = self.daemon.module("mortal")["restarts"].as_u64().expect("a number");
+        let restarts = self.daemon.module("mortal").restarts;
         assert!(restarts >= self.last_restarts, "{restarts} after {}", self.last_restarts);
         assert!(restarts < self.causes["mortal"], "{restarts}");
         self.last_restarts = restarts;
-        let run = eventually("the witness has run", || {
-            let witness = self.daemon.checker("watched", "witness");
-            let measured = witness["last"]["measurements"].as_array().cloned().unwrap_or_default();
-            measured.iter().find(|measured| measured["name"] == "run")?["value"].as_f64()
-        });
+        let run =
+            eventually("the witness has run", || self.daemon.last("watched", "witness")?.measured("run"));
         assert!(run > self.last_run, "run {run} after run {}", self.last_run);
         self.last_run = run;
     }
@@ -370,36 +373,6 @@ impl Trial {
         let memory = fs::read_to_string(self.root.path().join(file)).unwrap_or_default();
         let events = self.daemon.tell(&["events", "--module", module, "--limit", "150"]);
         format!("{events}\n{memory}\n{last}\n{:#?}", self.done)
-    }
-}
-
-impl Wanted {
-    /// Nobody has answered: it may have come through or not.
-    fn perhaps(&mut self, word: &str) {
-        match word {
-            "start" | "stop" | "restart" => {
-                self.started = None;
-                // What comes behind it is another matter.
-                self.restarted_from = None;
-            }
-            _ => self.suspended = None,
-        }
-    }
-
-    fn accepted(&mut self, word: &str, before: Option<u32>) {
-        match word {
-            "start" => self.started = Some(true),
-            "stop" => {
-                self.started = Some(false);
-                self.restarted_from = None;
-            }
-            "restart" => {
-                self.started = Some(true);
-                self.restarted_from = before;
-            }
-            "suspend" => self.suspended = Some(true),
-            _ => self.suspended = Some(false),
-        }
     }
 }
 

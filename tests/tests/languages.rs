@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use bellwether_tests::answers::{Checker, Event, Observation, Outcome, Verdict};
 use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::{eventually, within};
@@ -12,7 +13,6 @@ use bellwether_tests::guest::{self, versioned};
 use bellwether_tests::probe::Probe;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
 const LANGUAGES: [&str; 3] = ["rust", "python", "javascript"];
 
@@ -96,29 +96,26 @@ fn longest_gap(moments: &[Instant]) -> Duration {
     gaps.max().unwrap_or_default()
 }
 
-fn runs(checker: &Value) -> Option<u64> {
-    let measurements = checker["last"]["measurements"].as_array()?;
-    let runs = measurements.iter().find(|measurement| measurement["name"] == "runs")?;
+fn runs(checker: &Checker) -> Option<u64> {
     // Counted in whole steps, and far below where a float would not be exact.
-    format!("{}", runs["value"].as_f64()?).parse().ok()
+    format!("{}", checker.last.as_ref()?.measured("runs")?).parse().ok()
 }
 
 /// Waits until this checker has answered pass, with a state that counts at least so many runs.
-fn passes(daemon: &Daemon, language: &str, at_least: u64) -> Value {
+fn passes(daemon: &Daemon, language: &str, at_least: u64) -> Observation {
     let seen = within(COMPILED, &format!("the checker in {language} has passed {at_least} times"), || {
-        let seen = daemon.checker("web", language);
+        let seen = daemon.find_checker("web", language)?;
         (runs(&seen)? >= at_least).then_some(seen)
     });
-    assert_eq!((&seen["last"]["status"], &seen["verdict"]), (&"pass".into(), &"up".into()), "{seen}");
     let (summary, _) = words(language);
-    assert!(seen["last"]["summary"].as_str().is_some_and(|said| said.starts_with(summary)), "{seen}");
-    seen
+    assert_eq!(seen.verdict, Verdict::Up, "{seen:?}");
+    let last = seen.last.expect("it has run");
+    assert!(last.status == Outcome::Pass && last.summary.starts_with(summary), "{last:?}");
+    last
 }
 
 fn digest(daemon: &Daemon, name: &str) -> Option<String> {
-    let status = daemon.status();
-    let found = status["components"].as_array()?.iter().find(|component| component["name"] == name)?;
-    Some(found["digest"].as_str()?.to_owned())
+    Some(daemon.component(name)?.digest)
 }
 
 /// No run of the witnessed checker was missed or came late, from the moment the others were
@@ -194,7 +191,7 @@ fn a_module_has_checkers_in_three_languages_and_the_large_ones_disturb_nobody_wh
         let seen = passes(&daemon, language, 3);
         let (_, line) = words(language);
         assert!(daemon.log().contains(line), "{language} logs `{line}`: {}", daemon.log());
-        println!("{language}: {}", seen["last"]);
+        println!("{language}: {seen:?}");
     }
 
     let old = digest(&daemon, "python");
@@ -202,8 +199,7 @@ fn a_module_has_checkers_in_three_languages_and_the_large_ones_disturb_nobody_wh
     goes_on_counting_in_another_version(&daemon, "python", old.as_deref());
 
     let now = daemon.module("web");
-    assert_eq!((&now["since"], &now["restarts"]), (&before["since"], &0.into()), "{now}");
-    assert_eq!(now["processes"][0]["pid"], before["processes"][0]["pid"], "{now}");
+    assert_eq!((&now.since, now.restarts, now.pids()), (&before.since, 0, before.pids()), "{now:?}");
     let events = daemon.events();
-    assert!(!events.iter().any(|event| event["kind"] == "verdict" && event["to"] == "down"), "{events:#?}");
+    assert!(!events.iter().any(Event::is_down), "{events:#?}");
 }

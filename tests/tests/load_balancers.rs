@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use bellwether_tests::answers::State;
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
@@ -15,7 +16,7 @@ use bellwether_tests::root::{Root, free_address};
 use rustix::process::Signal;
 
 /// Longer than two failed checks 150 ms apart, also where the machine is slow.
-const DRAIN: &str = "4s";
+const DRAIN: &str = "10s";
 
 /// A node with the application of the demo. What is first here ends first.
 struct Node {
@@ -52,7 +53,7 @@ budget = {{ restarts = {restarts}, within = "1h" }}
 backoff = {{ first = "100ms", max = "1s" }}
 
 [commands]
-start = {{ run = ["{program}", "demo-app", "--listen", "{application}"], keep = true, timeout = "5s" }}
+start = {{ run = ["{program}", "demo-app", "--listen", "{application}"], keep = true, timeout = "20s" }}
 
 [health]
 drain = "{DRAIN}"
@@ -65,7 +66,7 @@ process = {{ kept = "start" }}
 name = "home-page"
 component = "http"
 interval = "200ms"
-timeout = "5s"
+timeout = "20s"
 fall = 1
 rise = 1
 grace = "0s"
@@ -106,7 +107,7 @@ fn traffic_leaves_a_node_whose_application_fails_and_comes_back_when_it_is_well(
     haproxy.until_served_by(&["node-2"]);
     one.post("/heal");
     haproxy.until_served_by(&["node-1", "node-2"]);
-    assert_eq!(one.daemon.module("web")["restarts"], 0, "it was only taken out");
+    assert_eq!(one.daemon.module("web").restarts, 0, "it was only taken out");
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn traffic_leaves_a_node_whose_application_is_dead_for_good_and_comes_back_when_
     let Some((haproxy, one, _two)) = farm(0) else { return };
     let application = one.daemon.processes("web");
     assert!(signal(application[0], Signal::KILL), "{application:?}");
-    one.daemon.until_state("web", "failed");
+    one.daemon.until_state("web", State::Failed);
     haproxy.until_served_by(&["node-2"]);
     for watch in Watch::ALL {
         haproxy.until_status(watch, "node-1", "DOWN");
@@ -128,7 +129,7 @@ fn no_request_fails_while_a_node_is_stopped_and_started_again() {
     let Some((haproxy, one, _two)) = farm(3) else { return };
     let load = load(&haproxy);
     one.daemon.tell(&["stop", "web"]);
-    one.daemon.until_state("web", "stopped");
+    one.daemon.until_state("web", State::Stopped);
     haproxy.until_served_by(&["node-2"]);
     until_asked_more(&load, 60);
     one.daemon.tell(&["start", "web"]);
@@ -145,7 +146,7 @@ fn no_request_fails_while_a_person_restarts_a_node() {
     let load = load(&haproxy);
     let before = one.daemon.processes("web");
     one.daemon.tell(&["restart", "web"]);
-    one.daemon.until_state("web", "draining");
+    one.daemon.until_state("web", State::Draining);
     haproxy.until_served_by(&["node-2"]);
     one.daemon.until_ready("web");
     assert_ne!(one.daemon.processes("web"), before);
@@ -166,7 +167,7 @@ fn a_stop_shows_as_drain_by_the_agent_and_as_up_when_it_is_called_off() {
     one.daemon.tell(&["stop", "web"]);
     haproxy.until_status(Watch::Agent, "node-1", "DRAIN");
     haproxy.until_status(Watch::Agent, "node-1", "DOWN (agent)");
-    one.daemon.until_state("web", "stopped");
+    one.daemon.until_state("web", State::Stopped);
     one.daemon.tell(&["start", "web"]);
     haproxy.until_status(Watch::Agent, "node-1", "UP");
 }

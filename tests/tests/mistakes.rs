@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::Path;
 
+use bellwether_tests::answers::{Broken, Validation, read};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::guest;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
 /// The exit codes, as `bellwether --help` says them.
 const CODES: [(i32, &str); 10] = [
@@ -92,14 +92,10 @@ fn every_mistake_of_a_module_is_shown_with_its_line_and_underlined() {
         assert_eq!(column(below, "────┬────"), column(shown, "\"restrat\""), "{text}");
     }
     let json = on(root.path(), &["validate", "--json"]);
-    let report: Value = serde_json::from_str(&json.out).expect("--json prints an object");
-    assert_eq!((json.code, &report["ok"]), (Some(5), &false.into()), "{report}");
-    let places: Vec<(u64, u64)> = report["mistakes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|mistake| Some((mistake["line"].as_u64()?, mistake["column"].as_u64()?)))
-        .collect();
+    let report: Validation = read(&json.out);
+    assert_eq!((json.code, report.ok), (Some(5), false), "{report:?}");
+    let places: Vec<(u64, u64)> =
+        report.mistakes.iter().map(|mistake| (mistake.line, mistake.column)).collect();
     assert_eq!(places, [(2, 1), (5, 64), (9, 20), (10, 11)]);
 }
 
@@ -113,8 +109,9 @@ fn a_component_that_cannot_be_used_is_no_file_that_is_right() {
     let said = "✗ checkers/half.wasm cannot be used: not a component: ";
     assert!(validate.out.contains(said), "{}", validate.out);
     let json = on(root.path(), &["validate", "--json"]);
-    let json: Value = serde_json::from_str(&json.out).expect("--json prints an object");
-    assert_eq!((&json["ok"], &json["broken"][0]["file"]), (&false.into(), &"checkers/half.wasm".into()));
+    let report: Validation = read(&json.out);
+    let half = Broken { file: "checkers/half.wasm".to_owned() };
+    assert_eq!((report.ok, report.broken), (false, vec![half]));
 }
 
 #[test]
@@ -124,9 +121,7 @@ fn a_wrong_module_does_not_keep_a_good_one_from_running() {
     root.write("modules/wrong.toml", WRONG);
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
-    let status = daemon.status();
-    let problems: Vec<&str> =
-        status["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let problems = daemon.status().problems;
     for [place, what, _] in SHOWN {
         let place = place.replace("web.toml", "wrong.toml");
         assert!(

@@ -1,5 +1,6 @@
 //! A real nginx as the application, in the foreground and in the background.
 
+use bellwether_tests::answers::{State, Verdict};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::nginx::{self, Nginx};
@@ -66,7 +67,7 @@ fn head(drain: &str) -> String {
 [restart]
 budget = {{ restarts = 3, within = "1h" }}
 backoff = {{ first = "50ms", max = "200ms" }}
-start-within = "20s"
+start-within = "1m"
 
 [health]
 drain = "{drain}"
@@ -84,7 +85,7 @@ fn network_checkers(nginx: &Nginx) -> String {
 name = "listener"
 component = "tcp"
 interval = "200ms"
-timeout = "5s"
+timeout = "10s"
 rise = 1
 fall = 2
 grace = "10s"
@@ -95,10 +96,10 @@ grant = {{ connect = ["{address}"] }}
 name = "home-page"
 component = "http"
 interval = "200ms"
-timeout = "1s"
+timeout = "5s"
 rise = 1
 fall = 2
-grace = "1s"
+grace = "5s"
 config = {{ url = "http://{address}/", expect-body = "well" }}
 grant = {{ connect = ["{address}"] }}
 "#
@@ -121,12 +122,12 @@ process = {{ kept = "start" }}
 [[checker]]
 name = "pid-file"
 process = {{ pid-file = "{}" }}
-grace = "2s"
+grace = "10s"
 
 [[checker]]
 name = "one-master"
 process = {{ arguments = {arguments:?}, at-most = 1 }}
-grace = "2s"
+grace = "10s"
 "#,
             pid_file.display()
         )
@@ -148,13 +149,13 @@ fn in_the_background(nginx: &Nginx) -> String {
         + &format!(
             r#"
 [commands]
-start = {{ run = {start}, timeout = "10s" }}
-stop = {{ run = {stop}, timeout = "10s" }}
+start = {{ run = {start}, timeout = "30s" }}
+stop = {{ run = {stop}, timeout = "30s" }}
 
 [[checker]]
 name = "pid-file"
 process = {{ pid-file = "{}" }}
-grace = "2s"
+grace = "10s"
 "#,
             pid_file.display()
         )
@@ -166,12 +167,10 @@ fn every_checker_sees_a_nginx_that_serves_and_a_stop_leaves_nothing_of_it() {
     let Some(site) = Site::run(in_the_foreground) else { return };
     let all = Site::processes_of(site.until_serves());
     for checker in ["kept", "pid-file", "one-master", "listener", "home-page"] {
-        eventually(&format!("{checker} is up"), || {
-            (site.daemon.checker(MODULE, checker)["verdict"] == "up").then_some(())
-        });
+        site.daemon.until_verdict(MODULE, checker, Verdict::Up);
     }
     site.daemon.tell(&["stop", MODULE]);
-    site.daemon.until_state(MODULE, "stopped");
+    site.daemon.until_state(MODULE, State::Stopped);
     assert!(!all.into_iter().any(is_alive), "a stop waits for all of them");
     assert_eq!(site.daemon.health(MODULE).status, 503);
 }
@@ -186,7 +185,7 @@ fn a_killed_master_is_replaced_and_the_workers_it_left_are_not_in_the_way() {
     assert!(site.daemon.processes(MODULE).contains(&master));
     let why = site.why();
     assert!(why.contains("was ended by SIGKILL"), "{why}");
-    assert_eq!(site.daemon.module(MODULE)["restarts"], 1, "{why}");
+    assert_eq!(site.daemon.module(MODULE).restarts, 1, "{why}");
 }
 
 #[test]
@@ -210,14 +209,14 @@ fn a_nginx_with_a_mistake_in_its_file_is_given_up_in_its_own_words_and_starts_on
     let master = site.until_serves();
     site.nginx.configure(&site.root, "worker_bogus 2;");
     assert!(signal(master, Signal::KILL));
-    let failed = site.daemon.until_state(MODULE, "failed");
-    let reason = failed["reason"].as_str().unwrap_or_default();
+    let failed = site.daemon.until_state(MODULE, State::Failed);
+    let reason = failed.reason;
     assert!(reason.contains("exited with 1"), "{reason}");
     assert!(reason.contains("unknown directive \"worker_bogus\""), "{reason}");
     assert!(reason.contains("3 automatic restarts within 1h are spent"), "{reason}");
     assert_eq!(site.daemon.health(MODULE).status, 503);
-    let states: Vec<_> = site.daemon.events().iter().map(|event| event["to"].clone()).collect();
-    assert!(states.iter().any(|state| state == "backoff"), "{states:?}");
+    let events = site.daemon.events();
+    assert!(events.iter().any(|event| event.is_change("state", "backoff")), "{events:#?}");
 
     site.nginx.configure(&site.root, "");
     site.daemon.tell(&["start", MODULE]);
@@ -232,7 +231,7 @@ fn a_nginx_in_the_background_is_found_by_its_pid_file_and_ended_by_its_own_comma
     site.daemon.tell(&["restart", MODULE]);
     let master = site.until_another_serves(master);
     site.daemon.tell(&["stop", MODULE]);
-    site.daemon.until_state(MODULE, "stopped");
+    site.daemon.until_state(MODULE, State::Stopped);
     eventually("nginx has ended", || (!is_alive(master)).then_some(()));
     site.daemon.tell(&["start", MODULE]);
     site.until_another_serves(master);

@@ -1,25 +1,28 @@
 //! Who is to be told is told: once, whatever happens to the daemon or to the webhook.
 
+use bellwether_tests::answers::{Notification, State};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
-use bellwether_tests::hook::{Hook, Told};
+use bellwether_tests::hook::{Alert, Hook, Told};
 use bellwether_tests::http;
 use bellwether_tests::process::signal;
 use bellwether_tests::root::{Root, free_address};
 use bellwether_tests::web::Web;
 use rustix::process::Signal;
 
+/// The part of the node's file that says who is told.
+fn notify(hook: &Hook, group_wait: &str) -> String {
+    format!(
+        "[[notify]]\nname = \"hook\"\non = [\"failed\", \"recovered\"]\ngroup-wait = \"{group_wait}\"\n\
+         webhook = {{ url = \"http://{}/alerts\" }}\n",
+        hook.address
+    )
+}
+
 /// A daemon whose module `web` serves and fails at its first fault, and who is told of it.
 fn serving(group_wait: &str) -> (Root, Hook, Daemon) {
     let hook = Hook::new();
-    let root = Root::new(
-        "node-1",
-        &format!(
-            "[[notify]]\nname = \"hook\"\non = [\"failed\", \"recovered\"]\ngroup-wait = \"{group_wait}\"\n\
-             webhook = {{ url = \"http://{}/alerts\" }}\n",
-            hook.address
-        ),
-    );
+    let root = Root::new("node-1", &notify(&hook, group_wait));
     let web = Web::lay_out(&root);
     root.write("modules/web.toml", web.file("").replace("restarts = 20", "restarts = 0"));
     let daemon = Daemon::run(root.path(), root.health);
@@ -31,13 +34,23 @@ fn fail(daemon: &Daemon) {
     for pid in daemon.processes("web") {
         signal(pid, Signal::KILL);
     }
-    daemon.until_state("web", "failed");
+    daemon.until_state("web", State::Failed);
+}
+
+/// How it goes with the only one who is told.
+fn notifications(daemon: &Daemon) -> Notification {
+    daemon.status().notifications.into_iter().next().expect("one is to be told")
 }
 
 fn until_taken(hook: &Hook, daemon: &Daemon, count: usize) -> Vec<Told> {
     eventually(&format!("{count} are taken; now {:?}\n{}", hook.told(), daemon.log()), || {
         Some(hook.taken()).filter(|taken| taken.len() >= count)
     })
+}
+
+/// The failure, which lasts.
+fn failed() -> Alert {
+    Alert { kind: "failed".to_owned(), state: "lasts".to_owned() }
 }
 
 fn statuses(taken: &[Told]) -> Vec<&str> {
@@ -49,16 +62,10 @@ fn a_failure_is_told_once_its_end_once_and_a_test_shows_that_it_works() {
     let (_root, hook, daemon) = serving("200ms");
     fail(&daemon);
     let taken = until_taken(&hook, &daemon, 1);
-    let body = &taken[0].body;
-    assert_eq!(
-        (&body["module"], &body["node"], &body["key"]),
-        (&"web".into(), &"node-1".into(), &taken[0].key.clone().into())
-    );
-    assert_eq!(
-        (&body["alerts"][0]["kind"], &body["alerts"][0]["state"]),
-        (&"failed".into(), &"lasts".into())
-    );
-    assert!(body["text"].as_str().is_some_and(|text| text.starts_with("[FIRING] web on node-1: ")), "{body}");
+    let Told { key, body, .. } = &taken[0];
+    assert_eq!((body.module.as_deref(), body.node.as_str(), &body.key), (Some("web"), "node-1", key));
+    assert_eq!(body.alerts, [failed()]);
+    assert!(body.text.starts_with("[FIRING] web on node-1: "), "{body:?}");
 
     daemon.tell(&["start", "web", "--wait"]);
     until_taken(&hook, &daemon, 2);
@@ -66,7 +73,7 @@ fn a_failure_is_told_once_its_end_once_and_a_test_shows_that_it_works() {
     assert!(said.starts_with("hook  ✓ delivered in "), "{said}");
     let taken = hook.taken();
     assert_eq!(statuses(&taken), ["firing", "resolved", "test"], "{taken:#?}");
-    assert_eq!(daemon.status()["notifications"][0]["waiting"], 0);
+    assert_eq!(notifications(&daemon).waiting, 0);
     let listed = daemon.tell(&["notify", "list"]);
     assert!(listed.contains("✓ delivered"), "{listed}");
 }
@@ -77,11 +84,10 @@ fn a_webhook_that_is_down_when_the_daemon_is_killed_is_told_once_by_the_next_one
     hook.works(false);
     fail(&daemon);
     eventually("it was tried", || (!hook.told().is_empty()).then_some(()));
-    let shown = eventually("the failure is shown", || {
-        let status = daemon.status()["notifications"][0].clone();
-        (status["failing"] != 0).then_some(status)
-    });
-    assert_eq!((&shown["waiting"], &shown["why"]), (&1.into(), &"answered 500 Internal Server Error".into()));
+    let shown =
+        eventually("the failure is shown", || Some(notifications(&daemon)).filter(|shown| shown.failing > 0));
+    let why = "answered 500 Internal Server Error";
+    assert_eq!((shown.waiting, shown.why.as_deref()), (1, Some(why)));
     assert!(daemon.tell(&["status"]).contains("✗ not notified: hook: answered 500"));
     let test = daemon.client(&["notify", "test"]);
     assert_eq!(test.status.code(), Some(3), "{test:?}");
@@ -90,7 +96,7 @@ fn a_webhook_that_is_down_when_the_daemon_is_killed_is_told_once_by_the_next_one
     daemon.kill();
     hook.works(true);
     daemon.run_again();
-    daemon.until_state("web", "failed");
+    daemon.until_state("web", State::Failed);
     until_taken(&hook, &daemon, 1);
     daemon.tell(&["start", "web", "--wait"]);
     let taken = until_taken(&hook, &daemon, 2);
@@ -101,18 +107,18 @@ fn a_webhook_that_is_down_when_the_daemon_is_killed_is_told_once_by_the_next_one
 
 #[test]
 fn what_happened_just_before_the_daemon_was_killed_is_told_by_the_next_one() {
-    let (_root, hook, mut daemon) = serving("3s");
+    let (root, hook, mut daemon) = serving("1h");
     fail(&daemon);
     // What the daemon itself shows is not yet stored, what is in the journal's file is.
     eventually("the failure is in the journal", || {
-        daemon.events().iter().any(|event| event["kind"] == "state" && event["to"] == "failed").then_some(())
+        daemon.events().iter().any(|event| event.is_change("state", "failed")).then_some(())
     });
     daemon.kill();
     assert!(hook.told().is_empty(), "it waits for what else happens");
+    root.write_node("node-1", &notify(&hook, "200ms"));
     daemon.run_again();
     let taken = until_taken(&hook, &daemon, 1);
-    let body = &taken[0].body;
-    assert_eq!(body["alerts"][0]["kind"], "failed", "{body}");
+    assert_eq!(taken[0].body.alerts, [failed()]);
     daemon.tell(&["notify", "test"]);
     let taken = hook.taken();
     assert_eq!(taken.iter().filter(|told| told.status() != "test").count(), 1, "{taken:#?}");

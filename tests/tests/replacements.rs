@@ -1,47 +1,50 @@
-//! A thousand versions of a component, one after the other, while it runs.
+//! Version after version of a component, one after the other, while it runs.
+//!
+//! Every run puts 100 of them in place, a long one (`BELLWETHER_LONG=1`) a thousand, and
+//! `BELLWETHER_REPLACEMENTS` asks for another number. A hundred show that no run and no memory of the
+//! checker is lost, and a thread, a descriptor or half a MiB that each replacement left behind; what is
+//! lost a few KiB at a time shows in a thousand.
 
 use std::time::{Duration, Instant};
 
+use bellwether_tests::answers::{Event, Observation, Outcome};
 use bellwether_tests::composed::{WITNESS, witness};
 use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::eventually::{PATIENCE, eventually, wait};
+use bellwether_tests::long;
 use bellwether_tests::probe::Probe;
 use bellwether_tests::root::Root;
 use bellwether_tests::usage::Usage;
 use bellwether_tests::web::Web;
 use bellwether_tests::writing::Way;
-use serde_json::Value;
 
-/// `BELLWETHER_REPLACEMENTS` asks for another number.
-const REPLACEMENTS: u32 = 1000;
-/// The first ones warm the daemon up: what it holds after them, it may hold for ever.
+const REPLACEMENTS: u64 = 100;
+const REPLACEMENTS_OF_A_LONG_RUN: u64 = 1000;
+/// The first ones, at most half of all, warm the daemon up: what it holds after them, it may hold for ever.
 const WARM: u32 = 100;
 /// On top of that, in KiB.
 const GROWTH: u64 = 24 << 10;
 
-fn witness_of(daemon: &Daemon) -> Value {
-    daemon.checker("web", "witness")["last"].clone()
-}
-
-fn measured(last: &Value, name: &str) -> Option<f64> {
-    let measurements = last["measurements"].as_array()?;
-    measurements.iter().find(|measurement| measurement["name"] == name)?["value"].as_f64()
+fn witness_of(daemon: &Daemon) -> Option<Observation> {
+    daemon.last("web", "witness")
 }
 
 /// Waits until a run of that version has been seen, and returns its number.
 fn until_version(daemon: &Daemon, version: u32) -> f64 {
-    eventually(&format!("version {version} runs; now {}", witness_of(daemon)), || {
-        let last = witness_of(daemon);
-        assert_ne!(last["status"], "fail", "{last}");
-        (measured(&last, "version") == Some(f64::from(version))).then(|| measured(&last, "run"))?
-    })
+    let run = wait(PATIENCE, || {
+        let last = witness_of(daemon)?;
+        assert_ne!(last.status, Outcome::Fail, "{last:?}");
+        (last.measured("version") == Some(f64::from(version))).then(|| last.measured("run"))?
+    });
+    run.unwrap_or_else(|| panic!("version {version} does not run, but {:?}", witness_of(daemon)))
 }
 
 #[test]
-fn a_thousand_replacements_lose_no_run_no_memory_of_the_checker_and_none_of_the_daemon() {
-    let asked = std::env::var("BELLWETHER_REPLACEMENTS").ok().and_then(|number| number.parse().ok());
-    let replacements = asked.unwrap_or(REPLACEMENTS).max(2 * WARM);
+fn replacements_lose_no_run_no_memory_of_the_checker_and_none_of_the_daemon() {
+    let asked = long::amount("BELLWETHER_REPLACEMENTS", REPLACEMENTS, REPLACEMENTS_OF_A_LONG_RUN);
+    let replacements = u32::try_from(asked).expect("not so many").max(2);
+    let warm_from = WARM.min(replacements / 2);
     let root = Root::default();
     root.write("checkers/witness.wasm", witness(0));
     Web::lay_out(&root).write(&root, WITNESS);
@@ -58,7 +61,7 @@ fn a_thousand_replacements_lose_no_run_no_memory_of_the_checker_and_none_of_the_
         let now = until_version(&daemon, version);
         assert!(now > run, "run {now} after {run}");
         run = now;
-        if version == WARM {
+        if version == warm_from {
             warm = Some(Usage::of(daemon.pid()));
         }
     }
@@ -70,21 +73,21 @@ fn a_thousand_replacements_lose_no_run_no_memory_of_the_checker_and_none_of_the_
             && now.memory <= warm.memory + GROWTH;
         back.then_some(now)
     });
-    let last = witness_of(&daemon);
-    let gap = Duration::from_secs_f64(measured(&last, "longest-gap").expect("it is measured") / 1000.0);
+    let last = witness_of(&daemon).expect("it has run");
+    let gap = Duration::from_secs_f64(last.measured("longest-gap").expect("it is measured") / 1000.0);
     let (answers, control) = (probe.finish(), control.finish());
     println!(
         "{replacements} replacements in {took:?}, {} runs, longest gap {gap:?}; p99 of the health endpoint {:?}; warm {warm:?}, at the end {end:?}",
         run - first_run,
         answers.percentile(99)
     );
-    assert_eq!(last["status"], "pass", "{last}");
+    assert_eq!(last.status, Outcome::Pass, "{last:?}");
     // When the machine stood still, everybody did.
     let allowed = Duration::from_secs(3) + 3 * control.percentile(100);
     assert!(gap < allowed, "{gap:?}, more than {allowed:?}");
     assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", answers.statuses);
     let module = daemon.module("web");
-    assert_eq!((&module["since"], &module["restarts"]), (&ready["since"], &0.into()), "{module}");
-    let down = daemon.events().into_iter().find(|event| event["kind"] == "verdict" && event["to"] == "down");
+    assert_eq!((&module.since, module.restarts), (&ready.since, 0), "{module:?}");
+    let down = daemon.events().into_iter().find(Event::is_down);
     assert_eq!(down, None);
 }

@@ -1,19 +1,15 @@
 //! What a daemon has decided is decided again, from its journal.
 
+use bellwether_tests::answers::{OtherPolicy, Replay, read};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
 fn replay(root: &Root, more: &[&str]) -> Ended {
     let root = root.path().to_str().expect("UTF-8");
     bellwether_ends(&[&["--root", root, "replay"], more].concat())
-}
-
-fn json(ended: &Ended) -> Value {
-    serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
 /// A daemon whose application was restarted by a person.
@@ -27,11 +23,12 @@ fn restarted(root: &Root) -> Daemon {
 }
 
 /// As soon as the disk has all of it.
-fn replayed(root: &Root) -> Value {
+fn replayed(root: &Root) -> Replay {
     eventually("the restart is in the journal's file", || {
         let ended = replay(root, &["--json"]);
-        let answer: Value = serde_json::from_str(&ended.out).ok()?;
-        (answer["same"].as_u64()? > 15).then_some(answer)
+        // Before anything is there, it says so, and no more.
+        let answer: Replay = serde_json::from_str(&ended.out).ok()?;
+        (answer.same > 15).then_some(answer)
     })
 }
 
@@ -40,15 +37,15 @@ fn a_running_daemon_and_one_that_has_ended_are_replayed_and_decide_the_same() {
     let root = Root::default();
     let mut daemon = restarted(&root);
     let while_it_runs = replayed(&root);
-    assert_eq!(while_it_runs["ok"], true, "{while_it_runs}");
+    assert!(while_it_runs.ok, "{while_it_runs:?}");
 
     daemon.end();
     let offline = replay(&root, &[]);
     assert_eq!(offline.code, Some(0), "{offline:?}");
     assert!(offline.out.contains("✓ it decides the same: "), "{}", offline.out);
-    let offline = json(&replay(&root, &["--json"]));
-    assert!(offline["same"].as_u64() >= while_it_runs["same"].as_u64(), "{offline}");
-    assert_eq!((&offline["untold"], &offline["unrecorded"]), (&0.into(), &0.into()), "{offline}");
+    let offline: Replay = read(&replay(&root, &["--json"]).out);
+    assert!(offline.same >= while_it_runs.same, "{offline:?}, and before {while_it_runs:?}");
+    assert_eq!((offline.untold, offline.unrecorded), (0, 0), "{offline:?}");
 }
 
 #[test]
@@ -60,8 +57,8 @@ fn another_module_file_is_set_against_what_happened() {
     let own = std::fs::read_to_string(root.path().join("modules/web.toml")).expect("the module's file");
     let edited = root.write("edited.toml", &own);
     let edited = edited.to_str().expect("UTF-8");
-    let same = json(&replay(&root, &["--module", "web", "--module-file", edited, "--json"]));
-    assert_eq!(same["differs_at"], Value::Null, "{same:#}");
+    let same = replay(&root, &["--module", "web", "--module-file", edited, "--json"]);
+    assert_eq!(read::<OtherPolicy>(&same.out).differs_at, None, "{same:?}");
 
     root.write("edited.toml", own.replace("drain = \"200ms\"", "drain = \"1m\""));
     let ended = replay(&root, &["--module", "web", "--module-file", edited]);

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
+use bellwether_tests::answers::{End, Expectation, Mistaken, Simulation, State, Summary, read};
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::invocation::Ended;
 use bellwether_tests::root::Root;
-use serde_json::Value;
 
 const GUIDE: &str = include_str!("../../docs/simulate.md");
 
@@ -36,10 +36,6 @@ fn simulate(root: &Root, scenario: &str, more: &[&str]) -> Ended {
     Ended { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
 }
 
-fn json(ended: &Ended) -> Value {
-    serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
-}
-
 #[test]
 fn the_guides_example_is_played_as_the_guide_shows_it() {
     let root = root();
@@ -61,22 +57,14 @@ fn the_same_scenario_gives_the_same_timeline_and_programs_can_read_it() {
     let root = root();
     let first = simulate(&root, "scenarios/database-away.toml", &["--json"]);
     assert_eq!(simulate(&root, "scenarios/database-away.toml", &["--json"]), first);
-    let report = json(&first);
-    assert_eq!((&report["ok"], &report["module"], &report["seed"]), (&true.into(), &"web".into(), &1.into()));
-    assert_eq!(report["end"]["state"], "up");
-    assert_eq!(report["summary"]["restarts"], 1);
-    assert_eq!(report["summary"]["for_ms"], 300_000);
-    let states: Vec<&str> = report["timeline"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry["kind"] == "state")
-        .filter_map(|entry| entry["to"].as_str())
-        .collect();
+    let report: Simulation = read(&first.out);
+    assert_eq!((report.ok, report.module.as_str(), report.seed), (true, "web", 1));
+    assert_eq!(report.end, End { state: State::Up });
+    assert_eq!(report.summary, Summary { restarts: 1, for_ms: 300_000 });
+    let states = report.timeline.iter().filter(|entry| entry.kind == "state");
+    let states: Vec<&str> = states.filter_map(|entry| entry.to.as_deref()).collect();
     assert_eq!(states, ["stopping", "waiting", "starting", "up", "restarting", "up"]);
-    let met: Vec<&Value> =
-        report["expectations"].as_array().into_iter().flatten().map(|expected| &expected["met"]).collect();
-    assert_eq!(met, [&Value::Bool(true); 4]);
+    assert_eq!(report.expectations, vec![Expectation { met: true }; 4]);
     assert!(!root.path().join("state").exists(), "nothing is written");
 }
 
@@ -91,8 +79,8 @@ fn an_expectation_that_is_not_met_is_told_with_its_line_and_what_was_instead() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     let said = "✗ scenarios/wrong.toml:6: never restarting: it was at +10s: checker `start` is down: process `start`";
     assert!(ended.out.contains(said), "{}", ended.out);
-    let report = json(&simulate(&root, "scenarios/wrong.toml", &["--json"]));
-    assert_eq!((&report["ok"], &report["expectations"][0]["met"]), (&false.into(), &false.into()));
+    let report: Simulation = read(&simulate(&root, "scenarios/wrong.toml", &["--json"]).out);
+    assert_eq!((report.ok, report.expectations), (false, vec![Expectation { met: false }]));
 }
 
 #[test]
@@ -115,10 +103,9 @@ fn mistakes_of_a_scenario_are_shown_with_their_lines() {
     ] {
         assert!(ended.out.contains(said), "`{said}` is not said:\n{}", ended.out);
     }
-    let report = json(&simulate(&root, "scenarios/wrong.toml", &["--json"]));
-    let lines: Vec<&Value> =
-        report["mistakes"].as_array().into_iter().flatten().map(|mistake| &mistake["line"]).collect();
-    assert_eq!(lines, [&Value::from(1), &Value::from(4), &Value::from(5)]);
+    let report: Mistaken = read(&simulate(&root, "scenarios/wrong.toml", &["--json"]).out);
+    let lines: Vec<u64> = report.mistakes.iter().map(|mistake| mistake.line).collect();
+    assert_eq!(lines, [1, 4, 5]);
 }
 
 #[test]

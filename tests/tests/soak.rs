@@ -1,11 +1,15 @@
-//! Some minutes of everything at once: 50 modules with 1,000 component checkers, applications
-//! that die, files that change, commands. What the daemon holds stays as it is, and every restart
-//! has a reason in the journal.
+//! Everything at once for a while: 50 modules with 1,000 component checkers, applications that die,
+//! files that change, commands. What the daemon holds stays as it is, and every restart has a reason
+//! in the journal.
 //!
 //! ```text
 //!   begin ──▶ warm up ──▶ early window ──▶ … ──▶ late window ──▶ rest ──▶ account for everything
 //! ```
-//! `BELLWETHER_SOAK_SECONDS` is how long, `BELLWETHER_SEED` repeats what chance did.
+//! `BELLWETHER_SOAK_SECONDS` is how long, `BELLWETHER_SEED` repeats what chance did. Unless it is said,
+//! every run lasts for 30 seconds, a long one (`BELLWETHER_LONG=1`) for 120. In both each kind of act
+//! happens, or the work goes on until it has. The windows of 30 seconds are 10 seconds each: with some
+//! deaths, commands and edits a second in them, they show a thread or a descriptor that any of these
+//! leaves behind; what is lost more slowly shows in a long run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,21 +17,23 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bellwether_tests::answers::{Event, Module, State, Wanted, read_lines};
 use bellwether_tests::api;
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::chance::Chance;
 use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::{PATIENCE, eventually, within};
+use bellwether_tests::eventually::{PATIENCE, eventually, wait, within};
 use bellwether_tests::guest::{HOSTILE, versioned};
+use bellwether_tests::long;
 use bellwether_tests::probe::Probe;
 use bellwether_tests::process::{Guarded, is_alive, signal};
 use bellwether_tests::root::Root;
 use bellwether_tests::usage::Usage;
 use rustix::process::Signal;
-use serde_json::Value;
 
-const SECONDS: u64 = 120;
+const SECONDS: u64 = 30;
+const SECONDS_OF_A_LONG_RUN: u64 = 120;
 const MODULES: usize = 50;
 const CHECKERS: usize = 20;
 /// One that nothing happens to.
@@ -36,8 +42,10 @@ const STEADY: &str = "m0";
 const COMMANDED: usize = 15;
 /// Between two acts.
 const PACE: Duration = Duration::from_millis(60);
-/// A component is compiled for each swap, which takes a debug build some seconds.
+/// A component is compiled for each swap, which takes a debug build some seconds: at most so often, and
+/// so many times, that warming up and each of the windows have one.
 const SWAP_EVERY: Duration = Duration::from_secs(15);
+const SWAPS: u32 = 6;
 /// What came up is left alone for so long.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -79,9 +87,10 @@ rise = 1
     file
 }
 
+/// What is first here ends first.
 struct Soak {
-    root: Root,
     daemon: Daemon,
+    root: Root,
     chance: Chance,
     revision: u64,
     swapped: Instant,
@@ -91,13 +100,18 @@ struct Soak {
     last_killed: BTreeMap<String, Instant>,
     /// Reasons for a start that were given by commands.
     ordered: BTreeMap<String, usize>,
-    commands: usize,
+    /// How often each kind of act has happened.
+    done: BTreeMap<&'static str, usize>,
 }
 
+const COMMANDS: [&str; 6] = ["start", "stop", "restart", "suspend", "resume", "reset"];
+/// What else happens.
+const OTHER_ACTS: [&str; 4] = ["kill", "edit", "swap", "look"];
+
 #[test]
-fn some_minutes_of_everything_leave_nothing_behind_and_every_restart_has_its_reason() {
-    let seconds = std::env::var("BELLWETHER_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
-    let length = Duration::from_secs(seconds.unwrap_or(SECONDS));
+fn everything_at_once_leaves_nothing_behind_and_every_restart_has_its_reason() {
+    let seconds = long::amount("BELLWETHER_SOAK_SECONDS", SECONDS, SECONDS_OF_A_LONG_RUN);
+    let length = Duration::from_secs(seconds);
     let mut soak = Soak::begin();
     let (events, follower) = soak.follow();
     let control = Probe::begin(control::server(), "/", 20);
@@ -108,10 +122,8 @@ fn some_minutes_of_everything_leave_nothing_behind_and_every_restart_has_its_rea
     let (health, control) = (probe.finish(), control.finish());
     let (p99, control_p99) = (health.percentile(99), control.percentile(99));
     println!(
-        "{length:?}: {} deaths, {} commands, {} reloads; {} answers, p99 {p99:?} (control {control_p99:?})",
-        soak.killed.len(),
-        soak.commands,
-        soak.revision,
+        "{length:?}: {:?}; {} answers, p99 {p99:?} (control {control_p99:?})",
+        soak.done,
         health.count(),
     );
     assert_eq!(health.statuses.keys().collect::<Vec<_>>(), [&200], "{:?}", health.statuses);
@@ -139,22 +151,21 @@ impl Soak {
             killed: Vec::new(),
             last_killed: BTreeMap::new(),
             ordered: BTreeMap::new(),
-            commands: 0,
+            done: BTreeMap::new(),
         };
-        soak.all_are("up");
+        soak.all_are(State::Up);
         soak
     }
 
-    fn modules(&self) -> Vec<Value> {
-        let status = api::ask(self.root.path(), "GET", "/status");
-        status.and_then(|(_, status)| status["modules"].as_array().cloned()).unwrap_or_default()
+    fn modules(&self) -> Vec<Module> {
+        api::status(self.root.path()).map(|status| status.modules).unwrap_or_default()
     }
 
-    fn all_are(&self, state: &str) {
-        within(2 * PATIENCE, &format!("all modules are {state}"), || {
+    fn all_are(&self, state: State) {
+        within(2 * PATIENCE, &format!("all modules are {state:?}"), || {
             std::thread::sleep(Duration::from_millis(200));
             let modules = self.modules();
-            let there = modules.len() == MODULES && modules.iter().all(|module| module["state"] == state);
+            let there = modules.len() == MODULES && modules.iter().all(|module| module.state == state);
             there.then_some(())
         });
     }
@@ -174,12 +185,16 @@ impl Soak {
         (path, Guarded(child))
     }
 
-    /// Acts without a pause. Returns what the daemon held, second by second.
+    /// Acts without a pause, until all kinds of acts have happened. Returns what the daemon held, second
+    /// by second.
     fn work(&mut self, length: Duration) -> Vec<Usage> {
-        let begun = Instant::now();
+        let (begun, swap_every) = (Instant::now(), (length / SWAPS).min(SWAP_EVERY));
         let mut usages = Vec::new();
-        while begun.elapsed() < length {
-            self.act();
+        let all_done =
+            |soak: &Self| COMMANDS.iter().chain(&OTHER_ACTS).all(|act| soak.done.contains_key(act));
+        while begun.elapsed() < length || !all_done(self) {
+            assert!(begun.elapsed() < length + PATIENCE, "there was no act of some kind: {:?}", self.done);
+            self.act(swap_every);
             if begun.elapsed() >= Duration::from_secs(usages.len() as u64) {
                 usages.push(Usage::of(self.daemon.pid()));
             }
@@ -189,13 +204,13 @@ impl Soak {
         usages
     }
 
-    fn act(&mut self) {
-        if self.swapped.elapsed() > SWAP_EVERY {
+    fn act(&mut self, swap_every: Duration) {
+        if self.swapped.elapsed() > swap_every {
             self.swapped = Instant::now();
             self.revision += 1;
             let version = format!("{}", self.revision);
             self.root.write("checkers/behaved.wasm", versioned(HOSTILE, &version));
-            return;
+            return self.has_done("swap");
         }
         let mortal =
             COMMANDED + 1 + usize::try_from(self.chance.below((MODULES - COMMANDED - 1) as u64)).unwrap_or(0);
@@ -207,9 +222,17 @@ impl Soak {
                 let module = name(usize::try_from(self.chance.below(MODULES as u64)).unwrap_or(0));
                 self.revision += 1;
                 self.root.write(&format!("modules/{module}.toml"), file(&module, self.revision));
+                self.has_done("edit");
             }
-            _ => drop(self.modules()),
+            _ => {
+                self.modules();
+                self.has_done("look");
+            }
         }
+    }
+
+    fn has_done(&mut self, act: &'static str) {
+        *self.done.entry(act).or_default() += 1;
     }
 
     /// Only one that is up, and has been for a while: its death is an incident then.
@@ -218,24 +241,27 @@ impl Soak {
             return;
         }
         let Some(status) = api::module(self.root.path(), module) else { return };
-        let pid = status["processes"][0]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-        if let Some(pid) = pid.filter(|pid| status["state"] == "up" && is_alive(*pid)) {
+        // One that is up may not have come to writing down that it was started.
+        let has_said_so = |pid: &u32| self.starts(module).contains(pid);
+        let pid = status.pids().first().copied().filter(has_said_so);
+        if let Some(pid) = pid.filter(|pid| status.state == State::Up && is_alive(*pid)) {
             self.last_killed.insert(module.to_owned(), Instant::now());
             signal(pid, Signal::KILL);
             self.killed.push((module.to_owned(), pid));
+            self.has_done("kill");
         }
     }
 
     fn command(&mut self, module: &str) {
-        let word = *self.chance.one_of(&["start", "stop", "restart", "suspend", "resume", "reset"]);
+        let word = *self.chance.one_of(&COMMANDS);
         self.order(module, word);
+        self.has_done(word);
     }
 
     fn order(&mut self, module: &str, word: &str) {
         let answer = api::ask(self.root.path(), "POST", &format!("/modules/{module}/{word}"));
-        let (status, _) = answer.expect("the daemon answers");
+        let status = answer.expect("the daemon answers").status;
         assert!(status == 200 || status == 409, "{module} {word}: {status}");
-        self.commands += 1;
         if matches!(word, "start" | "restart" | "resume") && status == 200 {
             *self.ordered.entry(module.to_owned()).or_default() += 1;
         }
@@ -249,10 +275,10 @@ impl Soak {
             eventually(&format!("{module} takes a start"), || {
                 self.order(&module, "start");
                 let status = api::module(self.root.path(), &module)?;
-                (status["wanted"] == "started").then_some(())
+                (status.wanted == Wanted::Started).then_some(())
             });
         }
-        self.all_are("up");
+        self.all_are(State::Up);
     }
 
     fn starts(&self, module: &str) -> Vec<u32> {
@@ -262,24 +288,25 @@ impl Soak {
 
     /// What was followed, once the follower has the latest record.
     fn all_of(&self, followed: &std::path::Path) -> String {
-        let (_, latest) = api::ask(self.root.path(), "GET", "/events?limit=1").expect("it answers");
-        let latest = latest[0]["seq"].as_u64().expect("a record");
+        let latest = api::ask(self.root.path(), "GET", "/events?limit=1").expect("it answers");
+        let latest: Vec<Event> = latest.read();
+        let latest = latest.first().expect("a record").seq;
         eventually("the follower has all", || {
             let text = fs::read_to_string(followed).ok()?;
-            let last: Value = serde_json::from_str(text.lines().last()?).ok()?;
-            (last["seq"].as_u64()? >= latest).then_some(text)
+            // The last line may be half written.
+            let last: Event = serde_json::from_str(text.lines().last()?).ok()?;
+            (last.seq >= latest).then_some(text)
         })
     }
 
     fn accounts_for_all(&self, followed: &str) {
-        let events: Vec<Value> =
-            followed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
+        let events: Vec<Event> = read_lines(followed);
+        let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
         assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a record is missing");
-        let incidents: Vec<&Value> = events.iter().filter(|event| event["kind"] == "incident").collect();
+        let incidents: Vec<&Event> = events.iter().filter(|event| event.kind == "incident").collect();
         for (module, pid) in &self.killed {
-            let mine = |event: &&&Value| {
-                event["module"] == **module && said(event).contains(&format!("(pid {pid})"))
+            let mine = |event: &&&Event| {
+                event.module.as_deref() == Some(module) && event.text.contains(&format!("(pid {pid})"))
             };
             assert_eq!(
                 incidents.iter().filter(mine).count(),
@@ -292,7 +319,9 @@ impl Soak {
         for module in (0..MODULES).map(name) {
             let deaths = self.killed.iter().filter(|(of, _)| *of == module).count();
             let ordered = self.ordered.get(&module).copied().unwrap_or_default();
-            let starts = self.starts(&module).len();
+            let starts =
+                wait(PATIENCE, || Some(self.starts(&module).len()).filter(|starts| *starts > deaths));
+            let starts = starts.unwrap_or_else(|| self.starts(&module).len());
             assert!(
                 starts <= 1 + deaths + ordered && starts > deaths,
                 "{module}: {starts} starts, {deaths} deaths, {ordered} orders: {:#?}",
@@ -303,13 +332,9 @@ impl Soak {
     }
 }
 
-/// The sentence of a record.
-fn said(event: &Value) -> &str {
-    event["text"].as_str().unwrap_or_default()
-}
-
-fn story<'a>(events: &'a [Value], module: &str) -> Vec<&'a str> {
-    events.iter().filter(|event| event["module"] == *module).map(said).collect()
+fn story<'a>(events: &'a [Event], module: &str) -> Vec<&'a str> {
+    let of_it = events.iter().filter(|event| event.module.as_deref() == Some(module));
+    of_it.map(|event| event.text.as_str()).collect()
 }
 
 fn median<T: Ord + Copy>(window: &[Usage], of: impl Fn(&Usage) -> T) -> T {
@@ -321,6 +346,7 @@ fn median<T: Ord + Copy>(window: &[Usage], of: impl Fn(&Usage) -> T) -> T {
 /// The medians of an early and a late window are the same, but for what comes and goes.
 fn flat(usages: &[Usage]) {
     let third = usages.len() / 3;
+    assert!(third > 0, "{} seconds are too few to be compared", usages.len());
     // The first third is for warming up.
     let (early, late) = (&usages[third..2 * third], &usages[2 * third..]);
     let memory = (median(early, |usage| usage.memory), median(late, |usage| usage.memory));

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use bellwether_tests::answers::{Outcome, State, Verdict, Wanted};
 use bellwether_tests::composed::{WITNESS, witness};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
@@ -25,7 +26,7 @@ fn serving() -> (Root, Web, Daemon, u32) {
 
 fn only_process(daemon: &Daemon) -> u32 {
     let pids = daemon.processes("web");
-    assert_eq!(pids.len(), 1, "{}", daemon.module("web"));
+    assert_eq!(pids.len(), 1, "{:?}", daemon.module("web"));
     *pids.first().expect("there is one")
 }
 
@@ -49,10 +50,10 @@ fn the_application_outlives_its_daemon_and_the_next_one_finds_it_again() {
         );
         daemon.run_again();
         let module = daemon.until_ready("web");
-        assert_eq!((only_process(&daemon), &module["restarts"]), (pid, &0.into()), "{how}: {module}");
+        assert_eq!((only_process(&daemon), module.restarts), (pid, 0), "{how}: {module:?}");
         assert_eq!(daemon.health("web").status, 200, "{how}");
     }
-    let starts = daemon.events().iter().filter(|event| event["kind"] == "plan").count();
+    let starts = daemon.events().iter().filter(|event| event.kind == "plan").count();
     assert_eq!(starts, 1, "{:#?}", daemon.events());
 }
 
@@ -64,12 +65,8 @@ fn a_stop_by_a_person_outlives_the_daemon() {
     for (how, end) in ENDINGS {
         end(&mut daemon);
         daemon.run_again();
-        let module = daemon.until_state("web", "stopped");
-        assert_eq!(
-            (&module["wanted"], &module["ready"]),
-            (&"stopped".into(), &false.into()),
-            "{how}: {module}"
-        );
+        let module = daemon.until_state("web", State::Stopped);
+        assert_eq!((module.wanted, module.ready), (Wanted::Stopped, false), "{how}: {module:?}");
         assert_eq!(daemon.health("web").status, 503, "{how}");
         assert!(!serves(web.address), "{how}");
     }
@@ -85,15 +82,13 @@ fn maintenance_outlives_the_daemon() {
     for (how, end) in ENDINGS {
         end(&mut daemon);
         daemon.run_again();
-        let module = eventually("the application is found", || {
-            Some(daemon.module("web")).filter(|module| module["ready"] == true)
-        });
-        assert_eq!((&module["suspended"], only_process(&daemon)), (&true.into(), pid), "{how}: {module}");
+        let module = daemon.until_ready("web");
+        assert_eq!((module.suspended, only_process(&daemon)), (true, pid), "{how}: {module:?}");
     }
     signal(pid, Signal::KILL);
     eventually("health says no", || (daemon.health("web").status == 503).then_some(()));
-    eventually("the death is seen", || (daemon.checker("web", "process")["verdict"] == "down").then_some(()));
-    assert_eq!(daemon.module("web")["plan"], serde_json::Value::Null, "nothing is acted on");
+    daemon.until_verdict("web", "process", Verdict::Down);
+    assert_eq!(daemon.module("web").plan, None, "nothing is acted on");
     assert!(!serves(web.address));
     daemon.tell(&["resume", "web"]);
     daemon.until_ready("web");
@@ -119,12 +114,12 @@ fn an_application_that_ended_while_no_daemon_ran_is_started_by_the_next_one() {
 #[test]
 fn a_second_daemon_on_the_same_root_says_so_and_disturbs_nothing() {
     let (root, _web, daemon, pid) = serving();
-    let before = daemon.module("web")["since"].clone();
+    let before = daemon.module("web").since;
     let second = bellwether_ends(&[Path::new("run"), Path::new("--root"), root.path()]);
     assert_eq!(second.code, Some(8), "{second:?}");
     let what = format!("error: another daemon (process {}) runs on this root\n  next: ", daemon.pid());
     assert!(second.error.contains(&what), "{second:?}");
-    assert_eq!((&daemon.module("web")["since"], only_process(&daemon)), (&before, pid));
+    assert_eq!((&daemon.module("web").since, only_process(&daemon)), (&before, pid));
     assert_eq!(daemon.health("web").status, 200);
 }
 
@@ -136,17 +131,16 @@ fn what_a_checker_keeps_outlives_the_daemon_and_its_runs_are_counted_on() {
     let mut daemon = Daemon::run(root.path(), root.health);
     let seen = |daemon: &Daemon, beyond: f64| {
         eventually("the witness has run again", || {
-            let last = daemon.checker("web", "witness")["last"].clone();
-            let run =
-                last["measurements"].as_array()?.iter().find(|m| m["name"] == "run")?["value"].as_f64()?;
-            (run > beyond).then_some((run, last["status"].clone()))
+            let last = daemon.last("web", "witness")?;
+            let run = last.measured("run")?;
+            (run > beyond).then_some((run, last.status))
         })
     };
     let (run, _) = seen(&daemon, 2.0);
     daemon.end();
     daemon.run_again();
     let (run, status) = seen(&daemon, run);
-    assert_eq!(status, "pass", "after a clean end it knows of every run");
+    assert_eq!(status, Outcome::Pass, "after a clean end it knows of every run");
     daemon.kill();
     daemon.run_again();
     // Killed, some numbers are passed over: it fails, for that is what it is for. None comes twice.
@@ -157,13 +151,13 @@ fn what_a_checker_keeps_outlives_the_daemon_and_its_runs_are_counted_on() {
 fn counted_restarts_outlive_the_daemon() {
     let (_root, _web, mut daemon, pid) = serving();
     signal(pid, Signal::KILL);
-    eventually("it is restarted", || (daemon.module("web")["restarts"] == 1).then_some(()));
+    eventually("it is restarted", || (daemon.module("web").restarts == 1).then_some(()));
     daemon.until_ready("web");
     for (how, end) in ENDINGS {
         end(&mut daemon);
         daemon.run_again();
         let module = daemon.until_ready("web");
-        assert_eq!(module["restarts"], 1, "{how}: {module}");
+        assert_eq!(module.restarts, 1, "{how}: {module:?}");
     }
 }
 
@@ -171,15 +165,15 @@ fn counted_restarts_outlive_the_daemon() {
 fn a_stop_that_was_draining_is_finished_by_the_next_daemon() {
     let root = Root::default();
     let web = Web { address: bellwether_tests::root::free_address() };
-    root.write("modules/web.toml", format!("{}{CHECK_PROCESS}", web.application("8s")));
+    root.write("modules/web.toml", format!("{}{CHECK_PROCESS}", web.application("15s")));
     let mut daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let pid = only_process(&daemon);
     daemon.tell(&["stop", "web"]);
-    daemon.until_state("web", "draining");
+    daemon.until_state("web", State::Draining);
     daemon.kill();
     assert!(is_alive(pid));
     daemon.run_again();
-    daemon.until_state("web", "stopped");
+    daemon.until_state("web", State::Stopped);
     assert!(!is_alive(pid));
 }

@@ -1,6 +1,5 @@
 //! What an OpenTelemetry collector is told by the real daemon.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 use bellwether_tests::collector::{Collector, Manner};
@@ -56,13 +55,9 @@ fn numbers(collector: &Collector) -> Vec<u64> {
 /// Every record that the journal has is told, and none twice.
 fn all_are_told(collector: &Collector, daemon: &Daemon) {
     eventually("every record is told", || {
-        let written = daemon.events().iter().filter_map(|event| event["seq"].as_u64()).collect::<Vec<_>>();
+        let written = daemon.events().iter().map(|event| event.seq).collect::<Vec<_>>();
         (numbers(collector) == written).then_some(())
     });
-}
-
-fn problems(daemon: &Daemon) -> String {
-    daemon.status()["problems"].to_string()
 }
 
 #[test]
@@ -99,7 +94,7 @@ fn metrics_and_records_arrive_with_their_units_severities_and_the_headers_of_the
     let heads = collector.taken().heads.clone();
     assert!(heads.iter().all(|head| head.contains("authorization: bearer hunter2")), "{heads:?}");
     assert!(heads.iter().all(|head| head.contains("content-type: application/x-protobuf")), "{heads:?}");
-    assert_eq!(problems(&daemon), "[]");
+    assert_eq!(daemon.problems(), "");
 }
 
 #[test]
@@ -110,13 +105,13 @@ fn a_collector_that_is_down_or_hangs_is_a_problem_in_status_and_loses_nothing() 
     let mut daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let told = eventually("both are a problem", || {
-        let told = problems(&daemon);
+        let told = daemon.problems();
         (told.contains("the logs: it answered 503") && told.contains("the metrics: it answered 503"))
             .then_some(told)
     });
     assert!(!told.contains("hunter2"), "{told}");
     collector.becomes(Manner::Hangs);
-    eventually("it is not waited for", || problems(&daemon).contains("did not answer within").then_some(()));
+    eventually("it is not waited for", || daemon.problems().contains("did not answer within").then_some(()));
     // Nothing else waits for it.
     daemon.tell(&["restart", "web", "--wait"]);
     daemon.until_ready("web");
@@ -126,12 +121,9 @@ fn a_collector_that_is_down_or_hangs_is_a_problem_in_status_and_loses_nothing() 
     daemon.run_again();
     collector.becomes(Manner::Takes);
     daemon.until_ready("web");
-    eventually("all is well again", || (problems(&daemon) == "[]").then_some(()));
-    eventually("the records are told", || (!numbers(&collector).is_empty()).then_some(()));
-    let told: BTreeSet<u64> = numbers(&collector).into_iter().collect();
-    let first =
-        daemon.events().iter().find(|event| event["kind"] == "command").map(|event| event["seq"].clone());
-    let first = first.and_then(|seq| seq.as_u64()).expect("the restart is written down");
-    assert!(told.contains(&first), "{told:?}");
+    eventually("all is well again", || daemon.problems().is_empty().then_some(()));
+    let first = daemon.events().into_iter().find(|event| event.kind == "command");
+    let first = first.expect("the restart is written down").seq;
+    eventually("the restart is told", || numbers(&collector).contains(&first).then_some(()));
     all_are_told(&collector, &daemon);
 }

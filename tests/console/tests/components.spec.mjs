@@ -14,7 +14,6 @@ grant = { processes = true }
 `;
 
 test("a version that asks for more waits, is let in by an admin, and is in force then", async ({ page, daemon, signIn }, { repeatEachIndex }) => {
-  test.setTimeout(120_000);
   // What a file asks for is remembered with its name.
   const lodger = `lodger-${repeatEachIndex}`;
   const file = `checkers/${lodger}.wasm`;

@@ -1,6 +1,7 @@
 // A real daemon on a root of its own, with modules in several states.
 import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
+import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 
@@ -85,7 +86,7 @@ within = "10s"
   }
 
   async run() {
-    this.child = spawn(BINARY, ["run", "--root", this.root, "--log", "error"], {
+    this.child = spawn(BINARY, ["run", "--root", this.root, "--log", "info"], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, BELLWETHER_FAULTS: path.join(this.root, "faults") },
     });
@@ -134,7 +135,21 @@ within = "10s"
     await this.kill("SIGTERM");
     fs.rmSync(this.root, { recursive: true, force: true });
   }
+
+  /** What helps to understand a failure: all but the components and what is compiled of them. */
+  keep(folder) {
+    fs.cpSync(this.root, folder, {
+      recursive: true,
+      filter: (from) => {
+        const found = fs.lstatSync(from, { throwIfNoEntry: false });
+        return Boolean(found) && (found.isDirectory() ? !from.endsWith("/state/compiled") : found.isFile() && !from.endsWith(".wasm") && found.size <= MOST_OF_A_FILE);
+      },
+    });
+    fs.writeFileSync(path.join(folder, "daemon.log"), this.log ?? "");
+  }
 }
+
+const MOST_OF_A_FILE = 8 << 20;
 
 /** A checker that asks for a ping of this address besides other things; another address makes another version of it. */
 export function asking(address) {
@@ -148,19 +163,26 @@ export function asking(address) {
 
 export const PASSWORD = "correct horse battery";
 
+/** Below the ports that connections which go out are given, and in another part for each worker: between the moment that it is found free and the moment that the daemon listens there, it is given to nothing else. */
+const PORTS = { first: 32_000, each: 100 };
+let taken = 0;
+
 async function freePort() {
-  const { createServer } = await import("node:net");
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
+  const worker = Number(process.env.TEST_PARALLEL_INDEX ?? 0);
+  while (taken < PORTS.each) {
+    const port = PORTS.first + (worker % 7) * PORTS.each + taken++;
+    const free = await new Promise((resolve) => {
+      const server = createServer().once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
     });
-  });
+    if (free) return port;
+  }
+  throw new Error("no port is free");
 }
 
 /** Waits for something to come true, and says what did not. */
 export async function eventually(what, holds) {
-  const end = Date.now() + 40_000;
+  const end = Date.now() + 90_000;
   while (Date.now() < end) {
     if (await holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -1,4 +1,4 @@
-// A daemon for all tests of a file, and pages that fail their test when anything is wrong with them.
+// A daemon for all tests of a worker, and pages that fail their test when anything is wrong with them.
 import { AxeBuilder } from "@axe-core/playwright";
 import { test as base, expect } from "@playwright/test";
 import fs from "node:fs";
@@ -12,7 +12,15 @@ export const test = base.extend({
     const daemon = await Daemon.start();
     await use(daemon);
     await daemon.end();
-  }, { scope: "worker", timeout: 120_000 }],
+  }, { scope: "worker", timeout: 240_000 }],
+
+  /** The daemon's files as they are when a test fails, beside its trace and its picture. */
+  kept: [async ({ daemon }, use, testInfo) => {
+    await use();
+    if (testInfo.status === testInfo.expectedStatus) return;
+    daemon.keep(testInfo.outputPath("root"));
+    console.log(`    what helps to understand it is in ${testInfo.outputDir}`);
+  }, { auto: true }],
 
   /** What is wrong with a page of any context, also of one that a test opens itself, fails its test, unless the test expects it. */
   wrong: [async ({ browser, daemon }, use) => {

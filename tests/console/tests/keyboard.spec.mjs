@@ -12,7 +12,6 @@ async function tabTo(page, target) {
 }
 
 test("the last ready node is stopped and started again without a mouse; Escape leaves everything as it was", async ({ page, daemon, signIn }) => {
-  test.setTimeout(120_000);
   await signIn("control");
   await expect(page.locator("#contact")).toHaveText("live");
   await page.keyboard.press("Tab");

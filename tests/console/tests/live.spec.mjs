@@ -35,7 +35,6 @@ test("what the application writes is shown as it writes it, its end first", asyn
 });
 
 test("every command asks first, says what it will do, and does it", async ({ page, daemon, signIn }) => {
-  test.setTimeout(120_000);
   await signIn("control");
   const say = async (module, word, state) => {
     await page.goto(`${daemon.url}/modules/${module}`);
@@ -87,8 +86,9 @@ test("what has moved since the person looked is refused, and says what is so now
   await page.goto(`${daemon.url}/modules/web`);
   await page.getByRole("link", { name: "Suspend…" }).click();
   await expect(page.locator("#dialog").getByRole("heading", { name: "Suspend web?" })).toBeVisible();
-  process.kill(daemon.module("web").processes[0].pid, "SIGKILL");
-  await eventually("web was restarted", () => daemon.module("web").ready && daemon.module("web").restarts > 0);
+  const { restarts, processes } = daemon.module("web");
+  process.kill(processes[0].pid, "SIGKILL");
+  await eventually("web was restarted", () => daemon.module("web").ready && daemon.module("web").restarts > restarts);
   await page.locator("#dialog").getByRole("button", { name: "Suspend web" }).click();
   await expect(page.locator("#dialog")).toContainText("it has changed since you looked");
   expect(daemon.module("web").suspended).toBe(false);

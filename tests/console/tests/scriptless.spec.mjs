@@ -14,7 +14,6 @@ async function signIn(page, daemon, user) {
 }
 
 test("a module is stopped with name and password; a wrong password is told and does nothing", async ({ page, daemon, wrong }) => {
-  test.setTimeout(90_000);
   wrong.expect.push(/403/);
   await signIn(page, daemon, "control");
   await page.goto(`${daemon.url}/modules/web`);

@@ -1,17 +1,18 @@
 //! Guests that break the rules of passing values (component model, CanonicalABI.md).
 
+use bellwether_tests::answers::Outcome;
 use bellwether_tests::composed::{Guest, WELL, text};
 
 use super::act::{Act, Becomes, SPIN};
 use super::family;
 
 const TRAPPED: Becomes = Becomes::Unknown("trapped: ");
-const WELL_SAID: Becomes = Becomes::Told("pass", "allwell");
+const WELL_SAID: Becomes = Becomes::Told(Outcome::Pass, "allwell");
 const TOO_MUCH: Becomes = Becomes::Unknown("passed more than 1 MiB to the host in one call");
 
 #[test]
 fn guests_that_break_the_rules_of_passing_values_are_ended_and_nobody_else_notices() {
-    family::run("abi", &[answers(), calls(), handles(), callbacks()].concat());
+    family::run("abi", [answers(), calls(), handles(), callbacks()].concat());
 }
 
 /// What `check` returns.
@@ -44,7 +45,7 @@ fn answers() -> Vec<Act> {
         Act::checking("text-outside", "(call $answer (i32.const 0) (i32.const -16) (i32.const 8))", TRAPPED),
         Act::new("text-too-large", &large, TOO_MUCH),
         Act::new("not-utf8", &not_utf8, Becomes::Unknown("utf-8")),
-        Act::new("escapes", &shown, Becomes::Told("pass", "red and two lines")),
+        Act::new("escapes", &shown, Becomes::Told(Outcome::Pass, "red and two lines")),
         Act::checking(
             "status-9",
             "(call $answer (i32.const 9) (i32.const 16) (i32.const 7))",

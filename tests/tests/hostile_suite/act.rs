@@ -1,15 +1,16 @@
 //! One guest, and what must become of it.
 
+use bellwether_tests::answers::Outcome;
 use bellwether_tests::composed::Guest;
 use bellwether_tests::guest;
 
 /// What must become of a guest.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Becomes {
     /// Each run is `unknown`, with these words.
     Unknown(&'static str),
-    /// It answers: the status, and words of the summary.
-    Told(&'static str, &'static str),
+    /// It answers: the outcome, and words of the summary.
+    Told(Outcome, &'static str),
     /// It is not put in force, with these words.
     Refused(&'static str),
 }
@@ -26,9 +27,11 @@ pub(super) struct Act {
     pub more: String,
 }
 
-/// For those who never end by themselves; the others need some time for what they are ended for.
+/// For those who compute without end; the others need some time for what they are ended for.
 const SHORT: u64 = 300;
-const LONG: u64 = 20_000;
+/// For those who wait without end: they have to get as far as that.
+const WAITING: u64 = 2000;
+const LONG: u64 = 40_000;
 
 impl Act {
     pub(super) fn new(name: &'static str, guest: &Guest, becomes: Becomes) -> Self {
@@ -49,6 +52,11 @@ impl Act {
     /// Which never ends by itself.
     pub(super) fn endless(self) -> Self {
         Self { timeout: SHORT, ..self }
+    }
+
+    /// Which waits, and never ends by itself.
+    pub(super) fn waiting(self) -> Self {
+        Self { timeout: WAITING, ..self }
     }
 
     pub(super) fn limited(mut self, limits: &str) -> Self {

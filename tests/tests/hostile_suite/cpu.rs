@@ -1,5 +1,6 @@
 //! Guests that compute without end, or call too deep, or want to be compiled for ever.
 
+use bellwether_tests::answers::Outcome;
 use bellwether_tests::composed::{Guest, WELL};
 
 use super::act::{Act, Becomes, SPIN};
@@ -13,7 +14,7 @@ const FIFTY_MS: Becomes = Becomes::Unknown("used more than 50ms of processor tim
 
 #[test]
 fn guests_that_compute_without_end_are_ended_and_nobody_else_notices() {
-    family::run("cpu", &[endless(), deep(), laborious()].concat());
+    family::run("cpu", [endless(), deep(), laborious()].concat());
 }
 
 fn endless() -> Vec<Act> {
@@ -61,7 +62,7 @@ fn laborious() -> Vec<Act> {
     vec![
         Act::checking("spin-cheaply", SPIN, FIFTY_MS).limited("cpu = \"50ms\""),
         Act::checking("ask-and-spin", asking, FIFTY_MS).limited("cpu = \"50ms\", host-calls = 100000000"),
-        Act::new("many-functions", &Guest::default().with(many), Becomes::Told("pass", "allwell")),
-        Act::checking("long-function", &long, Becomes::Told("pass", "allwell")),
+        Act::new("many-functions", &Guest::default().with(many), Becomes::Told(Outcome::Pass, "allwell")),
+        Act::checking("long-function", &long, Becomes::Told(Outcome::Pass, "allwell")),
     ]
 }

@@ -9,7 +9,7 @@ const NO_REASON: Becomes = Becomes::Unknown("panicked: it gave no reason");
 
 #[test]
 fn guests_that_give_up_leave_nothing_behind_and_nobody_else_notices() {
-    family::run("exit", &[exits(), traps(), remembering()].concat());
+    family::run("exit", [exits(), traps(), remembering()].concat());
 }
 
 fn exits() -> Vec<Act> {

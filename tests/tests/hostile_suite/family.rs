@@ -4,28 +4,20 @@
 //!   quiet ──all act──▶ warm ──rest──▶ measured ──all act again──▶ rest ──▶ measured again
 //! ```
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bellwether_tests::answers::{Module, Observation, Outcome, State, Verdict};
 use bellwether_tests::composed::{WITNESS, witness};
 use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::eventually::{PATIENCE, eventually, within};
+use bellwether_tests::long;
 use bellwether_tests::probe::Probe;
 use bellwether_tests::root::Root;
 use bellwether_tests::usage::Usage;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
 use super::act::{Act, Becomes};
-
-/// One family at a time: each measures what it alone does.
-static TURN: Mutex<()> = Mutex::new(());
-
-/// Waits for the families before this one.
-pub(super) fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A guest that computes is ended at a tick.
 const TICK: Duration = Duration::from_millis(10);
@@ -37,10 +29,10 @@ const GROWTH: u64 = 24 << 10;
 const LOOSE: usize = 3;
 
 /// Runs a family, twice.
-pub(super) fn run(name: &str, acts: &[Act]) {
-    let _turn = turn();
+pub(super) fn run(name: &str, acts: Vec<Act>) {
     let begun = Instant::now();
-    let family = Family::begin(acts);
+    let acts = long::one_of_each(acts, |act| act.becomes);
+    let family = Family::begin(&acts);
     let quiet = family.usage();
     let control = Probe::begin(control::server(), "/", 100);
     let probe = Probe::begin(family.root.health, "/health/web", 100);
@@ -70,12 +62,13 @@ pub(super) fn run(name: &str, acts: &[Act]) {
     family.undisturbed();
 }
 
+/// What is first here ends first.
 struct Family<'a> {
+    daemon: Daemon,
     acts: &'a [Act],
     root: Root,
     web: Web,
-    daemon: Daemon,
-    ready: Value,
+    ready: Module,
 }
 
 impl<'a> Family<'a> {
@@ -86,9 +79,7 @@ impl<'a> Family<'a> {
         web.write(&root, WITNESS);
         let daemon = Daemon::run(root.path(), root.health);
         daemon.until_ready("web");
-        eventually("the witness is up", || {
-            Some(daemon.checker("web", "witness")).filter(|witness| witness["verdict"] == "up")
-        });
+        daemon.until_verdict("web", "witness", Verdict::Up);
         let ready = daemon.until_ready("web");
         for act in acts {
             root.write(&format!("checkers/{}.wasm", act.name), &act.component);
@@ -101,16 +92,15 @@ impl<'a> Family<'a> {
     /// Every component is in force or refused, as it should be.
     fn loaded(&self) {
         for act in self.acts {
-            let found = eventually(&format!("{} is loaded or refused", act.name), || {
-                component(&self.daemon, act.name)
-            });
+            let what = format!("{} is loaded or refused", act.name);
+            let found = within(2 * PATIENCE, &what, || self.daemon.component(act.name));
             match act.becomes {
                 Becomes::Refused(why) => {
-                    let error = found["error"].as_str().unwrap_or_default();
-                    println!("{}: {error}", act.name);
-                    assert!(!error.is_empty() && error.contains(why), "{}: {found}", act.name);
+                    println!("{}: {:?}", act.name, found.error);
+                    let refused = found.error.as_ref().is_some_and(|error| error.contains(why));
+                    assert!(refused, "{}: {found:?}", act.name);
                 }
-                _ => assert_eq!(found["error"], Value::Null, "{}: {found}", act.name),
+                _ => assert_eq!(found.error, None, "{}", act.name),
             }
         }
     }
@@ -123,23 +113,22 @@ impl<'a> Family<'a> {
         let mut latest = Duration::ZERO;
         let mut at = vec![Vec::<String>::new(); self.acts.len()];
         let mut others = vec![Vec::<String>::new(); self.acts.len()];
-        eventually("each has run twice, as it should", || {
+        within(2 * PATIENCE, "each has run twice, as it should", || {
             let module = self.daemon.module("web");
             for ((seen, others), act) in at.iter_mut().zip(&mut others).zip(self.acts) {
                 let Some(last) = last(&module, act.name) else { continue };
-                let moment = last["at"].as_str().unwrap_or_default().to_owned();
-                if seen.contains(&moment) || others.contains(&moment) {
+                if seen.contains(&last.at) || others.contains(&last.at) {
                     continue;
                 }
-                let took = Duration::from_micros(last["took_us"].as_u64().unwrap_or(u64::MAX));
+                let took = Duration::from_micros(last.took_us);
                 latest = latest.max(took.saturating_sub(Duration::from_millis(act.timeout)));
                 // It may be one that does not do the same each time, and it may be the run before
                 // the one in question.
-                if act.is_as_it_should(&last) {
-                    seen.push(moment);
+                if act.is_as_it_should(last) {
+                    seen.push(last.at.clone());
                 } else {
-                    others.push(moment);
-                    assert!(others.len() < 5 || !seen.is_empty(), "{}: {last}", act.name);
+                    others.push(last.at.clone());
+                    assert!(others.len() < 5 || !seen.is_empty(), "{}: {last:?}", act.name);
                 }
             }
             let all = self.acts.iter().zip(&at).all(|(act, seen)| !act.runs() || seen.len() >= 2);
@@ -179,23 +168,13 @@ impl<'a> Family<'a> {
 
     fn undisturbed(&self) {
         let now = self.daemon.module("web");
-        assert_eq!(
-            (&now["state"], &now["ready"], &now["restarts"]),
-            (&"up".into(), &true.into(), &0.into()),
-            "{now}"
-        );
-        assert_eq!(now["since"], self.ready["since"], "{now}");
-        assert_eq!(now["processes"][0]["pid"], self.ready["processes"][0]["pid"], "{now}");
-        let may_fail: Vec<&str> = self
-            .acts
-            .iter()
-            .filter(|act| matches!(act.becomes, Becomes::Told("fail", _)))
-            .map(|act| act.name)
-            .collect();
+        assert_eq!((now.state, now.ready, now.restarts), (State::Up, true, 0), "{now:?}");
+        assert_eq!((&now.since, now.pids()), (&self.ready.since, self.ready.pids()), "{now:?}");
+        let fails = self.acts.iter().filter(|act| matches!(act.becomes, Becomes::Told(Outcome::Fail, _)));
+        let may_fail: Vec<&str> = fails.map(|act| act.name).collect();
         for event in self.daemon.events() {
-            let down = event["kind"] == "verdict" && event["to"] == "down";
-            let checker = event["checker"].as_str().unwrap_or_default();
-            assert!(!down || may_fail.contains(&checker), "{event}");
+            let checker = event.checker.as_deref().unwrap_or_default();
+            assert!(!event.is_down() || may_fail.contains(&checker), "{event:?}");
         }
     }
 }
@@ -205,42 +184,27 @@ impl Act {
         !matches!(self.becomes, Becomes::Refused(_))
     }
 
-    fn is_as_it_should(&self, last: &Value) -> bool {
-        let summary = last["summary"].as_str().unwrap_or_default();
+    fn is_as_it_should(&self, last: &Observation) -> bool {
         match self.becomes {
-            Becomes::Unknown(why) => last["status"] == "unknown" && summary.contains(why),
-            Becomes::Told(status, words) => last["status"] == status && summary.contains(words),
+            Becomes::Unknown(why) => last.status == Outcome::Unknown && last.summary.contains(why),
+            Becomes::Told(outcome, words) => last.status == outcome && last.summary.contains(words),
             Becomes::Refused(_) => false,
         }
     }
 }
 
-fn last(module: &Value, checker: &str) -> Option<Value> {
-    let found = module["checkers"].as_array()?.iter().find(|found| found["name"] == checker)?;
-    (!found["last"].is_null()).then(|| found["last"].clone())
+fn last<'m>(module: &'m Module, checker: &str) -> Option<&'m Observation> {
+    module.checker(checker)?.last.as_ref()
 }
 
 /// The good checker says itself that no run of it was missed. Returns the longest time
 /// from one to the next.
 pub(super) fn no_run_missed(daemon: &Daemon) -> Duration {
-    let witness = daemon.checker("web", "witness");
-    assert_eq!(
-        (&witness["verdict"], &witness["last"]["status"]),
-        (&"up".into(), &"pass".into()),
-        "{witness}"
-    );
-    let measurements = witness["last"]["measurements"].as_array().cloned().unwrap_or_default();
-    let measured = |name: &str| {
-        let found = measurements.iter().find(|measurement| measurement["name"] == name);
-        found.and_then(|measurement| measurement["value"].as_f64()).expect("it measures that")
-    };
-    assert!(measured("run") >= 10.0, "{witness}");
-    Duration::from_secs_f64(measured("longest-gap") / 1000.0)
-}
-
-/// A component of the status.
-pub(super) fn component(daemon: &Daemon, name: &str) -> Option<Value> {
-    let status = daemon.status();
-    let mut components = status["components"].as_array()?.iter();
-    components.find(|found| found["name"] == name).cloned()
+    let witness = daemon.until_checker("web", "witness", "run often enough to tell", |witness| {
+        let run = witness.last.as_ref().and_then(|last| last.measured("run"));
+        run.is_some_and(|run| run >= 10.0)
+    });
+    let last = witness.last.as_ref().expect("it has run");
+    assert_eq!((witness.verdict, last.status), (Verdict::Up, Outcome::Pass), "{witness:?}");
+    Duration::from_secs_f64(last.measured("longest-gap").expect("it measures that") / 1000.0)
 }

@@ -3,14 +3,15 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 
+use bellwether_tests::answers::{Component, Outcome};
 use bellwether_tests::composed::{Guest, WELL, WITNESS, witness};
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::eventually::{PATIENCE, eventually, wait, within};
 use bellwether_tests::guest::{self, versioned};
+use bellwether_tests::long;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use serde_json::Value;
 
 use super::family;
 
@@ -26,7 +27,7 @@ fn broken(name: &str, bytes: impl Into<Vec<u8>>, word: &'static str) -> Broken {
 }
 
 /// A daemon with a module that serves and a witness, and a good component under each name.
-fn with_good_ones(names: &[&str]) -> (Root, Daemon, Vec<Value>) {
+fn with_good_ones(names: &[&str]) -> (Root, Daemon, Vec<String>) {
     let root = Root::default();
     root.write("checkers/witness.wasm", witness(1));
     Web::lay_out(&root).write(&root, WITNESS);
@@ -36,21 +37,33 @@ fn with_good_ones(names: &[&str]) -> (Root, Daemon, Vec<Value>) {
     }
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
-    let digests = names.iter().map(|name| {
-        eventually(&format!("{name} is in force"), || {
-            family::component(&daemon, name).filter(|found| found["error"].is_null())
-        })["digest"]
-            .clone()
-    });
+    let digests = names.iter().map(|name| in_force(&daemon, name).digest);
     let digests = digests.collect();
     (root, daemon, digests)
 }
 
+/// Waits until the file of that name is in force.
+fn in_force(daemon: &Daemon, name: &str) -> Component {
+    within(2 * PATIENCE, &format!("{name} is in force"), || {
+        daemon.component(name).filter(|found| found.error.is_none())
+    })
+}
+
+/// Waits until the file of that name is refused.
+fn refused(daemon: &Daemon, name: &str) -> (Component, String) {
+    let refused = wait(2 * PATIENCE, || {
+        let found = daemon.component(name)?;
+        let error = found.error.clone()?;
+        Some((found, error))
+    });
+    refused.unwrap_or_else(|| panic!("{name} is not refused: {:?}", daemon.component(name)))
+}
+
 #[test]
 fn what_is_no_component_is_refused_with_its_word_and_the_good_one_stays_in_force() {
-    let _turn = family::turn();
     let kinds = [not_webassembly(), of_another_kind(), misshapen(), cut_short()];
-    let all: Vec<Broken> = kinds.into_iter().flatten().collect();
+    let all: Vec<Broken> =
+        kinds.into_iter().flat_map(|kind| long::one_of_each(kind, |broken| broken.word)).collect();
     let names: Vec<&str> = all.iter().map(|broken| broken.name.as_str()).collect();
     let (root, daemon, digests) = with_good_ones(&names);
     for Broken { name, bytes, .. } in &all {
@@ -58,19 +71,16 @@ fn what_is_no_component_is_refused_with_its_word_and_the_good_one_stays_in_force
     }
     let mut wrong = Vec::new();
     for (Broken { name, word, .. }, digest) in all.iter().zip(digests) {
-        let found = eventually(&format!("{name} is refused; {:?}", family::component(&daemon, name)), || {
-            family::component(&daemon, name).filter(|found| !found["error"].is_null())
-        });
-        let error = found["error"].as_str().unwrap_or_default();
+        let (found, error) = refused(&daemon, name);
         if !error.contains(word) {
             wrong.push(format!("{name}: {error}"));
         }
-        assert_eq!((&found["digest"], &found["origin"]), (&digest, &"file".into()), "{name}: {found}");
+        assert_eq!((&found.digest, found.origin.as_str()), (&digest, "file"), "{name}: {found:?}");
     }
     assert_eq!(wrong, Vec::<String>::new());
     println!("{} files refused", all.len());
     family::no_run_missed(&daemon);
-    assert_eq!(daemon.module("web")["ready"], true);
+    assert!(daemon.module("web").ready);
 }
 
 fn not_webassembly() -> Vec<Broken> {
@@ -204,9 +214,8 @@ fn cut_short() -> Vec<Broken> {
 
 #[test]
 fn a_component_with_one_bit_flipped_is_refused_or_runs_and_hurts_nobody() {
-    let _turn = family::turn();
     let good = Guest::default().build();
-    let names: Vec<String> = (0..32).map(|n| format!("flip-{n}")).collect();
+    let names: Vec<String> = (0..long::part(8, 32)).map(|n| format!("flip-{n}")).collect();
     let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
     let (root, daemon, digests) = with_good_ones(&borrowed);
     for (n, name) in names.iter().enumerate() {
@@ -216,20 +225,19 @@ fn a_component_with_one_bit_flipped_is_refused_or_runs_and_hurts_nobody() {
     }
     let mut refused = 0;
     for (name, digest) in names.iter().zip(digests) {
-        let found = eventually(&format!("{name} is refused or in force"), || {
-            family::component(&daemon, name).filter(|now| !now["error"].is_null() || now["digest"] != digest)
+        let found = within(2 * PATIENCE, &format!("{name} is refused or in force"), || {
+            daemon.component(name).filter(|now| now.error.is_some() || now.digest != digest)
         });
-        refused += usize::from(!found["error"].is_null());
+        refused += usize::from(found.error.is_some());
     }
     println!("{refused} of {} refused", names.len());
     assert!(refused > 0);
     family::no_run_missed(&daemon);
-    assert_eq!(daemon.module("web")["ready"], true);
+    assert!(daemon.module("web").ready);
 }
 
 #[test]
 fn what_is_no_file_or_far_too_large_is_never_read() {
-    let _turn = family::turn();
     let (root, daemon, digests) = with_good_ones(&["sparse", "huge"]);
     let folder = root.path().join("checkers");
     let new = |name: &str| folder.join(format!("{name}.wasm"));
@@ -250,32 +258,22 @@ fn what_is_no_file_or_far_too_large_is_never_read() {
     fs::rename(folder.join("huge.new"), new("huge")).expect("it can be renamed");
 
     for (name, digest) in ["sparse", "huge"].into_iter().zip(digests) {
-        let found = eventually(&format!("{name} is refused"), || {
-            family::component(&daemon, name).filter(|found| !found["error"].is_null())
-        });
-        let error = found["error"].as_str().unwrap_or_default();
+        let (found, error) = refused(&daemon, name);
         assert!(error.contains("a component has at most 67108864"), "{error}");
-        assert_eq!(found["digest"], digest);
+        assert_eq!(found.digest, digest);
     }
-    eventually("a name that is none is told", || {
-        let status = daemon.status();
-        let problems = status["problems"].as_array()?;
-        problems.iter().any(|why| why.as_str().is_some_and(|why| why.contains("Not A Name"))).then_some(())
-    });
+    eventually("a name that is none is told", || daemon.problems().contains("Not A Name").then_some(()));
     for name in ["pipe", "folder", "nowhere", "circle", "device", ".hidden"] {
-        assert_eq!(family::component(&daemon, name), None, "{name}");
+        assert_eq!(daemon.component(name), None, "{name}");
     }
     // And the folder is still looked at.
     root.write("checkers/sparse.wasm", versioned(&Guest::default().build(), "mended"));
-    eventually("the mended one is in force", || {
-        family::component(&daemon, "sparse").filter(|found| found["error"].is_null())
-    });
+    in_force(&daemon, "sparse");
     family::no_run_missed(&daemon);
 }
 
 #[test]
 fn compiled_code_that_was_tampered_with_is_never_run_and_keeps_no_daemon_from_starting() {
-    let _turn = family::turn();
     let (root, mut daemon, _) = with_good_ones(&["kept"]);
     daemon.end();
     let folder = root.path().join("state/compiled");
@@ -301,9 +299,7 @@ fn compiled_code_that_was_tampered_with_is_never_run_and_keeps_no_daemon_from_st
     }
     daemon.run_again();
     daemon.until_ready("web");
-    eventually("the witness passes", || {
-        Some(daemon.checker("web", "witness")).filter(|witness| witness["last"]["status"] == "pass")
-    });
-    let found = family::component(&daemon, "kept").expect("it is loaded");
-    assert_eq!(found["error"], Value::Null, "{found}");
+    daemon.until_outcome("web", "witness", Outcome::Pass);
+    let found = daemon.component("kept").expect("it is loaded");
+    assert_eq!(found.error, None);
 }

@@ -1,16 +1,17 @@
 //! Guests that want more memory than there is for them.
 
+use bellwether_tests::answers::Outcome;
 use bellwether_tests::composed::{Guest, WELL};
 
 use super::act::{Act, Becomes};
 use super::family;
 
 const MUCH: Becomes = Becomes::Unknown("wanted more than 64 MiB of memory");
-const WELL_SAID: Becomes = Becomes::Told("pass", "allwell");
+const WELL_SAID: Becomes = Becomes::Told(Outcome::Pass, "allwell");
 
 #[test]
 fn guests_that_hoard_are_ended_and_nobody_else_notices() {
-    family::run("memory", &[growing(), large_from_the_start()].concat());
+    family::run("memory", [growing(), large_from_the_start()].concat());
 }
 
 fn growing() -> Vec<Act> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwether_tests::composed::{Guest, WELL, WITNESS, text, witness};
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::eventually::{PATIENCE, eventually, wait};
 use bellwether_tests::guest::versioned;
 use bellwether_tests::root::Root;
 use bellwether_tests::usage::Usage;
@@ -38,15 +38,13 @@ fn begin(first: &[u8]) -> (Root, Daemon) {
 }
 
 fn says(daemon: &Daemon, words: &str) {
-    eventually(&format!("{words}; now {}", daemon.checker("web", "changing")), || {
-        let checker = daemon.checker("web", "changing");
-        checker["last"]["summary"].as_str()?.contains(words).then_some(())
+    daemon.until_checker("web", "changing", words, |checker| {
+        checker.last.as_ref().is_some_and(|last| last.summary.contains(words))
     });
 }
 
 #[test]
 fn a_guest_that_is_removed_while_it_spins_is_ended_as_any_other_and_comes_back() {
-    let _turn = family::turn();
     let (root, daemon) = begin(&Guest::checking(SPIN).build());
     for round in 0..3 {
         says(&daemon, "it was still computing");
@@ -62,12 +60,11 @@ fn a_guest_that_is_removed_while_it_spins_is_ended_as_any_other_and_comes_back()
         );
     }
     family::no_run_missed(&daemon);
-    assert_eq!(daemon.module("web")["restarts"], 0);
+    assert_eq!(daemon.module("web").restarts, 0);
 }
 
 #[test]
 fn good_and_bad_versions_by_turns_leave_the_last_good_one_and_nothing_else() {
-    let _turn = family::turn();
     let good = Guest::default().build();
     let (root, daemon) = begin(&good);
     says(&daemon, "allwell");
@@ -95,7 +92,7 @@ fn good_and_bad_versions_by_turns_leave_the_last_good_one_and_nothing_else() {
         says(&daemon, "allwell");
     }
     let found = eventually("the last one is in force", || {
-        family::component(&daemon, "changing").filter(|found| found["error"].is_null())
+        daemon.component("changing").filter(|found| found.error.is_none())
     });
     let now = eventually("nothing is left of the others", || {
         let now = Usage::of(daemon.pid());
@@ -104,18 +101,17 @@ fn good_and_bad_versions_by_turns_leave_the_last_good_one_and_nothing_else() {
             && now.memory <= quiet.memory + (48 << 10);
         back.then_some(now)
     });
-    println!("before {quiet:?}, after {now:?}; {found}");
+    println!("before {quiet:?}, after {now:?}; {found:?}");
     family::no_run_missed(&daemon);
-    assert_eq!(daemon.module("web")["restarts"], 0);
+    assert_eq!(daemon.module("web").restarts, 0);
 }
 
 #[test]
 fn a_version_that_breaks_is_rolled_back_and_status_and_events_tell_of_it() {
-    let _turn = family::turn();
     let good = Guest::default().build();
     let (root, daemon) = begin(&good);
     says(&daemon, "allwell");
-    let digest = family::component(&daemon, "changing").expect("it is there")["digest"].clone();
+    let digest = daemon.component("changing").expect("it is there").digest;
     // One breaks at once, one when it has run before: only its real runs leave anything behind.
     let late = format!(
         "(call $get (i32.const 16) (i32.const 3) (i32.const 512))
@@ -126,32 +122,31 @@ fn a_version_that_breaks_is_rolled_back_and_status_and_events_tell_of_it() {
         [(Guest::checking("unreachable"), "its trial run"), (Guest::checking(late), "rolled back")]
     {
         root.write("checkers/changing.wasm", version.build());
-        let found =
-            eventually(&format!("{why} is told; {:?}", family::component(&daemon, "changing")), || {
-                let found = family::component(&daemon, "changing")?;
-                found["quarantine"]["why"].as_str()?.contains(why).then_some(found)
-            });
-        assert_eq!(found["digest"], digest, "{found}");
-        assert_ne!(found["quarantine"]["digest"], digest, "{found}");
+        let found = wait(PATIENCE, || {
+            let found = daemon.component("changing")?;
+            let quarantine = found.quarantine.filter(|quarantine| quarantine.why.contains(why))?;
+            Some((found.digest, quarantine))
+        });
+        let told = || format!("{why} is not told: {:?}", daemon.component("changing"));
+        let (in_force, quarantine) = found.unwrap_or_else(|| panic!("{}", told()));
+        assert_eq!(in_force, digest);
+        assert_ne!(quarantine.digest, digest);
         says(&daemon, "allwell");
         eventually("an event tells of it", || {
             let mut events = daemon.events().into_iter();
-            events.find(|event| {
-                event["kind"] == "quarantine" && event["text"].as_str().is_some_and(|text| text.contains(why))
-            })
+            events.find(|event| event.kind == "quarantine" && event.text.contains(why))
         });
     }
     assert!(daemon.tell(&["status"]).contains("quarantine"), "{}", daemon.tell(&["status"]));
     family::no_run_missed(&daemon);
-    assert_eq!(daemon.module("web")["restarts"], 0);
+    assert_eq!(daemon.module("web").restarts, 0);
 }
 
 #[test]
 fn a_version_that_asks_for_more_waits_until_a_person_lets_it_in() {
-    let _turn = family::turn();
     let (root, daemon) = begin(&Guest::default().build());
     says(&daemon, "allwell");
-    let digest = family::component(&daemon, "changing").expect("it is there")["digest"].clone();
+    let digest = daemon.component("changing").expect("it is there").digest;
     let (words, _) = text("connect10.0.0.1:80to lookwaited");
     let asks = "(i32.store (i32.const 160) (i32.const 1536)) (i32.store (i32.const 164) (i32.const 1))
         (i32.store (i32.const 1536) (i32.const 1024)) (i32.store (i32.const 1540) (i32.const 7))
@@ -163,14 +158,15 @@ fn a_version_that_asks_for_more_waits_until_a_person_lets_it_in() {
         ..Guest::checking("(call $answer (i32.const 0) (i32.const 1049) (i32.const 6))")
     };
     root.write("checkers/changing.wasm", asking.with(words).build());
-    let found = eventually(&format!("it waits; {:?}", family::component(&daemon, "changing")), || {
-        family::component(&daemon, "changing").filter(|found| !found["waiting"].is_null())
+    let (in_force, waiting) = eventually("it waits", || {
+        let found = daemon.component("changing")?;
+        Some((found.digest, found.waiting?))
     });
-    assert_eq!(found["digest"], digest, "{found}");
-    assert!(found["waiting"]["asks"].to_string().contains("10.0.0.1:80"), "{found}");
+    assert_eq!(in_force, digest);
+    assert!(waiting.asks.concat().contains("10.0.0.1:80"), "{waiting:?}");
     says(&daemon, "allwell");
     daemon.tell(&["approve", "checkers/changing"]);
     says(&daemon, "waited");
-    assert!(daemon.events().iter().any(|event| event["kind"] == "approval"), "{:#?}", daemon.events());
+    assert!(daemon.events().iter().any(|event| event.kind == "approval"), "{:#?}", daemon.events());
     family::no_run_missed(&daemon);
 }

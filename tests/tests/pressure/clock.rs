@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
+use bellwether_tests::answers::{Event, State, Verdict};
 use bellwether_tests::daemon::Conditions;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::root::Root;
-use serde_json::Value;
 
 use super::scene::Scene;
 
@@ -52,7 +52,7 @@ fn a_wall_clock_that_is_set_changes_no_deadline_no_budget_and_no_order() {
         }
     }
     let events = scene.daemon.events();
-    let numbers: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
+    let numbers: Vec<u64> = events.iter().map(|event| event.seq).collect();
     assert!(numbers.is_sorted() && !numbers.is_empty(), "{events:#?}");
     assert!(!events.iter().any(is_overdue), "{events:#?}");
     // The daemon was killed once: nobody answered then.
@@ -65,38 +65,34 @@ fn a_machine_that_wakes_up_says_no_at_no_time_and_takes_nobody_for_dead() {
     let before = scene.kill();
     let pid = scene.another_than(before);
     scene.serves();
-    let since = scene.daemon.module("web")["since"].clone();
     scene.ask_anew();
     let before = scene.settled();
     for night in 1..=3 {
         clocks.are(0, night * HOURS);
         // Each checker has run again, and the core has turned.
-        let last = scene.daemon.checker("web", "home")["last"]["at"].clone();
-        eventually("it has run since", || {
-            (scene.daemon.checker("web", "home")["last"]["at"] != last).then_some(())
-        });
+        let ran = || scene.daemon.last("web", "home").map(|last| last.at);
+        let before = ran();
+        eventually("it has run since", || (ran() != before).then_some(()));
     }
     let module = scene.daemon.module("web");
-    assert_eq!((&module["state"], &module["ready"]), (&"up".into(), &true.into()), "{module}");
-    assert_eq!(module["restarts"], 0, "what was counted is older than an hour by now: {module}");
-    assert_ne!(module["since"], Value::Null, "{since}");
+    assert_eq!((module.state, module.ready), (State::Up, true), "{module:?}");
+    assert_eq!(module.restarts, 0, "what was counted is older than an hour by now: {module:?}");
     assert_eq!(scene.application(), pid);
     let after = scene.settled();
     assert_eq!(after, before + 1, "nothing has happened but that: {:#?}", scene.daemon.events());
     scene.answered("a machine that wakes up", &[200]);
 }
 
-fn is_overdue(event: &Value) -> bool {
-    event.to_string().contains("not done within")
+fn is_overdue(event: &Event) -> bool {
+    format!("{event:?}").contains("not done within")
 }
 
 impl Scene {
     /// Waits until what has happened so far is written down, by something that is written down
     /// behind it: a run of the checker on request. Returns how many records there are.
     fn settled(&self) -> usize {
-        let up = || self.daemon.checker("web", "home")["verdict"] == "up";
-        eventually("the checker is up", || up().then_some(()));
-        let asked_for = || self.daemon.events().iter().filter(|event| event["kind"] == "access").count();
+        self.daemon.until_verdict("web", "home", Verdict::Up);
+        let asked_for = || self.daemon.events().iter().filter(|event| event.kind == "access").count();
         let before = asked_for();
         self.daemon.tell(&["check", "web", "home"]);
         eventually("the run is written down", || (asked_for() > before).then_some(()));

@@ -5,9 +5,12 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use bellwether_tests::answers::{Event, Verdict};
+use bellwether_tests::daemon::Conditions;
 use bellwether_tests::eventually::eventually;
+use bellwether_tests::root::Root;
 use bellwether_tests::usage::Usage;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::Resource;
 
 use super::scene::Scene;
 
@@ -18,10 +21,8 @@ const CLIENTS: usize = 50;
 
 #[test]
 fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
-    let ours = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(FEW), ..ours }).expect("it may be lowered");
-    let mut scene = Scene::begin();
-    setrlimit(Resource::Nofile, ours).expect("it may be raised again");
+    let few = Conditions { open_files: Some(FEW), ..Conditions::default() };
+    let mut scene = Scene::begin_on(Root::default(), few, "");
     assert!(open_files(scene.daemon.pid()) > FEW, "the daemon has raised its limit");
     assert_eq!(open_files(scene.application()), FEW, "the application has the one that is usual here");
 
@@ -42,17 +43,14 @@ fn without_a_descriptor_health_answers_and_the_application_is_restarted() {
     assert!(spent < Duration::from_secs(1), "{spent:?} in two seconds of waiting");
 
     drop(clients);
-    eventually("the checker that could not run runs again", || {
-        (scene.daemon.checker("web", "home")["verdict"] == "up").then_some(())
-    });
+    scene.daemon.until_verdict("web", "home", Verdict::Up);
     assert_eq!(scene.restarts(), 1, "{:#?}", scene.daemon.events());
     let events = scene.daemon.events();
-    let mut told = events.iter().filter_map(|event| event["text"].as_str());
-    assert!(
-        told.any(|said| said.contains("`home`") && said.contains("no file descriptor left")),
-        "{events:#?}"
-    );
-    assert!(!events.iter().any(|event| event["checker"] == "home" && event["to"] == "down"), "{events:#?}");
+    let told =
+        |event: &Event| event.text.contains("`home`") && event.text.contains("no file descriptor left");
+    assert!(events.iter().any(told), "{events:#?}");
+    let down = |event: &Event| event.checker.as_deref() == Some("home") && event.is_down();
+    assert!(!events.iter().any(down), "{events:#?}");
     scene.answered("no descriptor", &[200, 503]);
 }
 

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bellwether_tests::answers::State;
 use bellwether_tests::daemon::Conditions;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::process::is_alive;
@@ -56,18 +57,16 @@ fn on_a_full_disk_the_application_is_kept_up_and_found_again_and_what_is_lost_is
     assert_eq!(scene.application(), pid, "it was written down all the same: {}", scene.daemon.log());
     let said = scene.daemon.tell(&["stop", "web"]);
     assert!(said.contains("could not be written down and will not survive"), "{said}");
-    scene.daemon.until_state("web", "stopped");
+    scene.daemon.until_state("web", State::Stopped);
     assert!(!is_alive(pid));
-    let problems = scene.daemon.status()["problems"].to_string();
+    let problems = scene.daemon.problems();
     assert!(problems.contains("No space left on device"), "{problems}");
 
     std::fs::remove_file(file).expect("it is there");
-    eventually("the problem is over", || {
-        (!scene.daemon.status()["problems"].to_string().contains("No space left")).then_some(())
-    });
+    eventually("the problem is over", || (!scene.daemon.problems().contains("No space left")).then_some(()));
     scene.daemon.kill();
     scene.daemon.run_again();
-    scene.daemon.until_state("web", "stopped");
+    scene.daemon.until_state("web", State::Stopped);
     scene.daemon.tell(&["start", "web", "--wait"]);
     scene.serves();
     drop(scene);

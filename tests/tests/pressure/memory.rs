@@ -1,8 +1,7 @@
 //! The daemon may have no more memory.
 
-use std::time::Duration;
-
-use bellwether_tests::eventually::{eventually, within};
+use bellwether_tests::answers::Verdict;
+use bellwether_tests::eventually::eventually;
 use bellwether_tests::process::is_alive;
 use rustix::process::Resource;
 
@@ -16,10 +15,9 @@ fn without_address_space_a_start_is_tried_again_and_not_counted() {
     scene.serves_not();
     let module = eventually("the shortage is told", || {
         let module = scene.daemon.module("web");
-        let told = module["reason"].as_str().is_some_and(|reason| reason.contains("there is no memory left"));
-        told.then_some(module)
+        module.reason.contains("there is no memory left").then_some(module)
     });
-    assert_eq!(module["restarts"], 1, "only the one for the death: {module}");
+    assert_eq!(module.restarts, 1, "only the one for the death: {module:?}");
     scene.limit(Resource::As, None);
     scene.serves();
     assert_eq!(scene.restarts(), 1);
@@ -45,6 +43,5 @@ fn a_daemon_that_gets_no_memory_at_all_may_end_and_never_takes_the_application_w
     scene.daemon.run_again();
     scene.serves();
     assert_eq!((scene.application(), scene.restarts()), (pid, 0), "{}", scene.daemon.log());
-    let checked = || scene.daemon.checker("web", "home")["verdict"] == "up";
-    within(Duration::from_secs(60), "all is as before", || checked().then_some(()));
+    scene.daemon.until_verdict("web", "home", Verdict::Up);
 }

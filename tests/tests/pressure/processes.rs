@@ -27,14 +27,13 @@ fn at_the_limit_of_processes_a_start_is_tried_again_and_not_counted() {
     scene.serves_not();
     let tried = || {
         let events = scene.daemon.events();
-        let decisions = events.iter().filter_map(|event| event["decision"].as_str().map(str::to_owned));
+        let decisions = events.iter().filter_map(|event| event.decision.as_deref());
         decisions.filter(|decision| decision.contains("not counted: this node lacks")).count()
     };
     eventually("it was tried often enough to have spent a budget", || (tried() >= 5).then_some(()));
     let module = scene.daemon.module("web");
-    assert_eq!(module["restarts"], 1, "only the one for the death: {module}");
-    let reason = module["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("no further process may be started"), "{module}");
+    assert_eq!(module.restarts, 1, "only the one for the death: {module:?}");
+    assert!(module.reason.contains("no further process may be started"), "{module:?}");
     assert_eq!(Usage::of(scene.daemon.pid()).threads, threads, "all that it needs were there before");
 
     limit(&scene, user, "4096");

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::answers::Verdict;
 use bellwether_tests::process::Guarded;
 
 use super::scene::Scene;
@@ -24,7 +24,7 @@ fn beside_others_that_take_all_processors_nobody_is_taken_for_dead_and_the_dead_
     scene.serves();
     std::thread::sleep(Duration::from_secs(1));
     drop(others);
-    eventually("all is well", || (scene.daemon.checker("web", "home")["verdict"] == "up").then_some(()));
+    scene.daemon.until_verdict("web", "home", Verdict::Up);
     assert_eq!(scene.restarts(), 1, "{:#?}", scene.daemon.events());
     scene.answered("no processor", &[200, 503]);
 }

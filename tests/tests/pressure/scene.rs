@@ -1,7 +1,5 @@
 //! A daemon with the module `web` that serves, and a load balancer that asks.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use bellwether_tests::control;
 use bellwether_tests::daemon::{Conditions, Daemon, kept};
 use bellwether_tests::eventually::eventually;
@@ -11,14 +9,10 @@ use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
-/// One at a time: what one of them takes, the others lack.
-static TURN: Mutex<()> = Mutex::new(());
-
 pub(super) struct Scene {
     pub(super) daemon: Daemon,
     pub(super) root: Root,
     probe: Option<(Probe, Probe)>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Scene {
@@ -28,14 +22,13 @@ impl Scene {
 
     /// On this root, with `more` in the module's file.
     pub(super) fn begin_on(root: Root, conditions: Conditions, more: &str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         Web::lay_out(&root).write(&root, more);
         own(&root, &conditions);
         let daemon = Daemon::run_under(conditions, root.path(), root.health);
         daemon.until_ready("web");
         let probe =
             Some((Probe::begin(control::server(), "/", 50), Probe::begin(root.health, "/health/web", 50)));
-        Self { daemon, root, probe, _turn: turn }
+        Self { daemon, root, probe }
     }
 
     /// The application, by what the daemon wrote down: it may have no descriptor to tell us.
@@ -107,7 +100,7 @@ impl Scene {
 
     /// Automatic restarts that count.
     pub(super) fn restarts(&self) -> u64 {
-        self.daemon.module("web")["restarts"].as_u64().expect("a number")
+        self.daemon.module("web").restarts
     }
 }
 

@@ -5,26 +5,25 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use bellwether_tests::answers::{Finding, Findings, read};
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::invocation::bellwether_ends;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
-use serde_json::Value;
 
 /// The exit code, and the findings.
-fn doctor(root: &Root, system: &Path) -> (Option<i32>, Vec<Value>) {
+fn doctor(root: &Root, system: &Path) -> (Option<i32>, Vec<Finding>) {
     let [root, system] = [root.path(), system].map(|path| path.to_str().expect("a path").to_owned());
     let ended = bellwether_ends(&["doctor", "--json", "--root", &root, "--root-dir", &system]);
-    let report: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
-    (ended.code, report["findings"].as_array().cloned().expect("findings"))
+    (ended.code, read::<Findings>(&ended.out).findings)
 }
 
 /// The finding of that topic and level whose sentence contains the text.
-fn find<'a>(findings: &'a [Value], topic: &str, level: &str, text: &str) -> &'a Value {
-    let found = findings.iter().find(|finding| {
-        finding["topic"] == topic && finding["level"] == level && finding["what"].to_string().contains(text)
-    });
+fn find<'a>(findings: &'a [Finding], topic: &str, level: &str, text: &str) -> &'a Finding {
+    let found = findings
+        .iter()
+        .find(|finding| finding.topic == topic && finding.level == level && finding.what.contains(text));
     found.unwrap_or_else(|| panic!("no {level} of {topic} with {text:?}: {findings:#?}"))
 }
 
@@ -41,12 +40,10 @@ fn an_installation_that_is_well_has_no_problem() {
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let (code, findings) = doctor(&root, system.path());
-    let problems: Vec<&Value> = findings.iter().filter(|finding| finding["level"] == "problem").collect();
+    let problems: Vec<&Finding> = findings.iter().filter(|finding| finding.level == "problem").collect();
     // What the machine itself lacks is not this test's to judge.
-    let own = |finding: &&&Value| {
-        finding["topic"] != "kernel" && finding["topic"] != "clock" && finding["topic"] != "disk"
-    };
-    assert_eq!(problems.iter().filter(own).count(), 0, "{findings:#?}");
+    let is_own = |finding: &&Finding| !["kernel", "clock", "disk"].contains(&finding.topic.as_str());
+    assert!(!problems.iter().any(is_own), "{findings:#?}");
     if problems.is_empty() {
         assert_eq!(code, Some(0));
     }
@@ -54,11 +51,11 @@ fn an_installation_that_is_well_has_no_problem() {
     find(&findings, "ports", "ok", "answers on");
     find(&findings, "unit", "ok", "as this version writes it");
     assert!(
-        !findings.iter().any(|finding| finding["topic"] == "unit" && finding["level"] != "ok"),
+        !findings.iter().any(|finding| finding.topic == "unit" && finding.level != "ok"),
         "{findings:#?}"
     );
     for topic in ["files", "permissions", "disk", "clock", "kernel", "limits"] {
-        assert!(findings.iter().any(|finding| finding["topic"] == topic), "{topic}: {findings:#?}");
+        assert!(findings.iter().any(|finding| finding.topic == topic), "{topic}: {findings:#?}");
     }
     assert!(web.ask().is_some());
 }
@@ -91,7 +88,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         ("ports", "problem", "cannot listen on"),
     ] {
         let found = find(&findings, topic, level, text);
-        assert!(found["next"].as_str().is_some_and(|next| !next.is_empty()), "{found}");
+        assert!(found.next.as_ref().is_some_and(|next| !next.is_empty()), "{found:?}");
     }
     drop(taken);
     let (_, findings) = doctor(&root, system.path());

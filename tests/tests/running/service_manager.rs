@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
+use bellwether_tests::eventually::{PATIENCE, wait};
 use bellwether_tests::process::signal;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
@@ -13,38 +13,35 @@ use rustix::process::Signal;
 
 use super::application;
 
-/// A service manager that listens.
-struct Manager(UnixDatagram, Vec<String>);
+/// A service manager that listens all the time: what it has no room for would be lost.
+struct Manager(Arc<Mutex<Vec<String>>>);
 
 impl Manager {
     fn listen(root: &Root) -> (Self, std::path::PathBuf) {
         let path = root.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket");
-        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
-        (Self(socket, Vec::new()), path)
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&lines);
+        // Until the test process ends.
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                heard.lock().unwrap_or_else(PoisonError::into_inner).extend(text.lines().map(str::to_owned));
+            }
+        });
+        (Self(lines), path)
     }
 
     /// Everything that was said so far, a line each.
-    fn heard(&mut self) -> &[String] {
-        let mut buffer = [0; 4096];
-        while let Ok(length) = self.0.recv(&mut buffer) {
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            self.1.extend(text.lines().map(str::to_owned));
-        }
-        &self.1
+    fn heard(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn until(&mut self, line: &str) {
-        eventually(&format!("the service manager is told {line}; it was told {:?}", self.1), || {
-            self.heard().iter().any(|heard| heard.starts_with(line)).then_some(())
-        });
-    }
-
-    fn position(&self, line: &str) -> usize {
-        self.1
-            .iter()
-            .position(|heard| heard.starts_with(line))
-            .unwrap_or_else(|| panic!("no {line}: {:?}", self.1))
+    /// Waits until it is told this, and returns as how many-th line.
+    fn until(&self, line: &str) -> usize {
+        let place = || self.heard().iter().position(|heard| heard.starts_with(line));
+        wait(PATIENCE, place).unwrap_or_else(|| panic!("no {line}: {:?}", self.heard()))
     }
 }
 
@@ -52,7 +49,7 @@ impl Manager {
 fn it_is_told_all_that_happens_from_the_start_to_the_end() {
     let root = Root::new("node-1", "[shutdown]\napplications = \"drain\"\n");
     let web = Web::lay_out(&root);
-    let (mut manager, path) = Manager::listen(&root);
+    let (manager, path) = Manager::listen(&root);
     let environment = [("NOTIFY_SOCKET", path.as_os_str()), ("WATCHDOG_USEC", OsStr::new("60000000"))];
     let mut daemon = Daemon::run_in(root.path(), root.health, &environment);
     manager.until("READY=1");
@@ -65,18 +62,15 @@ fn it_is_told_all_that_happens_from_the_start_to_the_end() {
     let environment = String::from_utf8_lossy(&environment);
     assert!(!environment.contains("NOTIFY_SOCKET") && !environment.contains("WATCHDOG"), "{environment:?}");
 
-    manager.1.clear();
+    manager.heard().clear();
     signal(daemon.pid(), Signal::HUP);
-    manager.until("RELOADING=1");
     manager.until("MONOTONIC_USEC=");
-    manager.until("READY=1");
-    assert!(manager.position("RELOADING=1") < manager.position("READY=1"));
+    assert!(manager.until("RELOADING=1") < manager.until("READY=1"));
 
-    manager.1.clear();
+    manager.heard().clear();
     signal(daemon.pid(), Signal::TERM);
     assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
-    manager.heard();
-    assert!(manager.position("STOPPING=1") < manager.position("EXTEND_TIMEOUT_USEC="));
+    assert!(manager.until("STOPPING=1") < manager.until("EXTEND_TIMEOUT_USEC="));
     assert!(web.ask().is_some());
 }
 
@@ -84,13 +78,17 @@ fn it_is_told_all_that_happens_from_the_start_to_the_end() {
 fn a_daemon_that_has_nothing_to_run_is_never_said_to_be_ready() {
     let root = Root::default();
     root.write("modules/web.toml", "[commands]\nstart = 7\n");
-    let (mut manager, path) = Manager::listen(&root);
+    let (manager, path) = Manager::listen(&root);
     let ended = std::process::Command::new(bellwether_tests::binary::bellwether())
         .args(["run", "--root"])
         .arg(root.path())
-        .env("NOTIFY_SOCKET", path)
+        .env("NOTIFY_SOCKET", &path)
         .output()
         .expect("the daemon runs");
     assert_eq!(ended.status.code(), Some(5), "{ended:?}");
-    assert!(!manager.heard().iter().any(|line| line == "READY=1"), "{:?}", manager.1);
+    // It is told in order: what comes last comes after all that the daemon has said.
+    let last = UnixDatagram::unbound().expect("a socket");
+    last.send_to(b"THE END", &path).expect("it listens");
+    manager.until("THE END");
+    assert!(!manager.heard().iter().any(|line| line == "READY=1"), "{:?}", manager.heard());
 }

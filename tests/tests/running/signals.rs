@@ -1,5 +1,6 @@
 //! SIGTERM as the node's file says, and SIGHUP.
 
+use bellwether_tests::answers::{Event, State, Wanted};
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::process::{is_alive, signal};
@@ -22,9 +23,9 @@ fn draining(shutdown: &str, drain: &str) -> (Root, Web, Daemon, u32) {
 
 #[test]
 fn a_drain_says_no_first_and_leaves_the_application_running() {
-    let (_root, web, mut daemon, pid) = draining("applications = \"drain\"", "8s");
+    let (_root, web, mut daemon, pid) = draining("applications = \"drain\"", "15s");
     signal(daemon.pid(), Signal::TERM);
-    daemon.until_state("web", "draining");
+    daemon.until_state("web", State::Draining);
     assert_eq!(daemon.health("web").status, 503);
     assert!(web.ask().is_some(), "the application serves while it drains");
     let denied = daemon.client(&["start", "web"]);
@@ -38,14 +39,14 @@ fn a_drain_says_no_first_and_leaves_the_application_running() {
 
 #[test]
 fn a_stop_drains_and_stops_and_the_next_daemon_starts_again() {
-    let (_root, web, mut daemon, pid) = draining("applications = \"stop\"", "5s");
+    let (_root, web, mut daemon, pid) = draining("applications = \"stop\"", "10s");
     signal(daemon.pid(), Signal::TERM);
-    daemon.until_state("web", "draining");
+    daemon.until_state("web", State::Draining);
     assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
     assert!(!is_alive(pid) && web.ask().is_none());
     daemon.run_again();
     let module = daemon.until_ready("web");
-    assert_eq!(module["wanted"], "started", "nobody's wish has changed");
+    assert_eq!(module.wanted, Wanted::Started, "nobody's wish has changed");
     assert_ne!(application(&daemon), pid);
 }
 
@@ -53,7 +54,7 @@ fn a_stop_drains_and_stops_and_the_next_daemon_starts_again() {
 fn a_second_signal_ends_the_daemon_at_once() {
     let (_root, web, mut daemon, pid) = draining("applications = \"stop\"\nwithin = \"1h\"", "1h");
     signal(daemon.pid(), Signal::TERM);
-    daemon.until_state("web", "draining");
+    daemon.until_state("web", State::Draining);
     assert!(!daemon.has_ended());
     signal(daemon.pid(), Signal::TERM);
     assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
@@ -69,15 +70,11 @@ fn the_end_waits_no_longer_than_the_node_file_says() {
     assert!(daemon.log().contains("the time to end is over"), "{}", daemon.log());
 }
 
-fn problems(daemon: &Daemon) -> String {
-    daemon.status()["problems"].to_string()
-}
-
 /// The sentences with which the daemon has answered SIGHUP.
 fn read_again(daemon: &Daemon) -> Vec<String> {
     let events = daemon.events();
-    let texts = events.iter().filter_map(|event| event["text"].as_str());
-    texts.filter(|text| text.starts_with("everything was read again")).map(str::to_owned).collect()
+    let texts = events.into_iter().map(|event| event.text);
+    texts.filter(|text| text.starts_with("everything was read again")).collect()
 }
 
 fn hang_up(daemon: &Daemon) -> String {
@@ -93,17 +90,17 @@ fn a_hangup_reads_the_node_file_again_and_says_what_waits_for_a_restart() {
     root.write_node("node-1", "[shutdown]\napplications = \"stop\"\n[limits]\nmemory = \"32MiB\"\n");
     let told = hang_up(&daemon);
     assert!(told.contains("shutdown in force now; limits at the next start"), "{told}");
-    assert!(problems(&daemon).contains("`limits` has changed"), "{}", problems(&daemon));
+    assert!(daemon.problems().contains("`limits` has changed"), "{}", daemon.problems());
 
     root.write("bellwether.toml", "[health]\nlisten = \"nowhere\"\n");
     let told = hang_up(&daemon);
     assert!(told.contains("what is in force stays") && told.contains("nowhere"), "{told}");
-    assert!(problems(&daemon).contains("not an address with a port"), "{}", problems(&daemon));
+    assert!(daemon.problems().contains("not an address with a port"), "{}", daemon.problems());
     assert_eq!(daemon.health("web").status, 200);
 
     root.write_node("node-1", "");
     hang_up(&daemon);
-    assert_eq!(problems(&daemon), "[]");
+    assert_eq!(daemon.problems(), "");
     root.write_node("node-1", "[shutdown]\napplications = \"stop\"\n");
     hang_up(&daemon);
     assert!(is_alive(pid));
@@ -119,7 +116,9 @@ fn a_hangup_looks_at_the_folders_at_once() {
     hang_up(&daemon);
     eventually("the edit is in force", || {
         let events = daemon.events();
-        let edit = events.iter().filter(|e| e["kind"] == "reload" && e["what"] == "modules/web.toml").count();
+        let of_it =
+            |event: &&Event| event.kind == "reload" && event.what.as_deref() == Some("modules/web.toml");
+        let edit = events.iter().filter(of_it).count();
         (edit > 1).then_some(())
     });
 }

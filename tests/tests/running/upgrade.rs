@@ -4,8 +4,8 @@ use std::fs;
 
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::Daemon;
-use bellwether_tests::eventually::eventually;
 use bellwether_tests::invocation::bellwether_ends;
+use bellwether_tests::process::start;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 
@@ -34,14 +34,8 @@ fn an_upgrade_in_place_does_not_touch_the_application() {
     bytes.extend_from_slice(b"newer");
     fs::write(&newer, bytes).expect("a newer binary");
     fs::set_permissions(&newer, running.permissions()).expect("its mode");
-    // A test beside this one may have it open until its own child is loaded: execve(2), ETXTBSY.
-    let upgraded = eventually("the newer one can be run", || {
-        match std::process::Command::new(&newer).args(install).output() {
-            Err(busy) if busy.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
-            ran => Some(ran.expect("it runs")),
-        }
-    });
-    assert!(upgraded.status.success(), "{upgraded:?}");
+    let mut upgraded = start(std::process::Command::new(&newer).args(install));
+    assert!(upgraded.0.wait().is_ok_and(|ended| ended.success()), "the newer one cannot be installed");
     assert!(web.ask().is_some());
 
     daemon.end();

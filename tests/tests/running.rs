@@ -26,6 +26,6 @@ fn serving(more: &str) -> (Root, Web, Daemon, u32) {
 /// The process id of the module's application.
 fn application(daemon: &Daemon) -> u32 {
     let pids = daemon.processes("web");
-    assert_eq!(pids.len(), 1, "{}", daemon.module("web"));
+    assert_eq!(pids.len(), 1, "{:?}", daemon.module("web"));
     *pids.first().expect("there is one")
 }

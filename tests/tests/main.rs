@@ -1,0 +1,35 @@
+//! All tests of the real daemon, in one binary: it is linked once, and its suites run side by side.
+//!
+//! A suite is a module, so its name begins the names of its tests: `cargo test -p bellwether-tests soak`
+//! runs one suite, `hostile_suite::cpu` a part of one.
+//!
+//! Suites share the process. Nothing in them changes what belongs to all of it (variables, limits, the
+//! current folder); what a test needs to be different, the processes are given that it starts.
+
+mod api_roles;
+mod api_roles_as_meant;
+mod console_listener;
+mod demo;
+mod granted_facilities;
+mod grants;
+mod hostile_guests;
+mod hostile_suite;
+mod hot_reload;
+mod http_grant;
+mod journal;
+mod kill_anywhere;
+mod languages;
+mod load_balancers;
+mod mistakes;
+mod nginx_application;
+mod notifications;
+mod pressure;
+mod replacements;
+mod replay;
+mod running;
+mod simulate;
+mod soak;
+mod streams_end;
+mod survival;
+mod telemetry;
+mod terminal;

@@ -23,6 +23,8 @@ mod fault;
 #[cfg(test)]
 mod fuzz;
 pub mod journal;
+#[cfg(test)]
+mod long;
 pub mod memories;
 pub mod metrics;
 pub mod notify;

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::act::child::Home;
+use crate::act::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::spec::{LimitsSpec, Subject};
 use crate::metrics::Metrics;
@@ -30,6 +32,7 @@ struct Bench {
     root: TempDir,
     means: Means,
     refused: Refused,
+    problems: Problems,
     events: Arc<Mutex<Vec<Event>>>,
     approve: mpsc::Sender<Approve>,
     reload: tokio::task::JoinHandle<()>,
@@ -98,6 +101,10 @@ impl Bench {
             kept: KeptTable::default(),
             metrics: Metrics::default(),
         };
+        let home = Home { root: root.path().to_owned(), node: means.node.clone() };
+        let (processes, states) = (means.processes.clone(), means.kept.clone());
+        let kept = Kept::open(home, means.clock, processes, states, Launcher::Nobody).await.unwrap();
+        let problems = Problems::default();
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
         let refused = Refused::default();
@@ -113,6 +120,9 @@ impl Bench {
             approvals,
             looks: mpsc::channel(1).1,
             pulse: Pulse::default(),
+            kept,
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(means.node.clone(), Moment::default()))),
+            problems: problems.clone(),
         });
         assert_eq!(damaged, None);
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -125,7 +135,7 @@ impl Bench {
         let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
         assert_eq!(mistakes, Vec::<String>::new());
         let reload = tokio::spawn(reload.run());
-        Self { root, means, refused, events, approve, reload }
+        Self { root, means, refused, problems, events, approve, reload }
     }
 
     fn write(&self, file: &str, content: &[u8]) {

@@ -73,6 +73,15 @@ pub enum Action {
         /// To be said with the answer.
         attempt: AttemptId,
     },
+    /// Look whether what the module runs has ended, now that a plan to stop it is done.
+    /// Answered by [`StepEnded`](crate::event::Event::StepEnded) with step 0: an error
+    /// names what still runs.
+    LookStopped {
+        /// Of which module.
+        module: ModuleName,
+        /// To be said with the answer.
+        attempt: AttemptId,
+    },
     /// Remember this of a module, so that it outlives the daemon.
     Remember {
         /// Of which module.

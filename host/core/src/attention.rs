@@ -92,6 +92,7 @@ mod tests {
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
             drain: Duration::ZERO,
+            readmit_until: None,
             plan: None,
             processes: Vec::new(),
             checkers: Vec::new(),

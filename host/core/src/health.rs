@@ -18,7 +18,7 @@ mod report;
 
 use std::borrow::Cow;
 
-pub use self::agent::agent_line;
+pub use self::agent::{Agent, agent_line};
 pub use self::report::{Check, Level, Report};
 use crate::moment::Moment;
 use crate::snapshot::{ModuleView, Snapshot};

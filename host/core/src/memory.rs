@@ -14,6 +14,7 @@ use crate::event::Wish;
 use crate::module::State;
 use crate::moment::Moment;
 use crate::plan::Incident;
+use crate::readmission::Readmission;
 
 /// What outlives the daemon of one module.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct ModuleMemory {
     pub incidents: VecDeque<Incident>,
     /// What was under way and has to be gone on with.
     pub unfinished: Option<Unfinished>,
+    /// What a load balancer was told and has to be taken back; earlier daemons did not write it down.
+    pub readmission: Option<Readmission>,
 }
 
 /// A state that no look at the application can bring back: a plan on its way, a
@@ -66,6 +69,7 @@ impl ModuleMemory {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.since = unfinished.since.min(now);
         }
+        self.readmission = self.readmission.map(|readmission| readmission.no_later_than(now));
         self
     }
 }

@@ -53,6 +53,7 @@ use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, Occasion, Plan, PlanRequest};
 use crate::policy::{CheckerKind, ModulePolicy, OnDown};
+use crate::readmission::Readmission;
 use crate::record::RecordKind;
 use crate::state::StateName;
 use crate::verdict::Verdict;
@@ -93,6 +94,9 @@ pub(crate) struct Module {
     overdue_at: Moment,
     /// The daemon ends: nothing is begun any more.
     ending: bool,
+    /// What a load balancer was told and has to be taken back.
+    #[serde(default)]
+    readmission: Readmission,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,7 +222,8 @@ impl Module {
             .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
             .collect();
         let remembered = Some(Box::new(memory.clone()));
-        let ModuleMemory { wish, budget, streak, incidents, unfinished } = memory;
+        let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission } = memory;
+        let readmission = readmission.unwrap_or_else(|| resume::announced_before(unfinished.as_ref()));
         let mut module = Self {
             name,
             policy,
@@ -234,6 +239,7 @@ impl Module {
             remembered,
             overdue_at: Moment::NEVER,
             ending: false,
+            readmission,
         };
         module.resume(unfinished, out);
         module.advance(out);
@@ -435,7 +441,21 @@ impl Module {
             }
         }
         self.adjust_watches(out);
+        self.readmit(out);
         self.remember(out);
+    }
+
+    /// Keeps in mind what load balancers have been told.
+    fn readmit(&mut self, out: &Outbox<'_>) {
+        let drains = matches!(self.state, State::Draining { .. });
+        let readmission = self.readmission.follow(drains, self.readiness().is_ok(), out.now);
+        self.unremembered |= readmission != self.readmission;
+        self.readmission = readmission;
+    }
+
+    /// Whether a drain was announced that has not been taken back.
+    pub(crate) fn owes_readmission(&self) -> bool {
+        self.readmission == Readmission::Owed
     }
 
     fn with_run(

@@ -13,6 +13,7 @@ use crate::memory::ModuleMemory;
 use crate::module::Module;
 use crate::moment::Moment;
 use crate::outbox::{Counters, Outbox};
+use crate::readmission::Readmission;
 use crate::snapshot::{ModuleView, Snapshot};
 use crate::transcript::Repetition;
 
@@ -49,6 +50,9 @@ struct Known {
     now: Moment,
     /// The daemon ends: nobody is obeyed any more.
     ending: bool,
+    /// What a load balancer was told that asks for all modules together.
+    #[serde(default)]
+    readmission: Readmission,
 }
 
 /// A whole core at one moment, for another to go on from it. Opaque: whoever
@@ -72,6 +76,7 @@ impl Node {
                 counters: Counters::new(last_record, seed),
                 now,
                 ending: false,
+                readmission: Readmission::default(),
             },
             views: BTreeMap::new(),
         }
@@ -191,12 +196,18 @@ impl Node {
             view.changed = view.changed_since(earlier.map(AsRef::as_ref), generation);
             self.views.insert(name.clone(), Arc::new(view));
         }
-        self.snapshot = Arc::new(Snapshot {
+        let mut snapshot = Snapshot {
             generation,
             node: self.known.name.clone(),
             at: self.known.now,
             modules: self.views.values().cloned().collect(),
-        });
+            readmit_until: None,
+        };
+        let known = &mut self.known;
+        let drained = known.modules.values().any(Module::owes_readmission);
+        known.readmission = known.readmission.follow(drained, snapshot.ready(), known.now);
+        snapshot.readmit_until = known.readmission.until();
+        self.snapshot = Arc::new(snapshot);
     }
 }
 

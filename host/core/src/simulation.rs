@@ -292,6 +292,7 @@ impl Simulation {
             }
             Action::CancelStep { attempt, step, .. } => self.hands.cancel(attempt, step),
             Action::KillKept { attempt, .. } => self.kill_kept(attempt),
+            Action::LookStopped { attempt, .. } => self.look_stopped(attempt),
             Action::Record(record) => self.note(EntryKind::Record(record.kind)),
             Action::Remember { .. } | Action::Answer { .. } => {}
         }

@@ -25,12 +25,16 @@ pub struct Snapshot {
     pub at: Moment,
     /// By name.
     pub modules: Vec<Arc<ModuleView>>,
+    /// All modules together serve again after a drain: until then a load balancer is told to use the
+    /// node again.
+    #[serde(default)]
+    pub readmit_until: Option<Moment>,
 }
 
 impl Snapshot {
     /// What is known of a node whose core has not turned yet: nothing.
     pub fn empty(node: NodeName, at: Moment) -> Self {
-        Self { generation: 0, node, at, modules: Vec::new() }
+        Self { generation: 0, node, at, modules: Vec::new(), readmit_until: None }
     }
 
     /// The module of that name.
@@ -87,6 +91,9 @@ pub struct ModuleView {
     /// How long health says no before the application is stopped.
     #[serde(default)]
     pub drain: Duration,
+    /// It serves again after a drain: until then a load balancer is told to use it again.
+    #[serde(default)]
+    pub readmit_until: Option<Moment>,
     /// What is being carried out.
     pub plan: Option<PlanView>,
     /// The processes that its process checkers see.

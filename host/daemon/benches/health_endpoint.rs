@@ -133,6 +133,7 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
         drain: Duration::ZERO,
+        readmit_until: None,
         changed: 0,
         plan: None,
         processes: Vec::new(),

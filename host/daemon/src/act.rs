@@ -112,6 +112,17 @@ impl Actors {
         });
     }
 
+    /// Looks whether all that the module runs has ended.
+    pub fn look_stopped(&mut self, module: ModuleName, attempt: AttemptId) {
+        let (steps, name) = (self.steps.clone(), module.clone());
+        let member = self.means.roster.get(&module);
+        let given_up = self.given_up(&module);
+        self.spawn((module, attempt, 0), async move {
+            join_all(given_up).await;
+            Ok(steps.look_stopped(&name, member.as_ref().map(|member| &member.spec)).await?)
+        });
+    }
+
     /// Gives up a step.
     pub fn cancel_step(&mut self, module: ModuleName, attempt: AttemptId, step: usize) {
         if let Some(task) = self.under_way.remove(&(module.clone(), attempt, step)) {

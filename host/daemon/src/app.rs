@@ -5,6 +5,8 @@
 //!        ──▶ modules in force ──▶ API and reload ──▶ ready ──▶ shutdown
 //! ```
 
+mod listeners;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::listeners::{bind_health, listeners, no_metrics, open_site, read_only};
 use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
@@ -43,7 +46,7 @@ use crate::office::{self, Office};
 use crate::problems::Problems;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
-use crate::process::{inherited, open_files};
+use crate::process::{inherited, open_files, orphans};
 use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::reload::{LookNow, Refused, Reload, Settings, load_standard};
@@ -52,9 +55,10 @@ use crate::roster::Roster;
 use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve;
+use crate::serve::address;
 use crate::serve::api::{self, Daemon, socket};
 use crate::serve::health::{BindError, HealthServer, HealthView};
-use crate::serve::site::{NotOpened, Site};
+use crate::serve::site::Site;
 use crate::serve::wire::ConsoleStatus;
 use crate::service_manager::ServiceManager;
 use crate::shortage;
@@ -62,6 +66,7 @@ use crate::steward::{Steward, Told};
 use crate::stores::Stores;
 use crate::telemetry::{self, Telemetry};
 use crate::transcriber::Transcriber;
+use crate::unclaimed;
 use crate::watchdog::{self, Watched};
 
 /// What to run.
@@ -169,12 +174,13 @@ pub async fn run(
     let published = Published::new(Arc::new(Snapshot::empty(node.name.clone(), clock.now())));
     // First of all an honest answer: no, until the core turns and the application serves.
     let metrics = Metrics::default();
+    let problems = Problems::default();
     let snapshot = Arc::clone(&published.snapshot);
     let view = HealthView { snapshot, pulse: pulse.clone(), clock, metrics: metrics.clone() };
-    let health = HealthServer::bind(node.health, &node.agent_checks, view)?;
+    let health = bind_health(&node, &view).await?;
     let scraped = match node.metrics {
         None => None,
-        Some(addr) => Some(serve::metrics::bind(addr).await.map_err(|error| no_metrics(addr, error))?),
+        Some(addr) => Some(serve::metrics::bind(addr).map_err(|error| no_metrics(addr, error))?),
     };
     let (site, not_open) = open_site(&root, &node).await?;
     let ready = Ready {
@@ -184,14 +190,15 @@ pub async fn run(
             .iter()
             .skip(1)
             .copied()
-            .zip(node.agent_checks.iter().map(|a| a.module.clone()))
+            .zip(node.agent_checks.iter().map(|check| check.agent.module.clone()))
             .collect(),
         metrics: scraped.as_ref().and_then(|listener| listener.local_addr().ok()),
         console: site.as_ref().and_then(|site| site.whereabouts().status()),
         socket: socket::path(&root),
     };
     let launcher = options.launcher;
-    let parts = Parts { root, node, clock, pulse, published, launcher, metrics, scraped, site, not_open };
+    let parts =
+        Parts { root, node, clock, pulse, published, launcher, metrics, scraped, site, not_open, problems };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
     daemon.run(messages, &health, || on_ready(&ready), told).await
 }
@@ -211,6 +218,8 @@ struct Parts {
     site: Option<Site>,
     /// Why it is not.
     not_open: Option<String>,
+    /// What is wrong with the daemon itself.
+    problems: Problems,
 }
 
 /// Everything, built and not yet running.
@@ -234,6 +243,7 @@ struct Running {
     damaged: Vec<String>,
     node: NodeSpec,
     looks: mpsc::Sender<LookNow>,
+    unclaimed: unclaimed::Watch,
     /// Those who beat by themselves, but for the health thread.
     watched: Vec<Watched>,
 }
@@ -245,7 +255,19 @@ impl Parts {
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
-        let Self { root, node, clock, pulse, published, launcher, metrics, scraped, site, not_open } = self;
+        let Self {
+            root,
+            node,
+            clock,
+            pulse,
+            published,
+            launcher,
+            metrics,
+            scraped,
+            site,
+            not_open,
+            problems,
+        } = self;
         let in_force = node.clone();
         let Remembered { journal, notices, memories, before, stores, mut damaged } =
             Remembered::open(&root, &node, clock)?;
@@ -266,6 +288,15 @@ impl Parts {
         let (processes, states) = (means.processes.clone(), means.kept.clone());
         let kept = Kept::open(home.clone(), clock, processes, states, launcher).await?;
         let standard = load_standard(&means.sandbox, standard).await?;
+        problems.set("console's listener", not_open.as_slice());
+        let unclaimed = unclaimed::Watch {
+            root: root.clone(),
+            kept: kept.clone(),
+            roster: means.roster.clone(),
+            published: published.clone(),
+            problems: problems.clone(),
+        };
+        let keeper = kept.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);
         let beginning = Beginning {
@@ -308,6 +339,9 @@ impl Parts {
             approvals,
             looks: looked_for,
             pulse: reload_pulse,
+            kept: keeper,
+            snapshot: Arc::clone(&published.snapshot),
+            problems: problems.clone(),
         });
         let (notify, desk, damaged_notifications) = Notify::open(notify::Settings {
             root: root.clone(),
@@ -333,9 +367,8 @@ impl Parts {
         };
         let (access, damaged_access) = Access::open(&root, clock, events.clone());
         damaged.extend(damaged_access);
-        let listener = socket::bind(&root).context("cannot listen on the local socket")?;
-        let problems = Problems::default();
-        problems.set("console's listener", not_open.as_slice());
+        let (listener, place) = socket::bind(&root).context("cannot listen on the local socket")?;
+        problems.set("disk", read_only(&root, &place).as_slice());
         let telemetry = in_force.telemetry.clone().map(|spec| {
             Telemetry::open(telemetry::Settings {
                 root: root.clone(),
@@ -384,6 +417,7 @@ impl Parts {
             damaged,
             node,
             looks,
+            unclaimed,
             watched,
         };
         Ok((running, messages))
@@ -434,6 +468,9 @@ impl Running {
         if let Some(telemetry) = self.telemetry {
             side.spawn(telemetry.run());
         }
+        side.spawn(self.unclaimed.run());
+        side.spawn(orphans::reap_forever());
+        side.spawn(address::watch_forever(listeners(&self.node), self.office.problems.clone()));
         side.spawn(rotate_forever(self.root.clone()));
         let access = self.office.access.clone();
         side.spawn({
@@ -543,31 +580,6 @@ async fn stopped(health: &HealthServer) {
     }
 }
 
-/// The console's listener, or why there is none. An address that nobody chose is no reason not to run.
-async fn open_site(root: &Path, node: &NodeSpec) -> Result<(Option<Site>, Option<String>), RunError> {
-    let Some(spec) = &node.console else { return Ok((None, None)) };
-    let error = match Site::open(root, node, spec).await {
-        Ok(site) => return Ok((Some(site), None)),
-        Err(error) => error,
-    };
-    match error {
-        NotOpened::InUse(addr) if spec.configured => Err(RunError::PortInUse { addr }),
-        NotOpened::NotBound(..) if spec.configured => {
-            Err(RunError::Other(anyhow!(error).context("the console cannot be served")))
-        }
-        error => {
-            tracing::warn!(%error, "there is no console");
-            let next = "write another `listen` into [console] of bellwether.toml";
-            let next = if matches!(error, NotOpened::NoCertificate(_)) {
-                "start the daemon again once that is mended"
-            } else {
-                next
-            };
-            Ok((None, Some(format!("console: it is not served: {error}; {next}"))))
-        }
-    }
-}
-
 /// Until the daemon ends.
 async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Output = ()> + Send) {
     let Some(site) = site else { return };
@@ -585,13 +597,6 @@ async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Ou
         () = site.serve(router, end) => {}
         () = looking_after => {}
     }
-}
-
-fn no_metrics(addr: SocketAddr, error: io::Error) -> RunError {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        return RunError::PortInUse { addr };
-    }
-    RunError::Other(anyhow!(error).context(format!("metrics cannot be served on {addr}")))
 }
 
 fn nothing_to_run(mistakes: &[Mistakes]) -> RunError {

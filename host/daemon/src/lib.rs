@@ -47,5 +47,6 @@ pub mod stores;
 pub mod telemetry;
 pub mod threads;
 pub mod transcriber;
+pub mod unclaimed;
 pub mod watchdog;
 pub mod when;

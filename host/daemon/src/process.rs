@@ -10,6 +10,7 @@ pub mod identity;
 pub mod inherited;
 pub mod kept_table;
 pub mod open_files;
+pub mod orphans;
 pub mod own;
 pub mod pidfd;
 pub mod stat;

@@ -13,7 +13,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | `folders`, `settle` | which files are there, which have changed and are whole |
+//! | `looking`, `folders`, `settle` | which files are there, which have changed and are whole |
+//! | `vanishing` | which are gone, of those that are missing |
 //! | `loading`, `trust` | from a file to something that could be in force |
 //! | `pending` | how far each changed file has come |
 //! | `picture`, `deciding`, `trial`, `approvals` | what goes into force now |
@@ -24,12 +25,14 @@ mod deciding;
 mod folders;
 mod in_force;
 mod loading;
+mod looking;
 mod pending;
 mod picture;
 mod refused;
 mod settle;
 mod trial;
 mod trust;
+mod vanishing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -37,19 +40,23 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use bellwether_core::id::{ComponentName, ModuleName};
 use bellwether_core::memory::ModuleMemory;
 use bellwether_core::moment::Moment;
+use bellwether_core::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::act::kept::Kept;
 use crate::app::StandardComponent;
 use crate::config::spec::{ModuleSpec, TrustSpec};
 use crate::config::{ComponentKind, Mistakes, Sourced};
 use crate::driver::Message;
 use crate::fault;
 use crate::observe::Means;
+use crate::problems::Problems;
 use crate::pulse::Pulse;
 use crate::registry::{ComponentKey, Origin, Waiting};
 use crate::sandbox::Sandbox;
@@ -57,12 +64,13 @@ use crate::sandbox::component::Component;
 
 use self::approvals::Approvals;
 pub use self::approvals::{Approve, Approved, NotApproved};
-use self::folders::{FileKey, Folder, Hints, list};
+use self::folders::{FileKey, Folder, Hints};
 use self::loading::{LARGE, Loaded, Loader, Refusal};
 use self::pending::{Pending, Stage};
 pub use self::refused::Refused;
-use self::settle::{Listing, Stamp, look};
+use self::settle::{Listing, Stamp};
 use self::trust::Trust;
+use self::vanishing::Vanishing;
 
 /// While something is changing, look again after so long: a writer that pauses
 /// for longer is read in between, refused, and read again when it goes on.
@@ -101,6 +109,12 @@ pub struct Settings {
     pub looks: mpsc::Receiver<LookNow>,
     /// Beats as long as the folders are looked at.
     pub pulse: Pulse,
+    /// Who keeps the applications, also those of modules whose files are gone.
+    pub kept: Kept,
+    /// What people want of a module whose file is renamed.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What is shown of the folders.
+    pub problems: Problems,
 }
 
 /// Everything is to be looked at now, by these rules from now on.
@@ -132,7 +146,11 @@ pub struct Reload {
     /// The files that have been read already, or are being read.
     known: Listing<FileKey>,
     before: Listing<FileKey>,
-    missed: BTreeMap<FileKey, u32>,
+    vanishing: Vanishing,
+    /// Modules whose files were removed a moment ago.
+    removed: Vec<in_force::Removed>,
+    /// What is missing or left out, as it was told last.
+    told: Vec<String>,
     /// Files with mistakes that are being read again.
     rereading: BTreeSet<FileKey>,
     tasks: JoinSet<Done>,
@@ -193,7 +211,9 @@ impl Reload {
             unfit: BTreeMap::new(),
             known: Listing::new(),
             before: Listing::new(),
-            missed: BTreeMap::new(),
+            vanishing: Vanishing::default(),
+            removed: Vec::new(),
+            told: Vec::new(),
             rereading: BTreeSet::new(),
             tasks: JoinSet::new(),
             undecided: true,
@@ -207,7 +227,9 @@ impl Reload {
         let standard = self.settings.standard.iter();
         let standard = standard.map(|(key, component)| (key.clone(), component.clone(), Origin::Embedded));
         self.settings.means.registry.put(standard.collect());
-        let listing = self.list().await.unwrap_or_default();
+        let on_disk = self.list().await.unwrap_or_default();
+        self.believe(&on_disk, false).await;
+        let listing = on_disk.files;
         for (file, stamp) in &listing {
             self.load(file, *stamp);
         }
@@ -288,7 +310,7 @@ impl Reload {
             if look {
                 // First watched, then looked at: nothing falls in between.
                 hints.arm(&self.settings.root);
-                unsettled = self.look().await;
+                unsettled = self.look(told.is_some()).await;
                 looked = Instant::now();
                 registry.forget_proved();
             }
@@ -316,41 +338,6 @@ impl Reload {
                 self.load(&file, stamp);
             }
         }
-    }
-
-    async fn list(&self) -> Option<Listing<FileKey>> {
-        let (root, previous) = (self.settings.root.clone(), self.before.clone());
-        tokio::task::spawn_blocking(move || list(&root, &previous)).await.ok()
-    }
-
-    /// Returns whether something is changing.
-    async fn look(&mut self) -> bool {
-        let Some(present) = self.list().await else { return false };
-        let seen = look(&self.known, &self.before, &present, &mut self.missed);
-        // Sets may have waited for a file that came and went.
-        self.undecided |= self.pending.iter().any(|(file, _)| !present.contains_key(file));
-        let known = &self.known;
-        self.pending.retain(|file| known.contains_key(file) || present.contains_key(file));
-        for file in &seen.changing {
-            self.pending.changed(file, Stage::Writing);
-            self.undecided = true;
-        }
-        for file in &seen.gone {
-            self.known.remove(file);
-            self.pending.remove(file);
-            self.remove(file).await;
-        }
-        for file in &seen.ready {
-            if let Some(stamp) = present.get(file) {
-                self.known.insert(file.clone(), *stamp);
-                self.load(file, *stamp);
-            }
-        }
-        if !seen.unsettled {
-            self.reread_mistaken();
-        }
-        self.before = present;
-        seen.unsettled
     }
 
     /// Begins to load a file. What is loading already is of no interest when it comes.

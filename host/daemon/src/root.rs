@@ -15,9 +15,7 @@ const OPEN: [&str; 3] = ["checkers", "restart-scripts", "modules"];
 /// The daemon's own: what applications write may be anybody's secret.
 const CLOSED: [&str; 2] = ["state", "logs"];
 
-/// A daemon that was killed in the middle of a start leaves a child that holds its lock until it
-/// has become a program. Nobody may begin before that: it would not know of it.
-const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+/// Between two tries to take the lock.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Held as long as the daemon runs. The system lets go of it however the daemon ends (flock(2)).
@@ -72,27 +70,28 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => return other,
     }
-    if mode == 0o700 {
+    if mode == 0o700 && fs::metadata(folder)?.permissions().mode() & 0o777 != mode {
         fs::set_permissions(folder, Permissions::from_mode(mode))?;
     }
     Ok(())
 }
 
-fn lock(path: &Path, not_writable: impl FnOnce(io::Error) -> RunError) -> Result<RootLock, RunError> {
+fn lock(path: &Path, not_writable: impl Fn(io::Error) -> RunError) -> Result<RootLock, RunError> {
     let opened =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let mut file = match opened {
-        Ok(file) => file,
-        Err(error) => return Err(not_writable(error)),
+    let opened = match opened {
+        // A lock needs no writing (flock(2)): a disk that has turned read-only is no reason not to run.
+        Err(error) if is_read_only(&error) => File::open(path),
+        opened => opened,
     };
-    let until = Instant::now() + LET_GO_WITHIN;
+    let mut file = opened.map_err(&not_writable)?;
+    let begun = Instant::now();
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let pid = holder(&mut file);
-                let gone = pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists());
-                if !gone || Instant::now() >= until {
+                if begun.elapsed() >= patience(pid.map_or(Holder::Alive, Holder::of)) {
                     return Err(RunError::SecondDaemon { pid: pid.unwrap_or(0) });
                 }
                 std::thread::sleep(LOOK);
@@ -107,6 +106,57 @@ fn lock(path: &Path, not_writable: impl FnOnce(io::Error) -> RunError) -> Result
         tracing::warn!(%error, "cannot write down which process holds the root");
     }
     Ok(RootLock(file))
+}
+
+/// How it stands with the daemon that took the lock last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    /// It runs.
+    Alive,
+    /// It is ending: it was killed, and the system has not finished with it.
+    Ending,
+    /// It has ended. One that was killed in the middle of a start leaves a child that holds its lock
+    /// until it has become a program. Nobody may begin before that: it would not know of it.
+    Gone,
+}
+
+impl Holder {
+    fn of(pid: u32) -> Self {
+        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return Self::Gone };
+        Self::from_status(&status)
+    }
+
+    /// From `/proc/PID/status` (`proc_pid_status(5)`).
+    fn from_status(status: &str) -> Self {
+        let field = |name: &str| {
+            status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+        };
+        let dying = field("State").is_some_and(|state| state.starts_with(['Z', 'X']));
+        // Pending for a thread, or for the process.
+        let killed = ["SigPnd", "ShdPnd"]
+            .into_iter()
+            .filter_map(field)
+            .any(|pending| u64::from_str_radix(pending, 16).is_ok_and(|pending| pending & SIGKILL_BIT != 0));
+        // What ends has given back its memory already.
+        let emptied = field("VmSize").is_none();
+        if dying || killed || emptied { Self::Ending } else { Self::Alive }
+    }
+}
+
+/// Signal 9 in a set of signals.
+const SIGKILL_BIT: u64 = 1 << (9 - 1);
+
+/// How long a daemon that starts waits for the lock. One that runs may have been told to end an
+/// instant ago, and is soon done; or it is to go on, and a person is told so before long.
+fn patience(holder: Holder) -> Duration {
+    match holder {
+        Holder::Alive => Duration::from_secs(2),
+        Holder::Ending | Holder::Gone => Duration::from_secs(10),
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ReadOnlyFilesystem
 }
 
 /// Nothing if the other has only just begun.
@@ -141,6 +191,43 @@ mod tests {
         assert!(matches!(second, Err(RunError::SecondDaemon { pid }) if pid == std::process::id()));
         drop(first);
         prepare_next(root.path(), None).unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_ends_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let first = prepare(root.path(), None).unwrap();
+        let second = std::thread::spawn({
+            let root = root.path().to_owned();
+            move || prepare(&root, None).is_ok()
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!second.is_finished(), "it waits");
+        drop(first);
+        assert!(second.join().unwrap());
+    }
+
+    #[test]
+    fn a_process_that_is_being_killed_is_told_from_one_that_runs() {
+        let status = |state: &str, pending: &str, rest: &str| {
+            format!(
+                "Name:\tbellwether\nState:\t{state}\n{rest}SigPnd:\t{pending}\nShdPnd:\t0000000000000000\n"
+            )
+        };
+        let (none, kill, term) = ("0000000000000000", "0000000000000100", "0000000000004000");
+        for (text, expected) in [
+            (status("S (sleeping)", none, "VmSize:\t 9 kB\n"), Holder::Alive),
+            (status("S (sleeping)", term, "VmSize:\t 9 kB\n"), Holder::Alive),
+            (status("R (running)", kill, "VmSize:\t 9 kB\n"), Holder::Ending),
+            (status("R (running)", none, ""), Holder::Ending),
+            (status("Z (zombie)", none, ""), Holder::Ending),
+            (String::new(), Holder::Ending),
+        ] {
+            assert_eq!(Holder::from_status(&text), expected, "{text}");
+        }
+        assert_eq!(Holder::of(std::process::id()), Holder::Alive);
+        assert_eq!(Holder::of(u32::MAX), Holder::Gone);
+        assert!(patience(Holder::Alive) < patience(Holder::Ending));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Show: whatever answers others reads a published snapshot.
 
+pub mod address;
 pub mod api;
 pub mod console;
 mod conversation;

@@ -26,6 +26,8 @@ pub enum Shortage {
     Memory,
     /// The disk is full, or this user's share of it.
     Disk,
+    /// The disk may only be read: the kernel makes it so after an error.
+    ReadOnly,
 }
 
 impl Shortage {
@@ -36,6 +38,7 @@ impl Shortage {
             Errno::NFILE => Self::FilesOfTheMachine,
             Errno::NOMEM => Self::Memory,
             Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::Disk,
+            Errno::ROFS => Self::ReadOnly,
             _ => return None,
         })
     }
@@ -71,6 +74,10 @@ impl fmt::Display for Shortage {
             }
             Self::Memory => "there is no memory left, or the daemon's limit of it is reached",
             Self::Disk => "the disk is full: make room on it",
+            Self::ReadOnly => {
+                "the disk is read-only: after an error the kernel makes it so (`dmesg` says why); mend it and mount \
+                 it writable"
+            }
         })
     }
 }
@@ -146,6 +153,7 @@ mod tests {
         };
         assert_eq!(of(Errno::MFILE), Some(Shortage::Descriptors));
         assert_eq!(of(Errno::NOSPC), Some(Shortage::Disk));
+        assert_eq!(of(Errno::ROFS), Some(Shortage::ReadOnly));
         assert_eq!(of(Errno::NOENT), None);
         assert_eq!(of(Errno::AGAIN), None, "only of a start does it say that");
         let error: anyhow::Error = Err::<(), _>(Shortage::Processes).context("cannot start").unwrap_err();

@@ -154,7 +154,7 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
         .collect();
     let others = status.problems.iter().filter(|problem| !said.iter().any(|file| problem.starts_with(file)));
     for problem in others {
-        let head = if problem.starts_with("notify") { "✗" } else { "✗ refused:" };
+        let head = if problem.starts_with("notify") { "✗" } else { "✗ problem:" };
         writeln!(output, "\n{} {problem}", output.paint(Tone::Bad, head))?;
     }
     for target in status.notifications.iter().filter(|target| target.failing > 0) {

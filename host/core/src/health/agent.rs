@@ -1,50 +1,76 @@
 //! The line that `HAProxy`'s agent-check reads (`HAProxy` configuration manual,
 //! `agent-check`).
 //!
-//! `HAProxy` keeps what an agent said until the agent says otherwise, so every
-//! line has both a health word and an admin word: each line undoes the one
-//! before. The weight is only ever said to be 100%, in case somebody changed it.
+//! A line has a health word (`up`, `down`, `stopped`) and, if need be, an admin
+//! word (`ready`, `drain`) and a weight. `HAProxy` keeps what an agent said until
+//! the agent, or a person at `HAProxy`'s own command line, says otherwise. The
+//! health word is always ours. The admin word and the weight are the person's who
+//! runs `HAProxy`, so they are left alone but for the drains that we announce:
 //!
-//! | the module | line | what `HAProxy` does |
+//! | the module | line | if the agent owns the admin state and the weight |
 //! |---|---|---|
-//! | serves | `up ready 100%` | sends traffic |
-//! | is draining | `up drain` | no new sessions, those it has may end |
-//! | is being stopped or restarted | `down drain # why` | nothing |
-//! | is stopped by a person | `stopped ready # why` | nothing |
-//! | does not serve for any other reason | `down ready # why` | nothing |
+//! | serves | `up` | `up ready 100%` |
+//! | serves again after a drain, for a minute | `up ready 100%` | `up ready 100%` |
+//! | is draining | `up drain` | `up drain` |
+//! | is being stopped or restarted | `down # why` | `down drain # why` |
+//! | is stopped by a person | `stopped # why` | `stopped ready # why` |
+//! | does not serve for any other reason | `down # why` | `down ready # why` |
 //!
-//! The admin word stays `drain` while the application is being taken down,
-//! because `HAProxy` applies the admin word before the health word: `ready` after
-//! a drain would let new sessions in for an instant. Once the server is known to
-//! be down, `ready` lets nothing in.
+//! A drain is taken back only when the application serves again: `HAProxy` applies
+//! the admin word before the health word, so `ready` while it is being taken down
+//! would let new sessions in for an instant.
 
 use super::{Standing, Subject, line, standing};
 use crate::id::ModuleName;
+use crate::moment::Moment;
 use crate::snapshot::Snapshot;
 use crate::state::StateName;
 
 /// `HAProxy` shows the description in its statistics; it is never longer, in bytes.
 const MAX_DESCRIPTION: usize = 80;
 
+/// One port on which agent-checks are answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Agent {
+    /// The module spoken for; all of them together if none is named.
+    pub module: Option<ModuleName>,
+    /// Whether the admin state and the weight of the server in `HAProxy` are the agent's alone:
+    /// every line then sets both, and undoes what a person has set.
+    pub owns: bool,
+}
+
 /// One ASCII line, ended by `\n`, for a module or for all of them together.
-pub fn agent_line(snapshot: &Snapshot, alive: bool, module: Option<&ModuleName>) -> String {
-    let subject = module.map_or(Subject::All, |name| Subject::Module(name.as_str()));
+pub fn agent_line(snapshot: &Snapshot, alive: bool, agent: &Agent, now: Moment) -> String {
+    let subject = agent.module.as_ref().map_or(Subject::All, |name| Subject::Module(name.as_str()));
     let standing = standing(snapshot, alive, subject);
-    let words = match standing {
-        Standing::Ready => return "up ready 100%\n".to_owned(),
-        Standing::Stalled | Standing::NoModules | Standing::NoSuchModule => "down ready",
+    let (health, admin) = match standing {
+        Standing::Ready if agent.owns || is_readmitted(snapshot, subject, now) => {
+            return "up ready 100%\n".to_owned();
+        }
+        Standing::Ready => return "up\n".to_owned(),
+        Standing::Stalled | Standing::NoModules | Standing::NoSuchModule => ("down", " ready"),
         Standing::NotReady { module, .. } => match module.state {
             StateName::Draining => return "up drain\n".to_owned(),
-            StateName::Stopping | StateName::Restarting => "down drain",
-            StateName::Stopped => "stopped ready",
+            StateName::Stopping | StateName::Restarting => ("down", " drain"),
+            StateName::Stopped => ("stopped", " ready"),
             StateName::Starting
             | StateName::Up
             | StateName::Backoff
             | StateName::Failed
-            | StateName::Waiting => "down ready",
+            | StateName::Waiting => ("down", " ready"),
         },
     };
-    format!("{words} # {}\n", line::shown_in_ascii(&standing.reason(), MAX_DESCRIPTION))
+    let admin = if agent.owns { admin } else { "" };
+    format!("{health}{admin} # {}\n", line::shown_in_ascii(&standing.reason(), MAX_DESCRIPTION))
+}
+
+/// Whether a drain of ours has to be taken back.
+fn is_readmitted(snapshot: &Snapshot, subject: Subject<'_>, now: Moment) -> bool {
+    let until = match subject {
+        Subject::All => snapshot.readmit_until,
+        Subject::Module(name) => snapshot.module(name).and_then(|module| module.readmit_until),
+    };
+    until.is_some_and(|until| now < until)
 }
 
 /// Which module speaks for all when several do not serve: the lowest. One that

@@ -41,6 +41,7 @@ fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
         drain: Duration::ZERO,
+        readmit_until: None,
         changed: 0,
         plan: None,
         processes: Vec::new(),
@@ -73,6 +74,15 @@ fn snapshot(modules: Vec<ModuleView>) -> Snapshot {
         modules: modules.into_iter().map(Arc::new).collect(),
         ..Snapshot::empty(NodeName::new("node-1").unwrap(), Moment::default())
     }
+}
+
+fn line_of(snapshot: &Snapshot, alive: bool, module: Option<&str>) -> String {
+    agent_line(snapshot, alive, &Agent { module: module.map(name), owns: false }, Moment::default())
+}
+
+/// The same of an agent that owns what people could set.
+fn owners_line_of(snapshot: &Snapshot, module: Option<&str>) -> String {
+    agent_line(snapshot, true, &Agent { module: module.map(name), owns: true }, Moment::default())
 }
 
 fn ask(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, String) {
@@ -155,7 +165,7 @@ fn a_stalled_core_makes_every_answer_no() {
     assert_eq!(ask(&snapshot, false, "/health/web"), (Code::Unavailable, no.clone()));
     assert_eq!(ask(&snapshot, false, "/health/other"), (Code::Unavailable, no.clone()));
     assert_eq!(ask(&snapshot, false, "/var/modules/web/ready.txt"), (Code::NotFound, no));
-    assert_eq!(agent_line(&snapshot, false, None), "down ready # the daemon's core has stalled\n");
+    assert_eq!(line_of(&snapshot, false, None), "down # the daemon's core has stalled\n");
     let (code, report) = ask_report(&snapshot, false, "/health");
     assert_eq!((code, report.status, report.checks.len()), (Code::Unavailable, Level::Fail, 0));
 }
@@ -166,7 +176,7 @@ fn a_module_that_is_not_there_is_not_ready() {
     let body = "no module of that name\n".to_owned();
     assert_eq!(ask(&snapshot, true, "/health/shop"), (Code::Unavailable, body.clone()));
     assert_eq!(ask(&snapshot, true, "/var/modules/shop/ready.txt"), (Code::NotFound, body));
-    assert_eq!(agent_line(&snapshot, true, Some(&name("shop"))), "down ready # no module of that name\n");
+    assert_eq!(line_of(&snapshot, true, Some("shop")), "down # no module of that name\n");
     assert_eq!(ask(&snapshot, true, "/metrics"), (Code::NotFound, "not found\n".to_owned()));
 }
 
@@ -174,7 +184,7 @@ fn a_module_that_is_not_there_is_not_ready() {
 fn all_modules_together_are_ready_when_each_is_and_there_is_one() {
     let up = || module("a", StateName::Up, true);
     assert_eq!(ask(&snapshot(vec![]), true, "/health").1, "not ready: no module is loaded\n");
-    assert_eq!(agent_line(&snapshot(vec![]), true, None), "down ready # no module is loaded\n");
+    assert_eq!(line_of(&snapshot(vec![]), true, None), "down # no module is loaded\n");
     assert_eq!(ask(&snapshot(vec![up()]), true, "/health").0, Code::Ok);
     let mixed = snapshot(vec![
         up(),
@@ -187,23 +197,55 @@ fn all_modules_together_are_ready_when_each_is_and_there_is_one() {
 }
 
 #[test]
-fn haproxy_is_told_health_and_admin_for_every_state() {
-    for (state, line) in [
-        (StateName::Stopped, "stopped ready # stopped: because of web\n"),
-        (StateName::Starting, "down ready # starting: because of web\n"),
-        (StateName::Up, "down ready # up: because of web\n"),
-        (StateName::Restarting, "down drain # restarting: because of web\n"),
-        (StateName::Backoff, "down ready # backoff: because of web\n"),
-        (StateName::Failed, "down ready # failed: because of web\n"),
-        (StateName::Draining, "up drain\n"),
-        (StateName::Stopping, "down drain # stopping: because of web\n"),
-        (StateName::Waiting, "down ready # waiting: because of web\n"),
+fn haproxy_is_told_the_health_of_every_state_and_what_a_person_set_there_is_left_alone() {
+    for (state, line, owners) in [
+        (
+            StateName::Stopped,
+            "stopped # stopped: because of web\n",
+            "stopped ready # stopped: because of web\n",
+        ),
+        (StateName::Starting, "down # starting: because of web\n", "down ready # starting: because of web\n"),
+        (StateName::Up, "down # up: because of web\n", "down ready # up: because of web\n"),
+        (
+            StateName::Restarting,
+            "down # restarting: because of web\n",
+            "down drain # restarting: because of web\n",
+        ),
+        (StateName::Backoff, "down # backoff: because of web\n", "down ready # backoff: because of web\n"),
+        (StateName::Failed, "down # failed: because of web\n", "down ready # failed: because of web\n"),
+        (StateName::Draining, "up drain\n", "up drain\n"),
+        (StateName::Stopping, "down # stopping: because of web\n", "down drain # stopping: because of web\n"),
+        (StateName::Waiting, "down # waiting: because of web\n", "down ready # waiting: because of web\n"),
     ] {
-        let web = name("web");
-        assert_eq!(agent_line(&snapshot(vec![module("web", state, false)]), true, Some(&web)), line);
+        let not_ready = snapshot(vec![module("web", state, false)]);
+        assert_eq!(line_of(&not_ready, true, Some("web")), line);
+        assert_eq!(owners_line_of(&not_ready, Some("web")), owners);
         // Ready outside Up is a contradiction: the state counts.
-        let line = if state == StateName::Up { "up ready 100%\n" } else { line };
-        assert_eq!(agent_line(&snapshot(vec![module("web", state, true)]), true, Some(&web)), line);
+        let ready = snapshot(vec![module("web", state, true)]);
+        let up = state == StateName::Up;
+        assert_eq!(line_of(&ready, true, Some("web")), if up { "up\n" } else { line });
+        assert_eq!(owners_line_of(&ready, Some("web")), if up { "up ready 100%\n" } else { owners });
+    }
+}
+
+#[test]
+fn haproxy_is_told_ready_only_until_our_own_drain_is_taken_back() {
+    let at = |seconds: i64| Moment::from_micros(seconds * 1_000_000);
+    let mut web = module("web", StateName::Up, true);
+    web.readmit_until = Some(at(60));
+    let mut together = snapshot(vec![web, module("db", StateName::Up, true)]);
+    together.modules.sort_by(|a, b| a.name.cmp(&b.name));
+    together.readmit_until = Some(at(90));
+    for (of, now, line) in [
+        (Some("web"), at(0), "up ready 100%\n"),
+        (Some("web"), at(59), "up ready 100%\n"),
+        (Some("web"), at(60), "up\n"),
+        (Some("db"), at(0), "up\n"),
+        (None, at(89), "up ready 100%\n"),
+        (None, at(90), "up\n"),
+    ] {
+        let agent = Agent { module: of.map(name), owns: false };
+        assert_eq!(agent_line(&together, true, &agent, now), line, "{of:?} at {now:?}");
     }
 }
 
@@ -211,7 +253,7 @@ fn haproxy_is_told_health_and_admin_for_every_state() {
 fn a_suspended_module_that_serves_is_up_for_haproxy() {
     let mut web = module("web", StateName::Up, true);
     web.wish.suspended = true;
-    assert_eq!(agent_line(&snapshot(vec![web]), true, None), "up ready 100%\n");
+    assert_eq!(line_of(&snapshot(vec![web]), true, None), "up\n");
 }
 
 #[test]
@@ -219,12 +261,9 @@ fn a_module_that_drains_does_not_hide_from_haproxy_one_that_is_down() {
     let up = module("a", StateName::Up, true);
     let draining = module("b", StateName::Draining, false);
     let down = module("c", StateName::Backoff, false);
-    assert_eq!(agent_line(&snapshot(vec![up.clone(), draining.clone()]), true, None), "up drain\n");
+    assert_eq!(line_of(&snapshot(vec![up.clone(), draining.clone()]), true, None), "up drain\n");
     let all = snapshot(vec![up, draining, down]);
-    assert_eq!(
-        agent_line(&all, true, None),
-        "down ready # c: backoff: because of c (and 1 more not ready)\n"
-    );
+    assert_eq!(line_of(&all, true, None), "down # c: backoff: because of c (and 1 more not ready)\n");
 }
 
 #[test]
@@ -290,9 +329,9 @@ proptest! {
             prop_assert!(body.len() <= MAX_PLAIN);
             prop_assert_eq!(body.find(char::is_control), Some(body.len() - 1));
         }
-        let line = agent_line(&snapshot, true, None);
+        let line = line_of(&snapshot, true, None);
         prop_assert!(line.is_ascii() && line.len() <= 100);
-        prop_assert!(line.starts_with("down ready # "));
+        prop_assert!(line.starts_with("down # "));
         prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
     }
 }

@@ -8,11 +8,14 @@
 //!   failed             └── force stop ─▶ forced stop, then next step
 //!   (a stop: forced stop; a forced stop: Killing)
 //!
+//!   a stop, a forced stop: done ──▶ Looking ──▶ done, if nobody is left; else failed
 //!   Killing ──▶ done, or failed: the application cannot be stopped
 //! ```
 //! Every part has a deadline and a plan has at most [`MAX_STEPS`] steps, so
 //! every plan ends. A forced stop lies on top of the plan that needed it; at
 //! most two are ever stacked.
+
+mod after_stop;
 
 use std::time::Duration;
 
@@ -67,9 +70,23 @@ struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Stage {
-    Asking { until: Moment },
-    Step { plan: Plan, index: usize, until: Moment },
-    Killing { until: Moment },
+    Asking {
+        until: Moment,
+    },
+    Step {
+        plan: Plan,
+        index: usize,
+        until: Moment,
+    },
+    Killing {
+        until: Moment,
+    },
+    /// The plan (its summary, and how many steps it had) is done: is anybody left?
+    Looking {
+        plan: String,
+        steps: usize,
+        until: Moment,
+    },
 }
 
 impl PlanRun {
@@ -90,6 +107,10 @@ impl PlanRun {
             Stage::Killing { until } => {
                 *until = out.now + KILL_TIME;
                 out.push(Action::KillKept { module: around.module.clone(), attempt: frame.attempt });
+            }
+            Stage::Looking { until, .. } => {
+                *until = out.now + after_stop::LOOK_TIME;
+                out.push(Action::LookStopped { module: around.module.clone(), attempt: frame.attempt });
             }
             // What comes of a plan at its end is taken up by the next look at it.
             Stage::Step { .. } => drop(self.enter_step(around, out)),
@@ -124,7 +145,10 @@ impl PlanRun {
     /// When something happens by itself.
     pub(super) fn deadline(&self) -> Moment {
         self.frames.last().map_or(Moment::NEVER, |frame| match frame.stage {
-            Stage::Asking { until } | Stage::Step { until, .. } | Stage::Killing { until } => until,
+            Stage::Asking { until }
+            | Stage::Step { until, .. }
+            | Stage::Killing { until }
+            | Stage::Looking { until, .. } => until,
         })
     }
 
@@ -139,7 +163,7 @@ impl PlanRun {
                 | StepAction::AwaitExit(_)
                 | StepAction::Pause(_) => None,
             },
-            Stage::Asking { .. } | Stage::Killing { .. } => None,
+            Stage::Asking { .. } | Stage::Killing { .. } | Stage::Looking { .. } => None,
         }
     }
 
@@ -163,6 +187,12 @@ impl PlanRun {
                 occasion,
                 summary: "end every kept process".to_owned(),
                 steps: vec!["send SIGKILL to every kept process".to_owned()],
+                step: 0,
+            },
+            Stage::Looking { plan, .. } => PlanView {
+                occasion,
+                summary: plan.clone(),
+                steps: vec![after_stop::LOOK.to_owned()],
                 step: 0,
             },
         })
@@ -223,6 +253,7 @@ impl PlanRun {
         match &frame.stage {
             Stage::Step { index, .. } if *index == step => self.end_step(result, around, out),
             Stage::Killing { .. } => self.killed(result, around, out),
+            Stage::Looking { .. } => self.looked(result, around, out),
             Stage::Step { .. } | Stage::Asking { .. } => Progress::Working,
         }
     }
@@ -249,7 +280,7 @@ impl PlanRun {
     fn place(&self) -> Option<(AttemptId, Option<usize>)> {
         self.frames.last().map(|frame| match frame.stage {
             Stage::Step { index, .. } => (frame.attempt, Some(index)),
-            Stage::Asking { .. } | Stage::Killing { .. } => (frame.attempt, None),
+            Stage::Asking { .. } | Stage::Killing { .. } | Stage::Looking { .. } => (frame.attempt, None),
         })
     }
 
@@ -284,6 +315,10 @@ impl PlanRun {
             Stage::Killing { .. } => {
                 self.killed(Err(format!("still there after {}", plain(KILL_TIME))), around, out)
             }
+            Stage::Looking { .. } => {
+                let late = plain(after_stop::LOOK_TIME);
+                self.looked(Err(format!("it could not be told within {late}")), around, out)
+            }
             Stage::Step { plan, index, .. } => {
                 let (attempt, index) = (frame.attempt, *index);
                 let step = &plan.steps[index];
@@ -304,7 +339,7 @@ impl PlanRun {
         for frame in self.frames.drain(..) {
             let step = match frame.stage {
                 Stage::Step { index, .. } => index,
-                Stage::Killing { .. } => 0,
+                Stage::Killing { .. } | Stage::Looking { .. } => 0,
                 Stage::Asking { .. } => continue,
             };
             out.push(Action::CancelStep { module: module.clone(), attempt: frame.attempt, step });
@@ -319,10 +354,11 @@ impl PlanRun {
             let attempt = frame.attempt;
             let Stage::Step { plan, index, until } = &mut frame.stage else { return Progress::Working };
             let Some(step) = plan.steps.get(*index) else {
-                self.frames.pop();
-                if let Some(Frame { stage: Stage::Step { index, .. }, .. }) = self.frames.last_mut() {
-                    *index += 1;
+                if matches!(frame.occasion, Occasion::Stop | Occasion::ForcedStop(_)) {
+                    self.look(around, out);
+                    return Progress::Working;
                 }
+                self.leave_frame();
                 continue;
             };
             *until = out.now + step.timeout;
@@ -341,6 +377,14 @@ impl PlanRun {
                 }),
             }
             return Progress::Working;
+        }
+    }
+
+    /// The last frame is done: the one below goes on.
+    fn leave_frame(&mut self) {
+        self.frames.pop();
+        if let Some(Frame { stage: Stage::Step { index, .. }, .. }) = self.frames.last_mut() {
+            *index += 1;
         }
     }
 
@@ -374,53 +418,6 @@ impl PlanRun {
                 self.fail(format!("{name} failed: {reason}"), around, out)
             }
         }
-    }
-
-    /// The last frame has failed.
-    fn fail(&mut self, reason: String, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Progress {
-        let Some(frame) = self.frames.last_mut() else { return Progress::Failed(reason) };
-        match &frame.occasion {
-            Occasion::Start | Occasion::Restart | Occasion::Incident(_) => Progress::Failed(reason),
-            Occasion::Stop => {
-                let failure = match &frame.stage {
-                    Stage::Step { plan, index, .. } => {
-                        Some(StepFailure { plan: plan.summary.clone(), step: *index, reason })
-                    }
-                    Stage::Asking { .. } | Stage::Killing { .. } => None,
-                };
-                self.frames.pop();
-                self.ask(Occasion::ForcedStop(failure), around, out);
-                Progress::Working
-            }
-            Occasion::ForcedStop(_) => {
-                frame.attempt = out.next_attempt();
-                frame.stage = Stage::Killing { until: out.now + KILL_TIME };
-                out.push(Action::KillKept { module: around.module.clone(), attempt: frame.attempt });
-                Progress::Working
-            }
-        }
-    }
-
-    fn killed(
-        &mut self,
-        result: Result<String, String>,
-        around: &Surroundings<'_>,
-        out: &mut Outbox<'_>,
-    ) -> Progress {
-        let (ok, text) = match &result {
-            Ok(text) => (true, text.clone()),
-            Err(text) => (false, text.clone()),
-        };
-        let step = "send SIGKILL to every kept process".to_owned();
-        out.record(Some(around.module), RecordKind::Step { step, ok, result: text });
-        if let Err(reason) = result {
-            return Progress::Failed(format!("the application cannot be stopped: {reason}"));
-        }
-        self.frames.pop();
-        if let Some(Frame { stage: Stage::Step { index, .. }, .. }) = self.frames.last_mut() {
-            *index += 1;
-        }
-        self.enter_step(around, out)
     }
 }
 

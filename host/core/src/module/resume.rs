@@ -12,6 +12,7 @@
 use crate::action::Action;
 use crate::memory::{ModuleMemory, Unfinished};
 use crate::outbox::Outbox;
+use crate::readmission::Readmission;
 use crate::record::RecordKind;
 
 use super::{AfterDrain, AfterStop, Module, Phase, State};
@@ -25,6 +26,7 @@ impl Module {
             streak: self.streak,
             incidents: self.incidents.clone(),
             unfinished: self.unfinished(),
+            readmission: Some(self.readmission),
         }
     }
 
@@ -105,5 +107,21 @@ impl Module {
         self.state = state;
         self.since = since;
         self.reason = reason;
+    }
+}
+
+/// What a daemon that did not write it down has told load balancers last.
+pub(super) fn announced_before(unfinished: Option<&Unfinished>) -> Readmission {
+    match unfinished.map(|unfinished| &unfinished.state) {
+        Some(State::Draining { .. } | State::Stopping { .. } | State::Restarting(_)) => Readmission::Owed,
+        Some(
+            State::Stopped
+            | State::Starting(_)
+            | State::Up
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Waiting { .. },
+        )
+        | None => Readmission::NotNeeded,
     }
 }

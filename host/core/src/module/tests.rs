@@ -5,6 +5,8 @@ mod deciding;
 mod ending;
 mod killed;
 mod laws;
+mod looked;
+mod readmitted;
 mod silence;
 mod world;
 

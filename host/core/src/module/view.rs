@@ -79,6 +79,7 @@ impl Module {
             restarts_allowed: self.policy.budget.restarts,
             restarts_within: self.policy.budget.within,
             drain: self.policy.drain,
+            readmit_until: self.readmission.until(),
             plan: self.state.run().and_then(PlanRun::view),
             processes,
             checkers: self.checkers.iter().map(|(name, c)| checker_view(name, c)).collect(),

@@ -524,6 +524,10 @@ impl<'s> Stage<'s> {
                 let result = Ok("taken to work".to_owned());
                 self.complete(Duration::ZERO, Completion::Step(String::new(), attempt, 0, result));
             }
+            Action::LookStopped { attempt, .. } => {
+                let result = Ok("taken to have ended".to_owned());
+                self.complete(Duration::ZERO, Completion::Step(String::new(), attempt, 0, result));
+            }
             Action::Remember { memory, .. } => self.memory = Some(memory),
             Action::CancelStep { .. } | Action::Record(_) | Action::Answer { .. } => {}
         }

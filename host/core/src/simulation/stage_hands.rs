@@ -32,6 +32,10 @@ const ENDING: Duration = Duration::from_millis(100);
 const KILLED: Duration = Duration::from_millis(5);
 /// What is to end soon after its start lives so long.
 const DOOMED: Duration = Duration::from_millis(200);
+/// After a stop, what is kept may take so long to end,
+const KEPT_ENDS: Duration = Duration::from_millis(500);
+/// and an application in the background so long.
+const BACKGROUND_ENDS: Duration = Duration::from_secs(10);
 
 /// What is under way.
 #[derive(Debug, Default)]
@@ -47,6 +51,7 @@ enum Work {
     Done(Result<String, String>),
     Await(Target),
     KillKept,
+    LookStopped,
 }
 
 impl StageHands {
@@ -164,6 +169,7 @@ impl Simulation {
             Work::Done(result) => result,
             Work::Await(target) => Ok(format!("{target}: nobody is left")),
             Work::KillKept => self.kept_are_killed(),
+            Work::LookStopped => self.left().map_or_else(|| Ok("nobody is left".to_owned()), Err),
         };
         self.tell(Event::StepEnded { module: self.cast.module.clone(), attempt, step, result });
     }
@@ -238,18 +244,43 @@ impl Simulation {
         self.queue.push(self.now + KILLED, Item::StepEnds { attempt, step: 0 });
     }
 
+    pub(super) fn look_stopped(&mut self, attempt: AttemptId) {
+        let patience = match (self.left(), self.world.running().is_empty()) {
+            (None, _) => Duration::ZERO,
+            (Some(_), false) => KEPT_ENDS,
+            (Some(_), true) => BACKGROUND_ENDS,
+        };
+        self.hands.work.insert((attempt, 0), Work::LookStopped);
+        self.queue.push(self.now + patience, Item::StepEnds { attempt, step: 0 });
+    }
+
+    /// What of the application still runs, as far as the host would see it.
+    fn left(&self) -> Option<String> {
+        if let Some(command) = self.world.running().first() {
+            let pid = self.world.pid(command).unwrap_or(0);
+            return Some(format!("`{command}` still runs (pid {pid})"));
+        }
+        let alone = self.cast.kept().next().is_none();
+        let pid = self.world.background_pid().filter(|_| alone && self.background_is_looked_at())?;
+        Some(format!("it still runs (pid {pid})"))
+    }
+
+    /// Whether a process checker takes the background for the application.
+    fn background_is_looked_at(&self) -> bool {
+        self.cast.checkers.iter().any(|(name, role)| {
+            let restarts = self.cast.policy.checkers.get(name).is_some_and(|c| c.on_down == OnDown::Restart);
+            restarts && matches!(role.sees, Sees::Processes { at_least: 1.., .. })
+        })
+    }
+
     fn kept_are_killed(&mut self) -> Result<String, String> {
         for command in self.world.running() {
             if self.world.strike(&command, End::Killed) {
                 self.world_has_changed(Change::Ended);
             }
         }
-        let looked_at = self.cast.checkers.iter().any(|(name, role)| {
-            let restarts = self.cast.policy.checkers.get(name).is_some_and(|c| c.on_down == OnDown::Restart);
-            restarts && matches!(role.sees, Sees::Processes { at_least: 1.., .. })
-        });
         match self.world.background_pid() {
-            Some(pid) if looked_at => Err(format!(
+            Some(pid) if self.background_is_looked_at() => Err(format!(
                 "it still runs (pid {pid}) and there is no kept command to end: declare a `forced-stop` command"
             )),
             Some(_) | None => Ok("everything kept has been killed".to_owned()),
@@ -260,6 +291,7 @@ impl Simulation {
     pub(super) fn tell_who_waits(&mut self) {
         let waits = self.hands.work.iter().filter_map(|(key, work)| match work {
             Work::Await(target) if !self.target_lives(target) => Some(*key),
+            Work::LookStopped if self.left().is_none() => Some(*key),
             _ => None,
         });
         for (attempt, step) in waits.collect::<Vec<_>>() {

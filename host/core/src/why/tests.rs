@@ -42,6 +42,7 @@ fn module(state: StateName, checkers: Vec<CheckerView>) -> ModuleView {
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(24),
         drain: Duration::ZERO,
+        readmit_until: None,
         changed: 0,
         plan: None,
         processes: Vec::new(),

@@ -15,6 +15,7 @@ use bellwether_core::id::{CommandName, ModuleName, NodeName};
 use rustix::process::Pid;
 
 use super::gate::{Gate, Launcher, Waiting};
+use super::kept::mark;
 use super::log_file;
 use crate::config::host_files::{PROGRAM_PATH, program_file};
 use crate::config::spec::CommandSpec;
@@ -106,6 +107,7 @@ impl Home {
             .envs(&spec.env)
             .env("BELLWETHER_MODULE", module.as_str())
             .env("BELLWETHER_NODE", self.node.as_str())
+            .envs(spec.keep.then(|| (mark::NAME, mark::value(&self.root, module, command))))
             .current_dir(&place.dir)
             .process_group(0)
             .stdout(streams.stdout)
@@ -147,7 +149,7 @@ impl Home {
         let opened = log_file::open(&self.root, module, command);
         let lacking = opened.as_ref().err().and_then(Shortage::of);
         match (opened, lacking) {
-            (Err(error), Some(Shortage::Disk)) => {
+            (Err(error), Some(Shortage::Disk | Shortage::ReadOnly)) => {
                 tracing::error!(%module, %command, %error, "no log file can be made: the output is lost");
                 Ok((Streams::to_nobody(), None))
             }

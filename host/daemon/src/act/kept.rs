@@ -39,9 +39,12 @@ use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
 use crate::process::pidfd::PidFd;
 use crate::process::table::ProcessTable;
 use crate::shortage::with_reserve;
+pub use ledger::Launched;
 use ledger::{Entry, Ledger};
 
+pub mod inherit;
 mod ledger;
+pub(crate) mod mark;
 
 /// What SIGKILL was sent to is gone within this, or hangs in the kernel. Less
 /// than the 5 seconds that the core waits, so that it hears what hangs.
@@ -75,6 +78,8 @@ struct Slot {
     starting: Arc<tokio::sync::Mutex<()>>,
     /// What waits at the gate: written down, and not yet the application.
     waiting: Mutex<Option<ProcessId>>,
+    /// What its process was started with, if that is known.
+    launched: Mutex<Option<Launched>>,
     held: Mutex<Option<Held>>,
 }
 
@@ -104,7 +109,11 @@ impl Kept {
         launcher: Launcher,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
-        let entries = ledger.read()?;
+        let entries = match ledger.read()? {
+            Some(entries) if ledger.is_written() => entries,
+            list => mark::find(&home.root, list.unwrap_or_default())
+                .context("cannot look for processes that were kept before")?,
+        };
         let slots = Mutex::default();
         let kept = Self(Arc::new(Inner { home, clock, table, states, launcher, ledger, slots }));
         for entry in entries {
@@ -207,6 +216,28 @@ impl Kept {
         ends.into_iter().collect()
     }
 
+    /// A process of the module that does not end within this time, with its command.
+    pub async fn outlives(
+        &self,
+        module: &ModuleName,
+        within: Duration,
+    ) -> io::Result<Option<(CommandName, u32)>> {
+        self.quiesce(module).await?;
+        let until = Instant::now() + within;
+        for slot in self.slots_of(module) {
+            let Ok(ended) = tokio::time::timeout_at(until, self.0.await_exit(&slot)).await else {
+                let Some(group) = slot.group() else { continue };
+                let members = group.members(&*self.0.table.scan(Duration::ZERO).await?);
+                match members.first() {
+                    Some(pid) => return Ok(Some((slot.key.1.clone(), *pid))),
+                    None => continue,
+                }
+            };
+            ended?;
+        }
+        Ok(None)
+    }
+
     async fn end_group(&self, slot: &Slot, until: Instant) -> io::Result<()> {
         let end = async {
             // Who is just forking may miss one signal, but not for ever.
@@ -226,7 +257,7 @@ impl Kept {
 
     /// Takes over a process that an earlier daemon started.
     async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process } = entry;
+        let Entry { module, command, process, launched } = entry;
         if process.boot_id != BootId::current()? {
             return Ok(());
         }
@@ -234,9 +265,10 @@ impl Kept {
             return Ok(());
         }
         let slot = self.slot(&module, &command);
+        slot.set_launched(launched);
         if let Some(leader) = PidFd::open_exact(&process)? {
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, leader, None);
+            self.0.hold(&slot, Arc::new(leader), None);
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
@@ -273,6 +305,7 @@ impl Kept {
                 key: key.clone(),
                 starting: Arc::default(),
                 waiting: Mutex::default(),
+                launched: Mutex::default(),
                 held: Mutex::default(),
             })
         };
@@ -304,6 +337,14 @@ impl Slot {
         waiting.or_else(|| self.group().map(|group| group.leader()))
     }
 
+    fn launched(&self) -> Option<Launched> {
+        self.launched.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_launched(&self, launched: Option<Launched>) {
+        *self.launched.lock().unwrap_or_else(PoisonError::into_inner) = launched;
+    }
+
     fn set_waiting(&self, process: Option<ProcessId>) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = process;
     }
@@ -325,12 +366,13 @@ impl Inner {
         let id = waiting.leader.id();
         // Written down before it becomes the application: a daemon that is killed between the two
         // leaves nothing behind.
+        slot.set_launched(Some(Launched::by(spec)));
         slot.set_waiting(Some(id));
         self.write_ledger();
         let through = self.home.let_through(&launch, waiting);
         if let Ok(leader) = through {
             tracing::info!(%module, %command, pid = id.pid, "started a kept process");
-            self.hold(slot, leader, before);
+            self.hold(slot, Arc::new(leader), before);
             slot.set_waiting(None);
             return Ok(id);
         }
@@ -341,8 +383,8 @@ impl Inner {
 
     /// From here on the process is ours to watch. `log_from` is how long its
     /// log was before it wrote there, where that is known.
-    fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: PidFd, log_from: Option<u64>) {
-        let (id, leader) = (leader.id(), Arc::new(leader));
+    fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, log_from: Option<u64>) {
+        let id = leader.id();
         let mut held = slot.held();
         let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
         let watcher = tokio::spawn(async move {
@@ -395,7 +437,8 @@ impl Inner {
             let slots: Vec<_> = self.slots().values().cloned().collect();
             let entry = |slot: &Arc<Slot>| {
                 let process = slot.process()?;
-                Some(Entry { module: slot.key.0.clone(), command: slot.key.1.clone(), process })
+                let (module, command) = slot.key.clone();
+                Some(Entry { module, command, process, launched: slot.launched() })
             };
             slots.iter().filter_map(entry).collect()
         };

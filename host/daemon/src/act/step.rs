@@ -27,6 +27,8 @@ use crate::shortage::{Shortage, with_reserve};
 const PAUSE: Duration = Duration::from_millis(50);
 /// What a stop has told to end may take so long, after all kept is gone.
 const ENDING: Duration = Duration::from_millis(500);
+/// After a plan to stop is done, an application in the background may take so long to end.
+const BACKGROUND_ENDS: Duration = Duration::from_secs(10);
 const KILLED: &str = "everything kept has been killed";
 
 /// Carries out steps. Cheap to clone.
@@ -100,7 +102,7 @@ impl StepRunner {
     pub async fn kill_kept(&self, name: &ModuleName, module: Option<&ModuleSpec>) -> Result<String, String> {
         self.kept.kill_all(name).await.map_err(|error| error.to_string())?;
         let Some(module) = module else { return Ok(KILLED.to_owned()) };
-        match self.alive(module).await {
+        match self.alive(module, ENDING).await {
             None => Ok(KILLED.to_owned()),
             Some(stat) => Err(format!(
                 "`{}` still runs (pid {}) and there is no kept command to end: declare a `forced-stop` command",
@@ -109,15 +111,39 @@ impl StepRunner {
         }
     }
 
+    /// Looks whether what the module runs has ended, or ends just now. An error names what does not.
+    pub async fn look_stopped(
+        &self,
+        name: &ModuleName,
+        module: Option<&ModuleSpec>,
+    ) -> Result<String, String> {
+        let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
+        if let Some((command, pid)) =
+            self.kept.outlives(name, ENDING).await.map_err(|error| error.to_string())?
+        {
+            return Err(still_runs(&format!("`{command}`"), pid));
+        }
+        // Beside a kept command, what else a checker finds may be anybody's.
+        let background = module.filter(|module| !module.commands.values().any(|command| command.keep));
+        let left = match background {
+            Some(module) => self.alive(module, BACKGROUND_ENDS).await,
+            None => None,
+        };
+        left.map_or_else(
+            || Ok("nobody is left".to_owned()),
+            |stat| Err(still_runs(&format!("`{}`", stat.comm), stat.pid)),
+        )
+    }
+
     /// A process that the module's checkers take for the application and that
-    /// does not end for some time.
-    async fn alive(&self, module: &ModuleSpec) -> Option<Stat> {
+    /// does not end within this time.
+    async fn alive(&self, module: &ModuleSpec, within: Duration) -> Option<Stat> {
         let is_application = |spec: &&CheckerSpec| match &spec.subject {
             // What a restart would not bring back is not the application.
             Subject::Process(process) => spec.on_down == OnDown::Restart && process.at_least > 0,
             Subject::Component(_) => false,
         };
-        let until = tokio::time::Instant::now() + ENDING;
+        let until = tokio::time::Instant::now() + within;
         for spec in module.checkers.values().filter(is_application) {
             let finder = self.finder(module, &spec.name).ok()?;
             // What it does not find, or nobody can tell, is not held against the stop.

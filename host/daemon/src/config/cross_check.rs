@@ -68,7 +68,8 @@ pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistak
 pub fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> Result<(), Mistakes> {
     let mut mistakes = Vec::new();
     for (index, agent_check) in node.spec.agent_checks.iter().enumerate() {
-        let Some(module) = agent_check.module.as_ref().filter(|module| !modules.contains(*module)) else {
+        let Some(module) = agent_check.agent.module.as_ref().filter(|module| !modules.contains(*module))
+        else {
             continue;
         };
         let path = [Step::Key("agent-check"), Step::Index(index), Step::Key("module")];

@@ -98,9 +98,10 @@ impl Listing<'_> {
                 path: Some(vec![Step::Key("agent-check"), Step::Index(index)]),
             };
             self.text(&table, "listen", &agent.listen.to_string());
-            if let Some(module) = &agent.module {
+            if let Some(module) = &agent.agent.module {
                 self.text(&table, "module", module.as_str());
             }
+            self.add(&table, "owns", agent.agent.owns.to_string());
         }
         self.add(&table(&["console"]), "enabled", node.console.is_some().to_string());
         if let Some(console) = &node.console {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bellwether_core::health::Agent;
 use bellwether_core::id::{ModuleName, NodeName};
 use bellwether_core::shutdown::Shutdown;
 use minisign_verify::PublicKey;
@@ -121,6 +122,10 @@ struct AgentCheckTable {
     listen: Option<Located<String>>,
     /// The module to answer for. Default: all modules together.
     module: Option<Located<String>>,
+    /// Whether the server's administrative state and its weight in `HAProxy` are this agent's alone: each
+    /// answer then sets both (`up ready 100%`) and undoes what a person has set there. Default: false, and
+    /// only a drain of the module's own is announced and taken back.
+    owns: Option<bool>,
 }
 
 const RESCAN: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
@@ -141,12 +146,13 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
 
     let mut agent_checks = Vec::new();
     for (index, table) in file.agent_check.unwrap_or_default().iter().enumerate() {
-        let AgentCheckTable { listen, module } = table.get();
+        let AgentCheckTable { listen, module, owns } = table.get();
         let module = module.as_ref().and_then(|name| field::name(findings, name, ModuleName::new));
         let who = format!("agent-check {}", index + 1);
         if let Some(listen) = listen {
             let listen = listeners.add(findings, listen, &who);
-            agent_checks.extend(listen.map(|listen| AgentCheckSpec { listen, module }));
+            let agent = Agent { module, owns: owns.unwrap_or(false) };
+            agent_checks.extend(listen.map(|listen| AgentCheckSpec { listen, agent }));
         } else {
             let path = format!("agent-check[{index}]");
             field::missing(findings, table.span(), &path, "`[[agent-check]]`", "listen", "\"0.0.0.0:9011\"");

@@ -28,7 +28,9 @@ pub const MODULES_FOLDER: &str = "modules";
 /// A file of an operator is never larger, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 /// More files than this in the folder of modules are not read.
-const MAX_MODULES: usize = 1000;
+const MAX_MODULES: usize = 4096;
+/// Nor are more entries of any kind looked at.
+const MAX_ENTRIES: usize = 1 << 18;
 
 /// All files of a root, each read on its own.
 #[derive(Debug, Clone)]
@@ -171,7 +173,7 @@ fn module_files(folder: &Path) -> io::Result<Vec<String>> {
         Err(error) => return Err(error),
     };
     let mut names = Vec::new();
-    for entry in entries.take(MAX_MODULES) {
+    for entry in entries.take(MAX_ENTRIES) {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let is_toml = Path::new(&name).extension().is_some_and(|extension| extension == "toml");
         if is_toml && !name.starts_with('.') {
@@ -179,6 +181,8 @@ fn module_files(folder: &Path) -> io::Result<Vec<String>> {
         }
     }
     names.sort();
+    // Backup files and the like are no modules, and take no module's place.
+    names.truncate(MAX_MODULES);
     Ok(names)
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use bellwether_core::grant::Grants;
 use bellwether_core::grant::ProxyRules;
+use bellwether_core::health::Agent;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 use bellwether_core::shutdown::Shutdown;
@@ -130,8 +131,8 @@ pub struct HttpSpec {
 pub struct AgentCheckSpec {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The module spoken for; all of them together if none is named.
-    pub module: Option<ModuleName>,
+    /// Whom it speaks for, and how.
+    pub agent: Agent,
 }
 
 /// `[limits]` of the node.

@@ -50,13 +50,14 @@ fn snapshot() -> Snapshot {
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(1),
         drain: Duration::ZERO,
+        readmit_until: None,
         changed: 0,
         plan: None,
         processes: Vec::new(),
         checkers: vec![checker],
     };
     let modules = vec![Arc::new(module)];
-    Snapshot { generation: 1, node: NodeName::new("n1").unwrap(), at, modules }
+    Snapshot { generation: 1, node: NodeName::new("n1").unwrap(), at, modules, readmit_until: None }
 }
 
 fn record(module: &str, kind: RecordKind) -> Record {

@@ -1,6 +1,7 @@
 //! The three folders that are watched, and what lies in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,8 +14,10 @@ use super::settle::{Listing, Stamp};
 use crate::config::ComponentKind;
 use crate::shortage::with_reserve;
 
-/// More files than this in a folder are not looked at.
-const MAX_FILES: usize = 4096;
+/// More files of its kind than this in a folder are not looked at.
+pub(super) const MAX_FILES: usize = 4096;
+/// Nor are more entries of any kind: a folder that something else fills without an end.
+const MAX_ENTRIES: usize = 1 << 18;
 
 /// What a folder is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +60,12 @@ pub(super) struct FileKey {
     pub(super) stem: String,
 }
 
+impl fmt::Display for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().display().fmt(f)
+    }
+}
+
 impl FileKey {
     /// Relative to the root: `checkers/http.wasm`.
     pub(super) fn path(&self) -> PathBuf {
@@ -64,36 +73,85 @@ impl FileKey {
     }
 }
 
+/// What tells one folder from another that takes its place: its file system and its number there.
+pub(super) type Identity = (u64, u64);
+
+/// A folder as it stands there, apart from what lies in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// This folder.
+    There(Identity),
+    /// No folder.
+    Away,
+    /// It cannot be read at present (no descriptor left, a network that is away).
+    Unreadable,
+}
+
+/// What a look at the disk says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OnDisk {
+    /// Every file. Of a folder that cannot be read, what was there before counts as still there.
+    pub(super) files: Listing<FileKey>,
+    /// How each folder stands there.
+    pub(super) folders: BTreeMap<Folder, Standing>,
+    /// Folders that hold more than is looked at.
+    pub(super) overfull: BTreeSet<Folder>,
+}
+
 /// Everything in the folders. Symbolic links are followed, hidden files passed over.
-/// A folder that is not there is empty; of one that cannot be read at present (no
-/// descriptor left, a network that is away), what was there before counts as still there.
-pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> Listing<FileKey> {
-    let mut listing = BTreeMap::new();
+pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
+    let mut on_disk = OnDisk::default();
     for folder in Folder::ALL {
         let path = root.join(folder.name());
-        match with_reserve(|| list_folder(&path, folder, previous)) {
-            Ok(files) => listing.extend(files),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        let standing = match with_reserve(|| list_folder(&path, folder, previous)) {
+            Ok((identity, files, overfull)) => {
+                on_disk.files.extend(files);
+                on_disk.overfull.extend(overfull.then_some(folder));
+                Standing::There(identity)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Away,
             Err(error) => {
                 tracing::warn!(%error, folder = folder.name(), "cannot be read: what was there before stays in force");
                 let same = previous.iter().filter(|(file, _)| file.folder == folder);
-                listing.extend(same.map(|(file, stamp)| (file.clone(), *stamp)));
+                on_disk.files.extend(same.map(|(file, stamp)| (file.clone(), *stamp)));
+                Standing::Unreadable
             }
-        }
+        };
+        on_disk.folders.insert(folder, standing);
     }
-    listing
+    on_disk
 }
 
-fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Result<Listing<FileKey>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(path)?.take(MAX_FILES) {
-        let path = entry?.path();
-        let matches = path.extension().is_some_and(|extension| extension == folder.extension());
-        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-        if !matches || stem.starts_with('.') {
-            continue;
+/// The files of its kind, by their names without the extension, and whether some are left out. What
+/// was there before comes first: a flood of new files takes nobody's place.
+fn names_in(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Result<(Vec<FileKey>, bool)> {
+    let (mut names, mut entries) = (Vec::new(), 0);
+    for entry in fs::read_dir(path)?.take(MAX_ENTRIES) {
+        entries += 1;
+        let name = entry?.file_name();
+        let name = Path::new(&name);
+        let matches = name.extension().is_some_and(|extension| extension == folder.extension());
+        let stem = name.file_stem().and_then(|stem| stem.to_str());
+        if let Some(stem) = stem.filter(|stem| matches && !stem.starts_with('.')) {
+            names.push(FileKey { folder, stem: stem.to_owned() });
         }
-        let file = FileKey { folder, stem: stem.to_owned() };
+    }
+    let overfull = names.len() > MAX_FILES || entries == MAX_ENTRIES;
+    names.sort_by_key(|file| (!previous.contains_key(file), file.stem.clone()));
+    names.truncate(MAX_FILES);
+    Ok((names, overfull))
+}
+
+fn list_folder(
+    path: &Path,
+    folder: Folder,
+    previous: &Listing<FileKey>,
+) -> io::Result<(Identity, Listing<FileKey>, bool)> {
+    let metadata = fs::metadata(path)?;
+    let (names, overfull) = names_in(path, folder, previous)?;
+    let mut files = BTreeMap::new();
+    for file in names {
+        let path = path.join(format!("{}.{}", file.stem, folder.extension()));
         match stamp(&path, folder) {
             Ok(Some(stamp)) => {
                 files.insert(file, stamp);
@@ -109,7 +167,7 @@ fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::
             }
         }
     }
-    Ok(files)
+    Ok(((metadata.dev(), metadata.ino()), files, overfull))
 }
 
 /// The signature that belongs to a component's file: `http.wasm.minisig`.

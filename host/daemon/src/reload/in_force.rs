@@ -2,22 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellwether_core::change_set::File;
-use bellwether_core::event::Event;
+use bellwether_core::event::{Event, Wish};
 use bellwether_core::id::ModuleName;
+use bellwether_core::memory::ModuleMemory;
 use bellwether_core::policy::ModulePolicy;
 use bellwether_core::quarantine::Case;
 use bellwether_core::record::{RecordKind, short};
+use tokio::time::Instant;
 
 use super::Reload;
 use super::folders::{FileKey, Folder};
 use super::pending::{Stage, file_of, names, subject};
+use crate::act::kept::Launched;
 use crate::config::spec::{ModuleSpec, Subject};
 use crate::config::{ComponentKind, Sourced};
 use crate::driver::Message;
 use crate::registry::{ComponentKey, Origin, Waiting};
 use crate::sandbox::component::Component;
+use crate::unclaimed::started_with;
 
 /// A module's file before a change and since.
 #[derive(Debug, Clone)]
@@ -25,6 +30,19 @@ pub(super) struct Edit {
     before: Arc<Sourced<ModuleSpec>>,
     since: Arc<Sourced<ModuleSpec>>,
 }
+
+/// A module whose file was removed.
+#[derive(Debug)]
+pub(super) struct Removed {
+    module: Arc<Sourced<ModuleSpec>>,
+    wish: Wish,
+    at: Instant,
+}
+
+/// A file that comes so soon after one with the same content was removed is that one, renamed.
+const RENAMED_WITHIN: Duration = Duration::from_secs(10);
+/// So many are remembered for so long.
+const MAX_REMOVED: usize = 64;
 
 impl Reload {
     /// Puts these in force, all at one moment.
@@ -170,8 +188,11 @@ impl Reload {
     }
 
     async fn remove_module(&mut self, file: &FileKey, name: ModuleName) {
-        if self.modules.remove(&name).is_none() {
-            return;
+        let Some(module) = self.modules.remove(&name) else { return };
+        let wish = self.settings.snapshot.load().module(name.as_str()).map(|view| view.wish);
+        self.removed.retain(|removed| removed.at.elapsed() < RENAMED_WITHIN);
+        if let Some(wish) = wish.filter(|_| self.removed.len() < MAX_REMOVED) {
+            self.removed.push(Removed { module, wish, at: Instant::now() });
         }
         let detail = "removed: the module is watched no more, its application is left as it is";
         self.note(file, true, detail.to_owned()).await;
@@ -210,11 +231,64 @@ impl Reload {
     async fn tell_of_module(&mut self, module: Arc<Sourced<ModuleSpec>>) {
         let name = module.spec.name.clone();
         let policy = Arc::new(module.spec.policy());
+        let spec = Arc::clone(&module);
         let before = self.modules.insert(name.clone(), module);
-        let detail = if before.is_some() { "the new version is in force" } else { "in force" };
-        self.note(&file_of(&File::Module(name.clone())), true, detail.to_owned()).await;
-        let memory = self.settings.memories.remove(&name).map(Box::new);
+        let detail = if before.is_some() {
+            self.what_is_in_force(&spec.spec)
+        } else {
+            format!("in force{}", self.inherited(&spec.spec))
+        };
+        self.note(&file_of(&File::Module(name.clone())), true, detail).await;
+        let known = self.settings.memories.remove(&name);
+        let memory = known.or_else(|| self.renamed(&spec.spec)).map(Box::new);
         self.tell(Event::ModuleLoaded { module: name, policy, memory }).await;
+    }
+
+    /// A module that is new takes over what runs of one that is gone, if it would start just the same:
+    /// its file was renamed.
+    fn inherited(&self, spec: &ModuleSpec) -> String {
+        let kept = &self.settings.kept;
+        // A file that is there may come into force yet, whatever is wrong with it now.
+        let is_orphan = |module: &ModuleName| {
+            let file = file_of(&File::Module(module.clone()));
+            !self.modules.contains_key(module) && !self.known.contains_key(&file)
+        };
+        let inherited = spec.commands.iter().filter(|(_, command)| command.keep).filter_map(|(name, command)| {
+            let (former, pid) = kept.inherit(&spec.name, name, &Launched::by(command), is_orphan)?;
+            Some(format!(
+                "; it takes over process {pid}, which module `{former}` had started in the same way and whose \
+                 output goes on in the log of `{former}`"
+            ))
+        });
+        inherited.collect()
+    }
+
+    /// What a person wants of the module that had this file a moment ago, under another name: one that
+    /// was stopped is not started because its file was renamed.
+    fn renamed(&mut self, spec: &ModuleSpec) -> Option<ModuleMemory> {
+        let same = |removed: &Removed| {
+            let ModuleSpec { name: _, restart, commands, drain, checkers } = &removed.module.spec;
+            removed.at.elapsed() < RENAMED_WITHIN
+                && (restart, commands, drain, checkers)
+                    == (&spec.restart, &spec.commands, &spec.drain, &spec.checkers)
+        };
+        let index = self.removed.iter().position(same)?;
+        Some(ModuleMemory::wishing(self.removed.swap_remove(index).wish))
+    }
+
+    /// An edited command is not: what runs was started by the one before.
+    fn what_is_in_force(&self, spec: &ModuleSpec) -> String {
+        let mut detail = "the new version is in force".to_owned();
+        for (name, command) in spec.commands.iter().filter(|(_, command)| command.keep) {
+            let running = self.settings.kept.launched(&spec.name, name);
+            if let Some(launched) = running.filter(|launched| *launched != Launched::by(command)) {
+                detail += &format!(
+                    ", and command `{name}` from its next start on: what runs now was started with {}",
+                    started_with(&launched, &command.run)
+                );
+            }
+        }
+        detail
     }
 
     pub(super) async fn tell_of_quarantine(&self, what: String, case: &Case) {

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::act::child::Home;
+use crate::act::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::spec::{LimitsSpec, Subject};
 use crate::metrics::Metrics;

@@ -33,8 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use bellwether_core::health::{self, Answer, Code, Question};
-use bellwether_core::id::ModuleName;
+use bellwether_core::health::{self, Agent, Answer, Code, Question};
 use bellwether_core::snapshot::Snapshot;
 
 use self::event_loop::EventLoop;
@@ -66,9 +65,9 @@ impl HealthView {
         answer
     }
 
-    fn agent_line(&self, module: Option<&ModuleName>) -> String {
+    fn agent_line(&self, agent: &Agent) -> String {
         let alive = self.pulse.alive(self.clock);
-        health::agent_line(&self.snapshot.load(), alive, module)
+        health::agent_line(&self.snapshot.load(), alive, agent, self.clock.now())
     }
 }
 
@@ -93,9 +92,9 @@ pub enum BindError {
         /// Where.
         address: SocketAddr,
     },
-    /// The address is none of this node's.
+    /// The address is none that a node could have.
     #[error(
-        "the health endpoint cannot listen on {address}: this node has no such address. \
+        "the health endpoint cannot listen on {address}: no node can have that address. \
          Choose one that `ip address` shows, or 0.0.0.0 for all"
     )]
     NoSuchAddress {

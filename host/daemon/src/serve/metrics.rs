@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::metrics::Exposition;
+use crate::serve::address;
 
 /// More clients wait in the queue of the socket. Each page is made for itself.
 const MAX_CLIENTS: usize = 8;
@@ -31,8 +32,8 @@ const REST: Duration = Duration::from_millis(100);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Listens. Port 0 is any free port.
-pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    address::listen(address)
 }
 
 /// Answers until it is dropped.

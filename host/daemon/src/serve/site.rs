@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::address;
 use super::conversation::{converse, farewell};
 use super::wire::ConsoleStatus;
 use crate::certificate::PairFiles;
@@ -109,7 +110,7 @@ impl Whereabouts {
 impl Site {
     /// Listens, with a certificate where one is needed.
     pub async fn open(root: &Path, node: &NodeSpec, spec: &ConsoleSpec) -> Result<Self, NotOpened> {
-        let listener = TcpListener::bind(spec.listen).await.map_err(|error| match error.kind() {
+        let listener = address::listen(spec.listen).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => NotOpened::InUse(spec.listen),
             _ => NotOpened::NotBound(spec.listen, error),
         })?;

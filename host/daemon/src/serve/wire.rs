@@ -523,6 +523,7 @@ mod tests {
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(24),
             drain: Duration::ZERO,
+            readmit_until: None,
             changed: 0,
             plan: None,
             processes: vec![ProcessFact { pid: 42, name: "nginx".into() }],

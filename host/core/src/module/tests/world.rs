@@ -32,6 +32,10 @@ pub(super) struct World {
     asked: Option<(AttemptId, PlanRequest)>,
     step: Option<(AttemptId, usize, StepAction)>,
     kill: Option<AttemptId>,
+    /// What the host sees of a stopped application that has not ended.
+    alive: Option<String>,
+    /// The host looks, and does not come back.
+    blind: bool,
     answers: Vec<CommandOutcome>,
     records: Vec<Record>,
     last_actions: Vec<Action>,
@@ -82,6 +86,8 @@ impl World {
             asked: None,
             step: None,
             kill: None,
+            alive: None,
+            blind: false,
             answers: Vec::new(),
             records: Vec::new(),
             last_actions: Vec::new(),
@@ -204,7 +210,8 @@ impl World {
         for line in self.transcript.take(&self.node, &event, self.now) {
             self.lines.push((self.now, line));
         }
-        let actions = self.node.handle(event, self.now);
+        let mut actions = self.node.handle(event, self.now);
+        let mut looks = Vec::new();
         for action in &actions {
             match action {
                 Action::Watch { checker, generation, .. } => {
@@ -222,12 +229,33 @@ impl World {
                 }
                 Action::CancelStep { .. } => self.step = None,
                 Action::KillKept { attempt, .. } => self.kill = Some(*attempt),
+                Action::LookStopped { attempt, .. } => looks.push(*attempt),
                 Action::Remember { memory, .. } => self.memory = ModuleMemory::clone(memory),
                 Action::Record(record) => self.records.push(record.clone()),
                 Action::Answer { outcome, .. } => self.answers.push(outcome.clone()),
             }
         }
+        // The host looks at once.
+        if self.blind {
+            looks.clear();
+        }
+        for attempt in looks {
+            let result = self.alive.clone().map_or_else(|| Ok("nobody is left".to_owned()), Err);
+            self.step_ended_as(attempt, 0, result);
+            actions.append(&mut self.last_actions);
+        }
         self.last_actions = actions;
+    }
+
+    /// From now on whoever looks after a stop sees that this still runs, or nothing.
+    pub(super) fn lives_on(&mut self, what: Option<&str>) {
+        self.alive = what.map(str::to_owned);
+        self.blind = false;
+    }
+
+    /// Whoever looks after a stop does not come back.
+    pub(super) fn host_is_blind(&mut self) {
+        self.blind = true;
     }
 
     pub(super) fn see(&mut self, checker: &str, status: Status) {

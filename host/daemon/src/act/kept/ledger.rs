@@ -12,8 +12,10 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use bellwether_core::id::{CommandName, ModuleName};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use serde::{Deserialize, Serialize};
 
+use crate::config::spec::CommandSpec;
 use crate::durable;
 use crate::process::identity::ProcessId;
 
@@ -26,6 +28,36 @@ pub(super) struct Entry {
     pub(super) command: CommandName,
     /// Its first process; its group may outlive it.
     pub(super) process: ProcessId,
+    /// What it was started with; earlier daemons did not write it down.
+    #[serde(default)]
+    pub(super) launched: Option<Launched>,
+}
+
+/// What a kept command was started with, to be compared with what its file says later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launched {
+    /// The program and its arguments, as they are declared.
+    pub run: Vec<String>,
+    /// BLAKE3 of its environment and its folder, which may hold secrets.
+    pub surroundings: String,
+}
+
+impl Launched {
+    /// By this declaration.
+    pub fn by(spec: &CommandSpec) -> Self {
+        let mut surroundings = blake3::Hasher::new();
+        let mut add = |text: &[u8]| {
+            // Each with its length, so that no two sets of them look the same.
+            surroundings.update(&text.len().to_le_bytes());
+            surroundings.update(text);
+        };
+        for (name, value) in &spec.env {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
+        add(spec.dir.as_ref().map_or(b"", |dir| dir.as_os_str().as_encoded_bytes()));
+        Self { run: spec.run.clone(), surroundings: surroundings.finalize().to_hex().to_string() }
+    }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -46,28 +78,35 @@ impl Ledger {
         Self { path: root.join("state").join("kept.json"), writing: Mutex::new(()) }
     }
 
-    /// What the daemon before us wrote. A file that cannot be understood is put
-    /// aside: it is damaged by a loss of power at worst, which no process survives.
-    pub(super) fn read(&self) -> anyhow::Result<Vec<Entry>> {
+    /// What the daemon before us wrote; nothing if there is no file, or one that cannot be
+    /// understood, which is put aside.
+    pub(super) fn read(&self) -> anyhow::Result<Option<Vec<Entry>>> {
         let text = match fs::read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("cannot read {}", self.path.display()))?,
         };
         match serde_json::from_slice::<Document>(&text) {
-            Ok(document) => Ok(document.processes),
+            Ok(document) => Ok(Some(document.processes)),
             Err(error) => {
                 let aside = self.path.with_extension("json.damaged");
                 tracing::warn!(
                     %error,
-                    "{} is damaged and put aside as {}: processes kept before are not known any more",
+                    "{} is damaged and put aside as {}: processes kept before are looked for by their mark",
                     self.path.display(),
                     aside.display(),
                 );
-                fs::rename(&self.path, &aside)
-                    .with_context(|| format!("cannot rename {}", self.path.display()))?;
-                Ok(Vec::new())
+                if let Err(error) = fs::rename(&self.path, &aside) {
+                    tracing::warn!(%error, "it could not be put aside");
+                }
+                Ok(None)
             }
         }
+    }
+
+    /// Whether what has happened is in it. On a disk that is read-only the last list is an old one.
+    pub(super) fn is_written(&self) -> bool {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        !statvfs(folder).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
     }
 
     /// Writes what `entries` says by then.
@@ -86,15 +125,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_ledger_is_put_aside_and_counts_as_empty() {
+    fn a_damaged_ledger_is_put_aside_and_counts_as_none() {
         let root = tempfile::tempdir().unwrap();
         let ledger = Ledger::new(root.path());
-        assert_eq!(ledger.read().unwrap(), []);
+        assert_eq!(ledger.read().unwrap(), None);
         ledger.write(Vec::new).unwrap();
+        assert_eq!(ledger.read().unwrap(), Some(vec![]));
         fs::write(&ledger.path, b"{\"processes\":[{").unwrap();
-        assert_eq!(ledger.read().unwrap(), []);
+        assert_eq!(ledger.read().unwrap(), None);
         assert!(root.path().join("state/kept.json.damaged").exists());
-        assert_eq!(ledger.read().unwrap(), []);
+        assert_eq!(ledger.read().unwrap(), None);
     }
 
     #[test]
@@ -105,8 +145,9 @@ mod tests {
             module: ModuleName::new("web").unwrap(),
             command: CommandName::new("start").unwrap(),
             process: ProcessId::of(std::process::id()).unwrap(),
+            launched: None,
         };
         ledger.write(|| vec![entry.clone()]).unwrap();
-        assert_eq!(ledger.read().unwrap(), [entry]);
+        assert_eq!(ledger.read().unwrap(), Some(vec![entry]));
     }
 }

@@ -164,7 +164,11 @@ async fn another_process_with_a_remembered_id_is_left_alone() {
 
     let forged = ProcessId { start_time: id.start_time - 1, ..id };
     let ledger = Ledger::new(harness.root.path());
-    ledger.write(|| vec![Entry { module: module.clone(), command: name.clone(), process: forged }]).unwrap();
+    ledger
+        .write(|| {
+            vec![Entry { module: module.clone(), command: name.clone(), process: forged, launched: None }]
+        })
+        .unwrap();
     let kept = harness.runner().await.kept;
     assert!(kept.running(module).is_empty());
     assert!(!kept.signal(module, &name, Signal::Kill).await.unwrap());
@@ -204,4 +208,70 @@ async fn a_start_that_is_given_up_does_not_escape_from_being_killed() {
     kept.kill_all(module).await.unwrap();
     assert!(kept.running(module).is_empty());
     assert!(processes_of(harness.root.path()).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_kept_is_found_again_by_its_mark_when_the_list_of_it_is_lost() {
+    let harness = Harness::new();
+    let (module, name) = (&harness.module, command("keep"));
+    let id = {
+        let kept = harness.runner().await.kept;
+        kept.start(module, &name, &shell("exec sleep 600", true)).await.unwrap()
+    };
+    let list = harness.root.path().join("state/kept.json");
+    for damage in [Some("{ \"processes\": [ { \"module\": 1 } ] }"), None] {
+        match damage {
+            Some(text) => std::fs::write(&list, text).unwrap(),
+            None => std::fs::remove_file(&list).unwrap(),
+        }
+        let kept = harness.runner().await.kept;
+        assert_eq!(kept.subscribe(module, &name).borrow().running(), Some(id), "{damage:?}");
+        assert_eq!(kept.launched(module, &name), None, "nobody knows what it was started with");
+    }
+    // A list that says there is nothing is believed.
+    std::fs::write(&list, "{ \"processes\": [] }").unwrap();
+    let kept = harness.runner().await.kept;
+    assert_eq!(*kept.subscribe(module, &name).borrow(), KeptState::Never);
+}
+
+#[tokio::test]
+async fn a_module_that_is_renamed_inherits_what_runs_if_it_would_start_just_the_same() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    let spec = shell("exec sleep 600", true);
+    let id = kept.start(module, &name, &spec).await.unwrap();
+    let living = kept.living();
+    assert_eq!(living.len(), 1);
+    assert_eq!((living[0].leader, &living[0].launched), (Some(id.pid), &Some(Launched::by(&spec))));
+    assert_eq!(kept.members(module, &name).await.unwrap(), [id.pid]);
+
+    let (heir, start) = (ModuleName::new("shop").unwrap(), command("start"));
+    let other = CommandSpec { env: BTreeMap::from([("A".to_owned(), "b".to_owned())]), ..spec.clone() };
+    assert_eq!(kept.inherit(&heir, &start, &Launched::by(&spec), |_| false), None, "its module is there");
+    assert_eq!(kept.inherit(&heir, &start, &Launched::by(&other), |_| true), None, "in another environment");
+    let inherited = kept.inherit(&heir, &start, &Launched::by(&spec), |of| of == module);
+    assert_eq!(inherited, Some((module.clone(), id.pid)));
+    assert_eq!(kept.subscribe(&heir, &start).borrow().running(), Some(id));
+    assert_eq!(*kept.subscribe(module, &name).borrow(), KeptState::Never);
+    assert_eq!(kept.start(&heir, &start, &spec).await.unwrap(), id, "it runs already");
+
+    // The next daemon knows it under its new name, and its end is seen there.
+    let next = harness.runner().await.kept;
+    assert_eq!(next.subscribe(&heir, &start).borrow().running(), Some(id));
+    kept.kill_all(&heir).await.unwrap();
+    assert_eq!(ended(kept.subscribe(&heir, &start)).await, "was ended by SIGKILL");
+}
+
+#[tokio::test]
+async fn after_a_stop_whoever_outlives_it_is_named() {
+    let harness = Harness::new();
+    let kept = harness.runner().await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    assert_eq!(kept.outlives(module, Duration::ZERO).await.unwrap(), None);
+    let id = kept.start(module, &name, &shell("exec sleep 600", true)).await.unwrap();
+    let left = kept.outlives(module, Duration::from_millis(10)).await.unwrap();
+    assert_eq!(left, Some((name.clone(), id.pid)));
+    kept.kill_all(module).await.unwrap();
+    assert_eq!(kept.outlives(module, Duration::from_millis(10)).await.unwrap(), None);
 }

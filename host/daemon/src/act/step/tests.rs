@@ -201,7 +201,28 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     );
     assert_eq!(processes_of(harness.root.path()).len(), 1, "it is not ours to kill");
 
+    // A look after a stop sees it as well, and waits until it has ended, if it ends soon.
+    let look = tokio::spawn({
+        let (runner, module) = (runner.clone(), module.clone());
+        async move { runner.look_stopped(&module.name, Some(&module)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!look.is_finished());
     let target = Target::Checker(CheckerName::new("app").unwrap());
     runner.carry_out(&module, &StepAction::Signal(target, Signal::Kill), LONG).await.unwrap();
+    assert_eq!(look.await.unwrap().unwrap(), "nobody is left");
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_look_after_a_stop_names_a_kept_process_that_lives_on() {
+    let harness = Harness::new();
+    let module = harness.module(&[("keep", "exec sleep 600")]);
+    let runner = harness.runner().await;
+    runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await.unwrap();
+    let pid = processes_of(harness.root.path())[0].pid;
+    let seen = runner.look_stopped(&module.name, Some(&module)).await;
+    assert_eq!(seen.unwrap_err(), format!("`keep` still runs (pid {pid})"));
+    runner.kill_kept(&module.name, Some(&module)).await.unwrap();
+    assert_eq!(runner.look_stopped(&module.name, Some(&module)).await.unwrap(), "nobody is left");
 }

@@ -49,7 +49,7 @@ pub(super) struct ProcessTable {
     /// More processes are a fail. Default: no limit.
     #[schemars(range(min = 0, max = 100_000))]
     at_most: Option<Located<u32>>,
-    /// More resident memory is a fail, all processes together. Default: no limit.
+    /// More memory is a fail, all processes together; what several of them share counts once. Default: no limit.
     max_memory: Option<Located<SizeText>>,
     /// More CPU is a fail, in percent of one processor (150: one and a half), all processes
     /// together. Default: no limit.

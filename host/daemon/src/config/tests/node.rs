@@ -51,9 +51,9 @@ fn everything_in_the_file_counts() {
     let node = parse_node(text, "host").unwrap().spec;
     assert_eq!(node.name.as_str(), "node-1");
     assert_eq!(node.health.to_string(), "0.0.0.0:9100");
-    assert_eq!(node.agent_checks[0].module.as_ref().unwrap().as_str(), "web");
+    assert_eq!(node.agent_checks[0].agent.module.as_ref().unwrap().as_str(), "web");
     assert_eq!(node.agent_checks[1].listen.to_string(), "[::1]:9012");
-    assert_eq!(node.agent_checks[1].module, None);
+    assert_eq!(node.agent_checks[1].agent.module, None);
     let within = Duration::from_mins(5);
     assert_eq!(node.shutdown, ShutdownSpec { applications: Some(Shutdown::Drain), within });
     assert_eq!(

@@ -16,7 +16,7 @@ fn root() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn stems(root: &Path, previous: &Listing<FileKey>) -> Vec<String> {
-    list(root, previous).into_keys().map(|file| file.stem).collect()
+    list(root, previous).files.into_keys().map(|file| file.stem).collect()
 }
 
 #[test]
@@ -43,11 +43,11 @@ fn a_link_that_is_set_to_another_file_is_another_version() {
     }
     symlink("..data/x.wasm", folder.join("x.wasm")).unwrap();
     symlink("..1", folder.join("..data")).unwrap();
-    let before = list(root.path(), &Listing::new());
+    let before = list(root.path(), &Listing::new()).files;
     assert_eq!(before.len(), 1);
     symlink("..2", folder.join("..new")).unwrap();
     fs::rename(folder.join("..new"), folder.join("..data")).unwrap();
-    let after = list(root.path(), &before);
+    let after = list(root.path(), &before).files;
     assert_eq!(after.len(), 1);
     assert_ne!(after, before);
 }
@@ -56,9 +56,9 @@ fn a_link_that_is_set_to_another_file_is_another_version() {
 fn a_signature_that_comes_later_makes_another_version() {
     let (root, folder) = root();
     fs::write(folder.join("x.wasm"), "x").unwrap();
-    let before = list(root.path(), &Listing::new());
+    let before = list(root.path(), &Listing::new()).files;
     fs::write(folder.join("x.wasm.minisig"), "signature").unwrap();
-    assert_ne!(list(root.path(), &before), before);
+    assert_ne!(list(root.path(), &before).files, before);
 }
 
 #[test]
@@ -69,12 +69,12 @@ fn a_file_that_cannot_be_looked_at_does_not_hide_the_others() {
     fs::write(away.join("x.wasm"), "x").unwrap();
     symlink(away.join("x.wasm"), folder.join("far.wasm")).unwrap();
     fs::write(folder.join("near.wasm"), "x").unwrap();
-    let before = list(root.path(), &Listing::new());
+    let before = list(root.path(), &Listing::new()).files;
     assert_eq!(before.len(), 2);
     fs::set_permissions(&away, Permissions::from_mode(0o000)).unwrap();
     // Root may look everywhere.
     let closed = fs::metadata(away.join("x.wasm")).is_err();
-    let after = list(root.path(), &before);
+    let after = list(root.path(), &before).files;
     let nothing_known = stems(root.path(), &Listing::new());
     fs::set_permissions(&away, Permissions::from_mode(0o700)).unwrap();
     assert_eq!(after, before, "what was there counts as still there");
@@ -85,10 +85,41 @@ fn a_file_that_cannot_be_looked_at_does_not_hide_the_others() {
 fn a_folder_that_is_gone_is_empty_and_one_made_anew_is_seen() {
     let (root, folder) = root();
     fs::write(folder.join("x.wasm"), "x").unwrap();
-    let before = list(root.path(), &Listing::new());
+    let before = list(root.path(), &Listing::new()).files;
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(stems(root.path(), &before), Vec::<String>::new());
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("y.wasm"), "y").unwrap();
     assert_eq!(stems(root.path(), &before), ["y"]);
+}
+
+#[test]
+fn backup_files_take_no_place_and_a_flood_takes_that_of_nobody_who_was_there_before() {
+    let (root, folder) = root();
+    for number in 0..MAX_FILES + 50 {
+        fs::write(folder.join(format!("x.wasm.{number}")), "").unwrap();
+    }
+    fs::write(folder.join("x.wasm"), "x").unwrap();
+    let first = list(root.path(), &Listing::new());
+    assert_eq!((first.files.len(), first.overfull.len()), (1, 0));
+    for number in 0..MAX_FILES {
+        fs::write(folder.join(format!("a{number}.wasm")), "").unwrap();
+    }
+    let flooded = list(root.path(), &first.files);
+    assert_eq!(flooded.files.len(), MAX_FILES);
+    assert!(flooded.files.contains_key(&FileKey { folder: Folder::Checkers, stem: "x".to_owned() }));
+    assert_eq!(flooded.overfull, BTreeSet::from([Folder::Checkers]));
+}
+
+#[test]
+fn a_folder_that_takes_the_place_of_another_is_another() {
+    let (root, folder) = root();
+    let standing = || list(root.path(), &Listing::new()).folders[&Folder::Checkers];
+    let first = standing();
+    fs::write(folder.join("x.wasm"), "x").unwrap();
+    assert_eq!(standing(), first);
+    fs::rename(&folder, root.path().join("away")).unwrap();
+    assert_eq!(standing(), Standing::Away);
+    fs::create_dir(&folder).unwrap();
+    assert_ne!(standing(), first);
 }

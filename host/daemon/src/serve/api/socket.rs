@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -20,12 +20,35 @@ pub fn path(root: &Path) -> PathBuf {
     root.join(NAME)
 }
 
-/// Listens on the socket of a root, for the owner only (mode 0600). A socket that an
+/// Where it is instead while the root's disk is read-only: in the folder of the user who runs the
+/// daemon, in memory. Whom the daemon's state belongs to is who runs it.
+fn path_in_memory(root: &Path) -> io::Result<PathBuf> {
+    let root = root.canonicalize()?;
+    let owner = std::fs::metadata(root.join("state"))?.uid();
+    let folder = match owner {
+        0 => PathBuf::from("/run"),
+        user => Path::new("/run/user").join(user.to_string()),
+    };
+    let digest = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
+    Ok(folder.join(format!("bellwether-{}.sock", &digest[..16])))
+}
+
+/// Listens on the socket of a root, for the owner only (mode 0600), and says where. A socket that an
 /// earlier daemon left is removed, so the caller must hold the root's lock.
-pub fn bind(root: &Path) -> io::Result<UnixListener> {
+pub fn bind(root: &Path) -> io::Result<(UnixListener, PathBuf)> {
     let socket = path(root);
-    match std::fs::symlink_metadata(&socket) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(&socket)?,
+    match bind_at(&socket) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            let socket = path_in_memory(root)?;
+            Ok((bind_at(&socket)?, socket))
+        }
+        bound => Ok((bound?, socket)),
+    }
+}
+
+fn bind_at(socket: &Path) -> io::Result<UnixListener> {
+    match std::fs::symlink_metadata(socket) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(socket)?,
         Ok(_) => {
             let text = format!("{} is there and is not a socket: remove it", socket.display());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
@@ -33,17 +56,25 @@ pub fn bind(root: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let address = Address::of(&socket)?;
+    let address = Address::of(socket)?;
     let listener = UnixListener::bind(&address.path)?;
     // Whoever slips in before this line is refused by its user id.
-    std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600))?;
+    std::fs::set_permissions(socket, PermissionsExt::from_mode(0o600))?;
     Ok(listener)
 }
 
 /// Connects to the daemon of a root.
 pub async fn connect(root: &Path) -> io::Result<UnixStream> {
     let address = Address::of(&path(root))?;
-    UnixStream::connect(&address.path).await
+    let error = match UnixStream::connect(&address.path).await {
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+            error
+        }
+        connected => return connected,
+    };
+    // Nobody is there; if nobody is at the other place either, the first is what counts.
+    let Ok(instead) = path_in_memory(root) else { return Err(error) };
+    UnixStream::connect(instead).await.map_err(|_| error)
 }
 
 /// A path that fits, and the directory that keeps it valid.
@@ -77,7 +108,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("x".repeat(120));
         std::fs::create_dir(&root).unwrap();
-        let listener = bind(&root).unwrap();
+        let (listener, _) = bind(&root).unwrap();
         let (accepted, connected) = tokio::join!(listener.accept(), connect(&root));
         assert!(accepted.is_ok() && connected.is_ok());
     }
@@ -89,6 +120,18 @@ mod tests {
         let _listener = bind(place.path()).unwrap();
         let mode = std::fs::metadata(path(place.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_root_has_one_place_in_memory_by_whatever_path_it_is_reached() {
+        let place = tempfile::tempdir().unwrap();
+        let (root, link) = (place.path().join("root"), place.path().join("link"));
+        std::fs::create_dir_all(root.join("state")).unwrap();
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let instead = path_in_memory(&root).unwrap();
+        assert_eq!(instead, path_in_memory(&link).unwrap());
+        assert!(instead.starts_with("/run"), "{}", instead.display());
+        assert!(connect(&root).await.is_err(), "nobody is at either place");
     }
 
     #[tokio::test]

@@ -108,6 +108,7 @@ impl Daemon for FakeDaemon {
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
             drain: Duration::ZERO,
+            readmit_until: None,
             changed: 0,
             plan: None,
             processes: Vec::new(),
@@ -115,7 +116,7 @@ impl Daemon for FakeDaemon {
         };
         let generation = *self.generations.borrow();
         let (node, modules) = (NodeName::new("n1").unwrap(), vec![Arc::new(module)]);
-        Arc::new(Snapshot { generation, node, at, modules })
+        Arc::new(Snapshot { generation, node, at, modules, readmit_until: None })
     }
 
     fn generations(&self) -> watch::Receiver<u64> {
@@ -201,7 +202,7 @@ impl Api {
     fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         let daemon = FakeDaemon::new();
-        let listener = socket::bind(root.path()).unwrap();
+        let (listener, _) = socket::bind(root.path()).unwrap();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let handle: Arc<dyn Daemon> = daemon.clone();
         let task = tokio::spawn(serve(listener, handle, async {

@@ -34,7 +34,8 @@ const SENDING: Duration = Duration::from_secs(5);
 const LINGERING: Duration = Duration::from_secs(2);
 /// What it still sends is read up to this, in bytes.
 const MAX_LINGERING: usize = 64 << 10;
-/// So many times a connection may be served before others get their turn.
+/// So many times a connection may be served before others get their turn; once, if it has had as many
+/// answers as one gets at once.
 const ROUNDS: usize = 4;
 
 /// Room to receive into and send from, shared by all connections: one that
@@ -56,6 +57,8 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     /// Whether the poll also reports that the socket can be written to.
     pub(super) polled_for_writing: bool,
+    /// Whether it waits for its turn among those that were not finished.
+    pub(super) queued: bool,
     conversation: Conversation,
     phase: Phase,
     /// What could not be sent at once, and how much of it has been since.
@@ -99,6 +102,7 @@ impl Connection {
         Self {
             stream,
             polled_for_writing: false,
+            queued: false,
             conversation: Conversation::default(),
             phase: Phase::Idle,
             unsent: Vec::new(),
@@ -136,12 +140,18 @@ impl Connection {
                 Phase::Lingering { read } => self.linger(read, buffers),
             };
             match step {
+                Step::Done if self.has_had_its_share() => return Outcome::Unfinished,
                 Step::Done => {}
                 Step::WouldBlock => return Outcome::Waiting,
                 Step::Over => return Outcome::Over,
             }
         }
         Outcome::Unfinished
+    }
+
+    /// Whether all that was said has been sent, and there are more requests to answer.
+    fn has_had_its_share(&self) -> bool {
+        self.phase == Phase::Sending(Next::SendFirst) && self.sent == self.unsent.len()
     }
 
     /// Whether it waits until it can send.

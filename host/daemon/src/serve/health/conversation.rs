@@ -4,7 +4,7 @@
 //!              a whole request, more to come
 //!            ┌────────────────────────────────┐
 //!            ▼                                │
-//!      ┌─ waiting ── bytes ──▶ parsing ── answered ──▶ enough output: SendFirst, then parsing again
+//!      ┌─ waiting ── bytes ──▶ parsing ── answered ──▶ enough of them: SendFirst, then parsing again
 //!      │     ▲                 │  │
 //!      │     └── part of one ──┘  └── malformed, too large, a body, `close` ──▶ Close
 //! ```
@@ -16,6 +16,9 @@ use super::response::{Refusal, write_answer, write_refusal};
 
 /// Above this much output, what was received waits until that has been sent.
 const ENOUGH_OUTPUT: usize = 32 << 10;
+/// So many requests are answered at once. A client that sends many without waiting for the answers
+/// must not keep those waiting who ask for one.
+pub(super) const REQUESTS_AT_ONCE: usize = 8;
 
 /// What to do once the output has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,14 +69,15 @@ impl Conversation {
 
 /// Responds to the requests in `input`. Returns how many bytes are done with.
 fn respond(input: &[u8], output: &mut Vec<u8>, answer: impl Fn(Question<'_>) -> Answer) -> (usize, Next) {
-    let mut used = 0;
+    let (mut used, mut answered) = (0, 0);
     while used < input.len() {
-        if output.len() >= ENOUGH_OUTPUT {
+        if output.len() >= ENOUGH_OUTPUT || answered == REQUESTS_AT_ONCE {
             return (used, Next::SendFirst);
         }
         let refusal = match parse(&input[used..]) {
             Parsed::Whole(request, length) => {
                 used += length;
+                answered += 1;
                 respond_to(&request, output, &answer);
                 if request.persistence == Persistence::Close {
                     let unread = request.has_body || used < input.len();

@@ -3,18 +3,22 @@
 //! ```text
 //!        ┌──────────────▶ wait for events, or for the next thing that is due
 //!        │                                │
-//!        │       serve those that have something to receive or can send again
-//!        │                                │
 //!        │       accept those who knock, up to a number
 //!        │          no descriptor left ──▶ let one of the reserve go
 //!        │          full, or the reserve is gone, too ──▶ close the one that was quiet longest
 //!        │                                │
+//!        │       serve those that have something to receive or can send again
+//!        │                                │
+//!        │       serve some of those that were not finished, one after the other
+//!        │                                │
 //!        └─────── once a second ──▶ close those whose deadline has passed
 //! ```
 //! Nothing here is repeated without a limit, and nothing is waited for but the
-//! poll: whoever is not finished after a few rounds is remembered, and others
-//! come first.
+//! poll: a connection that is not finished after a few requests queues, and others
+//! come first. So how long a probe waits depends on how many connections there are,
+//! and not on how much each of them asks.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
@@ -34,6 +38,11 @@ pub(super) const MAX_CONNECTIONS: usize = 1024;
 /// So many are accepted before the others get their turn. Far fewer than there
 /// is room for: one that was just accepted must not be the next to be closed.
 const ACCEPTS: usize = 128;
+/// So many of those that were not finished are served at a turn.
+const UNFINISHED: usize = 64;
+/// With so many events at once, listeners are asked at every turn, and not only when their own event
+/// comes: it may be behind many others.
+const BUSY: usize = 64;
 /// How often deadlines are looked at while there are connections.
 const SWEEP: Duration = Duration::from_secs(1);
 /// The loop turns at least this often.
@@ -51,8 +60,8 @@ pub(super) struct EventLoop {
     poll: Poll,
     doors: Vec<Door>,
     connections: Slab<Connection>,
-    /// Those that were interrupted to let others have their turn.
-    unfinished: Vec<usize>,
+    /// Those that were interrupted to let others have their turn, each of them once.
+    unfinished: VecDeque<usize>,
     /// When to look at the deadlines; never while there are no connections.
     sweep_at: Option<Instant>,
     /// Held so that they can be let go: if the rest of the daemon has used up all
@@ -85,7 +94,7 @@ impl EventLoop {
             poll,
             doors,
             connections: Slab::with_capacity(64),
-            unfinished: Vec::new(),
+            unfinished: VecDeque::new(),
             sweep_at: None,
             reserve: (0..RESERVE).map(|_| reserve()).collect::<io::Result<_>>()?,
             buffers: Buffers::default(),
@@ -131,21 +140,32 @@ impl EventLoop {
     }
 
     fn turn(&mut self, events: &Events, now: Instant) {
-        let unfinished = std::mem::take(&mut self.unfinished);
-        for event in events {
-            match event.token() {
-                WAKER => {}
-                Token(index) if index < self.doors.len() => self.doors[index].knocking = true,
-                // The place may have been given to another since: it is then served early, which is harmless.
-                Token(token) => self.serve(token - self.doors.len(), now, event.is_read_closed()),
-            }
-        }
-        for place in unfinished {
-            self.serve(place, now, true);
-        }
+        let busy = events.iter().take(BUSY).count() == BUSY;
+        let knocks = |index: usize| events.iter().any(|event| event.token() == Token(index));
         for index in 0..self.doors.len() {
+            self.doors[index].knocking |= busy || knocks(index);
             if self.doors[index].knocking && self.doors[index].retry_at.is_none_or(|at| at <= now) {
                 self.accept(index, now);
+            }
+        }
+        for event in events {
+            match event.token() {
+                Token(token) if token >= self.doors.len() && event.token() != WAKER => {
+                    let place = token - self.doors.len();
+                    // One that queues waits for its turn, whatever more it sends. The place may have been
+                    // given to another since: it is then served early, which is harmless.
+                    if self.connections.get(place).is_some_and(|connection| !connection.queued) {
+                        self.serve(place, now, event.is_read_closed());
+                    }
+                }
+                _ => {}
+            }
+        }
+        for _ in 0..self.unfinished.len().min(UNFINISHED) {
+            let Some(place) = self.unfinished.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(place) {
+                connection.queued = false;
+                self.serve(place, now, true);
             }
         }
         if self.sweep_at.is_some_and(|at| at <= now) {
@@ -157,7 +177,10 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(place) else { return };
         match connection.serve(&mut self.buffers, &self.view, now, to_the_end) {
             Outcome::Over => self.close(place),
-            Outcome::Unfinished => self.unfinished.push(place),
+            Outcome::Unfinished => {
+                connection.queued = true;
+                self.unfinished.push_back(place);
+            }
             Outcome::Waiting if connection.is_sending() && !connection.polled_for_writing => {
                 connection.polled_for_writing = true;
                 let token = Token(place + self.doors.len());
@@ -179,8 +202,8 @@ impl EventLoop {
                 Accepted::Connection(stream) => {
                     let connection = match &door.listener.language {
                         Language::Http => Connection::http(stream, now),
-                        Language::Agent(module) => {
-                            let line = self.view.agent_line(module.as_ref());
+                        Language::Agent(agent) => {
+                            let line = self.view.agent_line(agent);
                             Connection::agent(stream, line, now)
                         }
                     };
@@ -229,11 +252,12 @@ impl EventLoop {
         if self.poll.registry().register(&mut connection.stream, token, interest).is_err() {
             return;
         }
+        connection.queued = outcome == Outcome::Unfinished;
+        if connection.queued {
+            self.unfinished.push_back(place);
+        }
         self.connections.insert(connection);
         self.sweep_at.get_or_insert(now + SWEEP);
-        if outcome == Outcome::Unfinished {
-            self.unfinished.push(place);
-        }
     }
 
     /// Makes room for one more descriptor. Says whether there is any.
@@ -275,3 +299,6 @@ impl EventLoop {
 fn reserve() -> io::Result<File> {
     File::open("/dev/null")
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 
-use bellwether_core::id::ModuleName;
+use bellwether_core::health::Agent;
 use mio::net::{TcpListener, TcpStream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::BindError;
 use crate::config::spec::AgentCheckSpec;
+use crate::serve::address;
 
 /// So many connections wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
@@ -27,7 +28,7 @@ pub(super) struct Listener {
 pub(super) enum Language {
     Http,
     /// One line for `HAProxy`, about a module or about all.
-    Agent(Option<ModuleName>),
+    Agent(Agent),
 }
 
 /// What comes of accepting.
@@ -50,7 +51,7 @@ impl Listener {
     }
 
     pub(super) fn agent(spec: &AgentCheckSpec) -> Result<Self, BindError> {
-        Self::bind(spec.listen, Language::Agent(spec.module.clone()))
+        Self::bind(spec.listen, Language::Agent(spec.agent.clone()))
     }
 
     fn bind(address: SocketAddr, language: Language) -> Result<Self, BindError> {
@@ -97,7 +98,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // Accepted sockets inherit it: each answer is one write, there is nothing to wait for.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+    address::bind(&socket, address)?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
 }

@@ -3,7 +3,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use bellwether_core::event::Wish;
-use bellwether_core::id::NodeName;
+use bellwether_core::id::{ModuleName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::ModuleView;
 use bellwether_core::state::StateName;
@@ -29,6 +29,7 @@ fn module(name: &str, state: StateName) -> Arc<ModuleView> {
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
         drain: Duration::ZERO,
+        readmit_until: None,
         changed: 0,
         plan: None,
         processes: Vec::new(),
@@ -59,7 +60,8 @@ impl Fixture {
         // In the future: the core counts as alive for as long as a test takes.
         view.pulse.beat_at(view.clock.awake() + Duration::from_mins(10));
         let agents = [Some(ModuleName::new("web").unwrap()), None]
-            .map(|module| AgentCheckSpec { listen: LOOPBACK.parse().unwrap(), module });
+            .map(|module| Agent { module, owns: false })
+            .map(|agent| AgentCheckSpec { listen: LOOPBACK.parse().unwrap(), agent });
         let server = HealthServer::bind(LOOPBACK.parse().unwrap(), &agents, view.clone()).unwrap();
         Self { server, view }
     }
@@ -231,13 +233,13 @@ fn answer_in_time(fixture: &Fixture, request: &[u8]) -> String {
 fn a_stalled_core_turns_every_yes_into_no() {
     let fixture = Fixture::new(StateName::Up);
     assert_eq!(fixture.status("/health/web"), 200);
-    assert_eq!(fixture.agent(1, b""), "up ready 100%\n");
+    assert_eq!(fixture.agent(1, b""), "up\n");
     fixture.stall();
     assert_eq!(fixture.status("/health/web"), 503);
     assert_eq!(fixture.status("/health"), 503);
     assert_eq!(fixture.status("/var/modules/web/ready.txt"), 404);
-    assert_eq!(fixture.agent(1, b""), "down ready # the daemon's core has stalled\n");
-    assert_eq!(fixture.agent(2, b""), "down ready # the daemon's core has stalled\n");
+    assert_eq!(fixture.agent(1, b""), "down # the daemon's core has stalled\n");
+    assert_eq!(fixture.agent(2, b""), "down # the daemon's core has stalled\n");
 }
 
 #[test]
@@ -247,8 +249,8 @@ fn an_agent_is_told_at_once_and_whatever_it_sends_is_ignored() {
     assert_eq!(fixture.agent(2, b""), "up drain\n");
     assert_eq!(fixture.agent(1, &b"GET / HTTP/1.0\r\n\r\n".repeat(100)), "up drain\n");
     fixture.view.snapshot.store(snapshot(StateName::Stopped));
-    assert_eq!(fixture.agent(1, b"hello\n"), "stopped ready # stopped: so it is\n");
-    assert_eq!(fixture.agent(2, b""), "stopped ready # web: stopped: so it is\n");
+    assert_eq!(fixture.agent(1, b"hello\n"), "stopped # stopped: so it is\n");
+    assert_eq!(fixture.agent(2, b""), "stopped # web: stopped: so it is\n");
 }
 
 #[test]

@@ -252,3 +252,20 @@ fn whatever_is_asked_gets_a_whole_answer_or_none_and_never_a_yes() {
     ];
     crate::fuzz::run("health requests", &seeds.map(|seed| seed.as_bytes().to_vec()), converse);
 }
+
+#[test]
+fn so_many_requests_are_answered_at_once_and_the_rest_is_not_forgotten() {
+    let (mut conversation, mut answered) = (Conversation::default(), Vec::new());
+    let mut piece = b"HEAD /health HTTP/1.1\r\n\r\n".repeat(2 * REQUESTS_AT_ONCE + 1);
+    loop {
+        let mut output = Vec::new();
+        let next = conversation.receive(&piece, &mut output, echo);
+        answered.push(output.windows(5).filter(|line| *line == b"HTTP/").count());
+        piece.clear();
+        if next == Next::Receive {
+            break;
+        }
+        assert_eq!(next, Next::SendFirst);
+    }
+    assert_eq!(answered, [REQUESTS_AT_ONCE, REQUESTS_AT_ONCE, 1]);
+}

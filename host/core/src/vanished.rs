@@ -1,0 +1,326 @@
+//! Whether files that are missing from a folder were removed.
+//!
+//! ```text
+//!   there ──missing──▶ one or a few ────────────────────▶ removed, after 8 looks in a row
+//!     ▲                much at once, all, another folder ─▶ removed, after a minute, ten minutes
+//!     │                the folder is away ───────────────▶ (never removed)
+//!     └──────────────── there again ◀──────────────────────┘
+//! ```
+//! A file that a person removes is one of several in a folder that is the same as
+//! before. A file system that is unmounted, a mount that is missing, a share that
+//! lists nothing for a while or a deployment that removes everything before it
+//! writes it anew look different, and nobody has decided anything by them. What was
+//! in force stays in force for so long, and it is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::moment::{Moment, plain};
+
+/// So many looks in a row must miss a file: a tool that copies over it in two
+/// steps, with a slow disk between them, does not remove it.
+pub const LOOKS_UNTIL_GONE: u32 = 8;
+/// More than is left vanished at once, from a folder that is the same as before.
+pub const MANY_BELIEVED_AFTER: Duration = Duration::from_mins(1);
+/// Everything did, or there is another folder in its place that is empty.
+pub const ALL_BELIEVED_AFTER: Duration = Duration::from_mins(10);
+/// So many names are shown.
+const SHOWN: usize = 5;
+
+/// What stands where the folder was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The same folder.
+    Same,
+    /// Another one: a mount, or a link that leads elsewhere.
+    Another,
+    /// Nothing.
+    Away,
+}
+
+/// A look at a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight<K> {
+    /// What stands there.
+    pub place: Place,
+    /// How many of its files there are, those that are new included.
+    pub present: usize,
+    /// The files that were there before and are not now.
+    pub missing: BTreeSet<K>,
+}
+
+/// Why files that are missing are not taken for removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// More vanished at once than is left.
+    Many,
+    /// All of several did.
+    All,
+    /// An empty folder has taken the place of theirs.
+    Another,
+    /// There is no folder.
+    Away,
+}
+
+/// Files that are missing and stay in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt<K> {
+    /// Which.
+    pub files: BTreeSet<K>,
+    /// Why they stay.
+    pub why: Why,
+    /// When they are taken for removed, if they are still missing; nothing: not at all.
+    pub until: Option<Moment>,
+}
+
+/// What is believed after a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belief<K> {
+    /// These were removed.
+    pub gone: BTreeSet<K>,
+    /// It is not known yet of these, and soon will be: look again.
+    pub unsettled: bool,
+    /// These are missing, and nobody seems to have removed them.
+    pub doubt: Option<Doubt<K>>,
+}
+
+/// What is missing from one folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vanished<K> {
+    missing: BTreeMap<K, Missing>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Missing {
+    since: Moment,
+    looks: u32,
+}
+
+impl<K> Default for Vanished<K> {
+    fn default() -> Self {
+        Self { missing: BTreeMap::new() }
+    }
+}
+
+impl<K: Ord + Clone> Vanished<K> {
+    /// Takes in a look. `confirmed`: a person has asked for everything to be read again, and so
+    /// knows of it. That counts for a folder that is there and the same.
+    pub fn look(&mut self, sight: &Sight<K>, confirmed: bool, now: Moment) -> Belief<K> {
+        self.missing.retain(|file, _| sight.missing.contains(file));
+        for file in &sight.missing {
+            let missing = self.missing.entry(file.clone()).or_insert(Missing { since: now, looks: 0 });
+            missing.looks = missing.looks.saturating_add(1);
+        }
+        let Some(why) = doubt(sight) else {
+            let is_gone = |(_, missing): &(&K, &Missing)| missing.looks >= LOOKS_UNTIL_GONE;
+            let gone: BTreeSet<K> =
+                self.missing.iter().filter(is_gone).map(|(file, _)| file.clone()).collect();
+            return Belief { unsettled: gone.len() < self.missing.len(), gone, doubt: None };
+        };
+        let last = self.missing.values().map(|missing| missing.since).max().unwrap_or(now);
+        let until = why.believed_after().map(|after| last + after);
+        let confirmed = confirmed && matches!(why, Why::Many | Why::All);
+        if confirmed || until.is_some_and(|until| now >= until) {
+            return Belief { gone: sight.missing.clone(), unsettled: false, doubt: None };
+        }
+        Belief {
+            gone: BTreeSet::new(),
+            unsettled: false,
+            doubt: Some(Doubt { files: sight.missing.clone(), why, until }),
+        }
+    }
+}
+
+/// Whether what is missing was perhaps not removed, and why.
+fn doubt<K>(sight: &Sight<K>) -> Option<Why> {
+    let missing = sight.missing.len();
+    match sight.place {
+        _ if missing == 0 => None,
+        Place::Away => Some(Why::Away),
+        Place::Another if sight.present == 0 => Some(Why::Another),
+        Place::Same | Place::Another if missing == 1 || sight.present >= missing => None,
+        Place::Same | Place::Another if sight.present == 0 => Some(Why::All),
+        Place::Same | Place::Another => Some(Why::Many),
+    }
+}
+
+impl Why {
+    fn believed_after(self) -> Option<Duration> {
+        match self {
+            Self::Many => Some(MANY_BELIEVED_AFTER),
+            Self::All | Self::Another => Some(ALL_BELIEVED_AFTER),
+            Self::Away => None,
+        }
+    }
+
+    /// As the beginning of a sentence about this folder.
+    fn what(self, folder: &str, count: usize) -> String {
+        match self {
+            Self::Many => format!("{count} files vanished from {folder}/ at once"),
+            Self::All => format!("all {count} files vanished from {folder}/ at once"),
+            Self::Another => {
+                format!("{folder}/ is another folder than before, and empty (is a mount missing?)")
+            }
+            Self::Away => format!("{folder}/ is away"),
+        }
+    }
+
+    /// What a person can do.
+    fn next(self) -> &'static str {
+        match self {
+            Self::Many | Self::All => {
+                "if they are to go, tell the daemon to read everything again (`systemctl reload bellwether`, or SIGHUP)"
+            }
+            Self::Another => {
+                "mount it, or put the files back; if they are to go, wait, or start the daemon again"
+            }
+            Self::Away => {
+                "mount it, or put it back; if its files are to go, make an empty folder of that name"
+            }
+        }
+    }
+}
+
+impl<K: ToString> Doubt<K> {
+    /// For `status`. `at` writes a moment.
+    pub fn sentence(&self, folder: &str, at: impl Fn(Moment) -> String) -> String {
+        let count = self.files.len();
+        let mut names: Vec<String> = self.files.iter().take(SHOWN).map(ToString::to_string).collect();
+        if count > SHOWN {
+            names.push(format!("{} more", count - SHOWN));
+        }
+        let names = names.join(", ");
+        let until = match self.until.zip(self.why.believed_after()) {
+            Some((until, after)) => format!("until {} ({} after it vanished)", at(until), plain(after)),
+            None => "until it is back".to_owned(),
+        };
+        let (what, next) = (self.why.what(folder, count), self.why.next());
+        format!("{what}: what was there stays in force {until}: {names}; {next}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LOOK: Duration = Duration::from_millis(120);
+
+    fn sight(place: Place, present: usize, missing: &[&'static str]) -> Sight<&'static str> {
+        Sight { place, present, missing: missing.iter().copied().collect() }
+    }
+
+    /// When it is believed, in time after it vanished, if it stays like that for an hour.
+    fn believed_after(sight: &Sight<&'static str>) -> Option<Duration> {
+        let (mut vanished, begun) = (Vanished::default(), Moment::from_micros(1_000_000));
+        let mut now = begun;
+        while now.since(begun) < Duration::from_hours(1) {
+            let belief = vanished.look(sight, false, now);
+            if !belief.gone.is_empty() {
+                assert_eq!((belief.gone, belief.doubt), (sight.missing.clone(), None));
+                return Some(now.since(begun));
+            }
+            assert!(belief.doubt.is_none_or(|doubt| doubt.files == sight.missing));
+            now = now + if belief.unsettled { LOOK } else { Duration::from_secs(1) };
+        }
+        None
+    }
+
+    #[test]
+    fn what_is_believed_after_how_long() {
+        use Place::{Another, Away, Same};
+        let few = Some(LOOK * 7);
+        for (place, present, missing, after) in [
+            // A person removes a file, also the last one, or renames some.
+            (Same, 3, &["a"][..], few),
+            (Same, 0, &["a"], few),
+            (Same, 2, &["a", "b"], few),
+            // A link that leads to a newer set of files, with one fewer.
+            (Another, 3, &["a"], few),
+            (Same, 1, &["a", "b"], Some(MANY_BELIEVED_AFTER)),
+            (Another, 1, &["a", "b"], Some(MANY_BELIEVED_AFTER)),
+            (Same, 0, &["a", "b"], Some(ALL_BELIEVED_AFTER)),
+            (Another, 0, &["a"], Some(ALL_BELIEVED_AFTER)),
+            (Away, 0, &["a"], None),
+            (Away, 0, &["a", "b"], None),
+            (Same, 0, &[], None),
+        ] {
+            assert_eq!(
+                believed_after(&sight(place, present, missing)),
+                after,
+                "{place:?} {present} {missing:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_person_who_asks_for_a_look_is_believed_at_once_if_the_folder_is_the_same() {
+        for (place, present, believed) in [
+            (Place::Same, 0, true),
+            (Place::Same, 1, true),
+            (Place::Another, 0, false),
+            (Place::Away, 0, false),
+        ] {
+            let belief =
+                Vanished::default().look(&sight(place, present, &["a", "b"]), true, Moment::default());
+            assert_eq!(!belief.gone.is_empty(), believed, "{place:?} {present}");
+        }
+    }
+
+    #[test]
+    fn one_more_that_vanishes_begins_the_time_anew() {
+        let (mut vanished, begun) = (Vanished::default(), Moment::default());
+        vanished.look(&sight(Place::Same, 1, &["a", "b"]), false, begun);
+        let later = begun + MANY_BELIEVED_AFTER / 2;
+        let all = sight(Place::Same, 0, &["a", "b", "c"]);
+        let doubt = vanished.look(&all, false, later).doubt.unwrap();
+        assert_eq!((doubt.why, doubt.until), (Why::All, Some(later + ALL_BELIEVED_AFTER)));
+    }
+
+    #[test]
+    fn it_is_said_what_stays_how_long_and_what_to_do() {
+        let doubt = Doubt {
+            files: BTreeSet::from(["a", "b", "c", "d", "e", "f", "g"]),
+            why: Why::All,
+            until: Some(Moment::default()),
+        };
+        assert_eq!(
+            doubt.sentence("modules", |_| "12:00".to_owned()),
+            "all 7 files vanished from modules/ at once: what was there stays in force until 12:00 (10m after it \
+             vanished): a, b, c, d, e, 2 more; if they are to go, tell the daemon to read everything again \
+             (`systemctl reload bellwether`, or SIGHUP)"
+        );
+        let away = Doubt { files: BTreeSet::from(["web"]), why: Why::Away, until: None };
+        assert!(away.sentence("modules", |_| String::new()).starts_with(
+            "modules/ is away: what was there stays in force until it is back: web; mount it, or put it back"
+        ));
+    }
+
+    fn place() -> impl Strategy<Value = Place> {
+        prop_oneof![Just(Place::Same), Just(Place::Another), Just(Place::Away)]
+    }
+
+    proptest! {
+        /// A file that is there at least at every seventh look is never taken for removed, and what is
+        /// taken for removed was missing at that very look.
+        #[test]
+        fn what_comes_back_was_never_removed(
+            looks in proptest::collection::vec((place(), 0usize..4, proptest::collection::btree_set(0u8..6, 0..6)), 1..120),
+        ) {
+            let (mut vanished, mut now) = (Vanished::default(), Moment::default());
+            for (index, (place, present, mut missing)) in looks.into_iter().enumerate() {
+                now = now + LOOK;
+                let present = if place == Place::Away { 0 } else { present };
+                if index % 7 == 0 {
+                    missing.remove(&0);
+                }
+                let belief = vanished.look(&Sight { place, present, missing: missing.clone() }, false, now);
+                prop_assert!(!belief.gone.contains(&0));
+                prop_assert!(belief.gone.is_subset(&missing));
+                prop_assert!(place != Place::Away || belief.gone.is_empty());
+                prop_assert!(missing.is_empty() || !belief.gone.is_empty() || belief.unsettled || belief.doubt.is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What is kept, and whose it is: modules come and go, and are renamed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::id::{CommandName, ModuleName};
+
+use super::{Kept, Launched, Slot};
+use crate::process::kept_table::KeptState;
+
+/// A command that has a process group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Living {
+    /// Of which module.
+    pub module: ModuleName,
+    /// Its name.
+    pub command: CommandName,
+    /// Its process, if that lives; what it started may outlive it.
+    pub leader: Option<u32>,
+    /// What it was started with, if that is known.
+    pub launched: Option<Launched>,
+}
+
+impl Kept {
+    /// All that is kept, whatever the files say by now.
+    pub fn living(&self) -> Vec<Living> {
+        let slots: Vec<Arc<Slot>> = self.0.slots().values().cloned().collect();
+        let living = slots.iter().filter(|slot| slot.group().is_some()).map(|slot| {
+            let (module, command) = slot.key.clone();
+            let leader = self.0.states.state(&module, &command).running().map(|process| process.pid);
+            Living { module, command, leader, launched: slot.launched() }
+        });
+        living.collect()
+    }
+
+    /// The living processes of a command.
+    pub async fn members(&self, module: &ModuleName, command: &CommandName) -> io::Result<Vec<u32>> {
+        match self.slot(module, command).group() {
+            Some(group) if !group.has_nobody() => {
+                Ok(group.members(&*self.0.table.scan(Duration::ZERO).await?))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What this command's process was started with, if it runs and that is known.
+    pub fn launched(&self, module: &ModuleName, command: &CommandName) -> Option<Launched> {
+        self.0.states.state(module, command).running()?;
+        self.slot(module, command).launched()
+    }
+
+    /// Gives a command the process that another one has started in just the same way, if it lives and
+    /// `is_orphan` says that its module is gone. Returns whose it was, and its process id.
+    pub fn inherit(
+        &self,
+        module: &ModuleName,
+        command: &CommandName,
+        launched: &Launched,
+        is_orphan: impl Fn(&ModuleName) -> bool,
+    ) -> Option<(ModuleName, u32)> {
+        let heir = self.slot(module, command);
+        if heir.group().is_some() {
+            return None;
+        }
+        let slots: Vec<Arc<Slot>> = self.0.slots().values().cloned().collect();
+        let left = slots.iter().filter(|slot| is_orphan(&slot.key.0) && slot.key.0 != *module);
+        let mut same = left.filter(|slot| slot.launched().as_ref() == Some(launched));
+        let (slot, leader) = same.find_map(|slot| {
+            let leader = slot.held().as_ref()?.leader.clone()?;
+            (!leader.has_ended()).then_some((slot, leader))
+        })?;
+        let pid = leader.id().pid;
+        // Its watcher ends with it; from here on it is the heir's to watch.
+        drop(slot.held().take());
+        let (former, of) = slot.key.clone();
+        self.0.states.publish(&former, &of, KeptState::Never);
+        slot.set_launched(None);
+        heir.set_launched(Some(launched.clone()));
+        self.0.hold(&heir, leader, None);
+        self.0.write_ledger();
+        tracing::info!(%module, %command, pid, %former, "took over a kept process");
+        Some((former, pid))
+    }
+}

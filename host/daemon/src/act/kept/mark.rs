@@ -1,0 +1,130 @@
+//! The mark that a kept process carries in its environment, for when the list of
+//! what is kept is lost: a file that was removed, or damaged by hand.
+//!
+//! A program may overwrite it (one that sets its title does), and somebody else's
+//! process may carry the same. So the list is what counts as long as there is one,
+//! and only processes of the daemon's own user are looked at.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use bellwether_core::id::{CommandName, ModuleName};
+
+use super::ledger::Entry;
+use crate::process::identity::ProcessId;
+use crate::process::stat::Stat;
+
+/// The variable.
+pub(crate) const NAME: &str = "BELLWETHER_KEPT";
+/// More of an environment is not read, in bytes.
+const MAX_ENVIRONMENT: usize = 1 << 20;
+
+/// Its value: under which root, of which module, as which command.
+pub(crate) fn value(root: &Path, module: &ModuleName, command: &CommandName) -> String {
+    format!("{}:{module}:{command}", digest(root))
+}
+
+fn digest(root: &Path) -> String {
+    blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
+}
+
+/// The list, completed by the processes under this root that carry the mark and lead a group of their
+/// own. Of several that carry the same, the first that was started is the command's: it passes its
+/// environment on.
+pub(super) fn find(root: &Path, list: Vec<Entry>) -> io::Result<Vec<Entry>> {
+    let mut marked_ones = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        // Who has ended meanwhile is none.
+        marked_ones.extend(pid_of(&name).and_then(|pid| marked(root, pid).ok().flatten()));
+    }
+    Ok(complete(list, marked_ones, |entry| entry.process.still_alive()))
+}
+
+/// What is in the list and lives is right. What is in the list and has ended may have a successor,
+/// which was started later.
+fn complete(list: Vec<Entry>, mut marked: Vec<Entry>, lives: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+    marked.sort_by_key(|entry| entry.process.start_time);
+    let mut found: Vec<Entry> = list;
+    for entry in marked {
+        let same = |known: &&mut Entry| (&known.module, &known.command) == (&entry.module, &entry.command);
+        match found.iter_mut().find(same) {
+            None => found.push(entry),
+            Some(known) if !lives(known) && known.process.start_time < entry.process.start_time => {
+                *known = entry
+            }
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+fn pid_of(name: &OsStr) -> Option<u32> {
+    name.to_str()?.parse().ok()
+}
+
+fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
+    let own = rustix::process::geteuid().as_raw();
+    if fs::metadata(format!("/proc/{pid}"))?.uid() != own {
+        return Ok(None);
+    }
+    let stat = Stat::read(pid)?;
+    if stat.group != pid || stat.is_dead() {
+        return Ok(None);
+    }
+    let environment = fs::read(format!("/proc/{pid}/environ"))?;
+    let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
+    let Some((module, command)) = parse(environment, &digest(root)) else { return Ok(None) };
+    Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None }))
+}
+
+/// The module and the command of an environment, if it is of this root.
+fn parse(environment: &[u8], root: &str) -> Option<(ModuleName, CommandName)> {
+    let value = environment
+        .split(|byte| *byte == 0)
+        .find_map(|variable| variable.strip_prefix(NAME.as_bytes())?.strip_prefix(b"="))?;
+    let mut parts = std::str::from_utf8(value).ok()?.splitn(3, ':');
+    let (of, module, command) = (parts.next()?, parts.next()?, parts.next()?);
+    (of == root).then_some(())?;
+    Some((ModuleName::new(module).ok()?, CommandName::new(command).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_made() {
+        let (module, command) = (ModuleName::new("a.b").unwrap(), CommandName::new("start").unwrap());
+        let root = Path::new("/srv/x");
+        let variable = |value: &str| format!("HOME=/\0{NAME}={value}\0LANG=C\0").into_bytes();
+        let good = value(root, &module, &command);
+        assert_eq!(parse(&variable(&good), &digest(root)), Some((module.clone(), command.clone())));
+        let elsewhere = value(Path::new("/srv/y"), &module, &command);
+        for text in [elsewhere.as_str(), "", "x", &good[..10], "::", &format!("{}:../x:start", digest(root))]
+        {
+            assert_eq!(parse(&variable(text), &digest(root)), None, "{text}");
+        }
+        assert_eq!(parse(b"", &digest(root)), None);
+    }
+
+    #[test]
+    fn the_first_of_several_is_the_commands_and_who_is_in_the_list_and_lives_is() {
+        let of_this_process = ProcessId::of(std::process::id()).unwrap();
+        let entry = |command: &str, start_time: u64| Entry {
+            module: ModuleName::new("web").unwrap(),
+            command: CommandName::new(command).unwrap(),
+            process: ProcessId { start_time, ..of_this_process },
+            launched: None,
+        };
+        let marked = || vec![entry("a", 9), entry("a", 7), entry("b", 8), entry("c", 3)];
+        let list = || vec![entry("a", 2), entry("b", 5), entry("c", 4)];
+        // In the list, `b` lives; of `a` there is a successor, with a child; what carries the mark of `c` is older.
+        let found = complete(list(), marked(), |entry| entry.process.start_time != 2);
+        assert_eq!(found, [entry("a", 7), entry("b", 5), entry("c", 4)]);
+        assert_eq!(complete(Vec::new(), marked(), |_| true), [entry("c", 3), entry("a", 7), entry("b", 8)]);
+    }
+}

@@ -1,0 +1,112 @@
+//! Turn by turn: who is served how much before others are.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bellwether_core::id::NodeName;
+use bellwether_core::moment::Moment;
+use bellwether_core::snapshot::Snapshot;
+
+use super::*;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::pulse::Pulse;
+use crate::serve::health::conversation::REQUESTS_AT_ONCE;
+
+const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\n\r\n";
+const EACH: usize = 300;
+const GREEDY: usize = 30;
+
+struct Bench {
+    event_loop: EventLoop,
+    events: Events,
+    address: SocketAddr,
+}
+
+/// A client, and how many answers it has had.
+struct Client {
+    stream: TcpStream,
+    answers: usize,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Clock::start();
+        let empty = Snapshot::empty(NodeName::new("node-1").unwrap(), Moment::default());
+        let view = HealthView {
+            snapshot: Arc::new(ArcSwap::new(Arc::new(empty))),
+            pulse: Pulse::default(),
+            clock,
+            metrics: Metrics::default(),
+        };
+        let listener = Listener::http("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.address;
+        Self {
+            event_loop: EventLoop::new(vec![listener], view).unwrap(),
+            events: Events::with_capacity(256),
+            address,
+        }
+    }
+
+    fn client(&self, requests: usize) -> Client {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(&REQUEST.repeat(requests)).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Client { stream, answers: 0 }
+    }
+
+    fn turn(&mut self) {
+        let now = Instant::now();
+        self.event_loop.poll.poll(&mut self.events, Some(self.event_loop.wait(now))).unwrap();
+        self.event_loop.turn(&self.events, now);
+    }
+}
+
+impl Client {
+    /// Takes the answers that are there.
+    fn take(&mut self) -> usize {
+        let mut bytes = vec![0; 1 << 20];
+        while let Ok(length @ 1..) = self.stream.read(&mut bytes) {
+            self.answers += bytes[..length].windows(5).filter(|line| *line == b"HTTP/").count();
+        }
+        self.answers
+    }
+}
+
+#[test]
+fn clients_that_ask_much_at_once_get_their_answers_in_turns() {
+    let mut bench = Bench::new();
+    let mut greedy: Vec<Client> = (0..GREEDY).map(|_| bench.client(EACH)).collect();
+    let mut turns = 0;
+    while greedy.iter_mut().map(Client::take).min() < Some(EACH) {
+        bench.turn();
+        turns += 1;
+        let most = greedy.iter_mut().map(Client::take).max().unwrap();
+        assert!(most <= turns * 2 * REQUESTS_AT_ONCE, "{most} answers after {turns} turns");
+        assert!(bench.event_loop.unfinished.len() <= GREEDY, "each of them queues once");
+        assert!(turns < 10 * EACH, "they never get them all");
+    }
+}
+
+#[test]
+fn a_probe_is_answered_in_the_turn_in_which_it_comes_whatever_others_ask() {
+    let mut bench = Bench::new();
+    let mut kept = bench.client(1);
+    bench.turn();
+    assert_eq!(kept.take(), 1);
+    let mut greedy: Vec<Client> = (0..GREEDY).map(|_| bench.client(EACH)).collect();
+    for _ in 0..3 {
+        bench.turn();
+    }
+    let before: usize = greedy.iter_mut().map(Client::take).sum();
+    assert!(before > 0 && before < GREEDY * EACH / 2, "they are at it: {before}");
+    // One on a connection that is kept, and one on a new one.
+    kept.stream.write_all(REQUEST).unwrap();
+    let mut new = bench.client(1);
+    bench.turn();
+    assert_eq!((kept.take(), new.take()), (2, 1));
+    let meanwhile = greedy.iter_mut().map(Client::take).sum::<usize>() - before;
+    assert!(meanwhile <= GREEDY * REQUESTS_AT_ONCE, "{meanwhile} answers in one turn");
+}

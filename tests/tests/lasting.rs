@@ -1,0 +1,407 @@
+//! What was true stays true while the ground shakes: folders that vanish, files that are renamed, a
+//! disk that turns read-only, an address that comes late, a daemon that begins before the last has ended.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bellwether_tests::binary::bellwether;
+use bellwether_tests::daemon::{Daemon, end_applications, kept};
+use bellwether_tests::eventually::{eventually, within};
+use bellwether_tests::process::{Guarded, is_alive, signal};
+use bellwether_tests::program::is_installed;
+use bellwether_tests::root::Root;
+use rustix::process::Signal;
+
+fn module(run: &str) -> String {
+    format!("[commands]\nstart = {{ run = {run}, keep = true }}\n[health]\ndrain = \"0s\"\n")
+}
+
+fn sleeps(seconds: u32) -> String {
+    module(&format!("[\"/bin/sleep\", \"{seconds}\"]"))
+}
+
+/// A daemon with these modules, all of which serve.
+fn daemon_with(modules: &[(&str, String)]) -> (Root, Daemon) {
+    let root = Root::default();
+    for (name, text) in modules {
+        root.write(&format!("modules/{name}.toml"), text);
+    }
+    let daemon = Daemon::run(root.path(), root.health);
+    for (name, _) in modules {
+        daemon.until_ready(name);
+    }
+    (root, daemon)
+}
+
+fn problems(daemon: &Daemon) -> Vec<String> {
+    let problems = daemon.status()["problems"].as_array().cloned().unwrap_or_default();
+    problems.iter().filter_map(|problem| problem.as_str().map(str::to_owned)).collect()
+}
+
+fn until_problem(daemon: &Daemon, parts: &[&str]) -> String {
+    eventually(&format!("a problem says {parts:?}; now {:?}", problems(daemon)), || {
+        problems(daemon).into_iter().find(|problem| parts.iter().all(|part| problem.contains(part)))
+    })
+}
+
+fn until_no_problem(daemon: &Daemon) {
+    eventually(&format!("no problem is left of {:?}", problems(daemon)), || {
+        problems(daemon).is_empty().then_some(())
+    });
+}
+
+#[test]
+fn a_folder_of_modules_that_is_away_or_another_and_empty_changes_nothing() {
+    let (root, daemon) = daemon_with(&[("app", sleeps(1001)), ("web", sleeps(1002))]);
+    let folder = root.path().join("modules");
+    let away = root.path().join("away");
+    for empty in [false, true] {
+        fs::rename(&folder, &away).unwrap();
+        if empty {
+            fs::create_dir(&folder).unwrap();
+        }
+        let what = if empty { "another folder than before, and empty" } else { "modules/ is away" };
+        until_problem(&daemon, &[what, "modules/app.toml, modules/web.toml"]);
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            assert_eq!((daemon.health("app").status, daemon.health("web").status), (200, 200), "{what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // A death meanwhile is mended.
+        let before = daemon.processes("web");
+        assert!(signal(before[0], Signal::KILL));
+        eventually("web is started again", || {
+            let now = daemon.processes("web");
+            (!now.is_empty() && now != before).then_some(())
+        });
+        if empty {
+            fs::remove_dir(&folder).unwrap();
+        }
+        fs::rename(&away, &folder).unwrap();
+        until_no_problem(&daemon);
+        daemon.until_ready("web");
+    }
+    // One file that is removed is believed as ever, and its application is named until it has ended.
+    let pid = daemon.processes("web")[0];
+    root.remove("modules/web.toml");
+    until_problem(&daemon, &["modules/web.toml is gone", &format!("process {pid}"), &format!("kill {pid}")]);
+    assert!(daemon.module("web").is_null() && is_alive(pid));
+    assert!(signal(pid, Signal::KILL));
+    until_no_problem(&daemon);
+}
+
+#[test]
+fn much_that_is_removed_at_once_is_believed_when_a_person_says_so() {
+    let (root, daemon) = daemon_with(&[("app", sleeps(1001)), ("web", sleeps(1002))]);
+    root.remove("modules/app.toml");
+    root.remove("modules/web.toml");
+    until_problem(&daemon, &["all 2 files vanished from modules/ at once", "systemctl reload"]);
+    assert_eq!(daemon.health("app").status, 200);
+    signal(daemon.pid(), Signal::HUP);
+    eventually("both modules are gone", || {
+        (daemon.module("app").is_null() && daemon.module("web").is_null()).then_some(())
+    });
+    until_problem(&daemon, &["modules/app.toml is gone"]);
+}
+
+#[test]
+fn backup_files_do_not_make_a_module_vanish() {
+    let (root, daemon) = daemon_with(&[("web", sleeps(1001))]);
+    for number in 0..6000 {
+        fs::write(root.path().join(format!("modules/web.toml.{number}.bak")), "").unwrap();
+    }
+    root.write("modules/late.toml", sleeps(1002));
+    daemon.until_ready("late");
+    assert_eq!((daemon.health("web").status, problems(&daemon)), (200, vec![]));
+}
+
+#[test]
+fn a_module_that_is_renamed_takes_its_application_with_it() {
+    let (root, daemon) = daemon_with(&[("web", sleeps(1001)), ("other", sleeps(1002))]);
+    let before = daemon.processes("web");
+    fs::rename(root.path().join("modules/web.toml"), root.path().join("modules/shop.toml")).unwrap();
+    daemon.until_ready("shop");
+    assert_eq!(daemon.processes("shop"), before, "it was not started a second time");
+    assert!(daemon.module("web").is_null());
+    assert_eq!(daemon.health("shop").status, 200);
+    let told = daemon.tell(&["events", "--module", "shop"]);
+    assert!(told.contains("which module `web` had started in the same way"), "{told}");
+    daemon.tell(&["stop", "shop"]);
+    daemon.until_state("shop", "stopped");
+    assert!(!is_alive(before[0]));
+    // One that a person has stopped stays so.
+    fs::rename(root.path().join("modules/shop.toml"), root.path().join("modules/sale.toml")).unwrap();
+    daemon.until_state("sale", "stopped");
+    assert_eq!(daemon.processes("sale"), Vec::<u32>::new());
+}
+
+#[test]
+fn two_modules_of_the_same_command_keep_their_own_processes_when_the_daemon_starts_again() {
+    let (_root, mut daemon) = daemon_with(&[("a", sleeps(1001)), ("b", sleeps(1001)), ("c", sleeps(1001))]);
+    let before = ["a", "b", "c"].map(|name| daemon.processes(name));
+    for _ in 0..3 {
+        daemon.kill();
+        daemon.run_again();
+        for name in ["a", "b", "c"] {
+            daemon.until_ready(name);
+        }
+        assert_eq!(["a", "b", "c"].map(|name| daemon.processes(name)), before);
+    }
+}
+
+#[test]
+fn an_edited_command_is_said_to_wait_for_the_next_start() {
+    let (root, mut daemon) = daemon_with(&[("app", sleeps(1001))]);
+    let pid = daemon.processes("app")[0];
+    root.write("modules/app.toml", sleeps(1002));
+    let said = [format!("process {pid}"), "was started with `/bin/sleep 1001`".to_owned()];
+    until_problem(&daemon, &[&said[0], &said[1], "in force from the next start"]);
+    assert!(daemon.tell(&["events"]).contains("command `start` from its next start on"));
+    // The next daemon knows it as well.
+    daemon.kill();
+    daemon.run_again();
+    until_problem(&daemon, &[&said[0], &said[1]]);
+    daemon.tell(&["restart", "app"]);
+    daemon.until_ready("app");
+    until_no_problem(&daemon);
+    assert_ne!(daemon.processes("app"), [pid]);
+}
+
+#[test]
+fn a_daemon_that_starts_while_the_killed_one_is_ending_runs() {
+    let (_root, mut daemon) = daemon_with(&[("app", sleeps(1001))]);
+    let before = daemon.processes("app");
+    for round in 0..10 {
+        // Not waited for: the next one begins at once.
+        assert!(signal(daemon.pid(), Signal::KILL));
+        daemon.begin_again();
+        eventually("the next daemon answers", || {
+            assert!(!daemon.has_ended(), "round {round}: {}", daemon.log());
+            (bellwether_tests::http::get(_root.health, "/health/app")?.status == 200).then_some(())
+        });
+    }
+    assert_eq!(daemon.processes("app"), before);
+}
+
+#[test]
+fn a_list_of_what_is_kept_that_was_damaged_by_hand_hides_nothing_from_a_stop() {
+    let (root, mut daemon) = daemon_with(&[("app", sleeps(1001))]);
+    let pid = daemon.processes("app")[0];
+    daemon.kill();
+    root.write("state/kept.json", "{ \"processes\": \"none\" }");
+    daemon.run_again();
+    daemon.until_ready("app");
+    assert_eq!(daemon.processes("app"), [pid], "it is found by its mark");
+    daemon.tell(&["stop", "app"]);
+    daemon.until_state("app", "stopped");
+    assert!(!is_alive(pid));
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A file system of its own in a file. It goes away with its test.
+struct Disk {
+    folder: tempfile::TempDir,
+    device: String,
+}
+
+impl Disk {
+    /// `None` where there can be none.
+    fn new() -> Option<Self> {
+        let tools = ["/sbin/mkfs.ext4", "/sbin/losetup", "/bin/mount"].iter().all(|tool| is_installed(tool));
+        if !is_root() || !tools {
+            eprintln!("skipped: needs root, ext4 and loop devices");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (image, place) = (folder.path().join("disk.img"), folder.path().join("disk"));
+        fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
+        fs::create_dir(&place).unwrap();
+        run("/sbin/mkfs.ext4", &["-q", "-F", image.to_str()?])?;
+        let Some(device) = run("/sbin/losetup", &["-f", "--show", image.to_str()?]) else {
+            eprintln!("skipped: no loop device is to be had");
+            return None;
+        };
+        let disk = Self { device: device.trim().to_owned(), folder };
+        run("/bin/mount", &["-o", "errors=remount-ro", &disk.device, place.to_str()?])?;
+        Some(disk)
+    }
+
+    fn place(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+
+    /// What the kernel does after an error.
+    fn abort(&self) {
+        let place = self.place();
+        run("/bin/mount", &["-o", "remount,abort", place.to_str().unwrap()]);
+        eventually("the disk is read-only", || fs::File::create(place.join("x")).is_err().then_some(()));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        run("/bin/umount", &["-l", self.place().to_str().unwrap_or_default()]);
+        run("/sbin/losetup", &["-d", &self.device]);
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn an_application_on_a_disk_that_turns_read_only_is_started_again_and_a_new_daemon_runs() {
+    let Some(disk) = Disk::new() else { return };
+    let health = bellwether_tests::root::free_address();
+    let root = disk.place().join("root");
+    fs::create_dir_all(root.join("modules")).unwrap();
+    let node =
+        format!("name = \"node-1\"\n[health]\nlisten = \"{health}\"\n[console]\nlisten = \"127.0.0.1:0\"\n");
+    fs::write(root.join("bellwether.toml"), node).unwrap();
+    let restarts = "[restart]\nbudget = { restarts = 1, within = \"1h\" }\n";
+    fs::write(root.join("modules/app.toml"), format!("{}{restarts}", sleeps(1001))).unwrap();
+    let mut daemon = Daemon::run(&root, health);
+    daemon.until_ready("app");
+    disk.abort();
+    let before = daemon.processes("app");
+    assert!(signal(before[0], Signal::KILL));
+    let started = eventually("the application is started again", || {
+        let now = daemon.processes("app");
+        (!now.is_empty() && now != before).then_some(now)
+    });
+    daemon.until_ready("app");
+    assert_eq!(daemon.module("app")["restarts"], 1, "the death alone is counted");
+    until_problem(&daemon, &["Read-only file system"]);
+
+    // What is on the disk still names the one that died; it is not written down what runs now.
+    daemon.kill();
+    let log = disk.folder.path().join("log");
+    let child = Command::new(bellwether())
+        .args(["run", "--root"])
+        .arg(&root)
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(&log).unwrap())
+        .stderr(fs::File::options().append(true).open(&log).unwrap())
+        .spawn();
+    let mut next = Guarded(child.unwrap());
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    let ready = within(Duration::from_secs(60), "the next daemon serves", || {
+        if let Ok(Some(ended)) = next.0.try_wait() {
+            return Some(Err(ended));
+        }
+        (bellwether_tests::http::get(health, "/health/app")?.status == 200).then_some(Ok(()))
+    });
+    assert_eq!(ready, Ok(()), "{}", text());
+    let status = Command::new(bellwether()).args(["status", "--root"]).arg(&root).output().unwrap();
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("is on a disk that is read-only"), "{status}{}", text());
+    assert_eq!(of_root(&root), started, "the application was found by its mark, not started a second time");
+    drop(next);
+    for pid in of_root(&root) {
+        signal(pid, Signal::KILL);
+    }
+}
+
+/// The applications that work in this root.
+fn of_root(root: &Path) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == root)).collect()
+}
+
+/// A command in namespaces of its own, for what would be everybody's otherwise.
+fn unshared(flags: &[&str], script: &str, arguments: &[&Path]) -> Option<Guarded> {
+    if !is_root() || !is_installed("/usr/bin/unshare") {
+        eprintln!("skipped: needs root and unshare");
+        return None;
+    }
+    let child = Command::new("/usr/bin/unshare")
+        .args(flags)
+        .args(["/bin/sh", "-c", script, "sh"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    Some(Guarded(child.ok()?))
+}
+
+#[test]
+fn a_health_address_that_comes_late_is_waited_for_and_shown() {
+    if !is_installed("/usr/sbin/ip") && !is_installed("/sbin/ip") {
+        eprintln!("skipped: needs ip");
+        return;
+    }
+    let root = Root::default();
+    root.write("modules/app.toml", sleeps(1001));
+    // Of a network that is for documents (RFC 5737).
+    let node = "name = \"node-1\"\n[health]\nlisten = \"192.0.2.7:9010\"\n[metrics]\nlisten = \"192.0.2.7:9012\"\n\
+                [console]\nlisten = \"127.0.0.1:9013\"\n";
+    fs::write(root.path().join("bellwether.toml"), node).unwrap();
+    let script = "ip link set lo up; \"$1\" run --root \"$2\" > \"$2/log\" 2>&1 & \
+                  while ! test -e \"$2/come\"; do sleep 0.1; done; ip address add 192.0.2.7/32 dev lo; \
+                  while ! test -e \"$2/asked\"; do \
+                  if bash -c 'exec 3<>/dev/tcp/192.0.2.7/9010; printf \"GET /health/app HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3' \
+                  > \"$2/answer\" 2>&1 && grep -q \"200 OK\" \"$2/answer\"; then : > \"$2/asked\"; fi; sleep 0.1; done; wait";
+    let Some(_inside) = unshared(&["--net"], script, &[bellwether(), root.path()]) else { return };
+    let log = || fs::read_to_string(root.path().join("log")).unwrap_or_default();
+    let status = || {
+        let output = Command::new(bellwether()).args(["status", "--root"]).arg(root.path()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let said = within(Duration::from_secs(60), "the daemon runs and says what is missing", || {
+        status().filter(|status| status.contains("does not have the address 192.0.2.7"))
+    });
+    assert!(said.contains("the health endpoint") && said.contains("the metrics"), "{said}{}", log());
+    root.write("come", "");
+    within(Duration::from_secs(60), "the health endpoint answers there", || {
+        root.path().join("asked").exists().then_some(())
+    });
+    within(Duration::from_secs(30), "nothing is missing any more", || {
+        status().filter(|status| !status.contains("does not have the address"))
+    });
+    let lock = fs::read_to_string(root.path().join("state/daemon.lock")).unwrap();
+    signal(lock.trim().parse().unwrap(), Signal::KILL);
+    end_applications(root.path());
+}
+
+#[test]
+fn the_first_process_of_a_container_reaps_the_orphans_of_its_applications() {
+    let root = Root::default();
+    // Leaves a child behind every 500 ms, which ends when its parent has.
+    root.write(
+        "modules/app.toml",
+        module("[\"/bin/sh\", \"-c\", \"while :; do sh -c 'sleep 0.3 & exec true'; sleep 0.5; done\"]"),
+    );
+    let script = "exec \"$1\" run --root \"$2\" > \"$2/log\" 2>&1";
+    let flags = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    let Some(inside) = unshared(&flags, script, &[bellwether(), root.path()]) else { return };
+    let log = || fs::read_to_string(root.path().join("log")).unwrap_or_default();
+    let daemon = within(Duration::from_secs(60), "the daemon runs as the first process", || {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", inside.0.id())).ok()?;
+        children.split_whitespace().next()?.parse::<u32>().ok()
+    });
+    within(Duration::from_secs(60), "the application serves", || {
+        (bellwether_tests::http::get(root.health, "/health/app")?.status == 200).then_some(())
+    });
+    let zombies = || -> usize {
+        let children =
+            fs::read_to_string(format!("/proc/{daemon}/task/{daemon}/children")).unwrap_or_default();
+        children.split_whitespace().filter(|pid| pid.parse().is_ok_and(|pid: u32| !is_alive(pid))).count()
+    };
+    // Longer than an orphan waits for somebody who asks: without that, there would be 30 by now.
+    let (until, mut most) = (Instant::now() + Duration::from_secs(16), 0);
+    while Instant::now() < until {
+        most = most.max(zombies());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(most > 0, "orphans come and go\n{}", log());
+    assert!(most < 20, "{most} orphans wait\n{}", log());
+    assert!(kept(root.path()).len() == 1);
+}

@@ -279,16 +279,15 @@ impl Module {
             }
         }
         for (name, new) in &policy.checkers {
-            match self.checkers.get_mut(name) {
-                Some(checker) => checker.redefine(new.clone()),
-                None => {
-                    let mut checker = Checker::new(new.clone(), out.now);
-                    if self.state.is_settling() && new.on_down != OnDown::Wait {
-                        checker.begin_start(true, out);
-                    }
-                    self.checkers.insert(name.clone(), checker);
-                }
+            if let Some(checker) = self.checkers.get_mut(name) {
+                checker.redefine(new.clone());
+                continue;
             }
+            let mut checker = Checker::new(new.clone(), out.now);
+            if self.state.is_settling() && new.on_down != OnDown::Wait {
+                checker.begin_start(true, out);
+            }
+            self.checkers.insert(name.clone(), checker);
         }
         self.policy = policy;
         self.advance(out);

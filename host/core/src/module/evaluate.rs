@@ -166,10 +166,10 @@ impl Module {
             .find(|(_, c)| c.policy.on_down.gates_health() && c.verdict() == Verdict::Undecided)
             .map(|(name, c)| format!("checker `{name}` cannot tell: {}", c.said()));
         self.reason = silent.unwrap_or_else(|| "waiting for the checkers to be up".to_owned());
-        if let State::Starting(Phase::Settle { until, .. }) | State::Restarting(Phase::Settle { until, .. }) =
-            &mut self.state
+        if let State::Starting(Phase::Settle { until, appears_by })
+        | State::Restarting(Phase::Settle { until, appears_by }) = &mut self.state
         {
-            *until = Moment::NEVER;
+            (*until, *appears_by) = (Moment::NEVER, None);
         }
         false
     }

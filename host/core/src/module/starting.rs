@@ -125,7 +125,7 @@ impl Starting {
         self.life = match self.life {
             _ if alive => Life::Seen,
             Life::Seen if status == Status::Fail => Life::Missing { until: now + GONE },
-            same => same,
+            same @ (Life::Unseen | Life::Seen | Life::Missing { .. } | Life::Gone) => same,
         };
     }
 }

@@ -226,7 +226,7 @@ impl World {
             Sees::Kept { command, at_least } => self.see_kept(command, *at_least),
             Sees::Processes { label, at_least } => self.see_processes(label, *at_least, prerequisite),
             Sees::Component if prerequisite => well(),
-            Sees::Component if !self.serves_from().is_some_and(|from| now >= from) => {
+            Sees::Component if self.serves_from().is_none_or(|from| now < from) => {
                 (Status::Fail, "connection refused".to_owned(), Vec::new())
             }
             Sees::Component => match self.away(cast) {

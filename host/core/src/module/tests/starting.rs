@@ -256,8 +256,8 @@ fn a_start_that_fails_is_tried_for_long_with_growing_waits_and_not_counted() {
         tries += 1;
         assert_ne!(world.state(), StateName::Failed);
     }
-    let tried = world.now().since(began);
-    assert!(tried >= SECOND * 600 && tried < SECOND * 670, "{tried:?}");
+    let waited = world.now().since(began);
+    assert!(waited >= SECOND * 600 && waited < SECOND * 670, "{waited:?}");
     assert!((20..50).contains(&tries), "{tries}");
     assert!(world.told("not counted: a start is tried for 10m"));
     assert!(world.told("it has failed 20 times in a row, for"));

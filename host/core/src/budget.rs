@@ -48,8 +48,6 @@ impl Budget {
 
 /// An application that was up for less than this was not up: it ended as soon as it was started.
 const AT_ONCE: Duration = Duration::from_millis(250);
-/// An application that was up for as long as this has started: what fails then is not its start.
-const STARTED: Duration = Duration::from_mins(1);
 /// A wait is not longer than this or a part of the time for which it has not worked, whichever is
 /// longer: what was missing for a minute is used soon after it is there, and what was missing for
 /// hours is asked for seldom.
@@ -80,8 +78,9 @@ pub struct Failure {
     pub number: u32,
     /// For how long it has not worked.
     pub failing_for: Duration,
-    /// The application had not been up for long enough to call it started.
-    pub at_start: bool,
+    /// The application was up, and had been well before: what failed it is new. Else it has not started,
+    /// or fails for what failed it before.
+    pub is_new: bool,
 }
 
 impl Streak {
@@ -100,7 +99,8 @@ impl Streak {
             *self = Self::default();
         }
         let failing_for = now.since(*self.failing_since.get_or_insert(now));
-        let waits = self.tries + u32::from(self.tries == 0 && up_for.is_none_or(|up| up < AT_ONCE));
+        let was_up = up_for.is_some_and(|up| up >= AT_ONCE);
+        let waits = self.tries + u32::from(self.tries == 0 && !was_up);
         let wait = match waits {
             0 => Duration::ZERO,
             n => {
@@ -111,8 +111,8 @@ impl Streak {
         };
         self.tries = waits.saturating_add(1);
         self.failures = self.failures.saturating_add(1);
-        let at_start = up_for.is_none_or(|up| up < STARTED);
-        Failure { wait, number: self.failures, failing_for, at_start }
+        let is_new = was_up && self.failures == 1;
+        Failure { wait, number: self.failures, failing_for, is_new }
     }
 
     /// Nothing has happened later than `now`: the clock was set back since.
@@ -177,14 +177,22 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_of_the_start_is_told_from_one_of_an_application_that_was_up() {
-        for (up_for, at_start) in [(None, true), (Some(5), true), (Some(59), true), (Some(60), false)] {
-            let mut streak = Streak::default();
-            if let Some(up_for) = up_for {
-                streak.came_up(at(100 - up_for));
+    fn what_fails_an_application_that_was_well_is_new_and_all_that_follows_until_it_is_well_again_is_not() {
+        let mut streak = Streak::default();
+        let mut fails = |up: Option<u64>, at_second: u64| {
+            if let Some(up) = up {
+                streak.came_up(at(up));
             }
-            assert_eq!(streak.failed(&BACKOFF, 0.0, at(100)).at_start, at_start, "{up_for:?}");
-        }
+            streak.failed(&BACKOFF, 0.0, at(at_second)).is_new
+        };
+        assert!(!fails(None, 10), "it has not started");
+        assert!(!fails(Some(10), 10), "it ended at once");
+        assert!(!fails(Some(12), 14), "the same again");
+        assert!(fails(Some(20), 28), "it was up for the longest wait");
+        assert!(!fails(Some(28), 31));
+        let mut streak = Streak::default();
+        streak.came_up(at(0));
+        assert!(streak.failed(&BACKOFF, 0.0, at(1)).is_new, "up for the first time");
     }
 
     #[test]

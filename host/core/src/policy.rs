@@ -163,7 +163,8 @@ pub struct ModulePolicy {
     /// `None`: as long as `start_within`.
     #[serde(default)]
     pub appear_within: Option<Duration>,
-    /// For so long starts that fail are tried again without being counted against the budget.
+    /// For so long what does not start, or does not stay up, is tried again without being counted
+    /// against the budget.
     #[serde(default)]
     pub keep_trying: Duration,
     /// How long the restart script may think about a plan.

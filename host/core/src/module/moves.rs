@@ -110,8 +110,9 @@ impl Module {
         self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
     }
 
-    /// The application serves no more, or did not start: try again, if the budget allows. A start is
-    /// tried for some time before that counts: what it lacks may come by itself.
+    /// The application serves no more, or did not start: try again, if the budget allows. What failed an
+    /// application that was well counts once; that it does not stay up after that, or does not start, is
+    /// tried for some time before it counts: what it lacks may come by itself.
     pub(super) fn try_again(&mut self, cause: Cause, reason: String, out: &mut Outbox<'_>) {
         self.unremembered = true;
         let (incident, hangs) = match cause {
@@ -126,10 +127,10 @@ impl Module {
         let failure = self.streak.failed(&self.policy.backoff, jitter, out.now);
         let wait = failure.wait;
         let when = if wait.is_zero() { String::new() } else { format!(" in {}", plain(wait)) };
-        let (decision, reason) = if failure.at_start && failure.failing_for < self.policy.keep_trying {
+        let (decision, reason) = if !failure.is_new && failure.failing_for < self.policy.keep_trying {
             let tried = plain(self.policy.keep_trying);
             let again = if failure.failing_for < NEWS { "try again" } else { KEEP_TRYING };
-            let decision = format!("{again}{when} (not counted: a start is tried for {tried})");
+            let decision = format!("{again}{when} (not counted: what does not stay up is tried for {tried})");
             (decision, with_row(reason, &failure))
         } else if let Some(spent) = self.budget.take(&self.policy.budget, out.now) {
             let (allowed, window) = (self.policy.budget.restarts, plain(self.policy.budget.within));

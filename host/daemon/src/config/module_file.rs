@@ -67,9 +67,9 @@ struct RestartTable {
     /// measures `progress` extends it. Default: `"15m"`, or the longest `grace` of its checkers; where
     /// this is not set, a start that leaves no process behind has failed after 90 s already.
     start_within: Option<Located<DurationText>>,
-    /// A start that fails, and an application that ends within a minute of being up, are tried again
-    /// for this long, with the growing waits of `backoff`, before they count against the budget. From
-    /// `"0s"` to `"30d"`. Default: `"24h"`; `"0s"` where the file has a `budget` of its own.
+    /// An application that does not start, or does not stay up after a restart, is tried again for this
+    /// long, with the growing waits of `backoff`, before each try counts against the budget. From `"0s"`
+    /// to `"30d"`. Default: `"24h"`; `"0s"` where the file has a `budget` of its own.
     keep_trying: Option<Located<DurationText>>,
 }
 

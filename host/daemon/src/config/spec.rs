@@ -290,7 +290,8 @@ pub struct RestartSpec {
     pub start_within: Duration,
     /// From the end of the start plan until something of the application must have been seen.
     pub appear_within: Duration,
-    /// For so long starts that fail are tried again without being counted against the budget.
+    /// For so long what does not start, or does not stay up, is tried again without being counted
+    /// against the budget.
     pub keep_trying: Duration,
 }
 

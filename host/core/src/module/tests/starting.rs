@@ -259,7 +259,7 @@ fn a_start_that_fails_is_tried_for_long_with_growing_waits_and_not_counted() {
     let waited = world.now().since(began);
     assert!(waited >= SECOND * 600 && waited < SECOND * 670, "{waited:?}");
     assert!((20..50).contains(&tries), "{tries}");
-    assert!(world.told("not counted: a start is tried for 10m"));
+    assert!(world.told("not counted: what does not stay up is tried for 10m"));
     assert!(world.told("it has failed 20 times in a row, for"));
 }
 
@@ -276,6 +276,21 @@ fn an_application_that_was_up_for_long_is_counted_and_restarted_at_once() {
     world.pass_time(SECOND * 60);
     world.see("app", Status::Fail);
     assert_eq!(world.state(), StateName::Stopping);
+}
+
+#[test]
+fn one_cause_counts_once_until_the_application_has_been_well_again() {
+    let mut world = World::up();
+    world.redefine(|policy| policy.keep_trying = SECOND * 600);
+    for _ in 0..8 {
+        world.see("app", Status::Fail);
+        assert_eq!(world.view().restarts, 1);
+        world.serve_plans_until(|w| w.state() == StateName::Up);
+        world.pass_time(SECOND * 10);
+    }
+    world.pass_time(SECOND * 50);
+    world.see("app", Status::Fail);
+    assert_eq!((world.state(), world.view().restarts), (StateName::Restarting, 2));
 }
 
 #[test]

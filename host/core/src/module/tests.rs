@@ -3,11 +3,14 @@
 mod corners;
 mod deciding;
 mod ending;
+mod hangs;
 mod killed;
 mod laws;
 mod looked;
+mod prerequisites;
 mod readmitted;
 mod silence;
+mod starting;
 mod world;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use bellwether_tests::answers::State;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::haproxy::PROGRAM;
@@ -142,7 +143,7 @@ fn a_drain_that_the_agent_has_announced_is_taken_back_also_by_the_next_daemon() 
     let Some(mut farm) = Farm::new("1s", "") else { return };
     farm.daemon.tell(&["stop", "app"]);
     farm.until("draining", |status, _, _| status.starts_with("DRAIN"));
-    farm.daemon.until_state("app", "stopped");
+    farm.daemon.until_state("app", State::Stopped);
     farm.daemon.kill();
     farm.daemon.run_again();
     farm.daemon.tell(&["start", "app"]);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bellwether_tests::answers::State;
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::{Daemon, end_applications, kept};
 use bellwether_tests::eventually::{eventually, within};
@@ -36,8 +37,7 @@ fn daemon_with(modules: &[(&str, String)]) -> (Root, Daemon) {
 }
 
 fn problems(daemon: &Daemon) -> Vec<String> {
-    let problems = daemon.status()["problems"].as_array().cloned().unwrap_or_default();
-    problems.iter().filter_map(|problem| problem.as_str().map(str::to_owned)).collect()
+    daemon.status().problems
 }
 
 fn until_problem(daemon: &Daemon, parts: &[&str]) -> String {
@@ -87,7 +87,7 @@ fn a_folder_of_modules_that_is_away_or_another_and_empty_changes_nothing() {
     let pid = daemon.processes("web")[0];
     root.remove("modules/web.toml");
     until_problem(&daemon, &["modules/web.toml is gone", &format!("process {pid}"), &format!("kill {pid}")]);
-    assert!(daemon.module("web").is_null() && is_alive(pid));
+    assert!(daemon.find_module("web").is_none() && is_alive(pid));
     assert!(signal(pid, Signal::KILL));
     until_no_problem(&daemon);
 }
@@ -101,7 +101,7 @@ fn much_that_is_removed_at_once_is_believed_when_a_person_says_so() {
     assert_eq!(daemon.health("app").status, 200);
     signal(daemon.pid(), Signal::HUP);
     eventually("both modules are gone", || {
-        (daemon.module("app").is_null() && daemon.module("web").is_null()).then_some(())
+        (daemon.find_module("app").is_none() && daemon.find_module("web").is_none()).then_some(())
     });
     until_problem(&daemon, &["modules/app.toml is gone"]);
 }
@@ -124,16 +124,16 @@ fn a_module_that_is_renamed_takes_its_application_with_it() {
     fs::rename(root.path().join("modules/web.toml"), root.path().join("modules/shop.toml")).unwrap();
     daemon.until_ready("shop");
     assert_eq!(daemon.processes("shop"), before, "it was not started a second time");
-    assert!(daemon.module("web").is_null());
+    assert!(daemon.find_module("web").is_none());
     assert_eq!(daemon.health("shop").status, 200);
     let told = daemon.tell(&["events", "--module", "shop"]);
     assert!(told.contains("which module `web` had started in the same way"), "{told}");
     daemon.tell(&["stop", "shop"]);
-    daemon.until_state("shop", "stopped");
+    daemon.until_state("shop", State::Stopped);
     assert!(!is_alive(before[0]));
     // One that a person has stopped stays so.
     fs::rename(root.path().join("modules/shop.toml"), root.path().join("modules/sale.toml")).unwrap();
-    daemon.until_state("sale", "stopped");
+    daemon.until_state("sale", State::Stopped);
     assert_eq!(daemon.processes("sale"), Vec::<u32>::new());
 }
 
@@ -195,7 +195,7 @@ fn a_list_of_what_is_kept_that_was_damaged_by_hand_hides_nothing_from_a_stop() {
     daemon.until_ready("app");
     assert_eq!(daemon.processes("app"), [pid], "it is found by its mark");
     daemon.tell(&["stop", "app"]);
-    daemon.until_state("app", "stopped");
+    daemon.until_state("app", State::Stopped);
     assert!(!is_alive(pid));
 }
 
@@ -276,7 +276,7 @@ fn an_application_on_a_disk_that_turns_read_only_is_started_again_and_a_new_daem
         (!now.is_empty() && now != before).then_some(now)
     });
     daemon.until_ready("app");
-    assert_eq!(daemon.module("app")["restarts"], 1, "the death alone is counted");
+    assert_eq!(daemon.module("app").restarts, 1, "the death alone is counted");
     until_problem(&daemon, &["Read-only file system"]);
 
     // What is on the disk still names the one that died; it is not written down what runs now.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bellwether_tests::answers::{Event, Module, Outcome, State, Verdict};
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
@@ -12,7 +13,6 @@ use bellwether_tests::http;
 use bellwether_tests::process::{is_alive, signal};
 use bellwether_tests::root::{Root, free_address};
 use rustix::process::Signal;
-use serde_json::Value;
 
 fn run(root: &Root, module: &str) -> Daemon {
     root.write("modules/app.toml", module);
@@ -25,16 +25,10 @@ fn starts(root: &Path) -> usize {
 }
 
 /// It came up with one start, and nothing that was seen before was held against it.
-fn came_up_with_one_start(root: &Root, daemon: &Daemon) -> Value {
+fn came_up_with_one_start(root: &Root, daemon: &Daemon) -> Module {
     let module = daemon.until_ready("app");
-    assert_eq!(
-        (starts(root.path()), &module["restarts"]),
-        (1, &0.into()),
-        "{}",
-        daemon.tell(&["why", "app"])
-    );
-    let downs =
-        daemon.events().into_iter().filter(|event| event["kind"] == "verdict" && event["to"] == "down");
+    assert_eq!((starts(root.path()), module.restarts), (1, 0), "{}", daemon.tell(&["why", "app"]));
+    let downs = daemon.events().into_iter().filter(Event::is_down);
     assert_eq!(downs.count(), 0, "{}", daemon.tell(&["events"]));
     module
 }
@@ -75,7 +69,7 @@ grant = {{ connect = ["{address}"] }}
     came_up_with_one_start(&root, &daemon);
     // From here on its failures count.
     http::post(address, "/fail").expect("it takes the request");
-    eventually("it is restarted", || (daemon.module("app")["restarts"] == 1).then_some(()));
+    eventually("it is restarted", || (daemon.module("app").restarts == 1).then_some(()));
     daemon.until_ready("app");
 }
 
@@ -110,14 +104,14 @@ start = { run = ["/bin/sh", "-c", "echo s >> starts; [ -e database ] || exit 1; 
     );
     eventually("it was tried several times", || (starts(root.path()) >= 4).then_some(()));
     let began = Instant::now();
-    let waiting = daemon.until_state("app", "backoff");
-    let reason = waiting["reason"].as_str().unwrap_or_default();
+    let waiting = daemon.until_state("app", State::Backoff);
+    let reason = &waiting.reason;
     assert!(reason.contains("times in a row, for"), "{reason}");
-    assert_eq!(waiting["restarts"], 0, "a start is not counted");
+    assert_eq!(waiting.restarts, 0, "a start is not counted");
     root.write("database", "");
     daemon.until_ready("app");
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
-    let failed = daemon.events().into_iter().any(|event| event["kind"] == "state" && event["to"] == "failed");
+    let failed = daemon.events().into_iter().any(|event| event.is_change("state", "failed"));
     assert!(!failed, "{}", daemon.tell(&["events"]));
 }
 
@@ -134,7 +128,7 @@ backoff = { first = "100ms", max = "200ms" }
 start = { run = ["/bin/sh", "-c", "echo s >> starts; exit 1"], keep = true }
 "#,
     );
-    daemon.until_state("app", "failed");
+    daemon.until_state("app", State::Failed);
     assert_eq!(starts(root.path()), 3);
 }
 
@@ -176,11 +170,11 @@ fn a_pid_file_may_come_late_be_written_in_steps_and_have_several_lines() {
     let (file, away) = (root.path().join("app.pid"), root.path().join("app.pid.old"));
     fs::rename(&file, &away).expect("the file moves");
     eventually("the file is missed", || {
-        (daemon.checker("app", "main")["last"]["status"] == "warn").then_some(())
+        daemon.checker("app", "main").last.filter(|last| last.status == Outcome::Warn)
     });
     assert_eq!(daemon.processes("app"), [pid]);
     fs::rename(&away, &file).expect("the file moves back");
-    assert_eq!(daemon.module("app")["restarts"], 0);
+    assert_eq!(daemon.module("app").restarts, 0);
 
     assert!(signal(pid, Signal::KILL));
     eventually("its death is seen", || (starts(root.path()) == 2).then_some(()));
@@ -247,11 +241,11 @@ on-down = "notify"
     let _guard = OfPidFile(&root);
     daemon.until_ready("app");
     eventually("both are seen where that is asked for", || {
-        (daemon.checker("app", "anywhere")["verdict"] == "up").then_some(())
+        (daemon.checker("app", "anywhere").verdict == Verdict::Up).then_some(())
     });
-    let pid = daemon.checker("app", "main")["last"]["processes"][0]["pid"].as_u64().expect("one process");
-    assert!(signal(u32::try_from(pid).expect("a process id"), Signal::KILL));
-    daemon.until_state("app", "failed");
+    let pid = fs::read_to_string(root.path().join("app.pid")).expect("the application wrote it");
+    assert!(signal(pid.trim().parse().expect("a process id"), Signal::KILL));
+    daemon.until_state("app", State::Failed);
     assert_eq!(daemon.health("app").status, 503);
     drop(contained);
 }
@@ -323,10 +317,9 @@ grant = {{ connect = ["{database}"] }}
     daemon.until_ready("app");
     drop(listening);
     http::post(address, "/fail").expect("it takes the request");
-    daemon.until_state("app", "waiting");
-    let module = daemon.module("app");
-    assert_eq!(module["restarts"], 0, "{}", daemon.tell(&["why", "app"]));
+    daemon.until_state("app", State::Waiting);
+    assert_eq!(daemon.module("app").restarts, 0, "{}", daemon.tell(&["why", "app"]));
     assert!(daemon.tell(&["events"]).contains("prerequisite `database` fails as well"));
     let _listening = std::net::TcpListener::bind(database).expect("the database listens again");
-    assert_eq!(daemon.until_ready("app")["restarts"], 0);
+    assert_eq!(daemon.until_ready("app").restarts, 0);
 }

@@ -9,7 +9,6 @@ pub(super) struct Bench {
     pub(super) root: TempDir,
     pub(super) means: Means,
     pub(super) refused: Refused,
-    pub(super) problems: Problems,
     events: Arc<Mutex<Vec<Event>>>,
     approve: mpsc::Sender<Approve>,
     reload: tokio::task::JoinHandle<()>,
@@ -87,7 +86,6 @@ impl Bench {
         let home = Home { root: root.path().to_owned(), node: means.node.clone() };
         let (processes, states) = (means.processes.clone(), means.kept.clone());
         let kept = Kept::open(home, means.clock, processes, states, Launcher::Nobody).await.unwrap();
-        let problems = Problems::default();
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
         let refused = Refused::default();
@@ -105,7 +103,7 @@ impl Bench {
             pulse: Pulse::default(),
             kept,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(means.node.clone(), Moment::default()))),
-            problems: problems.clone(),
+            problems: Problems::default(),
         });
         assert_eq!(damaged, None);
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -118,7 +116,7 @@ impl Bench {
         let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
         assert_eq!(mistakes, Vec::<String>::new());
         let reload = tokio::spawn(reload.run());
-        Self { root, means, refused, problems, events, approve, reload }
+        Self { root, means, refused, events, approve, reload }
     }
 
     pub(super) fn write(&self, file: &str, content: &[u8]) {

@@ -26,7 +26,7 @@ const GUESTS: [(&str, &[u8]); 3] =
 ///
 /// # Panics
 /// If that fails.
-pub(crate) fn lay_into(root: &Path) {
+pub fn lay_into(root: &Path) {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();
     let compiled = COMPILED.get_or_init(|| ready().expect("components can be compiled beforehand"));
     let state = root.join("state");

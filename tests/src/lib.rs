@@ -6,7 +6,7 @@ pub mod api;
 pub mod binary;
 pub mod chance;
 pub mod collector;
-mod compiled;
+pub mod compiled;
 pub mod composed;
 pub mod control;
 pub mod daemon;

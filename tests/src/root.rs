@@ -33,7 +33,7 @@ pub fn free_address() -> SocketAddr {
     for _ in PORTS {
         let nth = TAKEN.fetch_add(1, Ordering::Relaxed);
         let address =
-            SocketAddr::from((own_host(std::process::id()), PORTS.start + nth % PORTS.len() as u16));
+            SocketAddr::from((own_host(std::process::id()), PORTS.start + nth % (PORTS.end - PORTS.start)));
         if TcpListener::bind(address).is_ok() {
             return address;
         }

@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 
-use bellwether_tests::answers::{Inspection, Module, Observation, Outcome, State, Verdict, read};
+use bellwether_tests::answers::{Event, Inspection, Module, Observation, Outcome, State, Verdict, read};
 use bellwether_tests::control;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
@@ -106,7 +106,7 @@ fn hostile_checkers_cannot_tell_and_disturb_neither_the_module_nor_the_health_en
         assert_eq!(daemon.checker("web", act).verdict, Verdict::Undecided, "{act}");
     }
     let events = daemon.events();
-    assert!(!events.iter().any(|event| event.is_down()), "{events:#?}");
+    assert!(!events.iter().any(Event::is_down), "{events:#?}");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_webhook_that_is_down_when_the_daemon_is_killed_is_told_once_by_the_next_one
 
 #[test]
 fn what_happened_just_before_the_daemon_was_killed_is_told_by_the_next_one() {
-    let (root, hook, mut daemon) = serving("1h");
+    let (root, hook, mut daemon) = serving("10m");
     fail(&daemon);
     // What the daemon itself shows is not yet stored, what is in the journal's file is.
     eventually("the failure is in the journal", || {

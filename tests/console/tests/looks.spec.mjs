@@ -80,7 +80,6 @@ test("pages that are seen before the sign-in", async ({ page, daemon, wrong }) =
 });
 
 test("every page that an address leads to", async ({ page, daemon, signIn, wrong }) => {
-  test.setTimeout(240_000);
   wrong.expect.push(REFUSED);
   await signIn("admin");
   for (const path of PAGES) {

@@ -84,7 +84,7 @@ impl<'a> Family<'a> {
         for act in acts {
             root.write(&format!("checkers/{}.wasm", act.name), &act.component);
         }
-        let family = Self { acts, root, web, daemon, ready };
+        let family = Self { daemon, acts, root, web, ready };
         family.loaded();
         family
     }

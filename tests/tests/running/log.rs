@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use bellwether_tests::answers::read;
 use bellwether_tests::binary::bellwether;
+use bellwether_tests::compiled;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::process::{Guarded, signal};
 use bellwether_tests::root::Root;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 /// to lead to the journal.
 fn log(arguments: &[&str], stream: Option<&str>) -> String {
     let root = Root::default();
+    compiled::lay_into(root.path());
     let path = root.path().join("log");
     let file = File::create(&path).expect("a file");
     let found = file.metadata().expect("it is there");

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bellwether_tests::compiled;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::{PATIENCE, wait};
 use bellwether_tests::process::signal;
@@ -77,6 +78,7 @@ fn it_is_told_all_that_happens_from_the_start_to_the_end() {
 #[test]
 fn a_daemon_that_has_nothing_to_run_is_never_said_to_be_ready() {
     let root = Root::default();
+    compiled::lay_into(root.path());
     root.write("modules/web.toml", "[commands]\nstart = 7\n");
     let (manager, path) = Manager::listen(&root);
     let ended = std::process::Command::new(bellwether_tests::binary::bellwether())

@@ -202,6 +202,7 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     assert_eq!(processes_of(harness.root.path()).len(), 1, "it is not ours to kill");
 
     let target = Target::Checker(CheckerName::new("app").unwrap());
-    runner.carry_out(&module, &StepAction::Signal(target, Signal::Kill), LONG).await.unwrap();
+    runner.carry_out(&module, &StepAction::Signal(target.clone(), Signal::Kill), LONG).await.unwrap();
+    runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await.unwrap();
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
 }

@@ -26,6 +26,8 @@ pub mod event;
 pub mod grant;
 pub mod health;
 pub mod id;
+#[cfg(test)]
+mod long;
 pub mod measurements;
 pub mod memory;
 mod module;

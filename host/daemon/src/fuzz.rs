@@ -1,12 +1,18 @@
 //! Drives fuzz targets on stable Rust for a bounded time: seeds that are valid, changed at random.
 //!
 //! A target is a function of bytes, as `cargo fuzz` would call it, and lies beside what it tests.
-//! `BELLWETHER_FUZZ_SECONDS` says how long each runs (default: 3), `BELLWETHER_FUZZ_SEED` repeats
-//! a run that failed.
+//! Every run of the tests gives each target half a second, which is hundreds or thousands of inputs, and
+//! others each time. With `BELLWETHER_LONG=1` it is three seconds; `BELLWETHER_FUZZ_SECONDS` says
+//! another number. `BELLWETHER_FUZZ_SEED` repeats a run that failed.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const SECONDS: u64 = 3;
+use crate::long::is_long;
+
+const SHORT: Duration = Duration::from_millis(500);
+const LONG: Duration = Duration::from_secs(3);
+/// So many inputs are tried however slow the machine is.
+const AT_LEAST: u64 = 10;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -14,22 +20,22 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Calls `target` with the seeds and then with changed ones until the time is over.
 pub(crate) fn run(name: &str, seeds: &[Vec<u8>], mut target: impl FnMut(&[u8])) {
-    let time = Duration::from_secs(number("BELLWETHER_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let usual = if is_long() { LONG } else { SHORT };
+    let time = number("BELLWETHER_FUZZ_SECONDS").map_or(usual, Duration::from_secs);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = number("BELLWETHER_FUZZ_SEED").unwrap_or(now.as_secs());
     // Shown when the target panics.
     println!("{name}: BELLWETHER_FUZZ_SEED={seed}");
-    let (mut chance, begun, mut runs) = (Chance(seed | 1), Instant::now(), 0_u64);
     for seed in seeds {
         target(seed);
     }
-    while begun.elapsed() < time {
+    let (mut chance, begun, mut runs) = (Chance(seed | 1), Instant::now(), 0_u64);
+    while runs < AT_LEAST || begun.elapsed() < time {
         let input = changed(&mut chance, seeds);
         target(&input);
         runs += 1;
     }
     println!("{name}: {runs} inputs");
-    assert!(runs > 0, "{name} had no time");
 }
 
 /// xorshift64 (Marsaglia 2003): small, and the same on every machine.

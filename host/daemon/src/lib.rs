@@ -23,11 +23,14 @@ mod fault;
 #[cfg(test)]
 mod fuzz;
 pub mod journal;
+#[cfg(test)]
+mod long;
 pub mod memories;
 pub mod metrics;
 pub mod notify;
 pub mod observe;
 pub mod office;
+mod patience;
 pub mod problems;
 pub mod process;
 pub mod pulse;

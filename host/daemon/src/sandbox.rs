@@ -36,6 +36,7 @@ pub mod usage;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use wasmtime::Engine;
@@ -65,6 +66,8 @@ pub struct Sandbox {
     limits: LimitsSpec,
     /// Held while a component describes itself.
     describing: Mutex<()>,
+    /// How long that may take.
+    describe_time: Duration,
 }
 
 impl Sandbox {
@@ -84,7 +87,15 @@ impl Sandbox {
             guests,
             limits: *limits,
             describing: Mutex::default(),
+            describe_time: component::DESCRIBE_TIME,
         })
+    }
+
+    /// For tests: components have another time to describe themselves, for instance as much as a busy
+    /// machine takes.
+    #[cfg(test)]
+    pub(crate) fn describing_within(self, describe_time: Duration) -> Self {
+        Self { describe_time, ..self }
     }
 
     /// Keeps compiled code in this folder, and looks there first. An error says why it cannot be

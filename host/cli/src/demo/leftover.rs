@@ -62,24 +62,22 @@ fn has_ended(process: &OwnedFd) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
 
-    /// Starts a program whose file was just written. Another test that starts something at this moment
-    /// has it open for writing until its own program is loaded: execve(2), ETXTBSY.
-    fn start_new(program: &Path, folder: &Path) -> std::process::Child {
-        for _ in 0..1000 {
-            let started = std::process::Command::new(program)
-                .arg("demo-app")
-                .current_dir(folder)
-                .stdin(std::process::Stdio::piped())
-                .spawn();
-            match started {
-                Err(busy) if busy.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                    std::thread::sleep(std::time::Duration::from_millis(10));
-                }
-                started => return started.unwrap(),
-            }
-        }
-        panic!("{} stays busy", program.display());
+    /// Says a word, and waits for one that never comes.
+    const SCRIPT: &str = "echo; read line";
+
+    fn start(program: &Path, folder: &Path) -> std::process::Child {
+        let mut child = std::process::Command::new(program)
+            .arg("demo-app")
+            .current_dir(folder)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Between its start and its first word its command line is not there yet.
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
     }
 
     #[test]
@@ -87,9 +85,12 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(place.path()).unwrap();
         let program = root.join("program");
-        std::fs::copy("/bin/sh", &program).unwrap();
-        std::fs::write(root.join("demo-app"), "read line").unwrap();
-        let mut ours = start_new(&program, &root);
+        // By a program of its own: what this process has open for writing, so has what another test starts
+        // at this moment, and then it cannot be executed (execve(2), ETXTBSY).
+        let copied = std::process::Command::new("cp").arg("/bin/sh").arg(&program).status();
+        assert!(copied.unwrap().success());
+        std::fs::write(root.join("demo-app"), SCRIPT).unwrap();
+        let mut ours = start(&program, &root);
         std::fs::remove_file(&program).unwrap();
         assert_eq!(end_applications(&program, &root), 1);
         assert!(!ours.wait().unwrap().success());
@@ -101,18 +102,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(place.path()).unwrap();
         let shell = std::fs::canonicalize("/bin/sh").unwrap();
-        std::fs::write(root.join("demo-app"), "read line").unwrap();
-        let start = |folder: &Path| {
-            std::process::Command::new(&shell)
-                .arg("demo-app")
-                .current_dir(folder)
-                .stdin(std::process::Stdio::piped())
-                .spawn()
-                .unwrap()
-        };
+        std::fs::write(root.join("demo-app"), SCRIPT).unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
-        std::fs::write(elsewhere.path().join("demo-app"), "read line").unwrap();
-        let (mut ours, mut other) = (start(&root), start(elsewhere.path()));
+        std::fs::write(elsewhere.path().join("demo-app"), SCRIPT).unwrap();
+        let (mut ours, mut other) = (start(&shell, &root), start(&shell, elsewhere.path()));
         assert_eq!(end_applications(&shell, &root), 1);
         assert!(!ours.wait().unwrap().success());
         assert!(other.try_wait().unwrap().is_none(), "another root's application was ended");

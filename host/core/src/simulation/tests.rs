@@ -404,7 +404,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // Each is an hour of a module's life, three times.
+    #![proptest_config(crate::long::cases(16, 64))]
 
     #[test]
     fn equal_scenarios_give_equal_reports_and_what_is_left_out_changes_nothing(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bellwether_core::id::{CheckerName, CommandName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
@@ -35,6 +35,11 @@ impl Harness {
 
     pub(crate) fn home(&self) -> Home {
         Home { root: self.root.path().to_owned(), node: NodeName::new("node-1").unwrap() }
+    }
+
+    /// Waits until no process lives that was started under this root.
+    pub(crate) async fn nobody_is_left(&self) {
+        until("nobody is left", || processes_of(self.root.path()).is_empty()).await;
     }
 
     /// What a daemon that starts now would have.
@@ -86,6 +91,18 @@ pub(crate) fn processes_of(root: &Path) -> Vec<Stat> {
         .filter_map(|pid| Stat::read(pid).ok())
         .filter(|stat| !stat.is_dead())
         .collect()
+}
+
+/// Longer than a busy machine takes for what other processes do.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Waits until it is so. For what there is no event of, since other processes do it.
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 pub(crate) fn command(name: &str) -> CommandName {

@@ -72,7 +72,7 @@ mod tests {
             for _ in 0..1000 {
                 writeln!(log, "a line").unwrap();
             }
-            tokio::time::timeout(Duration::from_secs(10), growth.written()).await.unwrap().unwrap();
+            tokio::time::timeout(Duration::from_secs(60), growth.written()).await.unwrap().unwrap();
         }
         // At most the word that the last watch is used up is still to come.
         let rest = async {

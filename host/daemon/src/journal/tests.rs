@@ -220,6 +220,8 @@ async fn inputs_and_checkpoints_come_back_as_they_went() {
 async fn measurements_become_charts_across_daemons() {
     let world = World::new();
     let (module, checker) = ("web".parse().unwrap(), "home".parse().unwrap());
+    let wall = || world.clock.wall_micros(world.clock.now()) / 1_000_000;
+    let since = wall() - 60;
     for took in [10, 30] {
         let journal = world.journal();
         let mut seen = Observation::new(Status::Pass, "", world.clock.now());
@@ -228,8 +230,7 @@ async fn measurements_become_charts_across_daemons() {
         journal.measure(&module, &checker, &seen);
         journal.end().await;
     }
-    let now = world.clock.wall_micros(world.clock.now()) / 1_000_000;
-    let query = ChartQuery { module, checker: None, since: now - 60, until: now + 60, points: 1 };
+    let query = ChartQuery { module, checker: None, since, until: wall() + 60, points: 1 };
     let chart = world.journal().chart(query.clone()).await.unwrap();
     let names: Vec<_> = chart.series.iter().map(|s| (s.name.as_str(), s.unit.as_str())).collect();
     assert_eq!(names, [("duration", "ms"), ("size", "bytes")]);

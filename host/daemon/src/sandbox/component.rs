@@ -72,7 +72,7 @@ pub enum LoadError {
 /// A component's largest size, in bytes. Large language runtimes have about 20 MB.
 pub const MAX_SIZE: usize = 64 << 20;
 /// How long `describe` may take.
-const DESCRIBE_TIME: Duration = Duration::from_secs(1);
+pub(super) const DESCRIBE_TIME: Duration = Duration::from_secs(1);
 
 /// Compiled, linked and described. Cheap to clone.
 #[derive(Clone)]
@@ -164,7 +164,7 @@ impl Sandbox {
         // One at a time: the pool has only so much to spare.
         let _turn = self.describing.lock().unwrap_or_else(PoisonError::into_inner);
         let allowance = Allowance {
-            time: DESCRIBE_TIME,
+            time: self.describe_time,
             limits: self.limits.run,
             grants: Arc::default(),
             facilities: Arc::new(NoModule),

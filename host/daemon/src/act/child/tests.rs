@@ -63,10 +63,11 @@ async fn what_cannot_be_started_is_told_with_what_to_do() {
     let harness = Harness::new();
     let root = harness.root.path();
     std::fs::write(root.join("no-mode"), "#!/bin/sh\n").unwrap();
-    let script = root.join("no-interpreter");
-    std::fs::write(&script, "#!/no/such/shell\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, mode).unwrap();
+    // Written by a program of its own: what this process has open for writing, so has what another test
+    // starts at this moment, and then it cannot be executed (execve(2), ETXTBSY).
+    let script = "echo '#!/no/such/shell' > no-interpreter && chmod +x no-interpreter";
+    let written = std::process::Command::new("/bin/sh").args(["-c", script]).current_dir(root).status();
+    assert!(written.unwrap().success());
     for (program, dir, said) in [
         ("/no/such/program", None, "there is no program /no/such/program: give its whole path"),
         ("./no-mode", None, "may not be executed by this user: see its mode (chmod +x)"),

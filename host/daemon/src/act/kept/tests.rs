@@ -1,5 +1,5 @@
 use super::*;
-use crate::act::harness::{Harness, command, is_pending, processes_of, shell};
+use crate::act::harness::{Harness, command, is_pending, processes_of, shell, until};
 
 /// Runs until it is ended, with a child of its own; tells when both are there.
 const PARENT: &str = "sleep 600 & echo > ready; wait";
@@ -8,14 +8,7 @@ const LEAVES: &str = "sleep 600 & exit 3";
 
 async fn file_appears(harness: &Harness, name: &str) {
     let path = harness.root.path().join(name);
-    // A poll with a limit, for want of an event across processes.
-    for _ in 0..1000 {
-        if path.exists() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{} did not appear", path.display());
+    until(&format!("{} is there", path.display()), || path.exists()).await;
 }
 
 async fn ended(mut state: watch::Receiver<KeptState>) -> String {

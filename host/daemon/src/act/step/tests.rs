@@ -1,7 +1,7 @@
 use bellwether_core::verdict::Verdict;
 
 use super::*;
-use crate::act::harness::{Harness, checker, command, is_pending, processes_of};
+use crate::act::harness::{Harness, checker, command, is_pending, processes_of, until};
 use crate::config::spec::{ArgumentPattern, Find};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -189,13 +189,9 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     let runner = harness.runner().await;
     runner.carry_out(&module, &run("start"), LONG).await.unwrap();
     // For an instant it is still the shell that started it (fork(2), then execve(2)).
-    let stat = loop {
-        match processes_of(harness.root.path()).pop() {
-            Some(stat) if stat.comm == "sleep" => break stat,
-            _ => tokio::task::yield_now().await,
-        }
-    };
-    let pid = stat.pid;
+    let running = || processes_of(harness.root.path()).pop();
+    until("it is `sleep`", || running().is_some_and(|stat| stat.comm == "sleep")).await;
+    let pid = running().unwrap().pid;
     let failed = runner.kill_kept(&module.name, Some(&module)).await.unwrap_err();
     assert_eq!(
         failed,
@@ -206,6 +202,7 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     assert_eq!(processes_of(harness.root.path()).len(), 1, "it is not ours to kill");
 
     let target = Target::Checker(CheckerName::new("app").unwrap());
-    runner.carry_out(&module, &StepAction::Signal(target, Signal::Kill), LONG).await.unwrap();
+    runner.carry_out(&module, &StepAction::Signal(target.clone(), Signal::Kill), LONG).await.unwrap();
+    runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await.unwrap();
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
 }

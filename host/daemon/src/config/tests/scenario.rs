@@ -86,12 +86,26 @@ restarts-at-most = 3
     );
 }
 
+/// Each text has one mistake.
+fn are_mistaken(texts: &[(&str, &str)]) {
+    for (text, mistake) in texts {
+        let mistakes = read(text).expect_err(text).to_string();
+        assert_eq!(mistakes, format!("scenarios/one.toml:{mistake}"), "{text}");
+    }
+}
+
 #[test]
-fn what_is_wrong_is_told_with_what_was_expected() {
-    for (text, mistake) in [
+fn what_is_wrong_with_the_whole_is_told_with_what_was_expected() {
+    are_mistaken(&[
         ("", "1:1: the scenario has no `for`; expected `for = \"5m\"`"),
         ("for = \"0s\"", "1:7: `for` is out of its bounds; expected a duration from \"1s\" to \"366d\""),
         ("for = \"5m\"\nstrat = \"boot\"", "2:1: this file has no key `strat`; did you mean `start`?"),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_an_event_is_told_with_what_was_expected() {
+    are_mistaken(&[
         (
             "for = \"5m\"\n[[event]]\nchecker = \"home-page\"\nsays = \"fail\"",
             "2:1: `[[event]]` has no `at`; expected `at = \"30s\"`",
@@ -129,6 +143,12 @@ fn what_is_wrong_is_told_with_what_was_expected() {
             "for = \"300d\"\n[[event]]\nat = \"1s\"\nkill = \"start\"\nevery = \"1s\"",
             "5:9: every 1s is 25920000 times to the end of the scenario; expected at most 10000 times",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_step_is_told_with_what_was_expected() {
+    are_mistaken(&[
         (
             "for = \"5m\"\n[[step]]\ncommand = \"stop\"\nends-in = \"3s\"",
             "4:11: `ends-in` is for kept commands, and `stop` is not kept; expected `takes`, for a command that is run \
@@ -138,6 +158,12 @@ fn what_is_wrong_is_told_with_what_was_expected() {
             "for = \"5m\"\n[[step]]\ncommand = \"stop\"\n[[step]]\ncommand = \"stop\"",
             "5:11: a second `[[step]]` is about `stop`; expected one for each command",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_an_expectation_is_told_with_what_was_expected() {
+    are_mistaken(&[
         (
             "for = \"5m\"\n[[expect]]\nstate = \"up\"",
             "2:1: it is not said when this must be so; expected `at` or `within` with `state`, `ready` or `restarts`, or \
@@ -156,8 +182,5 @@ fn what_is_wrong_is_told_with_what_was_expected() {
             "for = \"5m\"\n[[expect]]\nnever = \"failed\"\nrestarts-at-most = 3",
             "4:20: an expectation is one thing, and this is a second one; expected another `[[expect]]` for it",
         ),
-    ] {
-        let mistakes = read(text).expect_err(text).to_string();
-        assert_eq!(mistakes, format!("scenarios/one.toml:{mistake}"), "{text}");
-    }
+    ]);
 }

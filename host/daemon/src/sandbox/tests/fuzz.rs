@@ -2,17 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use super::CheckRun;
 use super::guest::Guest;
 use super::{run, sandbox};
 use crate::sandbox::cache::Cache;
 
+/// For `describe` and for `check`: many of the damaged spin in one of them.
+const TIMES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(50)];
 /// Compiling counts in here, too, on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]
 fn any_damaged_component_is_refused_or_runs_within_its_limits() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let sandbox = sandbox();
+    let sandbox = sandbox().describing_within(TIMES[0]);
     let seeds = [
         Guest::default().build(),
         Guest::checking(
@@ -24,7 +27,8 @@ fn any_damaged_component_is_refused_or_runs_within_its_limits() {
     crate::fuzz::run("components", &seeds, |bytes| {
         let begun = Instant::now();
         if let Ok(component) = sandbox.load(bytes) {
-            let report = runtime.block_on(sandbox.check(&component, run(50)));
+            let run = CheckRun { time: TIMES[1], ..run(0) };
+            let report = runtime.block_on(sandbox.check(&component, run));
             assert!(!matches!(report.result, Err(super::Failure::HostBug(_))), "{:?}", report.result);
         }
         assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());

@@ -1,0 +1,201 @@
+//! A reload at work on a root of its own.
+
+use super::*;
+
+/// Longer than anything here takes on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct Bench {
+    pub(super) root: TempDir,
+    pub(super) means: Means,
+    pub(super) refused: Refused,
+    events: Arc<Mutex<Vec<Event>>>,
+    approve: mpsc::Sender<Approve>,
+    reload: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.reload.abort();
+    }
+}
+
+/// A component whose files differ by this text alone.
+pub(super) fn version(guest: &Guest, version: &str) -> Vec<u8> {
+    let mut bytes = guest.build();
+    let length = u8::try_from(version.len()).unwrap();
+    bytes.extend([&[0, length + 1, length], version.as_bytes()].concat());
+    bytes
+}
+
+pub(super) fn script() -> Guest {
+    Guest { world: "restart-script", plan: Some("unreachable"), ..Guest::default() }
+}
+
+pub(super) fn spinning() -> Guest {
+    Guest::checking("(loop $l (br $l)) unreachable")
+}
+
+pub(super) const MODULE: &str = r#"
+[restart]
+script = "script"
+[commands]
+start = { run = ["/bin/true"] }
+[[checker]]
+name = "c"
+component = "c"
+interval = "1s"
+timeout = "1m"
+"#;
+
+/// The same, with a bound for those that spin. Of the processor, not of time: whether a good one is done
+/// in a second depends on the machine.
+pub(super) fn module_of_little_processor_time() -> String {
+    format!("{MODULE}limits = {{ cpu = \"300ms\" }}\n")
+}
+pub(super) const SPUN: &str = "used more than 300ms of processor time";
+
+impl Bench {
+    /// A root with a restart script, this checker `c` and this module `m`.
+    pub(super) async fn new(checker: &[u8], module: &str) -> Self {
+        Self::on(sandbox(Compiler::Own), checker, module).await
+    }
+
+    pub(super) async fn on(sandbox: Sandbox, checker: &[u8], module: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["checkers", "restart-scripts", "modules", "state"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        write(root.path(), "checkers/c.wasm", checker);
+        write(root.path(), "modules/m.toml", module.as_bytes());
+        let sandbox = Arc::new(sandbox);
+        let key = (ComponentKind::RestartScript, ComponentName::new("script").unwrap());
+        let standard = BTreeMap::from([(key, sandbox.load(script().build()).unwrap())]);
+        let means = Means {
+            root: root.path().to_owned(),
+            node: NodeName::new("n").unwrap(),
+            clock: Clock::start(),
+            limits: LimitsSpec::default(),
+            sandbox,
+            registry: Registry::default(),
+            roster: Roster::default(),
+            processes: ProcessTable::default(),
+            kept: KeptTable::default(),
+            metrics: Metrics::default(),
+        };
+        let (sender, mut receiver) = mpsc::channel(64);
+        let (approve, approvals) = mpsc::channel(4);
+        let refused = Refused::default();
+        let (mut reload, damaged) = Reload::new(Settings {
+            means: means.clone(),
+            root: root.path().to_owned(),
+            trust: TrustSpec::default(),
+            rescan: Duration::from_millis(100),
+            standard,
+            refused: refused.clone(),
+            memories: BTreeMap::new(),
+            events: sender,
+            approvals,
+            looks: mpsc::channel(1).1,
+            pulse: Pulse::default(),
+        });
+        assert_eq!(damaged, None);
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&events);
+        tokio::spawn(async move {
+            while let Some(Message::Event(event)) = receiver.recv().await {
+                told.lock().unwrap().push(event);
+            }
+        });
+        let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
+        assert_eq!(mistakes, Vec::<String>::new());
+        let reload = tokio::spawn(reload.run());
+        Self { root, means, refused, events, approve, reload }
+    }
+
+    pub(super) fn write(&self, file: &str, content: &[u8]) {
+        write(self.root.path(), file, content);
+    }
+
+    /// Two files that are changed together: with nothing in between that takes time.
+    pub(super) fn write_both(&self, files: [(&str, &[u8]); 2]) {
+        let root = self.root.path();
+        for (number, (_, content)) in files.iter().enumerate() {
+            fs::write(root.join(format!("new-{number}")), content).unwrap();
+        }
+        for (number, (file, _)) in files.iter().enumerate() {
+            fs::rename(root.join(format!("new-{number}")), root.join(file)).unwrap();
+        }
+    }
+
+    pub(super) fn digest(&self) -> String {
+        let name = ComponentName::new("c").unwrap();
+        let component = self.means.registry.get(ComponentKind::Checker, &name);
+        component.map(|component| component.digest().to_owned()).unwrap_or_default()
+    }
+
+    /// Runs the checker of the module in force once, and tells what it saw.
+    pub(super) async fn check(&self) -> String {
+        let member = self.means.roster.get(&ModuleName::new("m").unwrap()).unwrap();
+        let spec = member.checker(&CheckerName::new("c").unwrap()).unwrap().clone();
+        let Subject::Component(component) = &spec.subject else { panic!("no component") };
+        let (component, kit) = (component.component.clone(), member.kit(&spec.name).unwrap());
+        ComponentChecker { component, spec, kit }.run(&self.means, &member.spec.name).await.summary
+    }
+
+    /// Waits until it is so.
+    pub(super) async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !so(self) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "never: {what}; refused: {:?}", self.refused.sentences());
+    }
+
+    pub(super) async fn until_in_force(&self, bytes: &[u8]) {
+        let digest = blake3::hash(bytes).to_hex().to_string();
+        self.until("the new version is in force", |bench| bench.digest() == digest).await;
+    }
+
+    pub(super) async fn until_refused(&self, part: &str) {
+        let refused = |bench: &Self| bench.refused.sentences().iter().any(|why| why.contains(part));
+        self.until(part, refused).await;
+    }
+
+    pub(super) fn sentences(&self, kind: fn(&RecordKind) -> bool) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let sentence = |event: &Event| match event {
+            Event::Noted { kind: record, .. } if kind(record) => Some(record.sentence()),
+            _ => None,
+        };
+        events.iter().filter_map(sentence).collect()
+    }
+
+    pub(super) async fn approve(&self, name: &str) -> Result<Approved, NotApproved> {
+        let (answer, answered) = oneshot::channel();
+        let approve = Approve { name: name.to_owned(), seen: None, by: "somebody".to_owned(), answer };
+        self.approve.send(approve).await.unwrap();
+        answered.await.unwrap()
+    }
+}
+
+pub(super) fn sandbox(compiler: Compiler) -> Sandbox {
+    let limits = LimitsSpec { concurrent_runs: 4, ..LimitsSpec::default() };
+    Sandbox::new(&limits, compiler).unwrap().describing_within(PATIENCE)
+}
+
+pub(super) fn write(root: &Path, file: &str, content: &[u8]) {
+    let new = root.join("new");
+    fs::write(&new, content).unwrap();
+    fs::rename(new, root.join(file)).unwrap();
+}
+
+pub(super) fn is_quarantine(kind: &RecordKind) -> bool {
+    matches!(kind, RecordKind::Quarantine { .. })
+}
+
+pub(super) fn is_approval(kind: &RecordKind) -> bool {
+    matches!(kind, RecordKind::Approval { .. })
+}

@@ -84,10 +84,10 @@ impl Error for NetError {}
 impl From<NetError> for Observation {
     fn from(error: NetError) -> Self {
         match error {
-            NetError::Refused(_)
-            | NetError::NoAnswer(..)
-            | NetError::Unreachable(_)
-            | NetError::BrokenOff(_) => Self::fail(error.to_string()),
+            NetError::NoAnswer(..) => Self::hang(error.to_string()),
+            NetError::Refused(_) | NetError::Unreachable(_) | NetError::BrokenOff(_) => {
+                Self::fail(error.to_string())
+            }
             NetError::BadAddress(_)
             | NetError::NotGranted(_)
             | NetError::NoSuchName(..)

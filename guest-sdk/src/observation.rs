@@ -63,6 +63,12 @@ impl Observation {
         Self::new(Status::Fail, summary)
     }
 
+    /// The resource is there, and gave no answer in time. A fail; the host knows besides that it
+    /// hangs, and does not wait long for it to end politely.
+    pub fn hang(summary: impl Into<String>) -> Self {
+        Self::fail(summary).attribute("hang", "true")
+    }
+
     /// Could not tell.
     pub fn unknown(summary: impl Into<String>) -> Self {
         Self::new(Status::Unknown, summary)

@@ -28,6 +28,7 @@ mod replacements;
 mod replay;
 mod running;
 mod simulate;
+mod slow_start;
 mod soak;
 mod streams_end;
 mod survival;

@@ -64,7 +64,7 @@ pub fn check(config: Config, run: &Run) -> Observation {
             Observation::fail(format!("{} closed the connection without an answer", request.address))
         }
         Err(NoAnswer::Unfinished { status, within }) => {
-            Observation::fail(format!("answered {status}, and the body did not end within {within:?}"))
+            Observation::hang(format!("answered {status}, and the body did not end within {within:?}"))
         }
     };
     seen.measure("response-time", run.elapsed_ms(), "ms")

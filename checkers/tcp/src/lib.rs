@@ -66,7 +66,10 @@ fn talk(connection: &mut Connection<'_>, config: &Config) -> Result<Observation,
             Ok(_) => return Ok(complaint(format!("said `{}` instead of `{expected}`", shown(&heard)))),
             Err(NetError::NoAnswer(_, within)) if !heard.is_empty() => {
                 let said = shown(&heard);
-                return Ok(complaint(format!("said only `{said}` and not `{expected}` within {within:?}")));
+                let address = &config.address;
+                return Ok(Observation::hang(format!(
+                    "{address} said only `{said}` and not `{expected}` within {within:?}"
+                )));
             }
             Err(error) => return Err(error),
         }

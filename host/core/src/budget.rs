@@ -46,12 +46,41 @@ impl Budget {
     }
 }
 
+/// An application that was up for less than this was not up: it ended as soon as it was started.
+const AT_ONCE: Duration = Duration::from_millis(250);
+/// A wait is not longer than this or a part of the time for which it has not worked, whichever is
+/// longer: what was missing for a minute is used soon after it is there, and what was missing for
+/// hours is asked for seldom.
+const PATIENT: Duration = Duration::from_secs(15);
+const PATIENT_PART: u32 = 10;
+
 /// How often in a row it did not work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Streak {
+    /// The next wait is the first one, doubled one time less than this.
     tries: u32,
+    /// So many failures in a row.
+    #[serde(default)]
+    failures: u32,
     /// When the application was last seen to come up.
     up_since: Option<Moment>,
+    /// Since when it has not worked for long enough to have recovered.
+    #[serde(default)]
+    failing_since: Option<Moment>,
+}
+
+/// What follows from a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// How long to wait before the next try.
+    pub wait: Duration,
+    /// So many failures in a row, this one included.
+    pub number: u32,
+    /// For how long it has not worked.
+    pub failing_for: Duration,
+    /// The application was up, and had been well before: what failed it is new. Else it has not started,
+    /// or fails for what failed it before.
+    pub is_new: bool,
 }
 
 impl Streak {
@@ -60,29 +89,36 @@ impl Streak {
         self.up_since = Some(now);
     }
 
-    /// The application failed, or did not start. Returns how long to wait before
-    /// the next try: not at all if it had been well for long enough, else longer
+    /// The application failed, or did not start. Says how long to wait before
+    /// the next try: not at all if it was up and had been well before, else longer
     /// each time. `jitter` in 0..=1 takes off up to a quarter, so that nodes which
     /// fail together do not return together.
-    pub fn failed(&mut self, policy: &BackoffPolicy, jitter: f64, now: Moment) -> Duration {
-        let recovered = self.up_since.take().is_some_and(|since| now.since(since) >= policy.max);
-        if recovered {
-            self.tries = 0;
+    pub fn failed(&mut self, policy: &BackoffPolicy, jitter: f64, now: Moment) -> Failure {
+        let up_for = self.up_since.take().map(|since| now.since(since));
+        if up_for.is_some_and(|up| up >= policy.max) {
+            *self = Self::default();
         }
-        let delay = match self.tries {
+        let failing_for = now.since(*self.failing_since.get_or_insert(now));
+        let was_up = up_for.is_some_and(|up| up >= AT_ONCE);
+        let waits = self.tries + u32::from(self.tries == 0 && !was_up);
+        let wait = match waits {
             0 => Duration::ZERO,
             n => {
                 let doubled = policy.first.saturating_mul(1 << (n - 1).min(30)).min(policy.max);
-                doubled.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
+                let patient = PATIENT.max(failing_for / PATIENT_PART).max(policy.first);
+                doubled.min(patient).mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
             }
         };
-        self.tries = self.tries.saturating_add(1);
-        delay
+        self.tries = waits.saturating_add(1);
+        self.failures = self.failures.saturating_add(1);
+        let is_new = was_up && self.failures == 1;
+        Failure { wait, number: self.failures, failing_for, is_new }
     }
 
     /// Nothing has happened later than `now`: the clock was set back since.
     pub fn no_later_than(&mut self, now: Moment) {
         self.up_since = self.up_since.map(|at| at.min(now));
+        self.failing_since = self.failing_since.map(|at| at.min(now));
     }
 
     /// A person looked at it: count from zero.
@@ -103,11 +139,71 @@ mod tests {
     const BACKOFF: BackoffPolicy =
         BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(8) };
 
+    fn waits(streak: &mut Streak, policy: &BackoffPolicy, count: usize) -> Vec<u64> {
+        (0..count).map(|_| streak.failed(policy, 0.0, at(100)).wait.as_secs()).collect()
+    }
+
     #[test]
-    fn the_first_try_is_made_at_once_and_later_waits_double_up_to_the_most() {
+    fn an_application_that_was_up_is_tried_at_once_and_later_waits_double_up_to_the_most() {
         let mut streak = Streak::default();
-        let waits: Vec<u64> = (0..6).map(|_| streak.failed(&BACKOFF, 0.0, at(0)).as_secs()).collect();
-        assert_eq!(waits, [0, 1, 2, 4, 8, 8]);
+        streak.came_up(at(99));
+        assert_eq!(waits(&mut streak, &BACKOFF, 6), [0, 1, 2, 4, 8, 8]);
+    }
+
+    #[test]
+    fn one_that_did_not_come_up_or_ended_at_once_is_waited_for_from_the_first_time_on() {
+        let mut streak = Streak::default();
+        assert_eq!(waits(&mut streak, &BACKOFF, 6), [1, 2, 4, 8, 8, 8]);
+        let mut streak = Streak::default();
+        streak.came_up(at(100));
+        assert_eq!(waits(&mut streak, &BACKOFF, 3), [1, 2, 4]);
+    }
+
+    #[test]
+    fn what_was_away_for_a_while_is_used_soon_after_it_is_back_and_what_is_away_for_long_is_seldom_asked_for()
+    {
+        let policy = BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_mins(1) };
+        let (mut streak, mut now, mut waits) = (Streak::default(), 0, Vec::new());
+        while now < 900 {
+            let wait = streak.failed(&policy, 0.0, at(now)).wait.as_secs();
+            now += wait;
+            waits.push(wait);
+        }
+        assert_eq!(waits[..7], [1, 2, 4, 8, 15, 15, 15]);
+        assert_eq!(waits.last(), Some(&60));
+        // What the operator says is not cut short.
+        let slow = BackoffPolicy { first: Duration::from_secs(30), max: Duration::from_mins(1) };
+        assert_eq!(Streak::default().failed(&slow, 0.0, at(0)).wait.as_secs(), 30);
+    }
+
+    #[test]
+    fn what_fails_an_application_that_was_well_is_new_and_all_that_follows_until_it_is_well_again_is_not() {
+        let mut streak = Streak::default();
+        let mut fails = |up: Option<u64>, at_second: u64| {
+            if let Some(up) = up {
+                streak.came_up(at(up));
+            }
+            streak.failed(&BACKOFF, 0.0, at(at_second)).is_new
+        };
+        assert!(!fails(None, 10), "it has not started");
+        assert!(!fails(Some(10), 10), "it ended at once");
+        assert!(!fails(Some(12), 14), "the same again");
+        assert!(fails(Some(20), 28), "it was up for the longest wait");
+        assert!(!fails(Some(28), 31));
+        let mut streak = Streak::default();
+        streak.came_up(at(0));
+        assert!(streak.failed(&BACKOFF, 0.0, at(1)).is_new, "up for the first time");
+    }
+
+    #[test]
+    fn failures_in_a_row_and_their_time_are_counted_until_it_has_recovered() {
+        let mut streak = Streak::default();
+        let tell = |failure: Failure| (failure.number, failure.failing_for.as_secs());
+        assert_eq!(tell(streak.failed(&BACKOFF, 0.0, at(10))), (1, 0));
+        streak.came_up(at(12));
+        assert_eq!(tell(streak.failed(&BACKOFF, 0.0, at(15))), (2, 5));
+        streak.came_up(at(20));
+        assert_eq!(tell(streak.failed(&BACKOFF, 0.0, at(30))), (1, 0), "up for the longest wait");
     }
 
     #[test]
@@ -117,9 +213,9 @@ mod tests {
             streak.failed(&BACKOFF, 0.0, at(0));
         }
         streak.came_up(at(10));
-        assert_eq!(streak.failed(&BACKOFF, 0.0, at(17)).as_secs(), 8, "well for 7 s only");
+        assert_eq!(streak.failed(&BACKOFF, 0.0, at(17)).wait.as_secs(), 8, "well for 7 s only");
         streak.came_up(at(20));
-        assert_eq!(streak.failed(&BACKOFF, 0.0, at(28)), Duration::ZERO);
+        assert_eq!(streak.failed(&BACKOFF, 0.0, at(28)).wait, Duration::ZERO);
     }
 
     proptest! {
@@ -142,7 +238,7 @@ mod tests {
         fn a_wait_is_never_longer_than_the_most(tries in 1usize..80, jitter in 0.0f64..=1.0) {
             let mut streak = Streak::default();
             for _ in 0..tries {
-                prop_assert!(streak.failed(&BACKOFF, jitter, at(0)) <= BACKOFF.max);
+                prop_assert!(streak.failed(&BACKOFF, jitter, at(0)).wait <= BACKOFF.max);
             }
         }
     }

@@ -32,7 +32,9 @@ mod ending;
 mod evaluate;
 mod moves;
 mod plan_run;
+mod prerequisites;
 mod resume;
+mod starting;
 mod view;
 
 #[cfg(test)]
@@ -59,6 +61,7 @@ use crate::verdict::Verdict;
 
 use checker::Checker;
 use plan_run::{PlanRun, Progress, Surroundings};
+use prerequisites::Doubt;
 
 /// So many earlier incidents are told to a restart script.
 const INCIDENTS: usize = 20;
@@ -91,6 +94,9 @@ pub(crate) struct Module {
     remembered: Option<Box<ModuleMemory>>,
     /// When the next of the checkers would have been silent for too long.
     overdue_at: Moment,
+    /// A checker went down, and prerequisites are asked first whether it is their doing.
+    #[serde(default)]
+    doubt: Option<Doubt>,
     /// The daemon ends: nothing is begun any more.
     ending: bool,
 }
@@ -130,7 +136,12 @@ pub(crate) enum Phase {
     /// The plan is being made or carried out.
     Plan(PlanRun),
     /// The plan is done: are the checkers up?
-    Settle { until: Moment },
+    Settle {
+        until: Moment,
+        /// By when something of the application must have been seen.
+        #[serde(default)]
+        appears_by: Option<Moment>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +178,19 @@ impl State {
             Self::Stopping { .. } => StateName::Stopping,
             Self::Waiting { .. } => StateName::Waiting,
         }
+    }
+
+    fn is_settling(&self) -> bool {
+        matches!(self, Self::Starting(Phase::Settle { .. }) | Self::Restarting(Phase::Settle { .. }))
+    }
+
+    /// Whether checkers are begun anew before what they say counts.
+    fn is_before_settling(&self) -> bool {
+        matches!(
+            self,
+            Self::Starting(Phase::Look { .. } | Phase::Plan(_))
+                | Self::Restarting(Phase::Look { .. } | Phase::Plan(_))
+        )
     }
 
     fn run(&self) -> Option<&PlanRun> {
@@ -233,6 +257,7 @@ impl Module {
             unremembered: false,
             remembered,
             overdue_at: Moment::NEVER,
+            doubt: None,
             ending: false,
         };
         module.resume(unfinished, out);
@@ -254,12 +279,15 @@ impl Module {
             }
         }
         for (name, new) in &policy.checkers {
-            match self.checkers.get_mut(name) {
-                Some(checker) => checker.redefine(new.clone()),
-                None => {
-                    self.checkers.insert(name.clone(), Checker::new(new.clone(), out.now));
-                }
+            if let Some(checker) = self.checkers.get_mut(name) {
+                checker.redefine(new.clone());
+                continue;
             }
+            let mut checker = Checker::new(new.clone(), out.now);
+            if self.state.is_settling() && new.on_down != OnDown::Wait {
+                checker.begin_start(true, out);
+            }
+            self.checkers.insert(name.clone(), checker);
         }
         self.policy = policy;
         self.advance(out);
@@ -287,8 +315,12 @@ impl Module {
         let expected = self.expects_life();
         let Some(checker) = self.checkers.get_mut(name) else { return };
         let status = observation.status;
+        let advances = checker.advances(generation, &observation);
         if let Some(from) = checker.observe(generation, observation, out.now) {
             self.tell_of_verdict(name, from, status, expected, out);
+        }
+        if advances {
+            self.extend_start(out.now);
         }
         self.advance(out);
     }
@@ -304,6 +336,10 @@ impl Module {
     ) {
         let Some(checker) = self.checkers.get(name) else { return };
         let to = checker.verdict();
+        // It is told once, when it settles: what is seen before is looked at again then.
+        if to == Verdict::Up && self.state.is_before_settling() && checker.policy.on_down != OnDown::Wait {
+            return;
+        }
         let summary = checker.said().to_owned();
         let incident = (to == Verdict::Down && expected).then(|| checker.incident(name));
         let checker = name.clone();
@@ -383,7 +419,27 @@ impl Module {
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
         let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
-        due.min(self.overdue_at)
+        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until())
+    }
+
+    /// By when processes that were seen in this start must be there again.
+    fn missing_until(&self) -> Moment {
+        self.checkers.values().map(Checker::missing_until).min().unwrap_or(Moment::NEVER)
+    }
+
+    /// Processes that were seen in this start, and have been missing since for too long, have ended.
+    fn give_up_missing(&mut self, out: &mut Outbox<'_>) {
+        if out.now < self.missing_until() {
+            return;
+        }
+        let expected = self.expects_life();
+        let names: Vec<CheckerName> = self.checkers.keys().cloned().collect();
+        for name in names {
+            let Some(checker) = self.checkers.get_mut(&name) else { continue };
+            if let Some(from) = checker.give_up_missing(out.now) {
+                self.tell_of_verdict(&name, from, Status::Fail, expected, out);
+            }
+        }
     }
 
     /// When the state itself is over.
@@ -399,13 +455,14 @@ impl Module {
             | State::Restarting(Phase::Look { until, .. })
             | State::Draining { until, .. } => *until,
             // Nothing is tried again while suspended: resuming looks again.
-            State::Starting(Phase::Settle { until })
-            | State::Restarting(Phase::Settle { until })
-            | State::Backoff { until, .. }
-                if !self.wish.suspended && !self.ending =>
+            State::Starting(Phase::Settle { until, appears_by })
+            | State::Restarting(Phase::Settle { until, appears_by })
+                // While prerequisites are asked, nothing else is decided.
+                if !self.wish.suspended && !self.ending && self.doubt.is_none() =>
             {
-                *until
+                appears_by.unwrap_or(Moment::NEVER).min(*until)
             }
+            State::Backoff { until, .. } if !self.wish.suspended && !self.ending => *until,
             State::Starting(Phase::Plan(_) | Phase::Settle { .. })
             | State::Restarting(Phase::Plan(_) | Phase::Settle { .. })
             | State::Backoff { .. }
@@ -421,6 +478,7 @@ impl Module {
     /// runs the checkers that the new state needs.
     pub(crate) fn advance(&mut self, out: &mut Outbox<'_>) {
         self.hear_the_silent(out);
+        self.give_up_missing(out);
         for _ in 0..MAX_MOVES {
             let checkers = &self.checkers;
             let verdict_of = |name: &CheckerName| checkers.get(name).map(Checker::verdict);
@@ -492,13 +550,17 @@ impl Module {
             State::Backoff { .. } | State::Stopping { .. } | State::Waiting { .. } => (false, false, false),
             State::Stopped | State::Failed => (false, false, true),
         };
+        let settling = self.state.is_settling();
         for (name, checker) in &mut self.checkers {
+            if !settling {
+                checker.end_start();
+            }
             let is_awaited = awaited.as_ref() == Some(name);
             let wanted = alive
                 || is_awaited
                 || checker.policy.kind == CheckerKind::Process
                 || (checker.policy.on_down == OnDown::Wait && !asleep);
-            let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited;
+            let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited || checker.asked();
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
         }
         self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);

@@ -71,7 +71,16 @@ pub struct Observation {
     pub took: Duration,
 }
 
+/// The attribute of a fail that came for want of an answer.
+const HANG: (&str, &str) = ("hang", "true");
+
 impl Observation {
+    /// Whether it says that the resource was there and gave no answer in time.
+    pub fn is_of_a_hang(&self) -> bool {
+        self.status == Status::Fail
+            && self.attributes.iter().any(|(key, value)| (key.as_str(), value.as_str()) == HANG)
+    }
+
     /// An observation without measurements.
     pub fn new(status: Status, summary: impl Into<String>, at: Moment) -> Self {
         Self {

@@ -76,9 +76,18 @@ pub enum CheckerKind {
     Component,
 }
 
-/// How often a component that is run eagerly is run, if its interval is longer: while something waits
-/// for what it says.
-pub const EAGER: Duration = Duration::from_millis(100);
+/// How often a component that is run eagerly is run at first, if its interval is longer: while
+/// something waits for what it says.
+const EAGER: Duration = Duration::from_millis(100);
+/// The pace of a component that is run eagerly is this part of the time that it has been so.
+const EAGER_PART: u32 = 10;
+
+/// From the beginning of one run to the beginning of the next of a component that has been run
+/// eagerly for so long, or has last passed so long ago. What comes up is seen at once, and what takes
+/// minutes to do so is not asked ten times a second.
+pub fn eager_pace(interval: Duration, waited: Duration) -> Duration {
+    (waited / EAGER_PART).max(EAGER).min(interval)
+}
 
 /// One checker as the core knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +103,9 @@ pub struct CheckerPolicy {
     pub interval: Duration,
     /// Without an observation for so long, whoever runs the checker is stuck.
     pub patience: Duration,
+    /// Looks at the process of a kept command: where it sees none, there is none.
+    #[serde(default)]
+    pub kept: bool,
     /// Stands for everything else in the checker's definition (what it
     /// observes and how often): when it differs, the checker is watched anew.
     pub definition: u64,
@@ -124,7 +136,8 @@ impl BudgetPolicy {
 /// How long to wait before the next try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackoffPolicy {
-    /// Before the second try. The first is made at once.
+    /// The first wait. An application that was up is restarted at once the first time, and waited
+    /// for from the second time on; one that did not come up is waited for from the first time on.
     pub first: Duration,
     /// The wait doubles with each try up to this. An application that has
     /// been up for as long as this has recovered: the next wait is `first` again.
@@ -146,6 +159,14 @@ pub struct ModulePolicy {
     pub drain: Duration,
     /// From the end of the start plan until every checker must be up.
     pub start_within: Duration,
+    /// From the end of the start plan until something of the application must have been seen.
+    /// `None`: as long as `start_within`.
+    #[serde(default)]
+    pub appear_within: Option<Duration>,
+    /// For so long what does not start, or does not stay up, is tried again without being counted
+    /// against the budget.
+    #[serde(default)]
+    pub keep_trying: Duration,
     /// How long the restart script may think about a plan.
     pub plan_within: Duration,
 }
@@ -157,4 +178,24 @@ pub struct CommandPolicy {
     pub keep: bool,
     /// How long it may run; for a kept command, how long its end may take.
     pub timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_eager_pace_slows_down_from_a_tenth_of_a_second_to_the_interval() {
+        for (interval, waited, pace) in [
+            (5000, 0, 100),
+            (5000, 1000, 100),
+            (5000, 10_000, 1000),
+            (5000, 50_000, 5000),
+            (5000, 3_600_000, 5000),
+            (50, 10_000, 50),
+        ] {
+            let millis = Duration::from_millis;
+            assert_eq!(eager_pace(millis(interval), millis(waited)), millis(pace), "{interval} {waited}");
+        }
+    }
 }

@@ -145,7 +145,16 @@ pub enum RecordKind {
     },
 }
 
+/// How the decision begins to try a start again that has failed for some time.
+pub(crate) const KEEP_TRYING: &str = "keep trying";
+
 impl RecordKind {
+    /// Whether a start has failed for so long that a person should know of it, although it is tried
+    /// again.
+    pub fn is_of_a_start_that_keeps_failing(&self) -> bool {
+        matches!(self, Self::Decision { decision, .. } if decision.starts_with(KEEP_TRYING))
+    }
+
     /// All that [`Self::word`] says.
     pub const WORDS: [&str; 13] = [
         "verdict",

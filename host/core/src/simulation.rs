@@ -38,6 +38,7 @@ use crate::id::{AttemptId, CheckerName, CommandName, RequestId};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
+use crate::observation::Status;
 use crate::plan::{Plan, PlanRequest};
 use crate::state::StateName;
 
@@ -298,7 +299,9 @@ impl Simulation {
     }
 
     fn run_checker(&mut self, checker: &CheckerName, serial: u64) {
-        if self.sights.begin_run(&self.cast, checker, serial, self.now, &mut self.queue) {
+        let seen = self.world.observe(&self.cast, checker, self.now);
+        let passes = matches!(seen.status, Status::Pass | Status::Warn);
+        if self.sights.begin_run(&self.cast, checker, serial, passes, self.now, &mut self.queue) {
             self.observe(checker);
         }
     }

@@ -9,6 +9,9 @@
 //!       └─── fall unknowns ─────── Down
 //!            in a row (also from Up)
 //! ```
+//! While the application starts, fails may leave it undecided where they would
+//! turn it down later, or be shown and not counted: see [`Weight`].
+//!
 //! Fails within the start grace are shown and not counted; the grace ends early
 //! when the verdict is up, for what has started is not starting. Unknown is never
 //! counted as fail unless the operator asks for that; but a verdict that nobody
@@ -44,6 +47,18 @@ impl fmt::Display for Verdict {
             Self::Undecided => "undecided",
         })
     }
+}
+
+/// What a failure means for the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// It counts.
+    Counts,
+    /// The application is just starting: as many of them as would turn the checker down leave it
+    /// undecided.
+    Excused,
+    /// It is shown, and counts no more than the ones before it.
+    Shown,
 }
 
 /// So many unknowns in a row at least before a verdict is given up.
@@ -120,7 +135,13 @@ impl Judge {
     }
 
     /// Takes one observation in. Returns the verdict before, if it changed.
-    pub fn observe(&mut self, status: Status, thresholds: &Thresholds, now: Moment) -> Option<Verdict> {
+    pub fn observe(
+        &mut self,
+        status: Status,
+        weight: Weight,
+        thresholds: &Thresholds,
+        now: Moment,
+    ) -> Option<Verdict> {
         let answer = match status {
             Status::Pass | Status::Warn => Answer::Good,
             Status::Fail => Answer::Bad,
@@ -131,6 +152,12 @@ impl Judge {
             self.streak = Some((Answer::Bad, 0));
             return None;
         }
+        if answer == Answer::Bad && weight == Weight::Shown {
+            if !self.failing() {
+                self.streak = Some((Answer::Bad, 0));
+            }
+            return None;
+        }
         let length = match self.streak {
             Some((last, n)) if last == answer => n.saturating_add(1),
             _ => 1,
@@ -138,6 +165,7 @@ impl Judge {
         self.streak = Some((answer, length));
         let next = match answer {
             Answer::Good if length >= thresholds.rise => Verdict::Up,
+            Answer::Bad if length >= thresholds.fall && weight == Weight::Excused => Verdict::Undecided,
             Answer::Bad if length >= thresholds.fall => Verdict::Down,
             Answer::Nothing if length >= thresholds.fall.max(MIN_UNKNOWNS) => Verdict::Undecided,
             Answer::Good | Answer::Bad | Answer::Nothing => self.verdict,
@@ -170,7 +198,7 @@ mod tests {
                     'f' => Status::Fail,
                     _ => Status::Unknown,
                 };
-                judge.observe(status, &thresholds, Moment::default());
+                judge.observe(status, Weight::Counts, &thresholds, Moment::default());
                 match judge.verdict() {
                     Verdict::Up => 'U',
                     Verdict::Down => 'D',
@@ -211,14 +239,36 @@ mod tests {
         let at = |s| Moment::default() + Duration::from_secs(s);
         let mut judge = Judge::new(at(0));
         judge.begin(at(0), at(10));
-        assert_eq!(judge.observe(Status::Fail, &t, at(1)), None);
+        assert_eq!(judge.observe(Status::Fail, Weight::Counts, &t, at(1)), None);
         assert!(judge.failing());
-        assert_eq!(judge.observe(Status::Pass, &t, at(2)), Some(Verdict::Undecided));
-        assert_eq!(judge.observe(Status::Fail, &t, at(9)), Some(Verdict::Up));
+        assert_eq!(judge.observe(Status::Pass, Weight::Counts, &t, at(2)), Some(Verdict::Undecided));
+        assert_eq!(judge.observe(Status::Fail, Weight::Counts, &t, at(9)), Some(Verdict::Up));
 
         judge.begin(at(20), at(30));
-        assert_eq!(judge.observe(Status::Fail, &t, at(29)), None);
-        assert_eq!(judge.observe(Status::Fail, &t, at(30)), Some(Verdict::Undecided));
+        assert_eq!(judge.observe(Status::Fail, Weight::Counts, &t, at(29)), None);
+        assert_eq!(judge.observe(Status::Fail, Weight::Counts, &t, at(30)), Some(Verdict::Undecided));
+    }
+
+    #[test]
+    fn what_is_excused_never_turns_it_down_and_what_is_shown_is_not_counted() {
+        let t = Thresholds { rise: 1, fall: 2, ..Thresholds::default() };
+        let mut judge = Judge::new(Moment::default());
+        let mut see = |status, weight| {
+            judge.observe(status, weight, &t, Moment::default());
+            (judge.verdict(), judge.failing())
+        };
+        for _ in 0..10 {
+            assert_eq!(see(Status::Fail, Weight::Excused), (Verdict::Undecided, true));
+        }
+        assert_eq!(see(Status::Pass, Weight::Excused), (Verdict::Up, false));
+        assert_eq!(see(Status::Fail, Weight::Excused), (Verdict::Up, true));
+        assert_eq!(see(Status::Fail, Weight::Excused), (Verdict::Undecided, true), "up no longer");
+        assert_eq!(see(Status::Pass, Weight::Counts), (Verdict::Up, false));
+        assert_eq!(see(Status::Fail, Weight::Counts), (Verdict::Up, true));
+        for _ in 0..10 {
+            assert_eq!(see(Status::Fail, Weight::Shown), (Verdict::Up, true));
+        }
+        assert_eq!(see(Status::Fail, Weight::Counts), (Verdict::Down, true), "the second that counts");
     }
 
     /// The verdict by looking back over the whole history.
@@ -254,7 +304,7 @@ mod tests {
             let mut judge = Judge::new(Moment::default());
             for status in &history {
                 let before = judge.verdict();
-                let changed = judge.observe(*status, &t, Moment::default());
+                let changed = judge.observe(*status, Weight::Counts, &t, Moment::default());
                 prop_assert_eq!(changed.is_some(), before != judge.verdict());
             }
             prop_assert_eq!(judge.verdict(), reference(&history, &t));

@@ -79,6 +79,8 @@ impl ModuleFacilities {
             let Subject::Process(process) = &checker.subject else { continue };
             let finder = Finder {
                 find: process.find.clone(),
+                containers: process.containers,
+                known: None,
                 module: module.name.clone(),
                 table: self.table.clone(),
                 kept: self.kept.clone(),

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, Generation, ModuleName, NodeName};
 use bellwether_core::observation::{Observation, Status};
-use bellwether_core::policy::EAGER;
+use bellwether_core::policy::eager_pace;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -258,10 +258,13 @@ async fn run_component(
     outlet: &Outlet,
 ) {
     let interval = checker.spec.interval;
-    let pace = |eager: bool| if eager { interval.min(EAGER) } else { interval };
     let mut eager = *paces.borrow_and_update();
     let first = if eager { Duration::ZERO } else { spread(&outlet.module, &outlet.checker, interval) };
-    let mut due = tokio::time::Instant::now() + first;
+    let mut since = tokio::time::Instant::now();
+    let mut due = since + first;
+    let pace = |eager: bool, since: tokio::time::Instant| {
+        if eager { eager_pace(interval, since.elapsed()) } else { interval }
+    };
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
@@ -270,20 +273,26 @@ async fn run_component(
                     return;
                 }
                 eager = *paces.borrow_and_update();
-                let soonest = tokio::time::Instant::now() + pace(eager);
+                since = tokio::time::Instant::now();
+                let soonest = since + pace(eager, since);
                 due = if eager { due.min(soonest) } else { soonest };
                 continue;
             }
         }
         let begun = tokio::time::Instant::now();
         fault::hang("checker").await;
-        if !outlet.send(checker.run(means, &outlet.module).await).await {
+        let observation = checker.run(means, &outlet.module).await;
+        let passes = matches!(observation.status, Status::Pass | Status::Warn);
+        if !outlet.send(observation).await {
             return;
         }
         // From the beginning of one run to the beginning of the next; a run that
         // took longer is followed at once, and the ones it missed are not made up for.
-        eager = *paces.borrow_and_update();
-        due = (begun + pace(eager)).max(tokio::time::Instant::now());
+        let before = std::mem::replace(&mut eager, *paces.borrow_and_update());
+        if eager != before || passes {
+            since = begun;
+        }
+        due = (begun + pace(eager, since)).max(tokio::time::Instant::now());
     }
 }
 

@@ -4,13 +4,16 @@
 //! them are meant, what they use, and when they end.
 
 pub mod ending;
+pub(crate) mod errands;
 pub mod find;
 pub mod group;
+pub mod hidden;
 pub mod identity;
 pub mod inherited;
 pub mod kept_table;
 pub mod open_files;
 pub mod own;
+mod pid_file;
 pub mod pidfd;
 pub mod stat;
 pub mod table;

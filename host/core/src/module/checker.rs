@@ -12,8 +12,10 @@ use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, PastObservation};
-use crate::policy::{CheckerKind, CheckerPolicy, EAGER};
-use crate::verdict::{Judge, Verdict};
+use crate::policy::{CheckerKind, CheckerPolicy, eager_pace};
+use crate::verdict::{Judge, Verdict, Weight};
+
+use super::starting::{Starting, shows_life};
 
 /// So many observations are told to a restart script.
 const REMEMBERED: usize = 10;
@@ -29,8 +31,14 @@ pub(super) struct Checker {
     pub(super) last: Option<Arc<Observation>>,
     recent: VecDeque<PastObservation>,
     watch: Option<Watch>,
-    /// Whether it has been observed since it was last begun.
+    /// Whether it has been observed since it was last begun, or asked.
     spoken: bool,
+    /// It is to be run now, whatever its schedule says.
+    #[serde(default)]
+    asked: bool,
+    /// While the application starts.
+    #[serde(default)]
+    starting: Option<Starting>,
     /// By when the next observation is expected.
     due: Moment,
     /// So often in a row none came.
@@ -42,6 +50,9 @@ pub(super) struct Checker {
 struct Watch {
     generation: Generation,
     eager: bool,
+    /// Since when it has had this pace, or when it has last passed.
+    #[serde(default)]
+    since: Moment,
     /// It is to be watched anew: answers to this watch count no more.
     over: bool,
 }
@@ -57,6 +68,8 @@ impl Checker {
             recent: VecDeque::new(),
             watch: None,
             spoken: false,
+            asked: false,
+            starting: None,
             due: now,
             missed: 0,
         }
@@ -74,12 +87,26 @@ impl Checker {
         self.spoken
     }
 
-    /// Whether its last run saw something that lives. Processes beyond their
-    /// bounds are a fail, and live.
+    /// Whether it is asked out of turn, and has not answered yet.
+    pub(super) fn asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Whether its last run saw something that lives.
     pub(super) fn saw_life(&self) -> bool {
-        let alive =
-            |o: &Observation| matches!(o.status, Status::Pass | Status::Warn) || !o.processes.is_empty();
-        self.last.as_deref().is_some_and(alive)
+        self.last.as_deref().is_some_and(shows_life)
+    }
+
+    /// Whether it looks at processes, and has seen none since the start.
+    pub(super) fn has_not_appeared(&self) -> bool {
+        self.policy.kind == CheckerKind::Process
+            && self.judge.failing()
+            && self.starting.as_ref().is_some_and(Starting::unseen)
+    }
+
+    /// Whether its last run got no answer in time.
+    pub(super) fn saw_a_hang(&self) -> bool {
+        self.last.as_deref().is_some_and(Observation::is_of_a_hang)
     }
 
     /// A look at the processes failed in itself: that says nothing about them.
@@ -102,9 +129,52 @@ impl Checker {
     /// looked at afresh. Answers that are under way are not counted either.
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
+        self.starting = None;
+        self.ask_anew(out.now);
+    }
+
+    /// The same for an application that starts; `excuses`: until it is up, failures are shown and no
+    /// more. The grace is the operator's.
+    pub(super) fn begin_start(&mut self, excuses: bool, out: &Outbox<'_>) {
+        self.begin(out.now + self.policy.thresholds.grace, out);
+        self.starting = Some(Starting::new(excuses));
+    }
+
+    /// The start is over, one way or another: from here on every failure counts.
+    pub(super) fn end_start(&mut self) {
+        self.starting = None;
+    }
+
+    /// Runs it once, now. Its verdict and its counters carry on.
+    pub(super) fn ask(&mut self, out: &Outbox<'_>) {
+        self.asked = true;
+        self.ask_anew(out.now);
+    }
+
+    fn ask_anew(&mut self, now: Moment) {
         self.spoken = false;
-        self.excuse(out.now);
+        self.excuse(now);
         self.end_watch();
+    }
+
+    /// By when processes that were seen in this start must be there again.
+    pub(super) fn missing_until(&self) -> Moment {
+        self.starting.as_ref().and_then(Starting::missing_until).unwrap_or(Moment::NEVER)
+    }
+
+    /// Takes note that processes have been missing for too long, if that is so. Returns the verdict
+    /// before, if it changed.
+    pub(super) fn give_up_missing(&mut self, now: Moment) -> Option<Verdict> {
+        let gone = self.starting.as_mut().is_some_and(|starting| starting.give_up_missing(now));
+        if !gone {
+            return None;
+        }
+        self.judge.observe(Status::Fail, Weight::Counts, &self.policy.thresholds, now)
+    }
+
+    /// Whether an observation says that the start has come further.
+    pub(super) fn advances(&self, generation: Generation, seen: &Observation) -> bool {
+        self.hears(generation) && self.starting.as_ref().is_some_and(|starting| starting.advances(seen))
     }
 
     /// The next watch takes a new generation. That there is one now is not
@@ -127,6 +197,7 @@ impl Checker {
             (None, None) => return,
             (None, Some(_)) => {
                 self.watch = None;
+                self.asked = false;
                 // Nobody looks any more, so nobody knows: a step that waits for
                 // this checker must not take what was known before.
                 self.judge.begin(out.now, out.now);
@@ -134,12 +205,12 @@ impl Checker {
                 return;
             }
             (Some(eager), Some(watch)) if !watch.over && watch.eager == eager => return,
-            (Some(eager), Some(watch)) if !watch.over => Watch { eager, ..watch },
+            (Some(eager), Some(watch)) if !watch.over => Watch { eager, since: out.now, ..watch },
             (Some(eager), _) => {
                 if self.missed == 0 || self.watch.is_none() {
                     self.excuse(out.now);
                 }
-                Watch { eager, generation: out.next_generation(), over: false }
+                Watch { eager, generation: out.next_generation(), since: out.now, over: false }
             }
         };
         self.watch = Some(watch);
@@ -170,11 +241,17 @@ impl Checker {
         observation: Observation,
         now: Moment,
     ) -> Option<Verdict> {
-        if self.watch.is_none_or(|watch| watch.over || watch.generation != generation) {
+        if !self.hears(generation) {
             return None;
         }
         self.excuse(now);
+        self.asked = false;
         self.take_in(observation, now)
+    }
+
+    /// Whether an answer to this watch counts.
+    fn hears(&self, generation: Generation) -> bool {
+        self.watch.is_some_and(|watch| !watch.over && watch.generation == generation)
     }
 
     /// When it will have been silent for too long; never if nobody should run it.
@@ -187,11 +264,11 @@ impl Checker {
     pub(super) fn next_run(&self) -> Option<Moment> {
         let watch = self.watch.filter(|watch| !watch.over && self.spoken && self.missed == 0)?;
         let interval = self.policy.interval;
+        let last = self.last.as_deref()?;
         let pace = match self.policy.kind {
-            CheckerKind::Component if watch.eager => interval.min(EAGER),
+            CheckerKind::Component if watch.eager => eager_pace(interval, last.at.since(watch.since)),
             CheckerKind::Component | CheckerKind::Process => interval,
         };
-        let last = self.last.as_deref()?;
         Some(last.at.max(last.at - last.took + pace))
     }
 
@@ -227,21 +304,34 @@ impl Checker {
             status: observation.status,
             summary: observation.summary.clone(),
         });
+        let eager = self.watch.is_some_and(|watch| watch.eager);
+        if let (Status::Pass | Status::Warn, Some(watch)) = (observation.status, &mut self.watch) {
+            watch.since = now;
+        }
+        let weight = match &mut self.starting {
+            Some(starting) => starting.weigh(&self.policy, eager, &observation, now),
+            None => Weight::Counts,
+        };
         let status = observation.status;
         self.last = Some(Arc::new(observation));
-        self.judge.observe(status, &self.policy.thresholds, now)
+        self.judge.observe(status, weight, &self.policy.thresholds, now)
     }
 
     /// Whether one more run that saw this would change nothing that is decided
     /// by: it is said again what has been said often enough.
     pub(super) fn repeats(&self, generation: Generation, observation: &Observation) -> bool {
         let Some(last) = self.last.as_deref() else { return false };
-        let watched = self.watch.is_some_and(|watch| !watch.over && watch.generation == generation);
         let same = last.status == observation.status
             && last.processes == observation.processes
+            && last.is_of_a_hang() == observation.is_of_a_hang()
             // A good word is as good as another. Any other is somebody's reason.
             && (self.verdict() == Verdict::Up || last.summary == observation.summary);
-        watched && self.spoken && self.missed == 0 && same && self.judge.settled(&self.policy.thresholds)
+        self.hears(generation)
+            && self.spoken
+            && self.missed == 0
+            && same
+            && self.judge.settled(&self.policy.thresholds)
+            && !self.advances(generation, observation)
     }
 
     /// The run that was the last one so often once more. Its verdict stays: it is settled.

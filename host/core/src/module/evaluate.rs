@@ -9,6 +9,8 @@ use crate::record::RecordKind;
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
+use super::moves::Cause;
+use super::starting::uptime;
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 impl Module {
@@ -19,9 +21,10 @@ impl Module {
                 let (until, held) = (*until, *held && self.wish.suspended);
                 self.evaluate_look(until, held, out)
             }
-            State::Starting(Phase::Settle { until }) | State::Restarting(Phase::Settle { until }) => {
-                let until = *until;
-                self.evaluate_settle(until, out)
+            State::Starting(Phase::Settle { until, appears_by })
+            | State::Restarting(Phase::Settle { until, appears_by }) => {
+                let (until, appears_by) = (*until, *appears_by);
+                self.evaluate_settle(until, appears_by, out)
             }
             State::Up => self.evaluate_up(out),
             State::Draining { until, then: AfterDrain::Rest } => {
@@ -80,7 +83,11 @@ impl Module {
         }
         let runs = !witnesses.is_empty() && witnesses.iter().all(|c| c.spoken() && c.saw_life());
         if runs {
-            self.settle("the application runs already: waiting for the checkers to be up", out);
+            // What has been running for long is not starting.
+            let uptimes = witnesses.iter().filter_map(|c| c.last.as_deref().and_then(uptime));
+            let left = uptimes.max().and_then(|uptime| self.policy.start_within.checked_sub(uptime));
+            let left = left.filter(|left| !left.is_zero());
+            self.settle("the application runs already: waiting for the checkers to be up", left, out);
             return true;
         }
         if held {
@@ -103,29 +110,24 @@ impl Module {
         }
     }
 
-    fn evaluate_settle(&mut self, until: Moment, out: &mut Outbox<'_>) -> bool {
+    fn evaluate_settle(&mut self, until: Moment, appears_by: Option<Moment>, out: &mut Outbox<'_>) -> bool {
         if let Some(moved) = self.stop_for_prerequisite(out) {
             return moved;
         }
-        let down = self.application_checkers().find(|(_, c)| {
-            c.verdict() == Verdict::Down && matches!(c.policy.on_down, OnDown::Restart | OnDown::Stop)
-        });
-        if down.is_some() && self.wish.suspended {
-            return false;
-        }
-        if let Some((name, checker)) = down {
-            let reason = format!("the start failed: checker `{name}` is down: {}", checker.said());
-            match checker.policy.on_down {
-                OnDown::Stop => self.stop_for(&name.clone(), reason, out),
-                OnDown::Restart | OnDown::Wait | OnDown::Out | OnDown::Notify => {
-                    self.try_again(None, reason, out);
-                }
+        // Of what counts until it is up, there is only that the application has ended.
+        if let Some(down) = self.worst() {
+            if self.wish.suspended || !self.is_not_a_prerequisites_doing(&down, out) {
+                return false;
             }
+            let said = self.checkers.get(&down).map_or("", Checker::said);
+            let reason = format!("the start failed: checker `{down}` is down: {said}");
+            self.give_up_start(&down, reason, out);
             return true;
         }
+        self.doubt = None;
         let gating = || self.checkers.values().filter(|c| c.policy.on_down.gates_health());
         let settled = |c: &Checker| {
-            c.verdict() == Verdict::Up
+            (c.verdict() == Verdict::Up && !c.judge.failing())
                 || c.cannot_tell()
                 || (c.verdict() == Verdict::Down && c.policy.on_down == OnDown::Out)
         };
@@ -136,11 +138,13 @@ impl Module {
             self.enter(State::Up, reason, out);
             return true;
         }
-        let overdue = until == Moment::NEVER || out.now >= until;
-        if overdue && !self.wish.suspended {
+        if self.wish.suspended {
+            return false;
+        }
+        if until == Moment::NEVER || out.now >= until {
             return self.settle_overdue(out);
         }
-        false
+        appears_by.is_some_and(|by| out.now >= by) && self.settle_unseen(out)
     }
 
     /// The time to come up is over. A checker that saw a failure decides; where
@@ -150,10 +154,10 @@ impl Module {
         let failing = self
             .application_checkers()
             .find(|(_, c)| c.judge.failing() && c.policy.on_down != OnDown::Out)
-            .map(|(name, c)| format!("checker `{name}`: {}", c.said()));
-        if let Some(failing) = failing {
+            .map(|(name, c)| (name.clone(), format!("checker `{name}`: {}", c.said())));
+        if let Some((name, failing)) = failing {
             let late = plain(self.policy.start_within);
-            self.try_again(None, format!("the application is not up after {late}: {failing}"), out);
+            self.give_up_start(&name, format!("the application is not up after {late}: {failing}"), out);
             return true;
         }
         let silent = self
@@ -162,12 +166,41 @@ impl Module {
             .find(|(_, c)| c.policy.on_down.gates_health() && c.verdict() == Verdict::Undecided)
             .map(|(name, c)| format!("checker `{name}` cannot tell: {}", c.said()));
         self.reason = silent.unwrap_or_else(|| "waiting for the checkers to be up".to_owned());
-        if let State::Starting(Phase::Settle { until }) | State::Restarting(Phase::Settle { until }) =
-            &mut self.state
+        if let State::Starting(Phase::Settle { until, appears_by })
+        | State::Restarting(Phase::Settle { until, appears_by }) = &mut self.state
         {
-            *until = Moment::NEVER;
+            (*until, *appears_by) = (Moment::NEVER, None);
         }
         false
+    }
+
+    /// The time to be seen is over. An application of which no process and no answer has been seen is
+    /// not starting: its start has left nothing behind.
+    fn settle_unseen(&mut self, out: &mut Outbox<'_>) -> bool {
+        if let State::Starting(Phase::Settle { appears_by, .. })
+        | State::Restarting(Phase::Settle { appears_by, .. }) = &mut self.state
+        {
+            *appears_by = None;
+        }
+        let answers = self.application_checkers().any(|(_, c)| c.spoken() && c.saw_life());
+        let unseen = self.application_checkers().find(|(_, c)| c.has_not_appeared());
+        let Some((name, said)) = unseen.filter(|_| !answers).map(|(name, c)| (name.clone(), c.said())) else {
+            return false;
+        };
+        let late = plain(self.policy.appear_within.unwrap_or(self.policy.start_within));
+        let reason =
+            format!("the start left nothing behind that was seen within {late}: checker `{name}`: {said}");
+        self.give_up_start(&name, reason, out);
+        true
+    }
+
+    fn give_up_start(&mut self, because_of: &CheckerName, reason: String, out: &mut Outbox<'_>) {
+        match self.checkers.get(because_of).map(|c| c.policy.on_down) {
+            Some(OnDown::Stop) => self.stop_for(because_of, reason, out),
+            Some(OnDown::Restart | OnDown::Wait | OnDown::Out | OnDown::Notify) | None => {
+                self.try_again(Cause::Start(because_of.clone()), reason, out);
+            }
+        }
     }
 
     fn evaluate_up(&mut self, out: &mut Outbox<'_>) -> bool {
@@ -177,20 +210,31 @@ impl Module {
         if let Some(moved) = self.stop_for_prerequisite(out) {
             return moved;
         }
-        let worst = self
-            .application_checkers()
-            .filter(|(_, c)| c.verdict() == Verdict::Down)
-            .filter(|(_, c)| matches!(c.policy.on_down, OnDown::Restart | OnDown::Stop))
-            .min_by_key(|(_, c)| (c.policy.on_down != OnDown::Stop, c.judge.since()));
-        let Some((name, checker)) = worst else { return false };
-        let reason = format!("checker `{name}` is down: {}", checker.said());
+        let Some(down) = self.worst() else {
+            self.doubt = None;
+            return false;
+        };
+        if !self.is_not_a_prerequisites_doing(&down, out) {
+            return false;
+        }
+        let Some(checker) = self.checkers.get(&down) else { return false };
+        let reason = format!("checker `{down}` is down: {}", checker.said());
         if checker.policy.on_down == OnDown::Stop {
-            self.stop_for(&name.clone(), reason, out);
+            self.stop_for(&down, reason, out);
         } else {
-            let incident = checker.incident(name);
-            self.try_again(Some(incident), reason, out);
+            let incident = checker.incident(&down);
+            self.try_again(Cause::Incident(incident), reason, out);
         }
         true
+    }
+
+    /// The checker that is down and acted on first.
+    fn worst(&self) -> Option<CheckerName> {
+        self.application_checkers()
+            .filter(|(_, c)| c.verdict() == Verdict::Down)
+            .filter(|(_, c)| matches!(c.policy.on_down, OnDown::Restart | OnDown::Stop))
+            .min_by_key(|(_, c)| (c.policy.on_down != OnDown::Stop, c.judge.since()))
+            .map(|(name, _)| name.clone())
     }
 
     fn evaluate_waiting(&mut self, out: &mut Outbox<'_>) -> bool {
@@ -202,21 +246,6 @@ impl Module {
         self.reason = format!("waits for prerequisite `{name}`: {said}");
         self.state = State::Waiting { prerequisite: name };
         false
-    }
-
-    fn stop_for_prerequisite(&mut self, out: &mut Outbox<'_>) -> Option<bool> {
-        let (name, said) = self
-            .prerequisites()
-            .find(|(_, c)| c.verdict() == Verdict::Down)
-            .map(|(name, c)| (name.clone(), c.said().to_owned()))?;
-        if self.wish.suspended {
-            return Some(false);
-        }
-        let reason = format!("prerequisite `{name}` is down: {said}");
-        let decision = "stop, and start again when it is up".to_owned();
-        out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
-        self.begin_stop(AfterStop::Waiting(name), reason, out);
-        Some(true)
     }
 
     fn stop_for(&mut self, checker: &CheckerName, reason: String, out: &mut Outbox<'_>) {
@@ -231,12 +260,8 @@ impl Module {
         })
     }
 
-    fn prerequisites(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {
-        self.checkers.iter().filter(|(_, c)| c.policy.on_down == OnDown::Wait)
-    }
-
     /// Those that look at the application itself and have a say.
-    fn application_checkers(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {
+    pub(super) fn application_checkers(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {
         self.checkers.iter().filter(|(_, c)| match c.policy.on_down {
             OnDown::Restart | OnDown::Stop | OnDown::Out => true,
             OnDown::Wait | OnDown::Notify => false,

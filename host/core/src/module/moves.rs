@@ -1,21 +1,41 @@
 //! The moves: each leaves one state for another, and says why.
 
+use std::time::Duration;
+
+use crate::budget::Failure;
 use crate::id::CheckerName;
-use crate::moment::Moment;
+use crate::moment::{Moment, plain};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, Occasion};
 use crate::policy::OnDown;
-use crate::record::RecordKind;
+use crate::record::{KEEP_TRYING, RecordKind};
 
 use super::checker::Checker;
 use super::plan_run::{PlanRun, Progress};
 use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, State};
+
+/// A start that says again and again how far it is may take so long.
+const MAX_START: Duration = Duration::from_hours(24);
+
+/// A start that has failed for so long is told to people, although it is tried again.
+const NEWS: Duration = Duration::from_mins(1);
+
+/// Why the application is tried again.
+pub(super) enum Cause {
+    /// A plan has failed.
+    Plan,
+    /// It did not come up: so says this checker.
+    Start(CheckerName),
+    /// A checker went down.
+    Incident(Incident),
+}
 
 impl Module {
     pub(super) fn enter(&mut self, state: State, reason: impl Into<String>, out: &mut Outbox<'_>) {
         let reason = reason.into();
         let (from, to) = (self.state.name(), state.name());
         self.state = state;
+        self.doubt = None;
         self.unremembered = true;
         if from != to {
             self.since = out.now;
@@ -37,20 +57,36 @@ impl Module {
         self.enter(State::Starting(Phase::Look { until: out.now + LOOK_TIME, held }), reason, out);
     }
 
-    /// Waits until the checkers are up. What they saw before counts no more.
-    pub(super) fn settle(&mut self, reason: &str, out: &mut Outbox<'_>) {
+    /// Waits until the checkers are up. What they saw before counts no more. `starts_for`: so much of
+    /// the time that a start may take is left; none to an application that has been running for long.
+    pub(super) fn settle(&mut self, reason: &str, starts_for: Option<Duration>, out: &mut Outbox<'_>) {
         for checker in self.checkers.values_mut() {
             if checker.policy.on_down != OnDown::Wait {
-                checker.begin(out.now + checker.policy.thresholds.grace, out);
+                checker.begin_start(starts_for.is_some(), out);
             }
         }
-        let phase = Phase::Settle { until: out.now + self.policy.start_within };
+        let appears_within = self.policy.appear_within.filter(|_| starts_for.is_some());
+        let phase = Phase::Settle {
+            until: out.now + starts_for.unwrap_or(self.policy.start_within),
+            appears_by: appears_within.map(|within| out.now + within),
+        };
         let state = if let State::Restarting(_) = self.state {
             State::Restarting(phase)
         } else {
             State::Starting(phase)
         };
         self.enter(state, reason, out);
+    }
+
+    /// A checker says that the start has come further: it gets its whole time again, but not for ever.
+    pub(super) fn extend_start(&mut self, now: Moment) {
+        let (latest, extended) = (self.since + MAX_START, now + self.policy.start_within);
+        if let State::Starting(Phase::Settle { until, .. }) | State::Restarting(Phase::Settle { until, .. }) =
+            &mut self.state
+            && *until != Moment::NEVER
+        {
+            *until = extended.min(latest).max(*until);
+        }
     }
 
     pub(super) fn begin_start(&mut self, reason: &str, out: &mut Outbox<'_>) {
@@ -74,43 +110,66 @@ impl Module {
         self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
     }
 
-    /// The application serves no more, or did not start: try again, if the budget allows.
-    pub(super) fn try_again(&mut self, incident: Option<Incident>, reason: String, out: &mut Outbox<'_>) {
-        let (allowed, within) = (self.policy.budget.restarts, self.policy.budget.within);
-        let window = crate::moment::plain(within);
+    /// The application serves no more, or did not start: try again, if the budget allows. What failed an
+    /// application that was well counts once; that it does not stay up after that, or does not start, is
+    /// tried for some time before it counts: what it lacks may come by itself.
+    pub(super) fn try_again(&mut self, cause: Cause, reason: String, out: &mut Outbox<'_>) {
         self.unremembered = true;
-        let Some(spent) = self.budget.take(&self.policy.budget, out.now) else {
+        let (incident, hangs) = match cause {
+            Cause::Plan => (None, false),
+            Cause::Start(checker) => (None, self.hangs(&checker)),
+            Cause::Incident(incident) => {
+                let hangs = self.hangs(&incident.checker);
+                (Some(incident), hangs)
+            }
+        };
+        let jitter = out.jitter();
+        let failure = self.streak.failed(&self.policy.backoff, jitter, out.now);
+        let wait = failure.wait;
+        let when = if wait.is_zero() { String::new() } else { format!(" in {}", plain(wait)) };
+        let (decision, reason) = if !failure.is_new && failure.failing_for < self.policy.keep_trying {
+            let tried = plain(self.policy.keep_trying);
+            let again = if failure.failing_for < NEWS { "try again" } else { KEEP_TRYING };
+            let decision = format!("{again}{when} (not counted: what does not stay up is tried for {tried})");
+            (decision, with_row(reason, &failure))
+        } else if let Some(spent) = self.budget.take(&self.policy.budget, out.now) {
+            let (allowed, window) = (self.policy.budget.restarts, plain(self.policy.budget.within));
+            (format!("restart{when} (number {spent} of {allowed} within {window})"), reason)
+        } else {
             let all_spent = self.policy.budget.all_spent();
             let decision = format!("stop: {all_spent}");
-            out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
-            let why = format!("{reason}; {all_spent}");
+            let why = format!("{}; {all_spent}", with_row(reason.clone(), &failure));
+            out.record(Some(&self.name), RecordKind::Decision { decision, reason });
             self.begin_stop(AfterStop::Failed(why.clone()), why, out);
             return;
         };
-        let jitter = out.jitter();
-        let delay = self.streak.failed(&self.policy.backoff, jitter, out.now);
-        let when =
-            if delay.is_zero() { String::new() } else { format!(" in {}", crate::moment::plain(delay)) };
-        let decision = format!("restart{when} (number {spent} of {allowed} within {window})");
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         match incident {
-            Some(incident) if delay.is_zero() => {
-                self.begin_restart(Occasion::Incident(incident), reason, out);
+            Some(incident) if wait.is_zero() => {
+                let occasion = Occasion::Incident(incident);
+                let run = PlanRun::begin(occasion, &self.around(out.now), out).of_one_that_hangs(hangs);
+                self.enter(State::Restarting(Phase::Plan(run)), reason, out);
             }
             Some(_) | None => {
                 self.cancel_run(out);
-                let clearing = Some(PlanRun::begin(Occasion::Stop, &self.around(out.now), out));
-                self.enter(State::Backoff { clearing, until: out.now + delay }, reason, out);
+                let run = PlanRun::begin(Occasion::Stop, &self.around(out.now), out);
+                let clearing = Some(run.of_one_that_hangs(hangs));
+                self.enter(State::Backoff { clearing, until: out.now + wait }, reason, out);
             }
         }
+    }
+
+    fn hangs(&self, checker: &CheckerName) -> bool {
+        self.checkers.get(checker).is_some_and(Checker::saw_a_hang)
     }
 
     /// The node lacks what a start needs: try again for as long as it takes. Not the application's
     /// fault, so its budget is left alone.
     fn try_later(&mut self, reason: String, out: &mut Outbox<'_>) {
         let jitter = out.jitter();
-        let delay = self.streak.failed(&self.policy.backoff, jitter, out.now).max(self.policy.backoff.first);
-        let when = crate::moment::plain(delay);
+        let failure = self.streak.failed(&self.policy.backoff, jitter, out.now);
+        let delay = failure.wait.max(self.policy.backoff.first);
+        let when = plain(delay);
         let decision = format!("try again in {when} (not counted: this node lacks what a start needs)");
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         let clearing = Some(PlanRun::begin(Occasion::Stop, &self.around(out.now), out));
@@ -127,12 +186,14 @@ impl Module {
         let starved = self.state.run().is_some_and(PlanRun::is_starved);
         match (&mut self.state, failure) {
             (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), None) => {
-                self.settle("started: waiting for the checkers to be up", out);
+                let starts_for = Some(self.policy.start_within);
+                self.settle("started: waiting for the checkers to be up", starts_for, out);
             }
             (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), Some(reason))
                 if self.wish.suspended =>
             {
-                self.settle(&format!("the plan failed: {reason}; suspended: nothing is done about it"), out);
+                let reason = format!("the plan failed: {reason}; suspended: nothing is done about it");
+                self.settle(&reason, Some(self.policy.start_within), out);
             }
             (State::Starting(Phase::Plan(_)), Some(reason)) if starved => {
                 self.try_later(format!("the start failed: {reason}"), out);
@@ -141,12 +202,12 @@ impl Module {
                 self.try_later(format!("the restart failed: {reason}"), out);
             }
             (State::Starting(Phase::Plan(_)), Some(reason)) => {
-                self.state = State::Starting(Phase::Settle { until: Moment::NEVER });
-                self.try_again(None, format!("the start failed: {reason}"), out);
+                self.state = State::Starting(Phase::Settle { until: Moment::NEVER, appears_by: None });
+                self.try_again(Cause::Plan, format!("the start failed: {reason}"), out);
             }
             (State::Restarting(Phase::Plan(_)), Some(reason)) => {
-                self.state = State::Restarting(Phase::Settle { until: Moment::NEVER });
-                self.try_again(None, format!("the restart failed: {reason}"), out);
+                self.state = State::Restarting(Phase::Settle { until: Moment::NEVER, appears_by: None });
+                self.try_again(Cause::Plan, format!("the restart failed: {reason}"), out);
             }
             (State::Backoff { clearing, .. }, None) => *clearing = None,
             (State::Backoff { .. }, Some(reason)) => {
@@ -185,5 +246,15 @@ impl Module {
         let said = self.checkers.get(&prerequisite).map_or("", Checker::said);
         let reason = format!("waits for prerequisite `{prerequisite}`: {said}");
         self.enter(State::Waiting { prerequisite }, reason, out);
+    }
+}
+
+/// What failed, and how often in a row it did.
+fn with_row(reason: String, failure: &Failure) -> String {
+    match failure.number {
+        0 | 1 => reason,
+        number => {
+            format!("{reason}; it has failed {number} times in a row, for {}", plain(failure.failing_for))
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::id::{AttemptId, CheckerName, ModuleName};
 use crate::moment::{Moment, plain};
 use crate::outbox::Outbox;
 use crate::plan::{
-    MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, Plan, PlanRequest, StepAction, StepFailure,
+    MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, Plan, PlanRequest, Step, StepAction, StepFailure,
 };
 use crate::record::RecordKind;
 use crate::snapshot::PlanView;
@@ -31,6 +31,8 @@ use crate::verdict::Verdict;
 
 /// How long the end of killed processes may take.
 const KILL_TIME: Duration = Duration::from_secs(5);
+/// What hangs gets so long for a part of its polite end: it seldom hears, and is forced then.
+const HANG_TIME: Duration = Duration::from_secs(2);
 
 /// What a plan needs to know of its module.
 pub(super) struct Surroundings<'a> {
@@ -55,6 +57,9 @@ pub(crate) struct PlanRun {
     /// The node lacked what a step needed.
     #[serde(default)]
     starved: bool,
+    /// The application hangs.
+    #[serde(default)]
+    hangs: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,9 +104,14 @@ impl PlanRun {
 
     /// Asks for a plan.
     pub(super) fn begin(occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
-        let mut run = Self { frames: Vec::new(), starved: false };
+        let mut run = Self { frames: Vec::new(), starved: false, hangs: false };
         run.ask(occasion, around, out);
         run
+    }
+
+    /// The application hangs: its end is not waited for as long as otherwise.
+    pub(super) fn of_one_that_hangs(self, hangs: bool) -> Self {
+        Self { hangs, ..self }
     }
 
     fn ask(&mut self, occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) {
@@ -290,7 +300,7 @@ impl PlanRun {
                 if let StepAction::Pause(_) = step.action {
                     return self.end_step(Ok("over".to_owned()), around, out);
                 }
-                let late = plain(step.timeout);
+                let late = plain(time_for(step, &frame.occasion, self.hangs));
                 if !matches!(step.action, StepAction::AwaitChecker(..)) {
                     out.push(Action::CancelStep { module: around.module.clone(), attempt, step: index });
                 }
@@ -314,6 +324,7 @@ impl PlanRun {
     /// Begins the step that the last frame stands at; at the plan's end, goes
     /// back to the frame below.
     fn enter_step(&mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Progress {
+        let hangs = self.hangs;
         loop {
             let Some(frame) = self.frames.last_mut() else { return Progress::Done };
             let attempt = frame.attempt;
@@ -325,7 +336,8 @@ impl PlanRun {
                 }
                 continue;
             };
-            *until = out.now + step.timeout;
+            let timeout = time_for(step, &frame.occasion, hangs);
+            *until = out.now + timeout;
             match &step.action {
                 StepAction::Pause(duration) => *until = out.now + (*duration).min(MAX_STEP_TIME),
                 StepAction::AwaitChecker(..) => {}
@@ -337,7 +349,7 @@ impl PlanRun {
                     attempt,
                     step: *index,
                     action: action.clone(),
-                    timeout: step.timeout,
+                    timeout,
                 }),
             }
             return Progress::Working;
@@ -422,6 +434,14 @@ impl PlanRun {
         }
         self.enter_step(around, out)
     }
+}
+
+/// How long the step may take.
+fn time_for(step: &Step, occasion: &Occasion, hangs: bool) -> Duration {
+    let polite = matches!(occasion, Occasion::Stop) || step.on_failure == OnFailure::ForceStop;
+    let ends = matches!(step.action, StepAction::Run { .. } | StepAction::AwaitExit(_));
+    let forced = matches!(occasion, Occasion::ForcedStop(_));
+    if hangs && polite && ends && !forced { step.timeout.min(HANG_TIME) } else { step.timeout }
 }
 
 /// Whatever a script answers, the plan that is carried out is bounded.

@@ -3,9 +3,12 @@
 mod corners;
 mod deciding;
 mod ending;
+mod hangs;
 mod killed;
 mod laws;
+mod prerequisites;
 mod silence;
+mod starting;
 mod world;
 
 use std::time::Duration;

@@ -16,7 +16,7 @@ impl Module {
     /// while at least one of them can tell: what nobody knows is not a yes.
     pub(crate) fn readiness(&self) -> Result<(), String> {
         if !matches!(self.state, State::Up) {
-            return Err(self.reason.clone());
+            return Err(self.not_up_yet().unwrap_or_else(|| self.reason.clone()));
         }
         let gating = || self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
         if let Some((name, checker)) = gating().find(|(_, c)| c.verdict() == Verdict::Down) {
@@ -30,6 +30,14 @@ impl Module {
             return Err(format!("no checker can tell whether the application serves: {said}"));
         }
         Ok(())
+    }
+
+    /// What an application that is starting still lacks, if a checker says so.
+    fn not_up_yet(&self) -> Option<String> {
+        let (name, checker) = self.application_checkers().find(|(_, c)| c.judge.failing())?;
+        self.state
+            .is_settling()
+            .then(|| format!("{}; checker `{name}` is not yet up: {}", self.reason, checker.said()))
     }
 
     /// Why it is up.

@@ -13,7 +13,8 @@ use crate::verdict::Verdict;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
-    /// The module has given up and asks for a person. Lasts until it is up, or stopped.
+    /// The module has given up and asks for a person, or has not started for a minute. Lasts until it
+    /// is up, or stopped.
     Failed,
     /// A checker went down while the application should be alive. Lasts until it is up.
     Incident,
@@ -149,6 +150,9 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
         }
         RecordKind::Approval { what, by: Some(_), .. } => {
             vec![ends(Topic::Approval, what, record.kind.sentence())]
+        }
+        RecordKind::Decision { reason, .. } if record.kind.is_of_a_start_that_keeps_failing() => {
+            vec![begins(Topic::Failed, "", format!("it does not start, and is tried again: {reason}"))]
         }
         RecordKind::Daemon { message } => vec![begins(Topic::Daemon, "", message)],
         RecordKind::Verdict { .. }

@@ -51,6 +51,11 @@ fn state(from: StateName, to: StateName) -> RecordKind {
     RecordKind::State { from, to, reason: format!("it is {to}") }
 }
 
+fn does_not_start(wait: &str) -> RecordKind {
+    let decision = format!("{} in {wait} (not counted)", crate::record::KEEP_TRYING);
+    RecordKind::Decision { decision, reason: "exited with 1".to_owned() }
+}
+
 fn said(command: Command) -> RecordKind {
     let outcome = CommandOutcome::Accepted("so be it".to_owned());
     RecordKind::Command { command, by: "root".to_owned(), outcome }
@@ -396,4 +401,23 @@ pub(super) fn same_content_under_a_key(world: &World) {
     for (_, told, _) in &world.tried {
         assert_eq!(*known.entry(&told.key).or_insert(told), told);
     }
+}
+
+#[test]
+fn a_start_that_fails_again_and_again_is_told_once_and_its_end_too() {
+    let mut world = World::new(policy(&[Topic::Failed, Topic::Recovered]));
+    let early = RecordKind::Decision { decision: "try again in 1s".to_owned(), reason: "no".to_owned() };
+    world.happens("web", early);
+    world.passes(60);
+    assert!(world.tried.is_empty(), "it may work in a moment");
+    for _ in 0..20 {
+        world.happens("web", does_not_start("15s"));
+        world.passes(15);
+    }
+    assert_eq!(world.tried.len(), 1, "{:?}", world.tried);
+    let (_, told, _) = &world.tried[0];
+    assert!(told.title().contains("it does not start, and is tried again: exited with 1"), "{told:?}");
+    world.happens("web", state(StateName::Starting, StateName::Up));
+    world.passes(600);
+    assert_eq!(world.tried.len(), 2, "{:?}", world.tried);
 }

@@ -72,6 +72,13 @@ impl Cast {
         self.policy.checkers.get(checker).is_some_and(|policy| policy.on_down != OnDown::Wait)
     }
 
+    /// Whether a checker looks at what the application serves, which it does not while a prerequisite
+    /// is away. What only notifies looks at other things, such as a disk.
+    pub(super) fn needs_prerequisites(&self, checker: &CheckerName) -> bool {
+        let on_down = self.policy.checkers.get(checker).map(|policy| policy.on_down);
+        matches!(on_down, Some(OnDown::Restart | OnDown::Stop | OnDown::Out))
+    }
+
     /// The commands that are kept.
     pub(super) fn kept(&self) -> impl Iterator<Item = &CommandName> {
         self.policy.commands.iter().filter(|(_, command)| command.keep).map(|(name, _)| name)

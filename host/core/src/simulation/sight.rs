@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::id::{CheckerName, Generation};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
-use crate::policy::EAGER;
+use crate::policy::eager_pace;
 
 use super::cast::{Cast, Role, Sees};
 use super::queue::{Item, Queue};
@@ -30,6 +30,8 @@ const UNKNOWNS: u32 = 3;
 struct Sight {
     generation: Generation,
     eager: bool,
+    /// Since when it has had this pace, or when it has last passed.
+    paced_since: Moment,
     serial: u64,
     due: Moment,
     /// Fails may count from here on that did not before.
@@ -49,9 +51,10 @@ pub(super) struct Sights {
     whole: bool,
 }
 
-fn pace(role: &Role, eager: bool) -> Duration {
+/// How soon a checker runs again that has had its pace for so long.
+fn pace(role: &Role, eager: bool, waited: Duration) -> Duration {
     match role.sees {
-        Sees::Component if eager => role.interval.min(EAGER),
+        Sees::Component if eager => eager_pace(role.interval, waited),
         Sees::Component | Sees::Kept { .. } | Sees::Processes { .. } => role.interval,
     }
 }
@@ -75,7 +78,9 @@ impl Sights {
         let before = self.by_checker.remove(&checker).filter(|sight| sight.generation == generation);
         let due = match (&role.sees, &before) {
             (Sees::Kept { .. } | Sees::Processes { .. }, _) => now,
-            (Sees::Component, Some(before)) if eager => before.due.min(now + pace(role, true)),
+            (Sees::Component, Some(before)) if eager => {
+                before.due.min(now + pace(role, true, Duration::ZERO))
+            }
             (Sees::Component, Some(_)) => now + role.interval,
             (Sees::Component, None) if eager => now,
             (Sees::Component, None) => now + role.first,
@@ -83,10 +88,11 @@ impl Sights {
         self.serial += 1;
         let serial = self.serial;
         let sight = match before {
-            Some(before) => Sight { eager, serial, due, ..before },
+            Some(before) => Sight { eager, paced_since: now, serial, due, ..before },
             None => Sight {
                 generation,
                 eager,
+                paced_since: now,
                 serial,
                 due,
                 grace_until: now + policy.thresholds.grace,
@@ -114,6 +120,7 @@ impl Sights {
         cast: &Cast,
         checker: &CheckerName,
         serial: u64,
+        passes: bool,
         now: Moment,
         queue: &mut Queue,
     ) -> bool {
@@ -121,7 +128,10 @@ impl Sights {
         let Some(sight) = self.by_checker.get_mut(checker).filter(|sight| sight.serial == serial) else {
             return false;
         };
-        sight.due = now + pace(role, sight.eager);
+        if passes {
+            sight.paced_since = now;
+        }
+        sight.due = now + pace(role, sight.eager, now.since(sight.paced_since));
         queue.push(sight.due, Item::Run { checker: checker.clone(), serial });
         true
     }
@@ -184,7 +194,11 @@ impl Sights {
         let until = graces.fold(until, Moment::min);
         for (checker, sight) in &mut self.by_checker {
             let Some((role, _)) = cast.role(checker) else { continue };
-            let pace = pace(role, sight.eager);
+            let pace = pace(role, sight.eager, sight.due.since(sight.paced_since));
+            if sight.eager && pace < role.interval {
+                // Its pace changes from run to run.
+                continue;
+            }
             let played = pace.saturating_mul(u32::try_from(settles(checker)).unwrap_or(u32::MAX));
             let quiet = until.since(sight.due + played);
             let count = quiet.as_micros() / pace.as_micros().max(1);

@@ -39,6 +39,7 @@ fn component(on_down: OnDown) -> (CheckerPolicy, Role) {
         on_down,
         interval: seconds(5),
         patience: seconds(30),
+        kept: false,
         definition: 1,
     };
     (policy, Role { interval: seconds(5), first: seconds(2), sees: Sees::Component })
@@ -53,6 +54,7 @@ pub(crate) fn cast() -> Cast {
             on_down: OnDown::Restart,
             interval: seconds(2),
             patience: seconds(30),
+            kept: true,
             definition: 1,
         },
         Role {
@@ -74,6 +76,8 @@ pub(crate) fn cast() -> Cast {
             backoff: BackoffPolicy { first: seconds(1), max: seconds(60) },
             drain: seconds(15),
             start_within: seconds(60),
+            appear_within: None,
+            keep_trying: Duration::ZERO,
             plan_within: seconds(5),
         }),
         checkers: all.into_iter().map(|(checker, (_, role))| (name(checker), role)).collect(),

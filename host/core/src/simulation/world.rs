@@ -8,6 +8,7 @@
 //!                       ▼
 //!                     serves: with all that is kept, and what runs in the background
 //! ```
+//! While a prerequisite is away the application runs on and serves nobody.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -224,12 +225,27 @@ impl World {
         let (status, summary, processes) = match sees {
             Sees::Kept { command, at_least } => self.see_kept(command, *at_least),
             Sees::Processes { label, at_least } => self.see_processes(label, *at_least, prerequisite),
-            Sees::Component if prerequisite || self.serves_from().is_some_and(|from| now >= from) => {
-                (Status::Pass, "all is well".to_owned(), Vec::new())
+            Sees::Component if prerequisite => well(),
+            Sees::Component if self.serves_from().is_none_or(|from| now < from) => {
+                (Status::Fail, "connection refused".to_owned(), Vec::new())
             }
-            Sees::Component => (Status::Fail, "connection refused".to_owned(), Vec::new()),
+            Sees::Component => match self.away(cast) {
+                Some(away) if cast.needs_prerequisites(checker) => {
+                    (Status::Fail, format!("the application lacks `{away}`"), Vec::new())
+                }
+                Some(_) | None => well(),
+            },
         };
         Observation { processes, ..Observation::new(status, summary, now) }
+    }
+
+    /// A prerequisite that is away: the scenario lets its checker fail.
+    fn away<'c>(&self, cast: &'c Cast) -> Option<&'c CheckerName> {
+        let away = |checker: &&CheckerName| {
+            let says = self.words.get(*checker).map(|word| word.status);
+            !cast.is_of_application(checker) && says == Some(Status::Fail)
+        };
+        cast.checkers.keys().find(away)
     }
 
     fn see_kept(&self, command: &CommandName, at_least: u32) -> (Status, String, Vec<ProcessFact>) {
@@ -276,6 +292,10 @@ impl World {
             None => (Status::Fail, format!("no process {label} is running"), facts),
         }
     }
+}
+
+fn well() -> (Status, String, Vec<ProcessFact>) {
+    (Status::Pass, "all is well".to_owned(), Vec::new())
 }
 
 impl std::fmt::Display for End {

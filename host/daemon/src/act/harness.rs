@@ -62,6 +62,8 @@ impl Harness {
                 budget: BudgetPolicy { restarts: 3, within: Duration::from_mins(1) },
                 backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(8) },
                 start_within: Duration::from_secs(10),
+                appear_within: Duration::from_secs(10),
+                keep_trying: Duration::ZERO,
             },
             commands: commands
                 .iter()
@@ -132,6 +134,7 @@ pub(crate) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
             find,
             at_least: 1,
             at_most: None,
+            containers: false,
             bounds: crate::config::spec::ProcessBounds::default(),
         }),
     };

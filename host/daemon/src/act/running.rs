@@ -12,23 +12,26 @@ use bellwether_core::plan::Signal;
 
 use super::child::{Home, Launch, Streams};
 use crate::process::ending::Ending;
+use crate::process::errands::Errand;
 use crate::process::group::ProcessGroup;
 use crate::process::pidfd::PidFd;
 
 /// Dropped before its end, it is killed with all that is in its process group.
 #[derive(Debug)]
-pub(super) struct Running(Option<PidFd>);
+pub(super) struct Running(Option<(PidFd, Errand)>);
 
 impl Running {
     pub(super) fn start(home: &Home, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<Self> {
         // On this thread, so that nobody who gives up leaves a command behind that
         // nobody holds; a spawn takes less than a millisecond.
-        Ok(Self(Some(home.spawn(launch, streams)?)))
+        let leader = home.spawn(launch, streams)?;
+        let errand = Errand::new(leader.id().pid);
+        Ok(Self(Some((leader, errand))))
     }
 
     /// Waits for the end of the command itself.
     pub(super) async fn end(mut self) -> io::Result<Ending> {
-        let Some(leader) = self.0.as_ref() else { return Ok(Ending::Unknown) };
+        let Some((leader, _)) = self.0.as_ref() else { return Ok(Ending::Unknown) };
         leader.exited().await;
         let ending = leader.wait_status()?.unwrap_or(Ending::Unknown);
         self.0 = None;
@@ -37,7 +40,7 @@ impl Running {
 
     /// The same, and then kills what is left in its group.
     pub(super) async fn end_alone(self) -> io::Result<Ending> {
-        if let Some(leader) = self.0.as_ref() {
+        if let Some((leader, _)) = self.0.as_ref() {
             leader.exited().await;
             kill_group(leader);
         }
@@ -54,13 +57,14 @@ fn kill_group(leader: &PidFd) {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Some(leader) = self.0.take() else { return };
+        let Some((leader, errand)) = self.0.take() else { return };
         kill_group(&leader);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 leader.exited().await;
                 // How it ended is known: by our hand.
                 let _ = leader.wait_status();
+                drop(errand);
             });
         }
     }

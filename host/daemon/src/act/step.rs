@@ -240,6 +240,8 @@ impl StepRunner {
         };
         Ok(Finder {
             find: spec.find.clone(),
+            containers: spec.containers,
+            known: None,
             module: module.name.clone(),
             table: self.table.clone(),
             kept: self.states.clone(),

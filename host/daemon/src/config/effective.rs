@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
 use super::source::{Sourced, Step, checker_index, locate_in};
-use super::spec::{CheckerSpec, CommandSpec, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject};
+use super::spec::{CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -149,6 +149,7 @@ impl Listing<'_> {
         self.text(&table(&["restart", "backoff"]), "first", &show_duration(restart.backoff.first));
         self.text(&table(&["restart", "backoff"]), "max", &show_duration(restart.backoff.max));
         self.text(&table(&["restart"]), "start-within", &show_duration(restart.start_within));
+        self.text(&table(&["restart"]), "keep-trying", &show_duration(restart.keep_trying));
         self.text(&table(&["health"]), "drain", &show_duration(module.drain));
         for (name, command) in &module.commands {
             self.command(name.as_str(), command);
@@ -225,6 +226,9 @@ impl Listing<'_> {
         let (way, what) = find_text(&process.find);
         self.text(&table, way, &what);
         self.add(&table, "at-least", process.at_least.to_string());
+        if matches!(process.find, Find::Name(_) | Find::Arguments(_)) {
+            self.add(&table, "containers", process.containers.to_string());
+        }
         let bounds = &process.bounds;
         let bounds = [
             ("at-most", process.at_most.map(|count| count.to_string())),

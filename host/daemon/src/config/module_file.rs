@@ -62,9 +62,15 @@ struct RestartTable {
     budget: Option<BudgetTable>,
     /// How long to wait before the next try.
     backoff: Option<BackoffTable>,
-    /// From the end of a start until every checker must be up, or the start has failed.
-    /// Default: `"60s"`.
+    /// From the end of a start until every checker must be up, or the start has failed. Until then
+    /// only the end of the application ends the start, whatever its checkers say. A checker that
+    /// measures `progress` extends it. Default: `"15m"`, or the longest `grace` of its checkers; where
+    /// this is not set, a start that leaves no process behind has failed after 90 s already.
     start_within: Option<Located<DurationText>>,
+    /// An application that does not start, or does not stay up after a restart, is tried again for this
+    /// long, with the growing waits of `backoff`, before each try counts against the budget. From `"0s"`
+    /// to `"30d"`. Default: `"24h"`; `"0s"` where the file has a `budget` of its own.
+    keep_trying: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -80,9 +86,11 @@ struct BudgetTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct BackoffTable {
-    /// The wait before the second try; the first is made at once. Default: `"1s"`.
+    /// The first wait. An application that was up is restarted at once the first time; one that did
+    /// not come up is waited for from the first time on. Default: `"1s"`.
     first: Option<Located<DurationText>>,
-    /// The wait doubles with each try up to this. Default: `"60s"`.
+    /// The wait doubles with each try up to this, and is never longer than 15 s or a tenth of the time
+    /// for which it has failed, whichever is longer. Default: `"60s"`.
     max: Option<Located<DurationText>>,
 }
 
@@ -100,7 +108,13 @@ const DAY: Duration = Duration::from_hours(24);
 const KEPT_IS_WATCHED: &str = "a kept command is watched by itself: \
     `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`";
 const DEFAULT_SCRIPT: &str = "command";
-const START_WITHIN: RangeInclusive<Duration> = SECOND..=HOUR;
+const START_WITHIN: RangeInclusive<Duration> = SECOND..=DAY;
+/// Long enough for a database that recovers.
+const DEFAULT_START_WITHIN: Duration = Duration::from_mins(15);
+/// What has left no trace after this has not been started, where the file does not say how long a start
+/// may take.
+const DEFAULT_APPEAR_WITHIN: Duration = Duration::from_secs(90);
+const KEEP_TRYING: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(30 * 24);
 const BUDGET_WITHIN: RangeInclusive<Duration> = SECOND..=Duration::from_hours(30 * 24);
 const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
@@ -113,7 +127,8 @@ pub(super) fn module_spec(
     findings: &mut Findings<'_>,
 ) -> ModuleSpec {
     let commands = command::command_specs(file.commands.unwrap_or_default(), host, findings);
-    let restart = restart_spec(file.restart.unwrap_or_default(), &commands, findings);
+    let says_start_within = file.restart.as_ref().is_some_and(|restart| restart.start_within.is_some());
+    let mut restart = restart_spec(file.restart.unwrap_or_default(), &commands, findings);
     let drain = file.health.unwrap_or_default().drain;
     let drain = field::duration(findings, "drain", drain.as_ref(), &DRAIN, Duration::from_secs(15));
 
@@ -123,6 +138,10 @@ pub(super) fn module_spec(
         add_checker(&mut checkers, checker, table, findings);
     }
     checker::add_kept_commands(&commands, &mut checkers);
+    if !says_start_within {
+        let graces = checkers.values().map(|checker| checker.thresholds.grace);
+        restart.start_within = graces.fold(restart.start_within, Duration::max);
+    }
     if checkers.is_empty() && findings.as_slice().is_empty() {
         findings
             .at(0..0, "nothing would be watched: the module has no checker")
@@ -154,6 +173,7 @@ fn restart_spec(
     findings: &mut Findings<'_>,
 ) -> RestartSpec {
     let script = table.script.and_then(|script| field::name(findings, &script, ComponentName::new));
+    let default_keep_trying = if table.budget.is_some() { Duration::ZERO } else { DAY };
     let budget = table.budget.unwrap_or_default();
     let backoff = table.backoff.unwrap_or_default();
     let within = field::duration(findings, "within", budget.within.as_ref(), &BUDGET_WITHIN, DAY);
@@ -169,6 +189,10 @@ fn restart_spec(
             .help("the wait begins with `first` and doubles with each try up to `max`");
     }
     let start_within = table.start_within.as_ref();
+    let keep_trying = table.keep_trying.as_ref();
+    let appear_within = if start_within.is_some() { DAY } else { DEFAULT_APPEAR_WITHIN };
+    let start_within =
+        field::duration(findings, "start-within", start_within, &START_WITHIN, DEFAULT_START_WITHIN);
     RestartSpec {
         script: script.unwrap_or_else(|| {
             ComponentName::new(DEFAULT_SCRIPT).expect("the default script's name is a name")
@@ -178,12 +202,8 @@ fn restart_spec(
         limits: table.limits.unwrap_or_default().own_of_component(findings),
         budget: BudgetPolicy { restarts: budget.restarts.unwrap_or(3), within },
         backoff: BackoffPolicy { first, max },
-        start_within: field::duration(
-            findings,
-            "start-within",
-            start_within,
-            &START_WITHIN,
-            Duration::from_mins(1),
-        ),
+        appear_within: appear_within.min(start_within),
+        start_within,
+        keep_trying: field::duration(findings, "keep-trying", keep_trying, &KEEP_TRYING, default_keep_trying),
     }
 }

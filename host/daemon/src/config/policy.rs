@@ -6,7 +6,7 @@ use bellwether_core::policy::{CheckerKind, CheckerPolicy, CommandPolicy, ModuleP
 use serde_json::{Value, json};
 
 use super::quantity::show_duration;
-use super::spec::{CheckerSpec, Find, ModuleSpec, Subject};
+use super::spec::{CheckerSpec, Find, ModuleSpec, ProcessSpec, Subject};
 
 /// How long a restart script may think about a plan.
 const PLAN_WITHIN: Duration = Duration::from_secs(5);
@@ -25,6 +25,7 @@ impl ModuleSpec {
             on_down: checker.on_down,
             interval: checker.interval,
             patience: patience(checker),
+            kept: matches!(&checker.subject, Subject::Process(ProcessSpec { find: Find::Kept(_), .. })),
             definition: definition(checker),
         };
         ModulePolicy {
@@ -38,6 +39,8 @@ impl ModuleSpec {
             backoff: self.restart.backoff,
             drain: self.drain,
             start_within: self.restart.start_within,
+            appear_within: Some(self.restart.appear_within),
+            keep_trying: self.restart.keep_trying,
             plan_within: PLAN_WITHIN,
         }
     }
@@ -69,11 +72,15 @@ fn definition(checker: &CheckerSpec) -> u64 {
             "limits": component.limits.list(),
         }}),
     };
-    let whole = json!({
+    let mut whole = json!({
         "interval": show_duration(checker.interval),
         "timeout": show_duration(checker.timeout),
         "subject": subject,
     });
+    if let Subject::Process(ProcessSpec { containers: true, .. }) = &checker.subject {
+        // Only then: a definition must be the same as before this could be said.
+        whole["containers"] = Value::Bool(true);
+    }
     let mut text = String::new();
     write_canonical(&whole, &mut text);
     let digest = blake3::hash(text.as_bytes());

@@ -288,6 +288,11 @@ pub struct RestartSpec {
     pub backoff: BackoffPolicy,
     /// From the end of the start plan until every checker must be up.
     pub start_within: Duration,
+    /// From the end of the start plan until something of the application must have been seen.
+    pub appear_within: Duration,
+    /// For so long what does not start, or does not stay up, is tried again without being counted
+    /// against the budget.
+    pub keep_trying: Duration,
 }
 
 /// `[commands]`
@@ -417,6 +422,8 @@ pub struct ProcessSpec {
     pub at_least: u32,
     /// More is a fail.
     pub at_most: Option<u32>,
+    /// Processes of containers count, too: those in process id namespaces below the daemon's own.
+    pub containers: bool,
     /// More than this is a fail, over all processes found together.
     pub bounds: ProcessBounds,
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
 use std::time::Instant;
 
 use bellwether_core::id::NodeName;
@@ -89,7 +90,11 @@ async fn the_processes_of_a_module_are_those_it_keeps_and_those_its_checkers_fin
     spec.checkers = BTreeMap::from([checker("marked", Find::Arguments(pattern))]);
     let runner = harness.runner().await;
     let marked = format!("sleep 600; : {}", harness.root.path().display());
+    // A command that is run is not one of them, whatever its arguments are.
     spec.commands.insert(command("other"), crate::act::harness::shell(&marked, false));
+    let mut application = std::process::Command::new("/bin/sh");
+    application.args(["-c", &marked]).current_dir(harness.root.path()).process_group(0);
+    let mut application = application.spawn().unwrap();
     let kept = runner.kept.start(&spec.name, &command("keep-app"), &spec.commands["keep-app"]).await.unwrap();
     let facilities = facilities(&harness, spec, runner.states.clone());
     let other = facilities.clone();
@@ -113,6 +118,10 @@ async fn the_processes_of_a_module_are_those_it_keeps_and_those_its_checkers_fin
     assert!(marked[0].open_files.is_some_and(|files| files >= 3));
     let started_at = marked[0].started_at;
     assert!((before..=SystemTime::now()).contains(&started_at), "{started_at:?} is not after {before:?}");
+    assert_eq!(marked[0].pid, application.id());
+    // It ends what was started under it.
+    drop(harness);
+    application.wait().unwrap();
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ struct Newest {
 struct Last {
     processes: Vec<Stat>,
     absence: Option<String>,
+    remark: Option<String>,
     could_look: bool,
 }
 
@@ -129,7 +130,8 @@ impl Watcher {
             Find::Kept(command) => Some(kept.subscribe(&module, command)),
             _ => None,
         };
-        let finder = Finder { find: spec.find.clone(), module, table, kept };
+        let (find, containers) = (spec.find.clone(), spec.containers);
+        let finder = Finder { find, containers, known: None, module, table, kept };
         Self {
             spec,
             eager,
@@ -160,10 +162,13 @@ impl Watcher {
         if found.absence.is_some() && self.ending_is_told().await {
             found = self.finder.look(not_older_than).await?;
         }
-        let Found { processes, absence } = found;
+        let Found { processes, absence, remark, hidden } = found;
+        if let Some(found) = processes.first() {
+            self.finder.known = Some(found.clone());
+        }
         let usage = if news == News::Due { self.measure(&processes).await? } else { None };
         let ended = self.ended(&processes);
-        Ok(Sight { processes, absence, usage, ended })
+        Ok(Sight { processes, absence, usage, ended, remark, hidden })
     }
 
     /// A process that has ended, and whose keeper is just about to say how: that is waited for.
@@ -199,6 +204,7 @@ impl Watcher {
             Ok(sight) => {
                 !last.could_look
                     || last.absence != sight.absence
+                    || last.remark != sight.remark
                     || identities(&last.processes) != identities(&sight.processes)
             }
             Err(_) => last.could_look,
@@ -218,11 +224,8 @@ impl Watcher {
 
     fn remember(&mut self, sight: io::Result<Sight>) {
         let could_look = sight.is_ok();
-        let (processes, absence) = match sight {
-            Ok(sight) => (sight.processes, sight.absence),
-            Err(_) => (Vec::new(), None),
-        };
-        self.last = Some(Last { processes, absence, could_look });
+        let Sight { processes, absence, remark, .. } = sight.unwrap_or_default();
+        self.last = Some(Last { processes, absence, remark, could_look });
     }
 }
 

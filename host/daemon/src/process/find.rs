@@ -1,27 +1,31 @@
 //! Which processes are meant.
 
 use std::io;
-use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bellwether_core::id::ModuleName;
+use rustix::process::getsid;
 
+use super::errands::is_errand;
+use super::hidden::others_are_hidden;
 use super::kept_table::{KeptState, KeptTable};
-use super::stat::{Stat, since_boot, ticks};
+use super::pid_file;
+use super::stat::Stat;
 use super::table::{Process, ProcessTable};
 use crate::config::spec::Find;
 
-/// How much later than its pid file a process may seem to have started: the
-/// kernel and file systems round their times differently.
-const PID_FILE_SLACK: Duration = Duration::from_secs(2);
-/// A pid file holds one number.
-const MAX_PID_FILE: u64 = 64;
+/// Processes that are looked for among all may be this old where only the past is asked for.
+const RECENT: Duration = Duration::from_secs(2);
 
 /// Which processes are looked for, and where.
 #[derive(Debug, Clone)]
 pub struct Finder {
     /// Which.
     pub find: Find,
+    /// Those of containers, too.
+    pub containers: bool,
+    /// For pid files: the process that was found last.
+    pub known: Option<Stat>,
     /// For kept commands: of which module.
     pub module: ModuleName,
     /// The processes of this node.
@@ -37,6 +41,10 @@ pub struct Found {
     pub processes: Vec<Stat>,
     /// Why there are none, where more is known than that: a whole sentence.
     pub absence: Option<String>,
+    /// What is not as it should be, although they are there.
+    pub remark: Option<String>,
+    /// There may be more that this daemon may not see.
+    pub hidden: bool,
 }
 
 impl Finder {
@@ -44,11 +52,20 @@ impl Finder {
     pub async fn look(&self, not_older_than: Duration) -> io::Result<Found> {
         match &self.find {
             Find::Kept(command) => kept(command.as_str(), &self.kept.state(&self.module, command)),
-            Find::PidFile(path) => by_pid_file(path),
+            Find::PidFile(path) => {
+                let known = self.known.as_ref();
+                let table = if pid_file::needs_table(path, known) {
+                    Some(self.table.scan(RECENT).await?)
+                } else {
+                    None
+                };
+                pid_file::look(path, known, table.as_deref())
+            }
             Find::Name(_) | Find::Arguments(_) | Find::Unit(_) => {
                 let table = self.table.scan(not_older_than).await?;
-                let processes = table.living().filter(|p| matches(&self.find, p)).map(|p| p.stat.clone());
-                Ok(Found { processes: processes.collect(), absence: None })
+                let of_us = table.living().filter(|p| matches(&self.find, p) && self.counts(p));
+                let processes = of_us.map(|p| p.stat.clone()).collect();
+                Ok(Found { processes, hidden: others_are_hidden(), ..Found::default() })
             }
         }
     }
@@ -56,6 +73,20 @@ impl Finder {
     /// Whether looking means a scan of all processes.
     pub fn scans(&self) -> bool {
         matches!(self.find, Find::Name(_) | Find::Arguments(_) | Find::Unit(_))
+    }
+}
+
+impl Finder {
+    /// Whether a process that is called like the application may be a part of it: not if it is in a
+    /// container, is one of our own commands, or is what somebody does at a terminal.
+    fn counts(&self, process: &Process) -> bool {
+        if matches!(self.find, Find::Unit(_)) {
+            return true;
+        }
+        let Process { stat, image } = process;
+        let contained = image.inner_pid.is_some() && !self.containers;
+        let own_session = getsid(None).is_ok_and(|own| own.as_raw_pid() == stat.session);
+        !contained && !is_errand(stat.pid) && (own_session || !stat.foreground)
     }
 }
 
@@ -87,62 +118,14 @@ fn in_unit(control_groups: &str, unit: &str) -> bool {
 fn kept(command: &str, state: &KeptState) -> io::Result<Found> {
     let absence = match state {
         KeptState::Running(id) => match id.read()? {
-            Some(stat) => return Ok(Found { processes: vec![stat], absence: None }),
+            Some(stat) => return Ok(Found { processes: vec![stat], ..Found::default() }),
             // Who keeps it is about to say how it ended.
             None => format!("process `{command}` (pid {}) has ended", id.pid),
         },
         KeptState::Ended { pid, how, .. } => format!("process `{command}` (pid {pid}) {how}"),
         KeptState::Never => format!("process `{command}` has not been started"),
     };
-    Ok(Found { processes: Vec::new(), absence: Some(absence) })
-}
-
-/// A pid file outlives its process and even the boot: what it names must also
-/// have been there when it was written.
-fn by_pid_file(path: &Path) -> io::Result<Found> {
-    let shown = path.display();
-    let absent = |why: String| Ok(Found { processes: Vec::new(), absence: Some(why) });
-    let (text, modified) = match read_pid_file(path) {
-        Ok(read) => read,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return absent(format!("there is no pid file {shown}"));
-        }
-        Err(error) => return Err(io::Error::new(error.kind(), format!("pid file {shown}: {error}"))),
-    };
-    let Ok(pid) = text.trim().parse::<u32>() else {
-        return absent(format!("pid file {shown} holds no process id but {:?}", text.trim()));
-    };
-    let stat = match Stat::read(pid) {
-        Ok(stat) if !stat.is_dead() => stat,
-        Ok(_) => return absent(format!("pid {pid} of {shown} has ended")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return absent(format!("pid {pid} of {shown} has ended"));
-        }
-        Err(error) => return Err(error),
-    };
-    if pid == std::process::id() || stat.kernel_thread || started(&stat) > modified + PID_FILE_SLACK {
-        return absent(format!(
-            "pid file {shown} is stale: pid {pid} belongs to `{}` by now, which started after the file was written",
-            stat.comm
-        ));
-    }
-    Ok(Found { processes: vec![stat], absence: None })
-}
-
-/// The file's text, and when it was written (after 1970).
-fn read_pid_file(path: &Path) -> io::Result<(String, Duration)> {
-    use std::io::Read;
-    let file = std::fs::File::open(path)?;
-    let modified = file.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut text = Vec::new();
-    file.take(MAX_PID_FILE).read_to_end(&mut text)?;
-    Ok((String::from_utf8_lossy(&text).into_owned(), modified))
-}
-
-/// When it started, after 1970, on the wall clock as it is set now.
-fn started(stat: &Stat) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (now + ticks(stat.start_time)).saturating_sub(since_boot())
+    Ok(Found { absence: Some(absence), ..Found::default() })
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ pub struct Stat {
     pub state: char,
     /// Process group id.
     pub group: u32,
+    /// Session id.
+    pub session: i32,
+    /// It is in the foreground of a terminal: somebody sees it at work.
+    pub foreground: bool,
     /// It belongs to the kernel and has no program.
     pub kernel_thread: bool,
     /// CPU time used, user and system, in clock ticks.
@@ -67,7 +71,10 @@ impl Stat {
         // the comments are those of the manual page.
         let state = fields.next()?.chars().next()?; // 3
         let group = fields.nth(1)?.parse().ok()?; // 5
-        let flags: u64 = fields.nth(3)?.parse().ok()?; // 9
+        let session = fields.next()?.parse().ok()?; // 6
+        let terminal: i64 = fields.next()?.parse().ok()?; // 7
+        let foreground: i64 = fields.next()?.parse().ok()?; // 8
+        let flags: u64 = fields.next()?.parse().ok()?; // 9
         let user: u64 = fields.nth(4)?.parse().ok()?; // 14
         let system: u64 = fields.next()?.parse().ok()?; // 15
         let threads = fields.nth(4)?.parse().ok()?; // 20
@@ -78,12 +85,19 @@ impl Stat {
             comm,
             state,
             group,
+            session,
+            foreground: terminal != 0 && foreground == i64::from(group),
             kernel_thread: flags & KERNEL_THREAD != 0,
             cpu_ticks: user.saturating_add(system),
             threads,
             start_time,
             resident_pages,
         })
+    }
+
+    /// Whether it is the same process, and not another one with its id.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.pid, self.start_time) == (other.pid, other.start_time)
     }
 
     /// A zombie has ended: it only waits for its parent to ask how. One whose
@@ -136,6 +150,8 @@ mod tests {
                 comm: "a) R (b".to_owned(),
                 state: 'S',
                 group: 40,
+                session: 40,
+                foreground: false,
                 kernel_thread: false,
                 cpu_ticks: 12,
                 threads: 3,

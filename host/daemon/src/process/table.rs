@@ -49,6 +49,9 @@ pub struct Image {
     pub command_line: String,
     /// The lines of `/proc/PID/cgroup` (cgroups(7)).
     pub control_groups: String,
+    /// Its id where it lives, if that is a process id namespace below ours, as in a container
+    /// (`pid_namespaces(7)`).
+    pub inner_pid: Option<u32>,
 }
 
 impl Table {
@@ -165,6 +168,7 @@ impl Image {
         Self {
             program: program.as_deref().map(program_name).unwrap_or_default(),
             control_groups: std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default(),
+            inner_pid: inner_pid(&std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default()),
             ..Self::from_arguments(&arguments)
         }
     }
@@ -181,6 +185,13 @@ impl Image {
         let called = arguments.first().map(|first| program_name(Path::new(first))).unwrap_or_default();
         Self { called, command_line: arguments.join(" "), ..Self::default() }
     }
+}
+
+/// The last of several ids in `/proc/PID/status` (`NSpid`): one for each namespace, from ours inwards.
+fn inner_pid(status: &[u8]) -> Option<u32> {
+    let status = String::from_utf8_lossy(status);
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    ids.split_ascii_whitespace().skip(1).last()?.parse().ok()
 }
 
 /// The file name alone. A program whose file was replaced since has a mark behind it.
@@ -212,6 +223,18 @@ mod tests {
         let title = Image::from_arguments(b"nginx: worker process\0\0\0\0");
         assert_eq!(title.command_line, "nginx: worker process");
         assert_eq!(Image::from_arguments(b""), Image::default());
+    }
+
+    #[test]
+    fn the_id_in_a_namespace_below_is_the_last_of_several() {
+        for (status, inner) in [
+            ("Name:\tx\nNSpid:\t4711\nNSpgid:\t4711\t1\n", None),
+            ("Name:\tx\nNSpid:\t4711\t7\n", Some(7)),
+            ("NSpid:\t4711\t30\t1\n", Some(1)),
+            ("", None),
+        ] {
+            assert_eq!(inner_pid(status.as_bytes()), inner, "{status}");
+        }
     }
 
     #[test]

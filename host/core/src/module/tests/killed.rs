@@ -105,3 +105,28 @@ fn a_clock_that_was_set_back_makes_nothing_last_longer() {
     assert_eq!(memory.budget.spent(&policy, past), 1);
     assert_eq!(memory.budget.spent(&policy, past + Duration::from_secs(3600)), 0);
 }
+
+#[test]
+fn what_a_daemon_of_an_earlier_version_remembered_is_understood() {
+    let memory = r#"{
+        "wish": { "started": true, "suspended": false },
+        "budget": { "spent": [1000000000] },
+        "streak": { "tries": 2, "up_since": null },
+        "incidents": [],
+        "unfinished": {
+            "state": { "restarting": { "settle": { "until": 1060000000 } } },
+            "since": 1000000000,
+            "reason": "started: waiting for the checkers to be up"
+        }
+    }"#;
+    let memory: crate::memory::ModuleMemory = serde_json::from_str(memory).unwrap();
+    let run = r#"{ "clearing": { "frames": [] }, "until": 1060000000 }"#;
+    let backoff: Result<crate::module::State, _> =
+        serde_json::from_str(&format!(r#"{{ "backoff": {run} }}"#));
+    assert!(backoff.is_ok(), "{backoff:?}");
+    let now = Moment::from_micros(1_000_000_000);
+    assert_eq!(memory.no_later_than(now).budget.spent(&BUDGET, now), 1);
+}
+
+const BUDGET: crate::policy::BudgetPolicy =
+    crate::policy::BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) };

@@ -25,11 +25,12 @@ enum Happening {
     Step { good: bool },
     Time { millis: u64 },
     Say(Command),
-    Edit { drain: u64, restarts: u32 },
+    Edit { drain: u64, restarts: u32, keep_trying: u64 },
+    Progress { checker: usize, value: u8 },
     Kill,
 }
 
-const CHECKERS: [&str; 5] = ["app", "page", "database", "disk", "licence"];
+const CHECKERS: [&str; 6] = ["app", "page", "database", "disk", "licence", "helper"];
 
 fn happening() -> impl Strategy<Value = Happening> {
     let status = prop_oneof![
@@ -45,7 +46,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => prop::bool::weighted(0.7).prop_map(|good| Happening::Step { good }),
         3 => (1u64..70_000).prop_map(|millis| Happening::Time { millis }),
         1 => prop::sample::select(Command::ALL.to_vec()).prop_map(Happening::Say),
-        1 => (0u64..3, 0u32..4).prop_map(|(drain, restarts)| Happening::Edit { drain, restarts }),
+        1 => (0u64..3, 0u32..4, 0u64..300)
+            .prop_map(|(drain, restarts, keep_trying)| Happening::Edit { drain, restarts, keep_trying }),
+        1 => (0..CHECKERS.len(), 0u8..4).prop_map(|(checker, value)| Happening::Progress { checker, value }),
         1 => Just(Happening::Kill),
     ]
 }
@@ -57,6 +60,7 @@ fn world() -> World {
         .component("database", OnDown::Wait)
         .component("disk", OnDown::Out)
         .component("licence", OnDown::Stop)
+        .found("helper")
         .load()
 }
 
@@ -94,10 +98,18 @@ fn happen(world: &mut World, happening: &Happening) {
         Happening::Say(command) => {
             world.command(*command);
         }
-        Happening::Edit { drain, restarts } => world.redefine(|policy| {
+        Happening::Edit { drain, restarts, keep_trying } => world.redefine(|policy| {
+            policy.keep_trying = Duration::from_secs(*keep_trying);
+            policy.appear_within = (*keep_trying > 0).then_some(Duration::from_secs(20));
             policy.drain = Duration::from_secs(*drain);
             policy.budget.restarts = *restarts;
         }),
+        Happening::Progress { checker, value } => {
+            let name: &str = CHECKERS[*checker];
+            if world.watched().iter().any(|watched| watched.as_str() == name) {
+                world.see_progress(name, f64::from(*value));
+            }
+        }
         Happening::Kill => world.kill_daemon(),
     }
 }

@@ -11,7 +11,7 @@ use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
-use crate::observation::{Observation, Status};
+use crate::observation::{Measurement, Observation, Status};
 use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction};
 use crate::policy::{
     BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy, OnDown, Thresholds,
@@ -68,6 +68,8 @@ impl World {
             backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
             drain: Duration::from_secs(15),
             start_within: Duration::from_secs(60),
+            appear_within: None,
+            keep_trying: Duration::ZERO,
             plan_within: Duration::from_secs(5),
         };
         let beginning = Beginning { node, last_record: 0, seed: 7, now };
@@ -96,6 +98,7 @@ impl World {
             on_down,
             interval: Duration::from_secs(5),
             patience: Duration::MAX,
+            kept: kind == CheckerKind::Process,
             definition: 1,
         };
         self.policy.checkers.insert(name.parse().unwrap(), policy);
@@ -104,6 +107,17 @@ impl World {
 
     pub(super) fn process(self, name: &str) -> Self {
         self.checker(name, CheckerKind::Process, OnDown::Restart, 0)
+    }
+
+    /// Of processes that are found by what they are.
+    pub(super) fn found(mut self, name: &str) -> Self {
+        self = self.process(name);
+        self.redefined(name, |checker| checker.kept = false)
+    }
+
+    fn redefined(mut self, name: &str, change: impl FnOnce(&mut CheckerPolicy)) -> Self {
+        change(self.policy.checkers.get_mut(name).unwrap());
+        self
     }
 
     pub(super) fn component(self, name: &str, on_down: OnDown) -> Self {
@@ -143,6 +157,8 @@ impl World {
         world.all_pass();
         world.all_pass();
         assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+        // What ends at once was not up.
+        world.pass_time(Duration::from_secs(1));
         world
     }
 
@@ -238,6 +254,16 @@ impl World {
     pub(super) fn see_as(&mut self, checker: &str, generation: Generation, status: Status) {
         let observation = Observation::new(status, format!("{checker} says {status}"), self.now);
         let checker = checker.parse().unwrap();
+        self.tell(Event::Observed { module: module(), checker, generation, observation });
+    }
+
+    /// A fail that says how far the start is.
+    pub(super) fn see_progress(&mut self, checker: &str, value: f64) {
+        let measured = Measurement { name: "progress".into(), value, unit: String::new() };
+        let summary = format!("{checker} says fail");
+        let observation =
+            Observation { measurements: vec![measured], ..Observation::new(Status::Fail, summary, self.now) };
+        let (generation, checker) = (self.generation(checker), checker.parse().unwrap());
         self.tell(Event::Observed { module: module(), checker, generation, observation });
     }
 

@@ -229,7 +229,13 @@ pub(super) fn add_kept_commands(
     for (command, _) in commands.iter().filter(|(name, spec)| spec.keep && !watched.contains(*name)) {
         let Some(name) = free_name(command, checkers) else { continue };
         let find = Find::Kept(command.clone());
-        let process = ProcessSpec { find, at_least: 1, at_most: None, bounds: ProcessBounds::default() };
+        let process = ProcessSpec {
+            find,
+            at_least: 1,
+            at_most: None,
+            containers: false,
+            bounds: ProcessBounds::default(),
+        };
         checkers.insert(
             name.clone(),
             CheckerSpec {

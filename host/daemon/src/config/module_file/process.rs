@@ -49,6 +49,9 @@ pub(super) struct ProcessTable {
     /// More processes are a fail. Default: no limit.
     #[schemars(range(min = 0, max = 100_000))]
     at_most: Option<Located<u32>>,
+    /// Whether processes of containers count, too, those in a process id namespace below the daemon's
+    /// own. With `name` and `arguments` only. Default: false.
+    containers: Option<Located<bool>>,
     /// More resident memory is a fail, all processes together. Default: no limit.
     max_memory: Option<Located<SizeText>>,
     /// More CPU is a fail, in percent of one processor (150: one and a half), all processes
@@ -73,8 +76,9 @@ pub(super) fn process_spec(
     commands: &BTreeMap<CommandName, CommandSpec>,
     findings: &mut Findings<'_>,
 ) -> Option<ProcessSpec> {
-    let ProcessTable { at_least, at_most, max_memory, max_cpu, max_open_files, max_threads, .. } =
-        table.get();
+    let ProcessTable {
+        at_least, at_most, containers, max_memory, max_cpu, max_open_files, max_threads, ..
+    } = table.get();
     let find = find(path, table, commands, findings);
     let least = at_least.as_ref().map_or(1, |count| *count.get());
     if let Some(most) = at_most
@@ -90,8 +94,14 @@ pub(super) fn process_spec(
         open_files: *max_open_files,
         threads: *max_threads,
     };
+    if let (Some(text), Some(Find::PidFile(_) | Find::Unit(_) | Find::Kept(_))) = (containers, &find) {
+        findings
+            .at(text.span(), "`containers` makes no difference here")
+            .expected("expected only with `name` or `arguments`");
+    }
     let at_most = at_most.as_ref().map(|count| *count.get());
-    Some(ProcessSpec { find: find?, at_least: least, at_most, bounds })
+    let containers = containers.as_ref().is_some_and(|containers| *containers.get());
+    Some(ProcessSpec { find: find?, at_least: least, at_most, containers, bounds })
 }
 
 fn find(

@@ -47,7 +47,9 @@ fn what_the_file_leaves_out_has_its_default() {
         "[[checker]]\nname = \"p\"\nprocess = { unit = \"nginx\" }\n[[checker]]\nname = \"c\"\ncomponent = \"http\"\n",
     );
     assert_eq!((web.restart.script.as_str(), web.restart.budget.restarts), ("command", 3));
-    assert_eq!(web.restart.start_within, Duration::from_mins(1));
+    assert_eq!(web.restart.start_within, Duration::from_mins(15));
+    assert_eq!(web.restart.appear_within, Duration::from_secs(90));
+    assert_eq!(web.restart.keep_trying, Duration::from_hours(24));
     let (process, component) = (&web.checkers["p"], &web.checkers["c"]);
     assert_eq!((process.interval, process.timeout), (Duration::from_secs(2), Duration::from_secs(1)));
     assert_eq!(process.thresholds, Thresholds::default());
@@ -510,6 +512,34 @@ fn a_definition_changes_with_what_is_observed_and_not_with_what_follows_from_it(
 }
 
 #[test]
+fn a_start_gets_the_time_that_the_file_gives_it() {
+    let restart = |head: &str, grace: &str| {
+        let text = format!("{head}\n[[checker]]\nname = \"a\"\ncomponent = \"http\"\n{grace}\n");
+        let restart = module(&text).restart;
+        (restart.start_within.as_secs(), restart.appear_within.as_secs(), restart.keep_trying.as_secs())
+    };
+    let day = 86_400;
+    assert_eq!(restart("", ""), (900, 90, day));
+    assert_eq!(restart("", "grace = \"1h\""), (3600, 90, day), "no start ends within a grace");
+    assert_eq!(restart("[restart]\nstart-within = \"20s\"", "grace = \"1h\""), (20, 20, day), "as it says");
+    assert_eq!(restart("[restart]\nstart-within = \"2h\"", ""), (7200, 7200, day));
+    assert_eq!(restart("[restart]\nbudget = { restarts = 5 }", ""), (900, 90, 0), "each try counts");
+    assert_eq!(restart("[restart]\nkeep-trying = \"1h\"\nbudget = {}", ""), (900, 90, 3600));
+}
+
+#[test]
+fn containers_can_be_looked_into_where_processes_are_found_by_what_they_are() {
+    let process =
+        |find: &str| format!("[[checker]]\nname = \"a\"\nprocess = {{ {find}, containers = true }}\n");
+    let plain = module("[[checker]]\nname = \"a\"\nprocess = { name = \"shop\" }\n");
+    let with = module(&process("name = \"shop\""));
+    let definition = |module: &ModuleSpec| module.policy().checkers["a"].definition;
+    assert_ne!(definition(&plain), definition(&with));
+    let said = mistakes(&process("pid-file = \"/run/shop.pid\""));
+    assert!(said.contains("`containers` makes no difference here"), "{said}");
+}
+
+#[test]
 fn values_of_a_file_are_counted_wherever_they_stand() {
     let said = |text: &str| parse(text).unwrap().said();
     assert_eq!(said(CHECKER_OF_TWO), 5, "a list of words is one value");
@@ -536,7 +566,8 @@ fn effective_values_say_where_they_come_from() {
     restart.budget.within = "24h"
     restart.backoff.first = "1s"
     restart.backoff.max = "1m"
-    restart.start-within = "1m"   (default)
+    restart.start-within = "15m"   (default)
+    restart.keep-trying = "0s"   (default)
     health.drain = "15s"
     commands.start.run = ["/usr/sbin/nginx","-g","daemon off;"]
     commands.start.keep = true
@@ -558,6 +589,7 @@ fn effective_values_say_where_they_come_from() {
     checker.home-page.on-down = "restart"
     checker.nginx.process.name = "nginx"
     checker.nginx.process.at-least = 1
+    checker.nginx.process.containers = false   (default)
     checker.nginx.interval = "2s"   (default)
     checker.nginx.timeout = "1s"   (default)
     checker.nginx.rise = 1   (default)

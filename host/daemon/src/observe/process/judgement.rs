@@ -7,6 +7,9 @@ use crate::config::spec::{Find, ProcessBounds, ProcessSpec};
 use crate::process::stat::Stat;
 use crate::process::usage::Usage;
 
+/// What keeps a small number from meaning anything.
+const HIDDEN: &str = "it could not be told whether there are more: processes of other users are hidden from \
+                      this one (hidepid). Run the daemon as their user, or in the group of the mount of /proc";
 /// So many process ids are named in a sentence.
 const MAX_NAMED: usize = 3;
 
@@ -21,13 +24,19 @@ pub(super) struct Sight {
     pub(super) usage: Option<Usage>,
     /// The ids of those that ended since the last look.
     pub(super) ended: Vec<u32>,
+    /// What is not as it should be, although they are there.
+    pub(super) remark: Option<String>,
+    /// There may be more that this daemon may not see.
+    pub(super) hidden: bool,
 }
 
 /// What it means for this checker.
 pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observation {
     let count = u32::try_from(sight.processes.len()).unwrap_or(u32::MAX);
     let label = label(&spec.find);
-    let (status, summary) = if count < spec.at_least {
+    let (status, summary) = if count < spec.at_least && sight.hidden {
+        (Status::Unknown, format!("{}; {HIDDEN}", too_few(spec, sight, &label)))
+    } else if count < spec.at_least {
         (Status::Fail, too_few(spec, sight, &label))
     } else if spec.at_most.is_some_and(|most| count > most) {
         (Status::Fail, too_many(spec, sight, &label))
@@ -35,6 +44,8 @@ pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observati
         sight.usage.and_then(|usage| out_of_bounds(&spec.bounds, &usage, count > 1))
     {
         (status, format!("{} {reason}", present(&sight.processes, &label)))
+    } else if let Some(remark) = &sight.remark {
+        (Status::Warn, format!("{}; {remark}", well(sight, &label)))
     } else {
         (Status::Pass, well(sight, &label))
     };
@@ -177,7 +188,13 @@ mod tests {
     use bellwether_core::id::CommandName;
 
     fn spec(at_least: u32, at_most: Option<u32>) -> ProcessSpec {
-        ProcessSpec { find: Find::Name("nginx".into()), at_least, at_most, bounds: ProcessBounds::default() }
+        ProcessSpec {
+            find: Find::Name("nginx".into()),
+            at_least,
+            at_most,
+            containers: false,
+            bounds: ProcessBounds::default(),
+        }
     }
 
     fn sight(pids: &[u32], ended: &[u32]) -> Sight {
@@ -222,6 +239,25 @@ mod tests {
         ] {
             assert_eq!(judged(&spec, &sight(pids, ended)), (status, summary.to_owned()));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_unknown_and_what_is_seen_counts() {
+        let hidden = |pids: &[u32]| Sight { hidden: true, ..sight(pids, &[]) };
+        let (status, summary) = judged(&spec(2, None), &hidden(&[5]));
+        assert_eq!(status, Status::Unknown);
+        assert!(
+            summary.starts_with("1 process `nginx` (pid 5), fewer than the 2 required; it could not be told")
+        );
+        assert_eq!(judged(&spec(1, None), &hidden(&[5])).0, Status::Pass);
+        assert_eq!(judged(&spec(1, Some(1)), &hidden(&[5, 7])).0, Status::Fail, "too many are too many");
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_is_a_warning() {
+        let sight = Sight { remark: Some("there is no pid file /run/a".into()), ..sight(&[5], &[]) };
+        let summary = "1 process `nginx` (pid 5); there is no pid file /run/a";
+        assert_eq!(judged(&spec(1, None), &sight), (Status::Warn, summary.to_owned()));
     }
 
     #[test]

@@ -30,6 +30,8 @@ fn process(comm: &str, image: Image) -> Process {
 fn finder(find: Find) -> Finder {
     Finder {
         find,
+        containers: false,
+        known: None,
         module: ModuleName::new("web").unwrap(),
         table: ProcessTable::default(),
         kept: KeptTable::default(),
@@ -84,42 +86,38 @@ fn a_unit_is_a_part_of_the_control_groups_path() {
     }
 }
 
-#[tokio::test]
-async fn a_pid_file_counts_only_if_its_process_was_there_when_it_was_written() {
-    let child = sleeper();
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    writeln!(file, " {} ", child.0.id()).unwrap();
-    let finder = finder(Find::PidFile(file.path().to_owned()));
-    let found = finder.look(Duration::ZERO).await.unwrap();
-    assert_eq!(found.processes.len(), 1);
-    assert_eq!(found.processes[0].pid, child.0.id());
-
-    // As if written before the last boot, by a process that had the same id.
-    file.as_file().set_modified(SystemTime::now() - Duration::from_hours(24)).unwrap();
-    let found = finder.look(Duration::ZERO).await.unwrap();
-    assert!(found.processes.is_empty());
-    assert!(found.absence.unwrap().contains("stale"));
-
-    let (pid, path) = (child.0.id(), file.path().display());
-    drop(child);
-    let found = finder.look(Duration::ZERO).await.unwrap();
-    assert_eq!(found.absence.unwrap(), format!("pid {pid} of {path} has ended"));
+#[test]
+fn what_is_called_alike_and_is_no_part_of_the_application_does_not_count() {
+    let finder = finder(Find::Name("shop".into()));
+    let with = |change: &dyn Fn(&mut Process)| {
+        let mut shop = process("shop", Image::default());
+        change(&mut shop);
+        finder.counts(&shop)
+    };
+    assert!(with(&|_| ()));
+    let inner = |shop: &mut Process| {
+        shop.image = Arc::new(Image { inner_pid: Some(7), ..Image::default() });
+    };
+    assert!(!with(&inner), "of a container");
+    let containers = Finder { containers: true, ..finder.clone() };
+    let mut shop = process("shop", Image::default());
+    inner(&mut shop);
+    assert!(containers.counts(&shop));
+    assert!(!with(&|shop| (shop.stat.foreground, shop.stat.session) = (true, 0)), "at a terminal");
+    assert!(with(&|shop| (shop.stat.foreground, shop.stat.session) = (false, 0)));
+    let errand = crate::process::errands::Errand::new(u32::MAX - 1);
+    assert!(!with(&|shop| shop.stat.pid = u32::MAX - 1), "a command of ours");
+    drop(errand);
 }
 
 #[tokio::test]
-async fn a_pid_file_that_names_nothing_says_so() {
-    let file = tempfile::NamedTempFile::new().unwrap();
+async fn a_pid_file_is_followed() {
+    let child = sleeper();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{}", child.0.id()).unwrap();
     let finder = finder(Find::PidFile(file.path().to_owned()));
-    for (text, said) in [("", "holds no process id"), ("-1", "holds no process id"), ("0", "has ended")] {
-        std::fs::write(file.path(), text).unwrap();
-        let absence = finder.look(Duration::ZERO).await.unwrap().absence.unwrap();
-        assert!(absence.contains(said), "{text:?}: {absence}");
-    }
-    std::fs::write(file.path(), std::process::id().to_string()).unwrap();
-    assert!(finder.look(Duration::ZERO).await.unwrap().processes.is_empty(), "never the daemon itself");
-    file.close().unwrap();
-    let absence = finder.look(Duration::ZERO).await.unwrap().absence.unwrap();
-    assert!(absence.starts_with("there is no pid file"), "{absence}");
+    let found = finder.look(Duration::ZERO).await.unwrap();
+    assert_eq!(found.processes[0].pid, child.0.id());
 }
 
 #[tokio::test]

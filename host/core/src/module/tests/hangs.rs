@@ -1,0 +1,57 @@
+//! An application that gives no answer is not asked politely for long.
+
+use super::world::{World, module, run, step};
+use super::*;
+use crate::event::Event;
+use crate::observation::Observation;
+
+fn page_fails(world: &mut World, hangs: bool) {
+    let mut observation = Observation::new(Status::Fail, "no answer within 2s", world.now());
+    if hangs {
+        observation.attributes.push(("hang".to_owned(), "true".to_owned()));
+    }
+    let (generation, checker) = (world.generation("page"), "page".parse().unwrap());
+    world.tell(Event::Observed { module: module(), checker, generation, observation });
+}
+
+fn app() -> Target {
+    Target::Command("start".parse().unwrap())
+}
+
+/// How long the polite part of a restart takes until it is forced.
+fn polite_time(hangs: bool) -> Duration {
+    let mut world = World::up();
+    page_fails(&mut world, hangs);
+    let forced = |action| crate::plan::Step { on_failure: OnFailure::ForceStop, ..step(action) };
+    world.plan(vec![forced(StepAction::Signal(app(), Signal::Term)), forced(StepAction::AwaitExit(app()))]);
+    world.step_ok();
+    let began = world.now();
+    while !matches!(world.occasion(), Some(Occasion::ForcedStop(_))) {
+        world.pass_time(SECOND);
+    }
+    world.now().since(began)
+}
+
+#[test]
+fn what_hangs_is_forced_soon_and_what_answers_wrongly_gets_its_time() {
+    assert_eq!(polite_time(true), SECOND * 2);
+    assert_eq!(polite_time(false), SECOND * 10);
+}
+
+#[test]
+fn what_a_hang_leaves_behind_is_cleared_away_as_soon() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    world.serve_plans_until(|w| w.state() == StateName::Up);
+    page_fails(&mut world, true);
+    assert_eq!((world.state(), world.occasion()), (StateName::Backoff, Some(Occasion::Stop)));
+    world.plan(vec![run("stop", OnFailure::Fail)]);
+    world.pass_time(SECOND * 2);
+    assert!(matches!(world.occasion(), Some(Occasion::ForcedStop(_))));
+    // By force it takes as long as it takes.
+    world.plan(vec![step(StepAction::AwaitExit(app()))]);
+    world.pass_time(SECOND * 9);
+    assert!(!world.killing());
+    world.pass_time(SECOND);
+    assert!(world.killing());
+}

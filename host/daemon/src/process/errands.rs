@@ -1,0 +1,47 @@
+//! The commands that the daemon runs to their end: they are not the application.
+//!
+//! What stops an application often has its name among its own arguments
+//! (`pkill -f shop`), and so have scripts that start it.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// One of them, from its start until it has been reaped.
+#[derive(Debug)]
+pub(crate) struct Errand(u32);
+
+impl Errand {
+    /// The process with this id is one.
+    pub(crate) fn new(pid: u32) -> Self {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        Self(pid)
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// Whether the process with this id is one.
+pub(super) fn is_errand(pid: u32) -> bool {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_one_until_it_is_over() {
+        // Ids of processes end at 2^22.
+        let pid = u32::MAX;
+        let errand = Errand::new(pid);
+        assert!(is_errand(pid));
+        drop(errand);
+        assert!(!is_errand(pid));
+    }
+}

@@ -42,7 +42,7 @@ grant = { processes = true }
   archive: `[commands]
 start = { run = ["/bin/sleep", "100003"], keep = true }
 [health]
-drain = "10m"
+drain = "1h"
 `,
   broken: `[comands]
 start = 3

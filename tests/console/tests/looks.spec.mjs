@@ -2,6 +2,9 @@
 import { PAGES, accessible, colourful, expect, fits, picture, test } from "./fixtures.mjs";
 import { PASSWORD } from "./daemon.mjs";
 
+// Dozens of pages, each in every look.
+test.describe.configure({ timeout: 900_000 });
+
 const DESKTOP = { width: 1400, height: 900 };
 const PHONE = { width: 390, height: 844 };
 const LIGHT = { colorScheme: "light", forcedColors: "none" };

@@ -148,7 +148,20 @@ within = "10s"
 
   async end() {
     await this.kill("SIGTERM");
+    this.endApplications();
     fs.rmSync(this.root, { recursive: true, force: true });
+  }
+
+  /** What the daemon had no time to stop, by what it wrote down: one of them drains for an hour. Each leads a group of its own. */
+  endApplications() {
+    const pids = (value) => Object.entries(value ?? {}).flatMap(([key, inner]) => (key === "pid" ? [inner] : typeof inner === "object" ? pids(inner) : []));
+    let kept;
+    try { kept = JSON.parse(fs.readFileSync(path.join(this.root, "state/kept.json"), "utf8")); } catch { return; }
+    for (const pid of pids(kept)) {
+      try {
+        if (fs.readlinkSync(`/proc/${pid}/cwd`) === this.root) process.kill(-pid, "SIGKILL");
+      } catch { /* it has ended */ }
+    }
   }
 
   /** What helps to understand a failure: all but the components and what is compiled of them. */

@@ -5,7 +5,7 @@ export default {
   testDir: "tests",
   workers: 2,
   retries: 0,
-  timeout: 180_000,
+  timeout: 240_000,
   expect: { timeout: 30_000 },
   reporter: [["list"]],
   outputDir: process.env.FAILED,

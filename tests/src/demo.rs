@@ -52,7 +52,8 @@ impl Demo {
         });
         let mut demo = Self { child, lines, printed: Vec::new(), root: PathBuf::new() };
         while !demo.printed.last().is_some_and(|line| line.starts_with("Ctrl-C ends the demo")) {
-            let line = demo.lines.recv_timeout(PATIENCE);
+            // It compiles all components first.
+            let line = demo.lines.recv_timeout(2 * PATIENCE);
             let line = line.unwrap_or_else(|_| panic!("the demo says no more: {:#?}", demo.printed));
             demo.printed.push(line);
         }

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// So long anything may take on a slow machine that is busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+/// So long anything may take on a slow machine that is busy with something else: what takes a second for
+/// one that is not has been seen to take a minute and a half beside thirty others on two processors. It costs
+/// nothing but the time until a failure is told.
+pub const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Looks again and again until `look` says something, and returns it.

@@ -5,7 +5,7 @@ use std::io::{Read as _, Seek as _};
 use std::process::{Command, Stdio};
 
 use crate::binary::bellwether;
-use crate::eventually::eventually;
+use crate::eventually::{PATIENCE, within};
 use crate::process::Guarded;
 
 /// How it ended.
@@ -35,7 +35,8 @@ pub fn bellwether_ends<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
         .spawn()
         .expect("the binary starts");
     let mut child = Guarded(child);
-    let status = eventually("the command ends", || child.0.try_wait().ok().flatten());
+    // It may compile all components, one after the other.
+    let status = within(2 * PATIENCE, "the command ends", || child.0.try_wait().ok().flatten());
     let [out, error] = [&mut out, &mut error].map(|file| {
         let mut text = String::new();
         file.rewind().expect("a file has a beginning");

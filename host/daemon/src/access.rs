@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::clock::Clock;
 use crate::driver::Message;
 use crate::durable;
+use crate::patience::at_most;
 
 mod neighbourhood;
 mod notes;
@@ -53,7 +54,7 @@ const PASSWORD_AT_MOST: usize = 250;
 /// Each takes 19 MiB and a processor.
 const HASHING: usize = 2;
 /// Nobody waits longer for the processors.
-const HASHED_WITHIN: Duration = Duration::from_secs(10);
+const HASHED_WITHIN: Duration = at_most(Duration::from_secs(10));
 
 /// How late a sign-in that nobody uses may be ended, and how old what is written of its use.
 const KEEP: Duration = Duration::from_mins(1);

@@ -43,6 +43,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::config::spec::JournalSpec;
+use crate::patience::at_most;
 use crate::pulse::Pulse;
 
 use self::opening::Opened;
@@ -62,7 +63,7 @@ const BEHIND: usize = 1024;
 /// Sentences of the journal itself that wait to become records.
 const NOTICES: usize = 16;
 /// The disk gets so long at the end.
-const END_WITHIN: Duration = Duration::from_secs(5);
+const END_WITHIN: Duration = at_most(Duration::from_secs(5));
 /// A command's answer waits so long for its record, unless the disk is known to fail.
 const SETTLED_WITHIN: Duration = Duration::from_millis(250);
 

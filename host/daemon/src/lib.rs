@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod notify;
 pub mod observe;
 pub mod office;
+mod patience;
 pub mod problems;
 pub mod process;
 pub mod pulse;

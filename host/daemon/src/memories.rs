@@ -32,6 +32,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use crate::durable::{self, Beside};
+use crate::patience::at_most;
 use crate::process::identity::BootId;
 
 /// Answers that wait for the disk. A person gives one command at a time.
@@ -39,9 +40,9 @@ const WAITING: usize = 256;
 /// What could not be written is tried again after this.
 const AGAIN: Duration = Duration::from_secs(2);
 /// What is to be done waits so long for being written down.
-const SETTLED_WITHIN: Duration = Duration::from_millis(100);
+const SETTLED_WITHIN: Duration = at_most(Duration::from_millis(100));
 /// The disk gets so long at the end.
-const FINISH_WITHIN: Duration = Duration::from_secs(2);
+const FINISH_WITHIN: Duration = at_most(Duration::from_secs(2));
 
 /// Remembers. Cheap to clone.
 #[derive(Debug, Clone, Default)]

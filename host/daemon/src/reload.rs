@@ -56,6 +56,7 @@ use crate::config::{ComponentKind, Mistakes, Sourced};
 use crate::driver::Message;
 use crate::fault;
 use crate::observe::Means;
+use crate::patience::at_most;
 use crate::problems::Problems;
 use crate::pulse::Pulse;
 use crate::registry::{ComponentKey, Origin, Waiting};
@@ -82,7 +83,7 @@ const BEAT: Duration = Duration::from_secs(5);
 /// A file that cannot be read is read again after so long.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 /// At the start everything is waited for, but not a large component for ever.
-const BEGIN_WITHIN: Duration = Duration::from_secs(20);
+const BEGIN_WITHIN: Duration = at_most(Duration::from_secs(20));
 
 /// What the reload works with.
 #[derive(Debug)]

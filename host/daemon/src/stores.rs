@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use bellwether_core::id::ModuleName;
 use jiff::Timestamp;
 
+use crate::patience::at_most;
 use crate::sandbox::{StateContents, StateHandle};
 
 use self::database::{Database, Stored};
@@ -36,7 +37,7 @@ const AHEAD: u64 = 2_000;
 /// What belongs to a checker that no file has named for so long is removed.
 const KEEP: Duration = Duration::from_secs(30 * 86_400);
 /// The disk gets so long at the end.
-const FINISH_WITHIN: Duration = Duration::from_secs(2);
+const FINISH_WITHIN: Duration = at_most(Duration::from_secs(2));
 
 /// Whose.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

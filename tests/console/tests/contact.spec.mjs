@@ -8,7 +8,7 @@ const test = base.extend({
     const daemon = await Daemon.start();
     await use(daemon);
     await daemon.end();
-  }, { scope: "worker", timeout: 240_000 }],
+  }, { scope: "worker", timeout: 600_000 }],
 });
 
 const SILENCE = [/Failed to load|ERR_|net::/, /signal timed out|aborted/i];

@@ -12,7 +12,7 @@ export const test = base.extend({
     const daemon = await Daemon.start();
     await use(daemon);
     await daemon.end();
-  }, { scope: "worker", timeout: 240_000 }],
+  }, { scope: "worker", timeout: 600_000 }],
 
   /** The daemon's files as they are when a test fails, beside its trace and its picture. */
   kept: [async ({ daemon }, use, testInfo) => {

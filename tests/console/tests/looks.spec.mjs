@@ -2,6 +2,9 @@
 import { PAGES, accessible, colourful, expect, fits, picture, test } from "./fixtures.mjs";
 import { PASSWORD } from "./daemon.mjs";
 
+// Dozens of pages, each in every look.
+test.describe.configure({ timeout: 900_000 });
+
 const DESKTOP = { width: 1400, height: 900 };
 const PHONE = { width: 390, height: 844 };
 const LIGHT = { colorScheme: "light", forcedColors: "none" };
@@ -80,7 +83,6 @@ test("pages that are seen before the sign-in", async ({ page, daemon, wrong }) =
 });
 
 test("every page that an address leads to", async ({ page, daemon, signIn, wrong }) => {
-  test.setTimeout(240_000);
   wrong.expect.push(REFUSED);
   await signIn("admin");
   for (const path of PAGES) {

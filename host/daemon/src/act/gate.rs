@@ -32,6 +32,7 @@ use std::time::Duration;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::stdio::{dup2_stdin, stdin};
 
+use crate::patience::at_most;
 use crate::process::open_files;
 use crate::process::pidfd::PidFd;
 
@@ -53,7 +54,7 @@ pub enum Launcher {
 /// Opens the gate.
 const OPEN: [u8; 1] = *b"!";
 /// A program on a disk that does not answer is waited for this long. It may come yet.
-const BECOMES_WITHIN: Duration = Duration::from_secs(3);
+const BECOMES_WITHIN: Duration = at_most(Duration::from_secs(3));
 /// Where [`Launcher::Child`] gets no limit to set.
 const NO_LIMIT: &str = "-";
 

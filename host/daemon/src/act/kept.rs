@@ -32,6 +32,7 @@ use super::gate::Launcher;
 use super::log_file;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
+use crate::patience::at_most;
 use crate::process::ending::Ending;
 use crate::process::group::ProcessGroup;
 use crate::process::identity::{BootId, ProcessId};
@@ -48,11 +49,11 @@ pub(crate) mod mark;
 
 /// What SIGKILL was sent to is gone within this, or hangs in the kernel. Less
 /// than the 5 seconds that the core waits, so that it hears what hangs.
-const KILLED_WITHIN: Duration = Duration::from_secs(4);
+const KILLED_WITHIN: Duration = at_most(Duration::from_secs(4));
 /// Between the order to start a process and its first instruction.
-const STARTED_WITHIN: Duration = Duration::from_secs(3);
+const STARTED_WITHIN: Duration = at_most(Duration::from_secs(3));
 /// What waited at a gate that is gone has ended or has become the application by then.
-const THROUGH_WITHIN: Duration = Duration::from_secs(1);
+const THROUGH_WITHIN: Duration = at_most(Duration::from_secs(1));
 const THROUGH_LOOK: Duration = Duration::from_millis(5);
 
 /// Keeps processes. Cheap to clone. Dropping the last clone leaves them running.

@@ -33,17 +33,18 @@ use super::replay::{Checkpoint, InputRow, Numbered};
 use super::search;
 use super::store::signed;
 use super::waiting::Waiting;
+use crate::patience::at_most;
 
 /// So many read at once.
 const READERS: usize = 4;
 /// Whoever asks gets an answer by then. Clients wait a little longer.
-const READ_WITHIN: Duration = Duration::from_secs(3);
+const READ_WITHIN: Duration = at_most(Duration::from_secs(3));
 /// A disk that works lets go within this time when it is told to.
 const LET_GO_WITHIN: Duration = Duration::from_millis(200);
 /// So many records of a module are looked through rather than looked up.
 const FEW: i64 = 2_000;
 /// The writer's short exclusive moments are waited for so long.
-const BUSY: Duration = Duration::from_millis(500);
+const BUSY: Duration = at_most(Duration::from_millis(500));
 
 /// Why nothing was read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

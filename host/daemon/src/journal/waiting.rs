@@ -22,6 +22,7 @@ use super::entry::Entry;
 use super::health::{Failing, JournalHealth};
 use super::replay::{Checkpoint, InputRow};
 use crate::clock::Clock;
+use crate::patience::at_most;
 use crate::pulse::Pulse;
 
 /// So many records are at hand, also when the disk is gone.
@@ -37,7 +38,7 @@ const MAX_OBSERVED: usize = 8_192;
 /// Records in one transaction.
 const BATCH: usize = 4_000;
 /// A disk that has not answered for so long hangs.
-const HANGS: Duration = Duration::from_secs(5);
+const HANGS: Duration = at_most(Duration::from_secs(5));
 
 /// Numbers of one run of a checker.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ const PRUNE: Duration = Duration::from_mins(1);
 /// The file is checked so long after the start, and then once in a while.
 const CHECK: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(24));
 /// It is made sure this often that the file is still the one that is open.
-const SAME: Duration = Duration::from_secs(10);
+const SAME: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(10) };
 /// Closed buckets that wait for the disk.
 const BUCKETS: usize = 20_000;
 

@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use bellwether_core::id::ModuleName;
-use rustix::process::getsid;
 
 use super::errands::is_errand;
 use super::hidden::others_are_hidden;
@@ -85,9 +84,15 @@ impl Finder {
         }
         let Process { stat, image } = process;
         let contained = image.inner_pid.is_some() && !self.containers;
-        let own_session = getsid(None).is_ok_and(|own| own.as_raw_pid() == stat.session);
-        !contained && !is_errand(stat.pid) && (own_session || !stat.foreground)
+        !contained && !is_errand(stat.pid) && (!stat.foreground || in_own_session(stat))
     }
+}
+
+/// Whether a process belongs to the session of this daemon. In a PID namespace whose session leader
+/// is outside, as `unshare --pid --fork` makes one, the session reads as 0 (`pid_namespaces(7)`): the
+/// file says so plainly, whereas a `Pid` cannot hold what getsid(2) returns then.
+fn in_own_session(stat: &Stat) -> bool {
+    Stat::read(std::process::id()).is_ok_and(|own| own.session == stat.session)
 }
 
 /// Whether this is one of those that are found by what they are.

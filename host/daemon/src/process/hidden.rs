@@ -40,7 +40,7 @@ fn sees_all(status: &str) -> bool {
 /// Whether the mount that is seen at `/proc` hides processes from members of these groups.
 fn hides(mount_info: &str, groups: &[u32]) -> bool {
     let at_proc = |line: &&str| line.split(' ').nth(4) == Some("/proc");
-    let Some(line) = mount_info.lines().filter(at_proc).next_back() else { return false };
+    let Some(line) = mount_info.lines().rfind(at_proc) else { return false };
     let options = line.rsplit(' ').next().unwrap_or_default();
     let value =
         |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));

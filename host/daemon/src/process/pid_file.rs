@@ -164,7 +164,7 @@ fn read(path: &Path) -> io::Result<Content> {
     Ok(understand(&String::from_utf8_lossy(&text), written, now()))
 }
 
-/// The id is the first line (that of PostgreSQL has several).
+/// The id is the first line (that of `PostgreSQL` has several).
 fn understand(text: &str, written: Duration, now: Duration) -> Content {
     let young = now.checked_sub(written).is_some_and(|age| age < COMPLETE);
     let line = text.trim_start().lines().next().unwrap_or_default().trim();

@@ -209,7 +209,8 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!look.is_finished());
     let target = Target::Checker(CheckerName::new("app").unwrap());
-    runner.carry_out(&module, &StepAction::Signal(target, Signal::Kill), LONG).await.unwrap();
+    runner.carry_out(&module, &StepAction::Signal(target.clone(), Signal::Kill), LONG).await.unwrap();
+    runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await.unwrap();
     assert_eq!(look.await.unwrap().unwrap(), "nobody is left");
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
 }

@@ -103,8 +103,10 @@ fn what_is_called_alike_and_is_no_part_of_the_application_does_not_count() {
     let mut shop = process("shop", Image::default());
     inner(&mut shop);
     assert!(containers.counts(&shop));
-    assert!(!with(&|shop| (shop.stat.foreground, shop.stat.session) = (true, 0)), "at a terminal");
-    assert!(with(&|shop| (shop.stat.foreground, shop.stat.session) = (false, 0)));
+    let own = Stat::read(std::process::id()).unwrap().session;
+    assert!(!with(&|shop| (shop.stat.foreground, shop.stat.session) = (true, own + 1)), "at a terminal");
+    assert!(with(&|shop| (shop.stat.foreground, shop.stat.session) = (true, own)), "at our terminal");
+    assert!(with(&|shop| (shop.stat.foreground, shop.stat.session) = (false, own + 1)));
     let errand = crate::process::errands::Errand::new(u32::MAX - 1);
     assert!(!with(&|shop| shop.stat.pid = u32::MAX - 1), "a command of ours");
     drop(errand);

@@ -23,15 +23,16 @@ use mio::net::TcpStream;
 
 use super::HealthView;
 use super::conversation::{Conversation, Next};
+use crate::patience::at_most;
 
 /// A connection that is kept may be silent for this long.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = at_most(Duration::from_secs(10));
 /// A request must be whole within this time of its first byte.
 const RECEIVING: Duration = Duration::from_secs(5);
 /// What is sent must be taken within this time.
-const SENDING: Duration = Duration::from_secs(5);
+const SENDING: Duration = at_most(Duration::from_secs(5));
 /// After the answer, the other side must close within this time.
-const LINGERING: Duration = Duration::from_secs(2);
+const LINGERING: Duration = at_most(Duration::from_secs(2));
 /// What it still sends is read up to this, in bytes.
 const MAX_LINGERING: usize = 64 << 10;
 /// So many times a connection may be served before others get their turn; once, if it has had as many

@@ -179,13 +179,12 @@ fn a_client_that_sends_much_and_reads_late_gets_every_answer() {
         (0..REQUESTS / 1_000).try_for_each(|_| writer.write_all(&portion))
     });
     let mut reader = BufReader::new(stream);
-    // While that one is being served, others are, too. In between it reads its share: who reads nothing for
-    // seconds, as a busy machine may make it, is dismissed.
+    // While that one is being served, others are, too.
     for _ in 0..20 {
         assert_eq!(fixture.status("/health/db"), 200);
-        for _ in 0..REQUESTS / 20 {
-            assert_eq!(response(&mut reader).1, "ok\n");
-        }
+    }
+    for _ in 0..REQUESTS {
+        assert_eq!(response(&mut reader).1, "ok\n");
     }
     sender.join().unwrap().unwrap();
 }
@@ -209,24 +208,9 @@ fn a_refusal_arrives_although_the_client_goes_on_sending() {
     for (request, refusal) in
         [(too_large, "HTTP/1.1 431 "), ("\0".repeat(40_000), "HTTP/1.1 400 "), (body, "HTTP/1.1 405 ")]
     {
-        let refused = answer_in_time(&fixture, request.as_bytes());
+        let refused = fixture.ask(&request);
         assert!(refused.starts_with(refusal), "{refused}");
     }
-}
-
-/// The server reads for two seconds what comes behind a refusal. A client that a busy machine makes later
-/// than that may lose the answer, and asks again.
-fn answer_in_time(fixture: &Fixture, request: &[u8]) -> String {
-    for _ in 0..20 {
-        let begun = Instant::now();
-        let mut stream = fixture.connect();
-        let mut response = String::new();
-        match stream.write_all(request).and_then(|()| stream.read_to_string(&mut response)) {
-            Ok(_) => return response,
-            Err(error) => assert!(begun.elapsed() >= Duration::from_secs(2), "{error}, got: {response}"),
-        }
-    }
-    panic!("it was never in time");
 }
 
 #[test]

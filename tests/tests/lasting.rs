@@ -119,13 +119,18 @@ fn backup_files_do_not_make_a_module_vanish() {
 
 #[test]
 fn a_module_that_is_renamed_takes_its_application_with_it() {
-    let (root, daemon) = daemon_with(&[("web", sleeps(1001)), ("other", sleeps(1002))]);
+    let (root, mut daemon) = daemon_with(&[("web", sleeps(1001)), ("other", sleeps(1002))]);
     let before = daemon.processes("web");
     fs::rename(root.path().join("modules/web.toml"), root.path().join("modules/shop.toml")).unwrap();
     daemon.until_ready("shop");
     assert_eq!(daemon.processes("shop"), before, "it was not started a second time");
     assert!(daemon.module("web").is_null());
     assert_eq!(daemon.health("shop").status, 200);
+    // The next daemon knows whose it is now.
+    daemon.kill();
+    daemon.run_again();
+    daemon.until_ready("shop");
+    assert_eq!((daemon.processes("shop"), problems(&daemon)), (before.clone(), vec![]));
     let told = daemon.tell(&["events", "--module", "shop"]);
     assert!(told.contains("which module `web` had started in the same way"), "{told}");
     daemon.tell(&["stop", "shop"]);

@@ -108,9 +108,9 @@ mod tests {
             for (what, seconds) in steps {
                 now += seconds;
                 let (drains, serves) = (what == 0, what == 1);
-                readmission = readmission.follow(drains, serves, at(now));
                 // What was served from the last step to this one was a minute, or it was not.
                 drained &= !readmission.until().is_some_and(|until| until <= at(now));
+                readmission = readmission.follow(drains, serves, at(now));
                 drained |= drains;
                 if !serves {
                     serves_since = None;

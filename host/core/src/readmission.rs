@@ -109,7 +109,7 @@ mod tests {
                 now += seconds;
                 let (drains, serves) = (what == 0, what == 1);
                 // What was served from the last step to this one was a minute, or it was not.
-                drained &= !readmission.until().is_some_and(|until| until <= at(now));
+                drained &= readmission.until().is_none_or(|until| until > at(now));
                 readmission = readmission.follow(drains, serves, at(now));
                 drained |= drains;
                 if !serves {

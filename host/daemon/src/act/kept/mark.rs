@@ -62,7 +62,7 @@ fn complete(list: Vec<Entry>, mut marked: Vec<Entry>, lives: impl Fn(&Entry) -> 
         match found.iter_mut().find(same) {
             None => found.push(entry),
             Some(known) if !lives(known) && known.process.start_time < entry.process.start_time => {
-                *known = entry
+                *known = entry;
             }
             Some(_) => {}
         }

@@ -119,13 +119,18 @@ fn backup_files_do_not_make_a_module_vanish() {
 
 #[test]
 fn a_module_that_is_renamed_takes_its_application_with_it() {
-    let (root, daemon) = daemon_with(&[("web", sleeps(1001)), ("other", sleeps(1002))]);
+    let (root, mut daemon) = daemon_with(&[("web", sleeps(1001)), ("other", sleeps(1002))]);
     let before = daemon.processes("web");
     fs::rename(root.path().join("modules/web.toml"), root.path().join("modules/shop.toml")).unwrap();
     daemon.until_ready("shop");
     assert_eq!(daemon.processes("shop"), before, "it was not started a second time");
     assert!(daemon.find_module("web").is_none());
     assert_eq!(daemon.health("shop").status, 200);
+    // The next daemon knows whose it is now.
+    daemon.kill();
+    daemon.run_again();
+    daemon.until_ready("shop");
+    assert_eq!((daemon.processes("shop"), problems(&daemon)), (before.clone(), vec![]));
     let told = daemon.tell(&["events", "--module", "shop"]);
     assert!(told.contains("which module `web` had started in the same way"), "{told}");
     daemon.tell(&["stop", "shop"]);
@@ -171,7 +176,7 @@ fn an_edited_command_is_said_to_wait_for_the_next_start() {
 
 #[test]
 fn a_daemon_that_starts_while_the_killed_one_is_ending_runs() {
-    let (_root, mut daemon) = daemon_with(&[("app", sleeps(1001))]);
+    let (root, mut daemon) = daemon_with(&[("app", sleeps(1001))]);
     let before = daemon.processes("app");
     for round in 0..10 {
         // Not waited for: the next one begins at once.
@@ -179,7 +184,7 @@ fn a_daemon_that_starts_while_the_killed_one_is_ending_runs() {
         daemon.begin_again();
         eventually("the next daemon answers", || {
             assert!(!daemon.has_ended(), "round {round}: {}", daemon.log());
-            (bellwether_tests::http::get(_root.health, "/health/app")?.status == 200).then_some(())
+            (bellwether_tests::http::get(root.health, "/health/app")?.status == 200).then_some(())
         });
     }
     assert_eq!(daemon.processes("app"), before);
@@ -217,10 +222,10 @@ impl Disk {
             eprintln!("skipped: needs root, ext4 and loop devices");
             return None;
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let (image, place) = (folder.path().join("disk.img"), folder.path().join("disk"));
-        fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
-        fs::create_dir(&place).unwrap();
+        fs::File::create(&image).and_then(|file| file.set_len(96 << 20)).expect("a file with holes");
+        fs::create_dir(&place).expect("a folder");
         run("/sbin/mkfs.ext4", &["-q", "-F", image.to_str()?])?;
         let Some(device) = run("/sbin/losetup", &["-f", "--show", image.to_str()?]) else {
             eprintln!("skipped: no loop device is to be had");
@@ -238,7 +243,7 @@ impl Disk {
     /// What the kernel does after an error.
     fn abort(&self) {
         let place = self.place();
-        run("/bin/mount", &["-o", "remount,abort", place.to_str().unwrap()]);
+        run("/bin/mount", &["-o", "remount,abort", place.to_str().unwrap_or_default()]);
         eventually("the disk is read-only", || fs::File::create(place.join("x")).is_err().then_some(()));
     }
 }
@@ -310,7 +315,7 @@ fn an_application_on_a_disk_that_turns_read_only_is_started_again_and_a_new_daem
 
 /// The applications that work in this root.
 fn of_root(root: &Path) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == root)).collect()
 }

@@ -90,9 +90,12 @@ pub fn in_the_background(module: &ModuleName, name: &str, pids: &[u32]) -> Strin
 /// A command line as one would type it: words that a shell would split are quoted.
 pub fn command_line(words: &[String]) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
-    let quoted = |word: &String| match word.chars().all(plain) && !word.is_empty() {
-        true => word.clone(),
-        false => format!("'{}'", word.escape_debug()),
+    let quoted = |word: &String| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.escape_debug())
+        }
     };
     let line = words.iter().map(quoted).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {

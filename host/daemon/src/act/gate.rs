@@ -17,7 +17,7 @@
 //!
 //! The price is one more `exec`. What was looked at instead: a mark in the
 //! environment, to be searched for in `/proc` by the next daemon, costs less, but
-//! programs that set their title overwrite it; and to stop the process between
+//! programs that set their title overwrite it (it is there besides, see [`mark`]); and to stop the process between
 //! fork and exec needs a `fork`, whose cost grows with the daemon's memory.
 
 use std::fs::File;
@@ -32,6 +32,7 @@ use std::time::Duration;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::stdio::{dup2_stdin, stdin};
 
+use super::kept::mark;
 use crate::patience::at_most;
 use crate::process::open_files;
 use crate::process::pidfd::PidFd;
@@ -134,7 +135,10 @@ pub fn wait_and_become(mut arguments: impl Iterator<Item = std::ffi::OsString>) 
         if let Some(most) = limit.to_str().and_then(|limit| limit.parse().ok()) {
             open_files::lower_to(most);
         }
-        Err::<(), io::Error>(Command::new(&program).args(arguments.by_ref()).stdin(Stdio::inherit()).exec())
+        let marked = std::env::var_os(mark::NAME).map(|_| (mark::PID, std::process::id().to_string()));
+        let mut command = Command::new(&program);
+        command.args(arguments.by_ref()).envs(marked).stdin(Stdio::inherit());
+        Err::<(), io::Error>(command.exec())
     };
     let error = become_it().err().and_then(|error| error.raw_os_error());
     let errno = error.unwrap_or(Errno::IO.raw_os_error());

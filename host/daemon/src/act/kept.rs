@@ -110,11 +110,9 @@ impl Kept {
         launcher: Launcher,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
-        let entries = match ledger.read()? {
-            Some(entries) if ledger.is_written() => entries,
-            list => mark::find(&home.root, list.unwrap_or_default())
-                .context("cannot look for processes that were kept before")?,
-        };
+        // What was written down last may be an old list: of before the disk turned read-only.
+        let entries = mark::find(&home.root, ledger.read()?)
+            .context("cannot look for processes that were kept before")?;
         let slots = Mutex::default();
         let kept = Self(Arc::new(Inner { home, clock, table, states, launcher, ledger, slots }));
         for entry in entries {

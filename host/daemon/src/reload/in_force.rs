@@ -1,6 +1,7 @@
 //! Puts files in force, takes them back, and tells of it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -282,9 +283,11 @@ impl Reload {
         for (name, command) in spec.commands.iter().filter(|(_, command)| command.keep) {
             let running = self.settings.kept.launched(&spec.name, name);
             if let Some(launched) = running.filter(|launched| *launched != Launched::by(command)) {
-                detail += &format!(
-                    ", and command `{name}` from its next start on: what runs now was started with {}",
-                    started_with(&launched, &command.run)
+                let with = started_with(&launched, &command.run);
+                // Writing into a text cannot fail.
+                let _ = write!(
+                    detail,
+                    ", and command `{name}` from its next start on: what runs now was started with {with}"
                 );
             }
         }

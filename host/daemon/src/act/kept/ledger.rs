@@ -12,7 +12,6 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use bellwether_core::id::{CommandName, ModuleName};
-use rustix::fs::{StatVfsMountFlags, statvfs};
 use serde::{Deserialize, Serialize};
 
 use crate::config::spec::CommandSpec;
@@ -80,13 +79,13 @@ impl Ledger {
 
     /// What the daemon before us wrote; nothing if there is no file, or one that cannot be
     /// understood, which is put aside.
-    pub(super) fn read(&self) -> anyhow::Result<Option<Vec<Entry>>> {
+    pub(super) fn read(&self) -> anyhow::Result<Vec<Entry>> {
         let text = match fs::read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             text => text.with_context(|| format!("cannot read {}", self.path.display()))?,
         };
         match serde_json::from_slice::<Document>(&text) {
-            Ok(document) => Ok(Some(document.processes)),
+            Ok(document) => Ok(document.processes),
             Err(error) => {
                 let aside = self.path.with_extension("json.damaged");
                 tracing::warn!(
@@ -98,15 +97,9 @@ impl Ledger {
                 if let Err(error) = fs::rename(&self.path, &aside) {
                     tracing::warn!(%error, "it could not be put aside");
                 }
-                Ok(None)
+                Ok(Vec::new())
             }
         }
-    }
-
-    /// Whether what has happened is in it. On a disk that is read-only the last list is an old one.
-    pub(super) fn is_written(&self) -> bool {
-        let folder = self.path.parent().unwrap_or(&self.path);
-        !statvfs(folder).is_ok_and(|disk| disk.f_flag.contains(StatVfsMountFlags::RDONLY))
     }
 
     /// Writes what `entries` says by then.
@@ -125,16 +118,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_ledger_is_put_aside_and_counts_as_none() {
+    fn a_damaged_ledger_is_put_aside_and_counts_as_empty() {
         let root = tempfile::tempdir().unwrap();
         let ledger = Ledger::new(root.path());
-        assert_eq!(ledger.read().unwrap(), None);
+        assert_eq!(ledger.read().unwrap(), []);
         ledger.write(Vec::new).unwrap();
-        assert_eq!(ledger.read().unwrap(), Some(vec![]));
+        assert_eq!(ledger.read().unwrap(), []);
         fs::write(&ledger.path, b"{\"processes\":[{").unwrap();
-        assert_eq!(ledger.read().unwrap(), None);
+        assert_eq!(ledger.read().unwrap(), []);
         assert!(root.path().join("state/kept.json.damaged").exists());
-        assert_eq!(ledger.read().unwrap(), None);
+        assert_eq!(ledger.read().unwrap(), []);
     }
 
     #[test]
@@ -148,6 +141,6 @@ mod tests {
             launched: None,
         };
         ledger.write(|| vec![entry.clone()]).unwrap();
-        assert_eq!(ledger.read().unwrap(), Some(vec![entry]));
+        assert_eq!(ledger.read().unwrap(), [entry]);
     }
 }

@@ -1,9 +1,11 @@
 //! The mark that a kept process carries in its environment, for when the list of
-//! what is kept is lost: a file that was removed, or damaged by hand.
+//! what is kept says nothing of it: a file that was removed, or damaged by hand, or
+//! could not be written because the disk was read-only.
 //!
 //! A program may overwrite it (one that sets its title does), and somebody else's
-//! process may carry the same. So the list is what counts as long as there is one,
-//! and only processes of the daemon's own user are looked at.
+//! process may carry the same. So what is in the list and lives is what counts, and
+//! only processes of the daemon's own user are looked at. What a kept process starts
+//! inherits the mark, and is told from it by the process id in there.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,6 +21,8 @@ use crate::process::stat::Stat;
 
 /// The variable.
 pub(crate) const NAME: &str = "BELLWETHER_KEPT";
+/// The variable of the process id, which only the process itself knows before it is the application.
+pub(crate) const PID: &str = "BELLWETHER_KEPT_PID";
 /// More of an environment is not read, in bytes.
 const MAX_ENVIRONMENT: usize = 1 << 20;
 
@@ -50,11 +54,15 @@ fn complete(list: Vec<Entry>, mut marked: Vec<Entry>, lives: impl Fn(&Entry) -> 
     marked.sort_by_key(|entry| entry.process.start_time);
     let mut found: Vec<Entry> = list;
     for entry in marked {
+        // Another module may have taken it over since it was started.
+        if found.iter().any(|known| known.process == entry.process) {
+            continue;
+        }
         let same = |known: &&mut Entry| (&known.module, &known.command) == (&entry.module, &entry.command);
         match found.iter_mut().find(same) {
             None => found.push(entry),
             Some(known) if !lives(known) && known.process.start_time < entry.process.start_time => {
-                *known = entry
+                *known = entry;
             }
             Some(_) => {}
         }
@@ -77,15 +85,20 @@ fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
     }
     let environment = fs::read(format!("/proc/{pid}/environ"))?;
     let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
-    let Some((module, command)) = parse(environment, &digest(root)) else { return Ok(None) };
+    let Some((module, command)) = parse(environment, &digest(root), pid) else { return Ok(None) };
     Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None }))
 }
 
-/// The module and the command of an environment, if it is of this root.
-fn parse(environment: &[u8], root: &str) -> Option<(ModuleName, CommandName)> {
-    let value = environment
-        .split(|byte| *byte == 0)
-        .find_map(|variable| variable.strip_prefix(NAME.as_bytes())?.strip_prefix(b"="))?;
+/// The module and the command of a process's environment, if it is of this root and its own.
+fn parse(environment: &[u8], root: &str, pid: u32) -> Option<(ModuleName, CommandName)> {
+    let own = pid.to_string();
+    let variable = |name: &str| {
+        environment
+            .split(|byte| *byte == 0)
+            .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    };
+    variable(PID).is_none_or(|pid| pid == own.as_bytes()).then_some(())?;
+    let value = variable(NAME)?;
     let mut parts = std::str::from_utf8(value).ok()?.splitn(3, ':');
     let (of, module, command) = (parts.next()?, parts.next()?, parts.next()?);
     (of == root).then_some(())?;
@@ -102,13 +115,18 @@ mod tests {
         let root = Path::new("/srv/x");
         let variable = |value: &str| format!("HOME=/\0{NAME}={value}\0LANG=C\0").into_bytes();
         let good = value(root, &module, &command);
-        assert_eq!(parse(&variable(&good), &digest(root)), Some((module.clone(), command.clone())));
+        let found = Some((module.clone(), command.clone()));
+        assert_eq!(parse(&variable(&good), &digest(root), 7), found);
+        for (pid, expected) in [("7", found), ("8", None)] {
+            let environment = [variable(&good), format!("{PID}={pid}\0").into_bytes()].concat();
+            assert_eq!(parse(&environment, &digest(root), 7), expected, "{pid}");
+        }
         let elsewhere = value(Path::new("/srv/y"), &module, &command);
         for text in [elsewhere.as_str(), "", "x", &good[..10], "::", &format!("{}:../x:start", digest(root))]
         {
-            assert_eq!(parse(&variable(text), &digest(root)), None, "{text}");
+            assert_eq!(parse(&variable(text), &digest(root), 7), None, "{text}");
         }
-        assert_eq!(parse(b"", &digest(root)), None);
+        assert_eq!(parse(b"", &digest(root), 7), None);
     }
 
     #[test]
@@ -126,5 +144,8 @@ mod tests {
         let found = complete(list(), marked(), |entry| entry.process.start_time != 2);
         assert_eq!(found, [entry("a", 7), entry("b", 5), entry("c", 4)]);
         assert_eq!(complete(Vec::new(), marked(), |_| true), [entry("c", 3), entry("a", 7), entry("b", 8)]);
+        // One that another module has taken over is that one's.
+        let heir = Entry { module: ModuleName::new("shop").unwrap(), ..entry("a", 7) };
+        assert_eq!(complete(vec![heir.clone()], vec![entry("a", 7)], |_| true), [heir]);
     }
 }

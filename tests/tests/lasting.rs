@@ -191,6 +191,28 @@ fn a_daemon_that_starts_while_the_killed_one_is_ending_runs() {
 }
 
 #[test]
+fn an_application_with_a_stopped_process_outlives_its_daemon() {
+    let run = "[\"/bin/sh\", \"-c\", \"sleep 1001 & echo $! > helper.tmp; mv helper.tmp helper; exec sleep 1002\"]";
+    let (root, mut daemon) = daemon_with(&[("app", module(run))]);
+    let before = daemon.processes("app");
+    let helper = eventually("the helper runs", || {
+        fs::read_to_string(root.path().join("helper")).ok()?.trim().parse::<u32>().ok()
+    });
+    let state = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    };
+    assert!(signal(helper, Signal::STOP));
+    eventually("the helper is stopped", || (state(helper)? == 'T').then_some(()));
+    daemon.kill();
+    daemon.run_again();
+    daemon.until_ready("app");
+    // The kernel hangs an orphaned group up before its leader's death can be waited for.
+    assert_eq!((daemon.processes("app"), state(helper)), (before, Some('T')));
+    assert!(signal(helper, Signal::CONT));
+}
+
+#[test]
 fn a_list_of_what_is_kept_that_was_damaged_by_hand_hides_nothing_from_a_stop() {
     let (root, mut daemon) = daemon_with(&[("app", sleeps(1001))]);
     let pid = daemon.processes("app")[0];

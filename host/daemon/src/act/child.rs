@@ -79,7 +79,8 @@ impl Home {
         Ok(waiting.leader)
     }
 
-    /// The same, and the process waits at the gate if there is a launcher.
+    /// The same, and the process waits at the gate if there is a launcher. From then on it is the
+    /// leader of a session of its own.
     pub(super) fn spawn_waiting(
         &self,
         launch: &Launch<'_>,
@@ -92,7 +93,8 @@ impl Home {
             .command(&place.program)
             .with_context(|| format!("cannot make a line to the process of command `{command}`"))?;
         if gate.is_none() {
-            prepared.stdin(streams.stdin);
+            // What waits at the gate makes a session of its own instead, which a leader of a group cannot.
+            prepared.stdin(streams.stdin).process_group(0);
         }
         let variable = |name: &str, otherwise: &str| {
             std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.into())
@@ -109,7 +111,6 @@ impl Home {
             .env("BELLWETHER_NODE", self.node.as_str())
             .envs(spec.keep.then(|| (mark::NAME, mark::value(&self.root, module, command))))
             .current_dir(&place.dir)
-            .process_group(0)
             .stdout(streams.stdout)
             .stderr(streams.stderr)
             .spawn()

@@ -30,6 +30,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::setsid;
 use rustix::stdio::{dup2_stdin, stdin};
 
 use super::kept::mark;
@@ -123,6 +124,9 @@ pub fn wait_and_become(mut arguments: impl Iterator<Item = std::ffi::OsString>) 
     const USAGE: u8 = 2;
     const CANNOT: u8 = 127;
     let (Some(limit), Some(program)) = (arguments.next(), arguments.next()) else { return USAGE };
+    // In the daemon's session the group would be orphaned by the daemon's death, and the kernel hangs up an orphaned
+    // group that has a stopped process (setpgid(2), "orphaned process group"). EPERM: it leads a group already.
+    let _ = setsid();
     let Ok(line) = fcntl_dupfd_cloexec(stdin(), 3) else { return CANNOT };
     let mut line = File::from(line);
     let mut word = [0];

@@ -2,9 +2,11 @@
 //! agent has announced itself is taken back.
 
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bellwether_tests::answers::State;
@@ -16,13 +18,55 @@ use bellwether_tests::program::is_installed;
 use bellwether_tests::root::{Root, free_address};
 use tempfile::TempDir;
 
-/// The agent is asked this often, so that what it said last has been taken in many times over.
-const SEVERAL_ANSWERS: Duration = Duration::from_millis(600);
+/// What the agent said last has been taken in after this many answers.
+const SEVERAL_ANSWERS: u64 = 5;
+
+/// Stands between `HAProxy` and the agent and counts what is said.
+struct Relay {
+    address: SocketAddr,
+    answers: Arc<AtomicU64>,
+}
+
+impl Relay {
+    fn to(agent: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it has an address");
+        let answers = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&answers);
+        // It ends with the tests.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                if pass_on(agent, stream).is_ok() {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        Self { address, answers }
+    }
+
+    /// Waits until that many more have been given.
+    fn until_answers(&self, more: u64) {
+        let enough = self.answers.load(Ordering::SeqCst) + more;
+        eventually("the agent is asked again", || {
+            (self.answers.load(Ordering::SeqCst) >= enough).then_some(())
+        });
+    }
+}
+
+fn pass_on(agent: SocketAddr, mut to: TcpStream) -> std::io::Result<()> {
+    let mut from = TcpStream::connect(agent)?;
+    from.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut line = Vec::new();
+    from.read_to_end(&mut line)?;
+    to.write_all(&line)
+}
 
 /// A node behind an `HAProxy` that asks its agent every 100 ms.
 struct Farm {
     daemon: Daemon,
     agent: SocketAddr,
+    relay: Relay,
     folder: TempDir,
     _haproxy: Guarded,
     _root: Root,
@@ -48,17 +92,18 @@ impl Farm {
         );
         let daemon = Daemon::run(root.path(), root.health);
         daemon.until_ready("app");
+        let relay = Relay::to(agent);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("haproxy.cfg");
         let text = format!(
             "global\n  stats socket {socket} mode 600 level admin\n\
-             defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n\
+             defaults\n  mode http\n  timeout connect 10s\n  timeout client 10s\n  timeout server 10s\n  timeout check 10s\n\
              frontend front\n  bind {front}\n  default_backend back\n\
-             backend back\n  server s1 {application} weight 100 check inter 100ms port {health} \
+             backend back\n  server s1 {application} weight 100 check inter 100ms fall 100 port {health} \
              agent-check agent-port {agent} agent-inter 100ms\n",
             socket = folder.path().join("stats.sock").display(),
             health = root.health.port(),
-            agent = agent.port(),
+            agent = relay.address.port(),
         );
         std::fs::write(&file, text).expect("a configuration");
         let haproxy = Command::new(PROGRAM)
@@ -69,7 +114,7 @@ impl Farm {
             .stderr(Stdio::null())
             .spawn()
             .expect("HAProxy starts");
-        let farm = Self { daemon, agent, folder, _haproxy: Guarded(haproxy), _root: root };
+        let farm = Self { daemon, agent, relay, folder, _haproxy: Guarded(haproxy), _root: root };
         farm.until("the agent has been heard", |_, _, agent| agent == "L7OK");
         Some(farm)
     }
@@ -109,7 +154,7 @@ impl Farm {
     /// What the agent says.
     fn line(&self) -> String {
         let mut line = String::new();
-        let mut stream = std::net::TcpStream::connect(self.agent).expect("the agent listens");
+        let mut stream = TcpStream::connect(self.agent).expect("the agent listens");
         stream.read_to_string(&mut line).expect("one line");
         line
     }
@@ -127,7 +172,7 @@ fn maintenance_a_drain_and_a_weight_that_a_person_sets_stay() {
         farm.tell("set server back/s1 weight 100%");
         farm.until("ready again", |status, weight, _| status == "UP" && weight == "100");
         farm.tell(command);
-        std::thread::sleep(SEVERAL_ANSWERS);
+        farm.relay.until_answers(SEVERAL_ANSWERS);
         let [now, set, _] = farm.server().expect("HAProxy tells");
         assert!(now.starts_with(status) && set == weight, "after `{command}`: {now}, weight {set}");
     }

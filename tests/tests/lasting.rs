@@ -192,7 +192,8 @@ fn a_daemon_that_starts_while_the_killed_one_is_ending_runs() {
 
 #[test]
 fn an_application_with_a_stopped_process_outlives_its_daemon() {
-    let run = "[\"/bin/sh\", \"-c\", \"sleep 1001 & echo $! > helper.tmp; mv helper.tmp helper; exec sleep 1002\"]";
+    let run =
+        "[\"/bin/sh\", \"-c\", \"sleep 1001 & echo $! > helper.tmp; mv helper.tmp helper; exec sleep 1002\"]";
     let (root, mut daemon) = daemon_with(&[("app", module(run))]);
     let before = daemon.processes("app");
     let helper = eventually("the helper runs", || {

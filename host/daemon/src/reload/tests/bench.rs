@@ -9,6 +9,7 @@ pub(super) struct Bench {
     pub(super) root: TempDir,
     pub(super) means: Means,
     pub(super) refused: Refused,
+    pub(super) problems: Problems,
     events: Arc<Mutex<Vec<Event>>>,
     approve: mpsc::Sender<Approve>,
     reload: tokio::task::JoinHandle<()>,
@@ -88,7 +89,7 @@ impl Bench {
         let kept = Kept::open(home, means.clock, processes, states, Launcher::Nobody).await.unwrap();
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
-        let refused = Refused::default();
+        let (refused, problems) = (Refused::default(), Problems::default());
         let (mut reload, damaged) = Reload::new(Settings {
             means: means.clone(),
             root: root.path().to_owned(),
@@ -103,7 +104,7 @@ impl Bench {
             pulse: Pulse::default(),
             kept,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(means.node.clone(), Moment::default()))),
-            problems: Problems::default(),
+            problems: problems.clone(),
         });
         assert_eq!(damaged, None);
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -116,7 +117,7 @@ impl Bench {
         let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
         assert_eq!(mistakes, Vec::<String>::new());
         let reload = tokio::spawn(reload.run());
-        Self { root, means, refused, events, approve, reload }
+        Self { root, means, refused, problems, events, approve, reload }
     }
 
     pub(super) fn write(&self, file: &str, content: &[u8]) {

@@ -41,6 +41,8 @@ fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
         drain: Duration::ZERO,
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         changed: 0,
         plan: None,

@@ -107,7 +107,7 @@ impl Module {
     }
 
     pub(super) fn drain(&mut self, then: AfterDrain, reason: String, out: &mut Outbox<'_>) {
-        self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
+        self.enter(State::Draining { until: out.now + self.drain_lasts(), then }, reason, out);
     }
 
     /// The application serves no more, or did not start: try again, if the budget allows. What failed an

@@ -88,3 +88,31 @@ fn a_load_balancer_that_asks_rarely_is_told_six_times_before_the_application_sto
     // Six on a machine that is never late.
     assert!(balancer.refused() >= 3, "told {} times", balancer.refused());
 }
+
+#[test]
+fn programs_and_haproxy_learn_of_a_drain_in_their_own_way() {
+    let root = Root::default();
+    root.write(
+        "modules/app.toml",
+        "[commands]\nstart = { run = [\"/bin/sleep\", \"1001\"], keep = true }\n[health]\ndrain = \"1h\"\n",
+    );
+    let mut daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("app");
+    let ready = |arguments: &[&str]| {
+        let output = daemon.client(arguments);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(ready(&["ready", "app"]), (Some(0), "ok\n".to_owned()));
+    assert_eq!(ready(&["ready"]), (Some(0), "ok\n".to_owned()));
+    assert_eq!(ready(&["ready", "other"]).0, Some(3));
+    let status = |path: &str| http::get(root.health, path).map(|answer| answer.status);
+    assert_eq!(status("/haproxy/app"), Some(200));
+    daemon.tell(&["stop", "app"]);
+    daemon.until_state("app", State::Draining);
+    assert_eq!((status("/haproxy/app"), status("/haproxy"), status("/health/app")), (Some(404), Some(404), Some(503)));
+    let (code, said) = ready(&["ready", "app"]);
+    assert!(code == Some(3) && said.starts_with("not ready: draining"), "{code:?} {said}");
+    daemon.kill();
+    let output = daemon.client(&["ready", "app"]);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -23,4 +23,5 @@ pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod user;
 pub(crate) mod validate;
+pub(crate) mod ready;
 pub(crate) mod why;

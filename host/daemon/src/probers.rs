@@ -28,10 +28,13 @@ impl Probers {
     /// Somebody asks by HTTP.
     pub fn asked(&self, from: IpAddr, question: Question<'_>, now: Moment) {
         let about = match question {
-            Question::Health(Subject::All) | Question::Report(Subject::All) => None,
-            Question::Health(Subject::Module(name))
-            | Question::Report(Subject::Module(name))
-            | Question::ReadyFile(name) => Some(name),
+            Question::Health(subject) | Question::Report(subject) | Question::DisableOn404(subject) => {
+                match subject {
+                    Subject::All => None,
+                    Subject::Module(name) => Some(name),
+                }
+            }
+            Question::ReadyFile(name) => Some(name),
             Question::Elsewhere => return,
         };
         self.count(from, about, false, now);

@@ -15,6 +15,8 @@ const ANSWERS: u32 = 6;
 const LEAST: Duration = Duration::from_secs(15);
 /// Nor longer: what asks more rarely is no load balancer that a person would wait for.
 const MOST: Duration = Duration::from_secs(90);
+/// Half of the time in which the daemon ends.
+const MOST_AT_THE_END: Duration = Duration::from_secs(30);
 
 /// What a module's file says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,15 @@ impl Drain {
         match self {
             Self::For(time) => time,
             Self::UntilHeard => needed(probed_every).clamp(LEAST, MOST),
+        }
+    }
+
+    /// The same while the daemon ends, which takes a minute at most unless its file says otherwise: there
+    /// must be time left to stop the application.
+    pub fn lasts_at_the_end(self, probed_every: Option<Duration>) -> Duration {
+        match self {
+            Self::For(time) => time,
+            Self::UntilHeard => self.lasts(probed_every).min(MOST_AT_THE_END),
         }
     }
 
@@ -88,6 +99,9 @@ mod tests {
             assert_eq!(drain.lasts(every), seconds(lasts), "{drain:?} {every:?}");
             assert_eq!(drain.too_short_for(every), too_short_for.map(seconds), "{drain:?} {every:?}");
             assert!(drain.lasts(every) <= drain.longest());
+            let at_the_end = drain.lasts_at_the_end(every);
+            let expected = if matches!(drain, Drain::For(_)) { lasts } else { lasts.min(30) };
+            assert_eq!(at_the_end, seconds(expected), "{drain:?} {every:?}");
         }
     }
 

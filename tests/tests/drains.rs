@@ -76,7 +76,10 @@ fn a_load_balancer_that_asks_rarely_is_told_six_times_before_the_application_sto
     eventually("the file is in force", || (daemon.module("app").drain_s < 3.0).then_some(()));
     let doctor = daemon.client(&["doctor"]);
     let advice = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    assert!(advice.contains("module `app` drains for 2s, and a load balancer asks about it every"), "{advice}");
+    assert!(
+        advice.contains("module `app` drains for 2s, and a load balancer asks about it every"),
+        "{advice}"
+    );
     root.write("modules/app.toml", module("[health]\ndrain = \"auto\"\n"));
     eventually("the file is in force", || (daemon.module("app").drain_s >= NEEDED).then_some(()));
 
@@ -109,7 +112,10 @@ fn programs_and_haproxy_learn_of_a_drain_in_their_own_way() {
     assert_eq!(status("/haproxy/app"), Some(200));
     daemon.tell(&["stop", "app"]);
     daemon.until_state("app", State::Draining);
-    assert_eq!((status("/haproxy/app"), status("/haproxy"), status("/health/app")), (Some(404), Some(404), Some(503)));
+    assert_eq!(
+        (status("/haproxy/app"), status("/haproxy"), status("/health/app")),
+        (Some(404), Some(404), Some(503))
+    );
     let (code, said) = ready(&["ready", "app"]);
     assert!(code == Some(3) && said.starts_with("not ready: draining"), "{code:?} {said}");
     daemon.kill();

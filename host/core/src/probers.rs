@@ -60,7 +60,8 @@ impl Probers {
         let prober = Prober { key, moments: VecDeque::from([now]) };
         if self.known.len() < MAX_PROBERS {
             self.known.push(prober);
-        } else if let Some(latest) = self.known.iter_mut().min_by_key(|prober| prober.moments.back().copied()) {
+        } else if let Some(latest) = self.known.iter_mut().min_by_key(|prober| prober.moments.back().copied())
+        {
             *latest = prober;
         }
     }
@@ -83,7 +84,8 @@ impl Prober {
     fn pace_of(&self, probers: usize) -> Option<Duration> {
         let newest_first: Vec<Moment> = self.moments.iter().rev().copied().collect();
         let paces = newest_first.iter().zip(newest_first.get(probers..)?);
-        let paces: Vec<Duration> = paces.take(probers + 1).map(|(later, earlier)| later.since(*earlier)).collect();
+        let paces: Vec<Duration> =
+            paces.take(probers + 1).map(|(later, earlier)| later.since(*earlier)).collect();
         if paces.len() <= probers {
             return None;
         }
@@ -176,12 +178,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_balancer_with_jitter_has_about_its_pace(pace in 50_i64..60_000, jitter in prop::collection::vec(0_i64..100, 3..20)) {
-            let moments: Vec<i64> = jitter.iter().zip(0..).map(|(part, nth)| nth * pace + part * pace / 1000).collect();
-            let found = super::tests::pace(&moments);
+        fn a_balancer_with_jitter_has_about_its_pace(every in 50_i64..60_000, jitter in prop::collection::vec(0_i64..100, 3..20)) {
+            let moments: Vec<i64> = jitter.iter().zip(0..).map(|(part, nth)| nth * every + part * every / 1000).collect();
+            let found = pace(&moments);
             prop_assert!(found.is_some_and(|found| {
-                let pace = u128::try_from(pace).unwrap();
-                found >= pace * 8 / 10 && found <= pace * 12 / 10 + 1
+                let every = u128::try_from(every).unwrap();
+                found >= every * 8 / 10 && found <= every * 12 / 10 + 1
             }), "{found:?}");
         }
 

@@ -25,8 +25,8 @@ use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::{ModuleView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_daemon::clock::Clock;
-use bellwether_daemon::probers::Probers;
 use bellwether_daemon::metrics::Metrics;
+use bellwether_daemon::probers::Probers;
 use bellwether_daemon::pulse::Pulse;
 use bellwether_daemon::serve::health::{HealthServer, HealthView};
 

@@ -43,6 +43,7 @@ use crate::metrics::{Exposition, Metrics, Sources};
 use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
 use crate::office::{self, Office};
+use crate::probers::{self, Probers};
 use crate::problems::Problems;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
@@ -66,7 +67,6 @@ use crate::steward::{Steward, Told};
 use crate::stores::Stores;
 use crate::telemetry::{self, Telemetry};
 use crate::transcriber::Transcriber;
-use crate::probers::{self, Probers};
 use crate::unclaimed;
 use crate::watchdog::{self, Watched};
 

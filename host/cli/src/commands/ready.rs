@@ -86,11 +86,9 @@ mod tests {
 
     #[test]
     fn what_listens_everywhere_is_asked_on_the_loopback() {
-        for (listens, asked) in [
-            ("0.0.0.0:9010", "127.0.0.1:9010"),
-            ("[::]:9010", "[::1]:9010"),
-            ("10.0.0.1:80", "10.0.0.1:80"),
-        ] {
+        for (listens, asked) in
+            [("0.0.0.0:9010", "127.0.0.1:9010"), ("[::]:9010", "[::1]:9010"), ("10.0.0.1:80", "10.0.0.1:80")]
+        {
             assert_eq!(reachable(listens.parse().unwrap()), asked.parse().unwrap());
         }
     }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bellwether_core::grant::Grants;
 use bellwether_core::drain::Drain;
+pub use bellwether_core::grant::Grants;
 use bellwether_core::grant::ProxyRules;
 use bellwether_core::health::Agent;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};

@@ -174,7 +174,7 @@ impl World {
     }
 
     pub(super) fn draining_for(mut self, drain: Duration) -> Self {
-        self.redefine(|policy| policy.drain = drain);
+        self.redefine(|policy| policy.drain = drain.into());
         self
     }
 

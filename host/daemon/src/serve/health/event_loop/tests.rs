@@ -11,8 +11,8 @@ use bellwether_core::snapshot::Snapshot;
 
 use super::*;
 use crate::clock::Clock;
-use crate::probers::Probers;
 use crate::metrics::Metrics;
+use crate::probers::Probers;
 use crate::pulse::Pulse;
 use crate::serve::health::conversation::REQUESTS_AT_ONCE;
 

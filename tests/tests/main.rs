@@ -14,6 +14,7 @@ mod api_roles;
 mod api_roles_as_meant;
 mod console_listener;
 mod demo;
+mod drains;
 mod granted_facilities;
 mod grants;
 mod haproxy_operators;

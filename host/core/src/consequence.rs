@@ -145,6 +145,8 @@ mod tests {
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
             drain: Duration::from_secs(15),
+            probed_every: None,
+            drain_needed: None,
             readmit_until: None,
             plan: None,
             processes: Vec::new(),

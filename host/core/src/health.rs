@@ -4,6 +4,7 @@
 //!                     ┌─ /health, /health/MODULE ──────▶ 200 or 503, `ok` or one line with the reason
 //!  path ─▶ Question ──┤    the same with Accept ───────▶ application/health+json (report.rs)
 //!                     ├─ /var/modules/MODULE/ready.txt ▶ 200 or 404 (set up for SafeKit)
+//!                     ├─ /haproxy, /haproxy/MODULE ────▶ 200, 404 while it drains, or 503 (disable-on-404)
 //!                     └─ anything else ────────────────▶ 404
 //!  a connection for HAProxy's agent-check ─────────────▶ one line (agent.rs)
 //! ```
@@ -49,6 +50,9 @@ pub enum Question<'a> {
     Report(Subject<'a>),
     /// For a load balancer that was set up for `SafeKit`: 200 or 404.
     ReadyFile(&'a str),
+    /// For `HAProxy` with `http-check disable-on-404`: 200, 404 while it drains and still serves those who
+    /// are there, or 503.
+    DisableOn404(Subject<'a>),
     /// Nothing that is answered here: 404.
     Elsewhere,
 }
@@ -67,13 +71,20 @@ impl<'a> Question<'a> {
             _ => match path.strip_prefix("/health/") {
                 Some(name) if is_segment(name) => Subject::Module(name),
                 Some(_) => return Self::Elsewhere,
-                None => return Self::ready_file(path),
+                None => return Self::of_others(path),
             },
         };
         if report { Self::Report(subject) } else { Self::Health(subject) }
     }
 
-    fn ready_file(path: &'a str) -> Self {
+    /// What is there for load balancers with ways of their own.
+    fn of_others(path: &'a str) -> Self {
+        if path == "/haproxy" {
+            return Self::DisableOn404(Subject::All);
+        }
+        if let Some(name) = path.strip_prefix("/haproxy/").filter(|name| is_segment(name)) {
+            return Self::DisableOn404(Subject::Module(name));
+        }
         let name = path.strip_prefix("/var/modules/").and_then(|rest| rest.strip_suffix("/ready.txt"));
         match name {
             Some(name) if is_segment(name) => Self::ReadyFile(name),
@@ -146,6 +157,11 @@ pub fn answer(
     match question {
         Question::Health(subject) => plain(&standing(snapshot, alive, subject), Code::Unavailable),
         Question::ReadyFile(name) => plain(&standing(snapshot, alive, Subject::Module(name)), Code::NotFound),
+        Question::DisableOn404(subject) => {
+            let standing = standing(snapshot, alive, subject);
+            let code = if standing.drains() { Code::NotFound } else { Code::Unavailable };
+            plain(&standing, code)
+        }
         Question::Report(subject) => {
             let standing = standing(snapshot, alive, subject);
             let code = if matches!(standing, Standing::Ready) { Code::Ok } else { Code::Unavailable };
@@ -205,6 +221,11 @@ fn serves(module: &ModuleView) -> bool {
 }
 
 impl Standing<'_> {
+    /// Whether nothing stands in the way but a drain: sessions that are there are still served.
+    fn drains(&self) -> bool {
+        matches!(self, Self::NotReady { module, .. } if module.state == StateName::Draining)
+    }
+
     /// What stands in the way: `web: restarting: …`. Not yet fit to be shown.
     fn reason(&self) -> String {
         match self {

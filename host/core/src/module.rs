@@ -103,6 +103,9 @@ pub(crate) struct Module {
     /// What a load balancer was told and has to be taken back.
     #[serde(default)]
     readmission: Readmission,
+    /// How often the slowest of those asks that ask regularly.
+    #[serde(default)]
+    probed_every: Option<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +236,15 @@ impl State {
 }
 
 impl Module {
+    /// Load balancers ask so often now.
+    pub(crate) fn probed(&mut self, every: Option<Duration>) {
+        self.probed_every = every;
+    }
+
+    fn drain_lasts(&self) -> Duration {
+        self.policy.drain.lasts(self.probed_every)
+    }
+
     /// A module that is new to this core.
     pub(crate) fn new(
         name: ModuleName,
@@ -265,6 +277,7 @@ impl Module {
             doubt: None,
             ending: false,
             readmission,
+            probed_every: None,
         };
         module.resume(unfinished, out);
         module.advance(out);

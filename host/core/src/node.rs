@@ -162,6 +162,7 @@ impl Node {
             | Event::Starved { .. }
             | Event::Commanded { .. }
             | Event::Noted { .. }
+            | Event::Probed { .. }
             | Event::Ending(_) => false,
         };
         same && !due
@@ -257,6 +258,10 @@ fn handle_event(
                 None => CommandOutcome::Denied(DeniedReason::NoSuchModule),
             };
             out.push(Action::Answer { request, outcome });
+            Some(name)
+        }
+        Event::Probed { module: name, every } => {
+            modules.get_mut(&name)?.probed(every);
             Some(name)
         }
         Event::Noted { module, kind } => {

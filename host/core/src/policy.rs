@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drain::Drain;
 use crate::id::{CheckerName, CommandName};
 use crate::moment::plain;
 
@@ -155,8 +156,8 @@ pub struct ModulePolicy {
     pub budget: BudgetPolicy,
     /// The wait between tries.
     pub backoff: BackoffPolicy,
-    /// Say no for this long before stopping an application that serves.
-    pub drain: Duration,
+    /// How long health says no before an application that serves is stopped.
+    pub drain: Drain,
     /// From the end of the start plan until every checker must be up.
     pub start_within: Duration,
     /// From the end of the start plan until something of the application must have been seen.

@@ -91,6 +91,12 @@ pub struct ModuleView {
     /// How long health says no before the application is stopped.
     #[serde(default)]
     pub drain: Duration,
+    /// How often the slowest of the load balancers asks that ask regularly.
+    #[serde(default)]
+    pub probed_every: Option<Duration>,
+    /// How long the drain ought to be for that, if the file says less.
+    #[serde(default)]
+    pub drain_needed: Option<Duration>,
     /// It serves again after a drain: until then a load balancer is told to use it again.
     #[serde(default)]
     pub readmit_until: Option<Moment>,

@@ -26,6 +26,7 @@ use bellwether_core::snapshot::{ModuleView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_daemon::clock::Clock;
 use bellwether_daemon::metrics::Metrics;
+use bellwether_daemon::probers::Probers;
 use bellwether_daemon::pulse::Pulse;
 use bellwether_daemon::serve::health::{HealthServer, HealthView};
 
@@ -133,6 +134,8 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
         drain: Duration::ZERO,
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         changed: 0,
         plan: None,
@@ -146,6 +149,7 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         pulse: Pulse::default(),
         clock,
         metrics: Metrics::default(),
+        probers: Probers::default(),
     };
     // In the future: the core counts as alive for as long as this takes.
     view.pulse.beat_at(clock.awake() + Duration::from_hours(1));

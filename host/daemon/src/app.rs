@@ -43,6 +43,7 @@ use crate::metrics::{Exposition, Metrics, Sources};
 use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
 use crate::office::{self, Office};
+use crate::probers::{self, Probers};
 use crate::problems::Problems;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
@@ -176,7 +177,14 @@ pub async fn run(
     let metrics = Metrics::default();
     let problems = Problems::default();
     let snapshot = Arc::clone(&published.snapshot);
-    let view = HealthView { snapshot, pulse: pulse.clone(), clock, metrics: metrics.clone() };
+    let probers = Probers::default();
+    let view = HealthView {
+        snapshot,
+        pulse: pulse.clone(),
+        clock,
+        metrics: metrics.clone(),
+        probers: probers.clone(),
+    };
     let health = bind_health(&node, &view).await?;
     let scraped = match node.metrics {
         None => None,
@@ -197,8 +205,20 @@ pub async fn run(
         socket: socket::path(&root),
     };
     let launcher = options.launcher;
-    let parts =
-        Parts { root, node, clock, pulse, published, launcher, metrics, scraped, site, not_open, problems };
+    let parts = Parts {
+        root,
+        node,
+        clock,
+        pulse,
+        published,
+        launcher,
+        metrics,
+        probers,
+        scraped,
+        site,
+        not_open,
+        problems,
+    };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
     daemon.run(messages, &health, || on_ready(&ready), told).await
 }
@@ -212,6 +232,8 @@ struct Parts {
     published: Published,
     launcher: Launcher,
     metrics: Metrics,
+    /// Who asks the health endpoint.
+    probers: Probers,
     /// Where metrics are served, if they are.
     scraped: Option<TcpListener>,
     /// Where the console is served, if it is.
@@ -244,6 +266,7 @@ struct Running {
     node: NodeSpec,
     looks: mpsc::Sender<LookNow>,
     unclaimed: unclaimed::Watch,
+    probers: probers::Watch,
     /// Those who beat by themselves, but for the health thread.
     watched: Vec<Watched>,
 }
@@ -263,6 +286,7 @@ impl Parts {
             published,
             launcher,
             metrics,
+            probers,
             scraped,
             site,
             not_open,
@@ -299,6 +323,8 @@ impl Parts {
         let keeper = kept.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);
+        let probers =
+            probers::Watch { probers, published: published.clone(), clock, messages: events.clone() };
         let beginning = Beginning {
             node: node.name,
             last_record: journal.last_seq(),
@@ -418,6 +444,7 @@ impl Parts {
             node,
             looks,
             unclaimed,
+            probers,
             watched,
         };
         Ok((running, messages))
@@ -469,6 +496,7 @@ impl Running {
             side.spawn(telemetry.run());
         }
         side.spawn(self.unclaimed.run());
+        side.spawn(self.probers.run());
         side.spawn(orphans::reap_forever());
         side.spawn(address::watch_forever(listeners(&self.node), self.office.problems.clone()));
         side.spawn(rotate_forever(self.root.clone()));

@@ -31,6 +31,7 @@ pub mod notify;
 pub mod observe;
 pub mod office;
 mod patience;
+pub mod probers;
 pub mod problems;
 pub mod process;
 pub mod pulse;

@@ -252,6 +252,8 @@ fn view(module: &ModuleStatus) -> ModuleView {
         restarts_allowed: module.budget.restarts,
         restarts_within: std::time::Duration::from_secs(module.budget.within_s),
         drain: std::time::Duration::try_from_secs_f64(module.drain_s).unwrap_or_default(),
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         plan: module.plan.clone(),
         processes: Vec::new(),

@@ -41,6 +41,8 @@ fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
         drain: Duration::ZERO,
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         changed: 0,
         plan: None,
@@ -99,6 +101,30 @@ fn ask_report(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, Report) 
         Body::Plain(text) => panic!("a report was asked for: {text}"),
         Body::Report(report) => (answer.code, *report),
     }
+}
+
+#[test]
+fn who_disables_on_404_gets_it_while_all_that_does_not_serve_drains() {
+    use Code::{NotFound, Ok, Unavailable};
+    for state in STATES {
+        let snapshot = snapshot(vec![module("web", state, state == StateName::Up)]);
+        let code = match state {
+            StateName::Up => Ok,
+            StateName::Draining => NotFound,
+            _ => Unavailable,
+        };
+        assert_eq!(ask(&snapshot, true, "/haproxy/web").0, code, "{state:?}");
+        assert_eq!(ask(&snapshot, true, "/haproxy").0, code, "{state:?}");
+        assert_eq!(ask(&snapshot, false, "/haproxy/web").0, Unavailable, "{state:?}");
+        assert_eq!(ask(&snapshot, true, "/haproxy/mail").0, Unavailable);
+    }
+    let draining = module("web", StateName::Draining, false);
+    let both = snapshot(vec![draining.clone(), module("mail", StateName::Up, true)]);
+    assert_eq!(ask(&both, true, "/haproxy").0, NotFound);
+    let worse = snapshot(vec![draining, module("mail", StateName::Failed, false)]);
+    assert_eq!(ask(&worse, true, "/haproxy").0, Unavailable);
+    assert_eq!(ask(&worse, true, "/haproxy/").0, Unavailable);
+    assert_eq!(ask(&worse, true, "/haproxy/web/x").0, NotFound);
 }
 
 #[test]

@@ -107,7 +107,11 @@ impl Module {
     }
 
     pub(super) fn drain(&mut self, then: AfterDrain, reason: String, out: &mut Outbox<'_>) {
-        self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
+        let time = match then {
+            AfterDrain::Stop | AfterDrain::Restart => self.drain_lasts(),
+            AfterDrain::End | AfterDrain::Rest => self.policy.drain.lasts_at_the_end(self.probed_every),
+        };
+        self.enter(State::Draining { until: out.now + time, then }, reason, out);
     }
 
     /// The application serves no more, or did not start: try again, if the budget allows. What failed an

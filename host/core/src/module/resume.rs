@@ -90,7 +90,7 @@ impl Module {
                 State::Backoff { clearing, until: until.min(latest) }
             }
             State::Draining { until, then } => {
-                State::Draining { until: until.min(out.now + self.policy.drain), then }
+                State::Draining { until: until.min(out.now + self.policy.drain.longest()), then }
             }
             State::Stopping { run, then } => {
                 State::Stopping { run: run.resume(&self.around(out.now), out), then }

@@ -2,6 +2,7 @@
 
 mod corners;
 mod deciding;
+mod drained;
 mod ending;
 mod hangs;
 mod killed;

@@ -74,7 +74,7 @@ pub(crate) fn cast() -> Cast {
             commands: BTreeMap::from([(name("start"), command(true)), (name("stop"), command(false))]),
             budget: BudgetPolicy { restarts: 3, within: seconds(86_400) },
             backoff: BackoffPolicy { first: seconds(1), max: seconds(60) },
-            drain: seconds(15),
+            drain: seconds(15).into(),
             start_within: seconds(60),
             appear_within: None,
             keep_trying: Duration::ZERO,

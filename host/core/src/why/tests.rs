@@ -42,6 +42,8 @@ fn module(state: StateName, checkers: Vec<CheckerView>) -> ModuleView {
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(24),
         drain: Duration::ZERO,
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         changed: 0,
         plan: None,

@@ -69,7 +69,7 @@ impl Harness {
                 .iter()
                 .map(|(name, script)| (command(name), shell(script, name.starts_with("keep"))))
                 .collect(),
-            drain: Duration::ZERO,
+            drain: Duration::ZERO.into(),
             checkers: BTreeMap::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! What a module's file comes to, value by value, and where each comes from.
 
+use bellwether_core::drain::Drain;
 use bellwether_core::grant::GrantKind;
 use bellwether_core::shutdown::Shutdown;
 use schemars::JsonSchema;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::module_file::AUTO;
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
 use super::source::{Sourced, Step, checker_index, locate_in};
@@ -151,7 +153,11 @@ impl Listing<'_> {
         self.text(&table(&["restart", "backoff"]), "max", &show_duration(restart.backoff.max));
         self.text(&table(&["restart"]), "start-within", &show_duration(restart.start_within));
         self.text(&table(&["restart"]), "keep-trying", &show_duration(restart.keep_trying));
-        self.text(&table(&["health"]), "drain", &show_duration(module.drain));
+        let drain = match module.drain {
+            Drain::For(time) => show_duration(time),
+            Drain::UntilHeard => AUTO.to_owned(),
+        };
+        self.text(&table(&["health"]), "drain", &drain);
         for (name, command) in &module.commands {
             self.command(name.as_str(), command);
         }

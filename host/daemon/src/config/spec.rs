@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_core::drain::Drain;
 pub use bellwether_core::grant::Grants;
 use bellwether_core::grant::ProxyRules;
 use bellwether_core::health::Agent;
@@ -254,8 +255,8 @@ pub struct ModuleSpec {
     pub restart: RestartSpec,
     /// The only programs its components may ask for.
     pub commands: BTreeMap<CommandName, CommandSpec>,
-    /// Say no for this long before stopping an application that serves.
-    pub drain: Duration,
+    /// How long health says no before an application that serves is stopped.
+    pub drain: Drain,
     /// By name.
     pub checkers: BTreeMap<CheckerName, CheckerSpec>,
 }

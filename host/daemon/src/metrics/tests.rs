@@ -50,6 +50,8 @@ fn snapshot() -> Snapshot {
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(1),
         drain: Duration::ZERO,
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         changed: 0,
         plan: None,

@@ -27,7 +27,7 @@ mod request;
 mod response;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -41,6 +41,7 @@ use self::listening::Listener;
 use crate::clock::Clock;
 use crate::config::spec::AgentCheckSpec;
 use crate::metrics::Metrics;
+use crate::probers::Probers;
 use crate::pulse::Pulse;
 
 /// What answers are made from.
@@ -54,10 +55,13 @@ pub struct HealthView {
     pub clock: Clock,
     /// Counts the answers.
     pub metrics: Metrics,
+    /// Who asks, and how often.
+    pub probers: Probers,
 }
 
 impl HealthView {
-    fn answer(&self, question: Question<'_>) -> Answer {
+    fn answer(&self, from: IpAddr, question: Question<'_>) -> Answer {
+        self.probers.asked(from, question, self.clock.now());
         let alive = self.pulse.alive(self.clock);
         let timestamp = |moment| self.clock.timestamp(moment);
         let answer = health::answer(&self.snapshot.load(), alive, question, timestamp);
@@ -65,7 +69,8 @@ impl HealthView {
         answer
     }
 
-    fn agent_line(&self, agent: &Agent) -> String {
+    fn agent_line(&self, from: IpAddr, agent: &Agent) -> String {
+        self.probers.agent_asked(from, agent, self.clock.now());
         let alive = self.pulse.alive(self.clock);
         health::agent_line(&self.snapshot.load(), alive, agent, self.clock.now())
     }

@@ -70,7 +70,7 @@ impl World {
             )]),
             budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) },
             backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
-            drain: Duration::from_secs(15),
+            drain: Duration::from_secs(15).into(),
             start_within: Duration::from_secs(60),
             appear_within: None,
             keep_trying: Duration::ZERO,
@@ -174,7 +174,7 @@ impl World {
     }
 
     pub(super) fn draining_for(mut self, drain: Duration) -> Self {
-        self.redefine(|policy| policy.drain = drain);
+        self.redefine(|policy| policy.drain = drain.into());
         self
     }
 

@@ -16,7 +16,7 @@
 //! destroy the answer on its way (RFC 9112, section 9.6).
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -60,6 +60,7 @@ pub(super) struct Connection {
     pub(super) polled_for_writing: bool,
     /// Whether it waits for its turn among those that were not finished.
     pub(super) queued: bool,
+    peer: IpAddr,
     conversation: Conversation,
     phase: Phase,
     /// What could not be sent at once, and how much of it has been since.
@@ -99,9 +100,10 @@ enum Step {
 
 impl Connection {
     /// A connection on which HTTP is spoken.
-    pub(super) fn http(stream: TcpStream, now: Instant) -> Self {
+    pub(super) fn http(stream: TcpStream, peer: IpAddr, now: Instant) -> Self {
         Self {
             stream,
+            peer,
             polled_for_writing: false,
             queued: false,
             conversation: Conversation::default(),
@@ -115,12 +117,12 @@ impl Connection {
 
     /// A connection to which one line is said, and no more. It is said without
     /// waiting: `HAProxy` sends nothing by default.
-    pub(super) fn agent(stream: TcpStream, line: String, now: Instant) -> Self {
+    pub(super) fn agent(stream: TcpStream, peer: IpAddr, line: String, now: Instant) -> Self {
         Self {
             phase: Phase::Sending(Next::Close { unread: true }),
             unsent: line.into_bytes(),
             deadline: now + SENDING,
-            ..Self::http(stream, now)
+            ..Self::http(stream, peer, now)
         }
     }
 
@@ -187,7 +189,8 @@ impl Connection {
     /// Answers what was received, and sends it if the socket takes it.
     fn converse(&mut self, input: &[u8], output: &mut Vec<u8>, view: &HealthView, now: Instant) -> Step {
         output.clear();
-        let next = self.conversation.receive(input, output, |question| view.answer(question));
+        let peer = self.peer;
+        let next = self.conversation.receive(input, output, |question| view.answer(peer, question));
         if output.is_empty() {
             return self.proceed(next, now);
         }

@@ -199,12 +199,12 @@ impl EventLoop {
         for _ in 0..ACCEPTS {
             let door = &mut self.doors[index];
             match door.listener.accept() {
-                Accepted::Connection(stream) => {
+                Accepted::Connection(stream, peer) => {
                     let connection = match &door.listener.language {
-                        Language::Http => Connection::http(stream, now),
+                        Language::Http => Connection::http(stream, peer, now),
                         Language::Agent(agent) => {
-                            let line = self.view.agent_line(agent);
-                            Connection::agent(stream, line, now)
+                            let line = self.view.agent_line(peer, agent);
+                            Connection::agent(stream, peer, line, now)
                         }
                     };
                     self.admit(connection, now);

@@ -1,7 +1,7 @@
 //! The sockets that the health endpoint listens on.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bellwether_core::health::Agent;
 use mio::net::{TcpListener, TcpStream};
@@ -34,7 +34,7 @@ pub(super) enum Language {
 /// What comes of accepting.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Connection(TcpStream),
+    Connection(TcpStream, IpAddr),
     /// That one has gone already; there may be another.
     Gone,
     /// Nobody waits.
@@ -74,7 +74,7 @@ impl Listener {
 
     pub(super) fn accept(&self) -> Accepted {
         let error = match self.socket.accept() {
-            Ok((stream, _)) => return Accepted::Connection(stream),
+            Ok((stream, peer)) => return Accepted::Connection(stream, peer.ip().to_canonical()),
             Err(error) => error,
         };
         match error.kind() {

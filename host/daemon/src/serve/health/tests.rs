@@ -29,6 +29,8 @@ fn module(name: &str, state: StateName) -> Arc<ModuleView> {
         restarts_allowed: 3,
         restarts_within: Duration::from_mins(1),
         drain: Duration::ZERO,
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         changed: 0,
         plan: None,
@@ -56,6 +58,7 @@ impl Fixture {
             pulse: Pulse::default(),
             clock: Clock::start(),
             metrics: Metrics::default(),
+            probers: Probers::default(),
         };
         // In the future: the core counts as alive for as long as a test takes.
         view.pulse.beat_at(view.clock.awake() + Duration::from_mins(10));

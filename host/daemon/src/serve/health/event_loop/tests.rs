@@ -12,6 +12,7 @@ use bellwether_core::snapshot::Snapshot;
 use super::*;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::probers::Probers;
 use crate::pulse::Pulse;
 use crate::serve::health::conversation::REQUESTS_AT_ONCE;
 
@@ -40,6 +41,7 @@ impl Bench {
             pulse: Pulse::default(),
             clock,
             metrics: Metrics::default(),
+            probers: Probers::default(),
         };
         let listener = Listener::http("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address;

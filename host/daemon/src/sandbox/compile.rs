@@ -43,7 +43,7 @@ pub enum Compiler {
 /// A compilation that takes more of a processor is ended. The largest known guests take 20 s, and several
 /// times as long if the compiler itself is not optimised.
 const PROCESSOR_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 480 } else { 120 });
-/// It gives way to all others, so on a busy machine it takes longer than that. It does not wait for ever.
+/// On a busy machine it takes longer than that, but not for ever.
 const COMPILE_TIME: Duration = PROCESSOR_TIME.saturating_mul(5);
 /// Address space of the child, in bytes. The largest known guests take half a gigabyte.
 const COMPILE_MEMORY: u64 = 4 << 30;

@@ -598,6 +598,7 @@ fn surroundings<'a>(
     Surroundings {
         module: name,
         plan_within: policy.plan_within,
+        kept_ends_within: policy.kept_ends_within(),
         request: PlanRequest {
             occasion: Occasion::Start,
             history: incidents.iter().filter(|i| now.since(i.at) < within).cloned().collect(),

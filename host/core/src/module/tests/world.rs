@@ -153,7 +153,7 @@ impl World {
     }
 
     /// What the shell hands over with the next load is the default.
-    pub(super) fn forget_wish(&mut self) {
+    pub(super) fn forget_all(&mut self) {
         self.memory = ModuleMemory::default();
     }
 

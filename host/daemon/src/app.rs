@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use self::listeners::{bind_health, listeners, no_metrics, open_site, read_only};
+use self::listeners::{bind_health, bind_metrics, listeners, open_site, read_only};
 use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
@@ -162,12 +162,13 @@ impl From<BindError> for RunError {
 pub async fn run(
     options: RunOptions,
     on_ready: impl FnOnce(&Ready) + Send,
-    told: mpsc::Receiver<Told>,
+    mut told: mpsc::Receiver<Told>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
     open_files::raise();
     shortage::hold_back();
-    let (root, _lock) = root::prepare(&options.root, options.state.as_deref())?;
+    let prepared = root::prepare_unless_told(&options.root, options.state.as_deref(), &mut told);
+    let Some((root, _lock)) = prepared.await? else { return Ok(()) };
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
     let clock = Clock::carry_on(&root);
     let pulse = Pulse::default();
@@ -178,10 +179,7 @@ pub async fn run(
     let snapshot = Arc::clone(&published.snapshot);
     let view = HealthView { snapshot, pulse: pulse.clone(), clock, metrics: metrics.clone() };
     let health = bind_health(&node, &view).await?;
-    let scraped = match node.metrics {
-        None => None,
-        Some(addr) => Some(serve::metrics::bind(addr).map_err(|error| no_metrics(addr, error))?),
-    };
+    let scraped = bind_metrics(&node).await?;
     let (site, not_open) = open_site(&root, &node).await?;
     let ready = Ready {
         health: health.local_addrs().first().copied().unwrap_or(node.health),
@@ -231,7 +229,7 @@ struct Running {
     scraped: Option<(TcpListener, Exposition)>,
     site: Option<Site>,
     office: Arc<Office>,
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
@@ -367,8 +365,8 @@ impl Parts {
         };
         let (access, damaged_access) = Access::open(&root, clock, events.clone());
         damaged.extend(damaged_access);
-        let (listener, place) = socket::bind(&root).context("cannot listen on the local socket")?;
-        problems.set("disk", read_only(&root, &place).as_slice());
+        let (listener, place) = socket::bind(&root).context("cannot listen on the local socket")?.unzip();
+        problems.set("disk", read_only(&root, place.as_deref()).as_slice());
         let telemetry = in_force.telemetry.clone().map(|spec| {
             Telemetry::open(telemetry::Settings {
                 root: root.clone(),
@@ -479,7 +477,7 @@ impl Running {
         });
         side.spawn(pass_on(self.notices, Voice(self.events.clone())));
         let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
-        let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
+        let clients = tokio::spawn(serve_api(self.listener, self.office, ended(ending)));
         service.ready();
         on_ready();
         let outcome = tokio::select! {
@@ -577,6 +575,18 @@ async fn stopped(health: &HealthServer) {
     let mut looks = tokio::time::interval(Pulse::STALE);
     while health.is_running() {
         looks.tick().await;
+    }
+}
+
+/// Until the daemon ends.
+async fn serve_api(
+    listener: Option<UnixListener>,
+    office: Arc<Office>,
+    end: impl Future<Output = ()> + Send,
+) {
+    let Some(listener) = listener else { return };
+    if let Err(error) = api::serve(listener, office, end).await {
+        tracing::error!(%error, "no commands are taken any more");
     }
 }
 

@@ -447,10 +447,19 @@ impl Running {
             return Err(nothing_to_run(&mistakes));
         }
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
+        let clock = self.office.means.clock;
+        let mut beating = |ward| {
+            let pulse = Pulse::default();
+            pulse.beat(clock);
+            self.watched.push(Watched { ward, pulse: pulse.clone() });
+            pulse
+        };
+        let (unclaimed, addresses) = (beating(watchdog::UNCLAIMED), beating(watchdog::ADDRESSES));
+        let orphans = orphans::adopts().then(|| beating(watchdog::ORPHANS));
         let watchdog = watchdog::start(watchdog::Settings {
             watched: self.watched,
             sandbox: Arc::clone(&self.office.means.sandbox),
-            clock: self.office.means.clock,
+            clock,
             published: self.office.published.clone(),
             problems: self.office.problems.clone(),
             events: self.events.clone(),
@@ -466,9 +475,12 @@ impl Running {
         if let Some(telemetry) = self.telemetry {
             side.spawn(telemetry.run());
         }
-        side.spawn(self.unclaimed.run());
-        side.spawn(orphans::reap_forever());
-        side.spawn(address::watch_forever(listeners(&self.node), self.office.problems.clone()));
+        side.spawn(self.unclaimed.run(unclaimed, clock));
+        if let Some(pulse) = orphans {
+            side.spawn(orphans::reap_forever(pulse, clock));
+        }
+        let problems = self.office.problems.clone();
+        side.spawn(address::watch_forever(listeners(&self.node), problems, addresses, clock));
         side.spawn(rotate_forever(self.root.clone()));
         let access = self.office.access.clone();
         side.spawn({

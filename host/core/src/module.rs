@@ -245,11 +245,12 @@ impl Module {
         self.policy.drain.lasts(self.probed_every)
     }
 
-    /// A module that is new to this core.
+    /// A module that is new to this core. `has_predecessor`: another daemon has run on this node before.
     pub(crate) fn new(
         name: ModuleName,
         policy: Arc<ModulePolicy>,
         memory: ModuleMemory,
+        has_predecessor: bool,
         out: &mut Outbox<'_>,
     ) -> Self {
         let checkers = policy
@@ -259,7 +260,9 @@ impl Module {
             .collect();
         let remembered = Some(Box::new(memory.clone()));
         let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission } = memory;
-        let readmission = readmission.unwrap_or_else(|| resume::announced_before(unfinished.as_ref()));
+        // What follows from its absence is written down at once: the next daemon has a predecessor.
+        let unremembered = readmission.is_none();
+        let readmission = readmission.unwrap_or_else(|| resume::announced_before(has_predecessor));
         let mut module = Self {
             name,
             policy,
@@ -271,7 +274,7 @@ impl Module {
             streak,
             checkers,
             incidents,
-            unremembered: false,
+            unremembered,
             remembered,
             overdue_at: Moment::NEVER,
             doubt: None,
@@ -611,6 +614,7 @@ fn surroundings<'a>(
     Surroundings {
         module: name,
         plan_within: policy.plan_within,
+        kept_ends_within: policy.kept_ends_within(),
         request: PlanRequest {
             occasion: Occasion::Start,
             history: incidents.iter().filter(|i| now.since(i.at) < within).cloned().collect(),

@@ -172,6 +172,20 @@ pub struct ModulePolicy {
     pub plan_within: Duration,
 }
 
+impl ModulePolicy {
+    /// Whether the application is a kept command. If not, it runs in the background, and the host
+    /// cannot tell it from another process of its kind.
+    pub fn keeps(&self) -> bool {
+        self.commands.values().any(|command| command.keep)
+    }
+
+    /// How long the end of a kept command may take.
+    pub fn kept_ends_within(&self) -> Duration {
+        let kept = self.commands.values().filter(|command| command.keep);
+        kept.map(|command| command.timeout).max().unwrap_or_default()
+    }
+}
+
 /// A declared command as the core knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandPolicy {

@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use self::listeners::{bind_health, listeners, no_metrics, open_site, read_only};
+use self::listeners::{bind_health, bind_metrics, listeners, open_site, read_only};
 use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
@@ -163,12 +163,13 @@ impl From<BindError> for RunError {
 pub async fn run(
     options: RunOptions,
     on_ready: impl FnOnce(&Ready) + Send,
-    told: mpsc::Receiver<Told>,
+    mut told: mpsc::Receiver<Told>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
     open_files::raise();
     shortage::hold_back();
-    let (root, _lock) = root::prepare(&options.root, options.state.as_deref())?;
+    let prepared = root::prepare_unless_told(&options.root, options.state.as_deref(), &mut told);
+    let Some((root, _lock)) = prepared.await? else { return Ok(()) };
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
     let clock = Clock::carry_on(&root);
     let pulse = Pulse::default();
@@ -186,10 +187,7 @@ pub async fn run(
         probers: probers.clone(),
     };
     let health = bind_health(&node, &view).await?;
-    let scraped = match node.metrics {
-        None => None,
-        Some(addr) => Some(serve::metrics::bind(addr).map_err(|error| no_metrics(addr, error))?),
-    };
+    let scraped = bind_metrics(&node).await?;
     let (site, not_open) = open_site(&root, &node).await?;
     let ready = Ready {
         health: health.local_addrs().first().copied().unwrap_or(node.health),
@@ -253,7 +251,7 @@ struct Running {
     scraped: Option<(TcpListener, Exposition)>,
     site: Option<Site>,
     office: Arc<Office>,
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
@@ -393,8 +391,8 @@ impl Parts {
         };
         let (access, damaged_access) = Access::open(&root, clock, events.clone());
         damaged.extend(damaged_access);
-        let (listener, place) = socket::bind(&root).context("cannot listen on the local socket")?;
-        problems.set("disk", read_only(&root, &place).as_slice());
+        let (listener, place) = socket::bind(&root).context("cannot listen on the local socket")?.unzip();
+        problems.set("disk", read_only(&root, place.as_deref()).as_slice());
         let telemetry = in_force.telemetry.clone().map(|spec| {
             Telemetry::open(telemetry::Settings {
                 root: root.clone(),
@@ -476,10 +474,19 @@ impl Running {
             return Err(nothing_to_run(&mistakes));
         }
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
+        let clock = self.office.means.clock;
+        let mut beating = |ward| {
+            let pulse = Pulse::default();
+            pulse.beat(clock);
+            self.watched.push(Watched { ward, pulse: pulse.clone() });
+            pulse
+        };
+        let (unclaimed, addresses) = (beating(watchdog::UNCLAIMED), beating(watchdog::ADDRESSES));
+        let orphans = orphans::adopts().then(|| beating(watchdog::ORPHANS));
         let watchdog = watchdog::start(watchdog::Settings {
             watched: self.watched,
             sandbox: Arc::clone(&self.office.means.sandbox),
-            clock: self.office.means.clock,
+            clock,
             published: self.office.published.clone(),
             problems: self.office.problems.clone(),
             events: self.events.clone(),
@@ -495,10 +502,13 @@ impl Running {
         if let Some(telemetry) = self.telemetry {
             side.spawn(telemetry.run());
         }
-        side.spawn(self.unclaimed.run());
+        side.spawn(self.unclaimed.run(unclaimed, clock));
         side.spawn(self.probers.run());
-        side.spawn(orphans::reap_forever());
-        side.spawn(address::watch_forever(listeners(&self.node), self.office.problems.clone()));
+        if let Some(pulse) = orphans {
+            side.spawn(orphans::reap_forever(pulse, clock));
+        }
+        let problems = self.office.problems.clone();
+        side.spawn(address::watch_forever(listeners(&self.node), problems, addresses, clock));
         side.spawn(rotate_forever(self.root.clone()));
         let access = self.office.access.clone();
         side.spawn({
@@ -507,7 +517,7 @@ impl Running {
         });
         side.spawn(pass_on(self.notices, Voice(self.events.clone())));
         let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
-        let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
+        let clients = tokio::spawn(serve_api(self.listener, self.office, ended(ending)));
         service.ready();
         on_ready();
         let outcome = tokio::select! {
@@ -605,6 +615,18 @@ async fn stopped(health: &HealthServer) {
     let mut looks = tokio::time::interval(Pulse::STALE);
     while health.is_running() {
         looks.tick().await;
+    }
+}
+
+/// Until the daemon ends.
+async fn serve_api(
+    listener: Option<UnixListener>,
+    office: Arc<Office>,
+    end: impl Future<Output = ()> + Send,
+) {
+    let Some(listener) = listener else { return };
+    if let Err(error) = api::serve(listener, office, end).await {
+        tracing::error!(%error, "no commands are taken any more");
     }
 }
 

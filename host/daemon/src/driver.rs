@@ -233,7 +233,9 @@ impl Driver {
             }
             Action::CancelStep { module, attempt, step } => self.actors.cancel_step(module, attempt, step),
             Action::KillKept { module, attempt } => self.actors.kill_kept(module, attempt),
-            Action::LookStopped { module, attempt } => self.actors.look_stopped(module, attempt),
+            Action::LookStopped { module, attempt, within } => {
+                self.actors.look_stopped(module, attempt, within);
+            }
             Action::Remember { module, memory } => self.memories.remember(module, memory),
             Action::Record(record) => {
                 self.metrics.recorded(&record);

@@ -27,6 +27,8 @@ pub mod journal;
 mod long;
 pub mod memories;
 pub mod metrics;
+#[cfg(test)]
+mod namespace;
 pub mod notify;
 pub mod observe;
 pub mod office;

@@ -214,12 +214,26 @@ impl Module {
                 self.try_again(Cause::Plan, format!("the restart failed: {reason}"), out);
             }
             (State::Backoff { clearing, .. }, None) => *clearing = None,
+            // What is left in the background may yet end, and may be another process that its
+            // checkers take for it: the next try looks first.
+            (State::Backoff { clearing, .. }, Some(_)) if !self.policy.keeps() => *clearing = None,
             (State::Backoff { .. }, Some(reason)) => {
                 self.enter(State::Failed, reason, out);
             }
             (State::Stopping { then, .. }, None) => {
                 let then = then.clone();
                 self.stopped(then, out);
+            }
+            (State::Stopping { then: AfterStop::Waiting(prerequisite), .. }, Some(_))
+                if !self.policy.keeps() =>
+            {
+                let prerequisite = prerequisite.clone();
+                self.wait_for(prerequisite, out);
+            }
+            // It is left to the next daemon, which looks how it is.
+            (State::Stopping { then: AfterStop::Ended, .. }, Some(reason)) => {
+                let left = State::Draining { until: Moment::NEVER, then: AfterDrain::Rest };
+                self.enter(left, format!("the daemon ends, and leaves it running: {reason}"), out);
             }
             (State::Stopping { .. }, Some(reason)) => self.enter(State::Failed, reason, out),
             (

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bellwether_core::id::{CheckerName, CommandName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, getpgrp, kill_process, kill_process_group};
 
 use super::child::Home;
 use super::gate::Launcher;
@@ -44,8 +44,13 @@ impl Harness {
 
     /// What a daemon that starts now would have.
     pub(crate) async fn runner(&self) -> StepRunner {
+        self.runner_with(Launcher::Nobody).await
+    }
+
+    /// The same, with this one at the gate.
+    pub(crate) async fn runner_with(&self, launcher: Launcher) -> StepRunner {
         let (table, states) = (ProcessTable::default(), KeptTable::default());
-        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone(), Launcher::Nobody);
+        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone(), launcher);
         let kept = kept.await.unwrap();
         StepRunner { home: self.home(), kept, table, states }
     }
@@ -78,8 +83,12 @@ impl Harness {
 impl Drop for Harness {
     fn drop(&mut self) {
         for stat in processes_of(self.root.path()) {
-            let group = i32::try_from(stat.group).ok().and_then(Pid::from_raw);
-            let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+            let pid = |id: u32| i32::try_from(id).ok().and_then(Pid::from_raw);
+            // One that is in no group of its own is in that of the tests.
+            match pid(stat.group).filter(|group| *group != getpgrp()) {
+                Some(group) => _ = kill_process_group(group, Signal::KILL),
+                None => _ = pid(stat.pid).map(|pid| kill_process(pid, Signal::KILL)),
+            }
         }
     }
 }

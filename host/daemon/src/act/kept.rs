@@ -410,8 +410,9 @@ impl Inner {
             let Some(held) = held.as_ref() else { return Ok(false) };
             // The leader is reaped under this lock, so the id is the group's until
             // the signal is sent. (One that we adopted is reaped by init instead.)
-            if held.leader.as_ref().is_some_and(|leader| !leader.has_ended()) {
-                return held.group.signal(signal);
+            if let Some(leader) = held.leader.as_ref().filter(|leader| !leader.has_ended()) {
+                // One that is slow to become its program has not made its group yet.
+                return Ok(held.group.signal(signal)? || leader.signal(signal)?);
             }
             held.group
         };

@@ -12,7 +12,9 @@ use super::module_file::AUTO;
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
 use super::source::{Sourced, Step, checker_index, locate_in};
-use super::spec::{CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject};
+use super::spec::{
+    AgentCheckSpec, CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject,
+};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -94,16 +96,16 @@ impl Listing<'_> {
         };
         self.text(&table(&[]), "name", node.name.as_str());
         self.text(&table(&["health"]), "listen", &node.health.to_string());
-        for (index, agent) in node.agent_checks.iter().enumerate() {
+        for (index, AgentCheckSpec { listen, agent }) in node.agent_checks.iter().enumerate() {
             let table = Table {
                 title: format!("agent-check.{}", index + 1),
                 path: Some(vec![Step::Key("agent-check"), Step::Index(index)]),
             };
-            self.text(&table, "listen", &agent.listen.to_string());
-            if let Some(module) = &agent.agent.module {
+            self.text(&table, "listen", &listen.to_string());
+            if let Some(module) = &agent.module {
                 self.text(&table, "module", module.as_str());
             }
-            self.add(&table, "owns", agent.agent.owns.to_string());
+            self.add(&table, "owns", agent.owns.to_string());
         }
         self.add(&table(&["console"]), "enabled", node.console.is_some().to_string());
         if let Some(console) = &node.console {

@@ -121,6 +121,13 @@ impl World {
         self.redefined(name, |checker| checker.kept = false)
     }
 
+    /// Its only command ends by itself.
+    pub(super) fn keeps_nothing(&mut self) {
+        for command in self.policy.commands.values_mut() {
+            command.keep = false;
+        }
+    }
+
     fn redefined(mut self, name: &str, change: impl FnOnce(&mut CheckerPolicy)) -> Self {
         change(self.policy.checkers.get_mut(name).unwrap());
         self
@@ -146,7 +153,7 @@ impl World {
     }
 
     /// What the shell hands over with the next load is the default.
-    pub(super) fn forget_wish(&mut self) {
+    pub(super) fn forget_all(&mut self) {
         self.memory = ModuleMemory::default();
     }
 
@@ -256,20 +263,20 @@ impl World {
             looks.clear();
         }
         for attempt in looks {
-            let result = self.alive.clone().map_or_else(|| Ok("nobody is left".to_owned()), Err);
+            let result = self.alive.clone().map_or_else(|| Ok("all has ended".to_owned()), Err);
             self.step_ended_as(attempt, 0, result);
             actions.append(&mut self.last_actions);
         }
         self.last_actions = actions;
     }
 
-    /// From now on whoever looks after a stop sees that this still runs, or nothing.
+    /// From now on a look after a stop sees that this still runs, or nothing.
     pub(super) fn lives_on(&mut self, what: Option<&str>) {
         self.alive = what.map(str::to_owned);
         self.blind = false;
     }
 
-    /// Whoever looks after a stop does not come back.
+    /// A look after a stop does not come back.
     pub(super) fn host_is_blind(&mut self) {
         self.blind = true;
     }

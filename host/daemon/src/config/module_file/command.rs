@@ -28,7 +28,9 @@ pub(super) struct CommandTable {
     /// The long-running application itself: the host keeps it, watches it, and does not wait for
     /// its end. Default: false.
     keep: Option<bool>,
-    /// How long it may run, and for a kept command how long its end may take. Default: `"10s"`.
+    /// How long it may run; for a kept command, how long its end may take; for one that stops an
+    /// application in the background, how long that may take to end after it (at least 10 s).
+    /// Default: `"10s"`.
     timeout: Option<Located<DurationText>>,
     /// Variables added to a small, clean environment.
     env: Option<BTreeMap<Located<String>, Located<String>>>,

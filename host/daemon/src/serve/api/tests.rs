@@ -204,7 +204,7 @@ impl Api {
     fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         let daemon = FakeDaemon::new();
-        let (listener, _) = socket::bind(root.path()).unwrap();
+        let (listener, _) = socket::bind(root.path()).unwrap().unwrap();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let handle: Arc<dyn Daemon> = daemon.clone();
         let task = tokio::spawn(serve(listener, handle, async {

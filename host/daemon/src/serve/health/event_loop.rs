@@ -270,20 +270,32 @@ impl EventLoop {
     fn let_quietest_go(&mut self) -> bool {
         let quietest = self.connections.iter().min_by_key(|(_, connection)| connection.quiet_since());
         let place = quietest.map(|(place, _)| place);
-        place.and_then(|place| self.connections.try_remove(place)).is_some()
+        place.is_some_and(|place| self.forget(place))
     }
 
     fn sweep(&mut self, now: Instant) {
-        self.connections.retain(|_, connection| !connection.is_overdue(now));
+        let overdue = self.connections.iter().filter(|(_, connection)| connection.is_overdue(now));
+        for place in overdue.map(|(place, _)| place).collect::<Vec<_>>() {
+            self.forget(place);
+        }
         self.restock();
         let at_rest = self.connections.is_empty() && self.reserve.len() == RESERVE;
         self.sweep_at = (!at_rest).then(|| now + SWEEP);
     }
 
-    /// Closing the socket also ends its polling.
     fn close(&mut self, place: usize) {
-        self.connections.try_remove(place);
+        self.forget(place);
         self.restock();
+    }
+
+    /// Ends a connection; closing its socket also ends its polling. Its place goes to the next one, and
+    /// must not queue twice. Says whether there was one.
+    fn forget(&mut self, place: usize) -> bool {
+        let Some(connection) = self.connections.try_remove(place) else { return false };
+        if connection.queued {
+            self.unfinished.retain(|queued| *queued != place);
+        }
+        true
     }
 
     /// What has just become free is the reserve's, before anybody else in the daemon takes it.

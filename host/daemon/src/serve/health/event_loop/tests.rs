@@ -112,3 +112,21 @@ fn a_probe_is_answered_in_the_turn_in_which_it_comes_whatever_others_ask() {
     let meanwhile = greedy.iter_mut().map(Client::take).sum::<usize>() - before;
     assert!(meanwhile <= GREEDY * REQUESTS_AT_ONCE, "{meanwhile} answers in one turn");
 }
+
+#[test]
+fn a_connection_that_is_ended_while_it_queues_leaves_the_queue() {
+    let mut bench = Bench::new();
+    for round in 0..3 {
+        let _greedy: Vec<Client> = (0..GREEDY).map(|_| bench.client(EACH)).collect();
+        bench.turn();
+        let event_loop = &mut bench.event_loop;
+        assert!(event_loop.unfinished.len() >= 3, "they queue in round {round}");
+        // Ended to make room, by a failure, and because their time is over.
+        assert!(event_loop.let_quietest_go());
+        let queued = event_loop.unfinished[0];
+        event_loop.close(queued);
+        assert!(event_loop.unfinished.iter().all(|place| event_loop.connections.contains(*place)));
+        event_loop.sweep(Instant::now() + Duration::from_secs(3600));
+        assert_eq!((event_loop.connections.len(), event_loop.unfinished.len()), (0, 0));
+    }
+}

@@ -12,6 +12,7 @@ mod console_listener;
 mod demo;
 mod granted_facilities;
 mod grants;
+mod handover;
 mod haproxy_operators;
 mod hostile_guests;
 mod hostile_suite;

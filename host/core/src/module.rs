@@ -30,6 +30,7 @@ mod checker;
 mod command;
 mod ending;
 mod evaluate;
+mod found_again;
 mod moves;
 mod plan_run;
 mod prerequisites;
@@ -49,7 +50,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
-use crate::memory::ModuleMemory;
+use crate::memory::{ModuleMemory, Serving};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
@@ -103,6 +104,15 @@ pub(crate) struct Module {
     /// What a load balancer was told and has to be taken back.
     #[serde(default)]
     readmission: Readmission,
+    /// What the application was like when it was ready last, under this core or the one before.
+    #[serde(default)]
+    serving: Option<Serving>,
+    /// Whether this core has yet to find out whether the application runs.
+    #[serde(default)]
+    first_look: bool,
+    /// The application was found again, and verdicts of the last core count until then at the latest.
+    #[serde(default)]
+    trusted_until: Option<Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,7 +256,7 @@ impl Module {
             .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
             .collect();
         let remembered = Some(Box::new(memory.clone()));
-        let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission } = memory;
+        let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission, serving } = memory;
         let readmission = readmission.unwrap_or_else(|| resume::announced_before(unfinished.as_ref()));
         let mut module = Self {
             name,
@@ -265,6 +275,9 @@ impl Module {
             doubt: None,
             ending: false,
             readmission,
+            serving,
+            first_look: false,
+            trusted_until: None,
         };
         module.resume(unfinished, out);
         module.advance(out);
@@ -307,7 +320,7 @@ impl Module {
             checker.set_watch(None, &self.name, name, out);
         }
         // What was under way is given up with the watching.
-        ModuleMemory { unfinished: None, ..self.memory() }
+        ModuleMemory { unfinished: None, serving: None, ..self.memory() }
     }
 
     /// A checker has run.
@@ -425,7 +438,8 @@ impl Module {
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
         let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
-        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until())
+        let trusted = self.trusted_until.unwrap_or(Moment::NEVER);
+        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until()).min(trusted)
     }
 
     /// By when processes that were seen in this start must be there again.
@@ -500,6 +514,7 @@ impl Module {
         }
         self.adjust_watches(out);
         self.readmit(out);
+        self.keep_serving(out.now);
         self.remember(out);
     }
 
@@ -580,7 +595,8 @@ impl Module {
                 || is_awaited
                 || checker.policy.kind == CheckerKind::Process
                 || (checker.policy.on_down == OnDown::Wait && !asleep);
-            let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited || checker.asked();
+            let hurry = eager && checker.verdict() != Verdict::Up;
+            let pace = hurry || is_awaited || checker.asked() || checker.is_trusted();
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
         }
         self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);

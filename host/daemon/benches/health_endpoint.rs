@@ -27,7 +27,7 @@ use bellwether_core::state::StateName;
 use bellwether_daemon::clock::Clock;
 use bellwether_daemon::metrics::Metrics;
 use bellwether_daemon::pulse::Pulse;
-use bellwether_daemon::serve::health::{HealthServer, HealthView};
+use bellwether_daemon::serve::health::{HealthServer, HealthView, Opening};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -146,6 +146,7 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         pulse: Pulse::default(),
         clock,
         metrics: Metrics::default(),
+        opening: Opening::over(),
     };
     // In the future: the core counts as alive for as long as this takes.
     view.pulse.beat_at(clock.awake() + Duration::from_hours(1));

@@ -82,6 +82,10 @@ impl Module {
             return false;
         }
         let runs = !witnesses.is_empty() && witnesses.iter().all(|c| c.spoken() && c.saw_life());
+        if runs && self.serves_as_before() {
+            self.go_on_serving(out);
+            return true;
+        }
         if runs {
             // What has been running for long is not starting.
             let uptimes = witnesses.iter().filter_map(|c| c.last.as_deref().and_then(uptime));
@@ -92,6 +96,7 @@ impl Module {
         }
         if held {
             "suspended: the application is not started".clone_into(&mut self.reason);
+            self.first_look = false;
             return false;
         }
         let undecided = self.prerequisites().any(|(_, c)| c.verdict() == Verdict::Undecided);
@@ -204,6 +209,7 @@ impl Module {
     }
 
     fn evaluate_up(&mut self, out: &mut Outbox<'_>) -> bool {
+        self.end_trust(out.now);
         if self.wish.suspended {
             return false;
         }

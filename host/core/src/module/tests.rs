@@ -3,6 +3,7 @@
 mod corners;
 mod deciding;
 mod ending;
+mod found_again;
 mod hangs;
 mod killed;
 mod laws;

@@ -11,8 +11,10 @@ use bellwether_core::snapshot::Snapshot;
 
 use super::*;
 use crate::clock::Clock;
+use crate::handover::Inherited;
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
+use crate::serve::health::Opening;
 use crate::serve::health::conversation::REQUESTS_AT_ONCE;
 
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\n\r\n";
@@ -40,8 +42,9 @@ impl Bench {
             pulse: Pulse::default(),
             clock,
             metrics: Metrics::default(),
+            opening: Opening::over(),
         };
-        let listener = Listener::http("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = Listener::http("127.0.0.1:0".parse().unwrap(), &Inherited::default()).unwrap();
         let address = listener.address;
         Self {
             event_loop: EventLoop::new(vec![listener], view).unwrap(),

@@ -134,7 +134,8 @@ mod tests {
             assert!(pulse.is_catching_up_at(woken + Pulse::BEAT / 10), "another beat changes nothing");
             assert!(!pulse.is_catching_up_at(woken + Pulse::CAUGHT_UP));
         }
+        let later = pulse.last() + Pulse::STALE * 10;
         pulse.rest();
-        assert!(!pulse.is_catching_up_at(start));
+        assert!(!pulse.is_catching_up_at(later));
     }
 }

@@ -17,6 +17,7 @@ mod demo;
 mod drains;
 mod granted_facilities;
 mod grants;
+mod handover;
 mod haproxy_operators;
 mod hostile_guests;
 mod hostile_suite;

@@ -9,6 +9,7 @@ pub(crate) mod demo_app;
 pub(crate) mod doctor;
 pub(crate) mod events;
 mod grants;
+pub(crate) mod hold_sockets;
 pub(crate) mod inspect;
 pub(crate) mod install;
 pub(crate) mod launch;

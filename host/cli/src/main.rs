@@ -17,8 +17,9 @@ mod terminal;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, console, demo_app, doctor, events, inspect, install,
-    launch, man, notify, order, ready, replay, run, simulate, status, token, top, user, validate, why,
+    approve, check, compile_component, completions, console, demo_app, doctor, events, hold_sockets, inspect,
+    install, launch, man, notify, order, ready, replay, run, simulate, status, token, top, user, validate,
+    why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -70,7 +71,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(ended) = launch::if_asked_for() {
+    if let Some(ended) = launch::if_asked_for().or_else(hold_sockets::if_asked_for) {
         return ended;
     }
     let Arguments { root, command } = Arguments::parse();

@@ -208,6 +208,13 @@ impl Node {
             at: self.known.now,
             modules: self.views.values().cloned().collect(),
             readmit_until: None,
+            looking: self
+                .known
+                .modules
+                .values()
+                .filter(|m| m.is_first_look())
+                .map(|m| m.name().clone())
+                .collect(),
         };
         let known = &mut self.known;
         let drained = known.modules.values().any(Module::owes_readmission);

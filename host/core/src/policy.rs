@@ -102,6 +102,9 @@ pub struct CheckerPolicy {
     /// From the beginning of one run to the beginning of the next.
     #[serde(default)]
     pub interval: Duration,
+    /// How long one run may take.
+    #[serde(default)]
+    pub timeout: Duration,
     /// Without an observation for so long, whoever runs the checker is stuck.
     pub patience: Duration,
     /// Looks at the process of a kept command: where it sees none, there is none.

@@ -29,12 +29,16 @@ pub struct Snapshot {
     /// node again.
     #[serde(default)]
     pub readmit_until: Option<Moment>,
+    /// By name: modules of which is not known yet whether their application runs, because this core has
+    /// only just begun.
+    #[serde(default)]
+    pub looking: Vec<ModuleName>,
 }
 
 impl Snapshot {
     /// What is known of a node whose core has not turned yet: nothing.
     pub fn empty(node: NodeName, at: Moment) -> Self {
-        Self { generation: 0, node, at, modules: Vec::new(), readmit_until: None }
+        Self { generation: 0, node, at, modules: Vec::new(), readmit_until: None, looking: Vec::new() }
     }
 
     /// The module of that name.

@@ -28,7 +28,7 @@ use bellwether_daemon::clock::Clock;
 use bellwether_daemon::metrics::Metrics;
 use bellwether_daemon::probers::Probers;
 use bellwether_daemon::pulse::Pulse;
-use bellwether_daemon::serve::health::{HealthServer, HealthView};
+use bellwether_daemon::serve::health::{HealthServer, HealthView, Opening};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -150,6 +150,7 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         clock,
         metrics: Metrics::default(),
         probers: Probers::default(),
+        opening: Opening::over(),
     };
     // In the future: the core counts as alive for as long as this takes.
     view.pulse.beat_at(clock.awake() + Duration::from_hours(1));

@@ -1,8 +1,8 @@
 //! Builds the daemon out of its parts and runs it.
 //!
 //! ```text
-//!   root and lock ──▶ health answers (no) ──▶ components ──▶ driver turns
-//!        ──▶ modules in force ──▶ API and reload ──▶ ready ──▶ shutdown
+//!   root and lock ──▶ sockets taken over, questions wait ──▶ components ──▶ driver turns
+//!        ──▶ modules in force, health answers ──▶ API and reload ──▶ ready ──▶ shutdown
 //! ```
 
 mod listeners;
@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use self::listeners::{bind_health, bind_metrics, listeners, open_site, read_only};
+use self::listeners::{bind_metrics, listeners, open_health, open_site, read_only};
 use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
@@ -37,6 +37,7 @@ use crate::clock::Clock;
 use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
 use crate::driver::{self, Asking, Driver, Message, Published};
+use crate::handover::Held;
 use crate::journal::{self, Journal, Notices};
 use crate::memories::{Before, Memories};
 use crate::metrics::{Exposition, Metrics, Sources};
@@ -58,7 +59,7 @@ use crate::sandbox::compile::Compiler;
 use crate::serve;
 use crate::serve::address;
 use crate::serve::api::{self, Daemon, socket};
-use crate::serve::health::{BindError, HealthServer, HealthView};
+use crate::serve::health::{BindError, HealthServer, HealthView, Opening};
 use crate::serve::site::Site;
 use crate::serve::wire::ConsoleStatus;
 use crate::service_manager::ServiceManager;
@@ -69,6 +70,7 @@ use crate::telemetry::{self, Telemetry};
 use crate::transcriber::Transcriber;
 use crate::unclaimed;
 use crate::watchdog::{self, Watched};
+use crate::watched;
 
 /// What to run.
 #[derive(Debug)]
@@ -79,6 +81,9 @@ pub struct RunOptions {
     pub compiler: Compiler,
     /// Who waits at the gate to become an application.
     pub launcher: Launcher,
+    /// The first argument that makes this program hold the sockets for the next daemon (see
+    /// [`handover`](crate::handover)). Without one, probes are refused between two daemons.
+    pub holder: Option<&'static str>,
     /// What comes with the binary.
     pub standard: Vec<StandardComponent>,
     /// Where the daemon keeps what it writes, if not in the root itself.
@@ -171,10 +176,12 @@ pub async fn run(
     let prepared = root::prepare_unless_told(&options.root, options.state.as_deref(), &mut told);
     let Some((root, _lock)) = prepared.await? else { return Ok(()) };
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
+    // Whoever gives a command from here on waits until it can be carried out.
+    let commands = socket::bind(&root).context("cannot listen on the local socket")?;
     let clock = Clock::carry_on(&root);
-    let pulse = Pulse::default();
+    let (pulse, opening) = (Pulse::default(), Opening::begin(clock));
     let published = Published::new(Arc::new(Snapshot::empty(node.name.clone(), clock.now())));
-    // First of all an honest answer: no, until the core turns and the application serves.
+    // First of all load balancers: they are heard, and answered once there is something to say.
     let metrics = Metrics::default();
     let problems = Problems::default();
     let snapshot = Arc::clone(&published.snapshot);
@@ -185,8 +192,9 @@ pub async fn run(
         clock,
         metrics: metrics.clone(),
         probers: probers.clone(),
+        opening: opening.clone(),
     };
-    let health = bind_health(&node, &view).await?;
+    let (health, held) = open_health(&root, &node, &view, options.holder).await?;
     let scraped = bind_metrics(&node).await?;
     let (site, not_open) = open_site(&root, &node).await?;
     let ready = Ready {
@@ -208,6 +216,7 @@ pub async fn run(
         node,
         clock,
         pulse,
+        opening,
         published,
         launcher,
         metrics,
@@ -215,10 +224,11 @@ pub async fn run(
         scraped,
         site,
         not_open,
+        commands,
         problems,
     };
     let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
-    daemon.run(messages, &health, || on_ready(&ready), told).await
+    daemon.run(messages, (health, held), || on_ready(&ready), told).await
 }
 
 /// What is there before anything runs.
@@ -227,6 +237,7 @@ struct Parts {
     node: NodeSpec,
     clock: Clock,
     pulse: Pulse,
+    opening: Opening,
     published: Published,
     launcher: Launcher,
     metrics: Metrics,
@@ -238,6 +249,8 @@ struct Parts {
     site: Option<Site>,
     /// Why it is not.
     not_open: Option<String>,
+    /// Where clients of this node ask, and the place of it.
+    commands: Option<(UnixListener, PathBuf)>,
     /// What is wrong with the daemon itself.
     problems: Problems,
 }
@@ -267,6 +280,7 @@ struct Running {
     probers: probers::Watch,
     /// Those who beat by themselves, but for the health thread.
     watched: Vec<Watched>,
+    watched_since: watched::Watched,
 }
 
 impl Parts {
@@ -281,6 +295,7 @@ impl Parts {
             node,
             clock,
             pulse,
+            opening,
             published,
             launcher,
             metrics,
@@ -288,10 +303,11 @@ impl Parts {
             scraped,
             site,
             not_open,
+            commands,
             problems,
         } = self;
         let in_force = node.clone();
-        let Remembered { journal, notices, memories, before, stores, mut damaged } =
+        let Remembered { journal, notices, memories, before, stores, mut damaged, watched_since } =
             Remembered::open(&root, &node, clock)?;
         let means = Means {
             root: root.clone(),
@@ -347,6 +363,7 @@ impl Parts {
             memories: memories.clone(),
             asking: Asking::default(),
             metrics: metrics.clone(),
+            opening,
         };
         let refused = Refused::default();
         let (approve, approvals) = mpsc::channel(driver::WAITING);
@@ -391,7 +408,7 @@ impl Parts {
         };
         let (access, damaged_access) = Access::open(&root, clock, events.clone());
         damaged.extend(damaged_access);
-        let (listener, place) = socket::bind(&root).context("cannot listen on the local socket")?.unzip();
+        let (listener, place) = commands.unzip();
         problems.set("disk", read_only(&root, place.as_deref()).as_slice());
         let telemetry = in_force.telemetry.clone().map(|spec| {
             Telemetry::open(telemetry::Settings {
@@ -444,6 +461,7 @@ impl Parts {
             unclaimed,
             probers,
             watched,
+            watched_since,
         };
         Ok((running, messages))
     }
@@ -453,7 +471,7 @@ impl Running {
     async fn run(
         mut self,
         messages: mpsc::Receiver<Message>,
-        health: &HealthServer,
+        (health, held): (HealthServer, Option<Held>),
         on_ready: impl FnOnce() + Send,
         told: mpsc::Receiver<Told>,
     ) -> Result<(), RunError> {
@@ -473,6 +491,8 @@ impl Running {
         if !mistakes.is_empty() {
             return Err(nothing_to_run(&mistakes));
         }
+        // A core that has ended is seen below.
+        drop(self.events.send(Message::Loaded).await);
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
         let clock = self.office.means.clock;
         let mut beating = |ward| {
@@ -510,6 +530,7 @@ impl Running {
         let problems = self.office.problems.clone();
         side.spawn(address::watch_forever(listeners(&self.node), problems, addresses, clock));
         side.spawn(rotate_forever(self.root.clone()));
+        side.spawn(self.watched_since.keep_forever(self.office.means.clock));
         let access = self.office.access.clone();
         side.spawn({
             let access = access.clone();
@@ -523,7 +544,7 @@ impl Running {
         let outcome = tokio::select! {
             () = steward.attend(&mut side) => Ok(()),
             core = &mut core => Err(RunError::Other(anyhow!("the core has ended: {core:?}"))),
-            () = stopped(health) => Err(RunError::Other(anyhow!("the health endpoint's thread has ended"))),
+            () = stopped(&health) => Err(RunError::Other(anyhow!("the health endpoint's thread has ended"))),
         };
         // What ends now beats no more.
         drop(watchdog);
@@ -531,11 +552,17 @@ impl Running {
         say.say("the daemon has ended; applications that run go on running".to_owned()).await;
         drop(end);
         if outcome.is_ok() {
-            drop(tokio::join!(core, clients, visitors));
+            drop(core.await);
+        }
+        // Before whatever takes time: what is asked from here on is the next daemon's to answer.
+        let closing = tokio::task::spawn_blocking(move || drop(health));
+        if outcome.is_ok() {
+            drop(tokio::join!(clients, visitors));
         }
         let stores = self.stores;
         let finished = tokio::task::spawn_blocking(move || stores.finish());
-        drop(tokio::join!(self.journal.end(), self.memories.finish(), access.keep(), finished));
+        drop(tokio::join!(self.journal.end(), self.memories.finish(), access.keep(), finished, closing));
+        drop(held);
         outcome
     }
 
@@ -574,6 +601,7 @@ struct Remembered {
     before: BTreeMap<ModuleName, ModuleMemory>,
     stores: Stores,
     damaged: Vec<String>,
+    watched_since: watched::Watched,
 }
 
 impl Remembered {
@@ -582,9 +610,14 @@ impl Remembered {
             journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
         let (journal, notices) = Journal::open(settings).context("cannot begin the journal's thread")?;
         let (memories, Before { memories: before, mut damaged }) = Memories::open(root);
+        let watched_since = watched::Watched::carry_on(root, clock);
+        let still = |(module, memory): (ModuleName, ModuleMemory)| {
+            (module, memory.watched_since(watched_since.since()))
+        };
+        let before = before.into_iter().map(still).collect();
         let (stores, damaged_stores) = Stores::open(root);
         damaged.extend(damaged_stores);
-        Ok(Self { journal, notices, memories, before, stores, damaged })
+        Ok(Self { journal, notices, memories, before, stores, damaged, watched_since })
     }
 }
 

@@ -22,6 +22,7 @@ pub mod facilities;
 mod fault;
 #[cfg(test)]
 mod fuzz;
+pub mod handover;
 pub mod journal;
 #[cfg(test)]
 mod long;
@@ -53,4 +54,5 @@ pub mod threads;
 pub mod transcriber;
 pub mod unclaimed;
 pub mod watchdog;
+pub mod watched;
 pub mod when;

@@ -16,7 +16,7 @@ use bellwether_daemon::clock::Clock;
 use bellwether_daemon::metrics::Metrics;
 use bellwether_daemon::probers::Probers;
 use bellwether_daemon::pulse::Pulse;
-use bellwether_daemon::serve::health::{HealthServer, HealthView};
+use bellwether_daemon::serve::health::{HealthServer, HealthView, Opening};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
@@ -25,8 +25,14 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
     let clock = Clock::start();
     let snapshot = Snapshot::empty(NodeName::new("node-1")?, clock.now());
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let (metrics, probers) = (Metrics::default(), Probers::default());
-    let view = HealthView { snapshot, pulse: Pulse::default(), clock, metrics, probers };
+    let view = HealthView {
+        snapshot,
+        pulse: Pulse::default(),
+        clock,
+        metrics: Metrics::default(),
+        probers: Probers::default(),
+        opening: Opening::over(),
+    };
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
 
     // The probes' own descriptors are taken before there are none left.

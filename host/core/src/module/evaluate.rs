@@ -81,7 +81,12 @@ impl Module {
         if !late && !witnesses.iter().all(|c| c.spoken() && !c.native_could_not_tell()) {
             return false;
         }
-        if all_see_life(&witnesses) {
+        let runs = all_see_life(&witnesses);
+        if runs && self.serves_as_before() {
+            self.go_on_serving(out);
+            return true;
+        }
+        if runs {
             // What has been running for long is not starting.
             let uptimes = witnesses.iter().filter_map(|c| c.last.as_deref().and_then(uptime));
             let left = uptimes.max().and_then(|uptime| self.policy.start_within.checked_sub(uptime));
@@ -91,6 +96,7 @@ impl Module {
         }
         if held {
             "suspended: the application is not started".clone_into(&mut self.reason);
+            self.first_look = false;
             return false;
         }
         let undecided = self.prerequisites().any(|(_, c)| c.verdict() == Verdict::Undecided);
@@ -216,6 +222,7 @@ impl Module {
     }
 
     fn evaluate_up(&mut self, out: &mut Outbox<'_>) -> bool {
+        self.end_trust(out.now);
         if self.wish.suspended {
             return false;
         }

@@ -36,6 +36,7 @@ impl Module {
         let (from, to) = (self.state.name(), state.name());
         self.state = state;
         self.doubt = None;
+        (self.first_look, self.trusted_until) = (false, None);
         self.unremembered = true;
         if from != to {
             self.since = out.now;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Stopped ────────────────────────────▶ Stopped
-//!   Starting, Up, Waiting, settling ────▶ Starting: look how it is
+//!   Starting, Up, Waiting, settling ────▶ Starting: look how it is (found_again.rs)
 //!   a plan to stop, restart, clear away ▶ the same plan, from the step that was at work
 //!   Draining, Backoff, Failed ──────────▶ the same, with what is left of its time
 //! ```
@@ -27,6 +27,7 @@ impl Module {
             incidents: self.incidents.clone(),
             unfinished: self.unfinished(),
             readmission: Some(self.readmission),
+            serving: self.serving.clone(),
         }
     }
 
@@ -72,6 +73,7 @@ impl Module {
         let Some(Unfinished { state, since, reason }) = unfinished else {
             if self.wish.started {
                 self.look("the module was loaded", true, out);
+                self.first_look = true;
             }
             return;
         };

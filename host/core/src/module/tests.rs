@@ -4,6 +4,7 @@ mod corners;
 mod deciding;
 mod drained;
 mod ending;
+mod found_again;
 mod hangs;
 mod killed;
 mod laws;

@@ -11,13 +11,16 @@ use tokio::time::Instant;
 
 use super::RunError;
 use crate::config::spec::NodeSpec;
+use crate::handover::holder::HELD_FOR;
+use crate::handover::{Held, Inherited};
 use crate::serve;
 use crate::serve::api::socket;
 use crate::serve::health::{BindError, HealthServer, HealthView};
 use crate::serve::site::{NotOpened, Site};
 
-/// How long a port that is in use is tried.
-const PORT_FREE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a port that is in use is tried: a daemon of another root may have ended a moment ago, and its sockets
+/// are held for the one after it.
+const PORT_FREE_WITHIN: Duration = HELD_FOR.saturating_add(Duration::from_secs(1));
 const PORT_LOOK: Duration = Duration::from_millis(20);
 
 /// Listens. A daemon that was killed an instant ago may hold a port for another: its sockets are closed
@@ -36,9 +39,13 @@ async fn patiently<T, E, Bind: Future<Output = Result<T, E>>>(
     }
 }
 
-/// Listens for load balancers.
-pub(super) async fn bind_health(node: &NodeSpec, view: &HealthView) -> Result<HealthServer, BindError> {
-    let bind = || async { HealthServer::bind(node.health, &node.agent_checks, view.clone()) };
+/// Listens for load balancers, on the sockets of the last daemon where they are held.
+async fn bind_health(
+    node: &NodeSpec,
+    view: &HealthView,
+    inherited: &Inherited,
+) -> Result<HealthServer, BindError> {
+    let bind = || async { HealthServer::take_over(node.health, &node.agent_checks, view.clone(), inherited) };
     patiently(PORT_FREE_WITHIN, bind, |error| matches!(error, BindError::InUse { .. })).await
 }
 
@@ -48,6 +55,31 @@ pub(super) async fn bind_metrics(node: &NodeSpec) -> Result<Option<TcpListener>,
     let bind = || async move { serve::metrics::bind(addr) };
     let bound = patiently(PORT_FREE_WITHIN, bind, |error| error.kind() == io::ErrorKind::AddrInUse).await;
     bound.map(Some).map_err(|error| no_metrics(addr, error))
+}
+
+/// Opens the health endpoint, and sees to it that its sockets outlive this daemon: by `holder`, if there is to be
+/// one.
+pub(super) async fn open_health(
+    root: &Path,
+    node: &NodeSpec,
+    view: &HealthView,
+    holder: Option<&'static str>,
+) -> Result<(HealthServer, Option<Held>), BindError> {
+    let mut inherited = Inherited::take(root);
+    let mut addresses = vec![node.health];
+    addresses.extend(node.agent_checks.iter().map(|check| check.listen));
+    inherited.only_for(&addresses);
+    let mut health = bind_health(node, view, &inherited).await?;
+    let sockets = health.sockets_for_the_next();
+    let held = holder.and_then(|holder| {
+        let held = Held::begin(root, sockets, holder);
+        held.inspect_err(|error| {
+            tracing::warn!(%error, "the sockets are not held for the next daemon: probes are refused between the two");
+        })
+        .ok()
+    });
+    inherited.dismiss_holder();
+    Ok((health, held))
 }
 
 /// All addresses that are listened on, and for what.

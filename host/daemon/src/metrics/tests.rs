@@ -59,7 +59,14 @@ fn snapshot() -> Snapshot {
         checkers: vec![checker],
     };
     let modules = vec![Arc::new(module)];
-    Snapshot { generation: 1, node: NodeName::new("n1").unwrap(), at, modules, readmit_until: None }
+    Snapshot {
+        generation: 1,
+        node: NodeName::new("n1").unwrap(),
+        at,
+        modules,
+        readmit_until: None,
+        looking: Vec::new(),
+    }
 }
 
 fn record(module: &str, kind: RecordKind) -> Record {

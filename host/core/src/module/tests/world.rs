@@ -11,7 +11,7 @@ use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
-use crate::observation::{Measurement, Observation, Status};
+use crate::observation::{Measurement, Observation, ProcessFact, Status};
 use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction};
 use crate::policy::{
     BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy, OnDown, Thresholds,
@@ -103,6 +103,7 @@ impl World {
             thresholds,
             on_down,
             interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
             patience: Duration::MAX,
             kept: kind == CheckerKind::Process,
             definition: 1,
@@ -207,6 +208,18 @@ impl World {
         self.redefine(|_| ());
     }
 
+    /// The same, and its file says something else by then.
+    pub(super) fn kill_daemon_with(&mut self, change: impl FnOnce(Self) -> Self) {
+        let taken = std::mem::replace(self, Self::new());
+        *self = change(taken);
+        self.kill_daemon();
+    }
+
+    /// The next daemon begins long after the last one ended.
+    pub(super) fn watched_since_now(&mut self) {
+        self.memory = self.memory.clone().watched_since(self.now);
+    }
+
     /// The machine starts anew.
     pub(super) fn reboot(&mut self) {
         self.memory = self.memory.clone().after_reboot();
@@ -289,6 +302,19 @@ impl World {
     pub(super) fn see_as(&mut self, checker: &str, generation: Generation, status: Status) {
         let observation = Observation::new(status, format!("{checker} says {status}"), self.now);
         let checker = checker.parse().unwrap();
+        self.tell(Event::Observed { module: module(), checker, generation, observation });
+    }
+
+    /// A process of this id, which has been running for so long.
+    pub(super) fn see_process(&mut self, checker: &str, pid: u32, uptime: Duration) {
+        let measured =
+            Measurement { name: "uptime".into(), value: uptime.as_secs_f64(), unit: "s".to_owned() };
+        let observation = Observation {
+            measurements: vec![measured],
+            processes: vec![ProcessFact { pid, name: "app".to_owned() }],
+            ..Observation::new(Status::Pass, "1 process runs".to_owned(), self.now)
+        };
+        let (generation, checker) = (self.generation(checker), checker.parse().unwrap());
         self.tell(Event::Observed { module: module(), checker, generation, observation });
     }
 

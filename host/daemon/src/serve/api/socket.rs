@@ -103,13 +103,18 @@ async fn connect_to_first(places: impl IntoIterator<Item = PathBuf>) -> Option<U
 }
 
 /// A path that fits, and the directory that keeps it valid.
-struct Address {
+pub(crate) struct Address {
     path: PathBuf,
     _directory: Option<OwnedFd>,
 }
 
 impl Address {
-    fn of(socket: &Path) -> io::Result<Self> {
+    /// What to bind or to connect to, as long as this is not dropped.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn of(socket: &Path) -> io::Result<Self> {
         use rustix::fs::{Mode, OFlags};
         let Some((parent, name)) = socket.parent().zip(socket.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());

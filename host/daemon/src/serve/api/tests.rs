@@ -118,7 +118,7 @@ impl Daemon for FakeDaemon {
         };
         let generation = *self.generations.borrow();
         let (node, modules) = (NodeName::new("n1").unwrap(), vec![Arc::new(module)]);
-        Arc::new(Snapshot { generation, node, at, modules, readmit_until: None })
+        Arc::new(Snapshot { generation, node, at, modules, readmit_until: None, looking: Vec::new() })
     }
 
     fn generations(&self) -> watch::Receiver<u64> {

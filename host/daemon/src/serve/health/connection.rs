@@ -5,12 +5,14 @@
 //!                │ ▲                      │
 //!    whole       │ │ all sent             │ whole request
 //!    request     ▼ │                      │
-//!              Sending ◀──────────────────┘
+//!              Sending ◀──────────────────┤
+//!                │ ▲                      │ no answer yet
+//!                │ └────── Waiting ◀──────┘
 //!                │ all sent, not to be kept
 //!                ▼
 //!            Lingering ── end of input, enough, or too late ──▶ closed
 //! ```
-//! An agent-check begins in Sending. Every phase but the shortest has a
+//! An agent-check begins in Sending, or in Waiting. Every phase but the shortest has a
 //! deadline. Lingering reads and forgets what the other side still sends: a
 //! socket closed with unread input resets the connection, and the reset can
 //! destroy the answer on its way (RFC 9112, section 9.6).
@@ -19,6 +21,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::time::{Duration, Instant};
 
+use bellwether_core::health::Agent;
 use mio::net::TcpStream;
 
 use super::HealthView;
@@ -29,6 +32,8 @@ use crate::patience::at_most;
 const IDLE: Duration = at_most(Duration::from_secs(10));
 /// A request must be whole within this time of its first byte.
 const RECEIVING: Duration = Duration::from_secs(5);
+/// A question that has no answer yet gets one by then, or nothing in the daemon turns any more.
+const WAITING: Duration = at_most(Duration::from_secs(10));
 /// What is sent must be taken within this time.
 const SENDING: Duration = at_most(Duration::from_secs(5));
 /// After the answer, the other side must close within this time.
@@ -61,6 +66,12 @@ pub(super) struct Connection {
     /// Whether it waits for its turn among those that were not finished.
     pub(super) queued: bool,
     peer: IpAddr,
+    /// Whether it is among those whose question is asked again.
+    pub(super) waits: bool,
+    /// Whether anything has been said to it.
+    answered: bool,
+    /// Whose line it is to hear, if that has not been said.
+    agent: Option<Agent>,
     conversation: Conversation,
     phase: Phase,
     /// What could not be sent at once, and how much of it has been since.
@@ -77,7 +88,11 @@ enum Phase {
     Idle,
     Receiving,
     Sending(Next),
-    Lingering { read: usize },
+    /// For an answer.
+    Waiting,
+    Lingering {
+        read: usize,
+    },
 }
 
 /// How it stands with a connection that has been served.
@@ -106,6 +121,9 @@ impl Connection {
             peer,
             polled_for_writing: false,
             queued: false,
+            waits: false,
+            answered: false,
+            agent: None,
             conversation: Conversation::default(),
             phase: Phase::Idle,
             unsent: Vec::new(),
@@ -117,11 +135,11 @@ impl Connection {
 
     /// A connection to which one line is said, and no more. It is said without
     /// waiting: `HAProxy` sends nothing by default.
-    pub(super) fn agent(stream: TcpStream, peer: IpAddr, line: String, now: Instant) -> Self {
+    pub(super) fn agent(stream: TcpStream, peer: IpAddr, agent: Agent, now: Instant) -> Self {
         Self {
-            phase: Phase::Sending(Next::Close { unread: true }),
-            unsent: line.into_bytes(),
-            deadline: now + SENDING,
+            phase: Phase::Waiting,
+            agent: Some(agent),
+            deadline: now + WAITING,
             ..Self::http(stream, peer, now)
         }
     }
@@ -140,6 +158,7 @@ impl Connection {
             let step = match self.phase {
                 Phase::Idle | Phase::Receiving => self.receive(buffers, view, now, to_the_end),
                 Phase::Sending(next) => self.send(next, buffers, view, now),
+                Phase::Waiting => self.ask_again(buffers, view, now),
                 Phase::Lingering { read } => self.linger(read, buffers),
             };
             match step {
@@ -160,6 +179,20 @@ impl Connection {
     /// Whether it waits until it can send.
     pub(super) fn is_sending(&self) -> bool {
         matches!(self.phase, Phase::Sending(_))
+    }
+
+    /// Whether its question has no answer yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.phase == Phase::Waiting
+    }
+
+    /// Whether an answer is owed: one that was accepted and has had none, or is in the middle of something.
+    pub(super) fn is_owed_an_answer(&self) -> bool {
+        match self.phase {
+            Phase::Idle => !self.answered,
+            Phase::Receiving | Phase::Sending(_) | Phase::Waiting => true,
+            Phase::Lingering { .. } => false,
+        }
     }
 
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
@@ -186,6 +219,14 @@ impl Connection {
         }
     }
 
+    fn ask_again(&mut self, buffers: &mut Buffers, view: &HealthView, now: Instant) -> Step {
+        let Some(agent) = &self.agent else { return self.converse(&[], &mut buffers.output, view, now) };
+        let Some(line) = view.agent_line(agent) else { return Step::WouldBlock };
+        (self.agent, self.unsent) = (None, line.into_bytes());
+        self.enter(Phase::Sending(Next::Close { unread: true }), now + SENDING);
+        Step::Done
+    }
+
     /// Answers what was received, and sends it if the socket takes it.
     fn converse(&mut self, input: &[u8], output: &mut Vec<u8>, view: &HealthView, now: Instant) -> Step {
         output.clear();
@@ -194,6 +235,7 @@ impl Connection {
         if output.is_empty() {
             return self.proceed(next, now);
         }
+        self.answered = true;
         let sent = match self.stream.write(output) {
             Ok(sent) => sent,
             Err(error) => match after_error(error.kind()) {
@@ -221,12 +263,12 @@ impl Connection {
             return Step::Done;
         }
         self.unsent = Vec::new();
-        self.sent = 0;
+        (self.sent, self.answered) = (0, true);
         self.quiet_since = now;
         self.enter(Phase::Idle, now + IDLE);
         match next {
             Next::SendFirst => self.converse(&[], &mut buffers.output, view, now),
-            Next::Receive | Next::Close { .. } => self.proceed(next, now),
+            Next::Receive | Next::AskAgain | Next::Close { .. } => self.proceed(next, now),
         }
     }
 
@@ -237,7 +279,14 @@ impl Connection {
             Next::Receive if self.phase == Phase::Idle && self.conversation.is_inside_request() => {
                 self.enter(Phase::Receiving, now + RECEIVING);
             }
+            // Answered after a while, and all that was sent has been.
+            Next::Receive if self.phase == Phase::Waiting => self.enter(Phase::Idle, now + IDLE),
             Next::Receive => {}
+            Next::AskAgain if self.phase == Phase::Waiting => return Step::WouldBlock,
+            Next::AskAgain => {
+                self.enter(Phase::Waiting, now + WAITING);
+                return Step::WouldBlock;
+            }
             Next::SendFirst => self.enter(Phase::Sending(next), now + SENDING),
             Next::Close { unread: false } => return Step::Over,
             Next::Close { unread: true } => {

@@ -12,6 +12,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::*;
 use crate::namespace;
 
+mod waiting;
+
 const LOOPBACK: &str = "127.0.0.1:0";
 /// Longer than any test takes unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,13 +55,22 @@ struct Fixture {
 
 impl Fixture {
     fn new(web: StateName) -> Self {
-        let snapshot = Arc::new(ArcSwap::new(snapshot(web)));
+        Self::with(snapshot(web), Opening::over())
+    }
+
+    /// Of a daemon that has just begun.
+    fn opening(snapshot: Arc<Snapshot>, waited_for: Duration) -> Self {
+        Self::with(snapshot, Opening::lasting(Clock::start(), waited_for))
+    }
+
+    fn with(snapshot: Arc<Snapshot>, opening: Opening) -> Self {
         let view = HealthView {
-            snapshot,
+            snapshot: Arc::new(ArcSwap::new(snapshot)),
             pulse: Pulse::default(),
             clock: Clock::start(),
             metrics: Metrics::default(),
             probers: Probers::default(),
+            opening,
         };
         // In the future: the core counts as alive for as long as a test takes.
         view.pulse.beat_at(view.clock.awake() + Duration::from_mins(10));

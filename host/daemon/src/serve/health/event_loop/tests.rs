@@ -11,9 +11,11 @@ use bellwether_core::snapshot::Snapshot;
 
 use super::*;
 use crate::clock::Clock;
+use crate::handover::Inherited;
 use crate::metrics::Metrics;
 use crate::probers::Probers;
 use crate::pulse::Pulse;
+use crate::serve::health::Opening;
 use crate::serve::health::conversation::REQUESTS_AT_ONCE;
 
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\n\r\n";
@@ -42,8 +44,9 @@ impl Bench {
             clock,
             metrics: Metrics::default(),
             probers: Probers::default(),
+            opening: Opening::over(),
         };
-        let listener = Listener::http("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = Listener::http("127.0.0.1:0".parse().unwrap(), &Inherited::default()).unwrap();
         let address = listener.address;
         Self {
             event_loop: EventLoop::new(vec![listener], view).unwrap(),

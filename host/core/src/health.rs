@@ -164,11 +164,12 @@ pub enum Core {
 pub fn can_tell(snapshot: &Snapshot, core: Core, question: Question<'_>) -> bool {
     let is_looked_at = |name: &str| !snapshot.looking.iter().any(|module| module.as_str() == name);
     match question {
-        Question::Health(Subject::All) | Question::Report(Subject::All) => {
-            core != Core::Begins && snapshot.looking.is_empty()
-        }
+        Question::Health(Subject::All)
+        | Question::Report(Subject::All)
+        | Question::DisableOn404(Subject::All) => core != Core::Begins && snapshot.looking.is_empty(),
         Question::Health(Subject::Module(name))
         | Question::Report(Subject::Module(name))
+        | Question::DisableOn404(Subject::Module(name))
         | Question::ReadyFile(name) => match snapshot.module(name) {
             Some(_) => is_looked_at(name),
             None => core != Core::Begins,

@@ -65,6 +65,8 @@ fn watched_by(module: &ModuleName) -> Snapshot {
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(1),
         drain: Duration::ZERO,
+        probed_every: None,
+        drain_needed: None,
         readmit_until: None,
         changed: 0,
         plan: None,

@@ -221,7 +221,7 @@ impl Connection {
 
     fn ask_again(&mut self, buffers: &mut Buffers, view: &HealthView, now: Instant) -> Step {
         let Some(agent) = &self.agent else { return self.converse(&[], &mut buffers.output, view, now) };
-        let Some(line) = view.agent_line(agent) else { return Step::WouldBlock };
+        let Some(line) = view.agent_line(self.peer, agent) else { return Step::WouldBlock };
         (self.agent, self.unsent) = (None, line.into_bytes());
         self.enter(Phase::Sending(Next::Close { unread: true }), now + SENDING);
         Step::Done

@@ -177,11 +177,11 @@ fn one_that_cannot_be_stopped_with_the_daemon_is_left_to_the_next_one() {
 
 /// So long the host is to wait for the end of what the last plan has told to end.
 fn wait(world: &World) -> Duration {
-    let looks = world.actions().iter().filter_map(|action| match action {
+    let mut looks = world.actions().iter().filter_map(|action| match action {
         Action::LookStopped { within, .. } => Some(*within),
         _ => None,
     });
-    looks.last().expect("the host is asked to look")
+    looks.next_back().expect("the host is asked to look")
 }
 
 #[test]

@@ -190,14 +190,14 @@ pub fn answer(
         Question::ReadyFile(name) => plain(&standing(snapshot, core, Subject::Module(name)), Code::NotFound),
         Question::DisableOn404(subject) => {
             let standing = standing(snapshot, core, subject);
-            let code = if standing.drains() { Code::NotFound } else { Code::Unavailable };
-            plain(&standing, code)
+            let no = if standing.drains() { Code::NotFound } else { Code::Unavailable };
+            plain(&standing, no)
         }
         Question::Report(subject) => {
             let standing = standing(snapshot, core, subject);
-            let code = if matches!(standing, Standing::Ready) { Code::Ok } else { Code::Unavailable };
+            let status = if matches!(standing, Standing::Ready) { Code::Ok } else { Code::Unavailable };
             let report = report::report(snapshot, subject, &standing, timestamp);
-            Answer { code, body: Body::Report(Box::new(report)) }
+            Answer { code: status, body: Body::Report(Box::new(report)) }
         }
         Question::Elsewhere => Answer { code: Code::NotFound, body: Body::Plain("not found\n".into()) },
     }

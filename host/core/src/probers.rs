@@ -90,7 +90,7 @@ impl Prober {
             return None;
         }
         let (shortest, longest) = (paces.iter().min()?, paces.iter().max()?);
-        (*longest - *shortest <= *longest / UNEVEN).then_some(*longest)
+        (longest.saturating_sub(*shortest) <= *longest / UNEVEN).then_some(*longest)
     }
 }
 

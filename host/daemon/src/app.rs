@@ -227,8 +227,8 @@ pub async fn run(
         commands,
         problems,
     };
-    let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
-    daemon.run(messages, (health, held), || on_ready(&ready), told).await
+    let (daemon, messages) = Box::pin(parts.build(&options.standard, options.compiler)).await?;
+    Box::pin(daemon.run(messages, (health, held), || on_ready(&ready), told)).await
 }
 
 /// What is there before anything runs.

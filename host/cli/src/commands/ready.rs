@@ -19,7 +19,7 @@ const MAX_ANSWER: u64 = 4096;
 
 /// Ask the health endpoint, as a load balancer does: exit code 0 if the application serves here
 ///
-/// For programs that check by an exit code, such as a vrrp_script of keepalived. It ends within a
+/// For programs that check by an exit code, such as the scripts of keepalived. It ends within a
 /// second: 0 means yes, 3 no, and 4 that there was no answer.
 #[derive(Debug, Args)]
 pub(crate) struct ReadyArgs {

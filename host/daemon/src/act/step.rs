@@ -299,8 +299,8 @@ async fn outlives<Look: Future<Output = Option<Vec<Stat>>>>(
         let found = look().await?;
         let first = found.first()?;
         match hold(&found) {
-            Ok(held) if !held.is_empty() => {
-                let ends = join_all(held.iter().map(PidFd::exited));
+            Ok(handles) if !handles.is_empty() => {
+                let ends = join_all(handles.iter().map(PidFd::exited));
                 if tokio::time::timeout_at(until, ends).await.is_err() {
                     return Some(first.clone());
                 }

@@ -156,8 +156,8 @@ mod tests {
         let tries = Cell::new(0);
         let bind = |held: u32, why: io::ErrorKind| {
             tries.set(tries.get() + 1);
-            let tried = tries.get();
-            async move { if tried > held { Ok(tried) } else { Err(io::Error::from(why)) } }
+            let so_far = tries.get();
+            async move { if so_far > held { Ok(so_far) } else { Err(io::Error::from(why)) } }
         };
         let held = io::ErrorKind::AddrInUse;
         assert_eq!(patiently(LONG, || bind(2, held), in_use).await.unwrap(), 3);

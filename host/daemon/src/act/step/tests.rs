@@ -243,13 +243,14 @@ async fn a_kept_process_that_takes_its_time_to_end_is_waited_for() {
     assert_eq!(seen.unwrap(), "all has ended");
 }
 
+type Hold = fn(&[Stat]) -> io::Result<Vec<PidFd>>;
+
 /// A process that is found, and cannot be held: it has just ended, or there is no descriptor for it.
 #[tokio::test]
 async fn a_process_that_ends_while_it_is_looked_at_has_not_outlived_the_stop() {
     let stat = Stat::read(std::process::id()).unwrap();
     let until = tokio::time::Instant::now() + LONG;
-    let holds: [fn(&[Stat]) -> io::Result<Vec<PidFd>>; 2] =
-        [|_| Ok(Vec::new()), |_| Err(io::ErrorKind::Other.into())];
+    let holds: [Hold; 2] = [|_| Ok(Vec::new()), |_| Err(io::ErrorKind::Other.into())];
     for hold in holds {
         let sights = std::cell::Cell::new(0);
         let look = || {

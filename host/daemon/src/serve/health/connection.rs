@@ -59,6 +59,10 @@ impl Default for Buffers {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold beside any other"
+)]
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     /// Whether the poll also reports that the socket can be written to.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bellwether_core::id::{CheckerName, CommandName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
-use rustix::process::{Pid, Signal, getpgrp, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::child::Home;
 use super::gate::Launcher;
@@ -82,10 +82,12 @@ impl Harness {
 
 impl Drop for Harness {
     fn drop(&mut self) {
+        // Read, because it is 0 if the group was made outside this PID namespace, which getpgrp(2) of rustix cannot say.
+        let own = Stat::read(std::process::id()).map(|own| own.group).unwrap_or_default();
         for stat in processes_of(self.root.path()) {
             let pid = |id: u32| i32::try_from(id).ok().and_then(Pid::from_raw);
             // One that is in no group of its own is in that of the tests.
-            match pid(stat.group).filter(|group| *group != getpgrp()) {
+            match pid(stat.group).filter(|_| stat.group != own) {
                 Some(group) => _ = kill_process_group(group, Signal::KILL),
                 None => _ = pid(stat.pid).map(|pid| kill_process(pid, Signal::KILL)),
             }

@@ -54,18 +54,18 @@ impl Drain {
             Self::UntilHeard => MOST,
         }
     }
-
-    /// How long it ought to be, if what the file says is shorter than that.
-    pub fn too_short_for(self, probed_every: Option<Duration>) -> Option<Duration> {
-        let needed = needed(probed_every).min(MOST);
-        matches!(self, Self::For(time) if time < needed).then_some(needed)
-    }
 }
 
 impl From<Duration> for Drain {
     fn from(time: Duration) -> Self {
         Self::For(time)
     }
+}
+
+/// How long a drain ought to be for those that ask, if it is shorter than that.
+pub fn needed_instead(drain: Duration, probed_every: Option<Duration>) -> Option<Duration> {
+    let needed = needed(probed_every).min(MOST);
+    (drain < needed).then_some(needed)
 }
 
 fn needed(probed_every: Option<Duration>) -> Duration {
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_drain_lasts_for_six_answers_within_bounds_or_as_long_as_the_file_says() {
-        for (drain, every, lasts, too_short_for) in [
+        for (drain, every, lasts, needed) in [
             (Drain::UntilHeard, None, 15, None),
             (Drain::UntilHeard, Some(1), 15, None),
             (Drain::UntilHeard, Some(5), 30, None),
@@ -97,7 +97,8 @@ mod tests {
         ] {
             let every = every.map(seconds);
             assert_eq!(drain.lasts(every), seconds(lasts), "{drain:?} {every:?}");
-            assert_eq!(drain.too_short_for(every), too_short_for.map(seconds), "{drain:?} {every:?}");
+            let instead = needed_instead(drain.lasts(every), every);
+            assert_eq!(instead, needed.map(seconds), "{drain:?} {every:?}");
             assert!(drain.lasts(every) <= drain.longest());
             let at_the_end = drain.lasts_at_the_end(every);
             let expected = if matches!(drain, Drain::For(_)) { lasts } else { lasts.min(30) };

@@ -98,9 +98,6 @@ pub struct ModuleView {
     /// How often the slowest of the load balancers asks that ask regularly.
     #[serde(default)]
     pub probed_every: Option<Duration>,
-    /// How long the drain ought to be for that, if the file says less.
-    #[serde(default)]
-    pub drain_needed: Option<Duration>,
     /// It serves again after a drain: until then a load balancer is told to use it again.
     #[serde(default)]
     pub readmit_until: Option<Moment>,
@@ -113,6 +110,30 @@ pub struct ModuleView {
 }
 
 impl ModuleView {
+    /// A module in this state of which nothing else is known. Ready if it is up.
+    pub fn empty(name: ModuleName, state: StateName) -> Self {
+        Self {
+            name,
+            changed: 0,
+            state,
+            ready: state == StateName::Up,
+            since: Moment::default(),
+            ready_since: Moment::default(),
+            reason: String::new(),
+            wish: Wish::default(),
+            next: None,
+            restarts: 0,
+            restarts_allowed: 0,
+            restarts_within: Duration::ZERO,
+            drain: Duration::ZERO,
+            probed_every: None,
+            readmit_until: None,
+            plan: None,
+            processes: Vec::new(),
+            checkers: Vec::new(),
+        }
+    }
+
     /// Whether a person who decides by `earlier` would see something else here.
     fn differs(&self, earlier: &Self) -> bool {
         let occasion = |view: &Self| view.plan.as_ref().map(|plan| plan.occasion.clone());

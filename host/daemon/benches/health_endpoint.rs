@@ -19,9 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bellwether_core::event::Wish;
 use bellwether_core::id::{ModuleName, NodeName};
-use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::{ModuleView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_daemon::clock::Clock;
@@ -122,25 +120,8 @@ impl Responder {
 fn bellwether() -> Result<(HealthServer, Responder)> {
     let clock = Clock::start();
     let module = ModuleView {
-        name: ModuleName::new("web")?,
-        state: StateName::Up,
-        ready: true,
-        since: Moment::default(),
-        ready_since: Moment::default(),
         reason: "all checkers are up".to_owned(),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
-        restarts_allowed: 3,
-        restarts_within: Duration::from_mins(1),
-        drain: Duration::ZERO,
-        probed_every: None,
-        drain_needed: None,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
-        checkers: Vec::new(),
+        ..ModuleView::empty(ModuleName::new("web")?, StateName::Up)
     };
     let empty = Snapshot::empty(NodeName::new("node-1")?, clock.now());
     let snapshot = Snapshot { modules: vec![Arc::new(module)], ..empty };

@@ -5,10 +5,11 @@
 //!        ──▶ modules in force, health answers ──▶ API and reload ──▶ ready ──▶ shutdown
 //! ```
 
+mod error;
 mod listeners;
+mod remembered;
+mod side;
 
-use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;
-use bellwether_core::memory::ModuleMemory;
 use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
@@ -25,7 +25,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use self::error::RunError;
 use self::listeners::{bind_metrics, listeners, open_health, open_site, read_only};
+use self::remembered::Remembered;
+use self::side::Loops;
 use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
@@ -36,10 +39,11 @@ use crate::act::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
+use crate::continuity::Continuity;
 use crate::driver::{self, Asking, Driver, Message, Published};
 use crate::handover::Held;
-use crate::journal::{self, Journal, Notices};
-use crate::memories::{Before, Memories};
+use crate::journal::{Journal, Notices};
+use crate::memories::Memories;
 use crate::metrics::{Exposition, Metrics, Sources};
 use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
@@ -48,7 +52,7 @@ use crate::probers::{self, Probers};
 use crate::problems::Problems;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
-use crate::process::{inherited, open_files, orphans};
+use crate::process::{inherited, open_files};
 use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::reload::{LookNow, Refused, Reload, Settings, load_standard};
@@ -57,9 +61,8 @@ use crate::roster::Roster;
 use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve;
-use crate::serve::address;
 use crate::serve::api::{self, Daemon, socket};
-use crate::serve::health::{BindError, HealthServer, HealthView, Opening};
+use crate::serve::health::{HealthServer, HealthView, Opening};
 use crate::serve::site::Site;
 use crate::serve::wire::ConsoleStatus;
 use crate::service_manager::ServiceManager;
@@ -70,7 +73,6 @@ use crate::telemetry::{self, Telemetry};
 use crate::transcriber::Transcriber;
 use crate::unclaimed;
 use crate::watchdog::{self, Watched};
-use crate::watched;
 
 /// What to run.
 #[derive(Debug)]
@@ -116,51 +118,6 @@ pub struct Ready {
     pub socket: PathBuf,
 }
 
-/// Why the daemon does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Somebody else listens there.
-    #[error("{addr} is in use by another program")]
-    PortInUse {
-        /// Where.
-        addr: SocketAddr,
-    },
-    /// The root cannot be written.
-    #[error("{} cannot be written", root.display())]
-    RootNotWritable {
-        /// Which.
-        root: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// One root, one daemon.
-    #[error("another daemon (process {pid}) runs on this root")]
-    SecondDaemon {
-        /// The other's process id; 0 if it has only just begun.
-        pid: u32,
-    },
-    /// The files are wrong, and nothing is left to run. Rendered, every mistake
-    /// with file, line and column.
-    #[error("the files have mistakes")]
-    Mistakes(String),
-    /// The same, and all that is wrong is that declared programs are not there.
-    #[error("a program that a module declares is missing")]
-    MissingProgram(String),
-    /// Anything else.
-    #[error(transparent)]
-    Other(#[from] anyhow::Error),
-}
-
-impl From<BindError> for RunError {
-    fn from(error: BindError) -> Self {
-        match error {
-            BindError::InUse { address } => Self::PortInUse { addr: address },
-            other => Self::Other(other.into()),
-        }
-    }
-}
-
 /// Runs until it is `told` to end. The applications run on, unless the node's file says otherwise.
 ///
 /// A module's file that is wrong does not keep the others from running; the
@@ -179,20 +136,15 @@ pub async fn run(
     // Whoever gives a command from here on waits until it can be carried out.
     let commands = socket::bind(&root).context("cannot listen on the local socket")?;
     let clock = Clock::carry_on(&root);
-    let (pulse, opening) = (Pulse::default(), Opening::begin(clock));
     let published = Published::new(Arc::new(Snapshot::empty(node.name.clone(), clock.now())));
     // First of all load balancers: they are heard, and answered once there is something to say.
-    let metrics = Metrics::default();
-    let problems = Problems::default();
-    let snapshot = Arc::clone(&published.snapshot);
-    let probers = Probers::default();
     let view = HealthView {
-        snapshot,
-        pulse: pulse.clone(),
+        snapshot: Arc::clone(&published.snapshot),
+        pulse: Pulse::default(),
         clock,
-        metrics: metrics.clone(),
-        probers: probers.clone(),
-        opening: opening.clone(),
+        metrics: Metrics::default(),
+        probers: Probers::default(),
+        opening: Opening::begin(clock),
     };
     let (health, held) = open_health(&root, &node, &view, options.holder).await?;
     let scraped = bind_metrics(&node).await?;
@@ -211,22 +163,7 @@ pub async fn run(
         socket: socket::path(&root),
     };
     let launcher = options.launcher;
-    let parts = Parts {
-        root,
-        node,
-        clock,
-        pulse,
-        opening,
-        published,
-        launcher,
-        metrics,
-        probers,
-        scraped,
-        site,
-        not_open,
-        commands,
-        problems,
-    };
+    let parts = Parts { root, node, view, published, launcher, scraped, site, not_open, commands };
     let (daemon, messages) = Box::pin(parts.build(&options.standard, options.compiler)).await?;
     Box::pin(daemon.run(messages, (health, held), || on_ready(&ready), told)).await
 }
@@ -235,14 +172,10 @@ pub async fn run(
 struct Parts {
     root: PathBuf,
     node: NodeSpec,
-    clock: Clock,
-    pulse: Pulse,
-    opening: Opening,
+    /// What health answers are made from.
+    view: HealthView,
     published: Published,
     launcher: Launcher,
-    metrics: Metrics,
-    /// Who asks the health endpoint.
-    probers: Probers,
     /// Where metrics are served, if they are.
     scraped: Option<TcpListener>,
     /// Where the console is served, if it is.
@@ -251,8 +184,6 @@ struct Parts {
     not_open: Option<String>,
     /// Where clients of this node ask, and the place of it.
     commands: Option<(UnixListener, PathBuf)>,
-    /// What is wrong with the daemon itself.
-    problems: Problems,
 }
 
 /// Everything, built and not yet running.
@@ -276,11 +207,10 @@ struct Running {
     damaged: Vec<String>,
     node: NodeSpec,
     looks: mpsc::Sender<LookNow>,
-    unclaimed: unclaimed::Watch,
-    probers: probers::Watch,
+    beside: Loops,
     /// Those who beat by themselves, but for the health thread.
     watched: Vec<Watched>,
-    watched_since: watched::Watched,
+    continuity: Continuity,
 }
 
 impl Parts {
@@ -290,24 +220,12 @@ impl Parts {
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
-        let Self {
-            root,
-            node,
-            clock,
-            pulse,
-            opening,
-            published,
-            launcher,
-            metrics,
-            probers,
-            scraped,
-            site,
-            not_open,
-            commands,
-            problems,
-        } = self;
+        let Self { root, node, view, published, launcher, scraped, site, not_open, commands } = self;
+        let HealthView { pulse, clock, metrics, probers, opening, .. } = view;
+        // What is wrong with the daemon itself.
+        let problems = Problems::default();
         let in_force = node.clone();
-        let Remembered { journal, notices, memories, before, stores, mut damaged, watched_since } =
+        let Remembered { journal, notices, memories, before, stores, mut damaged, continuity } =
             Remembered::open(&root, &node, clock)?;
         let means = Means {
             root: root.clone(),
@@ -337,8 +255,17 @@ impl Parts {
         let keeper = kept.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);
-        let probers =
-            probers::Watch { probers, published: published.clone(), clock, messages: events.clone() };
+        let beside = Loops {
+            unclaimed,
+            probers: probers::Watch {
+                probers,
+                published: published.clone(),
+                clock,
+                messages: events.clone(),
+            },
+            listeners: listeners(&node),
+            problems: problems.clone(),
+        };
         let beginning = Beginning {
             node: node.name,
             last_record: journal.last_seq(),
@@ -458,10 +385,9 @@ impl Parts {
             damaged,
             node,
             looks,
-            unclaimed,
-            probers,
+            beside,
             watched,
-            watched_since,
+            continuity,
         };
         Ok((running, messages))
     }
@@ -495,14 +421,8 @@ impl Running {
         drop(self.events.send(Message::Loaded).await);
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
         let clock = self.office.means.clock;
-        let mut beating = |ward| {
-            let pulse = Pulse::default();
-            pulse.beat(clock);
-            self.watched.push(Watched { ward, pulse: pulse.clone() });
-            pulse
-        };
-        let (unclaimed, addresses) = (beating(watchdog::UNCLAIMED), beating(watchdog::ADDRESSES));
-        let orphans = orphans::adopts().then(|| beating(watchdog::ORPHANS));
+        let mut side = JoinSet::new();
+        self.watched.extend(self.beside.begin(&mut side, clock));
         let watchdog = watchdog::start(watchdog::Settings {
             watched: self.watched,
             sandbox: Arc::clone(&self.office.means.sandbox),
@@ -513,7 +433,6 @@ impl Running {
             service,
         })
         .context("cannot start the watchdog's thread")?;
-        let mut side = JoinSet::new();
         side.spawn(self.reload.run());
         side.spawn(self.notify.run());
         if let Some((listener, exposition)) = self.scraped {
@@ -522,15 +441,8 @@ impl Running {
         if let Some(telemetry) = self.telemetry {
             side.spawn(telemetry.run());
         }
-        side.spawn(self.unclaimed.run(unclaimed, clock));
-        side.spawn(self.probers.run());
-        if let Some(pulse) = orphans {
-            side.spawn(orphans::reap_forever(pulse, clock));
-        }
-        let problems = self.office.problems.clone();
-        side.spawn(address::watch_forever(listeners(&self.node), problems, addresses, clock));
         side.spawn(rotate_forever(self.root.clone()));
-        side.spawn(self.watched_since.keep_forever(self.office.means.clock));
+        side.spawn(self.continuity.keep_forever(clock));
         let access = self.office.access.clone();
         side.spawn({
             let access = access.clone();
@@ -590,34 +502,6 @@ impl Voice {
         let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
         // A core that has ended is reported by whoever waits for it.
         drop(self.0.send(Message::Event(event)).await);
-    }
-}
-
-/// What outlives the daemon, as the last one left it.
-struct Remembered {
-    journal: Journal,
-    notices: Notices,
-    memories: Memories,
-    before: BTreeMap<ModuleName, ModuleMemory>,
-    stores: Stores,
-    damaged: Vec<String>,
-    watched_since: watched::Watched,
-}
-
-impl Remembered {
-    fn open(root: &Path, node: &NodeSpec, clock: Clock) -> anyhow::Result<Self> {
-        let settings =
-            journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
-        let (journal, notices) = Journal::open(settings).context("cannot begin the journal's thread")?;
-        let (memories, Before { memories: before, mut damaged }) = Memories::open(root);
-        let watched_since = watched::Watched::carry_on(root, clock);
-        let still = |(module, memory): (ModuleName, ModuleMemory)| {
-            (module, memory.watched_since(watched_since.since()))
-        };
-        let before = before.into_iter().map(still).collect();
-        let (stores, damaged_stores) = Stores::open(root);
-        damaged.extend(damaged_stores);
-        Ok(Self { journal, notices, memories, before, stores, damaged, watched_since })
     }
 }
 

@@ -10,10 +10,12 @@ use bellwether_core::health::{Agent, Question, Subject};
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::Moment;
 use bellwether_core::probers;
+use bellwether_core::snapshot::Snapshot;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::driver::{Message, Published};
+use crate::pulse::Pulse;
 
 /// How often the core is told, if there is something to tell.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,8 +27,8 @@ const NEWS: u32 = 5;
 pub struct Probers(Arc<Mutex<probers::Probers>>);
 
 impl Probers {
-    /// Somebody asks by HTTP.
-    pub fn asked(&self, from: IpAddr, question: Question<'_>, now: Moment) {
+    /// A question by HTTP. One about a module that does not exist does not count: it would take a place.
+    pub fn asked(&self, from: IpAddr, question: Question<'_>, snapshot: &Snapshot, now: Moment) {
         let about = match question {
             Question::Health(subject) | Question::Report(subject) | Question::DisableOn404(subject) => {
                 match subject {
@@ -37,7 +39,9 @@ impl Probers {
             Question::ReadyFile(name) => Some(name),
             Question::Elsewhere => return,
         };
-        self.count(from, about, false, now);
+        if about.is_none_or(|name| snapshot.module(name).is_some()) {
+            self.count(from, about, false, now);
+        }
     }
 
     /// `HAProxy` asks an agent.
@@ -72,12 +76,13 @@ pub struct Watch {
 
 impl Watch {
     /// Looks again and again, until dropped or until the core takes nothing more.
-    pub async fn run(self) {
+    pub async fn run(self, pulse: Pulse) {
         let mut told = BTreeMap::<ModuleName, Option<Duration>>::new();
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            pulse.beat(self.clock);
             let snapshot = self.published.snapshot.load_full();
             told.retain(|module, _| snapshot.modules.iter().any(|view| view.name == *module));
             for module in snapshot.modules.iter().map(|view| view.name.clone()) {
@@ -104,6 +109,10 @@ fn is_news(before: Option<Duration>, every: Option<Duration>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_core::id::NodeName;
+    use bellwether_core::snapshot::ModuleView;
+    use bellwether_core::state::StateName;
+
     use super::*;
 
     #[test]
@@ -127,16 +136,24 @@ mod tests {
         let from = IpAddr::from([10, 0, 0, 5]);
         let web = ModuleName::new("web").unwrap();
         let agent = Agent { module: Some(web.clone()), owns: false };
+        let at = |second: i64| Moment::from_micros(second * 1_000_000);
+        let empty = Snapshot::empty(NodeName::new("n").unwrap(), at(0));
         for second in 0..4 {
-            let now = Moment::from_micros(second * 1_000_000);
-            probers.asked(from, Question::Elsewhere, now);
-            assert_eq!(probers.slowest(&web, now), None);
+            for question in [Question::Elsewhere, Question::Health(Subject::Module("web"))] {
+                probers.asked(from, question, &empty, at(second));
+                assert_eq!(probers.slowest(&web, at(second)), None);
+            }
         }
         for second in 0..4 {
-            probers.agent_asked(from, &agent, Moment::from_micros(second * 2_000_000));
+            probers.agent_asked(from, &agent, at(second * 2));
         }
-        let now = Moment::from_micros(7_000_000);
-        assert_eq!(probers.slowest(&web, now), Some(Duration::from_secs(2)));
-        assert_eq!(probers.slowest(&ModuleName::new("mail").unwrap(), now), None);
+        assert_eq!(probers.slowest(&web, at(7)), Some(Duration::from_secs(2)));
+        assert_eq!(probers.slowest(&ModuleName::new("mail").unwrap(), at(7)), None);
+        let module = Arc::new(ModuleView::empty(web.clone(), StateName::Up));
+        let snapshot = Snapshot { modules: vec![module], ..empty };
+        for second in 10..13 {
+            probers.asked(from, Question::Health(Subject::Module("web")), &snapshot, at(second * 5));
+        }
+        assert_eq!(probers.slowest(&web, at(61)), Some(Duration::from_secs(5)));
     }
 }

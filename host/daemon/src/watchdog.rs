@@ -60,6 +60,9 @@ pub const UNCLAIMED: Ward = Ward {
     bound: Duration::from_secs(30),
     hope: None,
 };
+/// What tells the core how often load balancers ask.
+pub const PROBERS: Ward =
+    Ward { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
 /// What looks for addresses that are missing.
 pub const ADDRESSES: Ward =
     Ward { name: "the task that looks for missing addresses", bound: Duration::from_secs(30), hope: None };

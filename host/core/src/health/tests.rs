@@ -4,7 +4,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::Wish;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::observation::{Measurement, Observation, Status};
 use crate::policy::{CheckerKind, OnDown};
@@ -28,27 +27,7 @@ fn name(text: &str) -> ModuleName {
 }
 
 fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
-    ModuleView {
-        name: name(of),
-        state,
-        ready,
-        since: Moment::default(),
-        ready_since: Moment::default(),
-        reason: format!("because of {of}"),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
-        restarts_allowed: 3,
-        restarts_within: Duration::from_mins(1),
-        drain: Duration::ZERO,
-        probed_every: None,
-        drain_needed: None,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
-        checkers: Vec::new(),
-    }
+    ModuleView { ready, reason: format!("because of {of}"), ..ModuleView::empty(name(of), state) }
 }
 
 fn checker(name: &str, verdict: Verdict, status: Status) -> CheckerView {

@@ -95,7 +95,6 @@ impl Module {
             restarts_within: self.policy.budget.within,
             drain: self.drain_lasts(),
             probed_every: self.probed_every,
-            drain_needed: self.policy.drain.too_short_for(self.probed_every),
             readmit_until: self.readmission.until(),
             plan: self.state.run().and_then(PlanRun::view),
             processes,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ async fn bind_health(
     node: &NodeSpec,
     view: &HealthView,
     inherited: &Inherited,
-) -> Result<HealthServer, BindError> {
+) -> Result<(HealthServer, Vec<OwnedFd>), BindError> {
     let bind = || async { HealthServer::take_over(node.health, &node.agent_checks, view.clone(), inherited) };
     patiently(PORT_FREE_WITHIN, bind, |error| matches!(error, BindError::InUse { .. })).await
 }
@@ -69,8 +70,7 @@ pub(super) async fn open_health(
     let mut addresses = vec![node.health];
     addresses.extend(node.agent_checks.iter().map(|check| check.listen));
     inherited.only_for(&addresses);
-    let mut health = bind_health(node, view, &inherited).await?;
-    let sockets = health.sockets_for_the_next();
+    let (health, sockets) = bind_health(node, view, &inherited).await?;
     let held = holder.and_then(|holder| {
         let held = Held::begin(root, sockets, holder);
         held.inspect_err(|error| {

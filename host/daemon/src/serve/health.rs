@@ -74,7 +74,7 @@ impl HealthView {
         if self.has_to_wait(&snapshot, core, question) {
             return None;
         }
-        self.probers.asked(from, question, self.clock.now());
+        self.probers.asked(from, question, &snapshot, self.clock.now());
         let timestamp = |moment| self.clock.timestamp(moment);
         let answer = health::answer(&snapshot, core, question, timestamp);
         self.metrics.answered(answer.code == Code::Ok);
@@ -84,12 +84,12 @@ impl HealthView {
     /// Likewise.
     fn agent_line(&self, from: IpAddr, agent: &Agent) -> Option<String> {
         let (snapshot, core) = (self.snapshot.load(), self.core());
-        let waits = self.has_to_wait(&snapshot, core, agent.question());
-        if waits {
+        if self.has_to_wait(&snapshot, core, agent.question()) {
             return None;
         }
-        self.probers.agent_asked(from, agent, self.clock.now());
-        Some(health::agent_line(&snapshot, core, agent, self.clock.now()))
+        let now = self.clock.now();
+        self.probers.agent_asked(from, agent, now);
+        Some(health::agent_line(&snapshot, core, agent, now))
     }
 
     fn core(&self) -> Core {
@@ -157,7 +157,6 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct HealthServer {
     addresses: Vec<SocketAddr>,
-    sockets: Vec<OwnedFd>,
     stop: Arc<Stop>,
     heart: Pulse,
     thread: Option<JoinHandle<io::Result<()>>>,
@@ -174,16 +173,17 @@ impl HealthServer {
     /// Listens for HTTP on `http` and for `HAProxy` agents on each of `agents`,
     /// and starts the thread that answers from `view`. Port 0 is any free port.
     pub fn bind(http: SocketAddr, agents: &[AgentCheckSpec], view: HealthView) -> Result<Self, BindError> {
-        Self::take_over(http, agents, view, &Inherited::default())
+        Self::take_over(http, agents, view, &Inherited::default()).map(|(server, _)| server)
     }
 
-    /// The same, on the sockets of the last daemon where there are any.
+    /// The same, on the sockets of the last daemon where there are any. Returns the sockets once more, for
+    /// the next daemon.
     pub fn take_over(
         http: SocketAddr,
         agents: &[AgentCheckSpec],
         view: HealthView,
         inherited: &Inherited,
-    ) -> Result<Self, BindError> {
+    ) -> Result<(Self, Vec<OwnedFd>), BindError> {
         let mut listeners = vec![Listener::http(http, inherited)?];
         for agent in agents {
             listeners.push(Listener::agent(agent, inherited)?);
@@ -200,12 +200,7 @@ impl HealthServer {
             .name("health".to_owned())
             .spawn(move || event_loop.run(|| stopped.wanted.load(Ordering::Acquire)))
             .map_err(BindError::Start)?;
-        Ok(Self { addresses, sockets, stop, heart, thread: Some(thread) })
-    }
-
-    /// The sockets once more, for the next daemon. There are none left after the first call.
-    pub fn sockets_for_the_next(&mut self) -> Vec<OwnedFd> {
-        std::mem::take(&mut self.sockets)
+        Ok((Self { addresses, stop, heart, thread: Some(thread) }, sockets))
     }
 
     /// Where it listens: HTTP first, then the agents in the order they were given.

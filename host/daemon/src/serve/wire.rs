@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bellwether_core::attention::Attention;
 use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::drain::needed_instead;
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
@@ -337,7 +338,7 @@ impl ModuleStatus {
             },
             drain_s: view.drain.as_secs_f64(),
             probed_every_s: view.probed_every.map(|every| every.as_secs_f64()),
-            drain_needed_s: view.drain_needed.map(|needed| needed.as_secs_f64()),
+            drain_needed_s: needed_instead(view.drain, view.probed_every).map(|needed| needed.as_secs_f64()),
             plan: view.plan.clone(),
             processes: view.processes.clone(),
             checkers: view.checkers.iter().map(|c| CheckerStatus::new(c, clock)).collect(),
@@ -519,9 +520,6 @@ mod tests {
         let mut observation = Observation::new(Status::Warn, "slow", at);
         observation.took = Duration::from_micros(1500);
         ModuleView {
-            name: ModuleName::new("web").unwrap(),
-            state: StateName::Backoff,
-            ready: false,
             since: at,
             ready_since: at,
             reason: "it ended at once".into(),
@@ -530,12 +528,6 @@ mod tests {
             restarts: 1,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(24),
-            drain: Duration::ZERO,
-            probed_every: None,
-            drain_needed: None,
-            readmit_until: None,
-            changed: 0,
-            plan: None,
             processes: vec![ProcessFact { pid: 42, name: "nginx".into() }],
             checkers: vec![CheckerView {
                 name: CheckerName::new("home").unwrap(),
@@ -548,6 +540,7 @@ mod tests {
                 next: None,
                 last: Some(std::sync::Arc::new(observation)),
             }],
+            ..ModuleView::empty(ModuleName::new("web").unwrap(), StateName::Backoff)
         }
     }
 

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use bellwether_core::event::Wish;
 use bellwether_core::id::{CheckerName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Observation, ProcessFact, Status};
@@ -53,25 +52,10 @@ fn watched_by(module: &ModuleName) -> Snapshot {
         last: Some(Arc::new(seen)),
     };
     let module = ModuleView {
-        name: module.clone(),
-        state: StateName::Up,
-        ready: true,
         since: at,
         ready_since: at,
-        reason: String::new(),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
-        restarts_allowed: 3,
-        restarts_within: Duration::from_hours(1),
-        drain: Duration::ZERO,
-        probed_every: None,
-        drain_needed: None,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
         checkers: vec![checker],
+        ..ModuleView::empty(module.clone(), StateName::Up)
     };
     let empty = Snapshot::empty(NodeName::new("n").unwrap(), at);
     Snapshot { modules: vec![Arc::new(module)], ..empty }

@@ -3,7 +3,6 @@ use std::sync::Mutex;
 
 use axum::body::Bytes;
 use bellwether_core::command::DeniedReason;
-use bellwether_core::event::Wish;
 use bellwether_core::id::NodeName;
 use bellwether_core::measurements::Bucket;
 use bellwether_core::observation::Status;
@@ -96,25 +95,12 @@ impl Daemon for FakeDaemon {
             last: None,
         };
         let module = ModuleView {
-            name: ModuleName::new("web").unwrap(),
-            state: StateName::Up,
-            ready: true,
             since: at,
             ready_since: at,
-            reason: String::new(),
-            wish: Wish::default(),
-            next: None,
-            restarts: 0,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
-            drain: Duration::ZERO,
-            probed_every: None,
-            drain_needed: None,
-            readmit_until: None,
-            changed: 0,
-            plan: None,
-            processes: Vec::new(),
             checkers: vec![checker],
+            ..ModuleView::empty(ModuleName::new("web").unwrap(), StateName::Up)
         };
         let generation = *self.generations.borrow();
         let (node, modules) = (NodeName::new("n1").unwrap(), vec![Arc::new(module)]);

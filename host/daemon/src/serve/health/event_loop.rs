@@ -343,6 +343,9 @@ impl EventLoop {
         if connection.queued {
             self.unfinished.retain(|queued| *queued != place);
         }
+        if connection.waits {
+            self.waiting.retain(|waiting| *waiting != place);
+        }
         true
     }
 

@@ -2,7 +2,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use bellwether_core::event::Wish;
 use bellwether_core::id::{ModuleName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::ModuleView;
@@ -20,25 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn module(name: &str, state: StateName) -> Arc<ModuleView> {
     Arc::new(ModuleView {
-        name: ModuleName::new(name).unwrap(),
-        state,
-        ready: state == StateName::Up,
-        since: Moment::default(),
-        ready_since: Moment::default(),
         reason: "so it is".to_owned(),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
-        restarts_allowed: 3,
-        restarts_within: Duration::from_mins(1),
-        drain: Duration::ZERO,
-        probed_every: None,
-        drain_needed: None,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
-        checkers: Vec::new(),
+        ..ModuleView::empty(ModuleName::new(name).unwrap(), state)
     })
 }
 

@@ -36,7 +36,10 @@ struct Client {
 
 impl Bench {
     fn new() -> Self {
-        let clock = Clock::start();
+        Self::with(Opening::over(), Clock::start())
+    }
+
+    fn with(opening: Opening, clock: Clock) -> Self {
         let empty = Snapshot::empty(NodeName::new("node-1").unwrap(), Moment::default());
         let view = HealthView {
             snapshot: Arc::new(ArcSwap::new(Arc::new(empty))),
@@ -44,7 +47,7 @@ impl Bench {
             clock,
             metrics: Metrics::default(),
             probers: Probers::default(),
-            opening: Opening::over(),
+            opening,
         };
         let listener = Listener::http("127.0.0.1:0".parse().unwrap(), &Inherited::default()).unwrap();
         let address = listener.address;
@@ -131,5 +134,23 @@ fn a_connection_that_is_ended_while_it_queues_leaves_the_queue() {
         assert!(event_loop.unfinished.iter().all(|place| event_loop.connections.contains(*place)));
         event_loop.sweep(Instant::now() + Duration::from_secs(3600));
         assert_eq!((event_loop.connections.len(), event_loop.unfinished.len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_connection_that_is_ended_while_its_question_waits_is_not_asked_for_again() {
+    let clock = Clock::start();
+    let mut bench = Bench::with(Opening::lasting(clock, Duration::from_secs(3600)), clock);
+    for round in 0..3 {
+        let _asking: Vec<Client> = (0..GREEDY).map(|_| bench.client(1)).collect();
+        bench.turn();
+        let event_loop = &mut bench.event_loop;
+        assert_eq!(event_loop.waiting.len(), GREEDY, "they wait in round {round}");
+        assert!(event_loop.let_quietest_go());
+        let waiting = event_loop.waiting[0];
+        event_loop.close(waiting);
+        assert_eq!(event_loop.waiting.len(), GREEDY - 2);
+        event_loop.sweep(Instant::now() + Duration::from_secs(3600));
+        assert_eq!((event_loop.connections.len(), event_loop.waiting.len()), (0, 0));
     }
 }

@@ -26,9 +26,9 @@ const FOLLOWS_WITHIN: Duration = Duration::from_secs(30);
 /// So often it is written down that the daemon runs.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// The file.
+/// The file, and what it says.
 #[derive(Debug, Clone)]
-pub struct Watched {
+pub struct Continuity {
     path: PathBuf,
     since: Moment,
 }
@@ -40,7 +40,7 @@ struct Document {
     seen: Moment,
 }
 
-impl Watched {
+impl Continuity {
     /// Goes on where the last daemon ended, if it ended a moment ago.
     pub fn carry_on(root: &Path, clock: Clock) -> Self {
         let path = root.join("state/watched.json");
@@ -86,13 +86,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("state")).unwrap();
         let clock = Clock::start();
-        let first = Watched::carry_on(root.path(), clock);
+        let first = Continuity::carry_on(root.path(), clock);
         first.write(clock.now()).unwrap();
-        let second = Watched::carry_on(root.path(), clock);
+        let second = Continuity::carry_on(root.path(), clock);
         assert_eq!(second.since(), first.since());
         for seen in [clock.now() - FOLLOWS_WITHIN, clock.now() + FOLLOWS_WITHIN] {
             second.write(seen).unwrap();
-            assert!(Watched::carry_on(root.path(), clock).since() > first.since(), "{seen:?}");
+            assert!(Continuity::carry_on(root.path(), clock).since() > first.since(), "{seen:?}");
         }
         let other_boot = fs::read_to_string(&first.path).unwrap();
         second.write(clock.now()).unwrap();
@@ -101,10 +101,10 @@ mod tests {
         assert!(other_boot.contains(&boot));
         let text = fs::read_to_string(&first.path).unwrap();
         fs::write(&first.path, text.replace(&boot, "\"00000000-0000-0000-0000-000000000001\"")).unwrap();
-        assert!(Watched::carry_on(root.path(), clock).since() > first.since());
+        assert!(Continuity::carry_on(root.path(), clock).since() > first.since());
         for damaged in ["", "{"] {
             fs::write(&first.path, damaged).unwrap();
-            assert!(Watched::carry_on(root.path(), clock).since() > first.since());
+            assert!(Continuity::carry_on(root.path(), clock).since() > first.since());
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(crate) const NAME: &str = "BELLWETHER_KEPT";
 /// The variable of the process id, which only the process itself knows before it is the application.
 pub(crate) const PID: &str = "BELLWETHER_KEPT_PID";
 /// More of an environment is not read, in bytes.
-const MAX_ENVIRONMENT: usize = 1 << 20;
+const MAX_ENVIRONMENT: u64 = 1 << 20;
 
 /// Its value: under which root, of which module, as which command.
 pub(crate) fn value(root: &Path, module: &ModuleName, command: &CommandName) -> String {
@@ -86,9 +86,9 @@ fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
     if stat.group != pid || stat.is_dead() {
         return Ok(None);
     }
-    let environment = fs::read(format!("/proc/{pid}/environ"))?;
-    let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
-    let Some((module, command)) = parse(environment, &digest(root), pid) else { return Ok(None) };
+    let mut environment = Vec::new();
+    fs::File::open(format!("/proc/{pid}/environ"))?.take(MAX_ENVIRONMENT).read_to_end(&mut environment)?;
+    let Some((module, command)) = parse(&environment, &digest(root), pid) else { return Ok(None) };
     Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None }))
 }
 

@@ -25,7 +25,11 @@ fn incident() -> Occasion {
 
 /// The steps in short: `run stop 7s!` is forced, `…?` goes on, `…` fails.
 fn steps(occasion: Occasion, commands: &str) -> String {
-    let made = match plan(Config::default(), &request(occasion, commands)) {
+    steps_with("{}", occasion, commands)
+}
+
+fn steps_with(config: &str, occasion: Occasion, commands: &str) -> String {
+    let made = match plan(parse_config(config).unwrap(), &request(occasion, commands)) {
         Ok(made) => made,
         Err(reason) => return reason,
     };
@@ -85,6 +89,54 @@ fn the_stop_signal_is_the_operators_choice() {
     assert!(parse_config::<Config>(r#"{"stop-signal": "stop"}"#).unwrap_err().contains("`stop-signal`"));
 }
 
+const SERIES: &str = r#"{"stop": [{"signal": "int", "wait": "20s"}, {"signal": "quit"}]}"#;
+
+#[test]
+fn a_series_of_signals_goes_on_with_what_has_not_ended() {
+    assert_eq!(
+        steps_with(SERIES, Occasion::Stop, "app:kept,running"),
+        "Int app 1s?, await app 20s?, Quit app 1s, await app 7s"
+    );
+    assert_eq!(
+        steps_with(SERIES, Occasion::Restart, "app:kept,running"),
+        "Int app 1s?, await app 20s?, Quit app 1s!, await app 7s!, keep app 10s"
+    );
+    assert_eq!(
+        steps_with(SERIES, Occasion::Stop, "a:kept,running b:kept,running c:kept"),
+        "Int a 1s?, Int b 1s?, await a 20s?, await b 20s?, Quit a 1s, Quit b 1s, await a 7s, await b 7s"
+    );
+    assert_eq!(steps_with(SERIES, Occasion::Stop, "app:kept"), "");
+}
+
+#[test]
+fn a_series_follows_a_stop_command_where_something_is_kept() {
+    assert_eq!(
+        steps_with(SERIES, Occasion::Stop, "app:kept,running stop"),
+        "run stop 7s?, await app 7s?, Int app 1s?, await app 20s?, Quit app 1s, await app 7s"
+    );
+    assert_eq!(steps_with(SERIES, Occasion::Stop, "start stop"), "run stop 7s");
+}
+
+#[test]
+fn a_series_that_means_nothing_is_refused() {
+    for config in [r#"{"stop": [{"signal": "int", "wait": "20"}]}"#, r#"{"stop": [{"wait": "20s"}]}"#] {
+        assert!(parse_config::<Config>(config).is_err(), "{config}");
+    }
+    let schema = bellwether_guest::config_schema::<Config>();
+    assert!(schema.contains(r#""minItems":1"#) && schema.contains(r#""maxItems":5"#), "{schema}");
+}
+
+#[test]
+fn what_is_to_run_before_the_start_runs_before_it() {
+    assert_eq!(steps(Occasion::Start, "app:kept before-start"), "run before-start 7s, keep app 10s");
+    assert_eq!(steps(Occasion::Start, "before-start start stop"), "run before-start 7s, run start 7s");
+    assert_eq!(
+        steps(Occasion::Restart, "app:kept,running before-start"),
+        "Term app 1s!, await app 7s!, run before-start 7s, keep app 10s"
+    );
+    assert!(steps(Occasion::Start, "before-start").contains("declares nothing to start"));
+}
+
 #[test]
 fn what_does_not_run_needs_no_stop() {
     let made = plan(Config::default(), &request(Occasion::Stop, "app:kept stop")).unwrap();
@@ -140,4 +192,48 @@ fn what_is_missing_is_said() {
     );
     assert!(steps(Occasion::Stop, "start").ends_with("add a command named `stop` to its [commands]"));
     assert!(steps(Occasion::ForcedStop(None), "start stop").contains("named `forced-stop`"));
+}
+
+/// The recipes of the guide, each with its name: the config of the script, and what is declared.
+fn recipes() -> Vec<(&'static str, String, String)> {
+    let (_, recipes) = include_str!("../../../docs/commands.md").split_once("## Recipes").unwrap();
+    let recipe = |text: &'static str| {
+        let module = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let module: toml::Table = toml::from_str(module).unwrap();
+        let config = module.get("restart").and_then(|restart| restart.get("config"));
+        let commands = module["commands"].as_table().unwrap().iter().map(|(name, command)| {
+            let kept = command.get("keep").and_then(toml::Value::as_bool).unwrap_or(false);
+            format!("{name}{} ", if kept { ":kept,running" } else { "" })
+        });
+        let config = config.map_or_else(|| "{}".to_owned(), |config| serde_json::to_string(config).unwrap());
+        (text.lines().next().unwrap(), config, commands.collect())
+    };
+    recipes.split("\n### ").skip(1).map(recipe).collect()
+}
+
+#[test]
+fn each_recipe_of_the_guide_is_started_and_stopped_as_it_says() {
+    let told: Vec<String> = recipes()
+        .into_iter()
+        .map(|(name, config, commands)| {
+            let start = steps_with(&config, Occasion::Start, &commands);
+            let stop = steps_with(&config, Occasion::Stop, &commands);
+            format!("{name}: {start}; {stop}")
+        })
+        .collect();
+    let start = "keep start 10s";
+    let prepared = "run before-start 7s, keep start 10s";
+    let expected = [
+        format!("PostgreSQL: {prepared}; Int start 1s?, await start 60s?, Quit start 1s, await start 10s"),
+        format!("MariaDB: {prepared}; Term start 1s, await start 7s"),
+        format!("Redis: {prepared}; Term start 1s, await start 7s"),
+        format!("nginx: {prepared}; Quit start 1s?, await start 30s?, Term start 1s, await start 5s"),
+        format!("HAProxy: {prepared}; Usr1 start 1s?, await start 30s?, Term start 1s, await start 5s"),
+        format!("PHP-FPM: {prepared}; Quit start 1s?, await start 30s?, Term start 1s, await start 5s"),
+        format!("uWSGI: {start}; Int start 1s, await start 7s"),
+        format!("Gunicorn: {start}; Term start 1s?, await start 35s?, Quit start 1s, await start 5s"),
+        format!("Tomcat: {start}; Term start 1s, await start 7s"),
+        format!("RabbitMQ: {start}; Term start 1s, await start 7s"),
+    ];
+    assert_eq!(told, expected);
 }

@@ -17,7 +17,7 @@ use super::kept::Kept;
 use super::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::{
-    CheckerSpec, CommandSpec, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
+    CheckerSpec, CommandSpec, Execution, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
 };
 use crate::process::kept_table::KeptTable;
 use crate::process::stat::Stat;
@@ -34,7 +34,11 @@ impl Harness {
     }
 
     pub(crate) fn home(&self) -> Home {
-        Home { root: self.root.path().to_owned(), node: NodeName::new("node-1").unwrap() }
+        Home {
+            root: self.root.path().to_owned(),
+            node: NodeName::new("node-1").unwrap(),
+            launcher: Launcher::Nobody,
+        }
     }
 
     /// Waits until no process lives that was started under this root.
@@ -45,7 +49,7 @@ impl Harness {
     /// What a daemon that starts now would have.
     pub(crate) async fn runner(&self) -> StepRunner {
         let (table, states) = (ProcessTable::default(), KeptTable::default());
-        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone(), Launcher::Nobody);
+        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone());
         let kept = kept.await.unwrap();
         StepRunner { home: self.home(), kept, table, states }
     }
@@ -119,6 +123,7 @@ pub(crate) fn shell(script: &str, keep: bool) -> CommandSpec {
         env: BTreeMap::new(),
         dir: None,
         arguments: None,
+        execution: Execution::default(),
     }
 }
 

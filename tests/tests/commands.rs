@@ -133,7 +133,7 @@ fn an_application_runs_as_its_user_and_within_its_limits() {
 }
 
 #[test]
-fn an_application_of_another_user_is_found_again_with_and_without_the_list() {
+fn an_application_of_another_user_is_found_again() {
     if !is_root() {
         return;
     }
@@ -142,10 +142,6 @@ fn an_application_of_another_user_is_found_again_with_and_without_the_list() {
     let mut daemon = run(&root, FULL);
     let pid = application(&daemon);
     daemon.kill();
-    daemon.run_again();
-    assert_eq!(application(&daemon), pid);
-    daemon.kill();
-    root.remove("state/kept.json");
     daemon.run_again();
     assert_eq!(application(&daemon), pid);
     assert!(signal(pid, Signal::KILL));
@@ -330,15 +326,20 @@ fn a_series_without_a_signal_is_refused_with_its_line() {
     assert!(told.contains("modules/app.toml:2") && told.contains("config.stop"), "{told}");
 }
 
-/// One for all: the script's own tests make the plans of each.
+/// Each recipe starts and stops by the standard restart script.
 #[test]
-fn a_recipe_of_the_guide_starts_and_stops() {
-    let (_, recipe) = GUIDE.split_once("### PostgreSQL").expect("the guide has the recipe");
-    let module = recipe.split("```toml\n").nth(1).and_then(|block| block.split("```").next());
-    let played = play(module.expect("the recipe is a module"));
-    assert_eq!(played.code, Some(0), "{}{}", played.out, played.error);
-    let plan = "run `before-start`, then start `start`";
-    assert!(played.out.contains(plan), "{}", played.out);
+fn the_recipes_of_the_guide_start_and_stop() {
+    let (_, recipes) = GUIDE.split_once("## Recipes").expect("the guide has recipes");
+    let mut count = 0;
+    for recipe in recipes.split("\n### ").skip(1) {
+        let name = recipe.lines().next().unwrap_or_default();
+        let module = recipe.split("```toml\n").nth(1).and_then(|block| block.split("```").next());
+        let module = module.unwrap_or_else(|| panic!("{name} has a module"));
+        let played = play(module);
+        assert_eq!(played.code, Some(0), "{name}: {}{}", played.out, played.error);
+        count += 1;
+    }
+    assert_eq!(count, 10);
 }
 
 const SCENARIO: &str = r#"

@@ -4,8 +4,7 @@
 //!
 //! A program may overwrite it (one that sets its title does), and somebody else's
 //! process may carry the same. So what is in the list and lives is what counts, and
-//! a process of another user than the daemon's is believed only if it holds the log of
-//! its command, which nobody else can open. What a kept process starts
+//! only processes of the daemon's own user are looked at. What a kept process starts
 //! inherits the mark, and is told from it by the process id in there.
 
 use std::ffi::OsStr;
@@ -17,7 +16,6 @@ use std::path::Path;
 use bellwether_core::id::{CommandName, ModuleName};
 
 use super::ledger::Entry;
-use crate::act::log_file;
 use crate::process::identity::ProcessId;
 use crate::process::stat::Stat;
 
@@ -78,7 +76,9 @@ fn pid_of(name: &OsStr) -> Option<u32> {
 
 fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
     let own = rustix::process::geteuid().as_raw();
-    let is_own = fs::metadata(format!("/proc/{pid}"))?.uid() == own;
+    if fs::metadata(format!("/proc/{pid}"))?.uid() != own {
+        return Ok(None);
+    }
     let stat = Stat::read(pid)?;
     if stat.group != pid || stat.is_dead() {
         return Ok(None);
@@ -86,17 +86,7 @@ fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
     let environment = fs::read(format!("/proc/{pid}/environ"))?;
     let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
     let Some((module, command)) = parse(environment, &digest(root), pid) else { return Ok(None) };
-    if !is_own && !writes_to(pid, &log_file::path(root, &module, &command)) {
-        return Ok(None);
-    }
     Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None }))
-}
-
-/// Whether one of its outputs is this file.
-fn writes_to(pid: u32, log: &Path) -> bool {
-    let Ok(log) = fs::metadata(log) else { return false };
-    let is_log = |output: fs::Metadata| (output.dev(), output.ino()) == (log.dev(), log.ino());
-    [1, 2].into_iter().any(|output| fs::metadata(format!("/proc/{pid}/fd/{output}")).is_ok_and(is_log))
 }
 
 /// The module and the command of a process's environment, if it is of this root and its own.

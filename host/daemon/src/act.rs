@@ -18,6 +18,7 @@ pub mod log_file;
 mod log_growth;
 pub mod preview;
 mod running;
+mod settings;
 pub mod step;
 
 #[cfg(test)]

@@ -238,11 +238,12 @@ impl Parts {
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: metrics.clone(),
+            launcher: launcher.clone(),
         };
-        let home = Home { root: root.clone(), node: node.name.clone() };
+        let home = Home { root: root.clone(), node: node.name.clone(), launcher };
         // The applications first: compiling may take its time.
         let (processes, states) = (means.processes.clone(), means.kept.clone());
-        let kept = Kept::open(home.clone(), clock, processes, states, launcher).await?;
+        let kept = Kept::open(home.clone(), clock, processes, states).await?;
         let standard = load_standard(&means.sandbox, standard).await?;
         problems.set("console's listener", not_open.as_slice());
         let unclaimed = unclaimed::Watch {

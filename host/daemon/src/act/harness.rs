@@ -17,7 +17,7 @@ use super::kept::Kept;
 use super::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::{
-    CheckerSpec, CommandSpec, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
+    CheckerSpec, CommandSpec, Execution, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
 };
 use crate::process::kept_table::KeptTable;
 use crate::process::stat::Stat;
@@ -34,7 +34,11 @@ impl Harness {
     }
 
     pub(crate) fn home(&self) -> Home {
-        Home { root: self.root.path().to_owned(), node: NodeName::new("node-1").unwrap() }
+        Home {
+            root: self.root.path().to_owned(),
+            node: NodeName::new("node-1").unwrap(),
+            launcher: Launcher::Nobody,
+        }
     }
 
     /// Waits until no process lives that was started under this root.
@@ -50,9 +54,10 @@ impl Harness {
     /// The same, with this one at the gate.
     pub(crate) async fn runner_with(&self, launcher: Launcher) -> StepRunner {
         let (table, states) = (ProcessTable::default(), KeptTable::default());
-        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone(), launcher);
+        let home = Home { launcher, ..self.home() };
+        let kept = Kept::open(home.clone(), Clock::start(), table.clone(), states.clone());
         let kept = kept.await.unwrap();
-        StepRunner { home: self.home(), kept, table, states }
+        StepRunner { home, kept, table, states }
     }
 
     /// A module with these shell scripts as commands; names that begin with `keep` are kept.
@@ -130,6 +135,7 @@ pub(crate) fn shell(script: &str, keep: bool) -> CommandSpec {
         env: BTreeMap::new(),
         dir: None,
         arguments: None,
+        execution: Execution::default(),
     }
 }
 

@@ -28,7 +28,6 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::child::{Home, Launch};
-use super::gate::Launcher;
 use super::log_file;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
@@ -66,7 +65,6 @@ struct Inner {
     clock: Clock,
     table: ProcessTable,
     states: KeptTable,
-    launcher: Launcher,
     ledger: Ledger,
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
 }
@@ -107,14 +105,13 @@ impl Kept {
         clock: Clock,
         table: ProcessTable,
         states: KeptTable,
-        launcher: Launcher,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
         // What was written down last may be an old list: of before the disk turned read-only.
         let entries = mark::find(&home.root, ledger.read()?)
             .context("cannot look for processes that were kept before")?;
         let slots = Mutex::default();
-        let kept = Self(Arc::new(Inner { home, clock, table, states, launcher, ledger, slots }));
+        let kept = Self(Arc::new(Inner { home, clock, table, states, ledger, slots }));
         for entry in entries {
             kept.adopt(entry).await?;
         }
@@ -288,7 +285,7 @@ impl Kept {
         let mut waited = false;
         while process.still_alive() {
             let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-            if !self.0.launcher.is_waiting(&line) || Instant::now() >= until {
+            if !self.0.home.launcher.is_waiting(&line) || Instant::now() >= until {
                 return false;
             }
             waited = true;
@@ -359,7 +356,7 @@ impl Inner {
         let launch = Launch { module, command, spec, arguments: &[] };
         let (waiting, before) = with_reserve(|| {
             let (streams, before) = self.home.streams(module, command)?;
-            let waiting = self.home.spawn_waiting(&launch, streams, &self.launcher)?;
+            let waiting = self.home.spawn_waiting(&launch, streams)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
         let id = waiting.leader.id();

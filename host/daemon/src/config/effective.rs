@@ -187,6 +187,12 @@ impl Listing<'_> {
         if let Some(pattern) = &command.arguments {
             self.add(&table, "arguments", format!("{:?}", pattern.as_str()));
         }
+        for (key, value) in command.execution.list() {
+            self.add(&table, key, value);
+        }
+        for (key, value) in command.execution.limits.list() {
+            self.add(&table.inner("limits"), key, value);
+        }
     }
 
     /// Those that are given: nobody has any by default.

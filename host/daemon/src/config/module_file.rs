@@ -2,6 +2,7 @@
 
 mod checker;
 mod command;
+mod execution;
 pub(super) mod grant;
 mod process;
 

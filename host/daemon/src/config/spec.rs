@@ -18,6 +18,7 @@ use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 use bellwether_core::shutdown::Shutdown;
 use rustls::pki_types::CertificateDer;
 
+pub use super::execution::Execution;
 use super::notify::NotifySpec;
 use super::quantity::{show_duration, show_size};
 use crate::certificate::PairFiles;
@@ -313,6 +314,8 @@ pub struct CommandSpec {
     pub dir: Option<PathBuf>,
     /// Which arguments a component may add. Without it, none.
     pub arguments: Option<ArgumentPattern>,
+    /// As whom and within which limits it runs.
+    pub execution: Execution,
 }
 
 /// What each argument must be that a component adds to a command.
@@ -495,6 +498,7 @@ mod tests {
             env: BTreeMap::new(),
             dir: None,
             arguments: arguments.map(|pattern| ArgumentPattern::new(pattern).unwrap()),
+            execution: Execution::default(),
         }
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::act::gate::Launcher;
 use crate::act::harness::{Harness, command, is_pending, processes_of, shell, until};
 use crate::process::stat::Stat;
 

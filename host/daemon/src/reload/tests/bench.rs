@@ -84,10 +84,12 @@ impl Bench {
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: Metrics::default(),
+            launcher: Launcher::Nobody,
         };
-        let home = Home { root: root.path().to_owned(), node: means.node.clone() };
+        let home =
+            Home { root: root.path().to_owned(), node: means.node.clone(), launcher: Launcher::Nobody };
         let (processes, states) = (means.processes.clone(), means.kept.clone());
-        let kept = Kept::open(home, means.clock, processes, states, Launcher::Nobody).await.unwrap();
+        let kept = Kept::open(home, means.clock, processes, states).await.unwrap();
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
         let (looks, looked_for) = mpsc::channel(1);

@@ -9,7 +9,7 @@ use bellwether_guest::serde::de::{Deserialize, Deserializer, Error};
 /// One signal, and how long the application may take to end by it.
 #[bellwether_guest::config]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// What is sent.
     pub(crate) signal: Signal,
     /// How long its end may take: `20s`; the `timeout` of the command unless it says otherwise.

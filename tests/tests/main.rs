@@ -12,6 +12,7 @@
 mod all_languages;
 mod api_roles;
 mod api_roles_as_meant;
+mod applications;
 mod commands;
 mod console_listener;
 mod demo;

@@ -46,6 +46,8 @@ pub(crate) struct Laid {
     pub(crate) data: Option<Data>,
     /// Keeps it busy for longer than it takes to notice.
     pub(crate) work: Option<Ask>,
+    /// What of its command line outlives the application on purpose.
+    pub(crate) outlives: Option<&'static str>,
 }
 
 /// Data that an application has confirmed.
@@ -57,7 +59,7 @@ pub(crate) struct Data {
 /// Something to ask, and what must be in the answer.
 pub(crate) struct Question {
     pub(crate) ask: Ask,
-    pub(crate) expect: String,
+    pub(crate) expect: Vec<u8>,
 }
 
 /// How something is asked.
@@ -72,7 +74,7 @@ pub(crate) enum Ask {
 impl Laid {
     /// One that only has to answer this question.
     pub(crate) fn new(question: Question) -> Self {
-        Self { changes: Vec::new(), question, data: None, work: None }
+        Self { changes: Vec::new(), question, data: None, work: None, outlives: None }
     }
 
     /// In place of `recipe`, `here`.
@@ -86,6 +88,11 @@ impl Laid {
         self
     }
 
+    pub(crate) fn outlives(mut self, part: &'static str) -> Self {
+        self.outlives = Some(part);
+        self
+    }
+
     pub(crate) fn work(mut self, work: Ask) -> Self {
         self.work = Some(work);
         self
@@ -93,22 +100,22 @@ impl Laid {
 }
 
 impl Question {
-    pub(crate) fn tcp(address: SocketAddr, send: impl AsRef<[u8]>, expect: &str) -> Self {
-        Self { ask: Ask::Tcp(address, send.as_ref().to_vec()), expect: expect.to_owned() }
+    pub(crate) fn tcp(address: SocketAddr, send: impl AsRef<[u8]>, expect: impl AsRef<[u8]>) -> Self {
+        Self { ask: Ask::Tcp(address, send.as_ref().to_vec()), expect: expect.as_ref().to_vec() }
     }
 
     /// For a page that has this text.
     pub(crate) fn page(address: SocketAddr, path: &str, expect: &str) -> Self {
-        Self { ask: Ask::page(address, path), expect: expect.to_owned() }
+        Self { ask: Ask::page(address, path), expect: expect.into() }
     }
 
     pub(crate) fn run(command: &[&str], expect: &str) -> Self {
-        Self { ask: Ask::run(command), expect: expect.to_owned() }
+        Self { ask: Ask::run(command), expect: expect.into() }
     }
 
     /// Whether the answer is right.
     pub(crate) fn is_answered(&self) -> bool {
-        self.ask.answer(&self.expect).contains(&self.expect)
+        contains(&self.ask.answer(&self.expect), &self.expect)
     }
 }
 
@@ -122,17 +129,20 @@ impl Ask {
     }
 
     /// All that was said until `expect` was, the connection was closed, or the time was over.
-    fn answer(&self, expect: &str) -> String {
-        let heard = match self {
-            Self::Tcp(address, send) => answer_over_tcp(*address, send, expect.as_bytes()),
+    fn answer(&self, expect: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Tcp(address, send) => answer_over_tcp(*address, send, expect),
             Self::Run(command) => {
                 let seconds = ANSWERED_WITHIN.as_secs().to_string();
                 let output = Command::new("timeout").arg(seconds).args(command).stdin(Stdio::null()).output();
                 output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default()
             }
-        };
-        String::from_utf8_lossy(&heard).into_owned()
+        }
     }
+}
+
+fn contains(heard: &[u8], expected: &[u8]) -> bool {
+    heard.windows(expected.len()).any(|window| window == expected)
 }
 
 fn answer_over_tcp(address: SocketAddr, send: &[u8], expect: &[u8]) -> Vec<u8> {
@@ -142,7 +152,7 @@ fn answer_over_tcp(address: SocketAddr, send: &[u8], expect: &[u8]) -> Vec<u8> {
         return heard;
     }
     let mut part = [0; 4096];
-    while !heard.windows(expect.len()).any(|window| window == expect) {
+    while !contains(&heard, expect) {
         match stream.read(&mut part) {
             Ok(length) if length > 0 => heard.extend_from_slice(&part[..length]),
             _ => break,

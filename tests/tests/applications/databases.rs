@@ -22,7 +22,7 @@ fn psql(address: SocketAddr, command: &str) -> Vec<String> {
 }
 
 fn sql(address: SocketAddr, command: &str, expect: &str) -> Question {
-    Question { ask: Ask::Run(psql(address, command)), expect: expect.to_owned() }
+    Question { ask: Ask::Run(psql(address, command)), expect: expect.into() }
 }
 
 fn postgresql(place: &Place) -> Laid {

@@ -46,7 +46,7 @@ pub(crate) const POSTFIX: Application = Application {
     name: "postfix",
     packages: "postfix",
     program: "/usr/lib/postfix/sbin/master",
-    child: Child::IsReplaced("qmgr"),
+    child: Child::IsReplaced("smtpd"),
     lay_out: postfix,
 };
 

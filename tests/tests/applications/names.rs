@@ -1,6 +1,6 @@
 //! Servers of the Domain Name System.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use bellwether_tests::root::free_address;
 
@@ -16,9 +16,7 @@ fn question(address: SocketAddr) -> Question {
     let query =
         [b"\x11\x22\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00", name.as_slice(), b"\x00\x01\x00\x01"].concat();
     let length = u16::try_from(query.len()).expect("it is short").to_be_bytes();
-    // What is no text in the answer is read as U+FFFD.
-    let answer = String::from_utf8_lossy(&ANSWER).into_owned();
-    Question::tcp(address, [length.as_slice(), &query].concat(), &answer)
+    Question::tcp(address, [length.as_slice(), &query].concat(), ANSWER)
 }
 
 pub(crate) const NAMED: Application = Application {
@@ -29,8 +27,15 @@ pub(crate) const NAMED: Application = Application {
     lay_out: named,
 };
 
+/// It listens on addresses that an interface has, of which the loopback has one alone.
+fn free_address_of_the_loopback() -> SocketAddr {
+    let ports = std::iter::repeat_with(|| free_address().port());
+    let mut addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    addresses.find(|address| TcpListener::bind(address).is_ok()).expect("ports never end")
+}
+
 fn named(place: &Place) -> Laid {
-    let (address, own) = (free_address(), place.folder_of("bind", "own"));
+    let (address, own) = (free_address_of_the_loopback(), place.folder_of("bind", "own"));
     let zone = place.write(
         "zone",
         "$TTL 60\n@ IN SOA ns.test. admin.test. 1 60 60 60 60\n@ IN NS ns.test.\nns IN A 192.0.2.1\nhere IN A 192.0.2.77\n",

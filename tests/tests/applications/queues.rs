@@ -100,6 +100,8 @@ fn rabbitmq(place: &Place) -> Laid {
         Question::run(&["/bin/sh", "-c", &script], "confirmed")
     };
     Laid::new(Question::tcp(address, b"AMQP\x00\x00\x09\x01", "RabbitMQ"))
+        // It serves all Erlang of a host.
+        .outlives("epmd -daemon")
         .data(ctl("add_user confirmed secret"), ctl("list_users"))
         .change("\"/var/log/rabbitmq\", \"/var/lib/rabbitmq\"", format!("\"{logs}\", \"{data}\""))
         .change("/var/lib/rabbitmq", data)

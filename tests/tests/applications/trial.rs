@@ -115,10 +115,13 @@ impl Trial {
         self.daemon.processes(MODULE).first().copied()
     }
 
-    /// All of it, at present.
+    /// All of it that ends with it, at present.
     fn processes(&mut self, main: u32) -> BTreeSet<Process> {
-        let found = processes_of(main, self.place.path());
+        let mut found = processes_of(main, self.place.path());
         self.remains.0.extend(&found);
+        if let Some(part) = self.laid.outlives {
+            found.retain(|process| !process.command_line().contains(part));
+        }
         found
     }
 

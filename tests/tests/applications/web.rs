@@ -116,7 +116,7 @@ fn caddy(place: &Place) -> Laid {
     let conf = place.write(
         "Caddyfile",
         format!(
-            "{{\n\tadmin off\n\tpersist_config off\n}}\nhttp://:{port} {{\n\tbind {ip}\n\troot * {folder}/www\n\tfile_server\n}}\n"
+            "{{\n\tadmin off\n}}\nhttp://:{port} {{\n\tbind {ip}\n\troot * {folder}/www\n\tfile_server\n}}\n"
         ),
     );
     Laid::new(Question::page(address, "/", PAGE))

@@ -50,7 +50,7 @@ fn postgresql(place: &Place) -> Laid {
     Laid::new(sql(address, "select 'it serves'", "it serves"))
         .data(sql(address, write, "INSERT 0 1"), sql(address, "select word from kept", "confirmed"))
         // One backend that computes and looks for nothing else.
-        .work(Ask::Run(psql(address, "select count(*) from generate_series(1, 1000000000)")))
+        .work(Ask::Run(psql(address, "select count(*) from generate_series(1, 200000000)")))
         .change("/run/postgresql", sockets)
         .change("/var/lib/postgresql/15/main", data)
         .change("/etc/postgresql/15/main/postgresql.conf", conf)

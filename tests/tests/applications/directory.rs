@@ -3,7 +3,7 @@
 use bellwether_tests::root::free_address;
 
 use super::application::{Application, Child, Laid, Question};
-use super::place::{Place, run};
+use super::place::{Place, give, run};
 
 pub(crate) const SLAPD: Application = Application {
     name: "slapd",
@@ -47,7 +47,7 @@ olcDbMaxSize: 10485760\n"
         ),
     );
     run(&["slapadd", "-n", "0", "-F", &config, "-l", &ldif]);
-    place.give("openldap", place.path());
+    give("openldap", place.path());
     let entry = place.write(
         "entry.ldif",
         "dn: dc=test\nobjectClass: dcObject\nobjectClass: organization\ndc: test\no: confirmed\n",

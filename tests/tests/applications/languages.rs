@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bellwether_tests::root::free_address;
 
 use super::application::{Application, Ask, Child, Laid, Question};
-use super::place::{Place, run};
+use super::place::{Place, give, run};
 
 const SERVES: &str = "it serves";
 
@@ -138,7 +138,7 @@ pub(crate) const PHP_FPM: Application = Application {
     lay_out: php_fpm,
 };
 
-/// One record of FastCGI.
+/// One record of `FastCGI`.
 fn record(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).expect("it is short").to_be_bytes();
     [&[1, kind, 0, 1], length.as_slice(), &[0, 0], content].concat()
@@ -209,7 +209,7 @@ fn tomcat(place: &Place) -> Laid {
     }
     std::fs::copy("/etc/tomcat10/web.xml", place.path().join("base/conf/web.xml"))
         .expect("tomcat is installed");
-    place.give("tomcat", &place.path().join("base"));
+    give("tomcat", &place.path().join("base"));
     Laid::new(Question::page(address, "/", SERVES))
         .change("/var/lib/tomcat10", place.at("base"))
         .change("\"/tmp\"", format!("\"{}\"", place.at("base/temp")))

@@ -48,13 +48,8 @@ impl Place {
     pub(crate) fn folder_of(&self, user: &str, name: &str) -> String {
         let path = self.path().join(name);
         fs::create_dir_all(&path).expect("the folder can be made");
-        self.give(user, &path);
+        give(user, &path);
         self.at(name)
-    }
-
-    /// All of it is this user's then.
-    pub(crate) fn give(&self, user: &str, path: &Path) {
-        run(&["chown", "-R", &format!("{user}:"), &path.display().to_string()]);
     }
 
     /// Where an application says that it works on what was asked, if it does not start a process for it.
@@ -76,4 +71,9 @@ pub(crate) fn run(command: &[&str]) -> String {
 pub(crate) fn run_as(user: &str, command: &[&str]) -> String {
     let before = ["setpriv", "--reuid", user, "--regid", user, "--init-groups"];
     run(&[&before, command].concat())
+}
+
+/// All of it is this user's then.
+pub(crate) fn give(user: &str, path: &Path) {
+    run(&["chown", "-R", &format!("{user}:"), &path.display().to_string()]);
 }

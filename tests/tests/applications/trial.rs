@@ -1,6 +1,7 @@
 //! One application under the real daemon, from its start to its end.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::{Child as Client, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ impl Drop for Remains {
 
 /// A client that is connected, or works.
 enum Guest {
-    Connected { _stream: Option<TcpStream> },
+    Connected { _stream: TcpStream },
     Program(Client),
 }
 
@@ -56,9 +57,8 @@ impl Guest {
     fn of(ask: &Ask) -> Self {
         match ask {
             Ask::Tcp(address, send) => {
-                let stream = TcpStream::connect(address).ok();
-                let sent = stream.as_ref().map(|mut stream| std::io::Write::write_all(&mut stream, send));
-                assert!(sent.is_some_and(|sent| sent.is_ok()), "nobody listens at {address}");
+                let mut stream = TcpStream::connect(address).expect("it listens");
+                stream.write_all(send).expect("it hears");
                 Self::Connected { _stream: stream }
             }
             Ask::Run(command) => {
@@ -163,7 +163,7 @@ impl Trial {
             let now = processes_of(main, self.place.path());
             now.iter().any(|now| !all.contains(now) && now.command_line().contains(part)).then_some(())
         });
-        self.row.child = "replaced by its parent".to_owned();
+        "replaced by its parent".clone_into(&mut self.row.child);
         assert_eq!(self.until_serves(), main, "it went on by itself");
     }
 
@@ -304,7 +304,7 @@ fn module(application: &Application, laid: &Laid, slow: u32) -> String {
     }
     if !may_raise_limits() {
         let is_limit = |line: &&str| line.starts_with("limits = ") || line.starts_with("oom-score = -");
-        text = text.lines().filter(|line| !is_limit(line)).map(|line| format!("{line}\n")).collect();
+        text = text.lines().filter(|line| !is_limit(line)).flat_map(|line| [line, "\n"]).collect();
     }
     if slow > 0 {
         let start = text.find("[commands.start]\n").expect("the recipe keeps a command");

@@ -140,6 +140,15 @@ impl Haproxy {
         stats.row(watch, server).expect("the server is known").get("status").to_owned()
     }
 
+    /// How much it gives a server, of 256 at most.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn weight(&self, watch: Watch, server: &str) -> String {
+        let stats = self.try_stats().expect("HAProxy tells its statistics");
+        stats.row(watch, server).expect("the server is known").get("weight").to_owned()
+    }
+
     /// How often each server was taken out so far, by the check or by the agent (`chkdown`).
     ///
     /// # Panics

@@ -10,6 +10,7 @@
 //! current folder); what a test needs to be different, the processes are given that it starts.
 
 mod all_languages;
+mod announcements;
 mod api_roles;
 mod api_roles_as_meant;
 mod commands;

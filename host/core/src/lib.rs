@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod action;
+pub mod announcement;
 pub mod attention;
 pub mod budget;
 pub mod change_set;

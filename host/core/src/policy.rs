@@ -161,6 +161,9 @@ pub struct ModulePolicy {
     pub backoff: BackoffPolicy,
     /// How long health says no before an application that serves is stopped.
     pub drain: Drain,
+    /// Whether load balancers are told to send less while a checker that only notifies is down.
+    #[serde(default)]
+    pub degrade: bool,
     /// From the end of the start plan until every checker must be up.
     pub start_within: Duration,
     /// From the end of the start plan until something of the application must have been seen.

@@ -62,6 +62,16 @@ impl Snapshot {
     }
 }
 
+/// How much work a module that serves asks load balancers for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Load {
+    /// As much as any other node.
+    Full,
+    /// Less: it serves, and a checker that only notifies is down.
+    Degraded,
+}
+
 /// One module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleView {
@@ -95,6 +105,9 @@ pub struct ModuleView {
     /// How long health says no before the application is stopped.
     #[serde(default)]
     pub drain: Duration,
+    /// How much work it asks load balancers for, if its file lets them be told.
+    #[serde(default)]
+    pub load: Option<Load>,
     /// How often the slowest of the load balancers asks that ask regularly.
     #[serde(default)]
     pub probed_every: Option<Duration>,
@@ -126,6 +139,7 @@ impl ModuleView {
             restarts_allowed: 0,
             restarts_within: Duration::ZERO,
             drain: Duration::ZERO,
+            load: None,
             probed_every: None,
             readmit_until: None,
             plan: None,

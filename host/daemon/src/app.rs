@@ -36,6 +36,7 @@ use crate::act::gate::Launcher;
 use crate::act::kept::Kept;
 use crate::act::log_file::rotate_forever;
 use crate::act::step::StepRunner;
+use crate::announcer::Announcer;
 use crate::clock::Clock;
 use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
@@ -254,6 +255,7 @@ impl Parts {
             problems: problems.clone(),
         };
         let keeper = kept.clone();
+        let announces_from = home.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);
         let beside = Loops {
@@ -263,6 +265,14 @@ impl Parts {
                 published: published.clone(),
                 clock,
                 messages: events.clone(),
+            },
+            announcer: Announcer {
+                home: announces_from,
+                roster: means.roster.clone(),
+                published: published.clone(),
+                clock,
+                messages: events.clone(),
+                problems: problems.clone(),
             },
             listeners: listeners(&node),
             problems: problems.clone(),

@@ -63,6 +63,9 @@ pub const UNCLAIMED: Ward = Ward {
 /// What tells the core how often load balancers ask.
 pub const PROBERS: Ward =
     Ward { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
+/// What tells load balancers that never ask.
+pub const ANNOUNCER: Ward =
+    Ward { name: "the task that tells load balancers", bound: Duration::from_secs(30), hope: None };
 /// What looks for addresses that are missing.
 pub const ADDRESSES: Ward =
     Ward { name: "the task that looks for missing addresses", bound: Duration::from_secs(30), hope: None };

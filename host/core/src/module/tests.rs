@@ -2,6 +2,7 @@
 
 mod corners;
 mod deciding;
+mod degraded;
 mod drained;
 mod ending;
 mod found_again;

@@ -2,7 +2,7 @@
 
 use crate::moment::Moment;
 use crate::observation::ProcessFact;
-use crate::snapshot::{CheckerView, ModuleView};
+use crate::snapshot::{CheckerView, Load, ModuleView};
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
@@ -65,6 +65,14 @@ impl Module {
         }
     }
 
+    /// What load balancers are told of it beside yes.
+    fn load(&self) -> Option<Load> {
+        let notices = || self.checkers.values().filter(|c| !c.policy.on_down.gates_health());
+        let load =
+            || if notices().any(|c| c.verdict() == Verdict::Down) { Load::Degraded } else { Load::Full };
+        self.policy.degrade.then(load)
+    }
+
     pub(crate) fn view(&self, now: Moment) -> ModuleView {
         let readiness = self.readiness();
         let deadline = if matches!(self.state, State::Backoff { .. } | State::Draining { .. }) {
@@ -94,6 +102,7 @@ impl Module {
             restarts_allowed: self.policy.budget.restarts,
             restarts_within: self.policy.budget.within,
             drain: self.drain_lasts(),
+            load: self.load(),
             probed_every: self.probed_every,
             readmit_until: self.readmission.until(),
             plan: self.state.run().and_then(PlanRun::view),

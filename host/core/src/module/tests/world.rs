@@ -71,6 +71,7 @@ impl World {
             budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) },
             backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
             drain: Duration::from_secs(15).into(),
+            degrade: false,
             start_within: Duration::from_secs(60),
             appear_within: None,
             keep_trying: Duration::ZERO,

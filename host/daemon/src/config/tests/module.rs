@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use bellwether_core::drain::Drain;
 use bellwether_core::id::ModuleName;
 use bellwether_core::policy::{CheckerKind, OnDown, Thresholds};
 
@@ -28,7 +29,7 @@ fn the_example_of_the_design_says_what_it_should() {
     let web = module(GOOD);
     assert_eq!(web.restart.script.as_str(), "command");
     assert_eq!(web.restart.budget.within, Duration::from_hours(24));
-    assert_eq!(web.drain, Duration::from_secs(15).into());
+    assert_eq!(web.health.drain, Duration::from_secs(15).into());
     assert!(web.commands["start"].keep);
     assert_eq!(web.commands["stop"].run, ["/usr/sbin/nginx", "-s", "quit"]);
     let names: Vec<_> = web.checkers.keys().map(ToString::to_string).collect();
@@ -133,6 +134,24 @@ on-down = "reboot"
        ·               ╰── expected `restart`, `stop`, `wait`, `out` or `notify`
        ╰────
     "#);
+}
+
+#[test]
+fn what_load_balancers_are_told_is_read() {
+    let text = format!(
+        "[commands]\njoin = {{ run = [\"/bin/true\"] }}\n[health]\ndegrade = true\non-yes = \"join\"\n{PROCESS}"
+    );
+    let health = module(&text).health;
+    assert_eq!((health.drain, health.degrade), (Drain::UntilHeard, true));
+    assert_eq!(health.on_yes.as_ref().map(|name| name.as_str()), Some("join"));
+    assert_eq!(health.on_no, None);
+}
+
+#[test]
+fn commands_that_could_not_tell_a_load_balancer() {
+    let commands = "[commands]\nstart = { run = [\"/bin/sleep\", \"1\"], keep = true }\nleave = { run = [\"/bin/true\"] }\n";
+    let health = "[health]\non-yes = \"start\"\non-no = \"leaf\"\n";
+    insta::assert_snapshot!(mistakes(&format!("{commands}{health}")), @"");
 }
 
 #[test]

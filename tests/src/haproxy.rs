@@ -264,7 +264,7 @@ fn configuration(socket: &str, fronts: &[SocketAddr; 3], servers: &[Server]) -> 
             watch.directives()
         );
         for Server { name, application, health, agent } in servers {
-            let _ = write!(text, "  server {name} {application} check port {}", health.port());
+            let _ = write!(text, "  server {name} {application} weight 100 check port {}", health.port());
             if *watch == Watch::Agent {
                 let _ = write!(text, " agent-check agent-port {} agent-inter 150ms", agent.port());
             }

@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod api;
+pub mod balancer;
 pub mod binary;
 pub mod chance;
 pub mod collector;

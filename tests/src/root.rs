@@ -41,6 +41,16 @@ pub fn free_address() -> SocketAddr {
     panic!("no port is free");
 }
 
+/// The same port on another address of this host, as if on another node. Nobody else has that one either.
+///
+/// # Panics
+/// If `address` is not one of [`free_address`].
+pub fn beside(address: SocketAddr) -> SocketAddr {
+    let std::net::IpAddr::V4(host) = address.ip() else { panic!("{address} is not of the loopback") };
+    let [first, second, third, fourth] = host.octets();
+    SocketAddr::from(([first, second | 128, third, fourth], address.port()))
+}
+
 /// The whole of 127.0.0.0/8 is this host, and process ids have 22 bits: each process has one of its own.
 fn own_host(process: u32) -> [u8; 4] {
     let [_, high, middle, low] = process.to_be_bytes();

@@ -13,6 +13,7 @@ mod all_languages;
 mod announcements;
 mod api_roles;
 mod api_roles_as_meant;
+mod balancers;
 mod commands;
 mod console_listener;
 mod demo;

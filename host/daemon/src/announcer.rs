@@ -36,19 +36,19 @@ const MAX_SAID: usize = 200;
 
 /// What is needed to tell them.
 #[derive(Debug)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     /// Starts the commands.
-    pub home: Home,
+    pub(crate) home: Home,
     /// Which commands there are.
-    pub roster: Roster,
+    pub(crate) roster: Roster,
     /// The health answers.
-    pub published: Published,
+    pub(crate) published: Published,
     /// The daemon's time line.
-    pub clock: Clock,
+    pub(crate) clock: Clock,
     /// To the core, which writes down what was said.
-    pub messages: mpsc::Sender<Message>,
+    pub(crate) messages: mpsc::Sender<Message>,
     /// Where it is shown that a load balancer could not be told.
-    pub problems: Problems,
+    pub(crate) problems: Problems,
 }
 
 /// A command that has ended.
@@ -62,7 +62,7 @@ struct Told {
 
 impl Announcer {
     /// Until dropped, or until the core takes nothing more.
-    pub async fn run(self, pulse: Pulse) {
+    pub(crate) async fn run(self, pulse: Pulse) {
         let mut announcements = BTreeMap::<ModuleName, Announcement>::new();
         let mut failing = BTreeMap::<ModuleName, String>::new();
         let mut telling = JoinSet::new();

@@ -151,7 +151,21 @@ fn what_load_balancers_are_told_is_read() {
 fn commands_that_could_not_tell_a_load_balancer() {
     let commands = "[commands]\nstart = { run = [\"/bin/sleep\", \"1\"], keep = true }\nleave = { run = [\"/bin/true\"] }\n";
     let health = "[health]\non-yes = \"start\"\non-no = \"leaf\"\n";
-    insta::assert_snapshot!(mistakes(&format!("{commands}{health}")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{commands}{health}")), @r#"
+     × the command `start` is kept, and would never end
+      ╭─[modules/web.toml:5:10]
+    5 │ on-yes = "start"
+      ·          ───┬───
+      ·             ╰── expected a command without `keep`, which tells the load balancer and ends
+      ╰────
+     × `[commands]` has no `leaf`
+      ╭─[modules/web.toml:6:9]
+    6 │ on-no = "leaf"
+      ·         ───┬──
+      ·            ╰── expected `leave`
+      ╰────
+     help: declare it: `leaf = { run = ["/path/to/program", "ARGUMENT"] }` in `[commands]`
+    "#);
 }
 
 #[test]
@@ -588,6 +602,7 @@ fn effective_values_say_where_they_come_from() {
     restart.start-within = "15m"   (default)
     restart.keep-trying = "0s"   (default)
     health.drain = "15s"
+    health.degrade = false   (default)
     commands.start.run = ["/usr/sbin/nginx","-g","daemon off;"]
     commands.start.keep = true
     commands.start.timeout = "10s"   (default)

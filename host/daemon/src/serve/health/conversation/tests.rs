@@ -220,7 +220,9 @@ proptest! {
 
 /// Any bytes in any pieces: whole answers, a refusal or nothing; and never a yes from one who says no.
 fn converse(bytes: &[u8]) {
-    let refuse = |_: Question<'_>| Some(Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()) });
+    let refuse = |_: Question<'_>| {
+        Some(Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()), degraded: false })
+    };
     // The first byte says how long the pieces are.
     let length = bytes.first().map_or(1, |byte| usize::from(*byte).max(1));
     let (mut conversation, mut output) = (Conversation::default(), Vec::new());

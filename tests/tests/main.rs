@@ -8,6 +8,7 @@
 
 mod api_roles;
 mod api_roles_as_meant;
+mod belonging;
 mod console_listener;
 mod demo;
 mod granted_facilities;

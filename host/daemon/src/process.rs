@@ -3,6 +3,7 @@
 //! Nothing here decides anything: it says which processes there are, which of
 //! them are meant, what they use, and when they end.
 
+pub(crate) mod control_group;
 pub mod ending;
 pub(crate) mod errands;
 pub mod find;
@@ -16,6 +17,7 @@ pub mod orphans;
 pub mod own;
 mod pid_file;
 pub mod pidfd;
+pub(crate) mod port_holder;
 pub mod stat;
 pub mod table;
 pub mod usage;

@@ -2,6 +2,7 @@
 
 mod corners;
 mod deciding;
+mod delayed;
 mod ending;
 mod hangs;
 mod killed;

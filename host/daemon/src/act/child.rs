@@ -14,13 +14,14 @@ use anyhow::{Context, anyhow};
 use bellwether_core::id::{CommandName, ModuleName, NodeName};
 use rustix::process::Pid;
 
-use super::gate::{Gate, Launcher, Waiting};
+use super::gate::{Gate, Launcher, Staying, Waiting};
 use super::kept::mark;
 use super::log_file;
 use crate::config::host_files::{PROGRAM_PATH, program_file};
 use crate::config::spec::CommandSpec;
 use crate::process::open_files;
 use crate::process::pidfd::PidFd;
+use crate::process::table::MARK;
 use crate::shortage::Shortage;
 
 /// What is the same for all commands.
@@ -74,18 +75,19 @@ impl Home {
     /// program itself runs. Whoever gets the handle has to
     /// [reap](PidFd::wait_status) the child.
     pub fn spawn(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<PidFd> {
-        let waiting = self.spawn_waiting(launch, streams, &Launcher::Nobody)?;
+        let waiting = self.spawn_waiting(launch, streams, &Launcher::Nobody, None)?;
         open_files::restore_in(Pid::from_child(&waiting.child));
         Ok(waiting.leader)
     }
 
     /// The same, and the process waits at the gate if there is a launcher. From then on it is the
-    /// leader of a session of its own.
+    /// leader of a session of its own. All that comes from it carries the mark.
     pub(super) fn spawn_waiting(
         &self,
         launch: &Launch<'_>,
         streams: Streams,
         launcher: &Launcher,
+        mark: Option<String>,
     ) -> anyhow::Result<Waiting> {
         let Launch { module, command, spec, arguments } = launch;
         let place = self.place(launch)?;
@@ -110,6 +112,7 @@ impl Home {
             .env("BELLWETHER_MODULE", module.as_str())
             .env("BELLWETHER_NODE", self.node.as_str())
             .envs(spec.keep.then(|| (mark::NAME, mark::value(&self.root, module, command))))
+            .envs(mark.map(|mark| (MARK, mark)))
             .current_dir(&place.dir)
             .stdout(streams.stdout)
             .stderr(streams.stderr)
@@ -138,6 +141,23 @@ impl Home {
             return Err(self.place(launch)?.why_not_started(launch.command, &error));
         }
         Ok(leader)
+    }
+
+    /// Lets what waits start its program, and stay until [that has ended](Staying::ended). Without a launcher nobody
+    /// stays.
+    pub(super) fn let_through_to_stay(
+        &self,
+        launch: &Launch<'_>,
+        waiting: Waiting,
+    ) -> anyhow::Result<(PidFd, Option<Staying>)> {
+        let Waiting { leader, mut child, gate } = waiting;
+        match gate.map(Gate::open_to_stay).transpose() {
+            Ok(staying) => Ok((leader, staying)),
+            Err(error) => {
+                let _ = child.wait();
+                Err(self.place(launch)?.why_not_started(launch.command, &error))
+            }
+        }
     }
 
     /// Nothing to read, both outputs to the command's log, and how long that is already. An

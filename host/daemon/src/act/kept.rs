@@ -4,8 +4,10 @@
 //!                 start                  leader ends          last member ends
 //!   no group ───────────────▶ led group ────────────▶ leftovers ────────────▶ no group
 //!      │                        ▲                        │
-//!      └── found again, alive ──┘                        └── start: they are killed first
+//!      └── found again, alive ──┘                        └── start: they are ended first
 //! ```
+//! What has left the group belongs to the command all the same: see [`belonging`] and [`last_run`].
+//!
 //! A kept process leads a process group with all that it starts. It does not
 //! die with the daemon: its output goes straight to a file, and who it is is
 //! written down before it becomes the application (see [`gate`](super::gate)), so
@@ -29,23 +31,32 @@ use tokio::time::Instant;
 
 use super::child::{Home, Launch};
 use super::gate::Launcher;
+use super::last_words::last_words;
 use super::log_file;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
 use crate::patience::at_most;
 use crate::process::ending::Ending;
 use crate::process::group::ProcessGroup;
-use crate::process::identity::{BootId, ProcessId};
+use crate::process::identity::ProcessId;
 use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
-use crate::process::pidfd::PidFd;
+use crate::process::pidfd::{PidFd, asks_to_end};
 use crate::process::table::ProcessTable;
 use crate::shortage::with_reserve;
+use belonging::Belonging;
 pub use ledger::Launched;
 use ledger::{Entry, Ledger};
+use slot::Slot;
 
+mod adopt;
+pub(crate) mod belonging;
 pub mod inherit;
+pub mod last_run;
+mod launch;
 mod ledger;
+mod look;
 pub(crate) mod mark;
+mod slot;
 
 /// What SIGKILL was sent to is gone within this, or hangs in the kernel. Less
 /// than the 5 seconds that the core waits, so that it hears what hangs.
@@ -68,20 +79,8 @@ struct Inner {
     states: KeptTable,
     launcher: Launcher,
     ledger: Ledger,
+    belonging: Belonging,
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
-}
-
-/// What belongs to one command.
-#[derive(Debug)]
-struct Slot {
-    key: KeptKey,
-    /// One start at a time.
-    starting: Arc<tokio::sync::Mutex<()>>,
-    /// What waits at the gate: written down, and not yet the application.
-    waiting: Mutex<Option<ProcessId>>,
-    /// What its process was started with, if that is known.
-    launched: Mutex<Option<Launched>>,
-    held: Mutex<Option<Held>>,
 }
 
 /// A group that may have living members.
@@ -113,18 +112,24 @@ impl Kept {
         // What was written down last may be an old list: of before the disk turned read-only.
         let entries = mark::find(&home.root, ledger.read()?)
             .context("cannot look for processes that were kept before")?;
+        // Without a launcher a process may have started others before it is in its group.
+        let with_groups = !matches!(launcher, Launcher::Nobody);
+        let belonging = Belonging::open(&home.root, with_groups)
+            .context("cannot make a key that tells the processes of this daemon")?;
         let slots = Mutex::default();
-        let kept = Self(Arc::new(Inner { home, clock, table, states, launcher, ledger, slots }));
+        let inner = Inner { home, clock, table, states, launcher, ledger, belonging, slots };
+        let kept = Self(Arc::new(inner));
         for entry in entries {
             kept.adopt(entry).await?;
         }
         kept.0.write_ledger();
+        tokio::spawn(look::at_descendants(Arc::downgrade(&kept.0)));
         Ok(kept)
     }
 
     /// Starts the command, unless it runs. What its last process has left behind
-    /// is killed first: it would hold the ports and files that the new one needs.
-    /// Dropping the future does not undo a start.
+    /// is killed first, if it has not [been ended](Self::end_last_run) yet: it would
+    /// hold the ports and files that the new one needs. Dropping the future does not undo a start.
     pub async fn start(
         &self,
         module: &ModuleName,
@@ -154,7 +159,9 @@ impl Kept {
     }
 
     /// Sends the signal to the command's process and all in its group; `false`
-    /// if nobody is left to get it.
+    /// if nobody is left to get it. What has left the group gets it if it asks to
+    /// end and the first process has done so, and SIGKILL in any case: until then, what
+    /// becomes of its own is for the first process to say.
     pub async fn signal(
         &self,
         module: &ModuleName,
@@ -164,7 +171,8 @@ impl Kept {
         self.0.signal(&self.slot(module, command), signal).await
     }
 
-    /// Returns when nobody in the command's process group is alive.
+    /// Returns when nobody of the command is alive. What has left the group is asked to end
+    /// once the group has ended.
     pub async fn await_exit(&self, module: &ModuleName, command: &CommandName) -> io::Result<()> {
         self.0.await_exit(&self.slot(module, command)).await
     }
@@ -203,6 +211,7 @@ impl Kept {
     /// after 4 seconds.
     pub async fn kill_all(&self, module: &ModuleName) -> io::Result<()> {
         let until = Instant::now() + KILLED_WITHIN;
+        self.discover(module).await?;
         let slots = self.slots_of(module);
         // Held to the end: nothing is started in between.
         let starts = tokio::time::timeout(STARTED_WITHIN, hold_starts(&slots)).await;
@@ -215,20 +224,20 @@ impl Kept {
         ends.into_iter().collect()
     }
 
-    /// A process of the module that does not end within this time, with its command.
+    /// A process of the module that does not end within the time of its command, with that.
     pub async fn outlives(
         &self,
         module: &ModuleName,
-        within: Duration,
+        within: impl Fn(&CommandName) -> Duration,
     ) -> io::Result<Option<(CommandName, u32)>> {
         self.quiesce(module).await?;
-        let until = Instant::now() + within;
+        self.discover(module).await?;
+        let begun = Instant::now();
         for slot in self.slots_of(module) {
+            let until = begun + within(&slot.key.1);
             let Ok(ended) = tokio::time::timeout_at(until, self.0.await_exit(&slot)).await else {
-                let Some(group) = slot.group() else { continue };
-                let members = group.members(&*self.0.table.scan(Duration::ZERO).await?);
-                match members.first() {
-                    Some(pid) => return Ok(Some((slot.key.1.clone(), *pid))),
+                match self.0.left(&slot).await?.first() {
+                    Some(stat) => return Ok(Some((slot.key.1.clone(), stat.pid))),
                     None => continue,
                 }
             };
@@ -254,60 +263,9 @@ impl Kept {
         tokio::time::timeout_at(until, end).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Takes over a process that an earlier daemon started.
-    async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process, launched } = entry;
-        if process.boot_id != BootId::current()? {
-            return Ok(());
-        }
-        if self.never_became_it(&process).await {
-            return Ok(());
-        }
-        let slot = self.slot(&module, &command);
-        slot.set_launched(launched);
-        if let Some(leader) = PidFd::open_exact(&process)? {
-            tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, Arc::new(leader), None);
-            return Ok(());
-        }
-        tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
-        let how = "ended while Bellwether was not running".to_owned();
-        let ended = KeptState::Ended { pid: process.pid, how, at: self.0.clock.now() };
-        self.0.states.publish(&module, &command, ended);
-        let group = ProcessGroup::of(process);
-        if !group.members(&*self.0.table.scan(Duration::ZERO).await?).is_empty() {
-            self.0.hold_leftovers(&slot, group);
-        }
-        Ok(())
-    }
-
-    /// Whether it waited at the gate when the daemon before us ended. It ends then, too; or it had
-    /// just been let through, and becomes the application in this instant.
-    async fn never_became_it(&self, process: &ProcessId) -> bool {
-        let until = Instant::now() + THROUGH_WITHIN;
-        let mut waited = false;
-        while process.still_alive() {
-            let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-            if !self.0.launcher.is_waiting(&line) || Instant::now() >= until {
-                return false;
-            }
-            waited = true;
-            tokio::time::sleep(THROUGH_LOOK).await;
-        }
-        waited
-    }
-
     fn slot(&self, module: &ModuleName, command: &CommandName) -> Arc<Slot> {
         let key = (module.clone(), command.clone());
-        let new = || {
-            Arc::new(Slot {
-                key: key.clone(),
-                starting: Arc::default(),
-                waiting: Mutex::default(),
-                launched: Mutex::default(),
-                held: Mutex::default(),
-            })
-        };
+        let new = || Arc::new(Slot::new(key.clone()));
         Arc::clone(self.0.slots().entry(key.clone()).or_insert_with(new))
     }
 
@@ -321,34 +279,6 @@ async fn hold_starts(slots: &[Arc<Slot>]) -> Vec<OwnedMutexGuard<()>> {
     join_all(slots.iter().map(|slot| Arc::clone(&slot.starting).lock_owned())).await
 }
 
-impl Slot {
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn group(&self) -> Option<ProcessGroup> {
-        self.held().as_ref().map(|held| held.group)
-    }
-
-    /// What the next daemon has to look for.
-    fn process(&self) -> Option<ProcessId> {
-        let waiting = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.or_else(|| self.group().map(|group| group.leader()))
-    }
-
-    fn launched(&self) -> Option<Launched> {
-        self.launched.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_launched(&self, launched: Option<Launched>) {
-        *self.launched.lock().unwrap_or_else(PoisonError::into_inner) = launched;
-    }
-
-    fn set_waiting(&self, process: Option<ProcessId>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = process;
-    }
-}
-
 impl Inner {
     fn slots(&self) -> MutexGuard<'_, BTreeMap<KeptKey, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
@@ -359,10 +289,12 @@ impl Inner {
         let launch = Launch { module, command, spec, arguments: &[] };
         let (waiting, before) = with_reserve(|| {
             let (streams, before) = self.home.streams(module, command)?;
-            let waiting = self.home.spawn_waiting(&launch, streams, &self.launcher)?;
+            let mark = self.mark(slot);
+            let waiting = self.home.spawn_waiting(&launch, streams, &self.launcher, mark)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
         let id = waiting.leader.id();
+        self.enter(slot, id.pid);
         // Written down before it becomes the application: a daemon that is killed between the two
         // leaves nothing behind.
         slot.set_launched(Some(Launched::by(spec)));
@@ -393,6 +325,7 @@ impl Inner {
             leftovers_end(&inner, &of_slot).await;
         });
         *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher });
+        slot.set_ends_by(Some(Signal::Term));
         // Before the lock is given back: its end must not be published first.
         self.states.publish(&slot.key.0, &slot.key.1, KeptState::Running(id));
     }
@@ -405,6 +338,18 @@ impl Inner {
     }
 
     async fn signal(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
+        let asks = asks_to_end(signal);
+        if asks {
+            slot.set_ends_by(Some(signal));
+        }
+        let sent = self.signal_group(slot, signal).await?;
+        if signal != Signal::Kill && (!asks || slot.is_led()) {
+            return Ok(sent);
+        }
+        Ok(self.signal_outside(slot, signal).await? || sent)
+    }
+
+    async fn signal_group(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
         let group = {
             let held = slot.held();
             let Some(held) = held.as_ref() else { return Ok(false) };
@@ -423,8 +368,12 @@ impl Inner {
     }
 
     async fn await_exit(&self, slot: &Slot) -> io::Result<()> {
-        let Some(group) = slot.group() else { return Ok(()) };
-        group.ended(&self.table).await?;
+        let group = slot.group();
+        if let Some(group) = group {
+            group.ended(&self.table).await?;
+        }
+        self.left_ends(slot, slot.ends_by()).await?;
+        let Some(group) = group else { return Ok(()) };
         // That nobody lives is one thing, that everybody has been told another.
         let mut state = self.states.subscribe(&slot.key.0, &slot.key.1);
         let _ = state.wait_for(|state| state.running() != Some(group.leader())).await;
@@ -462,8 +411,9 @@ fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from
     let pid = leader.id().pid;
     // What gave up by itself has most often said why.
     let last_words = match ending {
-        Ending::Exited(1..) => log_from
-            .and_then(|from| log_file::last_line(&log_file::path(&inner.home.root, module, command), from)),
+        Ending::Exited(1..) => {
+            log_from.and_then(|from| last_words(&log_file::path(&inner.home.root, module, command), from))
+        }
         Ending::Exited(_) | Ending::Signaled { .. } | Ending::Unknown => None,
     };
     let how = last_words.map_or_else(|| ending.to_string(), |line| format!("{ending}: {line}"));
@@ -481,6 +431,7 @@ async fn leftovers_end(inner: &Weak<Inner>, slot: &Weak<Slot>) {
         return;
     }
     let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
+    inner.remove_control_groups(&slot);
     let forgotten = slot.held().take_if(|held| held.group == group);
     inner.write_ledger();
     // Ends this task, which has nothing left to do.

@@ -12,6 +12,9 @@ use futures_util::future::join_all;
 
 use super::child::{Home, Launch};
 use super::kept::Kept;
+use super::kept::belonging::is_of_the_application;
+use super::kept::last_run::Request;
+use super::last_words::last_words;
 use super::log_file;
 use super::running::Running;
 use crate::config::spec::{CheckerSpec, CommandSpec, ModuleSpec, Subject};
@@ -96,6 +99,27 @@ impl StepRunner {
         }
     }
 
+    /// Before a step that starts the application: ends what its last run has left. `tell` hears what is waited for, and
+    /// for how long at most. An error names what does not end.
+    pub async fn end_last_run<T: Future<Output = ()>>(
+        &self,
+        module: &ModuleSpec,
+        action: &StepAction,
+        tell: impl FnOnce(String, Duration) -> T,
+    ) -> Result<(), String> {
+        let (command, keep) = match action {
+            StepAction::Keep(command) => (command, true),
+            StepAction::Run { command, .. } if is_of_the_application(command, false) => (command, false),
+            StepAction::Run { .. }
+            | StepAction::Signal(..)
+            | StepAction::AwaitExit(_)
+            | StepAction::AwaitChecker(..)
+            | StepAction::Pause(_) => return Ok(()),
+        };
+        let Some(spec) = module.commands.get(command).filter(|spec| spec.keep == keep) else { return Ok(()) };
+        self.kept.end_last_run(&module.name, command, request(module, spec), tell).await
+    }
+
     /// Kills all that the module keeps, and waits until it is gone. An error if
     /// the application lives on all the same: one in the background is not
     /// ours, and a process of that kind may be anybody's, so it is not killed.
@@ -117,16 +141,27 @@ impl StepRunner {
         name: &ModuleName,
         module: Option<&ModuleSpec>,
     ) -> Result<String, String> {
+        let begun = tokio::time::Instant::now();
+        let commands = module.map(|module| &module.commands);
+        for (command, spec) in commands.into_iter().flatten().filter(|(_, spec)| spec.keep) {
+            let signal = module.map_or(Signal::Term, |module| request(module, spec).signal);
+            self.kept.set_ends_by(name, command, signal);
+        }
+        // What goes into the background may end there, too. A command that is declared no more was kept.
+        let in_background = |command: &CommandName| {
+            commands.and_then(|commands| commands.get(command)).is_some_and(|spec| !spec.keep)
+        };
+        let patience = |command: &CommandName| if in_background(command) { BACKGROUND_ENDS } else { ENDING };
         let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
         if let Some((command, pid)) =
-            self.kept.outlives(name, ENDING).await.map_err(|error| error.to_string())?
+            self.kept.outlives(name, patience).await.map_err(|error| error.to_string())?
         {
             return Err(still_runs(&format!("`{command}`"), pid));
         }
         // Beside a kept command, what else a checker finds may be anybody's.
         let background = module.filter(|module| !module.commands.values().any(|command| command.keep));
         let left = match background {
-            Some(module) => self.alive(module, BACKGROUND_ENDS).await,
+            Some(module) => self.alive(module, BACKGROUND_ENDS.saturating_sub(begun.elapsed())).await,
             None => None,
         };
         left.map_or_else(
@@ -187,17 +222,23 @@ impl StepRunner {
     async fn run(&self, launch: &Launch<'_>) -> anyhow::Result<String> {
         let began = Instant::now();
         let command = launch.command;
-        let (running, before) = with_reserve(|| {
-            let (streams, before) = self.home.streams(launch.module, command)?;
-            Ok::<_, anyhow::Error>((Running::start(&self.home, launch, streams)?, before))
-        })?;
-        let ending = running.end().await?;
+        let (ending, before) = if is_of_the_application(command, launch.spec.keep) {
+            let launching = self.kept.launch(launch).await?;
+            let before = launching.before;
+            (launching.end().await?, before)
+        } else {
+            let (running, before) = with_reserve(|| {
+                let (streams, before) = self.home.streams(launch.module, command)?;
+                Ok::<_, anyhow::Error>((Running::start(&self.home, launch, streams)?, before))
+            })?;
+            (running.end().await?, before)
+        };
         let took = plain(began.elapsed());
         if ending == Ending::Exited(0) {
             return Ok(format!("exited with 0 after {took}"));
         }
         let path = log_file::path(&self.home.root, launch.module, command);
-        match before.and_then(|before| log_file::last_line(&path, before)) {
+        match before.and_then(|before| last_words(&path, before)) {
             Some(line) => anyhow::bail!("{ending}: {line}"),
             None => anyhow::bail!("{ending} after {took}, without a word"),
         }
@@ -289,6 +330,16 @@ fn declared<'a>(
         (false, true) => anyhow::bail!("command `{command}` is not kept: set `keep = true`"),
         _ => Ok(spec),
     }
+}
+
+/// How what this command has left is asked to end: by the signal of the module's stops, within the time of them.
+fn request(module: &ModuleSpec, spec: &CommandSpec) -> Request {
+    let signal = module.restart.config.get("stop-signal");
+    let signal = signal.and_then(|signal| serde_json::from_value(signal.clone()).ok());
+    // A command that runs to its end says how long that may take; how long the end of the application, its `stop` does.
+    let stop = module.commands.iter().find(|(name, spec)| name.as_str() == "stop" && !spec.keep);
+    let within = stop.filter(|_| !spec.keep).map_or(spec.timeout, |(_, stop)| stop.timeout);
+    Request { signal: signal.unwrap_or(Signal::Term), within }
 }
 
 /// All processes found, each held so that its id cannot become another's.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
 
@@ -36,12 +35,8 @@ impl Kept {
 
     /// The living processes of a command.
     pub async fn members(&self, module: &ModuleName, command: &CommandName) -> io::Result<Vec<u32>> {
-        match self.slot(module, command).group() {
-            Some(group) if !group.has_nobody() => {
-                Ok(group.members(&*self.0.table.scan(Duration::ZERO).await?))
-            }
-            _ => Ok(Vec::new()),
-        }
+        let left = self.0.left(&self.slot(module, command)).await?;
+        Ok(left.iter().map(|stat| stat.pid).collect())
     }
 
     /// What this command's process was started with, if it runs and that is known.
@@ -75,6 +70,8 @@ impl Kept {
         drop(slot.held().take());
         let (former, of) = slot.key.clone();
         self.0.states.publish(&former, &of, KeptState::Never);
+        heir.set_former(Some(slot.former().unwrap_or_else(|| slot.key.clone())));
+        slot.set_former(None);
         slot.set_launched(None);
         heir.set_launched(Some(launched.clone()));
         self.0.hold(&heir, leader, None);

@@ -31,7 +31,7 @@ pub(crate) fn value(root: &Path, module: &ModuleName, command: &CommandName) -> 
     format!("{}:{module}:{command}", digest(root))
 }
 
-fn digest(root: &Path) -> String {
+pub(super) fn digest(root: &Path) -> String {
     blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }
 

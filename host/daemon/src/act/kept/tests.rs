@@ -267,10 +267,10 @@ async fn after_a_stop_whoever_outlives_it_is_named() {
     let harness = Harness::new();
     let kept = harness.runner().await.kept;
     let (module, name) = (&harness.module, command("keep"));
-    assert_eq!(kept.outlives(module, Duration::ZERO).await.unwrap(), None);
+    assert_eq!(kept.outlives(module, |_| Duration::ZERO).await.unwrap(), None);
     let id = kept.start(module, &name, &shell("exec sleep 600", true)).await.unwrap();
-    let left = kept.outlives(module, Duration::from_millis(10)).await.unwrap();
+    let left = kept.outlives(module, |_| Duration::from_millis(10)).await.unwrap();
     assert_eq!(left, Some((name.clone(), id.pid)));
     kept.kill_all(module).await.unwrap();
-    assert_eq!(kept.outlives(module, Duration::from_millis(10)).await.unwrap(), None);
+    assert_eq!(kept.outlives(module, |_| Duration::from_millis(10)).await.unwrap(), None);
 }

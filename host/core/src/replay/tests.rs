@@ -12,7 +12,6 @@ use crate::id::{CheckerName, ModuleName};
 use crate::moment::Moment;
 use crate::node::Beginning;
 use crate::observation::Status;
-use crate::plan::StepAction;
 use crate::policy::ModulePolicy;
 use crate::record::Record;
 use crate::simulation::scenario::{Happening, Scenario};
@@ -162,7 +161,7 @@ fn with_the_same_policy_nothing_would_have_been_different() {
     assert!(apart < Duration::from_secs(1), "{apart:?}");
 }
 
-/// The same story, in which the first step that keeps a process waits for what the last run has left.
+/// The same story, in which the first step waits for what the last run has left.
 fn delayed(lines: Vec<Line>, by: Duration) -> Vec<Line> {
     let (mut replay, mut told, mut later) = (Replay::new(None), Vec::new(), Duration::ZERO);
     for line in lines {
@@ -171,9 +170,7 @@ fn delayed(lines: Vec<Line>, by: Duration) -> Vec<Line> {
         let at = line.at;
         told.push(line);
         let step = actions.into_iter().find_map(|action| match action {
-            Action::RunStep { module, attempt, step, action: StepAction::Keep(_), .. } => {
-                Some((module, attempt, step))
-            }
+            Action::RunStep { module, attempt, step, .. } => Some((module, attempt, step)),
             _ => None,
         });
         if let Some((module, attempt, step)) = step.filter(|_| later.is_zero()) {
@@ -185,14 +182,14 @@ fn delayed(lines: Vec<Line>, by: Duration) -> Vec<Line> {
             told.push(line);
         }
     }
-    assert!(!later.is_zero(), "no process is kept in this story");
+    assert!(!later.is_zero(), "there is no step in this story");
     told
 }
 
 #[test]
 fn a_step_that_was_delayed_would_have_been_delayed_as_well() {
     // Longer than the step itself may take.
-    let lines = delayed(lines(story(300, Vec::new())), Duration::from_secs(40));
+    let lines = delayed(lines(story(300, vec![dies(100, Some(2))])), Duration::from_secs(40));
     let what_if = with(&lines, |_| {});
     assert!(shown(&what_if).contains("waiting for 1 process of the last run"), "{}", shown(&what_if));
     assert_eq!(what_if.differs_at(), None, "{}", shown(&what_if));

@@ -83,6 +83,13 @@ struct Inner {
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
 }
 
+/// Whom a signal is for.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    InTheGroup,
+    All,
+}
+
 /// A group that may have living members.
 #[derive(Debug)]
 struct Held {
@@ -128,8 +135,9 @@ impl Kept {
     }
 
     /// Starts the command, unless it runs. What its last process has left behind
-    /// is killed first, if it has not [been ended](Self::end_last_run) yet: it would
-    /// hold the ports and files that the new one needs. Dropping the future does not undo a start.
+    /// in its group is killed first: it would hold the ports and files that the new one
+    /// needs. What has left the group [ends](Self::end_last_run) before. Dropping the
+    /// future does not undo a start.
     pub async fn start(
         &self,
         module: &ModuleName,
@@ -147,7 +155,7 @@ impl Kept {
             let mut state = self.subscribe(module, command);
             let _ = state.wait_for(|state| state.running() != Some(leader.id())).await;
         }
-        self.end_group(&slot, Instant::now() + KILLED_WITHIN).await.with_context(|| {
+        self.end(&slot, Instant::now() + KILLED_WITHIN, Which::InTheGroup).await.with_context(|| {
             format!("cannot start command `{command}`: what its last process started does not end")
         })?;
         let (inner, spec) = (Arc::clone(&self.0), spec.clone());
@@ -216,7 +224,7 @@ impl Kept {
         // Held to the end: nothing is started in between.
         let starts = tokio::time::timeout(STARTED_WITHIN, hold_starts(&slots)).await;
         // All at once: the end of one may make another start something.
-        let ends = join_all(slots.iter().map(|slot| self.end_group(slot, until))).await;
+        let ends = join_all(slots.iter().map(|slot| self.end(slot, until, Which::All))).await;
         if starts.is_err() {
             let text = format!("a command of `{module}` is still being started");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -246,13 +254,20 @@ impl Kept {
         Ok(None)
     }
 
-    async fn end_group(&self, slot: &Slot, until: Instant) -> io::Result<()> {
+    async fn end(&self, slot: &Slot, until: Instant, which: Which) -> io::Result<()> {
         let end = async {
             // Who is just forking may miss one signal, but not for ever.
-            while self.0.signal(slot, Signal::Kill).await? {
-                self.0.await_exit(slot).await?;
+            loop {
+                let sent = match which {
+                    Which::InTheGroup => self.0.signal_group(slot, Signal::Kill).await?,
+                    Which::All => self.0.signal(slot, Signal::Kill).await?,
+                };
+                match which {
+                    _ if !sent => return Ok(()),
+                    Which::InTheGroup => self.0.await_group(slot).await?,
+                    Which::All => self.0.await_exit(slot).await?,
+                }
             }
-            Ok(())
         };
         let late = || {
             let (module, command) = &slot.key;
@@ -289,7 +304,7 @@ impl Inner {
         let launch = Launch { module, command, spec, arguments: &[] };
         let (waiting, before) = with_reserve(|| {
             let (streams, before) = self.home.streams(module, command)?;
-            let mark = self.mark(slot);
+            let mark = spec.keep.then(|| self.mark(slot)).flatten();
             let waiting = self.home.spawn_waiting(&launch, streams, &self.launcher, mark)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
@@ -368,12 +383,13 @@ impl Inner {
     }
 
     async fn await_exit(&self, slot: &Slot) -> io::Result<()> {
-        let group = slot.group();
-        if let Some(group) = group {
-            group.ended(&self.table).await?;
-        }
-        self.left_ends(slot, slot.ends_by()).await?;
-        let Some(group) = group else { return Ok(()) };
+        self.await_group(slot).await?;
+        self.left_ends(slot, slot.ends_by()).await
+    }
+
+    async fn await_group(&self, slot: &Slot) -> io::Result<()> {
+        let Some(group) = slot.group() else { return Ok(()) };
+        group.ended(&self.table).await?;
         // That nobody lives is one thing, that everybody has been told another.
         let mut state = self.states.subscribe(&slot.key.0, &slot.key.1);
         let _ = state.wait_for(|state| state.running() != Some(group.leader())).await;

@@ -16,7 +16,7 @@ use bellwether_core::plan::Signal;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{Inner, KILLED_WITHIN, Kept, Slot};
+use super::{Inner, KILLED_WITHIN, Kept, Slot, Which};
 use crate::process::kept_table::KeptKey;
 use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
@@ -63,7 +63,7 @@ impl Kept {
             Ok(ended) => return ended.map_err(told),
             Err(_) => tracing::info!(%module, %command, "what the last run has left is ended by SIGKILL"),
         }
-        if self.end_group(&slot, Instant::now() + KILLED_WITHIN).await.is_ok() {
+        if self.end(&slot, Instant::now() + KILLED_WITHIN, Which::All).await.is_ok() {
             return Ok(());
         }
         let left = self.0.left(&slot).await.map_err(told)?;

@@ -177,7 +177,9 @@ async fn after_a_rename_what_has_left_the_group_is_the_heirs() {
     let harness = Harness::new();
     let kept = harness.runner().await.kept;
     let (module, name) = (&harness.module, command("keep"));
-    let spec = shell(&format!("{AWAY}; exec sleep 601"), true);
+    // Its launcher would have told the next daemon which of them is the first.
+    let away = AWAY.replace("setsid", "env -u BELLWETHER_KEPT setsid");
+    let spec = shell(&format!("{away}; exec sleep 601"), true);
     kept.start(module, &name, &spec).await.unwrap();
     is_there(&harness).await;
     let heir = ModuleName::new("shop").unwrap();

@@ -232,7 +232,8 @@ impl Kept {
         ends.into_iter().collect()
     }
 
-    /// A process of the module that does not end within the time of its command, with that.
+    /// A process of the module that does not end within the time of its command, with that. What is left of
+    /// a command whose first process has ended is asked to end.
     pub async fn outlives(
         &self,
         module: &ModuleName,
@@ -243,7 +244,13 @@ impl Kept {
         let begun = Instant::now();
         for slot in self.slots_of(module) {
             let until = begun + within(&slot.key.1);
-            let Ok(ended) = tokio::time::timeout_at(until, self.0.await_exit(&slot)).await else {
+            let end = async {
+                if !slot.is_led() {
+                    self.0.left_ends(&slot, slot.ends_by()).await?;
+                }
+                self.0.await_exit(&slot).await
+            };
+            let Ok(ended) = tokio::time::timeout_at(until, end).await else {
                 match self.0.left(&slot).await?.first() {
                     Some(stat) => return Ok(Some((slot.key.1.clone(), stat.pid))),
                     None => continue,

@@ -147,11 +147,14 @@ impl StepRunner {
             let signal = module.map_or(Signal::Term, |module| request(module, spec).signal);
             self.kept.set_ends_by(name, command, signal);
         }
-        // What goes into the background may end there, too. A command that is declared no more was kept.
-        let in_background = |command: &CommandName| {
-            commands.and_then(|commands| commands.get(command)).is_some_and(|spec| !spec.keep)
+        let running = self.kept.running(name);
+        let patience = |command: &CommandName| match commands.and_then(|commands| commands.get(command)) {
+            // What goes into the background may end there, too.
+            Some(spec) if !spec.keep => BACKGROUND_ENDS,
+            // What a dead one has left is asked to end only now.
+            Some(spec) if !running.contains(command) => spec.timeout.min(BACKGROUND_ENDS),
+            Some(_) | None => ENDING,
         };
-        let patience = |command: &CommandName| if in_background(command) { BACKGROUND_ENDS } else { ENDING };
         let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
         if let Some((command, pid)) =
             self.kept.outlives(name, patience).await.map_err(|error| error.to_string())?

@@ -59,10 +59,10 @@ impl Kept {
         tracing::info!(%module, %command, "{text}");
         tell(text, request.within.saturating_add(KILLED_WITHIN)).await;
         let ends = self.0.left_ends(&slot, Some(request.signal));
-        match tokio::time::timeout(request.within, ends).await {
-            Ok(ended) => return ended.map_err(told),
-            Err(_) => tracing::info!(%module, %command, "what the last run has left is ended by SIGKILL"),
+        if let Ok(ended) = tokio::time::timeout(request.within, ends).await {
+            return ended.map_err(told);
         }
+        tracing::info!(%module, %command, "what the last run has left is ended by SIGKILL");
         if self.end(&slot, Instant::now() + KILLED_WITHIN, Which::All).await.is_ok() {
             return Ok(());
         }

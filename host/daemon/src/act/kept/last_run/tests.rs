@@ -38,7 +38,10 @@ async fn only_one(harness: &Harness) -> Stat {
 /// What a start waits for, in words.
 async fn end_last_run(runner: &StepRunner, harness: &Harness, name: &str, request: Request) -> Vec<String> {
     let mut told = Vec::new();
-    let tell = |text, _| std::future::ready(told.push(text));
+    let tell = |text, _| {
+        told.push(text);
+        std::future::ready(())
+    };
     runner.kept.end_last_run(&harness.module, &command(name), request, tell).await.unwrap();
     told
 }
@@ -122,7 +125,10 @@ async fn what_a_start_has_left_in_the_background_is_the_application() {
     // Of the daemon after this one, too.
     let next = harness.runner().await;
     let mut told = Vec::new();
-    let tell = |text, _| std::future::ready(told.push(text));
+    let tell = |text, _| {
+        told.push(text);
+        std::future::ready(())
+    };
     next.end_last_run(&module, &run("start"), tell).await.unwrap();
     assert_eq!(told, [format!("waiting for 1 process of the last run: sleep {}", left.pid)]);
     let now = processes_of(harness.root.path());

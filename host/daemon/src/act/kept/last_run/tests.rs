@@ -173,7 +173,9 @@ async fn a_child_without_an_environment_is_known_by_its_parent() {
     leader.signal(Signal::Kill).unwrap();
     leader.exited().await;
     kept.subscribe(module, &name).wait_for(|state| state.running().is_none()).await.unwrap();
-    assert_eq!(kept.0.left(&kept.slot(module, &name)).await.unwrap().len(), 1);
+    let away = only_one(&harness).await;
+    let left = kept.0.left(&kept.slot(module, &name)).await.unwrap();
+    assert_eq!(left.iter().map(|stat| stat.pid).collect::<Vec<_>>(), [away.pid]);
     kept.await_exit(module, &name).await.unwrap();
     assert_eq!(processes_of(harness.root.path()), []);
 }
@@ -187,7 +189,11 @@ async fn after_a_rename_what_has_left_the_group_is_the_heirs() {
     let away = AWAY.replace("setsid", "env -u BELLWETHER_KEPT setsid");
     let spec = shell(&format!("{away}; exec sleep 601"), true);
     kept.start(module, &name, &spec).await.unwrap();
-    is_there(&harness).await;
+    let two_asleep = || {
+        let processes = processes_of(harness.root.path());
+        processes.len() == 2 && processes.iter().all(|stat| stat.comm == "sleep")
+    };
+    until("both are asleep", two_asleep).await;
     let heir = ModuleName::new("shop").unwrap();
     let launched = super::super::Launched::by(&spec);
     kept.inherit(&heir, &name, &launched, |of| of == module).unwrap();

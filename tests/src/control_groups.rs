@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 /// Module and command.
 const LEVELS: usize = 2;
 
@@ -15,6 +17,12 @@ pub fn sweep() {
             remove(&entry.path(), LEVELS);
         }
     }
+}
+
+/// Whether a daemon that runs as this process does gets control groups.
+pub fn are_there() -> bool {
+    let writable = |path: &Path| access(path, Access::WRITE_OK).is_ok();
+    own_folder().is_some_and(|folder| writable(&folder) && writable(&folder.join("cgroup.procs")))
 }
 
 /// The kernel refuses where somebody is.

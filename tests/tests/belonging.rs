@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bellwether_tests::answers::State;
 use bellwether_tests::binary::bellwether;
+use bellwether_tests::control_groups;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::eventually;
 use bellwether_tests::http;
@@ -170,6 +171,99 @@ fn what_has_left_an_application_that_died_without_a_daemon_is_ended_by_the_next_
         assert!(!is_alive(other), "{by:?}: what the last run has left lives beside the next");
         daemon.tell(&["stop", MODULE, "--wait"]);
         until_alone(&root, &daemon);
+    }
+}
+
+/// Of another user, in an environment that the launcher hides from itself until then.
+fn of_nobody(by: By, pid: u32) {
+    let of_process = |file: &str| fs::read(format!("/proc/{pid}/{file}")).expect("it lives");
+    let status = String::from_utf8(of_process("status")).expect("it is text");
+    assert!(status.contains("\nUid:\t65534\t65534\t65534\t65534\n"), "{by:?}: {status}");
+    let environment = String::from_utf8(of_process("environ")).expect("it is text");
+    let mut variables = environment.split('\0');
+    assert!(variables.any(|variable| variable.starts_with("BELLWETHER_BELONGS=")), "{by:?}: {environment}");
+    assert!(!environment.contains("BELLWETHER_FOR_IT"), "{by:?}: {environment}");
+    let group = String::from_utf8(of_process("cgroup")).expect("it is text");
+    let is_in_its_group = group.lines().any(|line| line.ends_with("/module.web/command.start"));
+    assert_eq!(is_in_its_group, matches!(by, By::All) && control_groups::are_there(), "{by:?}: {group}");
+}
+
+#[test]
+fn what_a_command_of_another_user_starts_belongs_to_it_as_well() {
+    if !geteuid().is_root() {
+        return;
+    }
+    for by in ways() {
+        let root = Root::default();
+        root.write(FILE, sleeper().replace("keep = true", "keep = true, user = \"nobody\""));
+        let _swept = Swept(&root);
+        let mut daemon = run(by, &root);
+        daemon.until_ready(MODULE);
+        let (kept, other) = two(&root, &daemon);
+        of_nobody(by, kept);
+        of_nobody(by, other);
+        daemon.kill();
+        assert!(signal(kept, Signal::KILL));
+        eventually("it has ended", || (!is_alive(kept)).then_some(()));
+        daemon.run_again();
+        eventually("another one is kept", || {
+            daemon
+                .processes(MODULE)
+                .into_iter()
+                .find(|pid| *pid != kept)
+                .filter(|_| daemon.module(MODULE).ready)
+        });
+        assert!(!is_alive(other), "{by:?}: what the last run has left lives beside the next");
+        daemon.tell(&["stop", MODULE, "--wait"]);
+        until_alone(&root, &daemon);
+    }
+}
+
+/// Two processes in the background, told from those of other tests by what they are called with.
+fn two_of_nobody(test: u32) -> String {
+    format!(
+        r#"{HEAD}
+[commands]
+before-start = {{ run = ["/bin/sh", "-c", "! pgrep -f '^sleep 100[01]\.{test}$'"] }}
+stop = {{ run = ["/bin/true"] }}
+
+[commands.start]
+run = ["/bin/sh", "-c", "setsid sleep 1000.{test} & setsid sleep 1001.{test} & [ $(id -u) = 65534 ]"]
+user = "nobody"
+timeout = "60s"
+
+[[checker]]
+name = "process"
+process = {{ arguments = '^sleep 1000\.{test}$' }}
+"#
+    )
+}
+
+#[test]
+fn what_another_users_start_leaves_in_the_background_ends_before_anything_is_started_again() {
+    if !geteuid().is_root() {
+        return;
+    }
+    for by in ways() {
+        let root = Root::default();
+        root.write(FILE, two_of_nobody(std::process::id()));
+        let _swept = Swept(&root);
+        let daemon = run(by, &root);
+        daemon.until_ready(MODULE);
+        let watched = eventually("it runs", || daemon.processes(MODULE).first().copied());
+        let pids = processes_of(&root, &daemon);
+        let other = pids.iter().copied().find(|pid| *pid != watched).expect("the other one");
+        assert_eq!(pids.len(), 2, "{by:?}: {pids:?}");
+        of_nobody(by, watched);
+        of_nobody(by, other);
+        assert!(signal(watched, Signal::KILL));
+        eventually("another one runs", || {
+            let now = daemon.processes(MODULE);
+            (!now.is_empty() && now != [watched] && daemon.module(MODULE).ready).then_some(())
+        });
+        assert!(!is_alive(other), "{by:?}: the one of the last run is left");
+        let module = daemon.module(MODULE);
+        assert_eq!(module.restarts, 1, "{by:?}: {module:?}\n{}", daemon.tell(&["events"]));
     }
 }
 

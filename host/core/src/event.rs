@@ -120,6 +120,13 @@ pub enum Event {
         /// What.
         kind: RecordKind,
     },
+    /// How often load balancers ask about a module has changed.
+    Probed {
+        /// Which module.
+        module: ModuleName,
+        /// How often the slowest of those asks that ask regularly. `None`: none does.
+        every: Option<Duration>,
+    },
     /// The daemon ends, and the applications are not simply left as they are.
     Ending(Shutdown),
     /// Nothing: time has passed.
@@ -137,7 +144,8 @@ impl Event {
             | Self::StepEnded { module, .. }
             | Self::Starved { module, .. }
             | Self::StepDelayed { module, .. }
-            | Self::Commanded { module, .. } => Some(module),
+            | Self::Commanded { module, .. }
+            | Self::Probed { module, .. } => Some(module),
             Self::Noted { module, .. } => module.as_ref(),
             Self::Ending(_) | Self::Tick => None,
         }

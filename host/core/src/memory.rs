@@ -5,16 +5,18 @@
 //! at it again. What cannot be seen there is here: what a person wants, what is
 //! counted, and what was under way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
+use crate::id::CheckerName;
 use crate::module::State;
 use crate::moment::Moment;
 use crate::plan::Incident;
 use crate::readmission::Readmission;
+use crate::verdict::Verdict;
 
 /// What outlives the daemon of one module.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,6 +34,20 @@ pub struct ModuleMemory {
     pub unfinished: Option<Unfinished>,
     /// What a load balancer was told and has to be taken back; earlier daemons did not write it down.
     pub readmission: Option<Readmission>,
+    /// What the application is like that is ready. Only of use to the next daemon if that begins soon: see
+    /// [`watched_since`](Self::watched_since).
+    pub serving: Option<Serving>,
+}
+
+/// An application that is ready: what its checkers say, and which processes it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Since when exactly this has been so.
+    pub(crate) since: Moment,
+    /// What the checkers add up to.
+    pub(crate) verdicts: BTreeMap<CheckerName, Verdict>,
+    /// Of the processes that each process checker saw, the lowest id.
+    pub(crate) processes: BTreeMap<CheckerName, u32>,
 }
 
 /// A state that no look at the application can bring back: a plan on its way, a
@@ -54,7 +70,15 @@ impl ModuleMemory {
     /// reboots a server wants to know how it is afterwards.
     #[must_use]
     pub fn after_reboot(self) -> Self {
-        Self { streak: Streak::default(), unfinished: None, ..self }
+        Self { streak: Streak::default(), unfinished: None, serving: None, ..self }
+    }
+
+    /// No daemon had watched the application for some time before `watched_since`: that it was ready before
+    /// then says nothing about now.
+    #[must_use]
+    pub fn watched_since(mut self, watched_since: Moment) -> Self {
+        self.serving.take_if(|serving| serving.since < watched_since);
+        self
     }
 
     /// A clock that was set back between two daemons must not make what is
@@ -68,6 +92,9 @@ impl ModuleMemory {
         }
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.since = unfinished.since.min(now);
+        }
+        if let Some(serving) = &mut self.serving {
+            serving.since = serving.since.min(now);
         }
         self.readmission = self.readmission.map(|readmission| readmission.no_later_than(now));
         self

@@ -30,6 +30,7 @@ mod checker;
 mod command;
 mod ending;
 mod evaluate;
+mod found_again;
 mod moves;
 mod plan_run;
 mod prerequisites;
@@ -49,7 +50,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
-use crate::memory::ModuleMemory;
+use crate::memory::{ModuleMemory, Serving};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
@@ -103,6 +104,18 @@ pub(crate) struct Module {
     /// What a load balancer was told and has to be taken back.
     #[serde(default)]
     readmission: Readmission,
+    /// How often the slowest of those asks that ask regularly.
+    #[serde(default)]
+    probed_every: Option<Duration>,
+    /// What the application was like when it was ready last, under this core or the one before.
+    #[serde(default)]
+    serving: Option<Serving>,
+    /// Whether this core has yet to find out whether the application runs.
+    #[serde(default)]
+    first_look: bool,
+    /// The application was found again, and verdicts of the last core count until then at the latest.
+    #[serde(default)]
+    trusted_until: Option<Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,11 +246,21 @@ impl State {
 }
 
 impl Module {
-    /// A module that is new to this core.
+    /// Load balancers ask so often now.
+    pub(crate) fn probed(&mut self, every: Option<Duration>) {
+        self.probed_every = every;
+    }
+
+    fn drain_lasts(&self) -> Duration {
+        self.policy.drain.lasts(self.probed_every)
+    }
+
+    /// A module that is new to this core. `has_predecessor`: another daemon has run on this node before.
     pub(crate) fn new(
         name: ModuleName,
         policy: Arc<ModulePolicy>,
         memory: ModuleMemory,
+        has_predecessor: bool,
         out: &mut Outbox<'_>,
     ) -> Self {
         let checkers = policy
@@ -246,8 +269,10 @@ impl Module {
             .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
             .collect();
         let remembered = Some(Box::new(memory.clone()));
-        let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission } = memory;
-        let readmission = readmission.unwrap_or_else(|| resume::announced_before(unfinished.as_ref()));
+        let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission, serving } = memory;
+        // What follows from its absence is written down at once: the next daemon has a predecessor.
+        let unremembered = readmission.is_none();
+        let readmission = readmission.unwrap_or_else(|| resume::announced_before(has_predecessor));
         let mut module = Self {
             name,
             policy,
@@ -259,12 +284,16 @@ impl Module {
             streak,
             checkers,
             incidents,
-            unremembered: false,
+            unremembered,
             remembered,
             overdue_at: Moment::NEVER,
             doubt: None,
             ending: false,
             readmission,
+            probed_every: None,
+            serving,
+            first_look: false,
+            trusted_until: None,
         };
         module.resume(unfinished, out);
         module.advance(out);
@@ -307,7 +336,7 @@ impl Module {
             checker.set_watch(None, &self.name, name, out);
         }
         // What was under way is given up with the watching.
-        ModuleMemory { unfinished: None, ..self.memory() }
+        ModuleMemory { unfinished: None, serving: None, ..self.memory() }
     }
 
     /// A checker has run.
@@ -437,7 +466,8 @@ impl Module {
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
         let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
-        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until())
+        let trusted = self.trusted_until.unwrap_or(Moment::NEVER);
+        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until()).min(trusted)
     }
 
     /// By when processes that were seen in this start must be there again.
@@ -512,6 +542,7 @@ impl Module {
         }
         self.adjust_watches(out);
         self.readmit(out);
+        self.keep_serving(out.now);
         self.remember(out);
     }
 
@@ -592,7 +623,8 @@ impl Module {
                 || is_awaited
                 || checker.policy.kind == CheckerKind::Process
                 || (checker.policy.on_down == OnDown::Wait && !asleep);
-            let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited || checker.asked();
+            let hurry = eager && checker.verdict() != Verdict::Up;
+            let pace = hurry || is_awaited || checker.asked() || checker.is_trusted();
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
         }
         self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
@@ -610,6 +642,7 @@ fn surroundings<'a>(
     Surroundings {
         module: name,
         plan_within: policy.plan_within,
+        kept_ends_within: policy.kept_ends_within(),
         request: PlanRequest {
             occasion: Occasion::Start,
             history: incidents.iter().filter(|i| now.since(i.at) < within).cloned().collect(),

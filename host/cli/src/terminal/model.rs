@@ -7,12 +7,12 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::event::Wish;
 use bellwether_core::id::ModuleName;
-use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::ModuleView;
 use bellwether_daemon::serve::wire::{
     CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
@@ -239,22 +239,15 @@ impl Confirm {
 /// What the core judges by.
 fn view(module: &ModuleStatus) -> ModuleView {
     ModuleView {
-        name: module.name.clone(),
         changed: module.changed,
-        state: module.state,
         ready: module.ready,
-        since: Moment::from_micros(0),
-        ready_since: Moment::from_micros(0),
         reason: module.reason.clone(),
         wish: Wish { started: module.wanted == Wanted::Started, suspended: module.suspended },
-        next: None,
         restarts: module.restarts,
         restarts_allowed: module.budget.restarts,
-        restarts_within: std::time::Duration::from_secs(module.budget.within_s),
-        drain: std::time::Duration::try_from_secs_f64(module.drain_s).unwrap_or_default(),
-        readmit_until: None,
+        restarts_within: Duration::from_secs(module.budget.within_s),
+        drain: Duration::try_from_secs_f64(module.drain_s).unwrap_or_default(),
         plan: module.plan.clone(),
-        processes: Vec::new(),
-        checkers: Vec::new(),
+        ..ModuleView::empty(module.name.clone(), module.state)
     }
 }

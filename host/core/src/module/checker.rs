@@ -36,6 +36,9 @@ pub(super) struct Checker {
     /// It is to be run now, whatever its schedule says.
     #[serde(default)]
     asked: bool,
+    /// Its verdict is the one that it had under the last core, and it has not run since.
+    #[serde(default)]
+    trusted: bool,
     /// While the application starts.
     #[serde(default)]
     starting: Option<Starting>,
@@ -69,6 +72,7 @@ impl Checker {
             watch: None,
             spoken: false,
             asked: false,
+            trusted: false,
             starting: None,
             due: now,
             missed: 0,
@@ -90,6 +94,26 @@ impl Checker {
     /// Whether it is asked out of turn, and has not answered yet.
     pub(super) fn asked(&self) -> bool {
         self.asked
+    }
+
+    /// Whether it has yet to confirm a verdict that it had under the last core.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// The application is the one that the last core knew, which had this verdict of it. What has been
+    /// seen since counts more.
+    pub(super) fn trust(&mut self, verdict: Verdict, now: Moment) {
+        if verdict == Verdict::Up && self.verdict() != Verdict::Up {
+            self.judge.carry_up(now);
+            self.trusted = !self.spoken;
+        }
+        self.judge.end_grace(now);
+    }
+
+    /// It has not run in time to confirm its verdict.
+    pub(super) fn distrust(&mut self, now: Moment) {
+        self.judge.begin(now, now);
     }
 
     /// Whether its last run saw something that lives.
@@ -129,6 +153,7 @@ impl Checker {
     /// looked at afresh. Answers that are under way are not counted either.
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
+        self.trusted = false;
         self.starting = None;
         self.ask_anew(out.now);
     }
@@ -197,7 +222,7 @@ impl Checker {
             (None, None) => return,
             (None, Some(_)) => {
                 self.watch = None;
-                self.asked = false;
+                (self.asked, self.trusted) = (false, false);
                 // Nobody looks any more, so nobody knows: a step that waits for
                 // this checker must not take what was known before.
                 self.judge.begin(out.now, out.now);
@@ -295,7 +320,7 @@ impl Checker {
     }
 
     fn take_in(&mut self, observation: Observation, now: Moment) -> Option<Verdict> {
-        self.spoken = true;
+        (self.spoken, self.trusted) = (true, false);
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }

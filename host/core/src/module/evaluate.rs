@@ -49,7 +49,11 @@ impl Module {
             State::Backoff { clearing: None, until }
                 if !self.ending && (*until == ASKED || (out.now >= *until && !self.wish.suspended)) =>
             {
-                self.start_or_wait("the next try is due", out);
+                if self.runs_in_the_background() {
+                    self.look("the next try is due, and something of the application runs", false, out);
+                } else {
+                    self.start_or_wait("the next try is due", out);
+                }
                 true
             }
             State::Waiting { .. } if !self.wish.suspended && !self.ending => self.evaluate_waiting(out),
@@ -67,11 +71,7 @@ impl Module {
     /// The application runs already if its process checkers say so; where there
     /// are none, if all others do. `held`: it is not to be started if it does not.
     fn evaluate_look(&mut self, until: Moment, held: bool, out: &mut Outbox<'_>) -> bool {
-        let native: Vec<&Checker> = self
-            .checkers
-            .values()
-            .filter(|c| c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait)
-            .collect();
+        let native: Vec<&Checker> = self.process_checkers().collect();
         let witnesses = if native.is_empty() {
             self.application_checkers().map(|(_, checker)| checker).collect()
         } else {
@@ -81,7 +81,11 @@ impl Module {
         if !late && !witnesses.iter().all(|c| c.spoken() && !c.native_could_not_tell()) {
             return false;
         }
-        let runs = !witnesses.is_empty() && witnesses.iter().all(|c| c.spoken() && c.saw_life());
+        let runs = all_see_life(&witnesses);
+        if runs && self.serves_as_before() {
+            self.go_on_serving(out);
+            return true;
+        }
         if runs {
             // What has been running for long is not starting.
             let uptimes = witnesses.iter().filter_map(|c| c.last.as_deref().and_then(uptime));
@@ -92,6 +96,7 @@ impl Module {
         }
         if held {
             "suspended: the application is not started".clone_into(&mut self.reason);
+            self.first_look = false;
             return false;
         }
         let undecided = self.prerequisites().any(|(_, c)| c.verdict() == Verdict::Undecided);
@@ -100,6 +105,19 @@ impl Module {
         }
         self.start_or_wait("the application does not run yet", out);
         true
+    }
+
+    /// Those that look at the processes of the application.
+    fn process_checkers(&self) -> impl Iterator<Item = &Checker> {
+        self.checkers
+            .values()
+            .filter(|c| c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait)
+    }
+
+    /// Whether an application that is not kept runs, as far as its process checkers see. They are run
+    /// in every state.
+    fn runs_in_the_background(&self) -> bool {
+        !self.policy.keeps() && all_see_life(&self.process_checkers().collect::<Vec<_>>())
     }
 
     fn start_or_wait(&mut self, reason: &str, out: &mut Outbox<'_>) {
@@ -204,6 +222,7 @@ impl Module {
     }
 
     fn evaluate_up(&mut self, out: &mut Outbox<'_>) -> bool {
+        self.end_trust(out.now);
         if self.wish.suspended {
             return false;
         }
@@ -267,4 +286,8 @@ impl Module {
             OnDown::Wait | OnDown::Notify => false,
         })
     }
+}
+
+fn all_see_life(witnesses: &[&Checker]) -> bool {
+    !witnesses.is_empty() && witnesses.iter().all(|c| c.spoken() && c.saw_life())
 }

@@ -36,6 +36,7 @@ impl Module {
         let (from, to) = (self.state.name(), state.name());
         self.state = state;
         self.doubt = None;
+        (self.first_look, self.trusted_until) = (false, None);
         self.unremembered = true;
         if from != to {
             self.since = out.now;
@@ -107,7 +108,11 @@ impl Module {
     }
 
     pub(super) fn drain(&mut self, then: AfterDrain, reason: String, out: &mut Outbox<'_>) {
-        self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
+        let time = match then {
+            AfterDrain::Stop | AfterDrain::Restart => self.drain_lasts(),
+            AfterDrain::End | AfterDrain::Rest => self.policy.drain.lasts_at_the_end(self.probed_every),
+        };
+        self.enter(State::Draining { until: out.now + time, then }, reason, out);
     }
 
     /// The application serves no more, or did not start: try again, if the budget allows. What failed an
@@ -210,12 +215,26 @@ impl Module {
                 self.try_again(Cause::Plan, format!("the restart failed: {reason}"), out);
             }
             (State::Backoff { clearing, .. }, None) => *clearing = None,
+            // What is left in the background may yet end, and may be another process that its
+            // checkers take for it: the next try looks first.
+            (State::Backoff { clearing, .. }, Some(_)) if !self.policy.keeps() => *clearing = None,
             (State::Backoff { .. }, Some(reason)) => {
                 self.enter(State::Failed, reason, out);
             }
             (State::Stopping { then, .. }, None) => {
                 let then = then.clone();
                 self.stopped(then, out);
+            }
+            (State::Stopping { then: AfterStop::Waiting(prerequisite), .. }, Some(_))
+                if !self.policy.keeps() =>
+            {
+                let prerequisite = prerequisite.clone();
+                self.wait_for(prerequisite, out);
+            }
+            // It is left to the next daemon, which looks how it is.
+            (State::Stopping { then: AfterStop::Ended, .. }, Some(reason)) => {
+                let left = State::Draining { until: Moment::NEVER, then: AfterDrain::Rest };
+                self.enter(left, format!("the daemon ends, and leaves it running: {reason}"), out);
             }
             (State::Stopping { .. }, Some(reason)) => self.enter(State::Failed, reason, out),
             (

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Stopped ────────────────────────────▶ Stopped
-//!   Starting, Up, Waiting, settling ────▶ Starting: look how it is
+//!   Starting, Up, Waiting, settling ────▶ Starting: look how it is (found_again.rs)
 //!   a plan to stop, restart, clear away ▶ the same plan, from the step that was at work
 //!   Draining, Backoff, Failed ──────────▶ the same, with what is left of its time
 //! ```
@@ -27,6 +27,7 @@ impl Module {
             incidents: self.incidents.clone(),
             unfinished: self.unfinished(),
             readmission: Some(self.readmission),
+            serving: self.serving.clone(),
         }
     }
 
@@ -72,6 +73,7 @@ impl Module {
         let Some(Unfinished { state, since, reason }) = unfinished else {
             if self.wish.started {
                 self.look("the module was loaded", true, out);
+                self.first_look = true;
             }
             return;
         };
@@ -90,7 +92,7 @@ impl Module {
                 State::Backoff { clearing, until: until.min(latest) }
             }
             State::Draining { until, then } => {
-                State::Draining { until: until.min(out.now + self.policy.drain), then }
+                State::Draining { until: until.min(out.now + self.policy.drain.longest()), then }
             }
             State::Stopping { run, then } => {
                 State::Stopping { run: run.resume(&self.around(out.now), out), then }
@@ -110,18 +112,9 @@ impl Module {
     }
 }
 
-/// What a daemon that did not write it down has told load balancers last.
-pub(super) fn announced_before(unfinished: Option<&Unfinished>) -> Readmission {
-    match unfinished.map(|unfinished| &unfinished.state) {
-        Some(State::Draining { .. } | State::Stopping { .. } | State::Restarting(_)) => Readmission::Owed,
-        Some(
-            State::Stopped
-            | State::Starting(_)
-            | State::Up
-            | State::Backoff { .. }
-            | State::Failed
-            | State::Waiting { .. },
-        )
-        | None => Readmission::NotNeeded,
-    }
+/// What load balancers have been told last, if that is not written down: earlier versions did not
+/// write it, and what was written may be lost. A drain that is not taken back would last for ever, one
+/// `ready` too many a minute. Where no daemon has run before, nothing has been told.
+pub(super) fn announced_before(has_predecessor: bool) -> Readmission {
+    if has_predecessor { Readmission::Owed } else { Readmission::NotNeeded }
 }

@@ -3,7 +3,9 @@
 mod corners;
 mod deciding;
 mod delayed;
+mod drained;
 mod ending;
+mod found_again;
 mod hangs;
 mod killed;
 mod laws;

@@ -18,7 +18,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -26,30 +26,27 @@ use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::plan::Signal;
 use futures_util::future::join_all;
 use tokio::sync::{OwnedMutexGuard, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::child::{Home, Launch};
 use super::gate::Launcher;
-use super::last_words::last_words;
-use super::log_file;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
 use crate::patience::at_most;
-use crate::process::ending::Ending;
-use crate::process::group::ProcessGroup;
 use crate::process::identity::ProcessId;
 use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
-use crate::process::pidfd::{PidFd, asks_to_end};
-use crate::process::table::ProcessTable;
+use crate::process::pidfd::asks_to_end;
+use crate::process::table::{Image, ProcessTable};
 use crate::shortage::with_reserve;
 use belonging::Belonging;
+use held::Held;
 pub use ledger::Launched;
 use ledger::{Entry, Ledger};
 use slot::Slot;
 
 mod adopt;
 pub(crate) mod belonging;
+mod held;
 pub mod inherit;
 pub mod last_run;
 mod launch;
@@ -77,7 +74,6 @@ struct Inner {
     clock: Clock,
     table: ProcessTable,
     states: KeptTable,
-    launcher: Launcher,
     ledger: Ledger,
     belonging: Belonging,
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
@@ -90,21 +86,6 @@ enum Which {
     All,
 }
 
-/// A group that may have living members.
-#[derive(Debug)]
-struct Held {
-    group: ProcessGroup,
-    /// Its first process, until that has been reaped.
-    leader: Option<Arc<PidFd>>,
-    watcher: JoinHandle<()>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.watcher.abort();
-    }
-}
-
 impl Kept {
     /// Begins with the processes that an earlier daemon started under this root
     /// and that live still. Needs a tokio runtime around it.
@@ -113,24 +94,23 @@ impl Kept {
         clock: Clock,
         table: ProcessTable,
         states: KeptTable,
-        launcher: Launcher,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
-        // What was written down last may be an old list: of before the disk turned read-only.
-        let entries = mark::find(&home.root, ledger.read()?)
-            .context("cannot look for processes that were kept before")?;
         // Without a launcher a process may have started others before it is in its group.
-        let with_groups = !matches!(launcher, Launcher::Nobody);
+        let with_groups = !matches!(home.launcher, Launcher::Nobody);
         let belonging = Belonging::open(&home.root, with_groups)
             .context("cannot make a key that tells the processes of this daemon")?;
+        // What was written down last may be an old list: of before the disk turned read-only.
+        let belongs = |pid| belonging.of(&Image::read(pid));
+        let entries = mark::find(&home.root, ledger.read()?, belongs)
+            .context("cannot look for processes that were kept before")?;
         let slots = Mutex::default();
-        let inner = Inner { home, clock, table, states, launcher, ledger, belonging, slots };
+        let inner = Inner { home, clock, table, states, ledger, belonging, slots };
         let kept = Self(Arc::new(inner));
         for entry in entries {
             kept.adopt(entry).await?;
         }
         kept.0.write_ledger();
-        tokio::spawn(look::at_descendants(Arc::downgrade(&kept.0)));
         Ok(kept)
     }
 
@@ -232,18 +212,17 @@ impl Kept {
         ends.into_iter().collect()
     }
 
-    /// A process of the module that does not end within the time of its command, with that. What is left of
-    /// a command whose first process has ended is asked to end.
+    /// A process of the module that does not end within this time, with its command. What is left of a command whose
+    /// first process has ended is asked to end.
     pub async fn outlives(
         &self,
         module: &ModuleName,
-        within: impl Fn(&CommandName) -> Duration,
+        within: Duration,
     ) -> io::Result<Option<(CommandName, u32)>> {
         self.quiesce(module).await?;
         self.discover(module).await?;
-        let begun = Instant::now();
+        let until = Instant::now() + within;
         for slot in self.slots_of(module) {
-            let until = begun + within(&slot.key.1);
             let end = async {
                 if !slot.is_led() {
                     self.0.left_ends(&slot, slot.ends_by()).await?;
@@ -312,7 +291,7 @@ impl Inner {
         let (waiting, before) = with_reserve(|| {
             let (streams, before) = self.home.streams(module, command)?;
             let mark = spec.keep.then(|| self.mark(slot)).flatten();
-            let waiting = self.home.spawn_waiting(&launch, streams, &self.launcher, mark)?;
+            let waiting = self.home.spawn_waiting(&launch, streams, mark)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
         let id = waiting.leader.id();
@@ -334,31 +313,6 @@ impl Inner {
         through.map(|leader| leader.id())
     }
 
-    /// From here on the process is ours to watch. `log_from` is how long its
-    /// log was before it wrote there, where that is known.
-    fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, log_from: Option<u64>) {
-        let id = leader.id();
-        let mut held = slot.held();
-        let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
-        let watcher = tokio::spawn(async move {
-            process.exited().await;
-            leader_ended(&inner, &of_slot, &process, log_from);
-            drop(process);
-            leftovers_end(&inner, &of_slot).await;
-        });
-        *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher });
-        slot.set_ends_by(Some(Signal::Term));
-        // Before the lock is given back: its end must not be published first.
-        self.states.publish(&slot.key.0, &slot.key.1, KeptState::Running(id));
-    }
-
-    fn hold_leftovers(self: &Arc<Self>, slot: &Arc<Slot>, group: ProcessGroup) {
-        let mut held = slot.held();
-        let (inner, of_slot) = (Arc::downgrade(self), Arc::downgrade(slot));
-        let watcher = tokio::spawn(async move { leftovers_end(&inner, &of_slot).await });
-        *held = Some(Held { group, leader: None, watcher });
-    }
-
     async fn signal(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
         let asks = asks_to_end(signal);
         if asks {
@@ -377,8 +331,9 @@ impl Inner {
             let Some(held) = held.as_ref() else { return Ok(false) };
             // The leader is reaped under this lock, so the id is the group's until
             // the signal is sent. (One that we adopted is reaped by init instead.)
-            if held.leader.as_ref().is_some_and(|leader| !leader.has_ended()) {
-                return held.group.signal(signal);
+            if let Some(leader) = held.leader.as_ref().filter(|leader| !leader.has_ended()) {
+                // One that is slow to become its program has not made its group yet.
+                return Ok(held.group.signal(signal)? || leader.signal(signal)?);
             }
             held.group
         };
@@ -420,49 +375,6 @@ impl Inner {
             );
         }
     }
-}
-
-/// Reaps the leader and says so to everybody.
-fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from: Option<u64>) {
-    let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
-    let mut held = slot.held();
-    let ending = leader.wait_status().ok().flatten().unwrap_or(Ending::Unknown);
-    if let Some(held) = held.as_mut() {
-        held.leader = None;
-    }
-    let (module, command) = &slot.key;
-    let pid = leader.id().pid;
-    // What gave up by itself has most often said why.
-    let last_words = match ending {
-        Ending::Exited(1..) => {
-            log_from.and_then(|from| last_words(&log_file::path(&inner.home.root, module, command), from))
-        }
-        Ending::Exited(_) | Ending::Signaled { .. } | Ending::Unknown => None,
-    };
-    let how = last_words.map_or_else(|| ending.to_string(), |line| format!("{ending}: {line}"));
-    let ended = KeptState::Ended { pid, how, at: inner.clock.now() };
-    inner.states.publish(module, command, ended);
-    drop(held);
-    tracing::info!(%module, %command, pid, "a kept process {ending}");
-}
-
-/// Forgets the group once nobody is left in it.
-async fn leftovers_end(inner: &Weak<Inner>, slot: &Weak<Slot>) {
-    let Some((table, group)) = inner.upgrade().map(|inner| inner.table.clone()).zip(of(slot)) else { return };
-    if let Err(error) = group.ended(&table).await {
-        tracing::warn!(%error, pid = group.leader().pid, "cannot tell whether a process group has ended");
-        return;
-    }
-    let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
-    inner.remove_control_groups(&slot);
-    let forgotten = slot.held().take_if(|held| held.group == group);
-    inner.write_ledger();
-    // Ends this task, which has nothing left to do.
-    drop(forgotten);
-}
-
-fn of(slot: &Weak<Slot>) -> Option<ProcessGroup> {
-    slot.upgrade().and_then(|slot| slot.group())
 }
 
 #[cfg(test)]

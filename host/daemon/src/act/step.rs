@@ -13,7 +13,6 @@ use futures_util::future::join_all;
 use super::child::{Home, Launch};
 use super::kept::Kept;
 use super::kept::belonging::is_of_the_application;
-use super::kept::last_run::Request;
 use super::last_words::last_words;
 use super::log_file;
 use super::running::Running;
@@ -26,12 +25,12 @@ use crate::process::stat::Stat;
 use crate::process::table::ProcessTable;
 use crate::shortage::{Shortage, with_reserve};
 
+mod last_run;
+
 /// While processes cannot be held (too many open files), look again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What a stop has told to end may take so long, after all kept is gone.
+/// What SIGKILL has been sent to may take so long, after all kept is gone.
 const ENDING: Duration = Duration::from_millis(500);
-/// After a plan to stop is done, an application in the background may take so long to end.
-const BACKGROUND_ENDS: Duration = Duration::from_secs(10);
 const KILLED: &str = "everything kept has been killed";
 
 /// Carries out steps. Cheap to clone.
@@ -99,7 +98,7 @@ impl StepRunner {
         }
     }
 
-    /// Before a step that starts the application: ends what its last run has left. `tell` hears what is waited for, and
+    /// Before a step that starts the application, or prepares that: ends what its last run has left. `tell` hears what is waited for, and
     /// for how long at most. An error names what does not end.
     pub async fn end_last_run<T: Future<Output = ()>>(
         &self,
@@ -107,17 +106,7 @@ impl StepRunner {
         action: &StepAction,
         tell: impl FnOnce(String, Duration) -> T,
     ) -> Result<(), String> {
-        let (command, keep) = match action {
-            StepAction::Keep(command) => (command, true),
-            StepAction::Run { command, .. } if is_of_the_application(command, false) => (command, false),
-            StepAction::Run { .. }
-            | StepAction::Signal(..)
-            | StepAction::AwaitExit(_)
-            | StepAction::AwaitChecker(..)
-            | StepAction::Pause(_) => return Ok(()),
-        };
-        let Some(spec) = module.commands.get(command).filter(|spec| spec.keep == keep) else { return Ok(()) };
-        self.kept.end_last_run(&module.name, command, request(module, spec), tell).await
+        self.kept.end_last_run(&module.name, last_run::requests(module, action), tell).await
     }
 
     /// Kills all that the module keeps, and waits until it is gone. An error if
@@ -135,47 +124,41 @@ impl StepRunner {
         }
     }
 
-    /// Looks whether what the module runs has ended, or ends just now. An error names what does not.
+    /// Looks whether what the module runs has ended, or ends within this time. An error names what does not.
     pub async fn look_stopped(
         &self,
         name: &ModuleName,
         module: Option<&ModuleSpec>,
+        within: Duration,
     ) -> Result<String, String> {
         let begun = tokio::time::Instant::now();
         let commands = module.map(|module| &module.commands);
         for (command, spec) in commands.into_iter().flatten().filter(|(_, spec)| spec.keep) {
-            let signal = module.map_or(Signal::Term, |module| request(module, spec).signal);
-            self.kept.set_ends_by(name, command, signal);
+            let first = module.and_then(|module| last_run::request(module, spec).stages.first().copied());
+            self.kept.set_ends_by(name, command, first.map_or(Signal::Term, |stage| stage.signal));
         }
-        let running = self.kept.running(name);
-        let patience = |command: &CommandName| match commands.and_then(|commands| commands.get(command)) {
-            // What goes into the background may end there, too.
-            Some(spec) if !spec.keep => BACKGROUND_ENDS,
-            // What a dead one has left is asked to end only now.
-            Some(spec) if !running.contains(command) => spec.timeout.min(BACKGROUND_ENDS),
-            Some(_) | None => ENDING,
-        };
         let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
         if let Some((command, pid)) =
-            self.kept.outlives(name, patience).await.map_err(|error| error.to_string())?
+            self.kept.outlives(name, within).await.map_err(|error| error.to_string())?
         {
             return Err(still_runs(&format!("`{command}`"), pid));
         }
-        // Beside a kept command, what else a checker finds may be anybody's.
-        let background = module.filter(|module| !module.commands.values().any(|command| command.keep));
-        let left = match background {
-            Some(module) => self.alive(module, BACKGROUND_ENDS.saturating_sub(begun.elapsed())).await,
+        let left = match module {
+            Some(module) => self.alive(module, within.saturating_sub(begun.elapsed())).await,
             None => None,
         };
         left.map_or_else(
-            || Ok("nobody is left".to_owned()),
+            || Ok("all has ended".to_owned()),
             |stat| Err(still_runs(&format!("`{}`", stat.comm), stat.pid)),
         )
     }
 
-    /// A process that the module's checkers take for the application and that
-    /// does not end within this time.
+    /// A process in the background that the module's checkers take for the application and that
+    /// does not end within this time. Beside a kept command, what else they find may be anything.
     async fn alive(&self, module: &ModuleSpec, within: Duration) -> Option<Stat> {
+        if module.commands.values().any(|command| command.keep) {
+            return None;
+        }
         let is_application = |spec: &&CheckerSpec| match &spec.subject {
             // What a restart would not bring back is not the application.
             Subject::Process(process) => spec.on_down == OnDown::Restart && process.at_least > 0,
@@ -184,13 +167,11 @@ impl StepRunner {
         let until = tokio::time::Instant::now() + within;
         for spec in module.checkers.values().filter(is_application) {
             let finder = self.finder(module, &spec.name).ok()?;
-            // What it does not find, or nobody can tell, is not held against the stop.
-            while let Some(first) = finder.look(Duration::ZERO).await.ok()?.processes.into_iter().next() {
-                let held = hold(&finder).await.unwrap_or_default();
-                let ends = join_all(held.iter().map(PidFd::exited));
-                if held.is_empty() || tokio::time::timeout_at(until, ends).await.is_err() {
-                    return Some(first);
-                }
+            // What it does not find, or cannot look at, is not held against the stop.
+            let finder = &finder;
+            let look = || async move { Some(finder.look(Duration::ZERO).await.ok()?.processes) };
+            if let Some(first) = outlives(until, look, hold_all).await {
+                return Some(first);
             }
         }
         None
@@ -335,20 +316,41 @@ fn declared<'a>(
     }
 }
 
-/// How what this command has left is asked to end: by the signal of the module's stops, within the time of them.
-fn request(module: &ModuleSpec, spec: &CommandSpec) -> Request {
-    let signal = module.restart.config.get("stop-signal");
-    let signal = signal.and_then(|signal| serde_json::from_value(signal.clone()).ok());
-    // A command that runs to its end says how long that may take; how long the end of the application, its `stop` does.
-    let stop = module.commands.iter().find(|(name, spec)| name.as_str() == "stop" && !spec.keep);
-    let within = stop.filter(|_| !spec.keep).map_or(spec.timeout, |(_, stop)| stop.timeout);
-    Request { signal: signal.unwrap_or(Signal::Term), within }
+/// The first process that is found and does not end by then.
+async fn outlives<Look: Future<Output = Option<Vec<Stat>>>>(
+    until: tokio::time::Instant,
+    look: impl Fn() -> Look,
+    hold: impl Fn(&[Stat]) -> io::Result<Vec<PidFd>>,
+) -> Option<Stat> {
+    loop {
+        let found = look().await?;
+        let first = found.first()?;
+        match hold(&found) {
+            Ok(handles) if !handles.is_empty() => {
+                let ends = join_all(handles.iter().map(PidFd::exited));
+                if tokio::time::timeout_at(until, ends).await.is_err() {
+                    return Some(first.clone());
+                }
+            }
+            // All have ended since they were found, or no descriptor is left: looking again tells.
+            Ok(_) | Err(_) => {
+                if tokio::time::Instant::now() >= until {
+                    return Some(first.clone());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 /// All processes found, each held so that its id cannot become another's.
 async fn hold(finder: &Finder) -> io::Result<Vec<PidFd>> {
+    hold_all(&finder.look(Duration::ZERO).await?.processes)
+}
+
+fn hold_all(found: &[Stat]) -> io::Result<Vec<PidFd>> {
     let mut held = Vec::new();
-    for stat in finder.look(Duration::ZERO).await?.processes {
+    for stat in found {
         held.extend(PidFd::open(stat.pid)?.filter(|pidfd| pidfd.id().start_time == stat.start_time));
     }
     Ok(held)

@@ -51,7 +51,7 @@ impl Kept {
         let mut waited = false;
         while process.still_alive() {
             let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-            if !self.0.launcher.is_waiting(&line) || Instant::now() >= until {
+            if !self.0.home.launcher.is_waiting(&line) || Instant::now() >= until {
                 return false;
             }
             waited = true;

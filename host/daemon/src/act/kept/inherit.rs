@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
 
@@ -33,9 +34,15 @@ impl Kept {
         living.collect()
     }
 
-    /// The living processes of a command.
-    pub async fn members(&self, module: &ModuleName, command: &CommandName) -> io::Result<Vec<u32>> {
-        let left = self.0.left(&self.slot(module, command)).await?;
+    /// The living processes of a command, as a table shows them that is at most so old.
+    pub async fn members(
+        &self,
+        module: &ModuleName,
+        command: &CommandName,
+        not_older_than: Duration,
+    ) -> io::Result<Vec<u32>> {
+        let table = self.0.table.scan(not_older_than).await?;
+        let left = self.0.left_in(&self.slot(module, command), &table);
         Ok(left.iter().map(|stat| stat.pid).collect())
     }
 

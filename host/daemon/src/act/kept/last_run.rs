@@ -27,46 +27,76 @@ const MAX_HELD: usize = 64;
 /// While processes cannot be held (too many open files), look again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How what is left is asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How what is left is asked to end: in stages, one after the other. What lives after the last one gets SIGKILL.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// By this signal.
+    /// The first comes first.
+    pub stages: Vec<Stage>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// What is sent.
     pub signal: Signal,
-    /// What lives then gets SIGKILL.
+    /// What lives then gets the next one.
     pub within: Duration,
 }
 
+impl Request {
+    fn within(&self) -> Duration {
+        self.stages.iter().fold(Duration::ZERO, |sum, stage| sum.saturating_add(stage.within))
+    }
+}
+
 impl Kept {
-    /// Ends what the last run of this command has left, unless its first process lives. `tell` hears what is waited for
-    /// and for how long at most, if there is anything. An error names what does not end.
+    /// Ends what the last runs of these commands have left, unless their first process lives. `tell` hears what is waited
+    /// for and for how long at most, if there is anything. An error names what does not end.
     pub async fn end_last_run<T: Future<Output = ()>>(
         &self,
         module: &ModuleName,
-        command: &CommandName,
-        request: Request,
+        requests: Vec<(CommandName, Request)>,
         tell: impl FnOnce(String, Duration) -> T,
     ) -> Result<(), String> {
-        let slot = self.slot(module, command);
-        let told = |error: io::Error| format!("cannot tell what the last run has left: {error}");
-        if slot.is_led() {
+        let requests = requests.into_iter().map(|(command, request)| (self.slot(module, &command), request));
+        let requests: Vec<_> = requests.filter(|(slot, _)| !slot.is_led()).collect();
+        if requests.is_empty() {
             return Ok(());
         }
-        let left = self.0.left(&slot).await.map_err(told)?;
-        if left.is_empty() {
+        let table = self.0.table.scan(Duration::ZERO).await.map_err(cannot_tell)?;
+        let mut all = Vec::new();
+        let mut ends = Vec::new();
+        let mut within = Duration::ZERO;
+        for (slot, request) in &requests {
+            let left = self.0.left_in(slot, &table);
+            if !left.is_empty() {
+                all.extend(named(&left));
+                within = within.max(request.within());
+                ends.push(self.end_left(slot, request));
+            }
+        }
+        if ends.is_empty() {
             return Ok(());
         }
-        let text = waiting_for(&named(&left));
-        tracing::info!(%module, %command, "{text}");
-        tell(text, request.within.saturating_add(KILLED_WITHIN)).await;
-        let ends = self.0.left_ends(&slot, Some(request.signal));
-        if let Ok(ended) = tokio::time::timeout(request.within, ends).await {
-            return ended.map_err(told);
+        let text = waiting_for(&all);
+        tracing::info!(%module, "{text}");
+        tell(text, within.saturating_add(KILLED_WITHIN)).await;
+        join_all(ends).await.into_iter().collect()
+    }
+
+    async fn end_left(&self, slot: &Slot, request: &Request) -> Result<(), String> {
+        for Stage { signal, within } in &request.stages {
+            let ends = self.0.left_ends(slot, Some(*signal));
+            if let Ok(ended) = tokio::time::timeout(*within, ends).await {
+                return ended.map_err(cannot_tell);
+            }
         }
+        let (module, command) = &slot.key;
         tracing::info!(%module, %command, "what the last run has left is ended by SIGKILL");
-        if self.end(&slot, Instant::now() + KILLED_WITHIN, Which::All).await.is_ok() {
+        if self.end(slot, Instant::now() + KILLED_WITHIN, Which::All).await.is_ok() {
             return Ok(());
         }
-        let left = self.0.left(&slot).await.map_err(told)?;
+        let left = self.0.left(slot).await.map_err(cannot_tell)?;
         if left.is_empty() { Ok(()) } else { Err(does_not_end(&named(&left))) }
     }
 
@@ -93,13 +123,17 @@ impl Kept {
 impl Inner {
     /// All that live of the command: in its group, and what came from it otherwise.
     pub(super) async fn left(&self, slot: &Slot) -> io::Result<Vec<Stat>> {
-        let table = self.table.scan(Duration::ZERO).await?;
-        let mut left = self.outside_in(slot, &table);
-        for pid in slot.group().map(|group| group.members(&table)).unwrap_or_default() {
+        Ok(self.left_in(slot, &*self.table.scan(Duration::ZERO).await?))
+    }
+
+    /// The same, as this table shows them.
+    pub(super) fn left_in(&self, slot: &Slot, table: &Table) -> Vec<Stat> {
+        let mut left = self.outside_in(slot, table);
+        for pid in slot.group().map(|group| group.members(table)).unwrap_or_default() {
             left.extend(table.get(pid).map(|process| process.stat.clone()));
         }
         left.sort_unstable_by_key(|stat| stat.pid);
-        Ok(left)
+        left
     }
 
     /// Those that have left its group.
@@ -204,6 +238,10 @@ impl Inner {
             }
         }
     }
+}
+
+fn cannot_tell(error: io::Error) -> String {
+    format!("cannot tell what the last run has left: {error}")
 }
 
 /// Exactly this process, if it lives.

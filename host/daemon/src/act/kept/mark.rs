@@ -2,14 +2,15 @@
 //! what is kept says nothing of it: a file that was removed, or damaged by hand, or
 //! could not be written because the disk was read-only.
 //!
-//! A program may overwrite it (one that sets its title does), and somebody else's
+//! A program may overwrite it (one that sets its title does), and another program's
 //! process may carry the same. So what is in the list and lives is what counts, and
-//! only processes of the daemon's own user are looked at. What a kept process starts
+//! a process of another user than the daemon's counts only if it is known to
+//! [belong](super::belonging) to the command. What a kept process starts
 //! inherits the mark, and is told from it by the process id in there.
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -17,6 +18,7 @@ use bellwether_core::id::{CommandName, ModuleName};
 
 use super::ledger::Entry;
 use crate::process::identity::ProcessId;
+use crate::process::kept_table::KeptKey;
 use crate::process::stat::Stat;
 
 /// The variable.
@@ -24,7 +26,7 @@ pub(crate) const NAME: &str = "BELLWETHER_KEPT";
 /// The variable of the process id, which only the process itself knows before it is the application.
 pub(crate) const PID: &str = "BELLWETHER_KEPT_PID";
 /// More of an environment is not read, in bytes.
-const MAX_ENVIRONMENT: usize = 1 << 20;
+const MAX_ENVIRONMENT: u64 = 1 << 20;
 
 /// Its value: under which root, of which module, as which command.
 pub(crate) fn value(root: &Path, module: &ModuleName, command: &CommandName) -> String {
@@ -37,13 +39,17 @@ pub(super) fn digest(root: &Path) -> String {
 
 /// The list, completed by the processes under this root that carry the mark and lead a group of their
 /// own. Of several that carry the same, the first that was started is the command's: it passes its
-/// environment on.
-pub(super) fn find(root: &Path, list: Vec<Entry>) -> io::Result<Vec<Entry>> {
+/// environment on. `belongs` knows the command of a process, whatever that says of itself.
+pub(super) fn find(
+    root: &Path,
+    list: Vec<Entry>,
+    belongs: impl Fn(u32) -> Option<KeptKey>,
+) -> io::Result<Vec<Entry>> {
     let mut marked_ones = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         // Who has ended meanwhile is none.
-        marked_ones.extend(pid_of(&name).and_then(|pid| marked(root, pid).ok().flatten()));
+        marked_ones.extend(pid_of(&name).and_then(|pid| marked(root, pid, &belongs).ok().flatten()));
     }
     Ok(complete(list, marked_ones, |entry| entry.process.still_alive()))
 }
@@ -61,31 +67,34 @@ fn complete(list: Vec<Entry>, mut marked: Vec<Entry>, lives: impl Fn(&Entry) -> 
         let same = |known: &&mut Entry| (&known.module, &known.command) == (&entry.module, &entry.command);
         match found.iter_mut().find(same) {
             None => found.push(entry),
-            Some(known) if !lives(known) && known.process.start_time < entry.process.start_time => {
-                *known = entry;
-            }
+            Some(known) if !lives(known) && comes_before(&known.process, &entry.process) => *known = entry,
             Some(_) => {}
         }
     }
     found
 }
 
+/// Whether the one was started before the other, which lives: times of another boot say nothing.
+fn comes_before(known: &ProcessId, living: &ProcessId) -> bool {
+    known.boot_id != living.boot_id || known.start_time < living.start_time
+}
+
 fn pid_of(name: &OsStr) -> Option<u32> {
     name.to_str()?.parse().ok()
 }
 
-fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
-    let own = rustix::process::geteuid().as_raw();
-    if fs::metadata(format!("/proc/{pid}"))?.uid() != own {
-        return Ok(None);
-    }
+fn marked(root: &Path, pid: u32, belongs: impl Fn(u32) -> Option<KeptKey>) -> io::Result<Option<Entry>> {
+    let is_own = fs::metadata(format!("/proc/{pid}"))?.uid() == rustix::process::geteuid().as_raw();
     let stat = Stat::read(pid)?;
     if stat.group != pid || stat.is_dead() {
         return Ok(None);
     }
-    let environment = fs::read(format!("/proc/{pid}/environ"))?;
-    let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
-    let Some((module, command)) = parse(environment, &digest(root), pid) else { return Ok(None) };
+    let mut environment = Vec::new();
+    fs::File::open(format!("/proc/{pid}/environ"))?.take(MAX_ENVIRONMENT).read_to_end(&mut environment)?;
+    let Some((module, command)) = parse(&environment, &digest(root), pid) else { return Ok(None) };
+    if !is_own && belongs(pid) != Some((module.clone(), command.clone())) {
+        return Ok(None);
+    }
     Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None }))
 }
 
@@ -108,6 +117,7 @@ fn parse(environment: &[u8], root: &str, pid: u32) -> Option<(ModuleName, Comman
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::identity::BootId;
 
     #[test]
     fn a_mark_is_read_as_it_was_made() {
@@ -147,5 +157,21 @@ mod tests {
         // One that another module has taken over is that one's.
         let heir = Entry { module: ModuleName::new("shop").unwrap(), ..entry("a", 7) };
         assert_eq!(complete(vec![heir.clone()], vec![entry("a", 7)], |_| true), [heir]);
+    }
+
+    #[test]
+    fn a_process_of_this_boot_succeeds_one_of_an_earlier_boot_whatever_their_times() {
+        let process = ProcessId::of(std::process::id()).unwrap();
+        let entry = |process: ProcessId| Entry {
+            module: ModuleName::new("web").unwrap(),
+            command: CommandName::new("start").unwrap(),
+            process,
+            launched: None,
+        };
+        let earlier_boot = BootId::try_from("0".repeat(32)).unwrap();
+        // The machine ran for a year before it was booted: the numbers of that time are larger.
+        let listed = entry(ProcessId { start_time: u64::MAX, boot_id: earlier_boot, ..process });
+        let found = complete(vec![listed], vec![entry(process)], |entry| entry.process.still_alive());
+        assert_eq!(found, [entry(process)]);
     }
 }

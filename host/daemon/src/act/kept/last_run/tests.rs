@@ -11,11 +11,15 @@ const DEAF: &str =
     "setsid sh -c 'trap \"\" TERM; echo > away; exec sleep 600' & while [ ! -e away ]; do sleep 0.01; done";
 
 fn polite() -> Request {
-    Request { signal: Signal::Term, within: crate::act::harness::PATIENCE }
+    by_term(crate::act::harness::PATIENCE)
 }
 
 fn impatient() -> Request {
-    Request { signal: Signal::Term, within: Duration::from_millis(100) }
+    by_term(Duration::from_millis(100))
+}
+
+fn by_term(within: Duration) -> Request {
+    Request { stages: vec![Stage { signal: Signal::Term, within }] }
 }
 
 async fn is_there(harness: &Harness) {
@@ -42,7 +46,7 @@ async fn end_last_run(runner: &StepRunner, harness: &Harness, name: &str, reques
         told.push(text);
         std::future::ready(())
     };
-    runner.kept.end_last_run(&harness.module, &command(name), request, tell).await.unwrap();
+    runner.kept.end_last_run(&harness.module, vec![(command(name), request)], tell).await.unwrap();
     told
 }
 
@@ -120,7 +124,7 @@ async fn what_a_start_has_left_in_the_background_is_the_application() {
     let both = processes_of(harness.root.path());
     assert_eq!(both.len(), 2);
 
-    let error = runner.kept.outlives(&harness.module, |_| Duration::from_millis(10)).await.unwrap();
+    let error = runner.kept.outlives(&harness.module, Duration::from_millis(10)).await.unwrap();
     assert_eq!(error, Some((command("start"), left.pid)), "it lives, and was not asked to end");
     // Of the daemon after this one, too.
     let next = harness.runner().await;

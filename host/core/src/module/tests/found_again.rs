@@ -1,0 +1,198 @@
+//! The daemon is restarted while the application serves: nobody is told otherwise.
+
+use std::time::Duration;
+
+use crate::command::Command;
+use crate::id::CheckerName;
+use crate::observation::Status;
+use crate::policy::OnDown;
+use crate::state::StateName;
+use crate::verdict::Verdict;
+
+use super::world::World;
+
+const APPLICATION: u32 = 100;
+const ANOTHER: u32 = 101;
+
+/// A process checker and two slow ones, all of which are up.
+fn up() -> World {
+    let mut world =
+        World::new().process("app").component("page", OnDown::Restart).component("disk", OnDown::Out).load();
+    for _ in 0..2 {
+        world.see_process("app", APPLICATION, Duration::from_secs(60));
+        world.see("page", Status::Pass);
+        world.see("disk", Status::Pass);
+    }
+    assert!(world.ready());
+    world.pass_time(Duration::from_secs(60));
+    world
+}
+
+/// As long as nothing is known, nothing is said: [`Snapshot::looking`](crate::snapshot::Snapshot).
+fn looks(world: &World) -> bool {
+    world.snapshot().looking.iter().any(|module| module.as_str() == "web")
+}
+
+#[test]
+fn an_application_that_is_found_again_is_ready_before_its_checkers_have_run() {
+    let mut world = up();
+    assert!(!looks(&world));
+    world.kill_daemon();
+    assert!(looks(&world) && !world.ready());
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!looks(&world));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+    assert!(world.view().reason.contains("was found again"), "{}", world.view().reason);
+    // They are run at once, and speak for themselves from then on.
+    world.see("page", Status::Pass);
+    world.see("disk", Status::Pass);
+    assert_eq!(world.view().reason, "the application serves: every checker is up");
+    world.see("disk", Status::Fail);
+    assert_eq!((world.state(), world.ready()), (StateName::Up, false));
+}
+
+#[test]
+fn what_a_checker_sees_counts_at_once() {
+    for (checker, state) in [("page", StateName::Restarting), ("disk", StateName::Up)] {
+        let mut world = up();
+        world.kill_daemon();
+        world.see_process("app", APPLICATION, Duration::from_secs(120));
+        world.see(checker, Status::Fail);
+        assert_eq!((world.state(), world.ready()), (state, false), "{checker}");
+    }
+    // Also before the process is seen.
+    let mut world = up();
+    world.kill_daemon();
+    world.see("disk", Status::Fail);
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+}
+
+#[test]
+fn an_application_that_died_or_is_another_one_is_not_ready() {
+    // It died.
+    let mut world = up();
+    world.kill_daemon();
+    world.see("app", Status::Fail);
+    assert!(!looks(&world) && !world.ready());
+    // Another one has been started since, with another id or with the same.
+    for pid in [ANOTHER, APPLICATION] {
+        let mut world = up();
+        world.kill_daemon();
+        world.pass_time(Duration::from_secs(2));
+        world.see_process("app", pid, Duration::from_millis(500));
+        let same = pid == APPLICATION;
+        assert_eq!((looks(&world), world.ready()), (false, false), "same id: {same}");
+    }
+}
+
+#[test]
+fn a_checker_that_does_not_run_in_time_is_not_trusted_any_longer() {
+    let mut world = up();
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.see("disk", Status::Pass);
+    world.pass_time(Duration::from_millis(4_999));
+    assert!(world.ready());
+    world.pass_time(Duration::from_millis(1));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, false));
+    assert_eq!(world.view().reason, "checker `page` has not answered since the daemon was started");
+    assert_eq!(world.view().checkers.iter().filter(|c| c.verdict == Verdict::Up).count(), 2);
+    world.see("page", Status::Pass);
+    assert!(world.ready());
+}
+
+#[test]
+fn one_whose_runs_take_long_is_given_one_run() {
+    let mut world = up();
+    let slow: CheckerName = "page".parse().unwrap();
+    world.redefine(|policy| policy.checkers.get_mut(&slow).unwrap().timeout = Duration::from_secs(20));
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.see("disk", Status::Pass);
+    world.pass_time(Duration::from_secs(19));
+    assert!(world.ready());
+    world.pass_time(Duration::from_secs(1));
+    assert!(!world.ready());
+}
+
+#[test]
+fn a_daemon_that_is_killed_before_it_knows_anything_takes_nothing_away() {
+    let mut world = up();
+    for _ in 0..3 {
+        world.kill_daemon();
+        assert!(looks(&world));
+    }
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(world.ready());
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(world.ready());
+}
+
+#[test]
+fn what_was_not_ready_is_not_taken_for_ready() {
+    // By a checker that only takes it out; by one that was late under a daemon in between.
+    let mut world = up();
+    world.see("disk", Status::Fail);
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+    let mut world = up();
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.pass_time(Duration::from_secs(10));
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(130));
+    assert!(!world.ready());
+    // A checker that is new has not been asked yet.
+    let mut world = up();
+    world.kill_daemon_with(|world| world.component("licence", OnDown::Stop));
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+    // Nobody watched it for too long, or the machine has started anew.
+    let mut world = up();
+    world.watched_since_now();
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+    let mut world = up();
+    world.reboot();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+}
+
+#[test]
+fn where_no_checker_looks_at_processes_all_of_them_have_to_run() {
+    let mut world = World::new().component("page", OnDown::Restart).component("disk", OnDown::Out).load_up();
+    world.kill_daemon();
+    world.see("page", Status::Pass);
+    assert!(looks(&world) && !world.ready());
+    world.see("disk", Status::Pass);
+    assert_eq!((looks(&world), world.state(), world.ready()), (false, StateName::Up, true));
+    // One that fails is no reason to wait any longer for the others.
+    world.kill_daemon();
+    world.see("page", Status::Pass);
+    world.see("disk", Status::Fail);
+    assert_eq!((looks(&world), world.ready()), (false, false));
+}
+
+#[test]
+fn what_is_suspended_or_stopped_stays_so() {
+    let mut world = up();
+    world.command(Command::Suspend);
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(world.ready() && world.wish().suspended);
+    world.see("page", Status::Fail);
+    assert_eq!((world.state(), world.ready()), (StateName::Up, false));
+    let mut world = up();
+    world.command(Command::Suspend);
+    world.kill_daemon();
+    world.see("app", Status::Fail);
+    assert!(!looks(&world), "it is not waited for what nobody starts");
+    let mut world = World::new().process("app").wishing(false).load();
+    assert!(!looks(&world));
+    world.kill_daemon();
+    assert!(!looks(&world));
+}

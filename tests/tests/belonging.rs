@@ -224,7 +224,7 @@ fn two_of_nobody(test: u32) -> String {
     format!(
         r#"{HEAD}
 [commands]
-before-start = {{ run = ["/bin/sh", "-c", "! pgrep -f '^sleep 100[01]\.{test}$'"] }}
+before-start = {{ run = ["/bin/sh", "-c", "! pgrep -f '^sleep 100[01][.]{test}$'"] }}
 stop = {{ run = ["/bin/true"] }}
 
 [commands.start]
@@ -234,7 +234,7 @@ timeout = "60s"
 
 [[checker]]
 name = "process"
-process = {{ arguments = '^sleep 1000\.{test}$' }}
+process = {{ arguments = '^sleep 1000[.]{test}$' }}
 "#
     )
 }

@@ -63,7 +63,7 @@ impl Kept {
         if requests.is_empty() {
             return Ok(());
         }
-        let table = self.0.table.scan(Duration::ZERO).await.map_err(cannot_tell)?;
+        let table = self.0.table.scan(Duration::ZERO).await.map_err(|error| cannot_tell(&error))?;
         let mut all = Vec::new();
         let mut ends = Vec::new();
         let mut within = Duration::ZERO;
@@ -88,7 +88,7 @@ impl Kept {
         for Stage { signal, within } in &request.stages {
             let ends = self.0.left_ends(slot, Some(*signal));
             if let Ok(ended) = tokio::time::timeout(*within, ends).await {
-                return ended.map_err(cannot_tell);
+                return ended.map_err(|error| cannot_tell(&error));
             }
         }
         let (module, command) = &slot.key;
@@ -96,7 +96,7 @@ impl Kept {
         if self.end(slot, Instant::now() + KILLED_WITHIN, Which::All).await.is_ok() {
             return Ok(());
         }
-        let left = self.0.left(slot).await.map_err(cannot_tell)?;
+        let left = self.0.left(slot).await.map_err(|error| cannot_tell(&error))?;
         if left.is_empty() { Ok(()) } else { Err(does_not_end(&named(&left))) }
     }
 
@@ -240,7 +240,7 @@ impl Inner {
     }
 }
 
-fn cannot_tell(error: io::Error) -> String {
+fn cannot_tell(error: &io::Error) -> String {
     format!("cannot tell what the last run has left: {error}")
 }
 

@@ -10,6 +10,7 @@ pub mod collector;
 pub mod compiled;
 pub mod composed;
 pub mod control;
+pub mod control_groups;
 pub mod daemon;
 pub mod demo;
 pub mod eventually;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
+use crate::control_groups::sweep;
 use crate::eventually::{PATIENCE, within};
 use crate::failed::keep_folder;
 
@@ -85,6 +86,7 @@ impl Drop for Root {
     fn drop(&mut self) {
         // Whoever has a root drops the daemon on it first: all is written.
         keep_folder(self.path(), "root");
+        sweep();
     }
 }
 

@@ -14,6 +14,7 @@ mod announcements;
 mod api_roles;
 mod api_roles_as_meant;
 mod balancers;
+mod belonging;
 mod commands;
 mod console_listener;
 mod demo;

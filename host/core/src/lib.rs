@@ -28,6 +28,7 @@ pub mod event;
 pub mod grant;
 pub mod health;
 pub mod id;
+pub mod left;
 #[cfg(test)]
 mod long;
 pub mod measurements;

@@ -444,6 +444,18 @@ impl Module {
         self.advance(out);
     }
 
+    /// The host carries a step out later.
+    pub(crate) fn step_delayed(
+        &mut self,
+        step: (AttemptId, usize),
+        reason: String,
+        within: Duration,
+        out: &mut Outbox<'_>,
+    ) {
+        self.with_run(out, |run, around, out| run.delay(step, reason, within, around, out));
+        self.advance(out);
+    }
+
     /// The node lacks what a step needs that is about to fail.
     pub(crate) fn starved(&mut self, attempt: AttemptId) {
         if let Some(run) = self.state.run_mut() {

@@ -244,7 +244,7 @@ impl Parts {
         let home = Home { root: root.clone(), node: node.name.clone(), launcher };
         // The applications first: compiling may take its time.
         let (processes, states) = (means.processes.clone(), means.kept.clone());
-        let kept = Kept::open(home.clone(), clock, processes, states).await?;
+        let kept = Box::pin(Kept::open(home.clone(), clock, processes, states)).await?;
         let standard = load_standard(&means.sandbox, standard).await?;
         problems.set("console's listener", not_open.as_slice());
         let unclaimed = unclaimed::Watch {
@@ -276,6 +276,7 @@ impl Parts {
             },
             listeners: listeners(&node),
             problems: problems.clone(),
+            kept: keeper.clone(),
         };
         let beginning = Beginning {
             node: node.name,

@@ -3,6 +3,7 @@
 mod corners;
 mod deciding;
 mod degraded;
+mod delayed;
 mod drained;
 mod ending;
 mod found_again;

@@ -114,12 +114,8 @@ fn lines(text: &str) -> Vec<String> {
     all[all.len().saturating_sub(SHOWN)..].to_vec()
 }
 
-/// The last line written after `from` that says something, without what a terminal would obey.
-pub fn last_line(path: &Path, from: u64) -> Option<String> {
-    last_line_of(&tail(path, from).ok()?)
-}
-
-fn last_line_of(output: &str) -> Option<String> {
+/// The last line that says something, without what a terminal would obey.
+pub(super) fn last_line_of(output: &str) -> Option<String> {
     let line = output.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect())
 }

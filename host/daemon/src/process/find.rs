@@ -84,7 +84,7 @@ impl Finder {
         }
         let Process { stat, image } = process;
         let contained = image.inner_pid.is_some() && !self.containers;
-        !contained && !is_errand(stat.pid) && (!stat.foreground || in_own_session(stat))
+        !contained && !is_errand(stat) && (!stat.foreground || in_own_session(stat))
     }
 }
 

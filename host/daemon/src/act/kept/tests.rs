@@ -1,6 +1,7 @@
 use super::*;
 use crate::act::gate::Launcher;
 use crate::act::harness::{Harness, command, is_pending, processes_of, shell, until};
+use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
 
 /// Runs until it is ended, with a child of its own; tells when both are there.

@@ -184,10 +184,11 @@ async fn a_kept_command_that_is_declared_no_more_can_still_be_stopped() {
 #[tokio::test]
 async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     let harness = Harness::new();
-    let mut module = harness.module(&[("start", "sleep 600 & echo $! > pid; exit 0")]);
+    // What `start` leaves is known to be the application. This is something that is called like it.
+    let mut module = harness.module(&[("other", "sleep 600 & echo $! > pid; exit 0")]);
     module.checkers.extend([checker("app", Find::PidFile(harness.root.path().join("pid")))]);
     let runner = harness.runner().await;
-    runner.carry_out(&module, &run("start"), LONG).await.unwrap();
+    runner.carry_out(&module, &run("other"), LONG).await.unwrap();
     // For an instant it is still the shell that started it (fork(2), then execve(2)).
     let running = || processes_of(harness.root.path()).pop();
     until("it is `sleep`", || running().is_some_and(|stat| stat.comm == "sleep")).await;

@@ -5,13 +5,14 @@
 //! at it again. What cannot be seen there is here: what a person wants, what is
 //! counted, and what was under way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
-use crate::module::State;
+use crate::id::CheckerName;
+use crate::module::{InForce, State};
 use crate::moment::Moment;
 use crate::plan::Incident;
 use crate::readmission::Readmission;
@@ -32,6 +33,11 @@ pub struct ModuleMemory {
     pub unfinished: Option<Unfinished>,
     /// What a load balancer was told and has to be taken back; earlier daemons did not write it down.
     pub readmission: Option<Readmission>,
+    /// The application was up, and nothing was done to end it. Where it is not there any more, it has
+    /// ended while nothing watched it.
+    pub serves: bool,
+    /// Which checkers were in force, and as what; earlier daemons did not write it down.
+    pub(crate) checkers: Option<BTreeMap<CheckerName, InForce>>,
 }
 
 /// A state that no look at the application can bring back: a plan on its way, a
@@ -54,7 +60,7 @@ impl ModuleMemory {
     /// reboots a server wants to know how it is afterwards.
     #[must_use]
     pub fn after_reboot(self) -> Self {
-        Self { streak: Streak::default(), unfinished: None, ..self }
+        Self { streak: Streak::default(), unfinished: None, serves: false, ..self }
     }
 
     /// A clock that was set back between two daemons must not make what is

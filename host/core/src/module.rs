@@ -30,9 +30,11 @@ mod checker;
 mod command;
 mod ending;
 mod evaluate;
+mod found_again;
 mod moves;
 mod plan_run;
 mod prerequisites;
+mod probation;
 mod resume;
 mod starting;
 mod view;
@@ -63,6 +65,8 @@ use crate::verdict::Verdict;
 use checker::Checker;
 use plan_run::{PlanRun, Progress, Surroundings};
 use prerequisites::Doubt;
+use probation::Edit;
+pub(crate) use probation::InForce;
 
 /// So many earlier incidents are told to a restart script.
 const INCIDENTS: usize = 20;
@@ -103,6 +107,12 @@ pub(crate) struct Module {
     /// What a load balancer was told and has to be taken back.
     #[serde(default)]
     readmission: Readmission,
+    /// The application was up, and nothing has been done since to end it.
+    #[serde(default)]
+    serves: bool,
+    /// The state that was told last, by an earlier daemon, and has not been followed by another yet.
+    #[serde(default)]
+    told_last: Option<StateName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,7 +256,16 @@ impl Module {
             .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
             .collect();
         let remembered = Some(Box::new(memory.clone()));
-        let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission } = memory;
+        let ModuleMemory {
+            wish,
+            budget,
+            streak,
+            incidents,
+            unfinished,
+            readmission,
+            serves,
+            checkers: in_force,
+        } = memory;
         let readmission = readmission.unwrap_or_else(|| resume::announced_before(unfinished.as_ref()));
         let mut module = Self {
             name,
@@ -265,7 +284,10 @@ impl Module {
             doubt: None,
             ending: false,
             readmission,
+            serves,
+            told_last: None,
         };
+        module.compare(in_force.as_ref());
         module.resume(unfinished, out);
         module.advance(out);
         module
@@ -284,18 +306,21 @@ impl Module {
                 checker.set_watch(None, &self.name, &name, out);
             }
         }
+        let serves = self.is_edited_while_it_serves();
         for (name, new) in &policy.checkers {
             if let Some(checker) = self.checkers.get_mut(name) {
-                checker.redefine(new.clone());
+                checker.redefine(new.clone(), serves);
                 continue;
             }
             let mut checker = Checker::new(new.clone(), out.now);
+            checker.begin_probation(serves.then_some(Edit::Added), false);
             if self.state.is_settling() && new.on_down != OnDown::Wait {
                 checker.begin_start(true, out);
             }
             self.checkers.insert(name.clone(), checker);
         }
         self.policy = policy;
+        self.unremembered = true;
         self.advance(out);
     }
 
@@ -321,13 +346,14 @@ impl Module {
         let expected = self.expects_life();
         let Some(checker) = self.checkers.get_mut(name) else { return };
         let status = observation.status;
-        let advances = checker.advances(generation, &observation);
+        let (advances, on_probation) = (checker.advances(generation, &observation), checker.on_probation());
         if let Some(from) = checker.observe(generation, observation, out.now) {
             self.tell_of_verdict(name, from, status, expected, out);
         }
         if advances {
             self.extend_start(out.now);
         }
+        self.tell_of_probation(name, on_probation, out);
         self.advance(out);
     }
 
@@ -351,12 +377,7 @@ impl Module {
         let checker = name.clone();
         out.record(Some(&self.name), RecordKind::Verdict { checker, from, to, status, summary });
         if let Some(incident) = incident {
-            if self.incidents.len() == INCIDENTS {
-                self.incidents.pop_front();
-            }
-            self.incidents.push_back(incident.clone());
-            self.unremembered = true;
-            out.record(Some(&self.name), RecordKind::Incident { incident });
+            self.keep_incident(incident, out);
         }
     }
 

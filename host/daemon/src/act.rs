@@ -14,6 +14,7 @@ pub mod captured;
 pub mod child;
 pub mod gate;
 pub mod kept;
+mod last_words;
 pub mod log_file;
 mod log_growth;
 pub mod preview;

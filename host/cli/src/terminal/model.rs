@@ -13,9 +13,9 @@ use bellwether_core::consequence::Consequence;
 use bellwether_core::event::Wish;
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::Moment;
-use bellwether_core::snapshot::ModuleView;
+use bellwether_core::snapshot::{CheckerView, ModuleView};
 use bellwether_daemon::serve::wire::{
-    CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
+    CheckerStatus, CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
 };
 use ratatui::crossterm::event::KeyEvent;
 
@@ -255,6 +255,22 @@ fn view(module: &ModuleStatus) -> ModuleView {
         readmit_until: None,
         plan: module.plan.clone(),
         processes: Vec::new(),
-        checkers: Vec::new(),
+        checkers: module.checkers.iter().map(checker).collect(),
+    }
+}
+
+fn checker(checker: &CheckerStatus) -> CheckerView {
+    CheckerView {
+        name: checker.name.clone(),
+        kind: checker.kind,
+        on_down: checker.on_down,
+        verdict: checker.verdict,
+        since: Moment::from_micros(0),
+        watched: checker.watched,
+        on_probation: checker.on_probation,
+        definition: 0,
+        interval: std::time::Duration::ZERO,
+        next: None,
+        last: None,
     }
 }

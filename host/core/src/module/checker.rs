@@ -15,6 +15,7 @@ use crate::plan::{Incident, PastObservation};
 use crate::policy::{CheckerKind, CheckerPolicy, eager_pace};
 use crate::verdict::{Judge, Verdict, Weight};
 
+use super::probation::{self, Edit, Probation};
 use super::starting::{Starting, shows_life};
 
 /// So many observations are told to a restart script.
@@ -39,6 +40,9 @@ pub(super) struct Checker {
     /// While the application starts.
     #[serde(default)]
     starting: Option<Starting>,
+    /// It was edited while its application served, and has not been up since.
+    #[serde(default)]
+    pub(super) probation: Option<Probation>,
     /// By when the next observation is expected.
     due: Moment,
     /// So often in a row none came.
@@ -70,6 +74,7 @@ impl Checker {
             spoken: false,
             asked: false,
             starting: None,
+            probation: None,
             due: now,
             missed: 0,
         }
@@ -107,6 +112,11 @@ impl Checker {
     /// Whether its last run got no answer in time.
     pub(super) fn saw_a_hang(&self) -> bool {
         self.last.as_deref().is_some_and(Observation::is_of_a_hang)
+    }
+
+    /// Whether its last run saw that the kept process has ended.
+    pub(super) fn saw_its_end(&self) -> bool {
+        self.policy.kept && self.last.as_deref().is_some_and(Observation::is_of_an_end)
     }
 
     /// A look at the processes failed in itself: that says nothing about them.
@@ -169,7 +179,8 @@ impl Checker {
         if !gone {
             return None;
         }
-        self.judge.observe(Status::Fail, Weight::Counts, &self.policy.thresholds, now)
+        let weight = if self.on_probation() { Weight::Excused } else { Weight::Counts };
+        self.judge.observe(Status::Fail, weight, &self.policy.thresholds, now)
     }
 
     /// Whether an observation says that the start has come further.
@@ -222,8 +233,10 @@ impl Checker {
         });
     }
 
-    /// The file says something else now. The verdict and its counters carry on.
-    pub(super) fn redefine(&mut self, policy: CheckerPolicy) {
+    /// The file says something else now. The verdict and its counters carry on. `serves`: the
+    /// application does, and what is changed has to prove itself first.
+    pub(super) fn redefine(&mut self, policy: CheckerPolicy, serves: bool) {
+        let changed = probation::differs(&self.policy, &policy);
         if policy.definition != self.policy.definition {
             self.end_watch();
         }
@@ -231,6 +244,10 @@ impl Checker {
             self.due = self.due - self.policy.patience + policy.patience;
         }
         self.policy = policy;
+        let edit = (self.on_probation() || (changed && serves)).then_some(Edit::Changed);
+        if changed || edit.is_none() || !self.policy.on_down.gates_health() {
+            self.begin_probation(edit, serves && self.verdict() == Verdict::Up);
+        }
     }
 
     /// Takes an observation in, unless it belongs to an earlier watch. Returns
@@ -312,9 +329,18 @@ impl Checker {
             Some(starting) => starting.weigh(&self.policy, eager, &observation, now),
             None => Weight::Counts,
         };
+        let weight = match self.probation {
+            Some(_) => Probation::weigh(&self.policy, &observation, weight),
+            None => weight,
+        };
         let status = observation.status;
         self.last = Some(Arc::new(observation));
-        self.judge.observe(status, weight, &self.policy.thresholds, now)
+        let before = self.judge.observe(status, weight, &self.policy.thresholds, now);
+        let rise = self.policy.thresholds.rise;
+        if self.probation.as_mut().is_some_and(|probation| probation.passes(status, rise)) {
+            self.probation = None;
+        }
+        before
     }
 
     /// Whether one more run that saw this would change nothing that is decided
@@ -332,6 +358,7 @@ impl Checker {
             && same
             && self.judge.settled(&self.policy.thresholds)
             && !self.advances(generation, observation)
+            && !self.probation.is_some_and(|probation| probation.learns(observation.status))
     }
 
     /// The run that was the last one so often once more. Its verdict stays: it is settled.

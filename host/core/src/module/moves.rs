@@ -12,6 +12,7 @@ use crate::record::{KEEP_TRYING, RecordKind};
 
 use super::checker::Checker;
 use super::plan_run::{PlanRun, Progress};
+use super::probation::Probation;
 use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, State};
 
 /// A start that says again and again how far it is may take so long.
@@ -33,8 +34,9 @@ pub(super) enum Cause {
 impl Module {
     pub(super) fn enter(&mut self, state: State, reason: impl Into<String>, out: &mut Outbox<'_>) {
         let reason = reason.into();
-        let (from, to) = (self.state.name(), state.name());
+        let (from, to) = (self.told_last.take().unwrap_or(self.state.name()), state.name());
         self.state = state;
+        self.follow_service();
         self.doubt = None;
         self.unremembered = true;
         if from != to {
@@ -44,8 +46,39 @@ impl Module {
         self.reason = reason;
     }
 
+    /// Whether the application is up, or was and nothing has been done to end it.
+    fn follow_service(&mut self) {
+        self.serves = match &self.state {
+            State::Up => true,
+            State::Draining { .. } | State::Starting(Phase::Look { .. } | Phase::Settle { .. }) => {
+                self.serves
+            }
+            State::Stopped
+            | State::Starting(Phase::Plan(_))
+            | State::Restarting(_)
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => false,
+        };
+        if !self.serves {
+            // What was known before an edit was about an application that is gone.
+            self.checkers.values_mut().filter_map(|c| c.probation.as_mut()).for_each(Probation::forget);
+        }
+    }
+
     /// Sees whether the application runs already.
     pub(super) fn look(&mut self, reason: &str, held: bool, out: &mut Outbox<'_>) {
+        let look = self.looking(held, out);
+        self.enter(look, reason, out);
+    }
+
+    /// The same, without telling it.
+    pub(super) fn begin_look(&mut self, held: bool, out: &mut Outbox<'_>) {
+        self.state = self.looking(held, out);
+    }
+
+    fn looking(&mut self, held: bool, out: &mut Outbox<'_>) -> State {
         for checker in self.checkers.values_mut() {
             if checker.policy.on_down != OnDown::Wait {
                 // Nothing is held against an application that does not run yet.
@@ -54,7 +87,7 @@ impl Module {
                 checker.begin(out.now, out);
             }
         }
-        self.enter(State::Starting(Phase::Look { until: out.now + LOOK_TIME, held }), reason, out);
+        State::Starting(Phase::Look { until: out.now + LOOK_TIME, held })
     }
 
     /// Waits until the checkers are up. What they saw before counts no more. `starts_for`: so much of

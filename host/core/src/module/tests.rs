@@ -3,11 +3,13 @@
 mod corners;
 mod deciding;
 mod ending;
+mod found_again;
 mod hangs;
 mod killed;
 mod laws;
 mod looked;
 mod prerequisites;
+mod probation;
 mod readmitted;
 mod silence;
 mod starting;

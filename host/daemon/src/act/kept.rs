@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use tokio::time::Instant;
 
 use super::child::{Home, Launch};
 use super::gate::Launcher;
-use super::log_file;
+use super::{last_words, log_file};
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
 use crate::patience::at_most;
@@ -81,6 +82,10 @@ struct Slot {
     waiting: Mutex<Option<ProcessId>>,
     /// What its process was started with, if that is known.
     launched: Mutex<Option<Launched>>,
+    /// How long its log was before its process wrote there, where that is known.
+    log_from: Mutex<Option<u64>>,
+    /// Its process was told to end, or a command ran that may have been there to end it.
+    end_expected: AtomicBool,
     held: Mutex<Option<Held>>,
 }
 
@@ -162,6 +167,13 @@ impl Kept {
         signal: Signal,
     ) -> io::Result<bool> {
         self.0.signal(&self.slot(module, command), signal).await
+    }
+
+    /// Something is about to be done that may end what the module keeps.
+    pub fn expect_end(&self, module: &ModuleName) {
+        for slot in self.slots_of(module) {
+            slot.end_expected.store(true, Ordering::Release);
+        }
     }
 
     /// Returns when nobody in the command's process group is alive.
@@ -256,7 +268,7 @@ impl Kept {
 
     /// Takes over a process that an earlier daemon started.
     async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process, launched } = entry;
+        let Entry { module, command, process, launched, log_from } = entry;
         if process.boot_id != BootId::current()? {
             return Ok(());
         }
@@ -267,11 +279,13 @@ impl Kept {
         slot.set_launched(launched);
         if let Some(leader) = PidFd::open_exact(&process)? {
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, Arc::new(leader), None);
+            self.0.hold(&slot, Arc::new(leader), log_from);
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
-        let how = "ended while Bellwether was not running".to_owned();
+        let log = log_file::path(&self.0.home.root, &module, &command);
+        let error = log_from.and_then(|from| last_words::error_since(&log, from));
+        let how = format!("ended while Bellwether was not running{}", last_words::quoted(error));
         let ended = KeptState::Ended { pid: process.pid, how, at: self.0.clock.now() };
         self.0.states.publish(&module, &command, ended);
         let group = ProcessGroup::of(process);
@@ -305,6 +319,8 @@ impl Kept {
                 starting: Arc::default(),
                 waiting: Mutex::default(),
                 launched: Mutex::default(),
+                log_from: Mutex::default(),
+                end_expected: AtomicBool::default(),
                 held: Mutex::default(),
             })
         };
@@ -344,6 +360,14 @@ impl Slot {
         *self.launched.lock().unwrap_or_else(PoisonError::into_inner) = launched;
     }
 
+    fn log_from(&self) -> Option<u64> {
+        *self.log_from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_log_from(&self, from: Option<u64>) {
+        *self.log_from.lock().unwrap_or_else(PoisonError::into_inner) = from;
+    }
+
     fn set_waiting(&self, process: Option<ProcessId>) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = process;
     }
@@ -366,6 +390,7 @@ impl Inner {
         // Written down before it becomes the application: a daemon that is killed between the two
         // leaves nothing behind.
         slot.set_launched(Some(Launched::by(spec)));
+        slot.set_log_from(before);
         slot.set_waiting(Some(id));
         self.write_ledger();
         let through = self.home.let_through(&launch, waiting);
@@ -384,11 +409,13 @@ impl Inner {
     /// log was before it wrote there, where that is known.
     fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, log_from: Option<u64>) {
         let id = leader.id();
+        slot.set_log_from(log_from);
+        slot.end_expected.store(false, Ordering::Release);
         let mut held = slot.held();
         let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
         let watcher = tokio::spawn(async move {
             process.exited().await;
-            leader_ended(&inner, &of_slot, &process, log_from);
+            leader_ended(&inner, &of_slot, &process);
             drop(process);
             leftovers_end(&inner, &of_slot).await;
         });
@@ -405,6 +432,7 @@ impl Inner {
     }
 
     async fn signal(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
+        slot.end_expected.store(true, Ordering::Release);
         let group = {
             let held = slot.held();
             let Some(held) = held.as_ref() else { return Ok(false) };
@@ -437,7 +465,7 @@ impl Inner {
             let entry = |slot: &Arc<Slot>| {
                 let process = slot.process()?;
                 let (module, command) = slot.key.clone();
-                Some(Entry { module, command, process, launched: slot.launched() })
+                Some(Entry { module, command, process, launched: slot.launched(), log_from: slot.log_from() })
             };
             slots.iter().filter_map(entry).collect()
         };
@@ -451,7 +479,7 @@ impl Inner {
 }
 
 /// Reaps the leader and says so to everybody.
-fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from: Option<u64>) {
+fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
     let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
     let mut held = slot.held();
     let ending = leader.wait_status().ok().flatten().unwrap_or(Ending::Unknown);
@@ -460,13 +488,9 @@ fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from
     }
     let (module, command) = &slot.key;
     let pid = leader.id().pid;
-    // What gave up by itself has most often said why.
-    let last_words = match ending {
-        Ending::Exited(1..) => log_from
-            .and_then(|from| log_file::last_line(&log_file::path(&inner.home.root, module, command), from)),
-        Ending::Exited(_) | Ending::Signaled { .. } | Ending::Unknown => None,
-    };
-    let how = last_words.map_or_else(|| ending.to_string(), |line| format!("{ending}: {line}"));
+    let expected = slot.end_expected.load(Ordering::Acquire);
+    let log = log_file::path(&inner.home.root, module, command);
+    let how = last_words::of_kept(ending, expected, slot.log_from().map(|from| (log.as_path(), from)));
     let ended = KeptState::Ended { pid, how, at: inner.clock.now() };
     inner.states.publish(module, command, ended);
     drop(held);

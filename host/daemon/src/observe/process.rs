@@ -162,13 +162,13 @@ impl Watcher {
         if found.absence.is_some() && self.ending_is_told().await {
             found = self.finder.look(not_older_than).await?;
         }
-        let Found { processes, absence, remark, hidden } = found;
+        let Found { processes, absence, remark, hidden, ended: has_ended } = found;
         if let Some(found) = processes.first() {
             self.finder.known = Some(found.clone());
         }
         let usage = if news == News::Due { self.measure(&processes).await? } else { None };
         let ended = self.ended(&processes);
-        Ok(Sight { processes, absence, usage, ended, remark, hidden })
+        Ok(Sight { processes, absence, usage, ended, remark, hidden, has_ended })
     }
 
     /// A process that has ended, and whose keeper is just about to say how: that is waited for.

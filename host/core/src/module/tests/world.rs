@@ -11,7 +11,7 @@ use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
-use crate::observation::{Measurement, Observation, Status};
+use crate::observation::{Measurement, Observation, ProcessFact, Status};
 use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction};
 use crate::policy::{
     BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy, OnDown, Thresholds,
@@ -150,6 +150,11 @@ impl World {
         self.memory = ModuleMemory::default();
     }
 
+    pub(super) fn remembering(mut self, memory: ModuleMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     pub(super) fn load(mut self) -> Self {
         let policy = Arc::new(self.policy.clone());
         let memory = Some(Box::new(self.memory.clone()));
@@ -187,6 +192,12 @@ impl World {
 
     /// The daemon is killed, and another begins with what was told last.
     pub(super) fn kill_daemon(&mut self) {
+        self.stop_daemon();
+        self.redefine(|_| ());
+    }
+
+    /// The daemon ends. The next one begins with the next file.
+    pub(super) fn stop_daemon(&mut self) {
         if let Some(line) = self.transcript.finish() {
             self.lines.push((self.now, line));
         }
@@ -197,7 +208,6 @@ impl World {
         self.node = Node::new(beginning);
         (self.watches, self.asked, self.step, self.kill) = (BTreeMap::new(), None, None, None);
         self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message: "begun".to_owned() } });
-        self.redefine(|_| ());
     }
 
     /// The machine starts anew.
@@ -282,6 +292,25 @@ impl World {
     pub(super) fn see_as(&mut self, checker: &str, generation: Generation, status: Status) {
         let observation = Observation::new(status, format!("{checker} says {status}"), self.now);
         let checker = checker.parse().unwrap();
+        self.tell(Event::Observed { module: module(), checker, generation, observation });
+    }
+
+    /// The kept process has ended.
+    pub(super) fn see_end(&mut self, checker: &str) {
+        let seen = Observation::new(Status::Fail, format!("{checker} exited with 1"), self.now).of_an_end();
+        self.see_this(checker, seen);
+    }
+
+    /// A process that has been running for so long.
+    pub(super) fn see_running(&mut self, checker: &str, pid: u32, uptime: Duration) {
+        let measured = Measurement { name: "uptime".into(), value: uptime.as_secs_f64(), unit: "s".into() };
+        let processes = vec![ProcessFact { pid, name: checker.to_owned() }];
+        let seen = Observation::new(Status::Pass, format!("{checker} runs"), self.now);
+        self.see_this(checker, Observation { measurements: vec![measured], processes, ..seen });
+    }
+
+    fn see_this(&mut self, checker: &str, observation: Observation) {
+        let (generation, checker) = (self.generation(checker), checker.parse().unwrap());
         self.tell(Event::Observed { module: module(), checker, generation, observation });
     }
 

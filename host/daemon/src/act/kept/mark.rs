@@ -86,7 +86,7 @@ fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
     let environment = fs::read(format!("/proc/{pid}/environ"))?;
     let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
     let Some((module, command)) = parse(environment, &digest(root), pid) else { return Ok(None) };
-    Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None }))
+    Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None, log_from: None }))
 }
 
 /// The module and the command of a process's environment, if it is of this root and its own.
@@ -137,6 +137,7 @@ mod tests {
             command: CommandName::new(command).unwrap(),
             process: ProcessId { start_time, ..of_this_process },
             launched: None,
+            log_from: None,
         };
         let marked = || vec![entry("a", 9), entry("a", 7), entry("b", 8), entry("c", 3)];
         let list = || vec![entry("a", 2), entry("b", 5), entry("c", 4)];

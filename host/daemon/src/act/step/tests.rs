@@ -18,7 +18,7 @@ async fn a_command_that_exits_with_0_has_been_run() {
     let done = runner.carry_out(&module, &run("good"), LONG).await.unwrap();
     assert!(done.starts_with("exited with 0 after "), "{done}");
     let failed = runner.carry_out(&module, &run("bad"), LONG).await.unwrap_err();
-    assert_eq!(failed, "exited with 4: two");
+    assert_eq!(failed, "exited with 4; its log says: two");
     let log = log_file::path(harness.root.path(), &module.name, &command("bad"));
     assert_eq!(std::fs::read_to_string(log).unwrap(), "one\ntwo\n");
 }
@@ -36,7 +36,7 @@ async fn arguments_of_the_plan_come_behind_the_declared_ones_if_these_allow_it()
         spec.arguments = Some(ArgumentPattern::new(".*").unwrap());
     }
     let failed = runner.carry_out(&module, &action, LONG).await.unwrap_err();
-    assert_eq!(failed, "exited with 1: a b-$(c)");
+    assert_eq!(failed, "exited with 1; its log says: a b-$(c)");
 }
 
 #[tokio::test]

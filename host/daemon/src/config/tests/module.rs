@@ -270,6 +270,21 @@ fn fewer_at_most_than_at_least() {
 }
 
 #[test]
+fn more_processes_than_there_can_be() {
+    let kept = |more: &str| {
+        format!(
+            "[commands]\nstart = {{ run = [\"/bin/sh\"], keep = true }}\n{CHECKER}process = {{ kept = \"start\", {more} }}\n"
+        )
+    };
+    insta::assert_snapshot!(mistakes(&kept("at-least = 3")), @"");
+    insta::assert_snapshot!(mistakes(&kept("at-least = 0, at-most = 0")), @"");
+    insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ pid-file = \"/run/a.pid\", at-least = 2 }}\n")), @"");
+    for fine in ["at-least = 1", "at-least = 0", "at-most = 1", "at-least = 1, at-most = 7"] {
+        module(&kept(fine));
+    }
+}
+
+#[test]
 fn a_path_as_a_program_name() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ name = \"/usr/sbin/nginx\" }}\n")), @r#"
      × `/usr/sbin/nginx` is not the file name of a program

@@ -36,6 +36,8 @@ pub struct ModuleMemory {
     /// The application was up, and nothing was done to end it. Where it is not there any more, it has
     /// ended while nothing watched it.
     pub serves: bool,
+    /// The module's file has been away since: what people did to the application meanwhile is theirs.
+    pub away: bool,
     /// Which checkers were in force, and as what; earlier daemons did not write it down.
     pub(crate) checkers: Option<BTreeMap<CheckerName, InForce>>,
 }

@@ -110,6 +110,9 @@ pub(crate) struct Module {
     /// The application was up, and nothing has been done since to end it.
     #[serde(default)]
     serves: bool,
+    /// The file was away while the application was last watched.
+    #[serde(default)]
+    away: bool,
     /// The state that was told last, by an earlier daemon, and has not been followed by another yet.
     #[serde(default)]
     told_last: Option<StateName>,
@@ -264,6 +267,7 @@ impl Module {
             unfinished,
             readmission,
             serves,
+            away,
             checkers: in_force,
         } = memory;
         let readmission = readmission.unwrap_or_else(|| resume::announced_before(unfinished.as_ref()));
@@ -285,6 +289,7 @@ impl Module {
             ending: false,
             readmission,
             serves,
+            away,
             told_last: None,
         };
         module.compare(in_force.as_ref());
@@ -332,7 +337,7 @@ impl Module {
             checker.set_watch(None, &self.name, name, out);
         }
         // What was under way is given up with the watching.
-        ModuleMemory { unfinished: None, ..self.memory() }
+        ModuleMemory { unfinished: None, away: true, ..self.memory() }
     }
 
     /// A checker has run.

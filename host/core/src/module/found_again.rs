@@ -5,8 +5,9 @@
 //!   was up ──▶ is looked at┤
 //!                          └─ it has ended ─▶ an incident like any other: restarted, and counted
 //! ```
-//! Between two daemons (and while the module's file is away) nothing sees a death. The story goes on
-//! from where it was: the state that is told next follows the one that was told last.
+//! Between two daemons nothing sees a death. The story goes on from where it was: the state that is told
+//! next follows the one that was told last. While the module's file is away, people look after the
+//! application themselves: it is found again all the same, and what has ended is started as usual.
 
 use crate::moment::plain;
 use crate::observation::Status;
@@ -70,7 +71,7 @@ impl Module {
             let native = c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait;
             native && c.spoken() && failed && !c.saw_life() && !c.on_probation()
         });
-        let Some((name, checker)) = dead.filter(|_| self.serves) else { return false };
+        let Some((name, checker)) = dead.filter(|_| self.serves && !self.away) else { return false };
         let (name, on_down) = (name.clone(), checker.policy.on_down);
         let incident = Incident { at: out.now, ..checker.incident(&name) };
         let reason =

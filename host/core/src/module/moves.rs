@@ -36,6 +36,7 @@ impl Module {
         let reason = reason.into();
         let (from, to) = (self.told_last.take().unwrap_or(self.state.name()), state.name());
         self.state = state;
+        self.away = false;
         self.follow_service();
         self.doubt = None;
         self.unremembered = true;

@@ -27,6 +27,7 @@ impl Module {
             incidents: self.incidents.clone(),
             unfinished: self.unfinished(),
             readmission: Some(self.readmission),
+            away: self.away,
             serves: self.serves && !self.application_has_died(),
             checkers: Some(probation::in_force(&self.checkers)),
         }

@@ -138,7 +138,7 @@ fn a_look_that_cannot_tell_is_no_death() {
 }
 
 #[test]
-fn a_file_that_was_away_finds_its_application_again_or_dead() {
+fn a_file_that_was_away_finds_its_application_again_or_starts_it() {
     for status in [Status::Pass, Status::Fail] {
         let mut world = World::up();
         let before = world.records().len();
@@ -146,9 +146,12 @@ fn a_file_that_was_away_finds_its_application_again_or_dead() {
         world.redefine(|_| ());
         world.see("app", status);
         let told = story(&world, before);
-        match status {
-            Status::Pass => assert_eq!(told, ["up → starting"]),
-            _ => assert_eq!(told, ["incident of app", "up → restarting"]),
-        }
+        assert_eq!(told, ["up → starting"], "{status}");
+        let expected = (status == Status::Fail).then_some(Occasion::Start);
+        assert_eq!(
+            (world.occasion(), world.view().restarts),
+            (expected, 0),
+            "people look after it meanwhile"
+        );
     }
 }

@@ -63,6 +63,7 @@ use crate::state::StateName;
 use crate::verdict::Verdict;
 
 use checker::Checker;
+use found_again::WasUp;
 use plan_run::{PlanRun, Progress, Surroundings};
 use prerequisites::Doubt;
 use probation::Edit;
@@ -110,12 +111,9 @@ pub(crate) struct Module {
     /// The application was up, and nothing has been done since to end it.
     #[serde(default)]
     serves: bool,
-    /// The file was away while the application was last watched.
+    /// Up is the state that was told last, and no other has been told since by this one.
     #[serde(default)]
-    away: bool,
-    /// The state that was told last, by an earlier daemon, and has not been followed by another yet.
-    #[serde(default)]
-    told_last: Option<StateName>,
+    told_last: Option<WasUp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,8 +287,7 @@ impl Module {
             ending: false,
             readmission,
             serves,
-            away,
-            told_last: None,
+            told_last: (serves && away).then_some(WasUp::Unattended),
         };
         module.compare(in_force.as_ref());
         module.resume(unfinished, out);

@@ -9,19 +9,30 @@
 //! next follows the one that was told last. While the module's file is away, people look after the
 //! application themselves: it is found again all the same, and what has ended is started as usual.
 
+use serde::{Deserialize, Serialize};
+
 use crate::moment::plain;
 use crate::observation::Status;
 use crate::outbox::Outbox;
 use crate::plan::Incident;
 use crate::policy::{CheckerKind, OnDown};
 use crate::record::RecordKind;
-use crate::state::StateName;
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
 use super::moves::Cause;
 use super::starting::uptime;
 use super::{INCIDENTS, Module};
+
+/// How an application was up that this core has not seen yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WasUp {
+    /// An earlier daemon watched it to its own end.
+    Watched,
+    /// The module's file has been away since.
+    Unattended,
+}
 
 /// So many process ids are named.
 const NAMED: usize = 3;
@@ -33,7 +44,7 @@ impl Module {
         self.reason = "looking whether the application runs as before".to_owned();
         self.since = out.now;
         self.unremembered = true;
-        self.told_last = Some(StateName::Up);
+        self.told_last.get_or_insert(WasUp::Watched);
     }
 
     /// How a look that found the application is told.
@@ -71,7 +82,10 @@ impl Module {
             let native = c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait;
             native && c.spoken() && failed && !c.saw_life() && !c.on_probation()
         });
-        let Some((name, checker)) = dead.filter(|_| self.serves && !self.away) else { return false };
+        let Some((name, checker)) = dead.filter(|_| self.serves && self.told_last != Some(WasUp::Unattended))
+        else {
+            return false;
+        };
         let (name, on_down) = (name.clone(), checker.policy.on_down);
         let incident = Incident { at: out.now, ..checker.incident(&name) };
         let reason =

@@ -9,6 +9,7 @@ use crate::outbox::Outbox;
 use crate::plan::{Incident, Occasion};
 use crate::policy::OnDown;
 use crate::record::{KEEP_TRYING, RecordKind};
+use crate::state::StateName;
 
 use super::checker::Checker;
 use super::plan_run::{PlanRun, Progress};
@@ -34,9 +35,8 @@ pub(super) enum Cause {
 impl Module {
     pub(super) fn enter(&mut self, state: State, reason: impl Into<String>, out: &mut Outbox<'_>) {
         let reason = reason.into();
-        let (from, to) = (self.told_last.take().unwrap_or(self.state.name()), state.name());
+        let (from, to) = (self.told_last.take().map_or(self.state.name(), |_| StateName::Up), state.name());
         self.state = state;
-        self.away = false;
         self.follow_service();
         self.doubt = None;
         self.unremembered = true;

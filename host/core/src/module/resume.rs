@@ -15,7 +15,7 @@ use crate::outbox::Outbox;
 use crate::readmission::Readmission;
 use crate::record::RecordKind;
 
-use super::{AfterDrain, AfterStop, Module, Phase, State, probation};
+use super::{AfterDrain, AfterStop, Module, Phase, State, WasUp, probation};
 
 impl Module {
     /// What the next daemon has to know.
@@ -27,7 +27,7 @@ impl Module {
             incidents: self.incidents.clone(),
             unfinished: self.unfinished(),
             readmission: Some(self.readmission),
-            away: self.away,
+            away: self.told_last == Some(WasUp::Unattended),
             serves: self.serves && !self.application_has_died(),
             checkers: Some(probation::in_force(&self.checkers)),
         }

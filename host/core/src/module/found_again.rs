@@ -41,7 +41,7 @@ impl Module {
     /// Sees whether the application is as it was. What comes of it is told, not the look.
     pub(super) fn look_again(&mut self, out: &mut Outbox<'_>) {
         self.begin_look(true, out);
-        self.reason = "looking whether the application runs as before".to_owned();
+        "looking whether the application runs as before".clone_into(&mut self.reason);
         self.since = out.now;
         self.unremembered = true;
         self.told_last.get_or_insert(WasUp::Watched);

@@ -105,7 +105,7 @@ impl Probation {
         Self::new(self.edit, self.stood || stood)
     }
 
-    pub(super) fn stood(&self) -> bool {
+    pub(super) fn stood(self) -> bool {
         self.stood
     }
 
@@ -133,7 +133,7 @@ impl Probation {
     }
 
     /// Whether one more run like the last ones may still change something.
-    pub(super) fn learns(&self, status: Status) -> bool {
+    pub(super) fn learns(self, status: Status) -> bool {
         match status {
             Status::Pass | Status::Warn => true,
             Status::Fail | Status::Unknown => !self.told,
@@ -224,7 +224,7 @@ impl Checker {
 
     /// Whether it was up before the edit that put it on probation.
     pub(super) fn stood(&self) -> bool {
-        self.probation.as_ref().is_some_and(Probation::stood)
+        self.probation.is_some_and(Probation::stood)
     }
 
     /// `edit`: why; nothing ends a probation. What only notifies harms nothing.

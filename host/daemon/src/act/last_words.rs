@@ -38,14 +38,13 @@ pub(super) fn of_kept(ending: Ending, expected: bool, log: Option<(&Path, u64)>)
     // An application that is kept is there to stay: no exit code of its own is a good end.
     let by_itself = || "ended by itself with exit code 0".to_owned();
     let (how, words) = match ending {
-        Ending::Exited(0) if expected => return ending.to_string(),
+        Ending::Exited(0) | Ending::Unknown if expected => return ending.to_string(),
         Ending::Exited(0) => (by_itself(), log.and_then(|(log, from)| since(log, from))),
         Ending::Exited(_) => (ending.to_string(), log.and_then(|(log, from)| since(log, from))),
         // One that was ended by others has nothing to say about it, and one that crashed may have.
         Ending::Signaled { signal, .. } if expected || !CRASHES.contains(&signal) => {
             return ending.to_string();
         }
-        Ending::Unknown if expected => return ending.to_string(),
         Ending::Signaled { .. } | Ending::Unknown => {
             (ending.to_string(), log.and_then(|(log, from)| error_since(log, from)))
         }

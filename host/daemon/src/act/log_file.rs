@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(tail(&path, from).unwrap(), "");
         writer.write_all(b"since\n").unwrap();
         assert_eq!(tail(&path, from).unwrap(), "since\n");
-        writer.write_all(&[b'x'; 100_000]).unwrap();
+        writer.write_all(&vec![b'x'; 100_000]).unwrap();
         assert_eq!(tail(&path, from).unwrap().len(), 64 << 10);
         rotate(&path, MAX_SIZE).unwrap();
         writer.write_all(b"new\n").unwrap();

@@ -72,21 +72,21 @@ fn a_daemon_that_is_killed_while_it_looks_changes_nothing() {
 
 #[test]
 fn what_was_not_up_or_was_ended_is_started_and_not_counted() {
-    let stopped = |world: &mut World| {
+    type Case = fn(&mut World);
+    let stopped: Case = |world| {
         world.command(Command::Stop);
         world.pass_time(Duration::from_secs(15));
         world.plan(Vec::new());
         world.command(Command::Start);
     };
-    let reboot = World::reboot;
-    let seen_before = |world: &mut World| {
+    let reboot: Case = World::reboot;
+    let seen_before: Case = |world| {
         world.command(Command::Suspend);
         world.see("app", Status::Fail);
         world.kill_daemon();
         world.command(Command::Resume);
     };
-    let cases: [(&str, &dyn Fn(&mut World)); 3] =
-        [("stopped", &stopped), ("rebooted", &reboot), ("seen before", &seen_before)];
+    let cases: [(&str, Case); 3] = [("stopped", stopped), ("rebooted", reboot), ("seen before", seen_before)];
     for (what, case) in cases {
         let mut world = World::up();
         case(&mut world);

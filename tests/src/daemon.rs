@@ -114,7 +114,11 @@ impl Daemon {
         self.child.0.try_wait().ok().flatten()
     }
 
-    fn await_answer(&mut self) {
+    /// Waits until it can be asked.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn await_answer(&mut self) {
         let begun = eventually("the daemon answers its clients", || {
             if let Ok(Some(ended)) = self.child.0.try_wait() {
                 return Some(Err(ended));

@@ -140,6 +140,17 @@ impl Haproxy {
         stats.row(watch, server).expect("the server is known").get("status").to_owned()
     }
 
+    /// How often each server was taken out so far, by the check or by the agent (`chkdown`).
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn changes(&self) -> Vec<String> {
+        let stats = self.try_stats().expect("HAProxy tells its statistics");
+        let rows = Watch::ALL.iter().flat_map(|watch| stats.rows(*watch));
+        rows.map(|row| format!("{} {}: {}", row.get("pxname"), row.get("svname"), row.get("chkdown")))
+            .collect()
+    }
+
     /// The servers that get requests at present; empty if nobody does.
     pub fn served_by(&self, watch: Watch) -> BTreeSet<String> {
         (0..SAMPLE).filter_map(|_| server_of(&http::get(self.front(watch), "/")?)).collect()
@@ -209,6 +220,14 @@ impl Stats {
         let columns = lines.next()?.trim_start_matches("# ");
         let wanted = format!("{watch},{server},");
         lines.find(|line| line.starts_with(&wanted)).map(|line| Row { columns, line })
+    }
+
+    /// Of all servers that it watches like that, and of all of them together.
+    fn rows(&self, watch: Watch) -> impl Iterator<Item = Row<'_>> {
+        let mut lines = self.0.lines();
+        let columns = lines.next().unwrap_or_default().trim_start_matches("# ");
+        let wanted = format!("{watch},");
+        lines.filter(move |line| line.starts_with(&wanted)).map(move |line| Row { columns, line })
     }
 }
 

@@ -29,8 +29,9 @@ struct Relay {
 
 impl Relay {
     fn to(agent: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("it has an address");
+        // `HAProxy` asks the agent at the server's own address.
+        let address = free_address();
+        let listener = TcpListener::bind(address).expect("a free port");
         let answers = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&answers);
         // It ends with the tests.

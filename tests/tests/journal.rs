@@ -93,6 +93,8 @@ fn events_are_asked_for_by_kind_checker_words_and_time_across_daemons() {
     daemon.end();
     daemon.run_again();
     daemon.until_ready("web");
+    // An application that is found again keeps its verdicts: it is one that starts that gets new ones.
+    daemon.tell(&["restart", "web", "--wait"]);
     let told = |arguments: &[&str]| -> Vec<Event> {
         let arguments = [&["events", "--json"], arguments].concat();
         read_lines(&daemon.tell(&arguments))

@@ -2,6 +2,7 @@
 //! that it makes unless told otherwise, by a check of one module, and by an agent.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use bellwether_tests::answers::State;
 use bellwether_tests::binary::bellwether;
@@ -17,6 +18,11 @@ use rustix::process::Signal;
 
 /// Longer than two failed checks 150 ms apart, also where the machine is slow.
 const DRAIN: &str = "10s";
+
+/// Questions wait for so long at a daemon that starts.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
+/// So many restarts are tried until one is done within that.
+const TRIES: usize = 20;
 
 /// A node with the application of the demo. What is first here ends first.
 struct Node {
@@ -153,6 +159,45 @@ fn no_request_fails_while_a_person_restarts_a_node() {
     haproxy.until_served_by(&["node-1", "node-2"]);
     let tally = load.end();
     assert_eq!(tally.failures, Vec::<String>::new(), "{}", haproxy.log());
+}
+
+#[test]
+fn no_request_fails_and_no_node_leaves_while_the_daemons_of_both_are_restarted_at_once() {
+    let Some((haproxy, mut one, mut two)) = farm(3) else { return };
+    for how in [Signal::TERM, Signal::KILL] {
+        // A machine that is too busy for a restart within the time that questions wait is not judged.
+        let judged = (0..TRIES).any(|_| {
+            let load = load(&haproxy);
+            let changes = haproxy.changes();
+            let begun = Instant::now();
+            for node in [&one, &two] {
+                assert!(signal(node.daemon.pid(), how));
+            }
+            for node in [&mut one, &mut two] {
+                node.daemon.until_ended();
+                node.daemon.begin_again();
+            }
+            for node in [&mut one, &mut two] {
+                node.daemon.await_answer();
+                node.daemon.until_ready("web");
+            }
+            let took = begun.elapsed();
+            until_asked_more(&load, 60);
+            let tally = load.end();
+            if took >= RESTARTED_WITHIN {
+                haproxy.until_served_by(&["node-1", "node-2"]);
+                return false;
+            }
+            assert_eq!(tally.failures, Vec::<String>::new(), "{how:?} {}", haproxy.log());
+            assert!(
+                tally.answered.contains_key("node-1") && tally.answered.contains_key("node-2"),
+                "{tally:?}"
+            );
+            assert_eq!(haproxy.changes(), changes, "{how:?}: a server was taken out\n{}", haproxy.log());
+            true
+        });
+        assert!(judged, "no restart was done within {RESTARTED_WITHIN:?}\n{}", one.daemon.log());
+    }
 }
 
 #[test]

@@ -3,15 +3,22 @@
 //! A suite is a module, so its name begins the names of its tests: `cargo test -p bellwether-tests soak`
 //! runs one suite, `hostile_suite::cpu` a part of one.
 //!
+//! Tests begin in the order of their names. `all_languages` waits longest, for components with a language
+//! runtime in them to be compiled, so its name comes first and the others run beside it.
+//!
 //! Suites share the process. Nothing in them changes what belongs to all of it (variables, limits, the
 //! current folder); what a test needs to be different, the processes are given that it starts.
 
+mod all_languages;
 mod api_roles;
 mod api_roles_as_meant;
+mod commands;
 mod console_listener;
 mod demo;
+mod drains;
 mod granted_facilities;
 mod grants;
+mod handover;
 mod haproxy_operators;
 mod hostile_guests;
 mod hostile_suite;
@@ -19,7 +26,6 @@ mod hot_reload;
 mod http_grant;
 mod journal;
 mod kill_anywhere;
-mod languages;
 mod lasting;
 mod load_balancers;
 mod mistakes;

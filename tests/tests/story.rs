@@ -254,8 +254,9 @@ fn an_application_that_is_found_again_is_told_so() {
         daemon.run_again();
         daemon.until_ready("web");
         let told = since(&daemon, before);
-        let again = format!("up → starting: found again (pid {pid}, running for ");
-        assert!(told.iter().any(|event| event.text.starts_with(&again)), "{how}: {told:#?}");
+        let again = format!("the application was found again (pid {pid}, running for ");
+        assert!(told.iter().any(|event| event.text.contains(&again)), "{how}: {told:#?}");
+        assert!(!told.iter().any(|event| event.kind == "state"), "{how}: it was up all along: {told:#?}");
         assert!(
             !told.iter().any(|event| event.kind == "incident" || event.text.contains("was loaded")),
             "{how}"

@@ -273,7 +273,7 @@ mod tests {
 
     /// A daemon that gives the same answer to whoever asks first.
     fn answers(root: &Path, text: &'static str) {
-        let (listener, _) = socket::bind(root).unwrap();
+        let (listener, _) = socket::bind(root).unwrap().unwrap();
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut asked = [0; 1024];

@@ -96,6 +96,7 @@ async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
         root: place.root().to_owned(),
         compiler: compiler(),
         launcher: launcher(),
+        holder: None,
         standard: standard(),
         state: None,
     };

@@ -17,8 +17,9 @@ mod terminal;
 mod when;
 
 use commands::{
-    approve, check, compile_component, completions, console, demo_app, doctor, events, inspect, install,
-    launch, man, notify, order, replay, run, simulate, status, token, top, user, validate, why,
+    approve, check, compile_component, completions, console, demo_app, doctor, events, hold_sockets, inspect,
+    install, launch, man, notify, order, ready, replay, run, simulate, status, token, top, user, validate,
+    why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -45,6 +46,7 @@ enum Command {
     Top(top::TopArgs),
     #[command(flatten)]
     Order(order::Order),
+    Ready(ready::ReadyArgs),
     Why(why::WhyArgs),
     Events(events::EventsArgs),
     Check(check::CheckArgs),
@@ -69,7 +71,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    if let Some(ended) = launch::if_asked_for() {
+    if let Some(ended) = launch::if_asked_for().or_else(hold_sockets::if_asked_for) {
         return ended;
     }
     let Arguments { root, command } = Arguments::parse();
@@ -94,6 +96,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Status(args) => status::run(&args, root, output).await,
             Command::Top(args) => top::run(&args, root, output).await,
             Command::Order(order) => order::run(order, root, output).await,
+            Command::Ready(args) => ready::run(&args, root, output),
             Command::Why(args) => why::run(&args, root, output).await,
             Command::Events(args) => events::run(&args, root, output).await,
             Command::Check(args) => check::run(&args, root, output).await,

@@ -81,6 +81,8 @@ pub enum Action {
         module: ModuleName,
         /// To be said with the answer.
         attempt: AttemptId,
+        /// What has been told to end may take so long.
+        within: Duration,
     },
     /// Remember this of a module, so that it outlives the daemon.
     Remember {

@@ -79,23 +79,10 @@ mod tests {
 
     fn module(state: StateName, ready: bool) -> ModuleView {
         ModuleView {
-            name: "web".parse().unwrap(),
-            changed: 0,
-            state,
             ready,
-            since: Moment::from_micros(0),
-            ready_since: Moment::from_micros(0),
-            reason: String::new(),
-            wish: Wish::default(),
-            next: None,
-            restarts: 0,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
-            drain: Duration::ZERO,
-            readmit_until: None,
-            plan: None,
-            processes: Vec::new(),
-            checkers: Vec::new(),
+            ..ModuleView::empty("web".parse().unwrap(), state)
         }
     }
 

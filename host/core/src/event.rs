@@ -1,6 +1,7 @@
 //! Everything the core can be told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +106,13 @@ pub enum Event {
         /// What.
         kind: RecordKind,
     },
+    /// How often load balancers ask about a module has changed.
+    Probed {
+        /// Which module.
+        module: ModuleName,
+        /// How often the slowest of those asks that ask regularly. `None`: none does.
+        every: Option<Duration>,
+    },
     /// The daemon ends, and the applications are not simply left as they are.
     Ending(Shutdown),
     /// Nothing: time has passed.
@@ -121,7 +129,8 @@ impl Event {
             | Self::PlanMade { module, .. }
             | Self::StepEnded { module, .. }
             | Self::Starved { module, .. }
-            | Self::Commanded { module, .. } => Some(module),
+            | Self::Commanded { module, .. }
+            | Self::Probed { module, .. } => Some(module),
             Self::Noted { module, .. } => module.as_ref(),
             Self::Ending(_) | Self::Tick => None,
         }

@@ -4,9 +4,11 @@
 //!                     ┌─ /health, /health/MODULE ──────▶ 200 or 503, `ok` or one line with the reason
 //!  path ─▶ Question ──┤    the same with Accept ───────▶ application/health+json (report.rs)
 //!                     ├─ /var/modules/MODULE/ready.txt ▶ 200 or 404 (set up for SafeKit)
+//!                     ├─ /haproxy, /haproxy/MODULE ────▶ 200, 404 while it drains, or 503 (disable-on-404)
 //!                     └─ anything else ────────────────▶ 404
 //!  a connection for HAProxy's agent-check ─────────────▶ one line (agent.rs)
 //! ```
+//! While the daemon starts, a question has no answer until the application has been looked at ([`can_tell`]).
 //! The answer is yes only while the core turns, and only of a module that is
 //! ready in [`StateName::Up`]. Everything else is no. Anybody may ask, so what
 //! is said is short, on one line, and passes through `line.rs`, which takes
@@ -27,6 +29,7 @@ use crate::state::StateName;
 /// A plain answer is never longer, in bytes.
 pub const MAX_PLAIN: usize = 200;
 
+const BEGINS: &str = "the daemon is starting: it is not known yet whether the application serves";
 const STALLED: &str = "the daemon's core has stalled";
 const NO_MODULES: &str = "no module is loaded";
 const NO_SUCH_MODULE: &str = "no module of that name";
@@ -49,6 +52,9 @@ pub enum Question<'a> {
     Report(Subject<'a>),
     /// For a load balancer that was set up for `SafeKit`: 200 or 404.
     ReadyFile(&'a str),
+    /// For `HAProxy` with `http-check disable-on-404`: 200, 404 while it drains and still serves those who
+    /// are there, or 503.
+    DisableOn404(Subject<'a>),
     /// Nothing that is answered here: 404.
     Elsewhere,
 }
@@ -67,13 +73,20 @@ impl<'a> Question<'a> {
             _ => match path.strip_prefix("/health/") {
                 Some(name) if is_segment(name) => Subject::Module(name),
                 Some(_) => return Self::Elsewhere,
-                None => return Self::ready_file(path),
+                None => return Self::of_others(path),
             },
         };
         if report { Self::Report(subject) } else { Self::Health(subject) }
     }
 
-    fn ready_file(path: &'a str) -> Self {
+    /// What is there for load balancers with ways of their own.
+    fn of_others(path: &'a str) -> Self {
+        if path == "/haproxy" {
+            return Self::DisableOn404(Subject::All);
+        }
+        if let Some(name) = path.strip_prefix("/haproxy/").filter(|name| is_segment(name)) {
+            return Self::DisableOn404(Subject::Module(name));
+        }
         let name = path.strip_prefix("/var/modules/").and_then(|rest| rest.strip_suffix("/ready.txt"));
         match name {
             Some(name) if is_segment(name) => Self::ReadyFile(name),
@@ -135,22 +148,56 @@ pub struct Answer {
     pub body: Body,
 }
 
-/// Answers a question. `alive` is whether the core turns at this moment;
-/// `timestamp` writes a moment as RFC 3339.
+/// How it stands with the core that makes the snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Core {
+    /// The daemon starts: not all modules are loaded yet.
+    Begins,
+    /// All of them are, and it turns.
+    Turns,
+    /// It has not turned for too long.
+    Stalled,
+}
+
+/// Whether there is a true answer to a question yet. There is none while the daemon starts and has not looked
+/// at the application: a no would be as false as a yes.
+pub fn can_tell(snapshot: &Snapshot, core: Core, question: Question<'_>) -> bool {
+    let is_looked_at = |name: &str| !snapshot.looking.iter().any(|module| module.as_str() == name);
+    match question {
+        Question::Health(Subject::All)
+        | Question::Report(Subject::All)
+        | Question::DisableOn404(Subject::All) => core != Core::Begins && snapshot.looking.is_empty(),
+        Question::Health(Subject::Module(name))
+        | Question::Report(Subject::Module(name))
+        | Question::DisableOn404(Subject::Module(name))
+        | Question::ReadyFile(name) => match snapshot.module(name) {
+            Some(_) => is_looked_at(name),
+            None => core != Core::Begins,
+        },
+        Question::Elsewhere => true,
+    }
+}
+
+/// Answers a question. `timestamp` writes a moment as RFC 3339.
 pub fn answer(
     snapshot: &Snapshot,
-    alive: bool,
+    core: Core,
     question: Question<'_>,
     timestamp: impl Fn(Moment) -> String,
 ) -> Answer {
     match question {
-        Question::Health(subject) => plain(&standing(snapshot, alive, subject), Code::Unavailable),
-        Question::ReadyFile(name) => plain(&standing(snapshot, alive, Subject::Module(name)), Code::NotFound),
+        Question::Health(subject) => plain(&standing(snapshot, core, subject), Code::Unavailable),
+        Question::ReadyFile(name) => plain(&standing(snapshot, core, Subject::Module(name)), Code::NotFound),
+        Question::DisableOn404(subject) => {
+            let standing = standing(snapshot, core, subject);
+            let no = if standing.drains() { Code::NotFound } else { Code::Unavailable };
+            plain(&standing, no)
+        }
         Question::Report(subject) => {
-            let standing = standing(snapshot, alive, subject);
-            let code = if matches!(standing, Standing::Ready) { Code::Ok } else { Code::Unavailable };
+            let standing = standing(snapshot, core, subject);
+            let status = if matches!(standing, Standing::Ready) { Code::Ok } else { Code::Unavailable };
             let report = report::report(snapshot, subject, &standing, timestamp);
-            Answer { code, body: Body::Report(Box::new(report)) }
+            Answer { code: status, body: Body::Report(Box::new(report)) }
         }
         Question::Elsewhere => Answer { code: Code::NotFound, body: Body::Plain("not found\n".into()) },
     }
@@ -168,6 +215,8 @@ fn plain(standing: &Standing<'_>, no: Code) -> Answer {
 enum Standing<'a> {
     /// Yes.
     Ready,
+    /// The daemon starts, and has not come that far.
+    Begins,
     /// The core has not turned for too long: whatever the snapshot says is old.
     Stalled,
     /// There is nothing to be ready.
@@ -178,16 +227,19 @@ enum Standing<'a> {
     NotReady { module: &'a ModuleView, named: bool, others: usize },
 }
 
-fn standing<'a>(snapshot: &'a Snapshot, alive: bool, subject: Subject<'_>) -> Standing<'a> {
-    if !alive {
+fn standing<'a>(snapshot: &'a Snapshot, core: Core, subject: Subject<'_>) -> Standing<'a> {
+    if core == Core::Stalled {
         return Standing::Stalled;
     }
     match subject {
         Subject::Module(name) => match snapshot.module(name) {
+            None if core == Core::Begins => Standing::Begins,
             None => Standing::NoSuchModule,
             Some(module) if serves(module) => Standing::Ready,
             Some(module) => Standing::NotReady { module, named: false, others: 0 },
         },
+        // One that is not loaded yet may not serve.
+        Subject::All if core == Core::Begins => Standing::Begins,
         Subject::All if snapshot.modules.is_empty() => Standing::NoModules,
         Subject::All => {
             let not_ready = || snapshot.modules.iter().map(AsRef::as_ref).filter(|m| !serves(m));
@@ -205,10 +257,16 @@ fn serves(module: &ModuleView) -> bool {
 }
 
 impl Standing<'_> {
+    /// Whether nothing stands in the way but a drain: sessions that are there are still served.
+    fn drains(&self) -> bool {
+        matches!(self, Self::NotReady { module, .. } if module.state == StateName::Draining)
+    }
+
     /// What stands in the way: `web: restarting: …`. Not yet fit to be shown.
     fn reason(&self) -> String {
         match self {
             Self::Ready => "ready".to_owned(),
+            Self::Begins => BEGINS.to_owned(),
             Self::Stalled => STALLED.to_owned(),
             Self::NoModules => NO_MODULES.to_owned(),
             Self::NoSuchModule => NO_SUCH_MODULE.to_owned(),

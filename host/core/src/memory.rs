@@ -16,6 +16,7 @@ use crate::module::{InForce, State};
 use crate::moment::Moment;
 use crate::plan::Incident;
 use crate::readmission::Readmission;
+use crate::verdict::Verdict;
 
 /// What outlives the daemon of one module.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -40,6 +41,20 @@ pub struct ModuleMemory {
     pub away: bool,
     /// Which checkers were in force, and as what; earlier daemons did not write it down.
     pub(crate) checkers: Option<BTreeMap<CheckerName, InForce>>,
+    /// What the application is like that is ready. Only of use to the next daemon if that begins soon: see
+    /// [`watched_since`](Self::watched_since).
+    pub serving: Option<Serving>,
+}
+
+/// An application that is ready: what its checkers say, and which processes it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serving {
+    /// Since when exactly this has been so.
+    pub(crate) since: Moment,
+    /// What the checkers add up to.
+    pub(crate) verdicts: BTreeMap<CheckerName, Verdict>,
+    /// Of the processes that each process checker saw, the lowest id.
+    pub(crate) processes: BTreeMap<CheckerName, u32>,
 }
 
 /// A state that no look at the application can bring back: a plan on its way, a
@@ -62,7 +77,16 @@ impl ModuleMemory {
     /// reboots a server wants to know how it is afterwards.
     #[must_use]
     pub fn after_reboot(self) -> Self {
-        Self { streak: Streak::default(), unfinished: None, serves: false, ..self }
+        let (streak, unfinished) = (Streak::default(), None);
+        Self { streak, unfinished, serves: false, serving: None, ..self }
+    }
+
+    /// No daemon had watched the application for some time before `watched_since`: that it was ready before
+    /// then says nothing about now.
+    #[must_use]
+    pub fn watched_since(mut self, watched_since: Moment) -> Self {
+        self.serving.take_if(|serving| serving.since < watched_since);
+        self
     }
 
     /// A clock that was set back between two daemons must not make what is
@@ -76,6 +100,9 @@ impl ModuleMemory {
         }
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.since = unfinished.since.min(now);
+        }
+        if let Some(serving) = &mut self.serving {
+            serving.since = serving.since.min(now);
         }
         self.readmission = self.readmission.map(|readmission| readmission.no_later_than(now));
         self

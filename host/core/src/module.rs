@@ -31,6 +31,7 @@ mod command;
 mod ending;
 mod evaluate;
 mod found_again;
+mod loading;
 mod moves;
 mod plan_run;
 mod prerequisites;
@@ -51,7 +52,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
-use crate::memory::ModuleMemory;
+use crate::memory::{ModuleMemory, Serving};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
@@ -63,10 +64,9 @@ use crate::state::StateName;
 use crate::verdict::Verdict;
 
 use checker::Checker;
-use found_again::WasUp;
+use found_again::Service;
 use plan_run::{PlanRun, Progress, Surroundings};
 use prerequisites::Doubt;
-use probation::Edit;
 pub(crate) use probation::InForce;
 
 /// So many earlier incidents are told to a restart script.
@@ -108,12 +108,21 @@ pub(crate) struct Module {
     /// What a load balancer was told and has to be taken back.
     #[serde(default)]
     readmission: Readmission,
-    /// The application was up, and nothing has been done since to end it.
+    /// Whether the application is up, or was and nothing has been done since to end it.
     #[serde(default)]
-    serves: bool,
-    /// Up is the state that was told last, and no other has been told since by this one.
+    service: Service,
+    /// How often the slowest of those asks that ask regularly.
     #[serde(default)]
-    told_last: Option<WasUp>,
+    probed_every: Option<Duration>,
+    /// What the application was like when it was ready last, under this core or the one before.
+    #[serde(default)]
+    serving: Option<Serving>,
+    /// Whether this core has yet to find out whether the application runs.
+    #[serde(default)]
+    first_look: bool,
+    /// The application was found again, and verdicts of the last core count until then at the latest.
+    #[serde(default)]
+    trusted_until: Option<Moment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -244,97 +253,17 @@ impl State {
 }
 
 impl Module {
-    /// A module that is new to this core.
-    pub(crate) fn new(
-        name: ModuleName,
-        policy: Arc<ModulePolicy>,
-        memory: ModuleMemory,
-        out: &mut Outbox<'_>,
-    ) -> Self {
-        let checkers = policy
-            .checkers
-            .iter()
-            .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
-            .collect();
-        let remembered = Some(Box::new(memory.clone()));
-        let ModuleMemory {
-            wish,
-            budget,
-            streak,
-            incidents,
-            unfinished,
-            readmission,
-            serves,
-            away,
-            checkers: in_force,
-        } = memory;
-        let readmission = readmission.unwrap_or_else(|| resume::announced_before(unfinished.as_ref()));
-        let mut module = Self {
-            name,
-            policy,
-            wish,
-            state: State::Stopped,
-            since: out.now,
-            reason: "stopped by a person".to_owned(),
-            budget,
-            streak,
-            checkers,
-            incidents,
-            unremembered: false,
-            remembered,
-            overdue_at: Moment::NEVER,
-            doubt: None,
-            ending: false,
-            readmission,
-            serves,
-            told_last: (serves && away).then_some(WasUp::Unattended),
-        };
-        module.compare(in_force.as_ref());
-        module.resume(unfinished, out);
-        module.advance(out);
-        module
+    /// Load balancers ask so often now.
+    pub(crate) fn probed(&mut self, every: Option<Duration>) {
+        self.probed_every = every;
+    }
+
+    fn drain_lasts(&self) -> Duration {
+        self.policy.drain.lasts(self.probed_every)
     }
 
     pub(crate) fn name(&self) -> &ModuleName {
         &self.name
-    }
-
-    /// The module's file says something else now. Counters, state and verdicts carry on.
-    pub(crate) fn redefine(&mut self, policy: Arc<ModulePolicy>, out: &mut Outbox<'_>) {
-        let gone: Vec<CheckerName> =
-            self.checkers.keys().filter(|name| !policy.checkers.contains_key(*name)).cloned().collect();
-        for name in gone {
-            if let Some(mut checker) = self.checkers.remove(&name) {
-                checker.set_watch(None, &self.name, &name, out);
-            }
-        }
-        let serves = self.is_edited_while_it_serves();
-        for (name, new) in &policy.checkers {
-            if let Some(checker) = self.checkers.get_mut(name) {
-                checker.redefine(new.clone(), serves);
-                continue;
-            }
-            let mut checker = Checker::new(new.clone(), out.now);
-            checker.begin_probation(serves.then_some(Edit::Added), false);
-            if self.state.is_settling() && new.on_down != OnDown::Wait {
-                checker.begin_start(true, out);
-            }
-            self.checkers.insert(name.clone(), checker);
-        }
-        self.policy = policy;
-        self.unremembered = true;
-        self.advance(out);
-    }
-
-    /// The module's file is gone. The application is left as it is.
-    /// Returns what is to be known of it when the file comes back.
-    pub(crate) fn retire(mut self, out: &mut Outbox<'_>) -> ModuleMemory {
-        self.cancel_run(out);
-        for (name, checker) in &mut self.checkers {
-            checker.set_watch(None, &self.name, name, out);
-        }
-        // What was under way is given up with the watching.
-        ModuleMemory { unfinished: None, away: true, ..self.memory() }
     }
 
     /// A checker has run.
@@ -448,7 +377,8 @@ impl Module {
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
         let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
-        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until())
+        let trusted = self.trusted_until.unwrap_or(Moment::NEVER);
+        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until()).min(trusted)
     }
 
     /// By when processes that were seen in this start must be there again.
@@ -523,6 +453,7 @@ impl Module {
         }
         self.adjust_watches(out);
         self.readmit(out);
+        self.keep_serving(out.now);
         self.remember(out);
     }
 
@@ -603,7 +534,8 @@ impl Module {
                 || is_awaited
                 || checker.policy.kind == CheckerKind::Process
                 || (checker.policy.on_down == OnDown::Wait && !asleep);
-            let pace = (eager && checker.verdict() != Verdict::Up) || is_awaited || checker.asked();
+            let hurry = eager && checker.verdict() != Verdict::Up;
+            let pace = hurry || is_awaited || checker.asked() || checker.is_trusted();
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
         }
         self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
@@ -621,6 +553,7 @@ fn surroundings<'a>(
     Surroundings {
         module: name,
         plan_within: policy.plan_within,
+        kept_ends_within: policy.kept_ends_within(),
         request: PlanRequest {
             occasion: Occasion::Start,
             history: incidents.iter().filter(|i| now.since(i.at) < within).cloned().collect(),

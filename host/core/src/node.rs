@@ -53,6 +53,9 @@ struct Known {
     /// What a load balancer was told that asks for all modules together.
     #[serde(default)]
     readmission: Readmission,
+    /// Another daemon has written records on this node before.
+    #[serde(default)]
+    has_predecessor: bool,
 }
 
 /// A whole core at one moment, for another to go on from it. Opaque: whoever
@@ -77,6 +80,7 @@ impl Node {
                 now,
                 ending: false,
                 readmission: Readmission::default(),
+                has_predecessor: last_record > 0,
             },
             views: BTreeMap::new(),
         }
@@ -118,7 +122,8 @@ impl Node {
                 Vec::new()
             }
             event => {
-                let touched = handle_event(&mut known.modules, &mut known.retired, event, &mut out);
+                let (modules, retired) = (&mut known.modules, &mut known.retired);
+                let touched = handle_event(modules, retired, event, known.has_predecessor, &mut out);
                 touched.into_iter().collect()
             }
         };
@@ -162,6 +167,7 @@ impl Node {
             | Event::Starved { .. }
             | Event::Commanded { .. }
             | Event::Noted { .. }
+            | Event::Probed { .. }
             | Event::Ending(_) => false,
         };
         same && !due
@@ -202,6 +208,13 @@ impl Node {
             at: self.known.now,
             modules: self.views.values().cloned().collect(),
             readmit_until: None,
+            looking: self
+                .known
+                .modules
+                .values()
+                .filter(|m| m.is_first_look())
+                .map(|m| m.name().clone())
+                .collect(),
         };
         let known = &mut self.known;
         let drained = known.modules.values().any(Module::owes_readmission);
@@ -216,6 +229,7 @@ fn handle_event(
     modules: &mut BTreeMap<ModuleName, Module>,
     retired: &mut BTreeMap<ModuleName, ModuleMemory>,
     event: Event,
+    has_predecessor: bool,
     out: &mut Outbox<'_>,
 ) -> Option<ModuleName> {
     match event {
@@ -225,7 +239,8 @@ fn handle_event(
             } else {
                 // The event tells what was known before this core began.
                 let memory = retired.remove(&name).or(memory.map(|memory| *memory)).unwrap_or_default();
-                let module = Module::new(name.clone(), policy, memory.no_later_than(out.now), out);
+                let memory = memory.no_later_than(out.now);
+                let module = Module::new(name.clone(), policy, memory, has_predecessor, out);
                 modules.insert(name.clone(), module);
             }
             Some(name)
@@ -257,6 +272,10 @@ fn handle_event(
                 None => CommandOutcome::Denied(DeniedReason::NoSuchModule),
             };
             out.push(Action::Answer { request, outcome });
+            Some(name)
+        }
+        Event::Probed { module: name, every } => {
+            modules.get_mut(&name)?.probed(every);
             Some(name)
         }
         Event::Noted { module, kind } => {

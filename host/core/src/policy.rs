@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drain::Drain;
 use crate::id::{CheckerName, CommandName};
 use crate::moment::plain;
 
@@ -111,6 +112,9 @@ pub struct CheckerPolicy {
     /// From the beginning of one run to the beginning of the next.
     #[serde(default)]
     pub interval: Duration,
+    /// How long one run may take.
+    #[serde(default)]
+    pub timeout: Duration,
     /// Without an observation for so long, whoever runs the checker is stuck.
     pub patience: Duration,
     /// Looks at the process of a kept command: where it sees none, there is none.
@@ -165,8 +169,8 @@ pub struct ModulePolicy {
     pub budget: BudgetPolicy,
     /// The wait between tries.
     pub backoff: BackoffPolicy,
-    /// Say no for this long before stopping an application that serves.
-    pub drain: Duration,
+    /// How long health says no before an application that serves is stopped.
+    pub drain: Drain,
     /// From the end of the start plan until every checker must be up.
     pub start_within: Duration,
     /// From the end of the start plan until something of the application must have been seen.
@@ -179,6 +183,20 @@ pub struct ModulePolicy {
     pub keep_trying: Duration,
     /// How long the restart script may think about a plan.
     pub plan_within: Duration,
+}
+
+impl ModulePolicy {
+    /// Whether the application is a kept command. If not, it runs in the background, and the host
+    /// cannot tell it from another process of its kind.
+    pub fn keeps(&self) -> bool {
+        self.commands.values().any(|command| command.keep)
+    }
+
+    /// How long the end of a kept command may take.
+    pub fn kept_ends_within(&self) -> Duration {
+        let kept = self.commands.values().filter(|command| command.keep);
+        kept.map(|command| command.timeout).max().unwrap_or_default()
+    }
 }
 
 /// A declared command as the core knows it.

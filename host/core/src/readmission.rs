@@ -87,7 +87,7 @@ mod tests {
             (Owed, false, true, 10, Until(at(70))),
             (Until(at(70)), false, true, 50, Until(at(70))),
             (Until(at(70)), false, true, 80, Until(at(70))),
-            // Nobody knows whether it was asked within so short a time.
+            // It is not known whether it was asked within so short a time.
             (Until(at(70)), false, false, 50, Owed),
             (Until(at(70)), false, false, 70, NotNeeded),
             (Until(at(70)), true, false, 80, Owed),

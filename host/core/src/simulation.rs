@@ -293,7 +293,7 @@ impl Simulation {
             }
             Action::CancelStep { attempt, step, .. } => self.hands.cancel(attempt, step),
             Action::KillKept { attempt, .. } => self.kill_kept(attempt),
-            Action::LookStopped { attempt, .. } => self.look_stopped(attempt),
+            Action::LookStopped { attempt, within, .. } => self.look_stopped(attempt, within),
             Action::Record(record) => self.note(EntryKind::Record(record.kind)),
             Action::Remember { .. } | Action::Answer { .. } => {}
         }

@@ -29,12 +29,16 @@ pub struct Snapshot {
     /// node again.
     #[serde(default)]
     pub readmit_until: Option<Moment>,
+    /// By name: modules of which is not known yet whether their application runs, because this core has
+    /// only just begun.
+    #[serde(default)]
+    pub looking: Vec<ModuleName>,
 }
 
 impl Snapshot {
     /// What is known of a node whose core has not turned yet: nothing.
     pub fn empty(node: NodeName, at: Moment) -> Self {
-        Self { generation: 0, node, at, modules: Vec::new(), readmit_until: None }
+        Self { generation: 0, node, at, modules: Vec::new(), readmit_until: None, looking: Vec::new() }
     }
 
     /// The module of that name.
@@ -91,6 +95,9 @@ pub struct ModuleView {
     /// How long health says no before the application is stopped.
     #[serde(default)]
     pub drain: Duration,
+    /// How often the slowest of the load balancers asks that ask regularly.
+    #[serde(default)]
+    pub probed_every: Option<Duration>,
     /// It serves again after a drain: until then a load balancer is told to use it again.
     #[serde(default)]
     pub readmit_until: Option<Moment>,
@@ -103,6 +110,30 @@ pub struct ModuleView {
 }
 
 impl ModuleView {
+    /// A module in this state of which nothing else is known. Ready if it is up.
+    pub fn empty(name: ModuleName, state: StateName) -> Self {
+        Self {
+            name,
+            changed: 0,
+            state,
+            ready: state == StateName::Up,
+            since: Moment::default(),
+            ready_since: Moment::default(),
+            reason: String::new(),
+            wish: Wish::default(),
+            next: None,
+            restarts: 0,
+            restarts_allowed: 0,
+            restarts_within: Duration::ZERO,
+            drain: Duration::ZERO,
+            probed_every: None,
+            readmit_until: None,
+            plan: None,
+            processes: Vec::new(),
+            checkers: Vec::new(),
+        }
+    }
+
     /// Whether a person who decides by `earlier` would see something else here.
     fn differs(&self, earlier: &Self) -> bool {
         let occasion = |view: &Self| view.plan.as_ref().map(|plan| plan.occasion.clone());

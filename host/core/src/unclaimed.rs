@@ -2,7 +2,7 @@
 //!
 //! A module's file may be removed or renamed while its application runs, and a
 //! command may be edited. The application is left as it is each time: it serves.
-//! But it must not run on without anybody knowing.
+//! But it must not run on unseen.
 
 use crate::id::{CommandName, ModuleName};
 

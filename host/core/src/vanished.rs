@@ -9,7 +9,7 @@
 //! A file that a person removes is one of several in a folder that is the same as
 //! before. A file system that is unmounted, a mount that is missing, a share that
 //! lists nothing for a while or a deployment that removes everything before it
-//! writes it anew look different, and nobody has decided anything by them. What was
+//! writes it anew look different, and no decision stands behind them. What was
 //! in force stays in force for so long, and it is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,8 @@ pub struct Sight<K> {
     pub present: usize,
     /// The files that were there before and are not now.
     pub missing: BTreeSet<K>,
+    /// The folder is hardly ever meant to be empty: that its last file is missing is doubted, too.
+    pub seldom_empty: bool,
 }
 
 /// Why files that are missing are not taken for removed.
@@ -54,7 +56,7 @@ pub struct Sight<K> {
 pub enum Why {
     /// More vanished at once than is left.
     Many,
-    /// All of several did.
+    /// All did: several, or the only one of a folder that is seldom empty.
     All,
     /// An empty folder has taken the place of theirs.
     Another,
@@ -80,7 +82,7 @@ pub struct Belief<K> {
     pub gone: BTreeSet<K>,
     /// It is not known yet of these, and soon will be: look again.
     pub unsettled: bool,
-    /// These are missing, and nobody seems to have removed them.
+    /// These are missing, and do not seem to have been removed.
     pub doubt: Option<Doubt<K>>,
 }
 
@@ -138,7 +140,8 @@ fn doubt<K>(sight: &Sight<K>) -> Option<Why> {
         _ if missing == 0 => None,
         Place::Away => Some(Why::Away),
         Place::Another if sight.present == 0 => Some(Why::Another),
-        Place::Same | Place::Another if missing == 1 || sight.present >= missing => None,
+        Place::Same | Place::Another if sight.present >= missing => None,
+        Place::Same | Place::Another if missing == 1 && !sight.seldom_empty => None,
         Place::Same | Place::Another if sight.present == 0 => Some(Why::All),
         Place::Same | Place::Another => Some(Why::Many),
     }
@@ -157,6 +160,7 @@ impl Why {
     fn what(self, folder: &str, count: usize) -> String {
         match self {
             Self::Many => format!("{count} files vanished from {folder}/ at once"),
+            Self::All if count == 1 => format!("the only file vanished from {folder}/"),
             Self::All => format!("all {count} files vanished from {folder}/ at once"),
             Self::Another => {
                 format!("{folder}/ is another folder than before, and empty (is a mount missing?)")
@@ -208,7 +212,7 @@ mod tests {
     const LOOK: Duration = Duration::from_millis(120);
 
     fn sight(place: Place, present: usize, missing: &[&'static str]) -> Sight<&'static str> {
-        Sight { place, present, missing: missing.iter().copied().collect() }
+        Sight { place, present, missing: missing.iter().copied().collect(), seldom_empty: false }
     }
 
     /// When it is believed, in time after it vanished, if it stays like that for an hour.
@@ -252,6 +256,29 @@ mod tests {
                 "{place:?} {present} {missing:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_last_file_of_a_folder_that_is_seldom_empty_is_doubted() {
+        use Place::{Another, Same};
+        let sight = |place, present| Sight { seldom_empty: true, ..sight(place, present, &["a"]) };
+        for (place, present, after) in [
+            (Same, 0, ALL_BELIEVED_AFTER),
+            (Another, 0, ALL_BELIEVED_AFTER),
+            // One of several, and one that was renamed.
+            (Same, 3, LOOK * 7),
+            (Same, 1, LOOK * 7),
+        ] {
+            assert_eq!(believed_after(&sight(place, present)), Some(after), "{place:?} {present}");
+        }
+        let doubt = Vanished::default().look(&sight(Same, 0), false, Moment::default()).doubt.unwrap();
+        assert!(
+            doubt
+                .sentence("modules", |_| String::new())
+                .starts_with("the only file vanished from modules/: ")
+        );
+        let belief = Vanished::default().look(&sight(Same, 0), true, Moment::default());
+        assert_eq!(belief.gone.len(), 1, "a person knows of it");
     }
 
     #[test]
@@ -307,6 +334,7 @@ mod tests {
         #[test]
         fn what_comes_back_was_never_removed(
             looks in proptest::collection::vec((place(), 0usize..4, proptest::collection::btree_set(0u8..6, 0..6)), 1..120),
+            seldom_empty in any::<bool>(),
         ) {
             let (mut vanished, mut now) = (Vanished::default(), Moment::default());
             for (index, (place, present, mut missing)) in looks.into_iter().enumerate() {
@@ -315,7 +343,7 @@ mod tests {
                 if index % 7 == 0 {
                     missing.remove(&0);
                 }
-                let belief = vanished.look(&Sight { place, present, missing: missing.clone() }, false, now);
+                let belief = vanished.look(&Sight { place, present, missing: missing.clone(), seldom_empty }, false, now);
                 prop_assert!(!belief.gone.contains(&0));
                 prop_assert!(belief.gone.is_subset(&missing));
                 prop_assert!(place != Place::Away || belief.gone.is_empty());

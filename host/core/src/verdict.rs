@@ -139,6 +139,17 @@ impl Judge {
         self.grace_until = grace_until;
     }
 
+    /// The resource was well a moment ago, by what somebody else knew.
+    pub fn carry_up(&mut self, now: Moment) {
+        self.verdict = Verdict::Up;
+        self.since = now;
+    }
+
+    /// From here on every fail counts.
+    pub fn end_grace(&mut self, now: Moment) {
+        self.grace_until = self.grace_until.min(now);
+    }
+
     /// Takes one observation in. Returns the verdict before, if it changed.
     pub fn observe(
         &mut self,

@@ -14,7 +14,7 @@ use bellwether_daemon::act::child::Home;
 use bellwether_daemon::act::gate::Launcher;
 use bellwether_daemon::act::kept::Kept;
 use bellwether_daemon::clock::Clock;
-use bellwether_daemon::config::spec::{CommandSpec, Find, ProcessBounds, ProcessSpec};
+use bellwether_daemon::config::spec::{CommandSpec, Execution, Find, ProcessBounds, ProcessSpec};
 use bellwether_daemon::observe::process::{ProcessContext, watch_processes};
 use bellwether_daemon::process::kept_table::KeptTable;
 use bellwether_daemon::process::pidfd::PidFd;
@@ -41,8 +41,9 @@ async fn measure(rounds: usize) -> Result<()> {
     let root = tempfile::tempdir()?;
     let (module, command) = (ModuleName::new("bench")?, CommandName::new("app")?);
     let (clock, table, states) = (Clock::start(), ProcessTable::default(), KeptTable::default());
-    let home = Home { root: root.path().to_owned(), node: NodeName::new("bench")? };
-    let kept = Kept::open(home, clock, table.clone(), states.clone(), Launcher::Nobody).await?;
+    let home =
+        Home { root: root.path().to_owned(), node: NodeName::new("bench")?, launcher: Launcher::Nobody };
+    let kept = Kept::open(home, clock, table.clone(), states.clone()).await?;
     let spec = CommandSpec {
         run: vec!["/bin/sleep".into(), "600".into()],
         keep: true,
@@ -50,6 +51,7 @@ async fn measure(rounds: usize) -> Result<()> {
         env: BTreeMap::new(),
         dir: None,
         arguments: None,
+        execution: Execution::default(),
     };
     let find = Find::Kept(command.clone());
     let watched =

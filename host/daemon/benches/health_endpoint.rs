@@ -19,15 +19,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bellwether_core::event::Wish;
 use bellwether_core::id::{ModuleName, NodeName};
-use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::{ModuleView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_daemon::clock::Clock;
 use bellwether_daemon::metrics::Metrics;
+use bellwether_daemon::probers::Probers;
 use bellwether_daemon::pulse::Pulse;
-use bellwether_daemon::serve::health::{HealthServer, HealthView};
+use bellwether_daemon::serve::health::{HealthServer, HealthView, Opening};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -121,23 +120,8 @@ impl Responder {
 fn bellwether() -> Result<(HealthServer, Responder)> {
     let clock = Clock::start();
     let module = ModuleView {
-        name: ModuleName::new("web")?,
-        state: StateName::Up,
-        ready: true,
-        since: Moment::default(),
-        ready_since: Moment::default(),
         reason: "all checkers are up".to_owned(),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
-        restarts_allowed: 3,
-        restarts_within: Duration::from_mins(1),
-        drain: Duration::ZERO,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
-        checkers: Vec::new(),
+        ..ModuleView::empty(ModuleName::new("web")?, StateName::Up)
     };
     let empty = Snapshot::empty(NodeName::new("node-1")?, clock.now());
     let snapshot = Snapshot { modules: vec![Arc::new(module)], ..empty };
@@ -146,6 +130,8 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
         pulse: Pulse::default(),
         clock,
         metrics: Metrics::default(),
+        probers: Probers::default(),
+        opening: Opening::over(),
     };
     // In the future: the core counts as alive for as long as this takes.
     view.pulse.beat_at(clock.awake() + Duration::from_hours(1));

@@ -19,6 +19,7 @@ pub mod log_file;
 mod log_growth;
 pub mod preview;
 mod running;
+mod settings;
 pub mod step;
 
 #[cfg(test)]
@@ -113,14 +114,14 @@ impl Actors {
         });
     }
 
-    /// Looks whether all that the module runs has ended.
-    pub fn look_stopped(&mut self, module: ModuleName, attempt: AttemptId) {
+    /// Looks whether all that the module runs has ended, or ends within this time.
+    pub fn look_stopped(&mut self, module: ModuleName, attempt: AttemptId, within: Duration) {
         let (steps, name) = (self.steps.clone(), module.clone());
         let member = self.means.roster.get(&module);
         let given_up = self.given_up(&module);
         self.spawn((module, attempt, 0), async move {
             join_all(given_up).await;
-            Ok(steps.look_stopped(&name, member.as_ref().map(|member| &member.spec)).await?)
+            Ok(steps.look_stopped(&name, member.as_ref().map(|member| &member.spec), within).await?)
         });
     }
 

@@ -1,14 +1,15 @@
 //! Builds the daemon out of its parts and runs it.
 //!
 //! ```text
-//!   root and lock ──▶ health answers (no) ──▶ components ──▶ driver turns
-//!        ──▶ modules in force ──▶ API and reload ──▶ ready ──▶ shutdown
+//!   root and lock ──▶ sockets taken over, questions wait ──▶ components ──▶ driver turns
+//!        ──▶ modules in force, health answers ──▶ API and reload ──▶ ready ──▶ shutdown
 //! ```
 
+mod error;
 mod listeners;
+mod remembered;
+mod side;
 
-use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;
-use bellwether_core::memory::ModuleMemory;
 use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
@@ -25,7 +25,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use self::listeners::{bind_health, listeners, no_metrics, open_site, read_only};
+pub use self::error::RunError;
+use self::listeners::{bind_metrics, listeners, open_health, open_site, read_only};
+use self::remembered::Remembered;
+use self::side::Loops;
 use crate::access::Access;
 use crate::act::Actors;
 use crate::act::child::Home;
@@ -36,17 +39,20 @@ use crate::act::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
+use crate::continuity::Continuity;
 use crate::driver::{self, Asking, Driver, Message, Published};
-use crate::journal::{self, Journal, Notices};
-use crate::memories::{Before, Memories};
+use crate::handover::Held;
+use crate::journal::{Journal, Notices};
+use crate::memories::Memories;
 use crate::metrics::{Exposition, Metrics, Sources};
 use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
 use crate::office::{self, Office};
+use crate::probers::{self, Probers};
 use crate::problems::Problems;
 use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
-use crate::process::{inherited, open_files, orphans};
+use crate::process::{inherited, open_files};
 use crate::pulse::Pulse;
 use crate::registry::Registry;
 use crate::reload::{LookNow, Refused, Reload, Settings, load_standard};
@@ -55,9 +61,8 @@ use crate::roster::Roster;
 use crate::sandbox::Sandbox;
 use crate::sandbox::compile::Compiler;
 use crate::serve;
-use crate::serve::address;
 use crate::serve::api::{self, Daemon, socket};
-use crate::serve::health::{BindError, HealthServer, HealthView};
+use crate::serve::health::{HealthServer, HealthView, Opening};
 use crate::serve::site::Site;
 use crate::serve::wire::ConsoleStatus;
 use crate::service_manager::ServiceManager;
@@ -78,6 +83,9 @@ pub struct RunOptions {
     pub compiler: Compiler,
     /// Who waits at the gate to become an application.
     pub launcher: Launcher,
+    /// The first argument that makes this program hold the sockets for the next daemon (see
+    /// [`handover`](crate::handover)). Without one, probes are refused between two daemons.
+    pub holder: Option<&'static str>,
     /// What comes with the binary.
     pub standard: Vec<StandardComponent>,
     /// Where the daemon keeps what it writes, if not in the root itself.
@@ -110,51 +118,6 @@ pub struct Ready {
     pub socket: PathBuf,
 }
 
-/// Why the daemon does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Somebody else listens there.
-    #[error("{addr} is in use by another program")]
-    PortInUse {
-        /// Where.
-        addr: SocketAddr,
-    },
-    /// The root cannot be written.
-    #[error("{} cannot be written", root.display())]
-    RootNotWritable {
-        /// Which.
-        root: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// One root, one daemon.
-    #[error("another daemon (process {pid}) runs on this root")]
-    SecondDaemon {
-        /// The other's process id; 0 if it has only just begun.
-        pid: u32,
-    },
-    /// The files are wrong, and nothing is left to run. Rendered, every mistake
-    /// with file, line and column.
-    #[error("the files have mistakes")]
-    Mistakes(String),
-    /// The same, and all that is wrong is that declared programs are not there.
-    #[error("a program that a module declares is missing")]
-    MissingProgram(String),
-    /// Anything else.
-    #[error(transparent)]
-    Other(#[from] anyhow::Error),
-}
-
-impl From<BindError> for RunError {
-    fn from(error: BindError) -> Self {
-        match error {
-            BindError::InUse { address } => Self::PortInUse { addr: address },
-            other => Self::Other(other.into()),
-        }
-    }
-}
-
 /// Runs until it is `told` to end. The applications run on, unless the node's file says otherwise.
 ///
 /// A module's file that is wrong does not keep the others from running; the
@@ -162,26 +125,29 @@ impl From<BindError> for RunError {
 pub async fn run(
     options: RunOptions,
     on_ready: impl FnOnce(&Ready) + Send,
-    told: mpsc::Receiver<Told>,
+    mut told: mpsc::Receiver<Told>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
     open_files::raise();
     shortage::hold_back();
-    let (root, _lock) = root::prepare(&options.root, options.state.as_deref())?;
+    let prepared = root::prepare_unless_told(&options.root, options.state.as_deref(), &mut told);
+    let Some((root, _lock)) = prepared.await? else { return Ok(()) };
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
+    // Whoever gives a command from here on waits until it can be carried out.
+    let commands = socket::bind(&root).context("cannot listen on the local socket")?;
     let clock = Clock::carry_on(&root);
-    let pulse = Pulse::default();
     let published = Published::new(Arc::new(Snapshot::empty(node.name.clone(), clock.now())));
-    // First of all an honest answer: no, until the core turns and the application serves.
-    let metrics = Metrics::default();
-    let problems = Problems::default();
-    let snapshot = Arc::clone(&published.snapshot);
-    let view = HealthView { snapshot, pulse: pulse.clone(), clock, metrics: metrics.clone() };
-    let health = bind_health(&node, &view).await?;
-    let scraped = match node.metrics {
-        None => None,
-        Some(addr) => Some(serve::metrics::bind(addr).map_err(|error| no_metrics(addr, error))?),
+    // First of all load balancers: they are heard, and answered once there is something to say.
+    let view = HealthView {
+        snapshot: Arc::clone(&published.snapshot),
+        pulse: Pulse::default(),
+        clock,
+        metrics: Metrics::default(),
+        probers: Probers::default(),
+        opening: Opening::begin(clock),
     };
+    let (health, held) = open_health(&root, &node, &view, options.holder).await?;
+    let scraped = bind_metrics(&node).await?;
     let (site, not_open) = open_site(&root, &node).await?;
     let ready = Ready {
         health: health.local_addrs().first().copied().unwrap_or(node.health),
@@ -197,29 +163,27 @@ pub async fn run(
         socket: socket::path(&root),
     };
     let launcher = options.launcher;
-    let parts =
-        Parts { root, node, clock, pulse, published, launcher, metrics, scraped, site, not_open, problems };
-    let (daemon, messages) = parts.build(&options.standard, options.compiler).await?;
-    daemon.run(messages, &health, || on_ready(&ready), told).await
+    let parts = Parts { root, node, view, published, launcher, scraped, site, not_open, commands };
+    let (daemon, messages) = Box::pin(parts.build(&options.standard, options.compiler)).await?;
+    Box::pin(daemon.run(messages, (health, held), || on_ready(&ready), told)).await
 }
 
 /// What is there before anything runs.
 struct Parts {
     root: PathBuf,
     node: NodeSpec,
-    clock: Clock,
-    pulse: Pulse,
+    /// What health answers are made from.
+    view: HealthView,
     published: Published,
     launcher: Launcher,
-    metrics: Metrics,
     /// Where metrics are served, if they are.
     scraped: Option<TcpListener>,
     /// Where the console is served, if it is.
     site: Option<Site>,
     /// Why it is not.
     not_open: Option<String>,
-    /// What is wrong with the daemon itself.
-    problems: Problems,
+    /// Where clients of this node ask, and the place of it.
+    commands: Option<(UnixListener, PathBuf)>,
 }
 
 /// Everything, built and not yet running.
@@ -231,7 +195,7 @@ struct Running {
     scraped: Option<(TcpListener, Exposition)>,
     site: Option<Site>,
     office: Arc<Office>,
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
@@ -243,9 +207,10 @@ struct Running {
     damaged: Vec<String>,
     node: NodeSpec,
     looks: mpsc::Sender<LookNow>,
-    unclaimed: unclaimed::Watch,
+    beside: Loops,
     /// Those who beat by themselves, but for the health thread.
     watched: Vec<Watched>,
+    continuity: Continuity,
 }
 
 impl Parts {
@@ -255,21 +220,12 @@ impl Parts {
         standard: &[StandardComponent],
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
-        let Self {
-            root,
-            node,
-            clock,
-            pulse,
-            published,
-            launcher,
-            metrics,
-            scraped,
-            site,
-            not_open,
-            problems,
-        } = self;
+        let Self { root, node, view, published, launcher, scraped, site, not_open, commands } = self;
+        let HealthView { pulse, clock, metrics, probers, opening, .. } = view;
+        // What is wrong with the daemon itself.
+        let problems = Problems::default();
         let in_force = node.clone();
-        let Remembered { journal, notices, memories, before, stores, mut damaged } =
+        let Remembered { journal, notices, memories, before, stores, mut damaged, continuity } =
             Remembered::open(&root, &node, clock)?;
         let means = Means {
             root: root.clone(),
@@ -282,11 +238,12 @@ impl Parts {
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: metrics.clone(),
+            launcher: launcher.clone(),
         };
-        let home = Home { root: root.clone(), node: node.name.clone() };
+        let home = Home { root: root.clone(), node: node.name.clone(), launcher };
         // The applications first: compiling may take its time.
         let (processes, states) = (means.processes.clone(), means.kept.clone());
-        let kept = Kept::open(home.clone(), clock, processes, states, launcher).await?;
+        let kept = Kept::open(home.clone(), clock, processes, states).await?;
         let standard = load_standard(&means.sandbox, standard).await?;
         problems.set("console's listener", not_open.as_slice());
         let unclaimed = unclaimed::Watch {
@@ -299,6 +256,17 @@ impl Parts {
         let keeper = kept.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);
+        let beside = Loops {
+            unclaimed,
+            probers: probers::Watch {
+                probers,
+                published: published.clone(),
+                clock,
+                messages: events.clone(),
+            },
+            listeners: listeners(&node),
+            problems: problems.clone(),
+        };
         let beginning = Beginning {
             node: node.name,
             last_record: journal.last_seq(),
@@ -323,6 +291,7 @@ impl Parts {
             memories: memories.clone(),
             asking: Asking::default(),
             metrics: metrics.clone(),
+            opening,
         };
         let refused = Refused::default();
         let (approve, approvals) = mpsc::channel(driver::WAITING);
@@ -367,8 +336,8 @@ impl Parts {
         };
         let (access, damaged_access) = Access::open(&root, clock, events.clone());
         damaged.extend(damaged_access);
-        let (listener, place) = socket::bind(&root).context("cannot listen on the local socket")?;
-        problems.set("disk", read_only(&root, &place).as_slice());
+        let (listener, place) = commands.unzip();
+        problems.set("disk", read_only(&root, place.as_deref()).as_slice());
         let telemetry = in_force.telemetry.clone().map(|spec| {
             Telemetry::open(telemetry::Settings {
                 root: root.clone(),
@@ -417,8 +386,9 @@ impl Parts {
             damaged,
             node,
             looks,
-            unclaimed,
+            beside,
             watched,
+            continuity,
         };
         Ok((running, messages))
     }
@@ -428,7 +398,7 @@ impl Running {
     async fn run(
         mut self,
         messages: mpsc::Receiver<Message>,
-        health: &HealthServer,
+        (health, held): (HealthServer, Option<Held>),
         on_ready: impl FnOnce() + Send,
         told: mpsc::Receiver<Told>,
     ) -> Result<(), RunError> {
@@ -448,18 +418,22 @@ impl Running {
         if !mistakes.is_empty() {
             return Err(nothing_to_run(&mistakes));
         }
+        // A core that has ended is seen below.
+        drop(self.events.send(Message::Loaded).await);
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
+        let clock = self.office.means.clock;
+        let mut side = JoinSet::new();
+        self.watched.extend(self.beside.begin(&mut side, clock));
         let watchdog = watchdog::start(watchdog::Settings {
             watched: self.watched,
             sandbox: Arc::clone(&self.office.means.sandbox),
-            clock: self.office.means.clock,
+            clock,
             published: self.office.published.clone(),
             problems: self.office.problems.clone(),
             events: self.events.clone(),
             service,
         })
         .context("cannot start the watchdog's thread")?;
-        let mut side = JoinSet::new();
         side.spawn(self.reload.run());
         side.spawn(self.notify.run());
         if let Some((listener, exposition)) = self.scraped {
@@ -468,10 +442,8 @@ impl Running {
         if let Some(telemetry) = self.telemetry {
             side.spawn(telemetry.run());
         }
-        side.spawn(self.unclaimed.run());
-        side.spawn(orphans::reap_forever());
-        side.spawn(address::watch_forever(listeners(&self.node), self.office.problems.clone()));
         side.spawn(rotate_forever(self.root.clone()));
+        side.spawn(self.continuity.keep_forever(clock));
         let access = self.office.access.clone();
         side.spawn({
             let access = access.clone();
@@ -479,13 +451,13 @@ impl Running {
         });
         side.spawn(pass_on(self.notices, Voice(self.events.clone())));
         let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
-        let clients = tokio::spawn(api::serve(self.listener, self.office, ended(ending)));
+        let clients = tokio::spawn(serve_api(self.listener, self.office, ended(ending)));
         service.ready();
         on_ready();
         let outcome = tokio::select! {
             () = steward.attend(&mut side) => Ok(()),
             core = &mut core => Err(RunError::Other(anyhow!("the core has ended: {core:?}"))),
-            () = stopped(health) => Err(RunError::Other(anyhow!("the health endpoint's thread has ended"))),
+            () = stopped(&health) => Err(RunError::Other(anyhow!("the health endpoint's thread has ended"))),
         };
         // What ends now beats no more.
         drop(watchdog);
@@ -493,11 +465,17 @@ impl Running {
         say.say("the daemon has ended; applications that run go on running".to_owned()).await;
         drop(end);
         if outcome.is_ok() {
-            drop(tokio::join!(core, clients, visitors));
+            drop(core.await);
+        }
+        // Before whatever takes time: what is asked from here on is the next daemon's to answer.
+        let closing = tokio::task::spawn_blocking(move || drop(health));
+        if outcome.is_ok() {
+            drop(tokio::join!(clients, visitors));
         }
         let stores = self.stores;
         let finished = tokio::task::spawn_blocking(move || stores.finish());
-        drop(tokio::join!(self.journal.end(), self.memories.finish(), access.keep(), finished));
+        drop(tokio::join!(self.journal.end(), self.memories.finish(), access.keep(), finished, closing));
+        drop(held);
         outcome
     }
 
@@ -528,28 +506,6 @@ impl Voice {
     }
 }
 
-/// What outlives the daemon, as the last one left it.
-struct Remembered {
-    journal: Journal,
-    notices: Notices,
-    memories: Memories,
-    before: BTreeMap<ModuleName, ModuleMemory>,
-    stores: Stores,
-    damaged: Vec<String>,
-}
-
-impl Remembered {
-    fn open(root: &Path, node: &NodeSpec, clock: Clock) -> anyhow::Result<Self> {
-        let settings =
-            journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
-        let (journal, notices) = Journal::open(settings).context("cannot begin the journal's thread")?;
-        let (memories, Before { memories: before, mut damaged }) = Memories::open(root);
-        let (stores, damaged_stores) = Stores::open(root);
-        damaged.extend(damaged_stores);
-        Ok(Self { journal, notices, memories, before, stores, damaged })
-    }
-}
-
 fn sandbox(root: &Path, node: &NodeSpec, compiler: Compiler) -> anyhow::Result<Arc<Sandbox>> {
     let mut sandbox = Sandbox::new(&node.limits, compiler)?;
     sandbox.request_by(&node.http);
@@ -577,6 +533,18 @@ async fn stopped(health: &HealthServer) {
     let mut looks = tokio::time::interval(Pulse::STALE);
     while health.is_running() {
         looks.tick().await;
+    }
+}
+
+/// Until the daemon ends.
+async fn serve_api(
+    listener: Option<UnixListener>,
+    office: Arc<Office>,
+    end: impl Future<Output = ()> + Send,
+) {
+    let Some(listener) = listener else { return };
+    if let Err(error) = api::serve(listener, office, end).await {
+        tracing::error!(%error, "no commands are taken any more");
     }
 }
 

@@ -13,6 +13,8 @@ mod config_schema;
 mod console;
 pub mod cross_check;
 pub mod effective;
+pub mod env_file;
+pub mod execution;
 mod field;
 pub mod host_files;
 mod http;
@@ -39,7 +41,7 @@ mod uses;
 
 pub use self::cross_check::{ComponentKind, check_module, check_node, check_root};
 pub use self::effective::{Effective, Origin};
-pub use self::host_files::{AnyHost, HostFiles, ProgramProblem, ThisHost};
+pub use self::host_files::{AccountProblem, AnyHost, HostFiles, ProgramProblem, ThisHost};
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::module_file::grant::add_grant;
 pub use self::read::{

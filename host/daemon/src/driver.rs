@@ -33,6 +33,7 @@ use crate::memories::Memories;
 use crate::metrics::Metrics;
 use crate::observe::Observers;
 use crate::pulse::Pulse;
+use crate::serve::health::Opening;
 use crate::transcriber::Transcriber;
 
 /// Messages that wait for the core. Whoever has more to say waits with it.
@@ -58,6 +59,8 @@ pub enum Message {
         /// Gets the outcome, once what it changes is on disk.
         answer: oneshot::Sender<CommandOutcome>,
     },
+    /// All modules are in force.
+    Loaded,
     /// The daemon ends; told back once the core knows.
     Ending(Shutdown, oneshot::Sender<()>),
 }
@@ -112,6 +115,8 @@ pub struct Driver {
     pub asking: Asking,
     /// Counts what goes by.
     pub metrics: Metrics,
+    /// How far the daemon has come.
+    pub opening: Opening,
 }
 
 /// Commands that wait for their answer.
@@ -192,6 +197,7 @@ impl Driver {
                 let request = self.asking.admit(module.clone(), answer);
                 self.handle(Event::Commanded { request, module, command, by });
             }
+            Message::Loaded => self.opening.loaded(),
             Message::Ending(shutdown, taken) => {
                 self.handle(Event::Ending(shutdown));
                 // Whoever waited may have been told to hurry.
@@ -233,7 +239,9 @@ impl Driver {
             }
             Action::CancelStep { module, attempt, step } => self.actors.cancel_step(module, attempt, step),
             Action::KillKept { module, attempt } => self.actors.kill_kept(module, attempt),
-            Action::LookStopped { module, attempt } => self.actors.look_stopped(module, attempt),
+            Action::LookStopped { module, attempt, within } => {
+                self.actors.look_stopped(module, attempt, within);
+            }
             Action::Remember { module, memory } => self.memories.remember(module, memory),
             Action::Record(record) => {
                 self.metrics.recorded(&record);

@@ -45,7 +45,11 @@ impl ModuleFacilities {
     /// Of a module that is in force. Needs the daemon's runtime around it.
     pub fn new(means: &Means, member: Arc<Member>) -> Self {
         Self {
-            home: Home { root: means.root.clone(), node: means.node.clone() },
+            home: Home {
+                root: means.root.clone(),
+                node: means.node.clone(),
+                launcher: means.launcher.clone(),
+            },
             member,
             table: means.processes.clone(),
             kept: means.kept.clone(),

@@ -16,21 +16,26 @@ pub mod app;
 pub mod certificate;
 pub mod clock;
 pub mod config;
+pub mod continuity;
 pub mod driver;
 mod durable;
 pub mod facilities;
 mod fault;
 #[cfg(test)]
 mod fuzz;
+pub mod handover;
 pub mod journal;
 #[cfg(test)]
 mod long;
 pub mod memories;
 pub mod metrics;
+#[cfg(test)]
+mod namespace;
 pub mod notify;
 pub mod observe;
 pub mod office;
 mod patience;
+pub mod probers;
 pub mod problems;
 pub mod process;
 pub mod pulse;

@@ -35,6 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::act::child::Home;
+use crate::act::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::notify::NotifySpec;
 use crate::driver::{Message, Published};
@@ -162,7 +163,8 @@ impl Notify {
         let policies = settings.targets.iter().map(|spec| (spec.name.clone(), spec.policy.clone())).collect();
         let notifier = Notifier::new(settings.node.clone(), policies, state, now);
         let connector = Connector::new(settings.authorities.clone());
-        let home = Home { root: settings.root.clone(), node: settings.node.clone() };
+        let home =
+            Home { root: settings.root.clone(), node: settings.node.clone(), launcher: Launcher::Nobody };
         let outlet = |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector)));
         let outlets = settings.targets.iter().map(outlet).collect();
         let board = Board::new(settings.targets.iter().map(|spec| spec.name.clone()));

@@ -24,6 +24,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::act::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
 use crate::driver::Message;
@@ -68,6 +69,8 @@ pub struct Means {
     pub kept: KeptTable,
     /// Counts what runs cost.
     pub metrics: Metrics,
+    /// What starts commands as another user, or within limits of their own.
+    pub launcher: Launcher,
 }
 
 /// The checkers that are being run.

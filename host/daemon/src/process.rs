@@ -3,6 +3,7 @@
 //! Nothing here decides anything: it says which processes there are, which of
 //! them are meant, what they use, and when they end.
 
+pub mod account;
 pub mod ending;
 pub(crate) mod errands;
 pub mod find;

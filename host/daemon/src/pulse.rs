@@ -6,6 +6,10 @@
 //!
 //! Time during which the machine was suspended does not count: nobody could turn
 //! then, and a machine that wakes up must not say no because of it.
+//!
+//! A process that was stopped for a moment (a container that is paused, a virtual machine that is moved) has
+//! probes waiting when it goes on, and a picture from before. A core whose beat came late needs another
+//! moment to learn what has happened meanwhile: it is [catching up](Pulse::is_catching_up).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,11 +21,18 @@ use crate::clock::Clock;
 
 /// Shared between the driver, which beats, and those who ask.
 #[derive(Debug, Clone)]
-pub struct Pulse(Arc<AtomicI64>);
+pub struct Pulse(Arc<Beats>);
+
+#[derive(Debug)]
+struct Beats {
+    last: AtomicI64,
+    /// The last beat that came late.
+    late: AtomicI64,
+}
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(i64::MIN)))
+        Self(Arc::new(Beats { last: AtomicI64::new(i64::MIN), late: AtomicI64::new(i64::MIN) }))
     }
 }
 
@@ -30,6 +41,10 @@ impl Pulse {
     pub const BEAT: Duration = Duration::from_millis(250);
     /// Without a beat for this long, the core counts as stalled.
     pub const STALE: Duration = Duration::from_secs(2);
+    /// A beat that comes after so long is late.
+    const LATE: Duration = Duration::from_millis(500);
+    /// After a late beat, what has happened meanwhile is known within this.
+    const CAUGHT_UP: Duration = Duration::from_millis(200);
 
     /// The core has turned.
     pub fn beat(&self, clock: Clock) {
@@ -38,12 +53,31 @@ impl Pulse {
 
     /// There is nothing to do: no beat is owed until the next one.
     pub fn rest(&self) {
-        self.0.store(Moment::NEVER.as_micros(), Ordering::Release);
+        self.0.last.store(Moment::NEVER.as_micros(), Ordering::Release);
     }
 
     /// The last beat; far in the future while at rest.
     pub fn last(&self) -> Moment {
-        Moment::from_micros(self.0.load(Ordering::Acquire))
+        Moment::from_micros(self.0.last.load(Ordering::Acquire))
+    }
+
+    /// Whether it has ever beaten.
+    pub fn has_begun(&self) -> bool {
+        self.0.last.load(Ordering::Acquire) != i64::MIN
+    }
+
+    /// Whether the core has not turned for a while and may turn again at any moment, or has just done so: what
+    /// the picture says may be old, and will soon be known.
+    pub fn is_catching_up(&self, clock: Clock) -> bool {
+        self.is_catching_up_at(clock.awake())
+    }
+
+    fn is_catching_up_at(&self, awake: Moment) -> bool {
+        let silent = awake.since(self.last());
+        let late = Moment::from_micros(self.0.late.load(Ordering::Acquire));
+        self.has_begun()
+            && silent < Self::STALE
+            && (silent >= Self::LATE || awake.since(late) < Self::CAUGHT_UP)
     }
 
     /// Whether the core turns. Not before its first beat.
@@ -53,11 +87,15 @@ impl Pulse {
 
     /// The core has turned at that moment of [`Clock::awake`]: later than now, it counts as alive until then.
     pub fn beat_at(&self, awake: Moment) {
-        self.0.store(awake.as_micros(), Ordering::Release);
+        // First that it is late: whoever sees the beat sees this, too.
+        if self.has_begun() && awake.since(self.last()) >= Self::LATE {
+            self.0.late.store(awake.as_micros(), Ordering::Release);
+        }
+        self.0.last.store(awake.as_micros(), Ordering::Release);
     }
 
     fn alive_at(&self, awake: Moment) -> bool {
-        awake.since(Moment::from_micros(self.0.load(Ordering::Acquire))) < Self::STALE
+        awake.since(self.last()) < Self::STALE
     }
 }
 
@@ -73,5 +111,31 @@ mod tests {
         pulse.beat_at(start);
         assert!(pulse.alive_at(start + Pulse::STALE / 2));
         assert!(!pulse.alive_at(start + Pulse::STALE));
+    }
+
+    #[test]
+    fn a_core_that_was_late_is_catching_up_for_a_moment_and_one_that_is_stale_is_not() {
+        let pulse = Pulse::default();
+        let start = Moment::from_micros(1_000_000_000);
+        assert!(!pulse.is_catching_up_at(start), "it has not begun");
+        pulse.beat_at(start);
+        assert!(!pulse.is_catching_up_at(start), "the first beat is not late");
+        let usual = start + Pulse::BEAT;
+        pulse.beat_at(usual);
+        assert!(!pulse.is_catching_up_at(usual + Pulse::BEAT));
+        // It stands still: it may go on at any moment, or it is stale and that is said.
+        assert!(pulse.is_catching_up_at(usual + Pulse::LATE));
+        assert!(!pulse.is_catching_up_at(usual + Pulse::STALE));
+        for pause in [Pulse::LATE, Pulse::STALE * 10] {
+            let woken = pulse.last() + pause;
+            pulse.beat_at(woken);
+            assert!(pulse.alive_at(woken) && pulse.is_catching_up_at(woken), "{pause:?}");
+            pulse.beat_at(woken + Pulse::BEAT / 10);
+            assert!(pulse.is_catching_up_at(woken + Pulse::BEAT / 10), "another beat changes nothing");
+            assert!(!pulse.is_catching_up_at(woken + Pulse::CAUGHT_UP));
+        }
+        let later = pulse.last() + Pulse::STALE * 10;
+        pulse.rest();
+        assert!(!pulse.is_catching_up_at(later));
     }
 }

@@ -4,11 +4,15 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::mpsc;
 
 use crate::app::RunError;
+use crate::steward::Told;
 
 /// The operator's folders: everybody on the host may see what is in force.
 const OPEN: [&str; 3] = ["checkers", "restart-scripts", "modules"];
@@ -25,6 +29,46 @@ pub struct RootLock(#[expect(dead_code, reason = "held, never read")] File);
 /// Makes the folders that are missing and takes the lock. With a folder `state`, what the daemon
 /// writes lies there, and links in the root lead to it: whoever knows the root finds everything.
 pub fn prepare(root: &Path, state: Option<&Path>) -> Result<(PathBuf, RootLock), RunError> {
+    prepare_within(root, state, patience)
+}
+
+/// The same, beside what else the daemon does as it starts. It may be told to end while it waits for
+/// the one before it: then there is nothing.
+pub(crate) async fn prepare_unless_told(
+    root: &Path,
+    state: Option<&Path>,
+    told: &mut mpsc::Receiver<Told>,
+) -> Result<Option<(PathBuf, RootLock)>, RunError> {
+    let is_given_up = Arc::new(AtomicBool::new(false));
+    let patience = {
+        let is_given_up = Arc::clone(&is_given_up);
+        move |holder| if is_given_up.load(Ordering::Relaxed) { Duration::ZERO } else { patience(holder) }
+    };
+    let (root, state) = (root.to_owned(), state.map(Path::to_owned));
+    let mut prepared = tokio::task::spawn_blocking(move || prepare_within(&root, state.as_deref(), patience));
+    loop {
+        tokio::select! {
+            prepared = &mut prepared => {
+                return prepared.map_err(|error| RunError::Other(error.into()))?.map(Some);
+            }
+            Some(told) = told.recv() => match told {
+                // Nothing has been read yet that could be read again.
+                Told::Reload => {}
+                Told::End => {
+                    is_given_up.store(true, Ordering::Relaxed);
+                    return Ok(None);
+                }
+            },
+        }
+    }
+}
+
+/// The same, with a patience that is asked for at each try that is refused.
+fn prepare_within(
+    root: &Path,
+    state: Option<&Path>,
+    patience: impl Fn(Holder) -> Duration,
+) -> Result<(PathBuf, RootLock), RunError> {
     let not_writable = |source| RunError::RootNotWritable { root: root.to_owned(), source };
     let root = root.canonicalize().map_err(not_writable)?;
     if let Some(state) = state {
@@ -38,7 +82,7 @@ pub fn prepare(root: &Path, state: Option<&Path>) -> Result<(PathBuf, RootLock),
             make(&root.join(folder), mode).map_err(not_writable)?;
         }
     }
-    let lock = lock(&root.join("state/daemon.lock"), not_writable)?;
+    let lock = lock(&root.join("state/daemon.lock"), patience, not_writable)?;
     Ok((root, lock))
 }
 
@@ -76,7 +120,11 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(path: &Path, not_writable: impl Fn(io::Error) -> RunError) -> Result<RootLock, RunError> {
+fn lock(
+    path: &Path,
+    patience: impl Fn(Holder) -> Duration,
+    not_writable: impl Fn(io::Error) -> RunError,
+) -> Result<RootLock, RunError> {
     let opened =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let opened = match opened {
@@ -116,7 +164,7 @@ enum Holder {
     /// It is ending: it was killed, and the system has not finished with it.
     Ending,
     /// It has ended. One that was killed in the middle of a start leaves a child that holds its lock
-    /// until it has become a program. Nobody may begin before that: it would not know of it.
+    /// until it has become a program. No daemon may begin before that: it would not know of it.
     Gone,
 }
 
@@ -187,7 +235,7 @@ mod tests {
     fn one_root_has_one_daemon() {
         let root = tempfile::tempdir().unwrap();
         let first = prepare(root.path(), None).unwrap();
-        let second = prepare(root.path(), None);
+        let second = prepare_within(root.path(), None, |_| Duration::ZERO);
         assert!(matches!(second, Err(RunError::SecondDaemon { pid }) if pid == std::process::id()));
         drop(first);
         prepare_next(root.path(), None).unwrap();
@@ -197,14 +245,29 @@ mod tests {
     fn a_daemon_that_ends_is_waited_for() {
         let root = tempfile::tempdir().unwrap();
         let first = prepare(root.path(), None).unwrap();
+        let (refused, is_refused) = std::sync::mpsc::channel();
         let second = std::thread::spawn({
             let root = root.path().to_owned();
-            move || prepare(&root, None).is_ok()
+            let patience = move |_: Holder| {
+                // Nobody hears of any but the first.
+                let _ = refused.send(());
+                Duration::MAX
+            };
+            move || prepare_within(&root, None, patience).is_ok()
         });
-        std::thread::sleep(Duration::from_millis(50));
-        assert!(!second.is_finished(), "it waits");
+        is_refused.recv().unwrap();
         drop(first);
         assert!(second.join().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_waits_for_another_ends_when_it_is_told_to() {
+        let root = tempfile::tempdir().unwrap();
+        let _first = prepare(root.path(), None).unwrap();
+        let (sender, mut told) = mpsc::channel(2);
+        sender.send(Told::Reload).await.unwrap();
+        sender.send(Told::End).await.unwrap();
+        assert!(matches!(prepare_unless_told(root.path(), None, &mut told).await, Ok(None)));
     }
 
     #[test]

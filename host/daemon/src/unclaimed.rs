@@ -4,7 +4,9 @@
 //! background is known as long as this daemon runs: its process checkers saw it
 //! before its module's file was removed.
 
-use std::collections::BTreeMap;
+mod files;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,14 +17,19 @@ use bellwether_core::unclaimed::{Claim, Unclaimed, command_line, in_the_backgrou
 
 use crate::act::kept::inherit::Living;
 use crate::act::kept::{Kept, Launched};
+use crate::clock::Clock;
 use crate::config::read::MODULES_FOLDER;
 use crate::driver::Published;
 use crate::problems::Problems;
 use crate::process::identity::ProcessId;
+use crate::pulse::Pulse;
 use crate::roster::Roster;
+use files::Files;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(1);
+/// All commands of one look share a scan of the processes.
+const SHARED: Duration = Duration::from_millis(500);
 /// So many processes of a module in the background are remembered.
 const MAX_SEEN: usize = 64;
 
@@ -46,29 +53,36 @@ type Seen = BTreeMap<ModuleName, BTreeMap<ProcessId, String>>;
 
 impl Watch {
     /// Looks again and again, until dropped.
-    pub async fn run(self) {
+    pub async fn run(self, pulse: Pulse, clock: Clock) {
         let mut seen = Seen::new();
+        let mut files = Files::default();
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            pulse.beat(clock);
             let mut sentences = Vec::new();
-            for kept in self.kept.living() {
-                sentences.extend(self.claim(kept).await.map(|kept| kept.sentence()));
+            let living = self.kept.living();
+            let without = living.iter().filter(|living| self.roster.get(&living.module).is_none());
+            files.look(without.map(|living| (living.module.clone(), self.file(&living.module))), LOOK).await;
+            for kept in living {
+                sentences.extend(self.claim(kept, &files).await.map(|kept| kept.sentence()));
             }
-            self.remember(&mut seen, &self.published.snapshot.load());
-            sentences.extend(self.left_behind(&mut seen));
+            let snapshot = self.published.snapshot.load_full();
+            self.remember(&mut seen, &snapshot);
+            sentences.extend(left_behind(&mut seen, |module| self.roster.get(module).is_some(), &snapshot));
             self.problems.set("unclaimed", &sentences);
         }
     }
 
     /// How the files describe it otherwise, if they do. Nothing is looked for as long as they do not.
-    async fn claim(&self, living: Living) -> Option<Unclaimed> {
+    async fn claim(&self, living: Living, files: &Files) -> Option<Unclaimed> {
         let Living { module, command, leader, launched } = living;
         let member = self.roster.get(&module);
         let declared = member.as_ref().map(|member| member.spec.commands.get(&command));
         let claim = match declared {
-            None if self.has_file(&module).await => Claim::NotInForce,
+            // A disk that does not answer says nothing of it.
+            None if files.has(&module)? => Claim::NotInForce,
             None => Claim::NoModule,
             Some(spec) => match spec.filter(|spec| spec.keep) {
                 None => Claim::NoCommand,
@@ -79,15 +93,12 @@ impl Watch {
                 }
             },
         };
-        let pids = self.kept.members(&module, &command).await.ok()?;
+        let pids = self.kept.members(&module, &command, SHARED).await.ok()?;
         (!pids.is_empty()).then_some(Unclaimed { module, command, pids, claim })
     }
 
-    /// A disk that does not answer says nothing of it.
-    async fn has_file(&self, module: &ModuleName) -> bool {
-        let path = self.root.join(MODULES_FOLDER).join(format!("{module}.toml"));
-        let look = tokio::task::spawn_blocking(move || path.exists());
-        tokio::time::timeout(LOOK, look).await.is_ok_and(|exists| exists.unwrap_or(false))
+    fn file(&self, module: &ModuleName) -> PathBuf {
+        self.root.join(MODULES_FOLDER).join(format!("{module}.toml"))
     }
 
     /// Keeps in mind what the process checkers see of applications that are not kept.
@@ -102,7 +113,7 @@ impl Watch {
             let mut now = BTreeMap::new();
             for (pid, name) in processes(module).take(MAX_SEEN) {
                 let known = before.keys().find(|process| process.pid == pid).copied();
-                // One that has ended by now is nobody's business.
+                // One that has ended by now is left out.
                 let process = known.filter(ProcessId::still_alive).or_else(|| ProcessId::of(pid).ok());
                 now.extend(process.map(|process| (process, name.to_owned())));
             }
@@ -111,23 +122,30 @@ impl Watch {
             }
         }
     }
+}
 
-    /// Applications in the background whose module is gone, as sentences; those that ended are forgotten.
-    fn left_behind(&self, seen: &mut Seen) -> Vec<String> {
-        let mut sentences = Vec::new();
-        seen.retain(|module, processes| {
-            if self.roster.get(module).is_some() {
-                return true;
-            }
-            processes.retain(|process, _| process.still_alive());
-            let pids: Vec<u32> = processes.keys().map(|process| process.pid).collect();
-            if let Some(name) = processes.values().next() {
-                sentences.push(in_the_background(module, name, &pids));
-            }
-            !processes.is_empty()
-        });
-        sentences
-    }
+/// Applications in the background whose module is gone, as sentences. Those that have ended are
+/// forgotten, and so are those that another module watches by now: the file was renamed.
+fn left_behind(
+    seen: &mut Seen,
+    is_in_force: impl Fn(&ModuleName) -> bool,
+    snapshot: &Snapshot,
+) -> Vec<String> {
+    let in_force = snapshot.modules.iter().filter(|module| is_in_force(&module.name));
+    let watched: BTreeSet<u32> = in_force.flat_map(|module| processes(module)).map(|(pid, _)| pid).collect();
+    let mut sentences = Vec::new();
+    seen.retain(|module, processes| {
+        if is_in_force(module) {
+            return true;
+        }
+        processes.retain(|process, _| process.still_alive() && !watched.contains(&process.pid));
+        let pids: Vec<u32> = processes.keys().map(|process| process.pid).collect();
+        if let Some(name) = processes.values().next() {
+            sentences.push(in_the_background(module, name, &pids));
+        }
+        !processes.is_empty()
+    });
+    sentences
 }
 
 /// In words, with a hint where the words are the same as those of the file.
@@ -146,3 +164,6 @@ fn processes(module: &ModuleView) -> impl Iterator<Item = (u32, &str)> {
     let last = own.filter_map(|checker| checker.last.as_ref());
     last.flat_map(|last| last.processes.iter().map(|process| (process.pid, process.name.as_str())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,21 @@ pub const GUESTS: Ward = Ward {
 /// What looks at the operator's folders. It may hang with a network file system.
 pub const RELOAD: Ward =
     Ward { name: "the task that looks at the folders", bound: Duration::from_secs(30), hope: None };
+/// What looks for applications that run otherwise than the files say.
+pub const UNCLAIMED: Ward = Ward {
+    name: "the task that looks for unclaimed applications",
+    bound: Duration::from_secs(30),
+    hope: None,
+};
+/// What tells the core how often load balancers ask.
+pub const PROBERS: Ward =
+    Ward { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
+/// What looks for addresses that are missing.
+pub const ADDRESSES: Ward =
+    Ward { name: "the task that looks for missing addresses", bound: Duration::from_secs(30), hope: None };
+/// What asks how orphans have ended.
+pub const ORPHANS: Ward =
+    Ward { name: "the task that reaps orphans", bound: Duration::from_secs(30), hope: None };
 /// What writes the journal. It hangs with its disk, and rests when there is nothing to write.
 pub const JOURNAL: Ward = Ward { name: "the journal", bound: Duration::from_secs(30), hope: None };
 

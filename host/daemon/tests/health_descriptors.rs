@@ -14,8 +14,9 @@ use bellwether_core::id::NodeName;
 use bellwether_core::snapshot::Snapshot;
 use bellwether_daemon::clock::Clock;
 use bellwether_daemon::metrics::Metrics;
+use bellwether_daemon::probers::Probers;
 use bellwether_daemon::pulse::Pulse;
-use bellwether_daemon::serve::health::{HealthServer, HealthView};
+use bellwether_daemon::serve::health::{HealthServer, HealthView, Opening};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
@@ -24,7 +25,14 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
     let clock = Clock::start();
     let snapshot = Snapshot::empty(NodeName::new("node-1")?, clock.now());
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-    let view = HealthView { snapshot, pulse: Pulse::default(), clock, metrics: Metrics::default() };
+    let view = HealthView {
+        snapshot,
+        pulse: Pulse::default(),
+        clock,
+        metrics: Metrics::default(),
+        probers: Probers::default(),
+        opening: Opening::over(),
+    };
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
 
     // The probes' own descriptors are taken before there are none left.

@@ -4,13 +4,14 @@
 //! | declared | what it is |
 //! |---|---|
 //! | any command with `keep = true` | the application itself: kept running by the host |
+//! | `before-start` | run to its end before anything is started; if it fails, the start has failed |
 //! | `start` without `keep` | run to its end to start an application that goes into the background |
-//! | `stop` | run to stop; without it kept commands get a signal |
+//! | `stop` | run to stop; without it kept commands get a signal, or several with a wait behind each |
 //! | `forced-stop` | run before kept commands are killed |
 //!
 //! ```text
-//!  start        run `start`, keep each kept command
-//!  stop         run `stop`, or signal what runs; wait until what runs has ended
+//!  start        run `before-start`, run `start`, keep each kept command
+//!  stop         run `stop`, or signal what runs; wait until what runs has ended; the next signal if it has not
 //!  forced stop  run `forced-stop`, kill what is kept, wait until it is gone
 //!  restart,     the stop, forced where it does not work, and then the start;
 //!  incident     of a kept application that is already dead only the start
@@ -19,6 +20,10 @@
 use std::time::Duration;
 
 use bellwether_guest::prelude::*;
+
+use self::stop::Stage;
+
+mod stop;
 
 /// A program of its own is there as soon as it has been started.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,17 +39,29 @@ pub struct Config {
     /// What asks a kept command to end, where no `stop` is declared: `term` unless it says otherwise.
     #[serde(default)]
     stop_signal: Option<Signal>,
+    /// Signals that ask kept commands to end, one after the other, each with a wait for their end:
+    /// `[{ signal = "int", wait = "20s" }, { signal = "quit" }]`. After the last one they are killed. It takes the
+    /// place of `stop-signal`; where a command `stop` is declared, that is run first.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 5))]
+    stop: Option<Vec<Stage>>,
+}
+
+impl Config {
+    fn series(&self) -> Vec<Stage> {
+        let signal = self.stop_signal.unwrap_or(Signal::Term);
+        self.stop.clone().unwrap_or_else(|| vec![Stage { signal, wait: None }])
+    }
 }
 
 /// Starts, stops and restarts the application by the module's declared commands.
 #[bellwether_guest::restart_script]
 pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
-    let signal = config.stop_signal.unwrap_or(Signal::Term);
     let application = Application::of(request)?;
     let module = &request.module;
     let made = match &request.occasion {
         Occasion::Start => Plan::new(format!("start {module}")).then_all(application.start()),
-        Occasion::Stop => match application.stop(signal)? {
+        Occasion::Stop => match application.stop(&config)? {
             steps if steps.is_empty() => Plan::new("nothing to stop"),
             steps => Plan::new(format!("stop {module}")).then_all(steps),
         },
@@ -52,7 +69,7 @@ pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
             Plan::new(format!("force {module} to stop")).then_all(application.forced_stop()?)
         }
         Occasion::Restart | Occasion::Incident(_) => {
-            let stop = application.stop(signal)?.into_iter().map(Step::or_force_stop);
+            let stop = application.stop(&config)?.into_iter().map(forced_if_it_fails);
             Plan::new(format!("restart {module}")).then_all(stop).then_all(application.start())
         }
     };
@@ -63,6 +80,7 @@ pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
 struct Application<'a> {
     module: &'a str,
     kept: Vec<&'a DeclaredCommand>,
+    before_start: Option<&'a DeclaredCommand>,
     start: Option<&'a DeclaredCommand>,
     stop: Option<&'a DeclaredCommand>,
     forced_stop: Option<&'a DeclaredCommand>,
@@ -74,6 +92,7 @@ impl<'a> Application<'a> {
         let application = Self {
             module: &request.module,
             kept: request.kept().collect(),
+            before_start: once("before-start"),
             start: once("start"),
             stop: once("stop"),
             forced_stop: once("forced-stop"),
@@ -89,13 +108,14 @@ impl<'a> Application<'a> {
     }
 
     fn start(&self) -> Vec<Step> {
-        let once = self.start.map(|start| Step::run(&start.name).timeout(start.timeout));
+        let once = self.before_start.into_iter().chain(self.start);
+        let once = once.map(|command| Step::run(&command.name).timeout(command.timeout));
         let kept = self.kept.iter().map(|command| Step::keep(&command.name).timeout(START_TIMEOUT));
-        once.into_iter().chain(kept).collect()
+        once.chain(kept).collect()
     }
 
     /// No steps: what there is to stop does not run.
-    fn stop(&self, signal: Signal) -> Result<Vec<Step>, String> {
+    fn stop(&self, config: &Config) -> Result<Vec<Step>, String> {
         // Whether an application in the background runs, only its own `stop` can tell.
         if self.start.is_some() && self.stop.is_none() {
             return Err(format!(
@@ -108,14 +128,26 @@ impl<'a> Application<'a> {
         if running.is_empty() && self.start.is_none() {
             return Ok(Vec::new());
         }
-        let ask = match self.stop {
-            Some(stop) => vec![Step::run(&stop.name).timeout(stop.timeout)],
-            None => running.iter().map(|command| ask_to_end(command, signal)).collect(),
-        };
-        let gone = running
-            .iter()
-            .map(|command| Step::await_exit(Target::command(&command.name)).timeout(command.timeout));
-        Ok(ask.into_iter().chain(gone).collect())
+        // What asks for the end, and how long that may take.
+        let mut parts: Vec<(Vec<Step>, Option<Duration>)> = Vec::new();
+        parts.extend(self.stop.map(|stop| (vec![Step::run(&stop.name).timeout(stop.timeout)], None)));
+        // Only what is kept can be sent a signal; what `stop` ends needs none unless the file says so.
+        if self.stop.is_none() || (config.stop.is_some() && !running.is_empty()) {
+            parts.extend(config.series().iter().map(|stage| {
+                let ask = running.iter().map(|command| ask_to_end(command, stage.signal)).collect();
+                (ask, stage.wait.map(|wait| wait.0))
+            }));
+        }
+        let last = parts.len().saturating_sub(1);
+        let steps = parts.into_iter().enumerate().flat_map(|(index, (ask, wait))| {
+            let gone = running.iter().map(move |command| {
+                Step::await_exit(Target::command(&command.name)).timeout(wait.unwrap_or(command.timeout))
+            });
+            // What does not end by one signal gets the next.
+            let goes_on = move |step: Step| if index < last { step.or_go_on() } else { step };
+            ask.into_iter().chain(gone).map(goes_on)
+        });
+        Ok(steps.collect())
     }
 
     /// Every kept command is killed, also one whose own process has ended: what
@@ -137,6 +169,11 @@ impl<'a> Application<'a> {
             .map(|command| Step::await_exit(Target::command(&command.name)).timeout(KILL_TIMEOUT));
         Ok(once.into_iter().chain(kill).chain(gone).collect())
     }
+}
+
+/// What may fail goes on as it would.
+fn forced_if_it_fails(step: Step) -> Step {
+    if step.on_failure == OnFailure::Fail { step.or_force_stop() } else { step }
 }
 
 fn ask_to_end(command: &DeclaredCommand, signal: Signal) -> Step {

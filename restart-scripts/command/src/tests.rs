@@ -25,7 +25,11 @@ fn incident() -> Occasion {
 
 /// The steps in short: `run stop 7s!` is forced, `…?` goes on, `…` fails.
 fn steps(occasion: Occasion, commands: &str) -> String {
-    let made = match plan(Config::default(), &request(occasion, commands)) {
+    steps_with("{}", occasion, commands)
+}
+
+fn steps_with(config: &str, occasion: Occasion, commands: &str) -> String {
+    let made = match plan(parse_config(config).unwrap(), &request(occasion, commands)) {
         Ok(made) => made,
         Err(reason) => return reason,
     };
@@ -83,6 +87,54 @@ fn the_stop_signal_is_the_operators_choice() {
     let made = plan(config, &request(Occasion::Stop, "app:kept,running")).unwrap();
     assert_eq!(in_short(&made.steps[0]), "Quit app 1s");
     assert!(parse_config::<Config>(r#"{"stop-signal": "stop"}"#).unwrap_err().contains("`stop-signal`"));
+}
+
+const SERIES: &str = r#"{"stop": [{"signal": "int", "wait": "20s"}, {"signal": "quit"}]}"#;
+
+#[test]
+fn a_series_of_signals_goes_on_with_what_has_not_ended() {
+    assert_eq!(
+        steps_with(SERIES, Occasion::Stop, "app:kept,running"),
+        "Int app 1s?, await app 20s?, Quit app 1s, await app 7s"
+    );
+    assert_eq!(
+        steps_with(SERIES, Occasion::Restart, "app:kept,running"),
+        "Int app 1s?, await app 20s?, Quit app 1s!, await app 7s!, keep app 10s"
+    );
+    assert_eq!(
+        steps_with(SERIES, Occasion::Stop, "a:kept,running b:kept,running c:kept"),
+        "Int a 1s?, Int b 1s?, await a 20s?, await b 20s?, Quit a 1s, Quit b 1s, await a 7s, await b 7s"
+    );
+    assert_eq!(steps_with(SERIES, Occasion::Stop, "app:kept"), "");
+}
+
+#[test]
+fn a_series_follows_a_stop_command_where_something_is_kept() {
+    assert_eq!(
+        steps_with(SERIES, Occasion::Stop, "app:kept,running stop"),
+        "run stop 7s?, await app 7s?, Int app 1s?, await app 20s?, Quit app 1s, await app 7s"
+    );
+    assert_eq!(steps_with(SERIES, Occasion::Stop, "start stop"), "run stop 7s");
+}
+
+#[test]
+fn a_series_that_means_nothing_is_refused() {
+    for config in [r#"{"stop": [{"signal": "int", "wait": "20"}]}"#, r#"{"stop": [{"wait": "20s"}]}"#] {
+        assert!(parse_config::<Config>(config).is_err(), "{config}");
+    }
+    let schema = bellwether_guest::config_schema::<Config>();
+    assert!(schema.contains(r#""minItems":1"#) && schema.contains(r#""maxItems":5"#), "{schema}");
+}
+
+#[test]
+fn what_is_to_run_before_the_start_runs_before_it() {
+    assert_eq!(steps(Occasion::Start, "app:kept before-start"), "run before-start 7s, keep app 10s");
+    assert_eq!(steps(Occasion::Start, "before-start start stop"), "run before-start 7s, run start 7s");
+    assert_eq!(
+        steps(Occasion::Restart, "app:kept,running before-start"),
+        "Term app 1s!, await app 7s!, run before-start 7s, keep app 10s"
+    );
+    assert!(steps(Occasion::Start, "before-start").contains("declares nothing to start"));
 }
 
 #[test]

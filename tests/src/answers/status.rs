@@ -37,6 +37,8 @@ pub struct Module {
     pub wanted: Wanted,
     /// Automatic restarts that count.
     pub restarts: u64,
+    /// How long health says no before the application is stopped, in seconds.
+    pub drain_s: f64,
     /// What is being carried out, if anything is.
     #[serde(deserialize_with = "Option::deserialize")]
     pub plan: Option<Value>,

@@ -1,6 +1,7 @@
 //! `doctor`: is the installation well?
 
 mod console;
+mod drains;
 mod finding;
 mod folders;
 mod machine;
@@ -41,6 +42,7 @@ pub(crate) async fn run(args: &DoctorArgs, root: &RootArg, output: &mut Output) 
     findings.extend(machine::look(&root));
     findings.extend(service::look(&root, &args.root_dir, status.as_ref()));
     findings.extend(console::look(&root, status.is_some()));
+    findings.extend(status.iter().flat_map(drains::look));
     let problems = findings.iter().filter(|finding| finding.level == Level::Problem).count();
     let advice = findings.iter().filter(|finding| finding.level == Level::Advice).count();
     if args.json {

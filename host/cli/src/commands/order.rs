@@ -188,6 +188,8 @@ mod tests {
             restarts: 0,
             budget: BudgetStatus { restarts: 3, within: "1d".into(), within_s: 86_400 },
             drain_s: 0.0,
+            probed_every_s: None,
+            drain_needed_s: None,
             plan: None,
             processes: Vec::new(),
             checkers: Vec::new(),

@@ -6,6 +6,7 @@ use bellwether_daemon::app::{self, Ready, RunError, RunOptions, StandardComponen
 use clap::Args;
 
 use crate::commands::compile_component::compiler;
+use crate::commands::hold_sockets;
 use crate::commands::launch::launcher;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging::{self, LogArgs};
@@ -37,8 +38,14 @@ pub(crate) async fn run(args: &RunArgs, root: &RootArg, _output: &mut Output) ->
     let told = signals::listen()?;
     let root = root.find()?;
     let state = args.state.clone();
-    let options =
-        RunOptions { root, compiler: compiler(), launcher: launcher(), standard: standard(), state };
+    let options = RunOptions {
+        root,
+        compiler: compiler(),
+        launcher: launcher(),
+        holder: Some(hold_sockets::NAME),
+        standard: standard(),
+        state,
+    };
     app::run(options, announce, told).await.map_err(explain)?;
     tracing::info!("the daemon has ended; applications that run go on running");
     Ok(Exit::Done)

@@ -25,14 +25,15 @@ use crate::root::RootArg;
 /// Check bellwether.toml and the files in modules/, without running anything
 ///
 /// Shows every mistake with its line, what was expected and what is close to it. The exit code is
-/// 5 if there is one. Notes say which component asks for more than it is granted; they are no mistakes.
+/// 5 if there is one. Notes say which component asks for more than it is granted, and what else has to be
+/// seen to; they are no mistakes.
 ///
 /// With --against-running the files are also compared with what a daemon on this host has in force: each
 /// checker that is new or changed is run once, and one that fails while its application serves is told as
 /// a mistake.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// For programs: an object with `mistakes` and `notes`, and `values` if they are asked for
+    /// For programs: an object with `mistakes`, `edits`, `notes` and `advice`, and `values` if asked for
     #[arg(long)]
     json: bool,
 
@@ -71,6 +72,7 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         answer["broken"] = broken.iter().map(told).collect();
         answer["edits"] = edits.iter().map(Edit::document).collect();
         answer["notes"] = notes.iter().map(Note::document).collect();
+        answer["advice"] = json!(advice(&report));
         if args.values {
             let of = |(file, values): (&str, Vec<Effective>)| (file.to_owned(), json!(values));
             answer["values"] = Value::Object(effective(&report).map(of).collect());
@@ -87,6 +89,9 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         }
         for note in &notes {
             writeln!(output, "{}", output.paint(Tone::Busy, &note.to_string()))?;
+        }
+        for text in advice(&report) {
+            writeln!(output, "{}", output.paint(Tone::Busy, &format!("note: {text}")))?;
         }
         if args.values {
             print_values(&report, output)?;
@@ -116,6 +121,22 @@ fn print_values(report: &RootReport, output: &mut Output) -> io::Result<()> {
         output.table(&["KEY", "VALUE", "FROM"], rows.collect())?;
     }
     Ok(())
+}
+
+/// What has to be seen to elsewhere, because of what these files say.
+fn advice(report: &RootReport) -> Vec<String> {
+    let node = report.node.as_ref().ok();
+    let agents = node.iter().flat_map(|node| &node.spec.agent_checks).map(|check| check.listen.to_string());
+    let agents: Vec<String> = agents.collect();
+    if agents.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "bellwether.toml: [[agent-check]] ({}): HAProxy keeps what an agent said last when it hears nothing more, so a \
+         node whose daemon is frozen would keep its traffic; the server line in HAProxy needs a check over HTTP beside \
+         it: `check` with `option httpchk GET /health/MODULE`",
+        agents.join(", ")
+    )]
 }
 
 /// Something that a component asks for and is not granted. It may well be meant so.

@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
@@ -239,23 +240,17 @@ impl Confirm {
 /// What the core judges by.
 fn view(module: &ModuleStatus) -> ModuleView {
     ModuleView {
-        name: module.name.clone(),
         changed: module.changed,
-        state: module.state,
         ready: module.ready,
-        since: Moment::from_micros(0),
-        ready_since: Moment::from_micros(0),
         reason: module.reason.clone(),
         wish: Wish { started: module.wanted == Wanted::Started, suspended: module.suspended },
-        next: None,
         restarts: module.restarts,
         restarts_allowed: module.budget.restarts,
-        restarts_within: std::time::Duration::from_secs(module.budget.within_s),
-        drain: std::time::Duration::try_from_secs_f64(module.drain_s).unwrap_or_default(),
-        readmit_until: None,
+        restarts_within: Duration::from_secs(module.budget.within_s),
+        drain: Duration::try_from_secs_f64(module.drain_s).unwrap_or_default(),
         plan: module.plan.clone(),
-        processes: Vec::new(),
         checkers: module.checkers.iter().map(checker).collect(),
+        ..ModuleView::empty(module.name.clone(), module.state)
     }
 }
 
@@ -269,7 +264,7 @@ fn checker(checker: &CheckerStatus) -> CheckerView {
         watched: checker.watched,
         on_probation: checker.on_probation,
         definition: 0,
-        interval: std::time::Duration::ZERO,
+        interval: Duration::ZERO,
         next: None,
         last: None,
     }

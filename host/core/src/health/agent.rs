@@ -20,7 +20,7 @@
 //! the admin word before the health word, so `ready` while it is being taken down
 //! would let new sessions in for an instant.
 
-use super::{Standing, Subject, line, standing};
+use super::{Core, Question, Standing, Subject, line, standing};
 use crate::id::ModuleName;
 use crate::moment::Moment;
 use crate::snapshot::Snapshot;
@@ -39,16 +39,29 @@ pub struct Agent {
     pub owns: bool,
 }
 
+impl Agent {
+    fn subject(&self) -> Subject<'_> {
+        self.module.as_ref().map_or(Subject::All, |name| Subject::Module(name.as_str()))
+    }
+
+    /// What its line answers.
+    pub fn question(&self) -> Question<'_> {
+        Question::Health(self.subject())
+    }
+}
+
 /// One ASCII line, ended by `\n`, for a module or for all of them together.
-pub fn agent_line(snapshot: &Snapshot, alive: bool, agent: &Agent, now: Moment) -> String {
-    let subject = agent.module.as_ref().map_or(Subject::All, |name| Subject::Module(name.as_str()));
-    let standing = standing(snapshot, alive, subject);
+pub fn agent_line(snapshot: &Snapshot, core: Core, agent: &Agent, now: Moment) -> String {
+    let subject = agent.subject();
+    let standing = standing(snapshot, core, subject);
     let (health, admin) = match standing {
         Standing::Ready if agent.owns || is_readmitted(snapshot, subject, now) => {
             return "up ready 100%\n".to_owned();
         }
         Standing::Ready => return "up\n".to_owned(),
-        Standing::Stalled | Standing::NoModules | Standing::NoSuchModule => ("down", " ready"),
+        Standing::Begins | Standing::Stalled | Standing::NoModules | Standing::NoSuchModule => {
+            ("down", " ready")
+        }
         Standing::NotReady { module, .. } => match module.state {
             StateName::Draining => return "up drain\n".to_owned(),
             StateName::Stopping | StateName::Restarting => ("down", " drain"),

@@ -4,7 +4,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::Wish;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::observation::{Measurement, Observation, Status};
 use crate::policy::{CheckerKind, OnDown};
@@ -28,25 +27,7 @@ fn name(text: &str) -> ModuleName {
 }
 
 fn module(of: &str, state: StateName, ready: bool) -> ModuleView {
-    ModuleView {
-        name: name(of),
-        state,
-        ready,
-        since: Moment::default(),
-        ready_since: Moment::default(),
-        reason: format!("because of {of}"),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
-        restarts_allowed: 3,
-        restarts_within: Duration::from_mins(1),
-        drain: Duration::ZERO,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
-        checkers: Vec::new(),
-    }
+    ModuleView { ready, reason: format!("because of {of}"), ..ModuleView::empty(name(of), state) }
 }
 
 fn checker(name: &str, verdict: Verdict, status: Status) -> CheckerView {
@@ -78,17 +59,21 @@ fn snapshot(modules: Vec<ModuleView>) -> Snapshot {
     }
 }
 
+fn core(alive: bool) -> Core {
+    if alive { Core::Turns } else { Core::Stalled }
+}
+
 fn line_of(snapshot: &Snapshot, alive: bool, module: Option<&str>) -> String {
-    agent_line(snapshot, alive, &Agent { module: module.map(name), owns: false }, Moment::default())
+    agent_line(snapshot, core(alive), &Agent { module: module.map(name), owns: false }, Moment::default())
 }
 
 /// The same of an agent that owns what people could set.
 fn owners_line_of(snapshot: &Snapshot, module: Option<&str>) -> String {
-    agent_line(snapshot, true, &Agent { module: module.map(name), owns: true }, Moment::default())
+    agent_line(snapshot, Core::Turns, &Agent { module: module.map(name), owns: true }, Moment::default())
 }
 
 fn ask(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, String) {
-    let answer = answer(snapshot, alive, Question::new(target, false), |_| String::new());
+    let answer = answer(snapshot, core(alive), Question::new(target, false), |_| String::new());
     match answer.body {
         Body::Plain(text) => (answer.code, text.into_owned()),
         Body::Report(report) => panic!("nobody asked for a report: {report:?}"),
@@ -96,11 +81,36 @@ fn ask(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, String) {
 }
 
 fn ask_report(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, Report) {
-    let answer = answer(snapshot, alive, Question::new(target, true), |m| format!("at {}", m.as_micros()));
+    let answer =
+        answer(snapshot, core(alive), Question::new(target, true), |m| format!("at {}", m.as_micros()));
     match answer.body {
         Body::Plain(text) => panic!("a report was asked for: {text}"),
         Body::Report(report) => (answer.code, *report),
     }
+}
+
+#[test]
+fn who_disables_on_404_gets_it_while_all_that_does_not_serve_drains() {
+    use Code::{NotFound, Ok, Unavailable};
+    for state in STATES {
+        let snapshot = snapshot(vec![module("web", state, state == StateName::Up)]);
+        let code = match state {
+            StateName::Up => Ok,
+            StateName::Draining => NotFound,
+            _ => Unavailable,
+        };
+        assert_eq!(ask(&snapshot, true, "/haproxy/web").0, code, "{state:?}");
+        assert_eq!(ask(&snapshot, true, "/haproxy").0, code, "{state:?}");
+        assert_eq!(ask(&snapshot, false, "/haproxy/web").0, Unavailable, "{state:?}");
+        assert_eq!(ask(&snapshot, true, "/haproxy/mail").0, Unavailable);
+    }
+    let draining = module("web", StateName::Draining, false);
+    let both = snapshot(vec![draining.clone(), module("mail", StateName::Up, true)]);
+    assert_eq!(ask(&both, true, "/haproxy").0, NotFound);
+    let worse = snapshot(vec![draining, module("mail", StateName::Failed, false)]);
+    assert_eq!(ask(&worse, true, "/haproxy").0, Unavailable);
+    assert_eq!(ask(&worse, true, "/haproxy/").0, Unavailable);
+    assert_eq!(ask(&worse, true, "/haproxy/web/x").0, NotFound);
 }
 
 #[test]
@@ -247,7 +257,7 @@ fn haproxy_is_told_ready_only_until_our_own_drain_is_taken_back() {
         (None, at(90), "up\n"),
     ] {
         let agent = Agent { module: of.map(name), owns: false };
-        assert_eq!(agent_line(&together, true, &agent, now), line, "{of:?} at {now:?}");
+        assert_eq!(agent_line(&together, Core::Turns, &agent, now), line, "{of:?} at {now:?}");
     }
 }
 
@@ -347,4 +357,56 @@ proptest! {
         prop_assert!(line.starts_with("down # "));
         prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
     }
+}
+
+#[test]
+fn while_the_daemon_starts_nothing_is_said_of_what_has_not_been_looked_at() {
+    let found = snapshot(vec![module("web", StateName::Up, true)]);
+    let mut looking = snapshot(vec![module("web", StateName::Starting, false)]);
+    looking.looking = vec![name("web")];
+    let empty = snapshot(Vec::new());
+    for (snapshot, core, target, can) in [
+        (&empty, Core::Begins, "/health", false),
+        (&empty, Core::Begins, "/health/web", false),
+        (&empty, Core::Begins, "/var/modules/web/ready.txt", false),
+        (&empty, Core::Begins, "/console", true),
+        (&empty, Core::Turns, "/health", true),
+        (&empty, Core::Turns, "/health/web", true),
+        (&looking, Core::Begins, "/health/web", false),
+        (&looking, Core::Turns, "/health/web", false),
+        (&looking, Core::Turns, "/health", false),
+        (&looking, Core::Turns, "/health/other", true),
+        (&found, Core::Begins, "/health/web", true),
+        (&found, Core::Begins, "/health", false),
+        (&found, Core::Turns, "/health", true),
+    ] {
+        for report in [false, true] {
+            let question = Question::new(target, report);
+            assert_eq!(can_tell(snapshot, core, question), can, "{core:?} {question:?}");
+        }
+    }
+    let agent = Agent { module: Some(name("web")), owns: false };
+    assert!(!can_tell(&empty, Core::Begins, agent.question()));
+    assert!(can_tell(&found, Core::Begins, agent.question()));
+}
+
+#[test]
+fn a_daemon_that_has_not_come_far_enough_in_time_says_that_it_is_starting() {
+    let (found, empty) = (snapshot(vec![module("web", StateName::Up, true)]), snapshot(Vec::new()));
+    let of = |snapshot: &Snapshot, target| {
+        let answer = answer(snapshot, Core::Begins, Question::new(target, false), |_| String::new());
+        let Body::Plain(text) = answer.body else { panic!("nobody asked for a report") };
+        (answer.code, text.into_owned())
+    };
+    let no =
+        "not ready: the daemon is starting: it is not known yet whether the application serves\n".to_owned();
+    for target in ["/health", "/health/web"] {
+        assert_eq!(of(&empty, target), (Code::Unavailable, no.clone()));
+    }
+    // What is known is said; all of them together are not known.
+    assert_eq!(of(&found, "/health/web"), (Code::Ok, "ok\n".to_owned()));
+    assert_eq!(of(&found, "/health"), (Code::Unavailable, no));
+    let agent = Agent { module: Some(name("web")), owns: true };
+    let line = agent_line(&empty, Core::Begins, &agent, Moment::default());
+    assert!(line.starts_with("down ready # the daemon is starting"), "{line}");
 }

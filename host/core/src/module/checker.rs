@@ -37,6 +37,9 @@ pub(super) struct Checker {
     /// It is to be run now, whatever its schedule says.
     #[serde(default)]
     asked: bool,
+    /// Its verdict is the one that it had under the last core, and it has not run since.
+    #[serde(default)]
+    pub(super) trusted: bool,
     /// While the application starts.
     #[serde(default)]
     starting: Option<Starting>,
@@ -73,6 +76,7 @@ impl Checker {
             watch: None,
             spoken: false,
             asked: false,
+            trusted: false,
             starting: None,
             probation: None,
             due: now,
@@ -139,6 +143,7 @@ impl Checker {
     /// looked at afresh. Answers that are under way are not counted either.
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
+        self.trusted = false;
         self.starting = None;
         self.ask_anew(out.now);
     }
@@ -208,7 +213,7 @@ impl Checker {
             (None, None) => return,
             (None, Some(_)) => {
                 self.watch = None;
-                self.asked = false;
+                (self.asked, self.trusted) = (false, false);
                 // Nobody looks any more, so nobody knows: a step that waits for
                 // this checker must not take what was known before.
                 self.judge.begin(out.now, out.now);
@@ -247,6 +252,8 @@ impl Checker {
         let edit = (self.on_probation() || (changed && serves)).then_some(Edit::Changed);
         if changed || edit.is_none() || !self.policy.on_down.gates_health() {
             self.begin_probation(edit, serves && self.verdict() == Verdict::Up);
+            // What the last core knew is about the checker as it was.
+            self.trusted &= !self.on_probation();
         }
     }
 
@@ -312,7 +319,7 @@ impl Checker {
     }
 
     fn take_in(&mut self, observation: Observation, now: Moment) -> Option<Verdict> {
-        self.spoken = true;
+        (self.spoken, self.trusted) = (true, false);
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }

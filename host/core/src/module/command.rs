@@ -94,7 +94,7 @@ impl Module {
     }
 
     fn judge_stop(&self) -> CommandOutcome {
-        let drain = self.policy.drain;
+        let drain = self.drain_lasts();
         match &self.state {
             State::Stopped => already("it is stopped"),
             State::Stopping { then: AfterStop::Stopped, .. } => already("it is being stopped"),
@@ -117,7 +117,7 @@ impl Module {
     }
 
     fn judge_restart(&self) -> CommandOutcome {
-        let drain = self.policy.drain;
+        let drain = self.drain_lasts();
         match &self.state {
             State::Up if !drain.is_zero() => {
                 Accepted(format!("health says no from now on; the application restarts in {}", plain(drain)))
@@ -186,11 +186,12 @@ impl Module {
     }
 
     fn perform_stop(&mut self, by: &str, out: &mut Outbox<'_>) {
+        let drains = !self.drain_lasts().is_zero();
         let reason = format!("stopped by {by}");
         match &mut self.state {
             State::Stopping { then, .. } => *then = AfterStop::Stopped,
             State::Draining { then, .. } => *then = AfterDrain::Stop,
-            State::Up if !self.policy.drain.is_zero() => self.drain(AfterDrain::Stop, reason, out),
+            State::Up if drains => self.drain(AfterDrain::Stop, reason, out),
             State::Up
             | State::Stopped
             | State::Starting(_)
@@ -202,11 +203,12 @@ impl Module {
     }
 
     fn perform_restart(&mut self, by: &str, out: &mut Outbox<'_>) {
+        let drains = !self.drain_lasts().is_zero();
         let reason = format!("restarted by {by}");
         match &mut self.state {
             State::Backoff { until, .. } => *until = ASKED,
             State::Draining { then, .. } => *then = AfterDrain::Restart,
-            State::Up if !self.policy.drain.is_zero() => self.drain(AfterDrain::Restart, reason, out),
+            State::Up if drains => self.drain(AfterDrain::Restart, reason, out),
             State::Up
             | State::Stopped
             | State::Starting(_)

@@ -20,8 +20,9 @@ impl Module {
     }
 
     fn end_by_drain(&mut self, out: &mut Outbox<'_>) {
+        let drains = !self.drain_lasts().is_zero();
         match &mut self.state {
-            State::Up if !self.policy.drain.is_zero() => {
+            State::Up if drains => {
                 self.drain(
                     AfterDrain::Rest,
                     "the daemon ends, and leaves the application running".to_owned(),
@@ -42,9 +43,10 @@ impl Module {
     }
 
     fn end_by_stop(&mut self, out: &mut Outbox<'_>) {
+        let drains = !self.drain_lasts().is_zero();
         let reason = "the daemon ends, and stops its applications";
         match &mut self.state {
-            State::Up if !self.policy.drain.is_zero() => self.drain(AfterDrain::End, reason.to_owned(), out),
+            State::Up if drains => self.drain(AfterDrain::End, reason.to_owned(), out),
             State::Draining { then: then @ AfterDrain::Restart, .. } => *then = AfterDrain::End,
             State::Up | State::Starting(_) | State::Restarting(_) | State::Backoff { .. } => {
                 self.begin_stop(AfterStop::Ended, reason, out);

@@ -10,7 +10,6 @@ use crate::verdict::Verdict;
 
 use super::checker::Checker;
 use super::moves::Cause;
-use super::starting::uptime;
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 impl Module {
@@ -49,7 +48,11 @@ impl Module {
             State::Backoff { clearing: None, until }
                 if !self.ending && (*until == ASKED || (out.now >= *until && !self.wish.suspended)) =>
             {
-                self.start_or_wait("the next try is due", out);
+                if self.runs_in_the_background() {
+                    self.look("the next try is due, and something of the application runs", false, out);
+                } else {
+                    self.start_or_wait("the next try is due", out);
+                }
                 true
             }
             State::Waiting { .. } if !self.wish.suspended && !self.ending => self.evaluate_waiting(out),
@@ -68,26 +71,23 @@ impl Module {
     /// are none, if all others do. `held`: it is not to be started if it does not.
     fn evaluate_look(&mut self, until: Moment, held: bool, out: &mut Outbox<'_>) -> bool {
         let witnesses = self.witnesses();
+        // Where all that could tell was edited, the application is taken to be as it was.
+        let unproven = self.service.lasts() && witnesses.is_empty() && self.on_probation().is_some();
+        let asked = if unproven { self.application_checkers().map(|(_, c)| c).collect() } else { witnesses };
         let late = out.now >= until;
-        if !late && !witnesses.iter().all(|c| c.spoken() && !c.native_could_not_tell()) {
+        let told = late || asked.iter().all(|c| c.spoken() && !c.native_could_not_tell());
+        if !told && (!unproven || !self.serves_as_before()) {
             return false;
         }
-        // Where all that could tell was edited, the application is taken to be as it was.
-        let unproven = self.serves && self.checkers.values().any(Checker::on_probation);
-        let runs =
-            (!witnesses.is_empty() || unproven) && witnesses.iter().all(|c| c.spoken() && c.saw_life());
+        let has_ended = || asked.iter().any(|c| c.spoken() && c.saw_its_end());
+        let runs = if unproven { !has_ended() } else { all_see_life(&asked) };
         if runs {
-            // What has been running for long is not starting.
-            let uptimes = witnesses.iter().filter_map(|c| c.last.as_deref().and_then(uptime));
-            let left = uptimes.max().and_then(|uptime| self.policy.start_within.checked_sub(uptime));
-            let left = left.filter(|left| !left.is_zero());
-            let reason = self.found(&witnesses);
-            self.tell_of_find(&reason, out);
-            self.settle(&reason, left, out);
+            self.is_found(out);
             return true;
         }
         if held {
             "suspended: the application is not started".clone_into(&mut self.reason);
+            self.first_look = false;
             return false;
         }
         let undecided = self.prerequisites().any(|(_, c)| c.verdict() == Verdict::Undecided);
@@ -101,13 +101,25 @@ impl Module {
     }
 
     /// Those that tell whether the application runs. One on probation does not.
-    fn witnesses(&self) -> Vec<&Checker> {
-        let native = |c: &&Checker| c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait;
-        let proven = |c: &&Checker| !c.on_probation();
-        if self.checkers.values().any(|c| native(&c)) {
-            return self.checkers.values().filter(native).filter(proven).collect();
+    pub(super) fn witnesses(&self) -> Vec<&Checker> {
+        if self.process_checkers().next().is_some() {
+            return self.process_checkers().filter(|c| !c.on_probation()).collect();
         }
-        self.application_checkers().map(|(_, checker)| checker).filter(proven).collect()
+        self.application_checkers().map(|(_, checker)| checker).filter(|c| !c.on_probation()).collect()
+    }
+
+    /// Those that look at the processes of the application.
+    fn process_checkers(&self) -> impl Iterator<Item = &Checker> {
+        self.checkers
+            .values()
+            .filter(|c| c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait)
+    }
+
+    /// Whether an application that is not kept runs, as far as its process checkers see. They are run
+    /// in every state.
+    fn runs_in_the_background(&self) -> bool {
+        let proven = self.process_checkers().filter(|c| !c.on_probation());
+        !self.policy.keeps() && all_see_life(&proven.collect::<Vec<_>>())
     }
 
     fn start_or_wait(&mut self, reason: &str, out: &mut Outbox<'_>) {
@@ -214,6 +226,7 @@ impl Module {
     }
 
     fn evaluate_up(&mut self, out: &mut Outbox<'_>) -> bool {
+        self.end_trust(out.now);
         if self.wish.suspended {
             return false;
         }
@@ -277,4 +290,8 @@ impl Module {
             OnDown::Wait | OnDown::Notify => false,
         })
     }
+}
+
+fn all_see_life(witnesses: &[&Checker]) -> bool {
+    !witnesses.is_empty() && witnesses.iter().all(|c| c.spoken() && c.saw_life())
 }

@@ -14,7 +14,7 @@ use crate::state::StateName;
 use super::checker::Checker;
 use super::plan_run::{PlanRun, Progress};
 use super::probation::Probation;
-use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, State};
+use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, Service, State};
 
 /// A start that says again and again how far it is may take so long.
 const MAX_START: Duration = Duration::from_hours(24);
@@ -35,10 +35,12 @@ pub(super) enum Cause {
 impl Module {
     pub(super) fn enter(&mut self, state: State, reason: impl Into<String>, out: &mut Outbox<'_>) {
         let reason = reason.into();
-        let (from, to) = (self.told_last.take().map_or(self.state.name(), |_| StateName::Up), state.name());
+        let from = if self.service.is_untold() { StateName::Up } else { self.state.name() };
+        let to = state.name();
         self.state = state;
         self.follow_service();
         self.doubt = None;
+        (self.first_look, self.trusted_until) = (false, None);
         self.unremembered = true;
         if from != to {
             self.since = out.now;
@@ -49,10 +51,10 @@ impl Module {
 
     /// Whether the application is up, or was and nothing has been done to end it.
     fn follow_service(&mut self) {
-        self.serves = match &self.state {
+        let lasts = match &self.state {
             State::Up => true,
             State::Draining { .. } | State::Starting(Phase::Look { .. } | Phase::Settle { .. }) => {
-                self.serves
+                self.service.lasts()
             }
             State::Stopped
             | State::Starting(Phase::Plan(_))
@@ -62,7 +64,8 @@ impl Module {
             | State::Stopping { .. }
             | State::Waiting { .. } => false,
         };
-        if !self.serves {
+        self.service = if lasts { Service::Lasts } else { Service::Over };
+        if !lasts {
             // What was known before an edit was about an application that is gone.
             self.checkers.values_mut().filter_map(|c| c.probation.as_mut()).for_each(Probation::forget);
         }
@@ -141,7 +144,11 @@ impl Module {
     }
 
     pub(super) fn drain(&mut self, then: AfterDrain, reason: String, out: &mut Outbox<'_>) {
-        self.enter(State::Draining { until: out.now + self.policy.drain, then }, reason, out);
+        let time = match then {
+            AfterDrain::Stop | AfterDrain::Restart => self.drain_lasts(),
+            AfterDrain::End | AfterDrain::Rest => self.policy.drain.lasts_at_the_end(self.probed_every),
+        };
+        self.enter(State::Draining { until: out.now + time, then }, reason, out);
     }
 
     /// The application serves no more, or did not start: try again, if the budget allows. What failed an
@@ -244,12 +251,26 @@ impl Module {
                 self.try_again(Cause::Plan, format!("the restart failed: {reason}"), out);
             }
             (State::Backoff { clearing, .. }, None) => *clearing = None,
+            // What is left in the background may yet end, and may be another process that its
+            // checkers take for it: the next try looks first.
+            (State::Backoff { clearing, .. }, Some(_)) if !self.policy.keeps() => *clearing = None,
             (State::Backoff { .. }, Some(reason)) => {
                 self.enter(State::Failed, reason, out);
             }
             (State::Stopping { then, .. }, None) => {
                 let then = then.clone();
                 self.stopped(then, out);
+            }
+            (State::Stopping { then: AfterStop::Waiting(prerequisite), .. }, Some(_))
+                if !self.policy.keeps() =>
+            {
+                let prerequisite = prerequisite.clone();
+                self.wait_for(prerequisite, out);
+            }
+            // It is left to the next daemon, which looks how it is.
+            (State::Stopping { then: AfterStop::Ended, .. }, Some(reason)) => {
+                let left = State::Draining { until: Moment::NEVER, then: AfterDrain::Rest };
+                self.enter(left, format!("the daemon ends, and leaves it running: {reason}"), out);
             }
             (State::Stopping { .. }, Some(reason)) => self.enter(State::Failed, reason, out),
             (

@@ -8,7 +8,7 @@
 //!   failed             └── force stop ─▶ forced stop, then next step
 //!   (a stop: forced stop; a forced stop: Killing)
 //!
-//!   a stop, a forced stop: done ──▶ Looking ──▶ done, if nobody is left; else failed
+//!   a stop, a forced stop: done ──▶ Looking ──▶ done, if all has ended; else failed
 //!   Killing ──▶ done, or failed: the application cannot be stopped
 //! ```
 //! Every part has a deadline and a plan has at most [`MAX_STEPS`] steps, so
@@ -41,6 +41,8 @@ const HANG_TIME: Duration = Duration::from_secs(2);
 pub(super) struct Surroundings<'a> {
     pub(super) module: &'a ModuleName,
     pub(super) plan_within: Duration,
+    /// How long the end of a kept command may take.
+    pub(super) kept_ends_within: Duration,
     /// Everything a request says but the occasion.
     pub(super) request: PlanRequest,
 }
@@ -86,10 +88,13 @@ enum Stage {
     Killing {
         until: Moment,
     },
-    /// The plan (its summary, and how many steps it had) is done: is anybody left?
+    /// The plan (its summary, and how many steps it had) is done: has all ended?
     Looking {
         plan: String,
         steps: usize,
+        /// What has been told to end may take so long.
+        #[serde(default)]
+        within: Duration,
         until: Moment,
     },
 }
@@ -113,9 +118,10 @@ impl PlanRun {
                 *until = out.now + KILL_TIME;
                 out.push(Action::KillKept { module: around.module.clone(), attempt: frame.attempt });
             }
-            Stage::Looking { until, .. } => {
-                *until = out.now + after_stop::LOOK_TIME;
-                out.push(Action::LookStopped { module: around.module.clone(), attempt: frame.attempt });
+            Stage::Looking { within, until, .. } => {
+                *until = out.now + *within + after_stop::SPARE;
+                let (module, attempt) = (around.module.clone(), frame.attempt);
+                out.push(Action::LookStopped { module, attempt, within: *within });
             }
             // What comes of a plan at its end is taken up by the next look at it.
             Stage::Step { .. } => drop(self.enter_step(around, out)),
@@ -325,8 +331,8 @@ impl PlanRun {
             Stage::Killing { .. } => {
                 self.killed(Err(format!("still there after {}", plain(KILL_TIME))), around, out)
             }
-            Stage::Looking { .. } => {
-                let late = plain(after_stop::LOOK_TIME);
+            Stage::Looking { within, .. } => {
+                let late = plain(*within + after_stop::SPARE);
                 self.looked(Err(format!("it could not be told within {late}")), around, out)
             }
             Stage::Step { plan, index, .. } => {

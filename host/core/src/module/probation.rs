@@ -155,7 +155,7 @@ impl Module {
     pub(super) fn compare(&mut self, before: Option<&BTreeMap<CheckerName, InForce>>) {
         // An earlier daemon did not write down what was in force.
         let Some(before) = before else { return };
-        let serves = self.serves;
+        let serves = self.service.lasts();
         for (name, checker) in &mut self.checkers {
             let edit = match before.get(name) {
                 Some(known) if known.probation.is_some() => known.probation,
@@ -170,7 +170,7 @@ impl Module {
     pub(super) fn is_edited_while_it_serves(&self) -> bool {
         match self.state {
             State::Up | State::Draining { .. } => true,
-            State::Starting(_) | State::Restarting(_) => self.serves,
+            State::Starting(_) | State::Restarting(_) => self.service.lasts(),
             State::Stopped
             | State::Backoff { .. }
             | State::Failed

@@ -15,7 +15,7 @@ use crate::outbox::Outbox;
 use crate::readmission::Readmission;
 use crate::record::RecordKind;
 
-use super::{AfterDrain, AfterStop, Module, Phase, State, WasUp, probation};
+use super::{AfterDrain, AfterStop, Module, Phase, Service, State, probation};
 
 impl Module {
     /// What the next daemon has to know.
@@ -27,9 +27,10 @@ impl Module {
             incidents: self.incidents.clone(),
             unfinished: self.unfinished(),
             readmission: Some(self.readmission),
-            away: self.told_last == Some(WasUp::Unattended),
-            serves: self.serves && !self.application_has_died(),
+            away: self.service == Service::Unattended,
+            serves: self.service.lasts() && !self.application_has_died(),
             checkers: Some(probation::in_force(&self.checkers)),
+            serving: self.serving.clone(),
         }
     }
 
@@ -73,11 +74,12 @@ impl Module {
     /// Goes on where the last daemon ended.
     pub(super) fn resume(&mut self, unfinished: Option<Unfinished>, out: &mut Outbox<'_>) {
         let Some(Unfinished { state, since, reason }) = unfinished else {
-            if self.wish.started && self.serves {
+            if self.wish.started && self.service.lasts() {
                 self.look_again(out);
             } else if self.wish.started {
                 self.look("the module was loaded", true, out);
             }
+            self.first_look = self.wish.started;
             return;
         };
         let state = match state {
@@ -95,7 +97,7 @@ impl Module {
                 State::Backoff { clearing, until: until.min(latest) }
             }
             State::Draining { until, then } => {
-                State::Draining { until: until.min(out.now + self.policy.drain), then }
+                State::Draining { until: until.min(out.now + self.policy.drain.longest()), then }
             }
             State::Stopping { run, then } => {
                 State::Stopping { run: run.resume(&self.around(out.now), out), then }
@@ -115,18 +117,9 @@ impl Module {
     }
 }
 
-/// What a daemon that did not write it down has told load balancers last.
-pub(super) fn announced_before(unfinished: Option<&Unfinished>) -> Readmission {
-    match unfinished.map(|unfinished| &unfinished.state) {
-        Some(State::Draining { .. } | State::Stopping { .. } | State::Restarting(_)) => Readmission::Owed,
-        Some(
-            State::Stopped
-            | State::Starting(_)
-            | State::Up
-            | State::Backoff { .. }
-            | State::Failed
-            | State::Waiting { .. },
-        )
-        | None => Readmission::NotNeeded,
-    }
+/// What load balancers have been told last, if that is not written down: earlier versions did not
+/// write it, and what was written may be lost. A drain that is not taken back would last for ever, one
+/// `ready` too many a minute. Where no daemon has run before, nothing has been told.
+pub(super) fn announced_before(has_predecessor: bool) -> Readmission {
+    if has_predecessor { Readmission::Owed } else { Readmission::NotNeeded }
 }

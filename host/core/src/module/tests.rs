@@ -2,6 +2,7 @@
 
 mod corners;
 mod deciding;
+mod drained;
 mod ending;
 mod found_again;
 mod hangs;
@@ -13,6 +14,7 @@ mod probation;
 mod readmitted;
 mod silence;
 mod starting;
+mod unwatched;
 mod world;
 
 use std::time::Duration;

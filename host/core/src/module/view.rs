@@ -25,6 +25,9 @@ impl Module {
         if gating().next().is_none() {
             return Err("no checker has a say in the health answer: all of them only notify".to_owned());
         }
+        if let Some(name) = self.awaits_first_run() {
+            return Err(format!("checker `{name}` has not answered since the daemon was started"));
+        }
         if !gating().any(|(_, c)| c.verdict() == Verdict::Up || c.stood()) {
             let said = gating().next().map_or("", |(_, c)| c.said());
             return Err(format!("no checker can tell whether the application serves: {said}"));
@@ -42,6 +45,10 @@ impl Module {
 
     /// Why it is up.
     pub(super) fn up_reason(&self) -> String {
+        if self.trusted_until.is_some() {
+            return "the application was found again and was ready a moment ago; not every checker has run since"
+                .to_owned();
+        }
         let mut gating = self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
         let remark = gating.find_map(|(name, c)| match c.verdict() {
             Verdict::Down | Verdict::Undecided if c.on_probation() => {
@@ -89,7 +96,8 @@ impl Module {
             restarts: self.budget.spent(&self.policy.budget, now),
             restarts_allowed: self.policy.budget.restarts,
             restarts_within: self.policy.budget.within,
-            drain: self.policy.drain,
+            drain: self.drain_lasts(),
+            probed_every: self.probed_every,
             readmit_until: self.readmission.until(),
             plan: self.state.run().and_then(PlanRun::view),
             processes,

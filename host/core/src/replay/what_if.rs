@@ -266,6 +266,7 @@ impl Recording {
             Event::ModuleLoaded { module: of, .. }
             | Event::ModuleRemoved { module: of }
             | Event::Commanded { module: of, .. }
+            | Event::Probed { module: of, .. }
                 if of == module =>
             {
                 self.cues.push((at, Cue::Told(event.clone())));
@@ -275,7 +276,8 @@ impl Recording {
             | Event::Observed { .. }
             | Event::Commanded { .. }
             | Event::Starved { .. }
-            | Event::Noted { .. } => {}
+            | Event::Noted { .. }
+            | Event::Probed { .. } => {}
         }
     }
 

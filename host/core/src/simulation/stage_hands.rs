@@ -32,10 +32,6 @@ const ENDING: Duration = Duration::from_millis(100);
 const KILLED: Duration = Duration::from_millis(5);
 /// What is to end soon after its start lives so long.
 const DOOMED: Duration = Duration::from_millis(200);
-/// After a stop, what is kept may take so long to end,
-const KEPT_ENDS: Duration = Duration::from_millis(500);
-/// and an application in the background so long.
-const BACKGROUND_ENDS: Duration = Duration::from_secs(10);
 
 /// What is under way.
 #[derive(Debug, Default)]
@@ -169,7 +165,7 @@ impl Simulation {
             Work::Done(result) => result,
             Work::Await(target) => Ok(format!("{target}: nobody is left")),
             Work::KillKept => self.kept_are_killed(),
-            Work::LookStopped => self.left().map_or_else(|| Ok("nobody is left".to_owned()), Err),
+            Work::LookStopped => self.left().map_or_else(|| Ok("all has ended".to_owned()), Err),
         };
         self.tell(Event::StepEnded { module: self.cast.module.clone(), attempt, step, result });
     }
@@ -244,12 +240,8 @@ impl Simulation {
         self.queue.push(self.now + KILLED, Item::StepEnds { attempt, step: 0 });
     }
 
-    pub(super) fn look_stopped(&mut self, attempt: AttemptId) {
-        let patience = match (self.left(), self.world.running().is_empty()) {
-            (None, _) => Duration::ZERO,
-            (Some(_), false) => KEPT_ENDS,
-            (Some(_), true) => BACKGROUND_ENDS,
-        };
+    pub(super) fn look_stopped(&mut self, attempt: AttemptId, within: Duration) {
+        let patience = if self.left().is_some() { within } else { Duration::ZERO };
         self.hands.work.insert((attempt, 0), Work::LookStopped);
         self.queue.push(self.now + patience, Item::StepEnds { attempt, step: 0 });
     }
@@ -280,7 +272,7 @@ impl Simulation {
             }
         }
         match self.world.background_pid() {
-            Some(pid) if self.background_is_looked_at() => Err(format!(
+            Some(pid) if self.cast.kept().next().is_none() && self.background_is_looked_at() => Err(format!(
                 "it still runs (pid {pid}) and there is no kept command to end: declare a `forced-stop` command"
             )),
             Some(_) | None => Ok("everything kept has been killed".to_owned()),

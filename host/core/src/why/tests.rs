@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::command::{Command, CommandOutcome};
-use crate::event::Wish;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::observation::Observation;
 use crate::policy::{CheckerKind, OnDown};
@@ -32,23 +31,14 @@ fn checker(name: &str, on_down: OnDown, verdict: Verdict) -> CheckerView {
 
 fn module(state: StateName, checkers: Vec<CheckerView>) -> ModuleView {
     ModuleView {
-        name: ModuleName::new("web").unwrap(),
-        state,
         ready: state == StateName::Up && checkers.iter().all(|c| c.verdict == Verdict::Up),
         since: at(60),
         ready_since: at(60),
         reason: "checker `home` is down".into(),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(24),
-        drain: Duration::ZERO,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
         checkers,
+        ..ModuleView::empty(ModuleName::new("web").unwrap(), state)
     }
 }
 

@@ -14,11 +14,14 @@ use anyhow::{Context, anyhow};
 use bellwether_core::id::{CommandName, ModuleName, NodeName};
 use rustix::process::Pid;
 
-use super::gate::{Gate, Launcher, Waiting};
+use super::gate::{Gate, Launcher, Prepared, Waiting, When};
 use super::kept::mark;
 use super::log_file;
+use super::settings::{NotApplied, Settings};
+use crate::config::env_file;
 use crate::config::host_files::{PROGRAM_PATH, program_file};
 use crate::config::spec::CommandSpec;
+use crate::process::account::Login;
 use crate::process::open_files;
 use crate::process::pidfd::PidFd;
 use crate::shortage::Shortage;
@@ -30,6 +33,8 @@ pub struct Home {
     pub root: PathBuf,
     /// This node's name.
     pub node: NodeName,
+    /// What starts applications, and what runs as another user or within limits of its own.
+    pub launcher: Launcher,
 }
 
 /// Which command to start.
@@ -74,48 +79,52 @@ impl Home {
     /// program itself runs. Whoever gets the handle has to
     /// [reap](PidFd::wait_status) the child.
     pub fn spawn(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<PidFd> {
-        let waiting = self.spawn_waiting(launch, streams, &Launcher::Nobody)?;
+        if launch.spec.execution.changes_the_process() {
+            return self.start(launch, streams, &self.launcher, When::Now).map(|waiting| waiting.leader);
+        }
+        let waiting = self.start(launch, streams, &Launcher::Nobody, When::Now)?;
         open_files::restore_in(Pid::from_child(&waiting.child));
         Ok(waiting.leader)
     }
 
     /// The same, and the process waits at the gate if there is a launcher. From then on it is the
     /// leader of a session of its own.
-    pub(super) fn spawn_waiting(
+    pub(super) fn spawn_waiting(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<Waiting> {
+        self.start(launch, streams, &self.launcher, When::Opened)
+    }
+
+    fn start(
         &self,
         launch: &Launch<'_>,
         streams: Streams,
         launcher: &Launcher,
+        when: When,
     ) -> anyhow::Result<Waiting> {
-        let Launch { module, command, spec, arguments } = launch;
+        let Launch { command, spec, arguments, .. } = launch;
         let place = self.place(launch)?;
-        let (mut prepared, gate) = launcher
-            .command(&place.program)
+        let (settings, login) =
+            Settings::of(&spec.execution).with_context(|| format!("cannot start command `{command}`"))?;
+        let mut prepared = launcher
+            .command(&place.program, &settings, when)
             .with_context(|| format!("cannot make a line to the process of command `{command}`"))?;
-        if gate.is_none() {
+        if prepared.gate.is_none() {
             // What waits at the gate makes a session of its own instead, which a leader of a group cannot.
-            prepared.stdin(streams.stdin).process_group(0);
+            prepared.command.stdin(streams.stdin).process_group(0);
         }
-        let variable = |name: &str, otherwise: &str| {
-            std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.into())
-        };
+        prepared.command.env_clear();
+        self.variables(launch, login.as_ref(), &mut prepared)?;
+        let Prepared { command: mut prepared, gate, .. } = prepared;
         let mut child = prepared
             .args(place.declared)
             .args(*arguments)
-            .env_clear()
-            .env("PATH", PROGRAM_PATH)
-            .env("HOME", variable("HOME", "/"))
-            .env("LANG", variable("LANG", "C.UTF-8"))
-            .envs(&spec.env)
-            .env("BELLWETHER_MODULE", module.as_str())
-            .env("BELLWETHER_NODE", self.node.as_str())
-            .envs(spec.keep.then(|| (mark::NAME, mark::value(&self.root, module, command))))
             .current_dir(&place.dir)
             .stdout(streams.stdout)
             .stderr(streams.stderr)
             .spawn()
             .map_err(|error| place.why_not_started(command, &error))?;
-        as_likely_to_be_killed_as_others(child.id());
+        if spec.execution.oom_score.is_none() {
+            as_likely_to_be_killed_as_others(child.id());
+        }
         // Its end of the line is its own from here on, so that the end of it is seen.
         drop(prepared);
         // Nobody else waits for our children, so this id is the child's, dead or alive.
@@ -129,12 +138,55 @@ impl Home {
         }
     }
 
+    /// The whole environment; what comes later takes the place of what was there.
+    fn variables(
+        &self,
+        launch: &Launch<'_>,
+        login: Option<&Login>,
+        prepared: &mut Prepared,
+    ) -> anyhow::Result<()> {
+        let Launch { module, command, spec, .. } = launch;
+        let own = |name: &str, otherwise: &str| {
+            std::env::var_os(name).filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.into())
+        };
+        prepared.variable("PATH", PROGRAM_PATH);
+        prepared.variable("HOME", own("HOME", "/"));
+        prepared.variable("LANG", own("LANG", "C.UTF-8"));
+        if let Some(Login { name, home, shell }) = login {
+            for (variable, value) in [("HOME", home), ("LOGNAME", name), ("SHELL", shell), ("USER", name)] {
+                prepared.variable(variable, value);
+            }
+        }
+        for (name, value) in &spec.env {
+            prepared.variable(name, value);
+        }
+        if let Some(file) = &spec.execution.env_file {
+            let file = self.root.join(file);
+            let variables = env_file::read(&file).with_context(|| {
+                format!("cannot start command `{command}`: its env-file {}", file.display())
+            })?;
+            for (name, value) in variables {
+                prepared.variable(name, value);
+            }
+        }
+        prepared.variable("BELLWETHER_MODULE", module.as_str());
+        prepared.variable("BELLWETHER_NODE", self.node.as_str());
+        if spec.keep {
+            // In plain sight also of what waits still.
+            prepared.command.env(mark::NAME, mark::value(&self.root, module, command));
+        }
+        Ok(())
+    }
+
     /// Lets what waits become its program.
     pub(super) fn let_through(&self, launch: &Launch<'_>, waiting: Waiting) -> anyhow::Result<PidFd> {
         let Waiting { leader, mut child, gate } = waiting;
-        if let Some(Err(error)) = gate.map(Gate::open) {
+        if let Some(Err(NotApplied { doing, error })) = gate.map(Gate::open) {
             // It ends by itself, now that it has said why.
             let _ = child.wait();
+            if !doing.is_empty() {
+                anyhow::bail!("cannot start command `{}`: cannot {doing}: {error}", launch.command);
+            }
             return Err(self.place(launch)?.why_not_started(launch.command, &error));
         }
         Ok(leader)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bellwether_core::id::{CheckerName, CommandName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::child::Home;
 use super::gate::Launcher;
@@ -17,7 +17,7 @@ use super::kept::Kept;
 use super::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::{
-    CheckerSpec, CommandSpec, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
+    CheckerSpec, CommandSpec, Execution, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
 };
 use crate::process::kept_table::KeptTable;
 use crate::process::stat::Stat;
@@ -34,7 +34,11 @@ impl Harness {
     }
 
     pub(crate) fn home(&self) -> Home {
-        Home { root: self.root.path().to_owned(), node: NodeName::new("node-1").unwrap() }
+        Home {
+            root: self.root.path().to_owned(),
+            node: NodeName::new("node-1").unwrap(),
+            launcher: Launcher::Nobody,
+        }
     }
 
     /// Waits until no process lives that was started under this root.
@@ -44,10 +48,16 @@ impl Harness {
 
     /// What a daemon that starts now would have.
     pub(crate) async fn runner(&self) -> StepRunner {
+        self.runner_with(Launcher::Nobody).await
+    }
+
+    /// The same, with this one at the gate.
+    pub(crate) async fn runner_with(&self, launcher: Launcher) -> StepRunner {
         let (table, states) = (ProcessTable::default(), KeptTable::default());
-        let kept = Kept::open(self.home(), Clock::start(), table.clone(), states.clone(), Launcher::Nobody);
+        let home = Home { launcher, ..self.home() };
+        let kept = Kept::open(home.clone(), Clock::start(), table.clone(), states.clone());
         let kept = kept.await.unwrap();
-        StepRunner { home: self.home(), kept, table, states }
+        StepRunner { home, kept, table, states }
     }
 
     /// A module with these shell scripts as commands; names that begin with `keep` are kept.
@@ -69,7 +79,7 @@ impl Harness {
                 .iter()
                 .map(|(name, script)| (command(name), shell(script, name.starts_with("keep"))))
                 .collect(),
-            drain: Duration::ZERO,
+            drain: Duration::ZERO.into(),
             checkers: BTreeMap::new(),
         }
     }
@@ -77,9 +87,15 @@ impl Harness {
 
 impl Drop for Harness {
     fn drop(&mut self) {
+        // Read, because it is 0 if the group was made outside this PID namespace, which getpgrp(2) of rustix cannot say.
+        let own = Stat::read(std::process::id()).map(|own| own.group).unwrap_or_default();
         for stat in processes_of(self.root.path()) {
-            let group = i32::try_from(stat.group).ok().and_then(Pid::from_raw);
-            let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+            let pid = |id: u32| i32::try_from(id).ok().and_then(Pid::from_raw);
+            // One that is in no group of its own is in that of the tests.
+            match pid(stat.group).filter(|_| stat.group != own) {
+                Some(group) => _ = kill_process_group(group, Signal::KILL),
+                None => _ = pid(stat.pid).map(|pid| kill_process(pid, Signal::KILL)),
+            }
         }
     }
 }
@@ -119,6 +135,7 @@ pub(crate) fn shell(script: &str, keep: bool) -> CommandSpec {
         env: BTreeMap::new(),
         dir: None,
         arguments: None,
+        execution: Execution::default(),
     }
 }
 

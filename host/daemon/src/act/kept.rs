@@ -29,7 +29,6 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::child::{Home, Launch};
-use super::gate::Launcher;
 use super::{last_words, log_file};
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
@@ -67,7 +66,6 @@ struct Inner {
     clock: Clock,
     table: ProcessTable,
     states: KeptTable,
-    launcher: Launcher,
     ledger: Ledger,
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
 }
@@ -112,14 +110,13 @@ impl Kept {
         clock: Clock,
         table: ProcessTable,
         states: KeptTable,
-        launcher: Launcher,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
         // What was written down last may be an old list: of before the disk turned read-only.
         let entries = mark::find(&home.root, ledger.read()?)
             .context("cannot look for processes that were kept before")?;
         let slots = Mutex::default();
-        let kept = Self(Arc::new(Inner { home, clock, table, states, launcher, ledger, slots }));
+        let kept = Self(Arc::new(Inner { home, clock, table, states, ledger, slots }));
         for entry in entries {
             kept.adopt(entry).await?;
         }
@@ -302,7 +299,7 @@ impl Kept {
         let mut waited = false;
         while process.still_alive() {
             let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-            if !self.0.launcher.is_waiting(&line) || Instant::now() >= until {
+            if !self.0.home.launcher.is_waiting(&line) || Instant::now() >= until {
                 return false;
             }
             waited = true;
@@ -383,7 +380,7 @@ impl Inner {
         let launch = Launch { module, command, spec, arguments: &[] };
         let (waiting, before) = with_reserve(|| {
             let (streams, before) = self.home.streams(module, command)?;
-            let waiting = self.home.spawn_waiting(&launch, streams, &self.launcher)?;
+            let waiting = self.home.spawn_waiting(&launch, streams)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
         let id = waiting.leader.id();
@@ -438,8 +435,9 @@ impl Inner {
             let Some(held) = held.as_ref() else { return Ok(false) };
             // The leader is reaped under this lock, so the id is the group's until
             // the signal is sent. (One that we adopted is reaped by init instead.)
-            if held.leader.as_ref().is_some_and(|leader| !leader.has_ended()) {
-                return held.group.signal(signal);
+            if let Some(leader) = held.leader.as_ref().filter(|leader| !leader.has_ended()) {
+                // One that is slow to become its program has not made its group yet.
+                return Ok(held.group.signal(signal)? || leader.signal(signal)?);
             }
             held.group
         };

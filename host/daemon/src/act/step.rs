@@ -25,10 +25,8 @@ use crate::shortage::{Shortage, with_reserve};
 
 /// While processes cannot be held (too many open files), look again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What a stop has told to end may take so long, after all kept is gone.
+/// What SIGKILL has been sent to may take so long, after all kept is gone.
 const ENDING: Duration = Duration::from_millis(500);
-/// After a plan to stop is done, an application in the background may take so long to end.
-const BACKGROUND_ENDS: Duration = Duration::from_secs(10);
 const KILLED: &str = "everything kept has been killed";
 
 /// Carries out steps. Cheap to clone.
@@ -111,33 +109,35 @@ impl StepRunner {
         }
     }
 
-    /// Looks whether what the module runs has ended, or ends just now. An error names what does not.
+    /// Looks whether what the module runs has ended, or ends within this time. An error names what does not.
     pub async fn look_stopped(
         &self,
         name: &ModuleName,
         module: Option<&ModuleSpec>,
+        within: Duration,
     ) -> Result<String, String> {
         let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
         if let Some((command, pid)) =
-            self.kept.outlives(name, ENDING).await.map_err(|error| error.to_string())?
+            self.kept.outlives(name, within).await.map_err(|error| error.to_string())?
         {
             return Err(still_runs(&format!("`{command}`"), pid));
         }
-        // Beside a kept command, what else a checker finds may be anybody's.
-        let background = module.filter(|module| !module.commands.values().any(|command| command.keep));
-        let left = match background {
-            Some(module) => self.alive(module, BACKGROUND_ENDS).await,
+        let left = match module {
+            Some(module) => self.alive(module, within).await,
             None => None,
         };
         left.map_or_else(
-            || Ok("nobody is left".to_owned()),
+            || Ok("all has ended".to_owned()),
             |stat| Err(still_runs(&format!("`{}`", stat.comm), stat.pid)),
         )
     }
 
-    /// A process that the module's checkers take for the application and that
-    /// does not end within this time.
+    /// A process in the background that the module's checkers take for the application and that
+    /// does not end within this time. Beside a kept command, what else they find may be anything.
     async fn alive(&self, module: &ModuleSpec, within: Duration) -> Option<Stat> {
+        if module.commands.values().any(|command| command.keep) {
+            return None;
+        }
         let is_application = |spec: &&CheckerSpec| match &spec.subject {
             // What a restart would not bring back is not the application.
             Subject::Process(process) => spec.on_down == OnDown::Restart && process.at_least > 0,
@@ -146,13 +146,11 @@ impl StepRunner {
         let until = tokio::time::Instant::now() + within;
         for spec in module.checkers.values().filter(is_application) {
             let finder = self.finder(module, &spec.name).ok()?;
-            // What it does not find, or nobody can tell, is not held against the stop.
-            while let Some(first) = finder.look(Duration::ZERO).await.ok()?.processes.into_iter().next() {
-                let held = hold(&finder).await.unwrap_or_default();
-                let ends = join_all(held.iter().map(PidFd::exited));
-                if held.is_empty() || tokio::time::timeout_at(until, ends).await.is_err() {
-                    return Some(first);
-                }
+            // What it does not find, or cannot look at, is not held against the stop.
+            let finder = &finder;
+            let look = || async move { Some(finder.look(Duration::ZERO).await.ok()?.processes) };
+            if let Some(first) = outlives(until, look, hold_all).await {
+                return Some(first);
             }
         }
         None
@@ -293,10 +291,41 @@ fn declared<'a>(
     }
 }
 
+/// The first process that is found and does not end by then.
+async fn outlives<Look: Future<Output = Option<Vec<Stat>>>>(
+    until: tokio::time::Instant,
+    look: impl Fn() -> Look,
+    hold: impl Fn(&[Stat]) -> io::Result<Vec<PidFd>>,
+) -> Option<Stat> {
+    loop {
+        let found = look().await?;
+        let first = found.first()?;
+        match hold(&found) {
+            Ok(handles) if !handles.is_empty() => {
+                let ends = join_all(handles.iter().map(PidFd::exited));
+                if tokio::time::timeout_at(until, ends).await.is_err() {
+                    return Some(first.clone());
+                }
+            }
+            // All have ended since they were found, or no descriptor is left: looking again tells.
+            Ok(_) | Err(_) => {
+                if tokio::time::Instant::now() >= until {
+                    return Some(first.clone());
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
 /// All processes found, each held so that its id cannot become another's.
 async fn hold(finder: &Finder) -> io::Result<Vec<PidFd>> {
+    hold_all(&finder.look(Duration::ZERO).await?.processes)
+}
+
+fn hold_all(found: &[Stat]) -> io::Result<Vec<PidFd>> {
     let mut held = Vec::new();
-    for stat in finder.look(Duration::ZERO).await?.processes {
+    for stat in found {
         held.extend(PidFd::open(stat.pid)?.filter(|pidfd| pidfd.id().start_time == stat.start_time));
     }
     Ok(held)

@@ -2,37 +2,87 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::RunError;
 use crate::config::spec::NodeSpec;
+use crate::handover::holder::HELD_FOR;
+use crate::handover::{Held, Inherited};
+use crate::serve;
 use crate::serve::api::socket;
 use crate::serve::health::{BindError, HealthServer, HealthView};
 use crate::serve::site::{NotOpened, Site};
 
-/// How long a port that is in use is tried.
-const PORT_FREE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a port that is in use is tried: a daemon of another root may have ended a moment ago, and its sockets
+/// are held for the one after it.
+const PORT_FREE_WITHIN: Duration = HELD_FOR.saturating_add(Duration::from_secs(1));
 const PORT_LOOK: Duration = Duration::from_millis(20);
 
-/// Listens for load balancers. A daemon that was killed an instant ago may hold the port for another:
-/// its sockets are closed one after the other.
-pub(super) async fn bind_health(node: &NodeSpec, view: &HealthView) -> Result<HealthServer, BindError> {
-    let until = Instant::now() + PORT_FREE_WITHIN;
+/// Listens. A daemon that was killed an instant ago may hold a port for another: its sockets are closed
+/// one after the other.
+async fn patiently<T, E, Bind: Future<Output = Result<T, E>>>(
+    within: Duration,
+    bind: impl Fn() -> Bind,
+    is_in_use: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let until = Instant::now() + within;
     loop {
-        match HealthServer::bind(node.health, &node.agent_checks, view.clone()) {
-            Err(BindError::InUse { .. }) if Instant::now() < until => {
-                tokio::time::sleep(PORT_LOOK).await;
-            }
+        match bind().await {
+            Err(error) if is_in_use(&error) && Instant::now() < until => tokio::time::sleep(PORT_LOOK).await,
             bound => return bound,
         }
     }
 }
 
-/// All addresses that somebody listens on, and who.
+/// Listens for load balancers, on the sockets of the last daemon where they are held.
+async fn bind_health(
+    node: &NodeSpec,
+    view: &HealthView,
+    inherited: &Inherited,
+) -> Result<(HealthServer, Vec<OwnedFd>), BindError> {
+    let bind = || async { HealthServer::take_over(node.health, &node.agent_checks, view.clone(), inherited) };
+    patiently(PORT_FREE_WITHIN, bind, |error| matches!(error, BindError::InUse { .. })).await
+}
+
+/// Listens for Prometheus, if that is asked for.
+pub(super) async fn bind_metrics(node: &NodeSpec) -> Result<Option<TcpListener>, RunError> {
+    let Some(addr) = node.metrics else { return Ok(None) };
+    let bind = || async move { serve::metrics::bind(addr) };
+    let bound = patiently(PORT_FREE_WITHIN, bind, |error| error.kind() == io::ErrorKind::AddrInUse).await;
+    bound.map(Some).map_err(|error| no_metrics(addr, error))
+}
+
+/// Opens the health endpoint, and sees to it that its sockets outlive this daemon: by `holder`, if there is to be
+/// one.
+pub(super) async fn open_health(
+    root: &Path,
+    node: &NodeSpec,
+    view: &HealthView,
+    holder: Option<&'static str>,
+) -> Result<(HealthServer, Option<Held>), BindError> {
+    let mut inherited = Inherited::take(root);
+    let mut addresses = vec![node.health];
+    addresses.extend(node.agent_checks.iter().map(|check| check.listen));
+    inherited.only_for(&addresses);
+    let (health, sockets) = bind_health(node, view, &inherited).await?;
+    let held = holder.and_then(|holder| {
+        let held = Held::begin(root, sockets, holder);
+        held.inspect_err(|error| {
+            tracing::warn!(%error, "the sockets are not held for the next daemon: probes are refused between the two");
+        })
+        .ok()
+    });
+    inherited.dismiss_holder();
+    Ok((health, held))
+}
+
+/// All addresses that are listened on, and for what.
 pub(super) fn listeners(node: &NodeSpec) -> Vec<(String, SocketAddr)> {
     let mut listeners = vec![("the health endpoint".to_owned(), node.health)];
     listeners.extend(node.agent_checks.iter().map(|check| ("agent-check".to_owned(), check.listen)));
@@ -42,24 +92,27 @@ pub(super) fn listeners(node: &NodeSpec) -> Vec<(String, SocketAddr)> {
 }
 
 /// What to say if the socket for commands could not be in the root.
-pub(super) fn read_only(root: &Path, place: &Path) -> Option<String> {
-    (place != socket::path(root)).then(|| {
-        format!(
-            "{} is on a disk that is read-only: nothing that happens from now on is remembered, and commands are \
-             taken at {}; mend the disk, mount it writable, and start the daemon again",
-            root.display(),
-            place.display()
-        )
-    })
+pub(super) fn read_only(root: &Path, place: Option<&Path>) -> Option<String> {
+    let commands = match place {
+        Some(place) if place == socket::path(root) => return None,
+        Some(place) => format!("commands are taken at {}", place.display()),
+        None => "no commands are taken (there is no folder in /run for them)".to_owned(),
+    };
+    Some(format!(
+        "{} is on a disk that is read-only: nothing that happens from now on is remembered, and {commands}; mend the \
+         disk, mount it writable, and start the daemon again",
+        root.display()
+    ))
 }
 
-/// The console's listener, or why there is none. An address that nobody chose is no reason not to run.
+/// The console's listener, or why there is none. An address that was not chosen is no reason not to run.
 pub(super) async fn open_site(
     root: &Path,
     node: &NodeSpec,
 ) -> Result<(Option<Site>, Option<String>), RunError> {
     let Some(spec) = &node.console else { return Ok((None, None)) };
-    let error = match Site::open(root, node, spec).await {
+    let open = || Site::open(root, node, spec);
+    let error = match patiently(PORT_FREE_WITHIN, open, |error| matches!(error, NotOpened::InUse(_))).await {
         Ok(site) => return Ok((Some(site), None)),
         Err(error) => error,
     };
@@ -81,9 +134,49 @@ pub(super) async fn open_site(
     }
 }
 
-pub(super) fn no_metrics(addr: SocketAddr, error: io::Error) -> RunError {
+fn no_metrics(addr: SocketAddr, error: io::Error) -> RunError {
     if error.kind() == io::ErrorKind::AddrInUse {
         return RunError::PortInUse { addr };
     }
     RunError::Other(anyhow!(error).context(format!("metrics cannot be served on {addr}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_port_that_is_still_held_is_tried_again_for_some_time() {
+        let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+        let tries = Cell::new(0);
+        let bind = |held: u32, why: io::ErrorKind| {
+            tries.set(tries.get() + 1);
+            let so_far = tries.get();
+            async move { if so_far > held { Ok(so_far) } else { Err(io::Error::from(why)) } }
+        };
+        let held = io::ErrorKind::AddrInUse;
+        assert_eq!(patiently(LONG, || bind(2, held), in_use).await.unwrap(), 3);
+        tries.set(0);
+        let error = patiently(Duration::ZERO, || bind(2, held), in_use).await.unwrap_err();
+        assert_eq!((error.kind(), tries.get()), (held, 1));
+        // What is wrong otherwise does not become right by itself.
+        tries.set(0);
+        let error = patiently(LONG, || bind(2, io::ErrorKind::PermissionDenied), in_use).await.unwrap_err();
+        assert_eq!((error.kind(), tries.get()), (io::ErrorKind::PermissionDenied, 1));
+    }
+
+    #[test]
+    fn a_disk_that_is_read_only_is_told_with_where_commands_are_taken() {
+        let root = Path::new("/srv/b");
+        assert_eq!(read_only(root, Some(&socket::path(root))), None);
+        let elsewhere = read_only(root, Some(Path::new("/run/bellwether/x.sock"))).unwrap();
+        assert!(elsewhere.contains("commands are taken at /run/bellwether/x.sock"), "{elsewhere}");
+        let nowhere = read_only(root, None).unwrap();
+        assert!(nowhere.contains("no commands are taken"), "{nowhere}");
+    }
 }

@@ -1,5 +1,6 @@
 //! What a module's file comes to, value by value, and where each comes from.
 
+use bellwether_core::drain::Drain;
 use bellwether_core::grant::GrantKind;
 use bellwether_core::shutdown::Shutdown;
 use schemars::JsonSchema;
@@ -7,10 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::module_file::AUTO;
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
 use super::source::{Sourced, Step, checker_index, locate_in};
-use super::spec::{CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject};
+use super::spec::{
+    AgentCheckSpec, CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject,
+};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -92,16 +96,16 @@ impl Listing<'_> {
         };
         self.text(&table(&[]), "name", node.name.as_str());
         self.text(&table(&["health"]), "listen", &node.health.to_string());
-        for (index, agent) in node.agent_checks.iter().enumerate() {
+        for (index, AgentCheckSpec { listen, agent }) in node.agent_checks.iter().enumerate() {
             let table = Table {
                 title: format!("agent-check.{}", index + 1),
                 path: Some(vec![Step::Key("agent-check"), Step::Index(index)]),
             };
-            self.text(&table, "listen", &agent.listen.to_string());
-            if let Some(module) = &agent.agent.module {
+            self.text(&table, "listen", &listen.to_string());
+            if let Some(module) = &agent.module {
                 self.text(&table, "module", module.as_str());
             }
-            self.add(&table, "owns", agent.agent.owns.to_string());
+            self.add(&table, "owns", agent.owns.to_string());
         }
         self.add(&table(&["console"]), "enabled", node.console.is_some().to_string());
         if let Some(console) = &node.console {
@@ -151,7 +155,11 @@ impl Listing<'_> {
         self.text(&table(&["restart", "backoff"]), "max", &show_duration(restart.backoff.max));
         self.text(&table(&["restart"]), "start-within", &show_duration(restart.start_within));
         self.text(&table(&["restart"]), "keep-trying", &show_duration(restart.keep_trying));
-        self.text(&table(&["health"]), "drain", &show_duration(module.drain));
+        let drain = match module.drain {
+            Drain::For(time) => show_duration(time),
+            Drain::UntilHeard => AUTO.to_owned(),
+        };
+        self.text(&table(&["health"]), "drain", &drain);
         for (name, command) in &module.commands {
             self.command(name.as_str(), command);
         }
@@ -178,6 +186,12 @@ impl Listing<'_> {
         }
         if let Some(pattern) = &command.arguments {
             self.add(&table, "arguments", format!("{:?}", pattern.as_str()));
+        }
+        for (key, value) in command.execution.list() {
+            self.add(&table, key, value);
+        }
+        for (key, value) in command.execution.limits.list() {
+            self.add(&table.inner("limits"), key, value);
         }
     }
 

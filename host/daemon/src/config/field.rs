@@ -58,17 +58,28 @@ pub(super) fn size(
     bounds: &RangeInclusive<u64>,
 ) -> Option<u64> {
     let text = text?;
-    match parse_size(&text.get().0) {
+    size_of_text(findings, key, &text.get().0, text.span(), bounds)
+}
+
+/// The same of a text that may also be something else.
+pub(super) fn size_of_text(
+    findings: &mut Findings<'_>,
+    key: &str,
+    text: &str,
+    span: Range<usize>,
+    bounds: &RangeInclusive<u64>,
+) -> Option<u64> {
+    match parse_size(text) {
         Ok(bytes) if bounds.contains(&bytes) => Some(bytes),
         Ok(_) => {
             let (least, most) = (show_size(*bounds.start()), show_size(*bounds.end()));
             findings
-                .at(text.span(), format!("`{key}` is out of its bounds"))
+                .at(span, format!("`{key}` is out of its bounds"))
                 .expected(format!("expected a size from \"{least}\" to \"{most}\""));
             None
         }
         Err(error) => {
-            not_a_quantity(findings, text.span(), &text.get().0, &error, "size", "\"64MiB\" or \"2GB\"")
+            not_a_quantity(findings, span, text, &error, "size", "\"64MiB\" or \"2GB\"")
                 .help("units: B, kB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (powers of 1024)");
             None
         }

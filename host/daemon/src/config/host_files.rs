@@ -4,6 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
+use rustix::process::{getegid, geteuid};
+
+use super::env_file::{self, EnvFileError};
+use crate::process::account::Accounts;
 
 /// Where programs are looked for by their names, by the daemon and by what it
 /// starts. The same on every node, whoever started the daemon.
@@ -20,7 +24,20 @@ pub enum ProgramProblem {
     NotExecutable,
 }
 
-/// Programs and folders. The host's own are [`ThisHost`]; [`AnyHost`] has them all.
+/// Why a command cannot run as a user or with a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountProblem {
+    /// There is none of this name.
+    Unknown,
+    /// It is another than the daemon's own, and only root may become another.
+    NotRoot,
+    /// A user by number, whose group nothing names.
+    NoGroup,
+    /// The list of them cannot be read.
+    Unreadable(String),
+}
+
+/// Programs, folders and users. The host's own are [`ThisHost`]; [`AnyHost`] has them all.
 pub trait HostFiles {
     /// Whether a program can be run: an absolute path, a path relative to the root, or a bare
     /// name to be looked for in [`PROGRAM_PATH`].
@@ -28,6 +45,15 @@ pub trait HostFiles {
 
     /// Whether there is a folder; a relative path is relative to the root.
     fn is_directory(&self, path: &Path) -> bool;
+
+    /// Whether a command can run as this user; `has_group`: with a group that is named besides.
+    fn user(&self, user: &str, has_group: bool) -> Result<(), AccountProblem>;
+
+    /// Whether a command can run with this group.
+    fn group(&self, group: &str) -> Result<(), AccountProblem>;
+
+    /// Whether there is a file of variables to be read; a relative path is relative to the root.
+    fn env_file(&self, path: &Path) -> Result<(), EnvFileError>;
 }
 
 /// The host the daemon runs on.
@@ -56,6 +82,28 @@ impl HostFiles for ThisHost {
     fn is_directory(&self, path: &Path) -> bool {
         self.root.join(path).is_dir()
     }
+
+    fn user(&self, user: &str, has_group: bool) -> Result<(), AccountProblem> {
+        let found = accounts()?.user(user).ok_or(AccountProblem::Unknown)?;
+        if found.gid.is_none() && !has_group {
+            return Err(AccountProblem::NoGroup);
+        }
+        let own = geteuid();
+        if own.is_root() || found.uid == own.as_raw() { Ok(()) } else { Err(AccountProblem::NotRoot) }
+    }
+
+    fn group(&self, group: &str) -> Result<(), AccountProblem> {
+        let gid = accounts()?.group(group).ok_or(AccountProblem::Unknown)?;
+        if geteuid().is_root() || gid == getegid().as_raw() { Ok(()) } else { Err(AccountProblem::NotRoot) }
+    }
+
+    fn env_file(&self, path: &Path) -> Result<(), EnvFileError> {
+        env_file::read(&self.root.join(path)).map(drop)
+    }
+}
+
+fn accounts() -> Result<Accounts, AccountProblem> {
+    Accounts::read().map_err(|error| AccountProblem::Unreadable(error.to_string()))
 }
 
 /// The file that a command's program means, as the checks of its module's file
@@ -85,6 +133,18 @@ impl HostFiles for AnyHost {
 
     fn is_directory(&self, _path: &Path) -> bool {
         true
+    }
+
+    fn user(&self, _user: &str, _has_group: bool) -> Result<(), AccountProblem> {
+        Ok(())
+    }
+
+    fn group(&self, _group: &str) -> Result<(), AccountProblem> {
+        Ok(())
+    }
+
+    fn env_file(&self, _path: &Path) -> Result<(), EnvFileError> {
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod checker;
 mod command;
+mod execution;
 pub(super) mod grant;
 mod process;
 
@@ -10,9 +11,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_core::drain::Drain;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use self::checker::CheckerTable;
@@ -98,7 +100,9 @@ struct BackoffTable {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct HealthTable {
     /// Say no for this long before an application that serves is stopped, so that load
-    /// balancers turn away first. Default: `"15s"`.
+    /// balancers turn away first. Default: `"auto"`, until each that asks regularly has been told
+    /// no six times, between 15 s and 90 s.
+    #[schemars(schema_with = "drain_schema")]
     drain: Option<Located<DurationText>>,
 }
 
@@ -118,6 +122,16 @@ const KEEP_TRYING: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_ho
 const BUDGET_WITHIN: RangeInclusive<Duration> = SECOND..=Duration::from_hours(30 * 24);
 const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+/// As long as those that ask need.
+pub(super) const AUTO: &str = "auto";
+
+fn drain_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "null"],
+        "pattern": "^(auto|([0-9]+(ms|s|m|h|d))+)$",
+        "examples": [AUTO, "15s", "1m30s"],
+    })
+}
 
 /// What the file comes to. What is wrong is among the findings, and then the result is worthless.
 pub(super) fn module_spec(
@@ -130,7 +144,12 @@ pub(super) fn module_spec(
     let says_start_within = file.restart.as_ref().is_some_and(|restart| restart.start_within.is_some());
     let mut restart = restart_spec(file.restart.unwrap_or_default(), &commands, findings);
     let drain = file.health.unwrap_or_default().drain;
-    let drain = field::duration(findings, "drain", drain.as_ref(), &DRAIN, Duration::from_secs(15));
+    let drain = match drain {
+        Some(text) if text.get().0 != AUTO => {
+            Drain::For(field::duration(findings, "drain", Some(&text), &DRAIN, Duration::ZERO))
+        }
+        Some(_) | None => Drain::UntilHeard,
+    };
 
     let mut checkers = BTreeMap::new();
     for (index, table) in file.checker.unwrap_or_default().iter().enumerate() {

@@ -24,6 +24,7 @@ impl ModuleSpec {
             thresholds: checker.thresholds,
             on_down: checker.on_down,
             interval: checker.interval,
+            timeout: checker.timeout,
             patience: patience(checker),
             kept: matches!(&checker.subject, Subject::Process(ProcessSpec { find: Find::Kept(_), .. })),
             definition: definition(checker),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_core::drain::Drain;
 pub use bellwether_core::grant::Grants;
 use bellwether_core::grant::ProxyRules;
 use bellwether_core::health::Agent;
@@ -17,6 +18,7 @@ use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 use bellwether_core::shutdown::Shutdown;
 use rustls::pki_types::CertificateDer;
 
+pub use super::execution::Execution;
 use super::notify::NotifySpec;
 use super::quantity::{show_duration, show_size};
 use crate::certificate::PairFiles;
@@ -254,8 +256,8 @@ pub struct ModuleSpec {
     pub restart: RestartSpec,
     /// The only programs its components may ask for.
     pub commands: BTreeMap<CommandName, CommandSpec>,
-    /// Say no for this long before stopping an application that serves.
-    pub drain: Duration,
+    /// How long health says no before an application that serves is stopped.
+    pub drain: Drain,
     /// By name.
     pub checkers: BTreeMap<CheckerName, CheckerSpec>,
 }
@@ -312,6 +314,8 @@ pub struct CommandSpec {
     pub dir: Option<PathBuf>,
     /// Which arguments a component may add. Without it, none.
     pub arguments: Option<ArgumentPattern>,
+    /// As whom and within which limits it runs.
+    pub execution: Execution,
 }
 
 /// What each argument must be that a component adds to a command.
@@ -494,6 +498,7 @@ mod tests {
             env: BTreeMap::new(),
             dir: None,
             arguments: arguments.map(|pattern| ArgumentPattern::new(pattern).unwrap()),
+            execution: Execution::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod console;
 mod cross;
+mod execution;
 mod fuzz;
 mod grants;
 mod http;

@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::time::Instant;
 
-use bellwether_core::id::NodeName;
 use bellwether_core::moment::Moment;
 
 use super::*;
@@ -16,7 +15,7 @@ fn facilities(harness: &Harness, spec: ModuleSpec, kept: KeptTable) -> ModuleFac
     let name = spec.name.clone();
     roster.put(vec![spec]);
     ModuleFacilities {
-        home: Home { root: harness.root.path().to_owned(), node: NodeName::new("node-1").unwrap() },
+        home: harness.home(),
         member: roster.get(&name).unwrap(),
         table: ProcessTable::default(),
         kept,

@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use bellwether_core::event::Wish;
 use bellwether_core::id::NodeName;
 use bellwether_core::moment::Moment;
 use bellwether_core::plan::Incident;
@@ -40,26 +39,23 @@ fn snapshot() -> Snapshot {
         last: None,
     };
     let module = ModuleView {
-        name: "web".parse().unwrap(),
-        state: StateName::Up,
-        ready: true,
         since: at,
         ready_since: at,
-        reason: String::new(),
-        wish: Wish::default(),
-        next: None,
         restarts: 1,
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(1),
-        drain: Duration::ZERO,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
         checkers: vec![checker],
+        ..ModuleView::empty("web".parse().unwrap(), StateName::Up)
     };
     let modules = vec![Arc::new(module)];
-    Snapshot { generation: 1, node: NodeName::new("n1").unwrap(), at, modules, readmit_until: None }
+    Snapshot {
+        generation: 1,
+        node: NodeName::new("n1").unwrap(),
+        at,
+        modules,
+        readmit_until: None,
+        looking: Vec::new(),
+    }
 }
 
 fn record(module: &str, kind: RecordKind) -> Record {

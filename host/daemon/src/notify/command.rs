@@ -11,7 +11,7 @@ use super::outlet::NotDelivered;
 use crate::act::captured;
 use crate::act::child::{Home, Launch};
 use crate::clock::Clock;
-use crate::config::spec::CommandSpec;
+use crate::config::spec::{CommandSpec, Execution};
 use crate::process::ending::Ending;
 
 #[derive(Debug)]
@@ -35,7 +35,15 @@ impl Program {
         let text = body::json(notification, clock).to_string().into_bytes();
         let env = BTreeMap::from([("BELLWETHER_KEY".to_owned(), notification.key.clone())]);
         let run = self.run.clone();
-        let spec = CommandSpec { run, keep: false, timeout: within, env, dir: None, arguments: None };
+        let spec = CommandSpec {
+            run,
+            keep: false,
+            timeout: within,
+            env,
+            dir: None,
+            arguments: None,
+            execution: Execution::default(),
+        };
         // Every name is made of the same characters.
         let name = notification.target.as_str();
         let (command, module) = (CommandName::new(name), ModuleName::new(name));

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::outlet::{NotDelivered, Outlet};
 use super::webhook::Connector;
 use crate::act::child::Home;
+use crate::act::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::parse_node;
 
@@ -25,7 +26,7 @@ fn outlet(root: &Path, table: &str) -> Outlet {
 fn outlet_within(root: &Path, timeout: &str, table: &str) -> Outlet {
     let text = format!("[[notify]]\nname = \"on-call\"\ntimeout = \"{timeout}\"\n{table}\n");
     let node = parse_node(&text, "n1").map_err(|mistakes| mistakes.render(false)).unwrap().spec;
-    let home = Home { root: root.to_owned(), node: "n1".parse().unwrap() };
+    let home = Home { root: root.to_owned(), node: "n1".parse().unwrap(), launcher: Launcher::Nobody };
     Outlet::new(&node.notify[0], &home, &Connector::new(Vec::new()))
 }
 

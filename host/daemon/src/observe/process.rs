@@ -19,6 +19,7 @@ use bellwether_core::id::ModuleName;
 use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Observation, Status};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::spec::{Find, ProcessSpec};
@@ -29,6 +30,8 @@ use crate::process::table::{ProcessTable, newest_pid};
 use crate::process::usage::{Usage, UsageMeter};
 pub(crate) use judgement::label;
 use judgement::{Sight, judge};
+
+use wake::unless_one_ends;
 
 mod judgement;
 mod wake;
@@ -101,6 +104,8 @@ struct Watcher {
     clock: Clock,
     finder: Finder,
     meter: UsageMeter,
+    /// A measurement under way.
+    measuring: Option<JoinHandle<(Option<Usage>, UsageMeter)>>,
     kept: Option<watch::Receiver<KeptState>>,
     newest: Newest,
     /// What the last look saw; `None` before the first.
@@ -137,6 +142,7 @@ impl Watcher {
             eager,
             finder,
             meter: UsageMeter::default(),
+            measuring: None,
             kept: subscription,
             newest: Newest { pid: None, since: Instant::now() },
             last: None,
@@ -157,18 +163,31 @@ impl Watcher {
                 self.newest = Newest { pid, since: Instant::now() };
             }
         }
+        let mut found = self.find(news).await?;
+        let mut usage = None;
+        if news == News::Due && !found.processes.is_empty() {
+            let measured = unless_one_ends(self.measure(&found.processes), &found.processes).await;
+            match measured {
+                Some(measured) => usage = measured?,
+                // What they use is measured at the next look.
+                None => found = self.find(News::Ended).await?,
+            }
+        }
+        let Found { processes, absence, remark, hidden, ended: has_ended } = found;
+        let ended = self.ended(&processes);
+        Ok(Sight { processes, absence, usage, ended, remark, hidden, has_ended })
+    }
+
+    async fn find(&mut self, news: News) -> io::Result<Found> {
         let not_older_than = if news == News::Ended { Duration::ZERO } else { SHARED };
         let mut found = self.finder.look(not_older_than).await?;
         if found.absence.is_some() && self.ending_is_told().await {
             found = self.finder.look(not_older_than).await?;
         }
-        let Found { processes, absence, remark, hidden, ended: has_ended } = found;
-        if let Some(found) = processes.first() {
+        if let Some(found) = found.processes.first() {
             self.finder.known = Some(found.clone());
         }
-        let usage = if news == News::Due { self.measure(&processes).await? } else { None };
-        let ended = self.ended(&processes);
-        Ok(Sight { processes, absence, usage, ended, remark, hidden, has_ended })
+        Ok(found)
     }
 
     /// A process that has ended, and whose keeper is just about to say how: that is waited for.
@@ -178,14 +197,19 @@ impl Watcher {
         running && tokio::time::timeout(TOLD_WITHIN, kept.changed()).await.is_ok_and(|told| told.is_ok())
     }
 
-    /// Off the worker threads: to list the open files of a large process takes a while.
+    /// Off the worker threads: to list the open files of a large process takes a while. One that was
+    /// not waited for to its end is, before the next begins.
     async fn measure(&mut self, processes: &[Stat]) -> io::Result<Option<Usage>> {
-        if processes.is_empty() {
-            return Ok(None);
+        if let Some(before) = &mut self.measuring {
+            let ended = before.await;
+            self.measuring = None;
+            self.meter = ended.map_err(io::Error::other)?.1;
         }
         let (mut meter, processes) = (std::mem::take(&mut self.meter), processes.to_vec());
         let measure = move || (meter.measure(&processes, Instant::now()), meter);
-        let (usage, meter) = tokio::task::spawn_blocking(measure).await.map_err(io::Error::other)?;
+        let ended = self.measuring.insert(tokio::task::spawn_blocking(measure)).await;
+        self.measuring = None;
+        let (usage, meter) = ended.map_err(io::Error::other)?;
         self.meter = meter;
         Ok(usage)
     }

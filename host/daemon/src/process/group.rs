@@ -35,7 +35,7 @@ impl ProcessGroup {
         self.leader
     }
 
-    /// The ids of its living members.
+    /// The ids of its living members. The leader is one also before it has made its group.
     ///
     /// The leader may be gone and its children not. The kernel gives the id of a
     /// group to no new process while the group has a member (`alloc_pid` in its
@@ -48,7 +48,10 @@ impl ProcessGroup {
         }
         table
             .living()
-            .filter(|p| p.stat.group == self.leader.pid && p.stat.start_time >= self.leader.start_time)
+            .filter(|p| {
+                let is_leader = p.stat.pid == self.leader.pid;
+                (is_leader || p.stat.group == self.leader.pid) && p.stat.start_time >= self.leader.start_time
+            })
             .map(|p| p.stat.pid)
             .collect()
     }
@@ -73,9 +76,12 @@ impl ProcessGroup {
     }
 
     /// Whether there is no member, not even a zombie. A thousand times quicker
-    /// than to look for [members](Self::members), and most often the answer.
+    /// than to look for [members](Self::members), and most often the answer. A leader that has not made
+    /// its group yet is one.
     pub fn has_nobody(&self) -> bool {
-        raw_pid(self.leader.pid).is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH))
+        let is_empty =
+            raw_pid(self.leader.pid).is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH));
+        is_empty && !self.leader.still_alive()
     }
 
     /// Sends the signal to all members; `false` if there are none. The caller has

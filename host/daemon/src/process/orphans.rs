@@ -3,7 +3,7 @@
 //! Otherwise each of them stays in the table of processes for ever.
 //!
 //! Our own children are asked by those who started them, within milliseconds. So only one that
-//! nobody has asked for some time is asked here.
+//! is still unasked after some time is asked here.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,25 +13,25 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, child_subreaper, getpid, waiti
 
 use super::pidfd::raw_pid;
 use super::stat::Stat;
+use crate::clock::Clock;
+use crate::pulse::Pulse;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
-/// Who has been dead for so long has no one who asks.
-const NOBODY_ASKS: Duration = Duration::from_secs(4);
+/// One that has been dead for so long is not asked by its starter any more.
+const UNASKED: Duration = Duration::from_secs(4);
 /// So many are asked at one look; the next look asks the others.
 const AT_ONCE: usize = 1024;
 
 /// A process of this boot: its id and when it started.
 type Dead = (u32, u64);
 
-/// Asks again and again, until dropped. Returns at once where no orphan ever comes.
-pub async fn reap_forever() {
-    if !adopts() {
-        return;
-    }
+/// Asks again and again, until dropped.
+pub async fn reap_forever(pulse: Pulse, clock: Clock) {
     let mut seen = BTreeMap::new();
     loop {
         tokio::time::sleep(LOOK).await;
+        pulse.beat(clock);
         let looked = tokio::task::spawn_blocking(move || {
             let result = reap(&mut seen);
             (seen, result)
@@ -43,12 +43,16 @@ pub async fn reap_forever() {
                     tracing::warn!(%error, "cannot tell which orphans have ended");
                 }
             }
-            Err(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "a look for orphans was cut short");
+                seen = BTreeMap::new();
+            }
         }
     }
 }
 
-fn adopts() -> bool {
+/// Whether orphans ever come to this process.
+pub fn adopts() -> bool {
     getpid() == Pid::INIT || child_subreaper().is_ok_and(|reaper| reaper.is_some())
 }
 
@@ -57,12 +61,12 @@ type Seen = BTreeMap<Dead, Instant>;
 
 fn reap(seen: &mut Seen) -> io::Result<()> {
     let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // Most often there is nobody, which one call tells.
-    let somebody = matches!(waitid(WaitId::All, peek), Ok(Some(_)));
-    let dead = if somebody { dead_children()? } else { Vec::new() };
+    // Most often there is none, which one call tells.
+    let some = matches!(waitid(WaitId::All, peek), Ok(Some(_)));
+    let dead = if some { dead_children()? } else { Vec::new() };
     for (pid, _) in due(&dead, seen, Instant::now()) {
         let Some(pid) = raw_pid(pid) else { continue };
-        // An error: somebody has asked in the meantime.
+        // An error: it has been asked in the meantime.
         let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
     Ok(())
@@ -73,7 +77,7 @@ fn due(dead: &[Dead], seen: &mut Seen, now: Instant) -> Vec<Dead> {
     seen.retain(|process, _| dead.contains(process));
     let due = dead.iter().filter(|process| {
         let since = *seen.entry(**process).or_insert(now);
-        now.duration_since(since) >= NOBODY_ASKS
+        now.duration_since(since) >= UNASKED
     });
     due.take(AT_ONCE).copied().collect()
 }
@@ -105,11 +109,11 @@ mod tests {
     fn only_who_has_been_dead_for_some_time_is_asked() {
         let (mut seen, begun) = (Seen::new(), Instant::now());
         assert!(due(&[(7, 1)], &mut seen, begun).is_empty());
-        let later = begun + NOBODY_ASKS / 2;
+        let later = begun + UNASKED / 2;
         assert!(due(&[(7, 1), (8, 1)], &mut seen, later).is_empty());
-        assert_eq!(due(&[(7, 1), (8, 1)], &mut seen, begun + NOBODY_ASKS), [(7, 1)]);
+        assert_eq!(due(&[(7, 1), (8, 1)], &mut seen, begun + UNASKED), [(7, 1)]);
         // The same number is another process by now.
-        assert!(due(&[(7, 2)], &mut seen, begun + NOBODY_ASKS * 2).is_empty());
+        assert!(due(&[(7, 2)], &mut seen, begun + UNASKED * 2).is_empty());
         assert_eq!(seen.len(), 1);
     }
 

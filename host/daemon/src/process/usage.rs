@@ -10,7 +10,7 @@ use super::stat::{Stat, ticks};
 /// What some processes use together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Usage {
-    /// Memory in bytes. Pages that several of them share count once: each has its share of them.
+    /// Memory in bytes. Of pages that several processes share, each has its share (its proportional set size).
     pub memory: u64,
     /// CPU in percent of one processor since the measurement before; `None` at the first.
     pub cpu: Option<f64>,
@@ -149,6 +149,7 @@ pub(crate) fn open_files(pid: u32) -> io::Result<u64> {
 mod tests {
     use super::*;
 
+    use std::io::Read as _;
     use std::process::Stdio;
 
     fn stat(pid: u32, cpu_ticks: u64) -> Stat {
@@ -175,20 +176,19 @@ mod tests {
     #[test]
     fn pages_that_processes_share_count_once() {
         // Ten shells share their program and their libraries, and have little of their own.
-        let children: Vec<_> = (0..10)
+        let mut children: Vec<_> = (0..10)
             .map(|_| {
-                std::process::Command::new("/bin/sh").args(["-c", "read x"]).stdin(Stdio::piped()).spawn()
+                std::process::Command::new("/bin/sh")
+                    .args(["-c", "echo; read x"])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .spawn()
             })
             .map(Result::unwrap)
             .collect();
-        // Each has begun to read: it is the program that it will be.
-        let ready =
-            |pid: u32| fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|at| at.contains("pipe"));
-        for _ in 0..400 {
-            if children.iter().all(|child| ready(child.id())) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        // Each has written its line: it is the program that it will be.
+        for child in &mut children {
+            child.stdout.as_mut().unwrap().read_exact(&mut [0; 1]).unwrap();
         }
         let stats: Vec<Stat> = children.iter().map(|child| Stat::read(child.id()).unwrap()).collect();
         let page = u64::try_from(rustix::param::page_size()).unwrap();

@@ -96,6 +96,8 @@ pub(super) struct OnDisk {
     pub(super) folders: BTreeMap<Folder, Standing>,
     /// Folders that hold more than is looked at.
     pub(super) overfull: BTreeSet<Folder>,
+    /// Links that lead nowhere. What was there before counts as still there.
+    pub(super) dangling: BTreeSet<FileKey>,
 }
 
 /// Everything in the folders. Symbolic links are followed, hidden files passed over.
@@ -104,10 +106,11 @@ pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
     for folder in Folder::ALL {
         let path = root.join(folder.name());
         let standing = match with_reserve(|| list_folder(&path, folder, previous)) {
-            Ok((identity, files, overfull)) => {
-                on_disk.files.extend(files);
-                on_disk.overfull.extend(overfull.then_some(folder));
-                Standing::There(identity)
+            Ok(seen) => {
+                on_disk.files.extend(seen.files);
+                on_disk.overfull.extend(seen.overfull.then_some(folder));
+                on_disk.dangling.extend(seen.dangling);
+                Standing::There(seen.identity)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Away,
             Err(error) => {
@@ -123,10 +126,15 @@ pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
 }
 
 /// The files of its kind, by their names without the extension, and whether some are left out. What
-/// was there before comes first: a flood of new files takes nobody's place.
-fn names_in(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Result<(Vec<FileKey>, bool)> {
+/// was there before comes first: a flood of new files does not displace it.
+fn names_in(
+    path: &Path,
+    folder: Folder,
+    previous: &Listing<FileKey>,
+    most_entries: usize,
+) -> io::Result<(Vec<FileKey>, bool)> {
     let (mut names, mut entries) = (Vec::new(), 0);
-    for entry in fs::read_dir(path)?.take(MAX_ENTRIES) {
+    for entry in fs::read_dir(path)?.take(most_entries) {
         entries += 1;
         let name = entry?.file_name();
         let name = Path::new(&name);
@@ -136,29 +144,45 @@ fn names_in(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Res
             names.push(FileKey { folder, stem: stem.to_owned() });
         }
     }
-    let overfull = names.len() > MAX_FILES || entries == MAX_ENTRIES;
+    let cut_off = entries == most_entries;
+    if cut_off {
+        // They may be among the entries that were not read: each is looked at by its name.
+        names.extend(previous.keys().filter(|file| file.folder == folder).cloned());
+    }
+    let overfull = names.len() > MAX_FILES || cut_off;
     names.sort_by_key(|file| (!previous.contains_key(file), file.stem.clone()));
+    names.dedup();
     names.truncate(MAX_FILES);
     Ok((names, overfull))
 }
 
-fn list_folder(
-    path: &Path,
-    folder: Folder,
-    previous: &Listing<FileKey>,
-) -> io::Result<(Identity, Listing<FileKey>, bool)> {
+/// What lies in one folder.
+struct Seen {
+    identity: Identity,
+    files: Listing<FileKey>,
+    overfull: bool,
+    dangling: Vec<FileKey>,
+}
+
+fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Result<Seen> {
     let metadata = fs::metadata(path)?;
-    let (names, overfull) = names_in(path, folder, previous)?;
-    let mut files = BTreeMap::new();
+    let identity = (metadata.dev(), metadata.ino());
+    let (names, overfull) = names_in(path, folder, previous, MAX_ENTRIES)?;
+    let (mut files, mut dangling) = (BTreeMap::new(), Vec::new());
     for file in names {
         let path = path.join(format!("{}.{}", file.stem, folder.extension()));
         match stamp(&path, folder) {
             Ok(Some(stamp)) => {
                 files.insert(file, stamp);
             }
-            // A folder or a pipe by that name; removed while we looked; a link that leads nowhere.
+            // A folder or a pipe by that name; removed while we looked.
             Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {}
+            // The link is there: nothing was removed that it stands for. A share may be unmounted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                files.extend(previous.get(&file).map(|stamp| (file.clone(), *stamp)));
+                dangling.push(file);
+            }
             // One file that cannot be looked at (its link leads where we may not go) is no reason
             // to pass over the others.
             Err(error) => {
@@ -167,7 +191,7 @@ fn list_folder(
             }
         }
     }
-    Ok(((metadata.dev(), metadata.ino()), files, overfull))
+    Ok(Seen { identity, files, overfull, dangling })
 }
 
 /// The signature that belongs to a component's file: `http.wasm.minisig`.

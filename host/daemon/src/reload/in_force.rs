@@ -15,7 +15,7 @@ use bellwether_core::record::{RecordKind, short};
 use tokio::time::Instant;
 
 use super::Reload;
-use super::folders::{FileKey, Folder};
+use super::folders::{FileKey, Folder, MAX_FILES};
 use super::pending::{Stage, file_of, names, subject};
 use crate::act::kept::Launched;
 use crate::config::spec::{ModuleSpec, Subject};
@@ -42,8 +42,6 @@ pub(super) struct Removed {
 
 /// A file that comes so soon after one with the same content was removed is that one, renamed.
 const RENAMED_WITHIN: Duration = Duration::from_secs(10);
-/// So many are remembered for so long.
-const MAX_REMOVED: usize = 64;
 
 impl Reload {
     /// Puts these in force, all at one moment.
@@ -192,7 +190,7 @@ impl Reload {
         let Some(module) = self.modules.remove(&name) else { return };
         let wish = self.settings.snapshot.load().module(name.as_str()).map(|view| view.wish);
         self.removed.retain(|removed| removed.at.elapsed() < RENAMED_WITHIN);
-        if let Some(wish) = wish.filter(|_| self.removed.len() < MAX_REMOVED) {
+        if let Some(wish) = wish.filter(|_| self.removed.len() < MAX_FILES) {
             self.removed.push(Removed { module, wish, at: Instant::now() });
         }
         let detail = "removed: the module is watched no more, its application is left as it is";

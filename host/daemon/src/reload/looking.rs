@@ -1,14 +1,13 @@
 //! Looks at the folders, and takes in what has changed there.
 
-use std::collections::BTreeSet;
-
 use bellwether_core::event::Event;
 use bellwether_core::record::RecordKind;
 
 use super::Reload;
-use super::folders::{FileKey, Folder, OnDisk, list};
+use super::folders::{Folder, OnDisk, list};
 use super::pending::Stage;
 use super::settle::look;
+use super::vanishing::Missing;
 
 impl Reload {
     pub(super) async fn list(&self) -> Option<OnDisk> {
@@ -16,29 +15,24 @@ impl Reload {
         tokio::task::spawn_blocking(move || list(&root, &previous)).await.ok()
     }
 
-    /// Takes in what is missing, and shows what is not believed of it. Returns what is gone, and
-    /// the folders of which it is not known yet.
-    pub(super) async fn believe(
-        &mut self,
-        on_disk: &OnDisk,
-        confirmed: bool,
-    ) -> (BTreeSet<FileKey>, BTreeSet<Folder>) {
+    /// Takes in what is missing, and shows what is not believed of it.
+    pub(super) async fn believe(&mut self, on_disk: &OnDisk, confirmed: bool) -> Missing {
         let clock = self.settings.means.clock;
-        let missing = self.vanishing.look(&self.known, on_disk, confirmed, clock);
+        let mut missing = self.vanishing.look(&self.known, on_disk, confirmed, clock);
         if missing.problems != self.told {
             self.settings.problems.set("folders", &missing.problems);
             for message in missing.problems.iter().filter(|problem| !self.told.contains(problem)).cloned() {
                 self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message } }).await;
             }
-            self.told = missing.problems;
+            self.told = std::mem::take(&mut missing.problems);
         }
-        (missing.gone, missing.unsettled)
+        missing
     }
 
     /// Returns whether something is changing. `confirmed`: a person wants everything to be read again.
     pub(super) async fn look(&mut self, confirmed: bool) -> bool {
         let Some(on_disk) = self.list().await else { return false };
-        let (gone, missing) = self.believe(&on_disk, confirmed).await;
+        let missing = self.believe(&on_disk, confirmed).await;
         let present = on_disk.files;
         let seen = look(&self.known, &self.before, &present);
         // Sets may have waited for a file that came and went.
@@ -49,13 +43,13 @@ impl Reload {
             self.pending.changed(file, Stage::Writing);
             self.undecided = true;
         }
-        for file in &gone {
+        for file in &missing.gone {
             self.known.remove(file);
             self.pending.remove(file);
             self.remove(file).await;
         }
         // A module that is renamed is removed first: what it runs is taken over, not started twice.
-        let held = missing.contains(&Folder::Modules);
+        let held = missing.held.contains(&Folder::Modules);
         for file in &seen.ready {
             if held && file.folder == Folder::Modules && !self.known.contains_key(file) {
                 continue;
@@ -65,7 +59,7 @@ impl Reload {
                 self.load(file, *stamp);
             }
         }
-        let unsettled = !seen.changing.is_empty() || !missing.is_empty();
+        let unsettled = !seen.changing.is_empty() || !missing.unsettled.is_empty();
         if !unsettled {
             self.reread_mistaken();
         }

@@ -141,7 +141,7 @@ async fn files_that_nobody_can_run_hurt_nobody() {
     bench.write("checkers/bad name.wasm", b"x");
     bench.until_refused("checkers/sparse.wasm: the file has 1099511627776 bytes").await;
     bench.until_refused("checkers/bad name.wasm: ").await;
-    // The folder goes, which nobody takes for a decision, and comes again, with another version in it.
+    // The folder goes, which is not taken for a decision, and comes again, with another version in it.
     let before = bench.digest();
     fs::remove_dir_all(&folder).unwrap();
     let away =
@@ -302,4 +302,30 @@ async fn large_components_that_take_long_to_compile_delay_no_small_one() {
     go_on.write_all(b"\n\n").unwrap();
     bench.until_refused("checkers/python-a.wasm: ").await;
     bench.until_refused("checkers/python-b.wasm: ").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_comes_while_many_are_missing_waits_until_it_is_known_what_became_of_them() {
+    let first = version(&Guest::default(), "1");
+    let bench = Bench::new(&first, MODULE).await;
+    let is_in_force = |name: &str| bench.means.roster.get(&ModuleName::new(name).unwrap()).is_some();
+    for name in ["a", "b", "c"] {
+        bench.write(&format!("modules/{name}.toml"), MODULE.as_bytes());
+    }
+    bench.until("they are in force", |_| ["a", "b", "c"].iter().all(|name| is_in_force(name))).await;
+    // `a` is renamed, and two others are removed with it.
+    let file = |name: &str| bench.root.path().join(format!("modules/{name}.toml"));
+    fs::remove_file(file("b")).unwrap();
+    fs::remove_file(file("c")).unwrap();
+    fs::rename(file("a"), file("d")).unwrap();
+    let said = |bench: &Bench| bench.problems.sentences().iter().any(|it| it.ends_with("modules/d.toml"));
+    bench.until("it is said that `d` waits", said).await;
+    // What comes later and is not held back is in force first.
+    let second = version(&Guest::default(), "2");
+    bench.write("checkers/c.wasm", &second);
+    bench.until_in_force(&second).await;
+    assert!(is_in_force("a") && !is_in_force("d"));
+    bench.look_now().await;
+    bench.until("`d` is in force", |_| is_in_force("d")).await;
+    assert!(!is_in_force("a") && !is_in_force("b") && !is_in_force("c"));
 }

@@ -1,8 +1,8 @@
 //! Addresses to listen on, and those that this node does not have yet.
 //!
 //! At the boot an address may come late (DHCP), and a virtual one is on another node most of the
-//! time. Whoever listens on one is heard as soon as it is there: the kernel lets a socket wait for
-//! its address (`IP_FREEBIND`, ip(7)). That nobody can ask there until then is shown.
+//! time. A listener on one answers as soon as it is there: the kernel lets a socket wait for
+//! its address (`IP_FREEBIND`, ip(7)). That no client reaches it until then is shown.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,9 @@ use std::time::Duration;
 use rustix::net::sockopt::{set_ip_freebind, set_ipv6_freebind};
 use socket2::Socket;
 
+use crate::clock::Clock;
 use crate::problems::Problems;
+use crate::pulse::Pulse;
 
 /// How often it is looked for addresses that are not there.
 const LOOK: Duration = Duration::from_secs(2);
@@ -48,9 +50,15 @@ fn is_there(address: SocketAddr) -> bool {
 }
 
 /// Shows which of these are not there, for what they are used, until dropped.
-pub(crate) async fn watch_forever(listeners: Vec<(String, SocketAddr)>, problems: Problems) {
+pub(crate) async fn watch_forever(
+    listeners: Vec<(String, SocketAddr)>,
+    problems: Problems,
+    pulse: Pulse,
+    clock: Clock,
+) {
     let mut before = BTreeSet::new();
     loop {
+        pulse.beat(clock);
         let absent: BTreeSet<String> =
             listeners.iter().filter(|(_, address)| !is_there(*address)).map(sentence).collect();
         for come in before.difference(&absent) {
@@ -67,7 +75,7 @@ pub(crate) async fn watch_forever(listeners: Vec<(String, SocketAddr)>, problems
 
 fn sentence((what, address): &(String, SocketAddr)) -> String {
     format!(
-        "{what}: this node does not have the address {} at present, so nobody can ask there; {what} answers on \
+        "{what}: this node does not have the address {} at present, so no client can ask there; {what} answers on \
          {address} as soon as it is there (`ip address` shows which are)",
         address.ip()
     )
@@ -76,13 +84,19 @@ fn sentence((what, address): &(String, SocketAddr)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::namespace;
 
-    /// Of a network that is for documents (RFC 5737), and no node's.
-    const NOBODYS: &str = "192.0.2.77:9010";
+    /// Of a network that is for documents (RFC 5737).
+    const ABSENT: &str = "192.0.2.77:9010";
 
     #[tokio::test]
     async fn an_address_that_is_not_there_yet_is_listened_on_and_shown() {
-        let address: SocketAddr = NOBODYS.parse().unwrap();
+        if !namespace::is_inside(
+            "serve::address::tests::an_address_that_is_not_there_yet_is_listened_on_and_shown",
+        ) {
+            return;
+        }
+        let address: SocketAddr = ABSENT.parse().unwrap();
         assert!(!is_there(address));
         let listener = listen(address).unwrap();
         assert_eq!(listener.local_addr().unwrap(), address);
@@ -90,6 +104,10 @@ mod tests {
             sentence(&("the metrics".to_owned(), address))
                 .starts_with("the metrics: this node does not have")
         );
+    }
+
+    #[test]
+    fn an_address_of_this_node_is_there() {
         for there in ["127.0.0.1:1", "0.0.0.0:80"] {
             assert!(is_there(there.parse().unwrap()), "{there}");
         }

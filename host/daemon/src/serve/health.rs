@@ -3,8 +3,8 @@
 //! ```text
 //!  listening.rs ─▶ event_loop.rs ─▶ connection.rs ─▶ conversation.rs ─▶ HealthView ─▶ core::health
 //!   (sockets)     (one OS thread)     (one socket)    (bytes, pure)     (snapshot,     (what is
-//!                                                      request.rs        pulse, clock)   answered)
-//!                                                      response.rs
+//!                                                      request.rs        pulse, clock,   answered)
+//!                                                      response.rs       opening.rs)
 //! ```
 //! This loop is our own, on an OS thread of its own, and not a handler in the
 //! web server that serves the console. The answer to the load balancer is what
@@ -13,7 +13,9 @@
 //! - It must come when nothing else does. Whatever blocks, starves or panics in
 //!   the asynchronous runtime, this thread runs on and says no, because the
 //!   core's pulse has stopped.
-//! - It waits for nobody: the snapshot is read without a lock, and nothing is
+//! - It says nothing that is not known: while the daemon starts, and after a pause of the whole process,
+//!   questions wait for a moment (`opening.rs`, `Pulse::is_catching_up`).
+//! - It waits for nobody else: the snapshot is read without a lock, and nothing is
 //!   logged from here, since a log can block.
 //! - It is bounded whoever calls: so many connections, so many bytes, so much time.
 //! - It is asked all day long by every load balancer, so it should cost nothing:
@@ -23,24 +25,29 @@ mod connection;
 mod conversation;
 mod event_loop;
 mod listening;
+mod opening;
 mod request;
 mod response;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use bellwether_core::health::{self, Agent, Answer, Code, Question};
+use bellwether_core::health::{self, Agent, Answer, Code, Core, Question};
 use bellwether_core::snapshot::Snapshot;
 
 use self::event_loop::EventLoop;
 use self::listening::Listener;
+pub use self::opening::Opening;
 use crate::clock::Clock;
 use crate::config::spec::AgentCheckSpec;
+use crate::handover::Inherited;
 use crate::metrics::Metrics;
+use crate::probers::Probers;
 use crate::pulse::Pulse;
 
 /// What answers are made from.
@@ -54,20 +61,52 @@ pub struct HealthView {
     pub clock: Clock,
     /// Counts the answers.
     pub metrics: Metrics,
+    /// Who asks, and how often.
+    pub probers: Probers,
+    /// How far the daemon has come.
+    pub opening: Opening,
 }
 
 impl HealthView {
-    fn answer(&self, question: Question<'_>) -> Answer {
-        let alive = self.pulse.alive(self.clock);
+    /// Nothing if the question has to wait: there will be an answer in a moment.
+    fn answer(&self, from: IpAddr, question: Question<'_>) -> Option<Answer> {
+        let (snapshot, core) = (self.snapshot.load(), self.core());
+        if self.has_to_wait(&snapshot, core, question) {
+            return None;
+        }
+        self.probers.asked(from, question, &snapshot, self.clock.now());
         let timestamp = |moment| self.clock.timestamp(moment);
-        let answer = health::answer(&self.snapshot.load(), alive, question, timestamp);
+        let answer = health::answer(&snapshot, core, question, timestamp);
         self.metrics.answered(answer.code == Code::Ok);
-        answer
+        Some(answer)
     }
 
-    fn agent_line(&self, agent: &Agent) -> String {
-        let alive = self.pulse.alive(self.clock);
-        health::agent_line(&self.snapshot.load(), alive, agent, self.clock.now())
+    /// Likewise.
+    fn agent_line(&self, from: IpAddr, agent: &Agent) -> Option<String> {
+        let (snapshot, core) = (self.snapshot.load(), self.core());
+        if self.has_to_wait(&snapshot, core, agent.question()) {
+            return None;
+        }
+        let now = self.clock.now();
+        self.probers.agent_asked(from, agent, now);
+        Some(health::agent_line(&snapshot, core, agent, now))
+    }
+
+    fn core(&self) -> Core {
+        let loaded = self.opening.is_loaded();
+        // Before its first beat it has not stalled.
+        if (loaded || self.pulse.has_begun()) && !self.pulse.alive(self.clock) {
+            return Core::Stalled;
+        }
+        if loaded { Core::Turns } else { Core::Begins }
+    }
+
+    fn has_to_wait(&self, snapshot: &Snapshot, core: Core, question: Question<'_>) -> bool {
+        if question == Question::Elsewhere {
+            return false;
+        }
+        let too_early = || self.opening.waits(self.clock) && !health::can_tell(snapshot, core, question);
+        core != Core::Stalled && (self.pulse.is_catching_up(self.clock) || too_early())
     }
 }
 
@@ -134,10 +173,23 @@ impl HealthServer {
     /// Listens for HTTP on `http` and for `HAProxy` agents on each of `agents`,
     /// and starts the thread that answers from `view`. Port 0 is any free port.
     pub fn bind(http: SocketAddr, agents: &[AgentCheckSpec], view: HealthView) -> Result<Self, BindError> {
-        let mut listeners = vec![Listener::http(http)?];
+        Self::take_over(http, agents, view, &Inherited::default()).map(|(server, _)| server)
+    }
+
+    /// The same, on the sockets of the last daemon where there are any. Returns the sockets once more, for
+    /// the next daemon.
+    pub fn take_over(
+        http: SocketAddr,
+        agents: &[AgentCheckSpec],
+        view: HealthView,
+        inherited: &Inherited,
+    ) -> Result<(Self, Vec<OwnedFd>), BindError> {
+        let mut listeners = vec![Listener::http(http, inherited)?];
         for agent in agents {
-            listeners.push(Listener::agent(agent)?);
+            listeners.push(Listener::agent(agent, inherited)?);
         }
+        let sockets = listeners.iter().map(Listener::for_the_next).collect::<io::Result<Vec<_>>>();
+        let sockets = sockets.map_err(BindError::Start)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
         let event_loop = EventLoop::new(listeners, view).map_err(BindError::Start)?;
         let waker = event_loop.waker().map_err(BindError::Start)?;
@@ -148,7 +200,7 @@ impl HealthServer {
             .name("health".to_owned())
             .spawn(move || event_loop.run(|| stopped.wanted.load(Ordering::Acquire)))
             .map_err(BindError::Start)?;
-        Ok(Self { addresses, stop, heart, thread: Some(thread) })
+        Ok((Self { addresses, stop, heart, thread: Some(thread) }, sockets))
     }
 
     /// Where it listens: HTTP first, then the agents in the order they were given.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bellwether_core::attention::Attention;
 use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::drain::needed_instead;
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
@@ -118,6 +119,12 @@ pub struct ModuleStatus {
     /// How long health says no before the application is stopped, in seconds.
     #[serde(default)]
     pub drain_s: f64,
+    /// How often the slowest of the load balancers asks that ask regularly, in seconds.
+    #[serde(default)]
+    pub probed_every_s: Option<f64>,
+    /// How long the drain ought to be for that, in seconds, if the module's file says less.
+    #[serde(default)]
+    pub drain_needed_s: Option<f64>,
     /// What is being carried out.
     #[schemars(with = "Option<shapes::Plan>")]
     pub plan: Option<PlanView>,
@@ -337,6 +344,8 @@ impl ModuleStatus {
                 within_s: view.restarts_within.as_secs(),
             },
             drain_s: view.drain.as_secs_f64(),
+            probed_every_s: view.probed_every.map(|every| every.as_secs_f64()),
+            drain_needed_s: needed_instead(view.drain, view.probed_every).map(|needed| needed.as_secs_f64()),
             plan: view.plan.clone(),
             processes: view.processes.clone(),
             checkers: view.checkers.iter().map(|c| CheckerStatus::new(c, clock)).collect(),
@@ -520,9 +529,6 @@ mod tests {
         let mut observation = Observation::new(Status::Warn, "slow", at);
         observation.took = Duration::from_micros(1500);
         ModuleView {
-            name: ModuleName::new("web").unwrap(),
-            state: StateName::Backoff,
-            ready: false,
             since: at,
             ready_since: at,
             reason: "it ended at once".into(),
@@ -531,10 +537,6 @@ mod tests {
             restarts: 1,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(24),
-            drain: Duration::ZERO,
-            readmit_until: None,
-            changed: 0,
-            plan: None,
             processes: vec![ProcessFact { pid: 42, name: "nginx".into() }],
             checkers: vec![CheckerView {
                 name: CheckerName::new("home").unwrap(),
@@ -549,6 +551,7 @@ mod tests {
                 next: None,
                 last: Some(std::sync::Arc::new(observation)),
             }],
+            ..ModuleView::empty(ModuleName::new("web").unwrap(), StateName::Backoff)
         }
     }
 
@@ -574,7 +577,7 @@ mod tests {
                 "reason": "it ended at once", "suspended": false, "wanted": "started",
                 "next": "2026-03-20T09:46", "restarts": 1,
                 "budget": { "restarts": 3, "within": "1d", "within_s": 86400 },
-                "drain_s": 0.0, "plan": null,
+                "drain_s": 0.0, "probed_every_s": null, "drain_needed_s": null, "plan": null,
                 "processes": [{ "pid": 42, "name": "nginx" }],
                 "checkers": [{
                     "name": "home", "kind": "component", "on_down": "restart", "verdict": "down",

@@ -138,7 +138,7 @@ async fn run(
     let name = &component.component;
     // One that is dropped in beside the files comes before one that the daemon has.
     let dropped_in = |root: &&Path| root.join("checkers").join(format!("{name}.wasm")).is_file();
-    let root = roots.into_iter().find(|root| dropped_in(&root)).unwrap_or(roots[0]);
+    let root = roots.into_iter().find(|root| dropped_in(root)).unwrap_or(roots[0]);
     let bytes = component_bytes(root, ComponentKind::Checker, name);
     let bytes = bytes.ok_or_else(|| format!("there is no checker `{name}`"))?;
     let loaded = sandbox.load(&bytes).map_err(|error| error.to_string())?;

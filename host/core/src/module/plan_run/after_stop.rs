@@ -8,28 +8,36 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::outbox::Outbox;
-use crate::plan::{Occasion, StepFailure};
+use crate::plan::{MAX_STEP_TIME, Occasion, Plan, StepAction, StepFailure};
 use crate::record::RecordKind;
 
-use super::{KILL_TIME, PlanRun, Progress, Stage, Surroundings};
+use super::{HANG_TIME, KILL_TIME, PlanRun, Progress, Stage, Surroundings};
 
-/// What ends in the background takes its time. More than the host waits for it.
-pub(super) const LOOK_TIME: Duration = Duration::from_secs(15);
+/// What has been told to end may always take so long.
+const LEAST: Duration = Duration::from_secs(10);
+/// The host has so much longer to answer than what it looks at has to end.
+pub(super) const SPARE: Duration = Duration::from_secs(5);
 /// The look in words, as a step.
 pub(super) const LOOK: &str = "look whether the application has ended";
 
 impl PlanRun {
     /// The plan of the last frame is done. Has it stopped the application?
     pub(super) fn look(&mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) {
+        let hangs = self.hangs;
         let Some(frame) = self.frames.last_mut() else { return };
-        let (plan, steps) = match &frame.stage {
-            Stage::Step { plan, .. } => (plan.summary.clone(), plan.steps.len()),
-            Stage::Asking { .. } | Stage::Killing { .. } | Stage::Looking { .. } => (String::new(), 0),
+        let (plan, steps, within) = match &frame.stage {
+            Stage::Step { plan, .. } => {
+                let within = ends_within(plan, around.kept_ends_within);
+                (plan.summary.clone(), plan.steps.len(), within)
+            }
+            Stage::Asking { .. } | Stage::Killing { .. } | Stage::Looking { .. } => (String::new(), 0, LEAST),
         };
+        let within = if hangs && frame.occasion == Occasion::Stop { HANG_TIME } else { within };
         // Late answers to its steps are no answers to this.
         frame.attempt = out.next_attempt();
-        frame.stage = Stage::Looking { plan, steps, until: out.now + LOOK_TIME };
-        out.push(Action::LookStopped { module: around.module.clone(), attempt: frame.attempt });
+        frame.stage = Stage::Looking { plan, steps, within, until: out.now + within + SPARE };
+        let (module, attempt) = (around.module.clone(), frame.attempt);
+        out.push(Action::LookStopped { module, attempt, within });
     }
 
     /// The host has looked.
@@ -103,4 +111,16 @@ impl PlanRun {
         self.leave_frame();
         self.enter_step(around, out)
     }
+}
+
+/// How long what a plan has told to end may take. A command that asks the application to end returns
+/// at once, and a signal is sent in an instant: the time that was declared for them is the time for
+/// the end that they ask for.
+fn ends_within(plan: &Plan, kept_ends_within: Duration) -> Duration {
+    let asks = plan.steps.iter().filter(|step| match step.action {
+        StepAction::Run { .. } | StepAction::Signal(..) | StepAction::AwaitExit(_) => true,
+        StepAction::Keep(_) | StepAction::AwaitChecker(..) | StepAction::Pause(_) => false,
+    });
+    let longest = asks.map(|step| step.timeout).max().unwrap_or_default();
+    longest.max(kept_ends_within).clamp(LEAST, MAX_STEP_TIME)
 }

@@ -91,7 +91,7 @@ fn a_stop_outlives_the_modules_file() {
     world.plan(vec![]);
     world.remove();
     // The shell does not know of the stop: it read the wishes when it began.
-    world.forget_wish();
+    world.forget_all();
     let mut world = world.load();
     assert_eq!(world.state(), StateName::Stopped);
     world.see("app", Status::Fail);

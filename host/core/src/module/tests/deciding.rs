@@ -46,7 +46,7 @@ fn a_second_click_meets_what_the_first_one_did() {
 fn a_changed_file_outdates_it_also_if_the_module_goes_on_as_before() {
     let mut world = World::up();
     let seen = world.snapshot().generation;
-    world.redefine(|policy| policy.drain = Duration::from_secs(99));
+    world.redefine(|policy| policy.drain = Duration::from_secs(99).into());
     assert_eq!(world.state(), StateName::Up);
     assert!(moved(&world, seen).is_some());
 }

@@ -1,157 +1,323 @@
-//! What became of an application while nothing watched it.
+//! The daemon is restarted while the application serves: nobody is told otherwise.
 
 use std::time::Duration;
 
 use crate::command::Command;
+use crate::id::CheckerName;
+use crate::memory::ModuleMemory;
 use crate::observation::Status;
 use crate::plan::Occasion;
 use crate::policy::OnDown;
 use crate::record::RecordKind;
+use crate::snapshot::CheckerView;
 use crate::state::StateName;
+use crate::verdict::Verdict;
 
-use super::world::{World, keep};
+use super::world::World;
 
-/// The changes of state since the last daemon, and the incidents.
-fn story(world: &World, from: usize) -> Vec<String> {
+const APPLICATION: u32 = 100;
+const ANOTHER: u32 = 101;
+
+/// A process checker and two slow ones, all of which are up.
+fn up() -> World {
+    let mut world =
+        World::new().process("app").component("page", OnDown::Restart).component("disk", OnDown::Out).load();
+    for _ in 0..2 {
+        world.see_process("app", APPLICATION, Duration::from_secs(60));
+        world.see("page", Status::Pass);
+        world.see("disk", Status::Pass);
+    }
+    assert!(world.ready());
+    world.pass_time(Duration::from_secs(60));
+    world
+}
+
+/// As long as nothing is known, nothing is said: [`Snapshot::looking`](crate::snapshot::Snapshot).
+fn looks(world: &World) -> bool {
+    world.snapshot().looking.iter().any(|module| module.as_str() == "web")
+}
+
+#[test]
+fn an_application_that_is_found_again_is_ready_before_its_checkers_have_run() {
+    let mut world = up();
+    assert!(!looks(&world));
+    world.kill_daemon();
+    assert!(looks(&world) && !world.ready());
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!looks(&world));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+    assert!(world.view().reason.contains("was found again"), "{}", world.view().reason);
+    // They are run at once, and speak for themselves from then on.
+    world.see("page", Status::Pass);
+    world.see("disk", Status::Pass);
+    assert_eq!(world.view().reason, "the application serves: every checker is up");
+    world.see("disk", Status::Fail);
+    assert_eq!((world.state(), world.ready()), (StateName::Up, false));
+}
+
+#[test]
+fn what_a_checker_sees_counts_at_once() {
+    for (checker, state) in [("page", StateName::Restarting), ("disk", StateName::Up)] {
+        let mut world = up();
+        world.kill_daemon();
+        world.see_process("app", APPLICATION, Duration::from_secs(120));
+        world.see(checker, Status::Fail);
+        assert_eq!((world.state(), world.ready()), (state, false), "{checker}");
+    }
+    // Also before the process is seen.
+    let mut world = up();
+    world.kill_daemon();
+    world.see("disk", Status::Fail);
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+}
+
+#[test]
+fn an_application_that_died_or_is_another_one_is_not_ready() {
+    // It died.
+    let mut world = up();
+    world.kill_daemon();
+    world.see("app", Status::Fail);
+    assert!(!looks(&world) && !world.ready());
+    // Another one has been started since, with another id or with the same.
+    for pid in [ANOTHER, APPLICATION] {
+        let mut world = up();
+        world.kill_daemon();
+        world.pass_time(Duration::from_secs(2));
+        world.see_process("app", pid, Duration::from_millis(500));
+        let same = pid == APPLICATION;
+        assert_eq!((looks(&world), world.ready()), (false, false), "same id: {same}");
+    }
+}
+
+#[test]
+fn a_checker_that_does_not_run_in_time_is_not_trusted_any_longer() {
+    let mut world = up();
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.see("disk", Status::Pass);
+    world.pass_time(Duration::from_millis(4_999));
+    assert!(world.ready());
+    world.pass_time(Duration::from_millis(1));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, false));
+    assert_eq!(world.view().reason, "checker `page` has not answered since the daemon was started");
+    assert_eq!(world.view().checkers.iter().filter(|c| c.verdict == Verdict::Up).count(), 2);
+    world.see("page", Status::Pass);
+    assert!(world.ready());
+}
+
+#[test]
+fn one_whose_runs_take_long_is_given_one_run() {
+    let mut world = up();
+    let slow: CheckerName = "page".parse().unwrap();
+    world.redefine(|policy| policy.checkers.get_mut(&slow).unwrap().timeout = Duration::from_secs(20));
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.see("disk", Status::Pass);
+    world.pass_time(Duration::from_secs(19));
+    assert!(world.ready());
+    world.pass_time(Duration::from_secs(1));
+    assert!(!world.ready());
+}
+
+#[test]
+fn a_daemon_that_is_killed_before_it_knows_anything_takes_nothing_away() {
+    let mut world = up();
+    for _ in 0..3 {
+        world.kill_daemon();
+        assert!(looks(&world));
+    }
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(world.ready());
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(world.ready());
+}
+
+#[test]
+fn what_was_not_ready_is_not_taken_for_ready() {
+    // By a checker that only takes it out; by one that was late under a daemon in between.
+    let mut world = up();
+    world.see("disk", Status::Fail);
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+    let mut world = up();
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.pass_time(Duration::from_secs(10));
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(130));
+    assert!(!world.ready());
+    // A checker may be new that an earlier version has not written down: it has not been asked yet.
+    let mut world = up();
+    let memory = ModuleMemory { checkers: None, ..world.memory().clone() };
+    world = world.remembering(memory);
+    world.kill_daemon_with(|world| world.component("licence", OnDown::Stop));
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+    // Nobody watched it for too long, or the machine has started anew.
+    let mut world = up();
+    world.watched_since_now();
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+    let mut world = up();
+    world.reboot();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(!world.ready());
+}
+
+#[test]
+fn where_no_checker_looks_at_processes_all_of_them_have_to_run() {
+    let mut world = World::new().component("page", OnDown::Restart).component("disk", OnDown::Out).load_up();
+    world.kill_daemon();
+    world.see("page", Status::Pass);
+    assert!(looks(&world) && !world.ready());
+    world.see("disk", Status::Pass);
+    assert_eq!((looks(&world), world.state(), world.ready()), (false, StateName::Up, true));
+    // One that fails is no reason to wait any longer for the others.
+    world.kill_daemon();
+    world.see("page", Status::Pass);
+    world.see("disk", Status::Fail);
+    assert_eq!((looks(&world), world.ready()), (false, false));
+}
+
+#[test]
+fn what_is_suspended_or_stopped_stays_so() {
+    let mut world = up();
+    world.command(Command::Suspend);
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert!(world.ready() && world.wish().suspended);
+    world.see("page", Status::Fail);
+    assert_eq!((world.state(), world.ready()), (StateName::Up, false));
+    let mut world = up();
+    world.command(Command::Suspend);
+    world.kill_daemon();
+    world.see("app", Status::Fail);
+    assert!(!looks(&world), "it is not waited for what nobody starts");
+    let mut world = World::new().process("app").wishing(false).load();
+    assert!(!looks(&world));
+    world.kill_daemon();
+    assert!(!looks(&world));
+}
+
+/// What was told since that record but verdicts and the beginning of the daemon.
+fn told(world: &World, from: usize) -> Vec<String> {
     let told = |kind: &RecordKind| match kind {
-        RecordKind::State { from, to, .. } => Some(format!("{from} → {to}")),
-        RecordKind::Incident { incident } => Some(format!("incident of {}", incident.checker)),
-        _ => None,
+        RecordKind::Daemon { .. } | RecordKind::Verdict { .. } => None,
+        kind => Some(kind.sentence()),
     };
     world.records()[from..].iter().filter_map(|record| told(&record.kind)).collect()
 }
 
+fn checker(world: &World, name: &str) -> CheckerView {
+    world.view().checkers.into_iter().find(|checker| checker.name.as_str() == name).unwrap()
+}
+
 #[test]
-fn a_death_while_no_daemon_ran_is_an_incident_and_one_counted_restart() {
-    let mut world = World::up();
+fn that_it_was_found_again_is_told_and_no_change_of_state() {
+    let mut world = up();
+    let before = world.records().len();
+    for _ in 0..2 {
+        world.kill_daemon();
+    }
+    assert_eq!(told(&world, before), [""; 0], "a look alone is no news");
+    world.see_process("app", APPLICATION, Duration::from_secs(3 * 3600));
+    world.see("page", Status::Pass);
+    world.see("disk", Status::Pass);
+    let words = "decided to leave it running: the application was found again (pid 100, running for 3h), and serves on";
+    assert_eq!(told(&world, before), [words]);
+    assert_eq!((world.occasion(), world.view().restarts), (None, 0));
+}
+
+#[test]
+fn one_that_was_ready_and_died_meanwhile_is_an_incident_and_counted() {
+    let mut world = up();
     let before = world.records().len();
     world.kill_daemon();
+    world.see("page", Status::Pass);
     world.see("app", Status::Fail);
     assert!(matches!(world.occasion(), Some(Occasion::Incident(_))), "{}", world.view().reason);
-    assert_eq!(world.memory().incidents.len(), 1, "restart scripts are told from here on");
-    assert_eq!(world.view().restarts, 1);
-    assert_eq!(story(&world, before), ["incident of app", "up → restarting"]);
-    // The next daemon goes on with the restart, and counts nothing twice.
-    world.kill_daemon();
-    world.plan(vec![keep("start")]);
-    world.step_ok();
-    world.all_pass();
-    assert_eq!((world.state(), world.view().restarts), (StateName::Up, 1));
-    assert_eq!(story(&world, before).iter().filter(|told| told.contains("incident")).count(), 1);
+    assert_eq!((world.ready(), world.view().restarts), (false, 1));
+    let told = told(&world, before);
+    assert!(told.iter().any(|told| told.starts_with("up → restarting")), "{told:?}");
 }
 
 #[test]
-fn an_application_that_is_found_again_is_told_so() {
-    let mut world = World::up();
-    let before = world.records().len();
-    world.kill_daemon();
-    assert_eq!(story(&world, before), [""; 0], "a look alone is no news");
-    world.see_running("app", 4711, Duration::from_secs(3 * 3600));
-    assert!(
-        world.told("up → starting: found again (pid 4711, running for 3h)"),
-        "{:?}",
-        story(&world, before)
-    );
-    world.all_pass();
-    assert_eq!(story(&world, before), ["up → starting", "starting → up"]);
-    assert_eq!((world.view().restarts, world.occasion()), (0, None));
-    assert!(!world.records()[before..].iter().any(|r| r.kind.sentence().contains("the module was loaded")));
-}
-
-#[test]
-fn a_daemon_that_is_killed_while_it_looks_changes_nothing() {
-    let mut world = World::up();
-    let before = world.records().len();
-    for _ in 0..5 {
-        world.kill_daemon();
-    }
-    world.see("app", Status::Fail);
-    assert_eq!(story(&world, before), ["incident of app", "up → restarting"]);
-    assert_eq!(world.view().restarts, 1);
-}
-
-#[test]
-fn what_was_not_up_or_was_ended_is_started_and_not_counted() {
-    type Case = fn(&mut World);
-    let stopped: Case = |world| {
-        world.command(Command::Stop);
-        world.pass_time(Duration::from_secs(15));
-        world.plan(Vec::new());
-        world.command(Command::Start);
-    };
-    let reboot: Case = World::reboot;
-    let seen_before: Case = |world| {
-        world.command(Command::Suspend);
-        world.see("app", Status::Fail);
-        world.kill_daemon();
-        world.command(Command::Resume);
-    };
-    let cases: [(&str, Case); 3] = [("stopped", stopped), ("rebooted", reboot), ("seen before", seen_before)];
-    for (what, case) in cases {
-        let mut world = World::up();
-        case(&mut world);
-        if what == "stopped" {
-            world.kill_daemon();
+fn what_is_known_of_a_checker_that_was_edited_meanwhile_belongs_to_the_one_before() {
+    for (edit, name) in [("changed", "page"), ("added", "licence")] {
+        let mut world = up();
+        world.stop_daemon();
+        if edit == "added" {
+            world = world.component("licence", OnDown::Stop);
+            world.redefine(|_| ());
+        } else {
+            world.redefine(|policy| policy.checkers.get_mut("page").unwrap().definition += 1);
         }
-        let before = world.records().len();
-        world.see("app", Status::Fail);
-        assert_eq!(world.occasion(), Some(Occasion::Start), "{what}");
-        assert_eq!(world.view().restarts, 0, "{what}");
-        assert!(!story(&world, before).iter().any(|told| told.contains("incident")), "{what}");
+        world.see_process("app", APPLICATION, Duration::from_secs(120));
+        assert!(world.ready(), "{edit}: the others have not changed");
+        let unproven = checker(&world, name);
+        assert!(unproven.on_probation && unproven.verdict == Verdict::Undecided, "{edit}: {unproven:?}");
+        // It is not waited for, and its failures do no harm.
+        world.see("disk", Status::Pass);
+        if edit == "added" {
+            world.see("page", Status::Pass);
+        }
+        world.pass_time(Duration::from_secs(6));
+        for _ in 0..5 {
+            world.see(name, Status::Fail);
+        }
+        assert_eq!((world.state(), world.ready(), world.occasion()), (StateName::Up, true, None), "{edit}");
+        world.see(name, Status::Pass);
+        world.see(name, Status::Fail);
+        assert!(!world.ready(), "{edit}: it has proven itself");
     }
 }
 
 #[test]
-fn what_the_checker_is_for_is_done() {
-    let with = |on_down| {
-        let mut world = World::up();
-        world.redefine(|policy| policy.checkers.get_mut("app").unwrap().on_down = on_down);
-        world.see("app", Status::Pass);
-        world.kill_daemon();
-        world.see("app", Status::Fail);
+fn an_edited_checker_of_processes_is_evidence_only_of_what_it_sees() {
+    let edited = || {
+        let mut world = up();
+        world.stop_daemon();
+        world.redefine(|policy| policy.checkers.get_mut("app").unwrap().definition += 1);
+        assert!(checker(&world, "app").on_probation);
         world
     };
-    assert_eq!(with(OnDown::Stop).state(), StateName::Stopping);
-    let out = with(OnDown::Out);
-    assert_eq!((out.occasion(), out.view().restarts), (Some(Occasion::Start), 0));
-    assert!(out.told("incident: checker `app` is down"));
-}
-
-#[test]
-fn one_that_died_with_its_prerequisite_waits_for_it() {
-    let mut world = World::new().process("app").component("database", OnDown::Wait).load_up();
-    world.kill_daemon();
+    // The process that was there.
+    let mut world = edited();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+    // It sees none: the others tell.
+    let mut world = edited();
     world.see("app", Status::Fail);
-    world.see("database", Status::Fail);
-    assert_eq!((world.state(), world.view().restarts), (StateName::Waiting, 0));
-    assert!(world.told("incident: checker `app` is down"));
+    world.see("page", Status::Pass);
+    assert!(looks(&world) && !world.ready(), "one that could tell has not run");
+    world.see("disk", Status::Pass);
+    assert_eq!((world.state(), world.ready(), world.view().restarts), (StateName::Up, true, 0));
+    let mut world = edited();
+    world.see("app", Status::Fail);
+    world.see("page", Status::Fail);
+    world.see("disk", Status::Pass);
+    assert_eq!((looks(&world), world.ready()), (false, false));
+    // The host knows that it has ended.
+    let mut world = edited();
+    world.see_end("app");
+    world.see("page", Status::Fail);
+    world.see("disk", Status::Pass);
+    assert!(matches!(world.occasion(), Some(Occasion::Incident(_))), "{}", world.view().reason);
+    assert_eq!(world.view().restarts, 1);
 }
 
 #[test]
-fn a_look_that_cannot_tell_is_no_death() {
-    let mut world = World::up();
+fn a_checker_that_is_edited_while_it_is_trusted_is_waited_for_no_longer() {
+    let mut world = up();
     world.kill_daemon();
-    world.see("app", Status::Unknown);
-    world.pass_time(Duration::from_secs(10));
-    assert_eq!((world.occasion(), world.view().restarts), (Some(Occasion::Start), 0));
-    assert!(!world.told("incident"));
-}
-
-#[test]
-fn a_file_that_was_away_finds_its_application_again_or_starts_it() {
-    for status in [Status::Pass, Status::Fail] {
-        let mut world = World::up();
-        let before = world.records().len();
-        world.remove();
-        world.redefine(|_| ());
-        world.see("app", status);
-        let told = story(&world, before);
-        assert_eq!(told, ["up → starting"], "{status}");
-        let expected = (status == Status::Fail).then_some(Occasion::Start);
-        assert_eq!(
-            (world.occasion(), world.view().restarts),
-            (expected, 0),
-            "people look after it meanwhile"
-        );
-    }
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.see("disk", Status::Pass);
+    world.redefine(|policy| policy.checkers.get_mut("page").unwrap().definition += 1);
+    assert!(checker(&world, "page").on_probation);
+    world.pass_time(Duration::from_secs(6));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true), "{}", world.view().reason);
 }

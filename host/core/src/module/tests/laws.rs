@@ -103,7 +103,7 @@ fn happen(world: &mut World, happening: &Happening) {
         Happening::Edit { drain, restarts, keep_trying } => world.redefine(|policy| {
             policy.keep_trying = Duration::from_secs(*keep_trying);
             policy.appear_within = (*keep_trying > 0).then_some(Duration::from_secs(20));
-            policy.drain = Duration::from_secs(*drain);
+            policy.drain = Duration::from_secs(*drain).into();
             policy.budget.restarts = *restarts;
         }),
         Happening::Progress { checker, value } => {

@@ -8,6 +8,10 @@ use crate::plan::{Occasion, OnFailure};
 use crate::state::StateName;
 
 use super::world::{World, run};
+use crate::action::Action;
+use crate::event::Event;
+use crate::policy::{CommandPolicy, OnDown};
+use crate::shutdown::{Shutdown, at_rest};
 
 const RUNS: &str = "`start` still runs (pid 7)";
 
@@ -89,4 +93,121 @@ fn a_daemon_that_is_killed_while_it_looks_looks_again() {
     world.lives_on(Some(RUNS));
     world.kill_daemon();
     assert!(matches!(world.occasion(), Some(Occasion::ForcedStop(_))));
+}
+
+/// An application in the background, started and stopped by commands that end, up; `store` is its
+/// prerequisite.
+fn in_the_background() -> World {
+    let mut world = World::new().found("app").component("store", OnDown::Wait);
+    world.keeps_nothing();
+    world.load_up()
+}
+
+/// The plan to stop does nothing, there is none for a forced stop, and the application lives on.
+fn stop_in_vain(world: &mut World) {
+    world.lives_on(Some(RUNS));
+    world.plan(Vec::new());
+    assert!(matches!(world.occasion(), Some(Occasion::ForcedStop(_))));
+    world.no_plan("there is no `forced-stop` command");
+    world.step_failed(RUNS);
+}
+
+#[test]
+fn an_application_in_the_background_that_ends_slowly_waits_for_its_prerequisite_all_the_same() {
+    let mut world = in_the_background();
+    world.see("store", Status::Fail);
+    assert_eq!((world.state(), world.occasion()), (StateName::Stopping, Some(Occasion::Stop)));
+    stop_in_vain(&mut world);
+    assert_eq!(world.state(), StateName::Waiting);
+    assert!(world.told("cannot be stopped") || world.told("still runs (pid 7)"), "it is on record");
+    // It has ended by the time that the prerequisite is back.
+    world.see("app", Status::Fail);
+    world.see("store", Status::Pass);
+    world.see("app", Status::Fail);
+    assert_eq!((world.state(), world.occasion()), (StateName::Starting, Some(Occasion::Start)));
+}
+
+#[test]
+fn one_that_still_runs_when_its_prerequisite_is_back_is_not_started_twice() {
+    let mut world = in_the_background();
+    world.see("store", Status::Fail);
+    stop_in_vain(&mut world);
+    world.see("store", Status::Pass);
+    world.all_pass();
+    world.all_pass();
+    assert_eq!((world.state(), world.occasion()), (StateName::Up, None));
+}
+
+#[test]
+fn what_a_failed_start_leaves_in_the_background_is_looked_at_before_the_next_try() {
+    for ended in [true, false] {
+        let mut world = in_the_background();
+        world.see("app", Status::Fail);
+        world.see("store", Status::Pass);
+        assert!(matches!(world.occasion(), Some(Occasion::Incident(_))));
+        world.no_plan("it does not know how");
+        assert_eq!((world.state(), world.occasion()), (StateName::Backoff, Some(Occasion::Stop)));
+        stop_in_vain(&mut world);
+        assert_eq!(world.state(), StateName::Backoff, "the budget is not spent");
+        world.see("app", if ended { Status::Fail } else { Status::Pass });
+        let due = world.next_deadline().expect("a next try");
+        world.pass_time(due.since(world.now()));
+        assert_eq!(world.state(), StateName::Starting);
+        if ended {
+            assert_eq!(world.occasion(), Some(Occasion::Start));
+        } else {
+            world.all_pass();
+            world.all_pass();
+            assert_eq!((world.state(), world.occasion()), (StateName::Up, None));
+        }
+    }
+}
+
+#[test]
+fn one_that_cannot_be_stopped_with_the_daemon_is_left_to_the_next_one() {
+    let mut world = in_the_background().draining_for(Duration::ZERO);
+    world.tell(Event::Ending(Shutdown::Stop));
+    stop_in_vain(&mut world);
+    assert_eq!((world.state(), at_rest(&world.snapshot())), (StateName::Draining, true));
+    assert!(world.view().reason.contains("still runs (pid 7)"), "{}", world.view().reason);
+    world.lives_on(None);
+    world.kill_daemon();
+    assert_eq!(world.state(), StateName::Starting, "it looks how it is");
+}
+
+/// So long the host is to wait for the end of what the last plan has told to end.
+fn wait(world: &World) -> Duration {
+    let mut looks = world.actions().iter().filter_map(|action| match action {
+        Action::LookStopped { within, .. } => Some(*within),
+        _ => None,
+    });
+    looks.next_back().expect("the host is asked to look")
+}
+
+#[test]
+fn the_end_may_take_as_long_as_what_has_asked_for_it() {
+    let seconds = Duration::from_secs;
+    for (kept, stop, expected) in
+        [(None, 1, 10), (None, 45, 45), (Some(5), 1, 10), (Some(90), 1, 90), (None, 100_000, 3600)]
+    {
+        let mut world = World::up().draining_for(Duration::ZERO);
+        world.redefine(|policy| {
+            let command = CommandPolicy { keep: kept.is_some(), timeout: seconds(kept.unwrap_or(1000)) };
+            policy.commands = [("start".parse().unwrap(), command)].into();
+        });
+        world.command(Command::Stop);
+        let mut step = run("stop", OnFailure::Fail);
+        step.timeout = seconds(stop);
+        world.plan(vec![step]);
+        world.host_is_blind();
+        world.step_ok();
+        assert_eq!(wait(&world), seconds(expected), "{kept:?} {stop}");
+        // The next daemon looks for as long.
+        world.kill_daemon();
+        assert_eq!(wait(&world), seconds(expected), "{kept:?} {stop}");
+        world.pass_time(seconds(expected + 4));
+        assert_eq!((world.state(), world.occasion()), (StateName::Stopping, None));
+        world.pass_time(seconds(1));
+        assert!(matches!(world.occasion(), Some(Occasion::ForcedStop(_))));
+    }
 }

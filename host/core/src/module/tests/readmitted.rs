@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::command::Command;
+use crate::event::Event;
 use crate::observation::Status;
 use crate::readmission::READMIT_FOR;
+use crate::shutdown::Shutdown;
 use crate::state::StateName;
 
 use super::world::{World, keep};
@@ -102,4 +104,25 @@ fn also_after_its_file_was_away() {
     start(&mut world);
     let until = Some(world.now() + READMIT_FOR);
     assert_eq!((world.view().readmit_until, world.snapshot().readmit_until), (until, until));
+}
+
+/// An earlier version did not write down what it announced, or what was written is lost.
+#[test]
+fn a_daemon_that_does_not_know_what_was_announced_takes_it_back() {
+    let mut world = World::up();
+    assert_eq!(world.view().readmit_until, None, "no daemon has run before");
+    world.tell(Event::Ending(Shutdown::Drain));
+    assert_eq!(world.state(), StateName::Draining);
+    world.forget_all();
+    world.kill_daemon();
+    world.serve_plans_until(|world| world.state() == StateName::Up);
+    assert_eq!(world.view().readmit_until, Some(world.now() + READMIT_FOR));
+}
+
+#[test]
+fn what_was_written_down_is_believed() {
+    let mut world = World::up();
+    world.kill_daemon();
+    world.serve_plans_until(|world| world.state() == StateName::Up);
+    assert_eq!(world.view().readmit_until, None, "what a person has set stays");
 }

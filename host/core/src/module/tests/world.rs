@@ -70,7 +70,7 @@ impl World {
             )]),
             budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) },
             backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
-            drain: Duration::from_secs(15),
+            drain: Duration::from_secs(15).into(),
             start_within: Duration::from_secs(60),
             appear_within: None,
             keep_trying: Duration::ZERO,
@@ -103,6 +103,7 @@ impl World {
             thresholds,
             on_down,
             interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
             patience: Duration::MAX,
             kept: kind == CheckerKind::Process,
             definition: 1,
@@ -119,6 +120,13 @@ impl World {
     pub(super) fn found(mut self, name: &str) -> Self {
         self = self.process(name);
         self.redefined(name, |checker| checker.kept = false)
+    }
+
+    /// Its only command ends by itself.
+    pub(super) fn keeps_nothing(&mut self) {
+        for command in self.policy.commands.values_mut() {
+            command.keep = false;
+        }
     }
 
     fn redefined(mut self, name: &str, change: impl FnOnce(&mut CheckerPolicy)) -> Self {
@@ -146,7 +154,7 @@ impl World {
     }
 
     /// What the shell hands over with the next load is the default.
-    pub(super) fn forget_wish(&mut self) {
+    pub(super) fn forget_all(&mut self) {
         self.memory = ModuleMemory::default();
     }
 
@@ -179,7 +187,7 @@ impl World {
     }
 
     pub(super) fn draining_for(mut self, drain: Duration) -> Self {
-        self.redefine(|policy| policy.drain = drain);
+        self.redefine(|policy| policy.drain = drain.into());
         self
     }
 
@@ -208,6 +216,18 @@ impl World {
         self.node = Node::new(beginning);
         (self.watches, self.asked, self.step, self.kill) = (BTreeMap::new(), None, None, None);
         self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message: "begun".to_owned() } });
+    }
+
+    /// The same, and its file says something else by then.
+    pub(super) fn kill_daemon_with(&mut self, change: impl FnOnce(Self) -> Self) {
+        let taken = std::mem::replace(self, Self::new());
+        *self = change(taken);
+        self.kill_daemon();
+    }
+
+    /// The next daemon begins long after the last one ended.
+    pub(super) fn watched_since_now(&mut self) {
+        self.memory = self.memory.clone().watched_since(self.now);
     }
 
     /// The machine starts anew.
@@ -266,20 +286,20 @@ impl World {
             looks.clear();
         }
         for attempt in looks {
-            let result = self.alive.clone().map_or_else(|| Ok("nobody is left".to_owned()), Err);
+            let result = self.alive.clone().map_or_else(|| Ok("all has ended".to_owned()), Err);
             self.step_ended_as(attempt, 0, result);
             actions.append(&mut self.last_actions);
         }
         self.last_actions = actions;
     }
 
-    /// From now on whoever looks after a stop sees that this still runs, or nothing.
+    /// From now on a look after a stop sees that this still runs, or nothing.
     pub(super) fn lives_on(&mut self, what: Option<&str>) {
         self.alive = what.map(str::to_owned);
         self.blind = false;
     }
 
-    /// Whoever looks after a stop does not come back.
+    /// A look after a stop does not come back.
     pub(super) fn host_is_blind(&mut self) {
         self.blind = true;
     }
@@ -301,12 +321,16 @@ impl World {
         self.see_this(checker, seen);
     }
 
-    /// A process that has been running for so long.
-    pub(super) fn see_running(&mut self, checker: &str, pid: u32, uptime: Duration) {
-        let measured = Measurement { name: "uptime".into(), value: uptime.as_secs_f64(), unit: "s".into() };
-        let processes = vec![ProcessFact { pid, name: checker.to_owned() }];
-        let seen = Observation::new(Status::Pass, format!("{checker} runs"), self.now);
-        self.see_this(checker, Observation { measurements: vec![measured], processes, ..seen });
+    /// A process of this id, which has been running for so long.
+    pub(super) fn see_process(&mut self, checker: &str, pid: u32, uptime: Duration) {
+        let measured =
+            Measurement { name: "uptime".into(), value: uptime.as_secs_f64(), unit: "s".to_owned() };
+        let observation = Observation {
+            measurements: vec![measured],
+            processes: vec![ProcessFact { pid, name: checker.to_owned() }],
+            ..Observation::new(Status::Pass, "1 process runs".to_owned(), self.now)
+        };
+        self.see_this(checker, observation);
     }
 
     fn see_this(&mut self, checker: &str, observation: Observation) {

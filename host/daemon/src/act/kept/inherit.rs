@@ -34,11 +34,16 @@ impl Kept {
         living.collect()
     }
 
-    /// The living processes of a command.
-    pub async fn members(&self, module: &ModuleName, command: &CommandName) -> io::Result<Vec<u32>> {
+    /// The living processes of a command, as a table shows them that is at most so old.
+    pub async fn members(
+        &self,
+        module: &ModuleName,
+        command: &CommandName,
+        not_older_than: Duration,
+    ) -> io::Result<Vec<u32>> {
         match self.slot(module, command).group() {
             Some(group) if !group.has_nobody() => {
-                Ok(group.members(&*self.0.table.scan(Duration::ZERO).await?))
+                Ok(group.members(&*self.0.table.scan(not_older_than).await?))
             }
             _ => Ok(Vec::new()),
         }

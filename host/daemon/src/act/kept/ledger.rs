@@ -40,7 +40,7 @@ pub(super) struct Entry {
 pub struct Launched {
     /// The program and its arguments, as they are declared.
     pub run: Vec<String>,
-    /// BLAKE3 of its environment and its folder, which may hold secrets.
+    /// BLAKE3 of its environment, its folder, and as whom it runs; there may be secrets in it.
     pub surroundings: String,
 }
 
@@ -58,6 +58,11 @@ impl Launched {
             add(value.as_bytes());
         }
         add(spec.dir.as_ref().map_or(b"", |dir| dir.as_os_str().as_encoded_bytes()));
+        // Nothing where the file says nothing: earlier daemons wrote down what runs.
+        for (key, value) in spec.execution.list().into_iter().chain(spec.execution.limits.list()) {
+            add(key.as_bytes());
+            add(value.as_bytes());
+        }
         Self { run: spec.run.clone(), surroundings: surroundings.finalize().to_hex().to_string() }
     }
 }

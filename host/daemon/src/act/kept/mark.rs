@@ -2,14 +2,14 @@
 //! what is kept says nothing of it: a file that was removed, or damaged by hand, or
 //! could not be written because the disk was read-only.
 //!
-//! A program may overwrite it (one that sets its title does), and somebody else's
+//! A program may overwrite it (one that sets its title does), and another program's
 //! process may carry the same. So what is in the list and lives is what counts, and
 //! only processes of the daemon's own user are looked at. What a kept process starts
 //! inherits the mark, and is told from it by the process id in there.
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(crate) const NAME: &str = "BELLWETHER_KEPT";
 /// The variable of the process id, which only the process itself knows before it is the application.
 pub(crate) const PID: &str = "BELLWETHER_KEPT_PID";
 /// More of an environment is not read, in bytes.
-const MAX_ENVIRONMENT: usize = 1 << 20;
+const MAX_ENVIRONMENT: u64 = 1 << 20;
 
 /// Its value: under which root, of which module, as which command.
 pub(crate) fn value(root: &Path, module: &ModuleName, command: &CommandName) -> String {
@@ -61,13 +61,16 @@ fn complete(list: Vec<Entry>, mut marked: Vec<Entry>, lives: impl Fn(&Entry) -> 
         let same = |known: &&mut Entry| (&known.module, &known.command) == (&entry.module, &entry.command);
         match found.iter_mut().find(same) {
             None => found.push(entry),
-            Some(known) if !lives(known) && known.process.start_time < entry.process.start_time => {
-                *known = entry;
-            }
+            Some(known) if !lives(known) && comes_before(&known.process, &entry.process) => *known = entry,
             Some(_) => {}
         }
     }
     found
+}
+
+/// Whether the one was started before the other, which lives: times of another boot say nothing.
+fn comes_before(known: &ProcessId, living: &ProcessId) -> bool {
+    known.boot_id != living.boot_id || known.start_time < living.start_time
 }
 
 fn pid_of(name: &OsStr) -> Option<u32> {
@@ -83,9 +86,9 @@ fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
     if stat.group != pid || stat.is_dead() {
         return Ok(None);
     }
-    let environment = fs::read(format!("/proc/{pid}/environ"))?;
-    let environment = environment.get(..MAX_ENVIRONMENT).unwrap_or(&environment);
-    let Some((module, command)) = parse(environment, &digest(root), pid) else { return Ok(None) };
+    let mut environment = Vec::new();
+    fs::File::open(format!("/proc/{pid}/environ"))?.take(MAX_ENVIRONMENT).read_to_end(&mut environment)?;
+    let Some((module, command)) = parse(&environment, &digest(root), pid) else { return Ok(None) };
     Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None, log_from: None }))
 }
 
@@ -108,6 +111,7 @@ fn parse(environment: &[u8], root: &str, pid: u32) -> Option<(ModuleName, Comman
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::identity::BootId;
 
     #[test]
     fn a_mark_is_read_as_it_was_made() {
@@ -148,5 +152,22 @@ mod tests {
         // One that another module has taken over is that one's.
         let heir = Entry { module: ModuleName::new("shop").unwrap(), ..entry("a", 7) };
         assert_eq!(complete(vec![heir.clone()], vec![entry("a", 7)], |_| true), [heir]);
+    }
+
+    #[test]
+    fn a_process_of_this_boot_succeeds_one_of_an_earlier_boot_whatever_their_times() {
+        let process = ProcessId::of(std::process::id()).unwrap();
+        let entry = |process: ProcessId| Entry {
+            module: ModuleName::new("web").unwrap(),
+            command: CommandName::new("start").unwrap(),
+            process,
+            launched: None,
+            log_from: None,
+        };
+        let earlier_boot = BootId::try_from("0".repeat(32)).unwrap();
+        // The machine ran for a year before it was booted: the numbers of that time are larger.
+        let listed = entry(ProcessId { start_time: u64::MAX, boot_id: earlier_boot, ..process });
+        let found = complete(vec![listed], vec![entry(process)], |entry| entry.process.still_alive());
+        assert_eq!(found, [entry(process)]);
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
+use crate::act::gate::Launcher;
 use crate::act::harness::{Harness, command, is_pending, processes_of, shell, until};
+use crate::process::stat::Stat;
 
 /// Runs until it is ended, with a child of its own; tells when both are there.
 const PARENT: &str = "sleep 600 & echo > ready; wait";
@@ -247,7 +249,7 @@ async fn a_module_that_is_renamed_inherits_what_runs_if_it_would_start_just_the_
     let living = kept.living();
     assert_eq!(living.len(), 1);
     assert_eq!((living[0].leader, &living[0].launched), (Some(id.pid), &Some(Launched::by(&spec))));
-    assert_eq!(kept.members(module, &name).await.unwrap(), [id.pid]);
+    assert_eq!(kept.members(module, &name, Duration::ZERO).await.unwrap(), [id.pid]);
 
     let (heir, start) = (ModuleName::new("shop").unwrap(), command("start"));
     let other = CommandSpec { env: BTreeMap::from([("A".to_owned(), "b".to_owned())]), ..spec.clone() };
@@ -279,4 +281,34 @@ async fn after_a_stop_whoever_outlives_it_is_named() {
     assert_eq!(left, Some((name.clone(), id.pid)));
     kept.kill_all(module).await.unwrap();
     assert_eq!(kept.outlives(module, Duration::from_millis(10)).await.unwrap(), None);
+}
+
+/// A launcher on a disk that is slow: the start is over, and it has not made its group yet.
+#[tokio::test]
+async fn one_that_has_made_no_group_yet_is_signalled_and_counted_as_well() {
+    let harness = Harness::new();
+    // It gives up the line to the daemon, and becomes nothing else.
+    let script = harness.root.path().join("launcher");
+    std::fs::write(&script, "exec sleep 600 < /dev/null\n").unwrap();
+    let argument = Box::leak(script.to_str().unwrap().to_owned().into_boxed_str());
+    let launcher = Launcher::Child { program: "/bin/sh".into(), argument };
+    let kept = harness.runner_with(launcher).await.kept;
+    let (module, name) = (&harness.module, command("keep"));
+    for ends in [true, false] {
+        let id = kept.start(module, &name, &shell("true", true)).await.unwrap();
+        let group = |pid: u32| Stat::read(pid).unwrap().group;
+        assert_eq!(group(id.pid), group(std::process::id()), "it is in the tests' group");
+        assert_eq!(kept.members(module, &name, Duration::ZERO).await.unwrap(), [id.pid]);
+        assert_eq!(
+            kept.outlives(module, Duration::from_millis(1)).await.unwrap(),
+            Some((name.clone(), id.pid))
+        );
+        if ends {
+            assert!(kept.signal(module, &name, Signal::Term).await.unwrap());
+            kept.await_exit(module, &name).await.unwrap();
+        } else {
+            kept.kill_all(module).await.unwrap();
+        }
+        assert!(!id.still_alive());
+    }
 }

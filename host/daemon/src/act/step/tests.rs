@@ -202,16 +202,13 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     assert_eq!(processes_of(harness.root.path()).len(), 1, "it is not ours to kill");
 
     // A look after a stop sees it as well, and waits until it has ended, if it ends soon.
-    let look = tokio::spawn({
-        let (runner, module) = (runner.clone(), module.clone());
-        async move { runner.look_stopped(&module.name, Some(&module)).await }
-    });
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(!look.is_finished());
+    let look = runner.look_stopped(&module.name, Some(&module), LONG);
+    tokio::pin!(look);
+    assert!(is_pending(&mut look).await);
     let target = Target::Checker(CheckerName::new("app").unwrap());
     runner.carry_out(&module, &StepAction::Signal(target.clone(), Signal::Kill), LONG).await.unwrap();
     runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await.unwrap();
-    assert_eq!(look.await.unwrap().unwrap(), "nobody is left");
+    assert_eq!(look.await.unwrap(), "all has ended");
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
 }
 
@@ -222,8 +219,51 @@ async fn a_look_after_a_stop_names_a_kept_process_that_lives_on() {
     let runner = harness.runner().await;
     runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await.unwrap();
     let pid = processes_of(harness.root.path())[0].pid;
-    let seen = runner.look_stopped(&module.name, Some(&module)).await;
+    let seen = runner.look_stopped(&module.name, Some(&module), ENDING).await;
     assert_eq!(seen.unwrap_err(), format!("`keep` still runs (pid {pid})"));
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
-    assert_eq!(runner.look_stopped(&module.name, Some(&module)).await.unwrap(), "nobody is left");
+    assert_eq!(runner.look_stopped(&module.name, Some(&module), ENDING).await.unwrap(), "all has ended");
+}
+
+#[tokio::test]
+async fn a_kept_process_that_takes_its_time_to_end_is_waited_for() {
+    let harness = Harness::new();
+    let module = harness.module(&[("keep", "exec sleep 600")]);
+    let runner = harness.runner().await;
+    runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await.unwrap();
+    let overdue = runner.look_stopped(&module.name, Some(&module), Duration::from_millis(1)).await;
+    overdue.unwrap_err();
+    let look = runner.look_stopped(&module.name, Some(&module), LONG);
+    let end = async {
+        let signal = StepAction::Signal(Target::Command(command("keep")), Signal::Term);
+        runner.carry_out(&module, &signal, LONG).await
+    };
+    let (seen, signalled) = tokio::join!(look, end);
+    assert_eq!(signalled.unwrap(), "sent SIGTERM");
+    assert_eq!(seen.unwrap(), "all has ended");
+}
+
+type Hold = fn(&[Stat]) -> io::Result<Vec<PidFd>>;
+
+/// A process that is found, and cannot be held: it has just ended, or there is no descriptor for it.
+#[tokio::test]
+async fn a_process_that_ends_while_it_is_looked_at_has_not_outlived_the_stop() {
+    let stat = Stat::read(std::process::id()).unwrap();
+    let until = tokio::time::Instant::now() + LONG;
+    let holds: [Hold; 2] = [|_| Ok(Vec::new()), |_| Err(io::ErrorKind::Other.into())];
+    for hold in holds {
+        let sights = std::cell::Cell::new(0);
+        let look = || {
+            sights.set(sights.get() + 1);
+            let found = if sights.get() < 3 { vec![stat.clone()] } else { Vec::new() };
+            async move { Some(found) }
+        };
+        assert_eq!(outlives(until, look, hold).await, None);
+        assert_eq!(sights.get(), 3);
+    }
+    // It is there to the end.
+    let there = || async { Some(vec![stat.clone()]) };
+    let now = tokio::time::Instant::now();
+    assert_eq!(outlives(now, there, holds[0]).await, Some(stat.clone()));
+    assert_eq!(outlives(now, there, hold_all).await, Some(stat.clone()));
 }

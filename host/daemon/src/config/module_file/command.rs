@@ -9,6 +9,7 @@ use bellwether_core::id::CommandName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::execution::{ExecutionKeys, ResourceLimitsTable};
 use crate::config::field;
 use crate::config::host_files::{HostFiles, ProgramProblem};
 use crate::config::mistake::Findings;
@@ -28,16 +29,43 @@ pub(super) struct CommandTable {
     /// The long-running application itself: the host keeps it, watches it, and does not wait for
     /// its end. Default: false.
     keep: Option<bool>,
-    /// How long it may run, and for a kept command how long its end may take. Default: `"10s"`.
+    /// How long it may run; for a kept command, how long its end may take; for one that stops an
+    /// application in the background, how long that may take to end after it (at least 10 s).
+    /// Default: `"10s"`.
     timeout: Option<Located<DurationText>>,
     /// Variables added to a small, clean environment.
     env: Option<BTreeMap<Located<String>, Located<String>>>,
+    /// A file of variables, read at each start: lines `KEY=VALUE`, comments with `#`, quotes as in systemd's
+    /// `EnvironmentFile=`. They take the place of those in `env`. Only its owner may write it, and that is root or the
+    /// daemon's user. Absolute or relative to the root.
+    #[schemars(example = &"/etc/default/tomcat10")]
+    env_file: Option<Located<String>>,
     /// The folder it runs in, absolute or relative to the root. Default: the root.
     dir: Option<Located<String>>,
     /// Which arguments a component may add behind the declared ones: each must match this regular
     /// expression as a whole. `".*"` allows any. Default: none may be added.
     #[schemars(example = &"--(lag|depth)")]
     arguments: Option<Located<String>>,
+    /// The user it runs as, by name or number, with the groups that have this user as a member, and with `HOME`,
+    /// `USER`, `LOGNAME` and `SHELL` of that user. The daemon has to run as root. Default: the daemon's own.
+    #[schemars(example = &"postgres")]
+    user: Option<Located<String>>,
+    /// The primary group, by name or number. Default: that of the user.
+    group: Option<Located<String>>,
+    /// Groups besides those that have the user as a member.
+    supplementary_groups: Option<Vec<Located<String>>>,
+    /// Which permissions the files that it makes do not have, in octal digits. Default: the daemon's own.
+    #[schemars(example = &"0027")]
+    umask: Option<Located<String>>,
+    /// What each of its processes may use.
+    limits: Option<ResourceLimitsTable>,
+    /// Its priority for the processor, from -20 (first) to 19 (last). Default: the daemon's own.
+    #[schemars(range(min = -20, max = 19))]
+    nice: Option<i32>,
+    /// Whether the kernel ends it when memory runs out, from -1000 (never) to 1000 (first):
+    /// `OOMScoreAdjust=`. Default: the daemon's own, but never protected.
+    #[schemars(range(min = -1000, max = 1000))]
+    oom_score: Option<i32>,
 }
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
@@ -75,6 +103,17 @@ fn command_spec(
             .at(text.span(), format!("no such folder: {}", dir.display()))
             .expected("expected a folder that exists, absolute or relative to the root");
     }
+    let keys = ExecutionKeys {
+        user: table.user,
+        group: table.group,
+        supplementary_groups: table.supplementary_groups.unwrap_or_default(),
+        env_file: table.env_file,
+        umask: table.umask,
+        limits: table.limits,
+        nice: table.nice,
+        oom_score: table.oom_score,
+    };
+    let execution = keys.execution(host, findings);
     let Some(run) = table.run else {
         let (path, title) = (format!("commands.{}", key.get()), format!("command `{}`", key.get()));
         field::missing(findings, key.span(), &path, &title, "run", "[\"/path/to/program\", \"argument\"]");
@@ -87,7 +126,7 @@ fn command_spec(
     let run = run.iter().map(|argument| argument.get().clone()).collect();
     let keep = table.keep.unwrap_or(false);
     let arguments = table.arguments.and_then(|text| argument_pattern(&text, keep, findings));
-    Some(CommandSpec { run, keep, timeout, env, dir, arguments })
+    Some(CommandSpec { run, keep, timeout, env, dir, arguments, execution })
 }
 
 fn argument_pattern(

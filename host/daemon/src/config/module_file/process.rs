@@ -52,7 +52,8 @@ pub(super) struct ProcessTable {
     /// Whether processes of containers count, too, those in a process id namespace below the daemon's
     /// own. With `name` and `arguments` only. Default: false.
     containers: Option<Located<bool>>,
-    /// More memory is a fail, all processes together; what several of them share counts once. Default: no limit.
+    /// More memory is a fail, all processes together; of pages that several processes share, each
+    /// has its share. Default: no limit.
     max_memory: Option<Located<SizeText>>,
     /// More CPU is a fail, in percent of one processor (150: one and a half), all processes
     /// together. Default: no limit.

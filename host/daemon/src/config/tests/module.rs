@@ -28,7 +28,7 @@ fn the_example_of_the_design_says_what_it_should() {
     let web = module(GOOD);
     assert_eq!(web.restart.script.as_str(), "command");
     assert_eq!(web.restart.budget.within, Duration::from_hours(24));
-    assert_eq!(web.drain, Duration::from_secs(15));
+    assert_eq!(web.drain, Duration::from_secs(15).into());
     assert!(web.commands["start"].keep);
     assert_eq!(web.commands["stop"].run, ["/usr/sbin/nginx", "-s", "quit"]);
     let names: Vec<_> = web.checkers.keys().map(ToString::to_string).collect();

@@ -52,7 +52,7 @@ fn spec(find: Find, at_least: u32) -> ProcessSpec {
 
 struct Watch {
     seen: mpsc::Receiver<Observation>,
-    task: tokio::task::JoinHandle<()>,
+    task: JoinHandle<()>,
     context: ProcessContext,
 }
 

@@ -16,6 +16,8 @@ const PATIENT: Duration = Duration::from_millis(250);
 const EAGER: Duration = Duration::from_millis(50);
 /// A process may become the one looked for some time after its start (execve(2)).
 const SETTLED: Duration = Duration::from_secs(2);
+/// A measurement takes longer only of large processes.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// Each held process costs a descriptor. The end of more of them is seen by the interval.
 const MAX_HELD: usize = 256;
 
@@ -60,6 +62,20 @@ impl Watcher {
     }
 }
 
+/// Does this, unless one of these processes ends: then nothing. What is done at once costs no
+/// descriptor.
+pub(super) async fn unless_one_ends<T>(work: impl Future<Output = T>, processes: &[Stat]) -> Option<T> {
+    let ends = async {
+        tokio::time::sleep(AT_ONCE).await;
+        one_ends(processes).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = ends => None,
+    }
+}
+
 /// Returns when one of these processes has ended; never if there are none.
 async fn one_ends(processes: &[Stat]) {
     let mut held = Vec::new();
@@ -79,4 +95,23 @@ async fn one_ends(processes: &[Stat]) {
         return std::future::pending().await;
     }
     select_all(held.iter().map(|pidfd| Box::pin(pidfd.exited()))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_process_is_seen_while_it_is_measured() {
+        let mut child = Command::new("/bin/cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let processes = [Stat::read(child.id()).unwrap()];
+        assert_eq!(unless_one_ends(ready(7), &processes).await, Some(7));
+        // Its input ends, and so does it.
+        drop(child.stdin.take());
+        assert_eq!(unless_one_ends(pending::<()>(), &processes).await, None);
+        child.wait().unwrap();
+    }
 }

@@ -94,7 +94,7 @@ fn a_folder_that_is_gone_is_empty_and_one_made_anew_is_seen() {
 }
 
 #[test]
-fn backup_files_take_no_place_and_a_flood_takes_that_of_nobody_who_was_there_before() {
+fn backup_files_take_no_place_and_a_flood_does_not_displace_what_was_there_before() {
     let (root, folder) = root();
     for number in 0..MAX_FILES + 50 {
         fs::write(folder.join(format!("x.wasm.{number}")), "").unwrap();
@@ -122,4 +122,45 @@ fn a_folder_that_takes_the_place_of_another_is_another() {
     assert_eq!(standing(), Standing::Away);
     fs::create_dir(&folder).unwrap();
     assert_ne!(standing(), first);
+}
+
+#[test]
+fn a_link_whose_target_is_away_is_no_removal() {
+    let (root, folder) = root();
+    let share = root.path().join("share");
+    fs::create_dir(&share).unwrap();
+    for name in ["x.wasm", "y.wasm"] {
+        fs::write(share.join(name), "x").unwrap();
+        symlink(share.join(name), folder.join(name)).unwrap();
+    }
+    symlink("nowhere", folder.join("new.wasm")).unwrap();
+    let before = list(root.path(), &Listing::new()).files;
+    assert_eq!(before.len(), 2);
+    fs::rename(&share, root.path().join("away")).unwrap();
+    fs::remove_file(folder.join("y.wasm")).unwrap();
+    let key = |stem: &str| FileKey { folder: Folder::Checkers, stem: stem.to_owned() };
+    let away = list(root.path(), &before);
+    assert_eq!(away.files.get(&key("x")), before.get(&key("x")));
+    assert_eq!(away.files.len(), 1, "a link that is removed is removed, and a new one is nothing");
+    assert_eq!(away.dangling, BTreeSet::from([key("x"), key("new")]));
+    fs::rename(root.path().join("away"), &share).unwrap();
+    let again = list(root.path(), &away.files);
+    assert_eq!((again.files.len(), again.dangling), (1, BTreeSet::from([key("new")])));
+}
+
+#[test]
+fn what_lies_beyond_the_entries_that_are_read_is_still_there() {
+    let (root, folder) = root();
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        fs::write(folder.join(format!("{name}.wasm")), "x").unwrap();
+    }
+    let before = list(root.path(), &Listing::new()).files;
+    for most in 1..=3 {
+        let (seen, overfull) = names_in(&folder, Folder::Checkers, &before, most).unwrap();
+        assert_eq!(seen.iter().map(|file| file.stem.as_str()).collect::<Vec<_>>(), names);
+        assert!(overfull);
+    }
+    let (seen, overfull) = names_in(&folder, Folder::Checkers, &before, 100).unwrap();
+    assert_eq!((seen.len(), overfull), (names.len(), false));
 }

@@ -12,6 +12,7 @@ pub(super) struct Bench {
     pub(super) problems: Problems,
     events: Arc<Mutex<Vec<Event>>>,
     approve: mpsc::Sender<Approve>,
+    looks: mpsc::Sender<LookNow>,
     reload: tokio::task::JoinHandle<()>,
 }
 
@@ -83,12 +84,15 @@ impl Bench {
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: Metrics::default(),
+            launcher: Launcher::Nobody,
         };
-        let home = Home { root: root.path().to_owned(), node: means.node.clone() };
+        let home =
+            Home { root: root.path().to_owned(), node: means.node.clone(), launcher: Launcher::Nobody };
         let (processes, states) = (means.processes.clone(), means.kept.clone());
-        let kept = Kept::open(home, means.clock, processes, states, Launcher::Nobody).await.unwrap();
+        let kept = Kept::open(home, means.clock, processes, states).await.unwrap();
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
+        let (looks, looked_for) = mpsc::channel(1);
         let (refused, problems) = (Refused::default(), Problems::default());
         let (mut reload, damaged) = Reload::new(Settings {
             means: means.clone(),
@@ -100,7 +104,7 @@ impl Bench {
             memories: BTreeMap::new(),
             events: sender,
             approvals,
-            looks: mpsc::channel(1).1,
+            looks: looked_for,
             pulse: Pulse::default(),
             kept,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(means.node.clone(), Moment::default()))),
@@ -117,7 +121,7 @@ impl Bench {
         let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
         assert_eq!(mistakes, Vec::<String>::new());
         let reload = tokio::spawn(reload.run());
-        Self { root, means, refused, problems, events, approve, reload }
+        Self { root, means, refused, problems, events, approve, looks, reload }
     }
 
     pub(super) fn write(&self, file: &str, content: &[u8]) {
@@ -178,6 +182,14 @@ impl Bench {
             _ => None,
         };
         events.iter().filter_map(sentence).collect()
+    }
+
+    /// As a person asks for it, who knows what was removed.
+    pub(super) async fn look_now(&self) {
+        let (done, looked) = oneshot::channel();
+        let (trust, rescan) = (TrustSpec::default(), Duration::from_millis(100));
+        self.looks.send(LookNow { trust, rescan, done }).await.unwrap();
+        looked.await.unwrap();
     }
 
     pub(super) async fn approve(&self, name: &str) -> Result<Approved, NotApproved> {

@@ -20,30 +20,46 @@ pub fn path(root: &Path) -> PathBuf {
     root.join(NAME)
 }
 
-/// Where it is instead while the root's disk is read-only: in the folder of the user who runs the
-/// daemon, in memory. Whom the daemon's state belongs to is who runs it.
-fn path_in_memory(root: &Path) -> io::Result<PathBuf> {
+/// Where it is instead while the root's disk is read-only, in memory: in the folder of the service,
+/// or in that of the user who runs the daemon, which a user without a session does not have. The
+/// daemon's state belongs to the user who runs it.
+fn paths_in_memory(root: &Path) -> io::Result<[PathBuf; 2]> {
     let root = root.canonicalize()?;
     let owner = std::fs::metadata(root.join("state"))?.uid();
-    let folder = match owner {
+    let of_user = match owner {
         0 => PathBuf::from("/run"),
         user => Path::new("/run/user").join(user.to_string()),
     };
     let digest = blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex();
-    Ok(folder.join(format!("bellwether-{}.sock", &digest[..16])))
+    let digest = &digest[..16];
+    Ok([
+        Path::new("/run/bellwether").join(format!("{digest}.sock")),
+        of_user.join(format!("bellwether-{digest}.sock")),
+    ])
 }
 
-/// Listens on the socket of a root, for the owner only (mode 0600), and says where. A socket that an
-/// earlier daemon left is removed, so the caller must hold the root's lock.
-pub fn bind(root: &Path) -> io::Result<(UnixListener, PathBuf)> {
+/// Listens on the socket of a root, for the owner only (mode 0600), and says where. Nothing if the
+/// root's disk is read-only and there is no other place. A socket that an earlier daemon left is
+/// removed, so the caller must hold the root's lock.
+pub fn bind(root: &Path) -> io::Result<Option<(UnixListener, PathBuf)>> {
     let socket = path(root);
     match bind_at(&socket) {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            let socket = path_in_memory(root)?;
-            Ok((bind_at(&socket)?, socket))
+            Ok(bind_at_first(paths_in_memory(root)?))
         }
-        bound => Ok((bound?, socket)),
+        bound => Ok(Some((bound?, socket))),
     }
+}
+
+/// Listens at the first of these places that can be had.
+fn bind_at_first(places: impl IntoIterator<Item = PathBuf>) -> Option<(UnixListener, PathBuf)> {
+    places.into_iter().find_map(|socket| match bind_at(&socket) {
+        Ok(listener) => Some((listener, socket)),
+        Err(error) => {
+            tracing::warn!(%error, socket = %socket.display(), "commands cannot be taken there");
+            None
+        }
+    })
 }
 
 fn bind_at(socket: &Path) -> io::Result<UnixListener> {
@@ -72,19 +88,33 @@ pub async fn connect(root: &Path) -> io::Result<UnixStream> {
         }
         connected => return connected,
     };
-    // Nobody is there; if nobody is at the other place either, the first is what counts.
-    let Ok(instead) = path_in_memory(root) else { return Err(error) };
-    UnixStream::connect(instead).await.map_err(|_| error)
+    // If there is no daemon at the other places either, the first is what counts.
+    let Ok(places) = paths_in_memory(root) else { return Err(error) };
+    connect_to_first(places).await.ok_or(error)
+}
+
+async fn connect_to_first(places: impl IntoIterator<Item = PathBuf>) -> Option<UnixStream> {
+    for place in places {
+        if let Ok(stream) = UnixStream::connect(place).await {
+            return Some(stream);
+        }
+    }
+    None
 }
 
 /// A path that fits, and the directory that keeps it valid.
-struct Address {
+pub(crate) struct Address {
     path: PathBuf,
     _directory: Option<OwnedFd>,
 }
 
 impl Address {
-    fn of(socket: &Path) -> io::Result<Self> {
+    /// What to bind or to connect to, as long as this is not dropped.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn of(socket: &Path) -> io::Result<Self> {
         use rustix::fs::{Mode, OFlags};
         let Some((parent, name)) = socket.parent().zip(socket.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -108,7 +138,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = place.path().join("x".repeat(120));
         std::fs::create_dir(&root).unwrap();
-        let (listener, _) = bind(&root).unwrap();
+        let (listener, _) = bind(&root).unwrap().unwrap();
         let (accepted, connected) = tokio::join!(listener.accept(), connect(&root));
         assert!(accepted.is_ok() && connected.is_ok());
     }
@@ -117,21 +147,35 @@ mod tests {
     async fn the_socket_is_the_owners_alone_and_an_old_one_is_replaced() {
         let place = tempfile::tempdir().unwrap();
         drop(bind(place.path()).unwrap());
-        let _listener = bind(place.path()).unwrap();
+        let _listener = bind(place.path()).unwrap().unwrap();
         let mode = std::fs::metadata(path(place.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[tokio::test]
-    async fn a_root_has_one_place_in_memory_by_whatever_path_it_is_reached() {
+    async fn a_root_has_the_same_places_in_memory_by_whatever_path_it_is_reached() {
         let place = tempfile::tempdir().unwrap();
         let (root, link) = (place.path().join("root"), place.path().join("link"));
         std::fs::create_dir_all(root.join("state")).unwrap();
         std::os::unix::fs::symlink(&root, &link).unwrap();
-        let instead = path_in_memory(&root).unwrap();
-        assert_eq!(instead, path_in_memory(&link).unwrap());
-        assert!(instead.starts_with("/run"), "{}", instead.display());
-        assert!(connect(&root).await.is_err(), "nobody is at either place");
+        let instead = paths_in_memory(&root).unwrap();
+        assert_eq!(instead, paths_in_memory(&link).unwrap());
+        assert!(instead.iter().all(|place| place.starts_with("/run")), "{instead:?}");
+        assert!(connect(&root).await.is_err(), "no daemon is at any of them");
+    }
+
+    #[tokio::test]
+    async fn the_first_place_that_can_be_had_is_taken_and_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let [missing, there, other] =
+            ["missing/x.sock", "x.sock", "y.sock"].map(|name| folder.path().join(name));
+        let (listener, place) = bind_at_first([missing.clone(), there.clone(), other.clone()]).unwrap();
+        assert_eq!(place, there);
+        let (accepted, connected) =
+            tokio::join!(listener.accept(), connect_to_first([missing.clone(), there, other]));
+        assert!(accepted.is_ok() && connected.is_some());
+        assert!(bind_at_first([missing.clone()]).is_none());
+        assert!(connect_to_first([missing]).await.is_none());
     }
 
     #[tokio::test]

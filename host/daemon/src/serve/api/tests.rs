@@ -3,7 +3,6 @@ use std::sync::Mutex;
 
 use axum::body::Bytes;
 use bellwether_core::command::DeniedReason;
-use bellwether_core::event::Wish;
 use bellwether_core::id::NodeName;
 use bellwether_core::measurements::Bucket;
 use bellwether_core::observation::Status;
@@ -98,27 +97,16 @@ impl Daemon for FakeDaemon {
             last: None,
         };
         let module = ModuleView {
-            name: ModuleName::new("web").unwrap(),
-            state: StateName::Up,
-            ready: true,
             since: at,
             ready_since: at,
-            reason: String::new(),
-            wish: Wish::default(),
-            next: None,
-            restarts: 0,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
-            drain: Duration::ZERO,
-            readmit_until: None,
-            changed: 0,
-            plan: None,
-            processes: Vec::new(),
             checkers: vec![checker],
+            ..ModuleView::empty(ModuleName::new("web").unwrap(), StateName::Up)
         };
         let generation = *self.generations.borrow();
         let (node, modules) = (NodeName::new("n1").unwrap(), vec![Arc::new(module)]);
-        Arc::new(Snapshot { generation, node, at, modules, readmit_until: None })
+        Arc::new(Snapshot { generation, node, at, modules, readmit_until: None, looking: Vec::new() })
     }
 
     fn generations(&self) -> watch::Receiver<u64> {
@@ -204,7 +192,7 @@ impl Api {
     fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         let daemon = FakeDaemon::new();
-        let (listener, _) = socket::bind(root.path()).unwrap();
+        let (listener, _) = socket::bind(root.path()).unwrap().unwrap();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let handle: Arc<dyn Daemon> = daemon.clone();
         let task = tokio::spawn(serve(listener, handle, async {

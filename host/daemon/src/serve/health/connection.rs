@@ -5,20 +5,23 @@
 //!                │ ▲                      │
 //!    whole       │ │ all sent             │ whole request
 //!    request     ▼ │                      │
-//!              Sending ◀──────────────────┘
+//!              Sending ◀──────────────────┤
+//!                │ ▲                      │ no answer yet
+//!                │ └────── Waiting ◀──────┘
 //!                │ all sent, not to be kept
 //!                ▼
 //!            Lingering ── end of input, enough, or too late ──▶ closed
 //! ```
-//! An agent-check begins in Sending. Every phase but the shortest has a
+//! An agent-check begins in Sending, or in Waiting. Every phase but the shortest has a
 //! deadline. Lingering reads and forgets what the other side still sends: a
 //! socket closed with unread input resets the connection, and the reset can
 //! destroy the answer on its way (RFC 9112, section 9.6).
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::time::{Duration, Instant};
 
+use bellwether_core::health::Agent;
 use mio::net::TcpStream;
 
 use super::HealthView;
@@ -29,6 +32,8 @@ use crate::patience::at_most;
 const IDLE: Duration = at_most(Duration::from_secs(10));
 /// A request must be whole within this time of its first byte.
 const RECEIVING: Duration = Duration::from_secs(5);
+/// A question that has no answer yet gets one by then, or nothing in the daemon turns any more.
+const WAITING: Duration = at_most(Duration::from_secs(10));
 /// What is sent must be taken within this time.
 const SENDING: Duration = at_most(Duration::from_secs(5));
 /// After the answer, the other side must close within this time.
@@ -54,12 +59,23 @@ impl Default for Buffers {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold beside any other"
+)]
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     /// Whether the poll also reports that the socket can be written to.
     pub(super) polled_for_writing: bool,
     /// Whether it waits for its turn among those that were not finished.
     pub(super) queued: bool,
+    peer: IpAddr,
+    /// Whether it is among those whose question is asked again.
+    pub(super) waits: bool,
+    /// Whether anything has been said to it.
+    answered: bool,
+    /// Whose line it is to hear, if that has not been said.
+    agent: Option<Agent>,
     conversation: Conversation,
     phase: Phase,
     /// What could not be sent at once, and how much of it has been since.
@@ -76,7 +92,11 @@ enum Phase {
     Idle,
     Receiving,
     Sending(Next),
-    Lingering { read: usize },
+    /// For an answer.
+    Waiting,
+    Lingering {
+        read: usize,
+    },
 }
 
 /// How it stands with a connection that has been served.
@@ -99,11 +119,15 @@ enum Step {
 
 impl Connection {
     /// A connection on which HTTP is spoken.
-    pub(super) fn http(stream: TcpStream, now: Instant) -> Self {
+    pub(super) fn http(stream: TcpStream, peer: IpAddr, now: Instant) -> Self {
         Self {
             stream,
+            peer,
             polled_for_writing: false,
             queued: false,
+            waits: false,
+            answered: false,
+            agent: None,
             conversation: Conversation::default(),
             phase: Phase::Idle,
             unsent: Vec::new(),
@@ -115,12 +139,12 @@ impl Connection {
 
     /// A connection to which one line is said, and no more. It is said without
     /// waiting: `HAProxy` sends nothing by default.
-    pub(super) fn agent(stream: TcpStream, line: String, now: Instant) -> Self {
+    pub(super) fn agent(stream: TcpStream, peer: IpAddr, agent: Agent, now: Instant) -> Self {
         Self {
-            phase: Phase::Sending(Next::Close { unread: true }),
-            unsent: line.into_bytes(),
-            deadline: now + SENDING,
-            ..Self::http(stream, now)
+            phase: Phase::Waiting,
+            agent: Some(agent),
+            deadline: now + WAITING,
+            ..Self::http(stream, peer, now)
         }
     }
 
@@ -138,6 +162,7 @@ impl Connection {
             let step = match self.phase {
                 Phase::Idle | Phase::Receiving => self.receive(buffers, view, now, to_the_end),
                 Phase::Sending(next) => self.send(next, buffers, view, now),
+                Phase::Waiting => self.ask_again(buffers, view, now),
                 Phase::Lingering { read } => self.linger(read, buffers),
             };
             match step {
@@ -158,6 +183,20 @@ impl Connection {
     /// Whether it waits until it can send.
     pub(super) fn is_sending(&self) -> bool {
         matches!(self.phase, Phase::Sending(_))
+    }
+
+    /// Whether its question has no answer yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.phase == Phase::Waiting
+    }
+
+    /// Whether an answer is owed: one that was accepted and has had none, or is in the middle of something.
+    pub(super) fn is_owed_an_answer(&self) -> bool {
+        match self.phase {
+            Phase::Idle => !self.answered,
+            Phase::Receiving | Phase::Sending(_) | Phase::Waiting => true,
+            Phase::Lingering { .. } => false,
+        }
     }
 
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
@@ -184,13 +223,23 @@ impl Connection {
         }
     }
 
+    fn ask_again(&mut self, buffers: &mut Buffers, view: &HealthView, now: Instant) -> Step {
+        let Some(agent) = &self.agent else { return self.converse(&[], &mut buffers.output, view, now) };
+        let Some(line) = view.agent_line(self.peer, agent) else { return Step::WouldBlock };
+        (self.agent, self.unsent) = (None, line.into_bytes());
+        self.enter(Phase::Sending(Next::Close { unread: true }), now + SENDING);
+        Step::Done
+    }
+
     /// Answers what was received, and sends it if the socket takes it.
     fn converse(&mut self, input: &[u8], output: &mut Vec<u8>, view: &HealthView, now: Instant) -> Step {
         output.clear();
-        let next = self.conversation.receive(input, output, |question| view.answer(question));
+        let peer = self.peer;
+        let next = self.conversation.receive(input, output, |question| view.answer(peer, question));
         if output.is_empty() {
             return self.proceed(next, now);
         }
+        self.answered = true;
         let sent = match self.stream.write(output) {
             Ok(sent) => sent,
             Err(error) => match after_error(error.kind()) {
@@ -218,12 +267,12 @@ impl Connection {
             return Step::Done;
         }
         self.unsent = Vec::new();
-        self.sent = 0;
+        (self.sent, self.answered) = (0, true);
         self.quiet_since = now;
         self.enter(Phase::Idle, now + IDLE);
         match next {
             Next::SendFirst => self.converse(&[], &mut buffers.output, view, now),
-            Next::Receive | Next::Close { .. } => self.proceed(next, now),
+            Next::Receive | Next::AskAgain | Next::Close { .. } => self.proceed(next, now),
         }
     }
 
@@ -234,7 +283,14 @@ impl Connection {
             Next::Receive if self.phase == Phase::Idle && self.conversation.is_inside_request() => {
                 self.enter(Phase::Receiving, now + RECEIVING);
             }
+            // Answered after a while, and all that was sent has been.
+            Next::Receive if self.phase == Phase::Waiting => self.enter(Phase::Idle, now + IDLE),
             Next::Receive => {}
+            Next::AskAgain if self.phase == Phase::Waiting => return Step::WouldBlock,
+            Next::AskAgain => {
+                self.enter(Phase::Waiting, now + WAITING);
+                return Step::WouldBlock;
+            }
             Next::SendFirst => self.enter(Phase::Sending(next), now + SENDING),
             Next::Close { unread: false } => return Step::Over,
             Next::Close { unread: true } => {

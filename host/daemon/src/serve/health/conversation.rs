@@ -6,7 +6,8 @@
 //!            ▼                                │
 //!      ┌─ waiting ── bytes ──▶ parsing ── answered ──▶ enough of them: SendFirst, then parsing again
 //!      │     ▲                 │  │
-//!      │     └── part of one ──┘  └── malformed, too large, a body, `close` ──▶ Close
+//!      │     └── part of one ──┘  ├── malformed, too large, a body, `close` ──▶ Close
+//!      │                           └── no answer yet: AskAgain, then parsing again
 //! ```
 
 use bellwether_core::health::{Answer, Question};
@@ -27,6 +28,8 @@ pub(super) enum Next {
     Receive,
     /// Go on with what was received already: [`Conversation::receive`] nothing.
     SendFirst,
+    /// The next question has no answer yet: [`Conversation::receive`] nothing a little later.
+    AskAgain,
     /// Close. `unread` is whether the other side may still be sending.
     Close { unread: bool },
 }
@@ -48,7 +51,7 @@ impl Conversation {
         &mut self,
         input: &[u8],
         output: &mut Vec<u8>,
-        answer: impl Fn(Question<'_>) -> Answer,
+        answer: impl Fn(Question<'_>) -> Option<Answer>,
     ) -> Next {
         if self.pending.is_empty() {
             let (used, next) = respond(input, output, answer);
@@ -68,7 +71,11 @@ impl Conversation {
 }
 
 /// Responds to the requests in `input`. Returns how many bytes are done with.
-fn respond(input: &[u8], output: &mut Vec<u8>, answer: impl Fn(Question<'_>) -> Answer) -> (usize, Next) {
+fn respond(
+    input: &[u8],
+    output: &mut Vec<u8>,
+    answer: impl Fn(Question<'_>) -> Option<Answer>,
+) -> (usize, Next) {
     let (mut used, mut answered) = (0, 0);
     while used < input.len() {
         if output.len() >= ENOUGH_OUTPUT || answered == REQUESTS_AT_ONCE {
@@ -76,9 +83,11 @@ fn respond(input: &[u8], output: &mut Vec<u8>, answer: impl Fn(Question<'_>) -> 
         }
         let refusal = match parse(&input[used..]) {
             Parsed::Whole(request, length) => {
+                if !respond_to(&request, output, &answer) {
+                    return (used, Next::AskAgain);
+                }
                 used += length;
                 answered += 1;
-                respond_to(&request, output, &answer);
                 if request.persistence == Persistence::Close {
                     let unread = request.has_body || used < input.len();
                     return (input.len(), Next::Close { unread });
@@ -95,14 +104,20 @@ fn respond(input: &[u8], output: &mut Vec<u8>, answer: impl Fn(Question<'_>) -> 
     (used, Next::Receive)
 }
 
-fn respond_to(request: &Request<'_>, output: &mut Vec<u8>, answer: impl Fn(Question<'_>) -> Answer) {
+/// Returns whether there was an answer.
+fn respond_to(
+    request: &Request<'_>,
+    output: &mut Vec<u8>,
+    answer: impl Fn(Question<'_>) -> Option<Answer>,
+) -> bool {
     match request.method {
         Method::Get | Method::Head | Method::Options => {
-            let answer = answer(Question::new(request.target, request.report));
+            let Some(answer) = answer(Question::new(request.target, request.report)) else { return false };
             write_answer(output, &answer, request.method, request.persistence);
         }
         Method::Other => write_refusal(output, Refusal::MethodNotAllowed, request.persistence),
     }
+    true
 }
 
 /// A part of a request is never longer than a whole one may be.

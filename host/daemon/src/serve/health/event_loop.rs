@@ -11,6 +11,8 @@
 //!        │                                │
 //!        │       serve some of those that were not finished, one after the other
 //!        │                                │
+//!        │       ask again what has had no answer yet
+//!        │                                │
 //!        └─────── once a second ──▶ close those whose deadline has passed
 //! ```
 //! Nothing here is repeated without a limit, and nothing is waited for but the
@@ -30,6 +32,7 @@ use super::HealthView;
 use super::connection::{Buffers, Connection, Outcome};
 use super::listening::{Accepted, Language, Listener};
 use crate::fault;
+use crate::patience::at_most;
 use crate::pulse::Pulse;
 
 /// At most so many connections. When there are more, the one that was quiet
@@ -47,6 +50,11 @@ const BUSY: usize = 64;
 const SWEEP: Duration = Duration::from_secs(1);
 /// The loop turns at least this often.
 const BEAT: Duration = Duration::from_secs(1);
+/// A question that has no answer yet is asked again after so long. That is in the first seconds of a daemon,
+/// and after it stood still.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// When it ends, so long for those who have been accepted and have not been answered.
+const LAST_ANSWERS: Duration = at_most(Duration::from_millis(500));
 /// Descriptors that are held for those who ask when the rest of the daemon has used up all others.
 /// So many are served at once even then.
 const RESERVE: usize = 8;
@@ -62,6 +70,8 @@ pub(super) struct EventLoop {
     connections: Slab<Connection>,
     /// Those that were interrupted to let others have their turn, each of them once.
     unfinished: VecDeque<usize>,
+    /// Those whose question has no answer yet, each of them once.
+    waiting: Vec<usize>,
     /// When to look at the deadlines; never while there are no connections.
     sweep_at: Option<Instant>,
     /// Held so that they can be let go: if the rest of the daemon has used up all
@@ -80,6 +90,8 @@ struct Door {
     knocking: bool,
     /// Not to be opened before.
     retry_at: Option<Instant>,
+    /// Closed for good.
+    over: bool,
 }
 
 impl EventLoop {
@@ -88,13 +100,14 @@ impl EventLoop {
         let mut doors = Vec::with_capacity(listeners.len());
         for (index, mut listener) in listeners.into_iter().enumerate() {
             poll.registry().register(&mut listener.socket, Token(index), Interest::READABLE)?;
-            doors.push(Door { listener, knocking: false, retry_at: None });
+            doors.push(Door { listener, knocking: false, retry_at: None, over: false });
         }
         Ok(Self {
             poll,
             doors,
             connections: Slab::with_capacity(64),
             unfinished: VecDeque::new(),
+            waiting: Vec::new(),
             sweep_at: None,
             reserve: (0..RESERVE).map(|_| reserve()).collect::<io::Result<_>>()?,
             buffers: Buffers::default(),
@@ -127,7 +140,26 @@ impl EventLoop {
             }
             self.turn(&events, Instant::now());
         }
+        self.finish(&mut events);
         Ok(())
+    }
+
+    /// Nobody is accepted any more: who knocks now is the next daemon's. Who was accepted is answered.
+    fn finish(&mut self, events: &mut Events) {
+        for door in &mut self.doors {
+            // An error: it goes on telling, which is heard by nobody.
+            let _ = self.poll.registry().deregister(&mut door.listener.socket);
+            (door.knocking, door.over) = (false, true);
+        }
+        let until = Instant::now() + LAST_ANSWERS;
+        while self.connections.iter().any(|(_, connection)| connection.is_owed_an_answer()) {
+            let now = Instant::now();
+            let wait = self.wait(now).min(until.saturating_duration_since(now));
+            if now >= until || self.poll.poll(events, Some(wait)).is_err() {
+                return;
+            }
+            self.turn(events, Instant::now());
+        }
     }
 
     /// How long to wait for events: never for so long that one could doubt whether it still turns.
@@ -135,7 +167,8 @@ impl EventLoop {
         let knocking =
             self.doors.iter().filter(|door| door.knocking).map(|door| door.retry_at.unwrap_or(now));
         let unfinished = (!self.unfinished.is_empty()).then_some(now);
-        let due = knocking.chain(unfinished).chain(self.sweep_at).min();
+        let again = (!self.waiting.is_empty()).then(|| now + ASK_AGAIN);
+        let due = knocking.chain(unfinished).chain(again).chain(self.sweep_at).min();
         due.map_or(BEAT, |due| due.saturating_duration_since(now).min(BEAT))
     }
 
@@ -143,7 +176,7 @@ impl EventLoop {
         let busy = events.iter().take(BUSY).count() == BUSY;
         let knocks = |index: usize| events.iter().any(|event| event.token() == Token(index));
         for index in 0..self.doors.len() {
-            self.doors[index].knocking |= busy || knocks(index);
+            self.doors[index].knocking |= !self.doors[index].over && (busy || knocks(index));
             if self.doors[index].knocking && self.doors[index].retry_at.is_none_or(|at| at <= now) {
                 self.accept(index, now);
             }
@@ -168,6 +201,12 @@ impl EventLoop {
                 self.serve(place, now, true);
             }
         }
+        for place in std::mem::take(&mut self.waiting) {
+            if let Some(connection) = self.connections.get_mut(place) {
+                connection.waits = false;
+                self.serve(place, now, true);
+            }
+        }
         if self.sweep_at.is_some_and(|at| at <= now) {
             self.sweep(now);
         }
@@ -181,6 +220,7 @@ impl EventLoop {
                 connection.queued = true;
                 self.unfinished.push_back(place);
             }
+            Outcome::Waiting if connection.is_waiting() => self.ask_again_later(place),
             Outcome::Waiting if connection.is_sending() && !connection.polled_for_writing => {
                 connection.polled_for_writing = true;
                 let token = Token(place + self.doors.len());
@@ -194,18 +234,22 @@ impl EventLoop {
         }
     }
 
+    fn ask_again_later(&mut self, place: usize) {
+        let Some(connection) = self.connections.get_mut(place) else { return };
+        if !std::mem::replace(&mut connection.waits, true) {
+            self.waiting.push(place);
+        }
+    }
+
     fn accept(&mut self, index: usize, now: Instant) {
         self.doors[index].retry_at = None;
         for _ in 0..ACCEPTS {
             let door = &mut self.doors[index];
             match door.listener.accept() {
-                Accepted::Connection(stream) => {
+                Accepted::Connection(stream, peer) => {
                     let connection = match &door.listener.language {
-                        Language::Http => Connection::http(stream, now),
-                        Language::Agent(agent) => {
-                            let line = self.view.agent_line(agent);
-                            Connection::agent(stream, line, now)
-                        }
+                        Language::Http => Connection::http(stream, peer, now),
+                        Language::Agent(agent) => Connection::agent(stream, peer, agent.clone(), now),
                     };
                     self.admit(connection, now);
                 }
@@ -256,7 +300,11 @@ impl EventLoop {
         if connection.queued {
             self.unfinished.push_back(place);
         }
+        let waits = connection.is_waiting();
         self.connections.insert(connection);
+        if waits {
+            self.ask_again_later(place);
+        }
         self.sweep_at.get_or_insert(now + SWEEP);
     }
 
@@ -270,20 +318,35 @@ impl EventLoop {
     fn let_quietest_go(&mut self) -> bool {
         let quietest = self.connections.iter().min_by_key(|(_, connection)| connection.quiet_since());
         let place = quietest.map(|(place, _)| place);
-        place.and_then(|place| self.connections.try_remove(place)).is_some()
+        place.is_some_and(|place| self.forget(place))
     }
 
     fn sweep(&mut self, now: Instant) {
-        self.connections.retain(|_, connection| !connection.is_overdue(now));
+        let overdue = self.connections.iter().filter(|(_, connection)| connection.is_overdue(now));
+        for place in overdue.map(|(place, _)| place).collect::<Vec<_>>() {
+            self.forget(place);
+        }
         self.restock();
         let at_rest = self.connections.is_empty() && self.reserve.len() == RESERVE;
         self.sweep_at = (!at_rest).then(|| now + SWEEP);
     }
 
-    /// Closing the socket also ends its polling.
     fn close(&mut self, place: usize) {
-        self.connections.try_remove(place);
+        self.forget(place);
         self.restock();
+    }
+
+    /// Ends a connection; closing its socket also ends its polling. Its place goes to the next one, and
+    /// must not queue twice. Says whether there was one.
+    fn forget(&mut self, place: usize) -> bool {
+        let Some(connection) = self.connections.try_remove(place) else { return false };
+        if connection.queued {
+            self.unfinished.retain(|queued| *queued != place);
+        }
+        if connection.waits {
+            self.waiting.retain(|waiting| *waiting != place);
+        }
+        true
     }
 
     /// What has just become free is the reserve's, before anybody else in the daemon takes it.

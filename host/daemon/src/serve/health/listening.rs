@@ -1,7 +1,8 @@
 //! The sockets that the health endpoint listens on.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use bellwether_core::health::Agent;
 use mio::net::{TcpListener, TcpStream};
@@ -10,6 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::BindError;
 use crate::config::spec::AgentCheckSpec;
+use crate::handover::Inherited;
 use crate::serve::address;
 
 /// So many connections wait in the kernel to be accepted.
@@ -34,7 +36,7 @@ pub(super) enum Language {
 /// What comes of accepting.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Connection(TcpStream),
+    Connection(TcpStream, IpAddr),
     /// That one has gone already; there may be another.
     Gone,
     /// Nobody waits.
@@ -46,16 +48,20 @@ pub(super) enum Accepted {
 }
 
 impl Listener {
-    pub(super) fn http(address: SocketAddr) -> Result<Self, BindError> {
-        Self::bind(address, Language::Http)
+    pub(super) fn http(address: SocketAddr, inherited: &Inherited) -> Result<Self, BindError> {
+        Self::bind(address, Language::Http, inherited)
     }
 
-    pub(super) fn agent(spec: &AgentCheckSpec) -> Result<Self, BindError> {
-        Self::bind(spec.listen, Language::Agent(spec.agent.clone()))
+    pub(super) fn agent(spec: &AgentCheckSpec, inherited: &Inherited) -> Result<Self, BindError> {
+        Self::bind(spec.listen, Language::Agent(spec.agent.clone()), inherited)
     }
 
-    fn bind(address: SocketAddr, language: Language) -> Result<Self, BindError> {
-        let socket = listen(address).map_err(|source| match source.kind() {
+    fn bind(address: SocketAddr, language: Language, inherited: &Inherited) -> Result<Self, BindError> {
+        let socket = match inherited.listening_on(address) {
+            Some(socket) => take_over(socket),
+            None => listen(address),
+        };
+        let socket = socket.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse { address },
             io::ErrorKind::PermissionDenied => BindError::NotPermitted { address },
             io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress { address },
@@ -63,6 +69,11 @@ impl Listener {
         })?;
         let address = socket.local_addr().map_err(|source| BindError::Refused { address, source })?;
         Ok(Self { socket, address, language })
+    }
+
+    /// The same socket once more, for the next daemon.
+    pub(super) fn for_the_next(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     /// Whether somebody waits to be accepted. Needs no descriptor to tell.
@@ -74,7 +85,7 @@ impl Listener {
 
     pub(super) fn accept(&self) -> Accepted {
         let error = match self.socket.accept() {
-            Ok((stream, _)) => return Accepted::Connection(stream),
+            Ok((stream, peer)) => return Accepted::Connection(stream, peer.ip().to_canonical()),
             Err(error) => error,
         };
         match error.kind() {
@@ -89,6 +100,12 @@ impl Listener {
             _ => Accepted::Gone,
         }
     }
+}
+
+/// A socket of the last daemon: those who wait in its queue are accepted first.
+fn take_over(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket))
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -2,7 +2,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use bellwether_core::event::Wish;
 use bellwether_core::id::{ModuleName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::ModuleView;
@@ -10,6 +9,9 @@ use bellwether_core::state::StateName;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
+use crate::namespace;
+
+mod waiting;
 
 const LOOPBACK: &str = "127.0.0.1:0";
 /// Longer than any test takes unless something hangs.
@@ -17,23 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn module(name: &str, state: StateName) -> Arc<ModuleView> {
     Arc::new(ModuleView {
-        name: ModuleName::new(name).unwrap(),
-        state,
-        ready: state == StateName::Up,
-        since: Moment::default(),
-        ready_since: Moment::default(),
         reason: "so it is".to_owned(),
-        wish: Wish::default(),
-        next: None,
-        restarts: 0,
-        restarts_allowed: 3,
-        restarts_within: Duration::from_mins(1),
-        drain: Duration::ZERO,
-        readmit_until: None,
-        changed: 0,
-        plan: None,
-        processes: Vec::new(),
-        checkers: Vec::new(),
+        ..ModuleView::empty(ModuleName::new(name).unwrap(), state)
     })
 }
 
@@ -50,12 +37,22 @@ struct Fixture {
 
 impl Fixture {
     fn new(web: StateName) -> Self {
-        let snapshot = Arc::new(ArcSwap::new(snapshot(web)));
+        Self::with(snapshot(web), Opening::over())
+    }
+
+    /// Of a daemon that has just begun.
+    fn opening(snapshot: Arc<Snapshot>, waited_for: Duration) -> Self {
+        Self::with(snapshot, Opening::lasting(Clock::start(), waited_for))
+    }
+
+    fn with(snapshot: Arc<Snapshot>, opening: Opening) -> Self {
         let view = HealthView {
-            snapshot,
+            snapshot: Arc::new(ArcSwap::new(snapshot)),
             pulse: Pulse::default(),
             clock: Clock::start(),
             metrics: Metrics::default(),
+            probers: Probers::default(),
+            opening,
         };
         // In the future: the core counts as alive for as long as a test takes.
         view.pulse.beat_at(view.clock.awake() + Duration::from_mins(10));
@@ -293,14 +290,21 @@ fn a_client_that_never_finishes_its_request_is_dismissed() {
 }
 
 #[test]
-fn an_address_in_use_is_told_from_one_that_is_not_here() {
+fn an_address_in_use_is_told() {
     let taken = TcpListener::bind(LOOPBACK).unwrap();
     let view = Fixture::new(StateName::Up).view;
     let address = taken.local_addr().unwrap();
-    let error = HealthServer::bind(address, &[], view.clone()).unwrap_err();
+    let error = HealthServer::bind(address, &[], view).unwrap_err();
     assert!(matches!(error, BindError::InUse { address: at } if at == address), "{error}");
-    // TEST-NET-1 (RFC 5737) is nobody's.
-    // It may come yet: the server waits there.
+}
+
+#[test]
+fn an_address_that_is_not_here_yet_is_waited_for() {
+    if !namespace::is_inside("serve::health::tests::an_address_that_is_not_here_yet_is_waited_for") {
+        return;
+    }
+    let view = Fixture::new(StateName::Up).view;
+    // Of a network that is for documents (RFC 5737).
     let waiting = HealthServer::bind("192.0.2.1:0".parse().unwrap(), &[], view).unwrap();
     assert_eq!(waiting.local_addrs()[0].ip().to_string(), "192.0.2.1");
 }

@@ -44,6 +44,8 @@ pub struct Certificates {
 struct Inner {
     /// The operator's files, if there are any.
     files: Option<PairFiles>,
+    /// How they were when they were read first.
+    seen: [Stamp; 2],
     /// Where an own one is kept.
     folder: PathBuf,
     /// For whom an own one is made.
@@ -73,11 +75,13 @@ impl Certificates {
         folder: PathBuf,
         names: Vec<String>,
     ) -> Result<Self, String> {
+        // Before they are read: what is changed from here on is another version.
+        let seen = files.as_ref().map(stamps).unwrap_or_default();
         let pair = match &files {
             Some(files) => Pair::read(files).map_err(|error| sentence(files, &error))?,
             None => Own::keep_in(&folder, &names, Timestamp::now()).map_err(|error| error.to_string())?.pair,
         };
-        let inner = Arc::new(Inner { files, folder, names, in_use: ArcSwap::from_pointee(pair) });
+        let inner = Arc::new(Inner { files, seen, folder, names, in_use: ArcSwap::from_pointee(pair) });
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -107,7 +111,7 @@ impl Certificates {
     }
 
     async fn follow(&self, files: &PairFiles, problems: &Problems, say: impl Fn(String) + Send) {
-        let mut tried = stamps(files);
+        let mut tried = self.inner.seen;
         let mut before = tried;
         let mut bad = None;
         loop {

@@ -4,11 +4,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// Says what was asked, so that tests can see it.
-fn echo(question: Question<'_>) -> Answer {
-    match question {
+#[expect(clippy::unnecessary_wraps, reason = "it stands for what may have no answer yet")]
+fn echo(question: Question<'_>) -> Option<Answer> {
+    Some(match question {
         Question::Health(Subject::All) => Answer { code: Code::Ok, body: Body::Plain("ok\n".into()) },
         other => Answer { code: Code::Unavailable, body: Body::Plain(format!("{other:?}\n").into()) },
-    }
+    })
 }
 
 /// Receives the pieces one after the other, as long as there is more to receive.
@@ -25,7 +26,7 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Next) {
             match next {
                 Next::Receive => break,
                 Next::SendFirst => piece = b"",
-                Next::Close { .. } => return (String::from_utf8(all).unwrap(), next),
+                Next::AskAgain | Next::Close { .. } => return (String::from_utf8(all).unwrap(), next),
             }
         }
     }
@@ -213,7 +214,7 @@ proptest! {
 
 /// Any bytes in any pieces: whole answers, a refusal or nothing; and never a yes from one who says no.
 fn converse(bytes: &[u8]) {
-    let refuse = |_: Question<'_>| Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()) };
+    let refuse = |_: Question<'_>| Some(Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()) });
     // The first byte says how long the pieces are.
     let length = bytes.first().map_or(1, |byte| usize::from(*byte).max(1));
     let (mut conversation, mut output) = (Conversation::default(), Vec::new());
@@ -227,6 +228,7 @@ fn converse(bytes: &[u8]) {
                     assert!(output.len() > before, "it would never end");
                     piece = b"";
                 }
+                Next::AskAgain => panic!("there is an answer to everything"),
                 Next::Close { .. } => break 'talk,
             }
             output.clear();
@@ -268,4 +270,28 @@ fn so_many_requests_are_answered_at_once_and_the_rest_is_not_forgotten() {
         assert_eq!(next, Next::SendFirst);
     }
     assert_eq!(answered, [REQUESTS_AT_ONCE, REQUESTS_AT_ONCE, 1]);
+}
+
+#[test]
+fn a_question_without_an_answer_is_asked_again_and_those_after_it_keep_their_order() {
+    let known = std::cell::Cell::new(false);
+    let answer = |question: Question<'_>| {
+        let later = question == Question::Health(Subject::Module("web"));
+        if later && !known.get() { None } else { echo(question) }
+    };
+    let request = |target: &str| format!("GET {target} HTTP/1.1\r\n\r\n");
+    let requests = [request("/health"), request("/health/web"), request("/health")].concat();
+    let (mut conversation, mut output) = (Conversation::default(), Vec::new());
+    assert_eq!(conversation.receive(requests.as_bytes(), &mut output, answer), Next::AskAgain);
+    assert_eq!(String::from_utf8_lossy(&output), OK, "the first one had an answer");
+    for _ in 0..3 {
+        output.clear();
+        assert_eq!(conversation.receive(b"", &mut output, answer), Next::AskAgain);
+        assert!(output.is_empty());
+    }
+    known.set(true);
+    assert_eq!(conversation.receive(b"", &mut output, answer), Next::Receive);
+    let said = String::from_utf8(output).unwrap();
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.ends_with(OK), "{said}");
+    assert!(!conversation.is_inside_request());
 }

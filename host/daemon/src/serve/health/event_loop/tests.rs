@@ -11,8 +11,11 @@ use bellwether_core::snapshot::Snapshot;
 
 use super::*;
 use crate::clock::Clock;
+use crate::handover::Inherited;
 use crate::metrics::Metrics;
+use crate::probers::Probers;
 use crate::pulse::Pulse;
+use crate::serve::health::Opening;
 use crate::serve::health::conversation::REQUESTS_AT_ONCE;
 
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\n\r\n";
@@ -33,15 +36,20 @@ struct Client {
 
 impl Bench {
     fn new() -> Self {
-        let clock = Clock::start();
+        Self::with(Opening::over(), Clock::start())
+    }
+
+    fn with(opening: Opening, clock: Clock) -> Self {
         let empty = Snapshot::empty(NodeName::new("node-1").unwrap(), Moment::default());
         let view = HealthView {
             snapshot: Arc::new(ArcSwap::new(Arc::new(empty))),
             pulse: Pulse::default(),
             clock,
             metrics: Metrics::default(),
+            probers: Probers::default(),
+            opening,
         };
-        let listener = Listener::http("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = Listener::http("127.0.0.1:0".parse().unwrap(), &Inherited::default()).unwrap();
         let address = listener.address;
         Self {
             event_loop: EventLoop::new(vec![listener], view).unwrap(),
@@ -109,4 +117,40 @@ fn a_probe_is_answered_in_the_turn_in_which_it_comes_whatever_others_ask() {
     assert_eq!((kept.take(), new.take()), (2, 1));
     let meanwhile = greedy.iter_mut().map(Client::take).sum::<usize>() - before;
     assert!(meanwhile <= GREEDY * REQUESTS_AT_ONCE, "{meanwhile} answers in one turn");
+}
+
+#[test]
+fn a_connection_that_is_ended_while_it_queues_leaves_the_queue() {
+    let mut bench = Bench::new();
+    for round in 0..3 {
+        let _greedy: Vec<Client> = (0..GREEDY).map(|_| bench.client(EACH)).collect();
+        bench.turn();
+        let event_loop = &mut bench.event_loop;
+        assert!(event_loop.unfinished.len() >= 3, "they queue in round {round}");
+        // Ended to make room, by a failure, and because their time is over.
+        assert!(event_loop.let_quietest_go());
+        let queued = event_loop.unfinished[0];
+        event_loop.close(queued);
+        assert!(event_loop.unfinished.iter().all(|place| event_loop.connections.contains(*place)));
+        event_loop.sweep(Instant::now() + Duration::from_secs(3600));
+        assert_eq!((event_loop.connections.len(), event_loop.unfinished.len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_connection_that_is_ended_while_its_question_waits_is_not_asked_for_again() {
+    let clock = Clock::start();
+    let mut bench = Bench::with(Opening::lasting(clock, Duration::from_secs(3600)), clock);
+    for round in 0..3 {
+        let _asking: Vec<Client> = (0..GREEDY).map(|_| bench.client(1)).collect();
+        bench.turn();
+        let event_loop = &mut bench.event_loop;
+        assert_eq!(event_loop.waiting.len(), GREEDY, "they wait in round {round}");
+        assert!(event_loop.let_quietest_go());
+        let waiting = event_loop.waiting[0];
+        event_loop.close(waiting);
+        assert_eq!(event_loop.waiting.len(), GREEDY - 2);
+        event_loop.sweep(Instant::now() + Duration::from_secs(3600));
+        assert_eq!((event_loop.connections.len(), event_loop.waiting.len()), (0, 0));
+    }
 }

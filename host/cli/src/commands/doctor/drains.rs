@@ -1,0 +1,31 @@
+//! Drains that are shorter than the load balancers need.
+
+use std::time::Duration;
+
+use bellwether_core::moment::plain;
+use bellwether_daemon::serve::wire::NodeStatus;
+
+use super::finding::{Finding, advice};
+
+/// A drain of nothing may well be meant, and what asks more often than once a second is hardly a load balancer.
+const ASKS_SELDOM: f64 = 1.0;
+
+pub(super) fn look(status: &NodeStatus) -> Vec<Finding> {
+    let too_short = |module: &bellwether_daemon::serve::wire::ModuleStatus| {
+        let every = module.probed_every_s.filter(|every| *every >= ASKS_SELDOM)?;
+        let told = |seconds: f64| plain(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        let needed = told(module.drain_needed_s?);
+        Some(advice(
+            "drain",
+            format!(
+                "module `{}` drains for {}, and a load balancer asks about it every {}: it may not have turned \
+                 away when the application stops",
+                module.name,
+                told(module.drain_s),
+                told(every),
+            ),
+            format!("leave `[health] drain` out of its file, or set it to \"{needed}\" or more"),
+        ))
+    };
+    status.modules.iter().filter_map(too_short).collect()
+}

@@ -1,0 +1,200 @@
+//! What a process changes of itself before it becomes a command's program.
+//!
+//! ```text
+//!   daemon: names of users become numbers ──▶ one argument ──▶ launcher: applies them, and is the program
+//! ```
+//! The launcher is a process of one thread, so the system calls that change a thread change all of it,
+//! and no memory is shared with the daemon. It looks nothing up: what can be told in plain words before
+//! there is a process is told by the daemon.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use anyhow::Context as _;
+use rustix::fs::Mode;
+use rustix::process::{Gid, Resource, Rlimit, Uid, geteuid, setpriority_process, setrlimit, umask};
+use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+use serde::{Deserialize, Serialize};
+
+use crate::config::execution::{Bound, Execution, ResourceLimits};
+use crate::process::account::{Accounts, Login};
+use crate::process::open_files;
+
+/// For the launcher.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Settings {
+    /// What the daemon was started with; it has raised its own since.
+    usual_open_files: Option<u64>,
+    umask: Option<u32>,
+    limits: ResourceLimits,
+    nice: Option<i32>,
+    oom_score: Option<i32>,
+    identity: Option<Identity>,
+}
+
+/// Whom to become.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Identity {
+    /// Without one it stays who it is.
+    uid: Option<u32>,
+    gid: Option<u32>,
+    groups: Vec<u32>,
+}
+
+/// What cannot be changed, and why.
+#[derive(Debug)]
+pub(super) struct NotApplied {
+    pub(super) doing: String,
+    pub(super) error: io::Error,
+}
+
+impl Settings {
+    /// What the declaration comes to on this host, now; and whose variables it is given.
+    pub(super) fn of(execution: &Execution) -> anyhow::Result<(Self, Option<Login>)> {
+        let (identity, login) = identity(execution)?;
+        let settings = Self {
+            usual_open_files: open_files::of_others(),
+            umask: execution.umask,
+            limits: execution.limits,
+            nice: execution.nice,
+            oom_score: execution.oom_score,
+            identity,
+        };
+        Ok((settings, login))
+    }
+
+    /// As the launcher is given them.
+    pub(super) fn argument(&self) -> io::Result<OsString> {
+        Ok(serde_json::to_string(self)?.into())
+    }
+
+    /// What the launcher was given.
+    pub(super) fn from_argument(argument: &OsStr) -> Option<Self> {
+        serde_json::from_str(argument.to_str()?).ok()
+    }
+
+    /// Changes this process. What only root may do comes before root is given up.
+    pub(super) fn apply(&self) -> Result<(), NotApplied> {
+        if let Some(mask) = self.umask {
+            umask(Mode::from_raw_mode(mask));
+        }
+        if let Some(most) = self.usual_open_files {
+            open_files::lower_to(most);
+        }
+        self.apply_limits()?;
+        if let Some(nice) = self.nice {
+            setpriority_process(None, nice).or_else(|error| failed(format!("set nice to {nice}"), error))?;
+        }
+        if let Some(score) = self.oom_score {
+            std::fs::write("/proc/self/oom_score_adj", score.to_string())
+                .or_else(|error| failed(format!("set the OOM score to {score}"), error))?;
+        }
+        let Some(Identity { uid, gid, groups }) = &self.identity else { return Ok(()) };
+        let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+        set_thread_groups(&groups).or_else(|error| failed("set the groups".to_owned(), error))?;
+        if let Some(gid) = *gid {
+            set_thread_gid(Gid::from_raw(gid))
+                .or_else(|error| failed(format!("become group {gid}"), error))?;
+        }
+        if let Some(uid) = *uid {
+            set_thread_uid(Uid::from_raw(uid))
+                .or_else(|error| failed(format!("become user {uid}"), error))?;
+        }
+        Ok(())
+    }
+
+    fn apply_limits(&self) -> Result<(), NotApplied> {
+        let ResourceLimits { open_files, core, memory, processes } = self.limits;
+        let limits = [
+            ("open files", Resource::Nofile, open_files.map(Some)),
+            ("core size", Resource::Core, core.map(Bound::bytes)),
+            ("processes", Resource::Nproc, processes.map(Some)),
+            // Last: what comes behind it has little memory to do it in.
+            ("memory", Resource::As, memory.map(Bound::bytes)),
+        ];
+        for (what, resource, limit) in limits {
+            let Some(limit) = limit else { continue };
+            setrlimit(resource, Rlimit { current: limit, maximum: limit }).or_else(|error| {
+                let limit = limit.map_or_else(|| "infinity".to_owned(), |limit| limit.to_string());
+                failed(format!("set the limit of {what} to {limit}"), error)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(doing: String, error: impl Into<io::Error>) -> Result<(), NotApplied> {
+    Err(NotApplied { doing, error: error.into() })
+}
+
+/// Nobody to become: the file does not say, or the daemon is that user.
+fn identity(execution: &Execution) -> anyhow::Result<(Option<Identity>, Option<Login>)> {
+    let Execution { user, group, supplementary_groups, .. } = execution;
+    if user.is_none() && group.is_none() && supplementary_groups.is_empty() {
+        return Ok((None, None));
+    }
+    let accounts = Accounts::read().context("cannot look for its user")?;
+    let gid_of = |name: &String| {
+        accounts.group(name).with_context(|| format!("there is no group `{name}` on this host any more"))
+    };
+    let user = user
+        .as_ref()
+        .map(|name| {
+            accounts.user(name).with_context(|| format!("there is no user `{name}` on this host any more"))
+        })
+        .transpose()?;
+    let gid = match (group, &user) {
+        (Some(group), _) => Some(gid_of(group)?),
+        (None, Some(user)) => Some(user.gid.with_context(|| {
+            format!("user {} is not in /etc/passwd, so its group is not known: set `group`", user.uid)
+        })?),
+        (None, None) => None,
+    };
+    let login = user.as_ref().and_then(|user| user.login.clone());
+    // Groups are root's to set. Without root there is only oneself to become (the check of the file sees to it).
+    if !geteuid().is_root() {
+        return Ok((None, login));
+    }
+    let mut groups = supplementary_groups.iter().map(gid_of).collect::<anyhow::Result<Vec<u32>>>()?;
+    groups.extend(login.iter().flat_map(|login| accounts.groups_of(&login.name)));
+    groups.extend(gid);
+    groups.sort_unstable();
+    groups.dedup();
+    Ok((Some(Identity { uid: user.map(|user| user.uid), gid, groups }), login))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_launcher_is_given_is_what_the_file_says() {
+        let execution = Execution {
+            user: Some("root".to_owned()),
+            umask: Some(0o027),
+            limits: ResourceLimits { core: Some(Bound::Infinity), ..ResourceLimits::default() },
+            nice: Some(-5),
+            ..Execution::default()
+        };
+        let (settings, login) = Settings::of(&execution).unwrap();
+        assert_eq!(login.unwrap().name, "root");
+        let given = Settings::from_argument(&settings.argument().unwrap()).unwrap();
+        assert_eq!(given, settings);
+        assert_eq!(
+            (given.umask, given.nice, given.limits.core),
+            (Some(0o027), Some(-5), Some(Bound::Infinity))
+        );
+        assert_eq!(Settings::from_argument(OsStr::new("1024")), None);
+    }
+
+    #[test]
+    fn a_user_or_group_that_is_gone_is_said() {
+        let why = |execution: &Execution| format!("{:#}", Settings::of(execution).unwrap_err());
+        let user = Execution { user: Some("nobody-of-this-name".to_owned()), ..Execution::default() };
+        assert_eq!(why(&user), "there is no user `nobody-of-this-name` on this host any more");
+        let group = Execution { group: Some("no-such-group".to_owned()), ..Execution::default() };
+        assert_eq!(why(&group), "there is no group `no-such-group` on this host any more");
+        let unlisted = Execution { user: Some("4000000".to_owned()), ..Execution::default() };
+        assert!(why(&unlisted).ends_with("set `group`"));
+    }
+}

@@ -1,0 +1,52 @@
+//! Why the daemon does not run.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::serve::health::BindError;
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Somebody else listens there.
+    #[error("{addr} is in use by another program")]
+    PortInUse {
+        /// Where.
+        addr: SocketAddr,
+    },
+    /// The root cannot be written.
+    #[error("{} cannot be written", root.display())]
+    RootNotWritable {
+        /// Which.
+        root: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// One root, one daemon.
+    #[error("another daemon (process {pid}) runs on this root")]
+    SecondDaemon {
+        /// The other's process id; 0 if it has only just begun.
+        pid: u32,
+    },
+    /// The files are wrong, and nothing is left to run. Rendered, every mistake
+    /// with file, line and column.
+    #[error("the files have mistakes")]
+    Mistakes(String),
+    /// The same, and all that is wrong is that declared programs are not there.
+    #[error("a program that a module declares is missing")]
+    MissingProgram(String),
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<BindError> for RunError {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::InUse { address } => Self::PortInUse { addr: address },
+            other => Self::Other(other.into()),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What outlives the daemon, as the last one left it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use bellwether_core::id::ModuleName;
+use bellwether_core::memory::ModuleMemory;
+
+use crate::clock::Clock;
+use crate::config::spec::NodeSpec;
+use crate::continuity::Continuity;
+use crate::journal::{self, Journal, Notices};
+use crate::memories::{Before, Memories};
+use crate::stores::Stores;
+
+/// All of it, opened.
+pub(super) struct Remembered {
+    pub(super) journal: Journal,
+    pub(super) notices: Notices,
+    pub(super) memories: Memories,
+    pub(super) before: BTreeMap<ModuleName, ModuleMemory>,
+    pub(super) stores: Stores,
+    pub(super) damaged: Vec<String>,
+    pub(super) continuity: Continuity,
+}
+
+impl Remembered {
+    pub(super) fn open(root: &Path, node: &NodeSpec, clock: Clock) -> anyhow::Result<Self> {
+        let settings =
+            journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
+        let (journal, notices) = Journal::open(settings).context("cannot begin the journal's thread")?;
+        let (memories, Before { memories: before, mut damaged }) = Memories::open(root);
+        let continuity = Continuity::carry_on(root, clock);
+        let still =
+            |(module, memory): (ModuleName, ModuleMemory)| (module, memory.watched_since(continuity.since()));
+        let before = before.into_iter().map(still).collect();
+        let (stores, damaged_stores) = Stores::open(root);
+        damaged.extend(damaged_stores);
+        Ok(Self { journal, notices, memories, before, stores, damaged, continuity })
+    }
+}

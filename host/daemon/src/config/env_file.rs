@@ -1,0 +1,274 @@
+//! Files of variables, as systemd's `EnvironmentFile=` and Debian's `/etc/default/NAME` are (systemd.exec(5)).
+//!
+//! ```text
+//!   # a comment            ; another one
+//!   KEY=value              blanks at the end are left out, \x is x, \ at the end of a line joins the next one
+//!   KEY='as it is'         KEY="with \" \\ \$ \` and line ends"
+//! ```
+//! What systemd leaves out with a warning is a mistake here. Nothing is replaced (`$HOME` stays as it is).
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, open};
+
+/// Of one file, in bytes.
+const MAX_FILE: u64 = 256 << 10;
+
+/// Why a file of variables cannot be used. Values are not in it: they are often secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvFileError {
+    /// There is none.
+    #[error("there is no such file")]
+    Missing,
+    /// It cannot be read.
+    #[error("it cannot be read")]
+    Unreadable(#[from] io::Error),
+    /// A folder, a pipe, a device.
+    #[error("it is no regular file")]
+    NoFile,
+    /// Who writes it decides what the command does.
+    #[error("others than root and the daemon's user may write it: `chmod go-w`, and root as its owner")]
+    OthersMayWrite,
+    /// A wrong file, most often.
+    #[error("it is longer than {MAX_FILE} bytes")]
+    TooLong,
+    /// It is not text.
+    #[error("line {0} is not UTF-8, or holds a NUL character")]
+    NoText(usize),
+    /// A line that means nothing.
+    #[error("line {0} is not `KEY=VALUE`")]
+    NoAssignment(usize),
+    /// The name of a variable is of letters, digits and underscores.
+    #[error("line {0}: `{1}` is not the name of a variable")]
+    NoName(usize, String),
+    /// A quote that is open at the end.
+    #[error("line {0}: the quote does not end")]
+    OpenQuote(usize),
+    /// Something behind a quote.
+    #[error("line {0}: there is something behind the closing quote")]
+    BehindQuote(usize),
+}
+
+/// The variables of the file, in its order.
+pub fn read(path: &Path) -> Result<Vec<(String, String)>, EnvFileError> {
+    // Opening a pipe would wait for a writer, a terminal would become ours.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match open(path, flags, Mode::empty()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(EnvFileError::Missing),
+        opened => File::from(opened.map_err(io::Error::from)?),
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(EnvFileError::NoFile);
+    }
+    let trusted = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
+    if !trusted || metadata.mode() & 0o022 != 0 {
+        return Err(EnvFileError::OthersMayWrite);
+    }
+    let mut text = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(EnvFileError::TooLong);
+    }
+    parse(&text)
+}
+
+fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, EnvFileError> {
+    let lines = |before: &[u8]| before.split(|byte| *byte == b'\n').count();
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| EnvFileError::NoText(lines(bytes.get(..error.valid_up_to()).unwrap_or_default())))?;
+    if let Some(at) = text.find('\0') {
+        return Err(EnvFileError::NoText(lines(bytes.get(..at).unwrap_or_default())));
+    }
+    let mut reader = Reader { rest: text.chars().peekable(), line: 1 };
+    let mut variables = Vec::new();
+    while let Some(variable) = reader.assignment()? {
+        variables.push(variable);
+    }
+    Ok(variables)
+}
+
+struct Reader<'t> {
+    rest: std::iter::Peekable<std::str::Chars<'t>>,
+    line: usize,
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<char> {
+        let next = self.rest.next();
+        self.line += usize::from(next == Some('\n'));
+        next
+    }
+
+    /// The next one that is no comment and not empty.
+    fn assignment(&mut self) -> Result<Option<(String, String)>, EnvFileError> {
+        loop {
+            match self.rest.peek() {
+                None => return Ok(None),
+                Some(blank) if blank.is_whitespace() => {
+                    self.next();
+                }
+                Some('#' | ';') => while self.next().is_some_and(|next| next != '\n') {},
+                Some(_) => return Ok(Some((self.name()?, self.value()?))),
+            }
+        }
+    }
+
+    fn name(&mut self) -> Result<String, EnvFileError> {
+        let line = self.line;
+        let mut name = String::new();
+        loop {
+            match self.next() {
+                Some('=') => break,
+                None | Some('\n') => return Err(EnvFileError::NoAssignment(line)),
+                Some(next) => name.push(next),
+            }
+        }
+        let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.chars().all(|next| next.is_ascii_alphanumeric() || next == '_');
+        if is_name { Ok(name) } else { Err(EnvFileError::NoName(line, name.escape_debug().to_string())) }
+    }
+
+    fn value(&mut self) -> Result<String, EnvFileError> {
+        while self.rest.next_if(|next| matches!(next, ' ' | '\t' | '\r')).is_some() {}
+        match self.rest.next_if(|next| matches!(next, '\'' | '"')) {
+            Some(quote) => self.quoted(quote),
+            None => Ok(self.unquoted()),
+        }
+    }
+
+    fn unquoted(&mut self) -> String {
+        let mut value = String::new();
+        // What is kept although it is blank: a backslash stood before it.
+        let mut kept = 0;
+        loop {
+            match self.next() {
+                None | Some('\n') => break,
+                Some('\\') => match self.next() {
+                    None => break,
+                    Some('\n') => {}
+                    Some(escaped) => {
+                        value.push(escaped);
+                        kept = value.len();
+                    }
+                },
+                Some(next) => value.push(next),
+            }
+        }
+        let trimmed = value.trim_end_matches([' ', '\t', '\r']).len();
+        value.truncate(trimmed.max(kept));
+        value
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<String, EnvFileError> {
+        let line = self.line;
+        let mut value = String::new();
+        loop {
+            match self.next().ok_or(EnvFileError::OpenQuote(line))? {
+                next if next == quote => break,
+                '\\' if quote == '"' => match self.next().ok_or(EnvFileError::OpenQuote(line))? {
+                    '\n' => {}
+                    escaped @ ('"' | '\\' | '`' | '$') => value.push(escaped),
+                    other => value.extend(['\\', other]),
+                },
+                next => value.push(next),
+            }
+        }
+        let line = self.line;
+        loop {
+            match self.next() {
+                None | Some('\n') => return Ok(value),
+                Some(' ' | '\t' | '\r') => {}
+                Some(_) => return Err(EnvFileError::BehindQuote(line)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    fn values(text: &str) -> Vec<String> {
+        parse(text.as_bytes()).unwrap().into_iter().map(|(key, value)| format!("{key}={value}")).collect()
+    }
+
+    fn why(text: &[u8]) -> String {
+        parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_of_the_usual_shape_is_read_as_systemd_reads_it() {
+        let text = "# Tomcat\n; old style\n\n  JAVA_HOME=/usr/lib/jvm/default-java  \nEMPTY=\nOPTS=-Xmx1g \\\n-Xms1g\n\
+            QUOTED=\"a \\\"b\\\" \\$HOME \\n #c\" \nLONG='one\ntwo \\'\r\nBLANK=a\\ \nHASH=a#b # c\n_9=x=y";
+        let expected = [
+            "JAVA_HOME=/usr/lib/jvm/default-java",
+            "EMPTY=",
+            "OPTS=-Xmx1g -Xms1g",
+            "QUOTED=a \"b\" $HOME \\n #c",
+            "LONG=one\ntwo \\",
+            "BLANK=a ",
+            "HASH=a#b # c",
+            "_9=x=y",
+        ];
+        assert_eq!(values(text), expected);
+        assert_eq!(values("#only a comment"), [""; 0]);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_and_no_value_is_shown() {
+        assert_eq!(why(b"A=1\n\nsecret\n"), "line 3 is not `KEY=VALUE`");
+        assert_eq!(why(b"export A=1\n"), "line 1: `export A` is not the name of a variable");
+        assert_eq!(why(b"=1"), "line 1: `` is not the name of a variable");
+        assert_eq!(why(b"A=1\nB='x\ny"), "line 2: the quote does not end");
+        assert_eq!(why(b"A=\"x\\"), "line 1: the quote does not end");
+        assert_eq!(why(b"A='x' y\n"), "line 1: there is something behind the closing quote");
+        assert_eq!(why(b"A=1\nB=\xff\n"), "line 2 is not UTF-8, or holds a NUL character");
+        assert_eq!(why(b"A=1\nB=\0\n"), "line 2 is not UTF-8, or holds a NUL character");
+    }
+
+    #[test]
+    fn only_a_file_that_nobody_else_may_write_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("app");
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(matches!(read(&path), Err(EnvFileError::Missing)));
+        assert!(matches!(read(root.path()), Err(EnvFileError::NoFile)));
+        fs::write(&path, "A=1\n").unwrap();
+        mode(0o644);
+        assert_eq!(read(&path).unwrap(), [("A".to_owned(), "1".to_owned())]);
+        for others in [0o664, 0o646, 0o622] {
+            mode(others);
+            assert!(matches!(read(&path), Err(EnvFileError::OthersMayWrite)), "{others:o}");
+        }
+        mode(0o600);
+        // Only root can give a file away.
+        if rustix::process::geteuid().is_root() {
+            chown(&path, Some(4711), None).unwrap();
+            assert!(matches!(read(&path), Err(EnvFileError::OthersMayWrite)));
+            chown(&path, Some(0), None).unwrap();
+        }
+        fs::write(&path, vec![b'#'; 300 << 10]).unwrap();
+        assert!(matches!(read(&path), Err(EnvFileError::TooLong)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[A-C=\"'\\\\\n #;]{0,60}") {
+            let _ = parse(&bytes);
+            let _ = parse(text.as_bytes());
+        }
+
+        #[test]
+        fn a_value_in_single_quotes_is_as_it_stands(value in "[^'\0]{0,40}") {
+            let read = parse(format!("A='{value}'\n").as_bytes()).unwrap();
+            prop_assert_eq!(read, [("A".to_owned(), value)]);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! As whom and within which limits a command runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::{mistakes, parse};
+use crate::act::kept::Launched;
+use crate::config::effective::Origin;
+use crate::config::execution::{Bound, Execution, ResourceLimits};
+use crate::config::host_files::ThisHost;
+use crate::config::mistake::Mistakes;
+use crate::config::read::parse_module;
+use crate::config::spec::{CommandSpec, ModuleSpec};
+
+const GUIDE: &str = include_str!("../../../../../docs/commands.md");
+const FULL: &str = r#"
+[commands.start]
+run = ["/app"]
+keep = true
+user = "postgres"
+group = "db"
+supplementary-groups = ["ssl-cert", "4711"]
+env-file = "app.env"
+umask = "027"
+limits = { open-files = 65536, core = "infinity", memory = "8GiB", processes = 4096 }
+nice = -5
+oom-score = -900
+"#;
+
+fn start(text: &str) -> CommandSpec {
+    let module = parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    module.spec.commands["start"].clone()
+}
+
+/// On this host, with the root that is given.
+fn on_this_host(root: &std::path::Path, text: &str) -> Result<ModuleSpec, Mistakes> {
+    let name = "web".parse().unwrap();
+    parse_module(name, "modules/web.toml", text, &ThisHost::new(root)).map(|module| module.spec)
+}
+
+#[test]
+fn all_that_a_file_says_is_in_the_specification_and_is_shown() {
+    let groups = vec!["ssl-cert".to_owned(), "4711".to_owned()];
+    let expected = Execution {
+        user: Some("postgres".to_owned()),
+        group: Some("db".to_owned()),
+        supplementary_groups: groups,
+        env_file: Some("app.env".into()),
+        umask: Some(0o27),
+        limits: ResourceLimits {
+            open_files: Some(65536),
+            core: Some(Bound::Infinity),
+            memory: Some(Bound::Bytes(8 << 30)),
+            processes: Some(4096),
+        },
+        nice: Some(-5),
+        oom_score: Some(-900),
+    };
+    assert_eq!(start(FULL).execution, expected);
+    let shown = parse(FULL).unwrap().effective();
+    let shown: Vec<String> = shown
+        .iter()
+        .filter(|value| value.source == Origin::File)
+        .filter_map(|value| Some(format!("{} = {}", value.key.strip_prefix("commands.start.")?, value.value)))
+        .collect();
+    let lines = [
+        "run = [\"/app\"]",
+        "keep = true",
+        "user = \"postgres\"",
+        "group = \"db\"",
+        "supplementary-groups = [\"ssl-cert\", \"4711\"]",
+        "env-file = \"app.env\"",
+        "umask = \"0027\"",
+        "nice = -5",
+        "oom-score = -900",
+        "limits.open-files = 65536",
+        "limits.core = \"infinity\"",
+        "limits.memory = \"8GiB\"",
+        "limits.processes = 4096",
+    ];
+    assert_eq!(shown, lines);
+}
+
+#[test]
+fn a_file_that_says_nothing_of_it_is_what_it_was() {
+    let plain = start("[commands]\nstart = { run = [\"/app\"], keep = true }\n");
+    assert_eq!(plain.execution, Execution::default());
+    assert!(!plain.execution.changes_the_process());
+    // What an earlier daemon wrote down of an application that runs.
+    let digest = blake3::hash(&0_usize.to_le_bytes()).to_hex().to_string();
+    assert_eq!(Launched::by(&plain).surroundings, digest);
+    let other = start("[commands]\nstart = { run = [\"/app\"], keep = true, nice = 1 }\n");
+    assert_ne!(Launched::by(&other), Launched::by(&plain));
+}
+
+#[test]
+fn what_this_host_does_not_have_is_refused_where_it_stands() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("bad.env"), "A=1\nexport B=2\n").unwrap();
+    fs::set_permissions(root.path().join("bad.env"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(root.path().join("open.env"), "A=1\n").unwrap();
+    fs::set_permissions(root.path().join("open.env"), fs::Permissions::from_mode(0o666)).unwrap();
+    let text = "[commands]\na = { run = [\"sh\"], keep = true, user = \"no-such-user\", group = \"no-such-group\" }\n\
+        b = { run = [\"sh\"], env-file = \"none.env\" }\nc = { run = [\"sh\"], env-file = \"bad.env\" }\n\
+        d = { run = [\"sh\"], env-file = \"open.env\" }\ne = { run = [\"sh\"], user = \"4000000\" }\n";
+    insta::assert_snapshot!(on_this_host(root.path(), text).unwrap_err().render(false));
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_where_they_stand() {
+    let text = "[commands.start]\nrun = [\"/app\"]\nkeep = true\numask = \"0888\"\nnice = 20\noom-score = -1001\n\
+        limits = { open-files = 3, core = \"lots\", memory = \"1kB\", processes = 0, files = 1 }\n\
+        supplementary-groups = \"a\"\nenv-file = \"\"\n";
+    insta::assert_snapshot!(mistakes(text));
+}
+
+#[test]
+fn the_recipes_of_the_guide_are_right() {
+    let recipes = GUIDE.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap_or_default());
+    let recipes: Vec<&str> = recipes.collect();
+    assert_eq!(recipes.len(), 12, "two examples and ten recipes");
+    for recipe in recipes {
+        let spec = start(recipe);
+        assert!(spec.keep, "{recipe}");
+    }
+}

@@ -1,0 +1,42 @@
+//! Descriptors on their way from one process to another (`SCM_RIGHTS`, unix(7)).
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+
+/// So many at once at most; the kernel takes 253.
+pub(super) const MOST: usize = 64;
+
+/// Sends them in one message, the first ones if there are too many.
+pub(super) fn send(line: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let some = &descriptors[..descriptors.len().min(MOST)];
+    if !control.push(SendAncillaryMessage::ScmRights(some)) {
+        return Err(io::Error::other("there is no room for so many descriptors"));
+    }
+    // A message needs a byte to go with.
+    sendmsg(line, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives what was sent in one message. They are closed in what is started from here.
+pub(super) fn receive(line: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let received = recvmsg(line, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    if received.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(rights) => Some(rights),
+        _ => None,
+    });
+    Ok(rights.flatten().collect())
+}

@@ -41,6 +41,7 @@ mod running;
 mod simulate;
 mod slow_start;
 mod soak;
+mod story;
 mod streams_end;
 mod survival;
 mod telemetry;

@@ -36,6 +36,16 @@ impl OnDown {
         }
     }
 
+    /// What an edit would do whose checker fails, in half a sentence.
+    pub fn would(self) -> &'static str {
+        match self {
+            Self::Restart => "this would take the module down: the application would be restarted",
+            Self::Stop | Self::Wait => "this would take the module down: the application would be stopped",
+            Self::Out => "this would take the module down: the node would leave the load balancer",
+            Self::Notify => "people would be told",
+        }
+    }
+
     /// The word in the module file.
     pub fn word(self) -> &'static str {
         match self {

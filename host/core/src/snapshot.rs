@@ -191,6 +191,9 @@ pub struct PlanView {
     pub step: usize,
 }
 
+/// What is said of a checker on probation, everywhere.
+pub const ON_PROBATION: &str = "on probation: has not been up yet";
+
 /// One checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckerView {
@@ -206,6 +209,13 @@ pub struct CheckerView {
     pub since: Moment,
     /// Whether it is being run at present.
     pub watched: bool,
+    /// It was added or changed while the application served, and has not been up since: until then
+    /// nothing follows from what it sees.
+    #[serde(default)]
+    pub on_probation: bool,
+    /// Stands for what it observes and how often: it changes when that does.
+    #[serde(default)]
+    pub definition: u64,
     /// From the beginning of one run to the beginning of the next, if nothing presses.
     #[serde(default)]
     pub interval: Duration,

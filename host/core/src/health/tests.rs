@@ -44,6 +44,8 @@ fn checker(name: &str, verdict: Verdict, status: Status) -> CheckerView {
         verdict,
         since: Moment::default(),
         watched: true,
+        on_probation: false,
+        definition: 1,
         interval: Duration::from_secs(5),
         next: None,
         last: Some(Arc::new(last)),
@@ -303,6 +305,17 @@ fn a_module_that_drains_does_not_hide_from_haproxy_one_that_is_down() {
     assert_eq!(line_of(&snapshot(vec![up.clone(), draining.clone()]), true, None), "up drain\n");
     let all = snapshot(vec![up, draining, down]);
     assert_eq!(line_of(&all, true, None), "down # c: backoff: because of c (and 1 more not ready)\n");
+}
+
+#[test]
+fn a_checker_on_probation_warns_and_says_so() {
+    let mut web = module("web", StateName::Up, true);
+    web.checkers =
+        vec![CheckerView { on_probation: true, ..checker("young", Verdict::Undecided, Status::Fail) }];
+    let (code, report) = ask_report(&snapshot(vec![web]), true, "/health/web");
+    assert_eq!((code, report.status), (Code::Ok, Level::Warn));
+    let output = report.checks["web:young"][0].output.clone();
+    assert_eq!(output.as_deref(), Some("undecided, on probation: has not been up yet: young says so"));
 }
 
 #[test]

@@ -12,9 +12,11 @@ mod killed;
 mod laws;
 mod looked;
 mod prerequisites;
+mod probation;
 mod readmitted;
 mod silence;
 mod starting;
+mod unwatched;
 mod world;
 
 use std::time::Duration;

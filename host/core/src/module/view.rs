@@ -2,7 +2,7 @@
 
 use crate::moment::Moment;
 use crate::observation::ProcessFact;
-use crate::snapshot::{CheckerView, Load, ModuleView};
+use crate::snapshot::{CheckerView, Load, ModuleView, ON_PROBATION};
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
@@ -28,7 +28,7 @@ impl Module {
         if let Some(name) = self.awaits_first_run() {
             return Err(format!("checker `{name}` has not answered since the daemon was started"));
         }
-        if !gating().any(|(_, c)| c.verdict() == Verdict::Up) {
+        if !gating().any(|(_, c)| c.verdict() == Verdict::Up || c.stood()) {
             let said = gating().next().map_or("", |(_, c)| c.said());
             return Err(format!("no checker can tell whether the application serves: {said}"));
         }
@@ -51,6 +51,9 @@ impl Module {
         }
         let mut gating = self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
         let remark = gating.find_map(|(name, c)| match c.verdict() {
+            Verdict::Down | Verdict::Undecided if c.on_probation() => {
+                Some(format!("checker `{name}` is {ON_PROBATION}: {}", c.said()))
+            }
             Verdict::Down => {
                 Some(format!("checker `{name}` keeps it out of the load balancer: {}", c.said()))
             }
@@ -120,6 +123,8 @@ fn checker_view(name: &crate::id::CheckerName, checker: &Checker) -> CheckerView
         verdict: checker.verdict(),
         since: checker.judge.since(),
         watched: checker.watched(),
+        on_probation: checker.on_probation(),
+        definition: checker.policy.definition,
         interval: checker.policy.interval,
         next: checker.next_run(),
         last: checker.last.clone(),

@@ -159,6 +159,13 @@ impl Kept {
         self.0.signal(&self.slot(module, command), signal).await
     }
 
+    /// Something is about to be done that may end what the module keeps.
+    pub fn expect_end(&self, module: &ModuleName) {
+        for slot in self.slots_of(module) {
+            slot.expect_end();
+        }
+    }
+
     /// Returns when nobody of the command is alive. What has left the group is asked to end
     /// once the group has ended.
     pub async fn await_exit(&self, module: &ModuleName, command: &CommandName) -> io::Result<()> {
@@ -299,6 +306,7 @@ impl Inner {
         // Written down before it becomes the application: a daemon that is killed between the two
         // leaves nothing behind.
         slot.set_launched(Some(Launched::by(spec)));
+        slot.set_log_from(before);
         slot.set_waiting(Some(id));
         self.write_ledger();
         let through = self.home.let_through(&launch, waiting);
@@ -326,6 +334,7 @@ impl Inner {
     }
 
     async fn signal_group(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
+        slot.expect_end();
         let group = {
             let held = slot.held();
             let Some(held) = held.as_ref() else { return Ok(false) };
@@ -364,7 +373,7 @@ impl Inner {
             let entry = |slot: &Arc<Slot>| {
                 let process = slot.process()?;
                 let (module, command) = slot.key.clone();
-                Some(Entry { module, command, process, launched: slot.launched() })
+                Some(Entry { module, command, process, launched: slot.launched(), log_from: slot.log_from() })
             };
             slots.iter().filter_map(entry).collect()
         };

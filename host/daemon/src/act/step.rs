@@ -13,9 +13,8 @@ use futures_util::future::join_all;
 use super::child::{Home, Launch};
 use super::kept::Kept;
 use super::kept::belonging::is_of_the_application;
-use super::last_words::last_words;
-use super::log_file;
 use super::running::Running;
+use super::{last_words, log_file};
 use crate::config::spec::{CheckerSpec, CommandSpec, ModuleSpec, Subject};
 use crate::process::ending::Ending;
 use crate::process::find::Finder;
@@ -206,6 +205,8 @@ impl StepRunner {
     async fn run(&self, launch: &Launch<'_>) -> anyhow::Result<String> {
         let began = Instant::now();
         let command = launch.command;
+        // It may be there to end what is kept: from here on an end is not out of the blue.
+        self.kept.expect_end(launch.module);
         let (ending, before) = if is_of_the_application(command, launch.spec.keep) {
             let launching = self.kept.launch(launch).await?;
             let before = launching.before;
@@ -222,8 +223,8 @@ impl StepRunner {
             return Ok(format!("exited with 0 after {took}"));
         }
         let path = log_file::path(&self.home.root, launch.module, command);
-        match before.and_then(|before| last_words(&path, before)) {
-            Some(line) => anyhow::bail!("{ending}: {line}"),
+        match before.and_then(|before| last_words::since(&path, before)) {
+            Some(words) => anyhow::bail!("{ending}{}", last_words::quoted(Some(words))),
             None => anyhow::bail!("{ending} after {took}, without a word"),
         }
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::ledger::Entry;
 use super::{Kept, THROUGH_LOOK, THROUGH_WITHIN};
+use crate::act::{last_words, log_file};
 use crate::process::group::ProcessGroup;
 use crate::process::identity::{BootId, ProcessId};
 use crate::process::kept_table::KeptState;
@@ -16,7 +17,7 @@ use crate::process::table::Image;
 impl Kept {
     /// Takes over a process that an earlier daemon started.
     pub(super) async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process, launched } = entry;
+        let Entry { module, command, process, launched, log_from } = entry;
         if process.boot_id != BootId::current()? {
             return Ok(());
         }
@@ -30,11 +31,13 @@ impl Kept {
             let marked = self.0.belonging.of(&Image::read(process.pid));
             slot.set_former(marked.filter(|of| *of != slot.key));
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, Arc::new(leader), None);
+            self.0.hold(&slot, Arc::new(leader), log_from);
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
-        let how = "ended while Bellwether was not running".to_owned();
+        let log = log_file::path(&self.0.home.root, &module, &command);
+        let error = log_from.and_then(|from| last_words::error_since(&log, from));
+        let how = format!("ended while Bellwether was not running{}", last_words::quoted(error));
         let ended = KeptState::Ended { pid: process.pid, how, at: self.0.clock.now() };
         self.0.states.publish(&module, &command, ended);
         let group = ProcessGroup::of(process);

@@ -7,8 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Inner;
 use super::slot::Slot;
-use crate::act::last_words::last_words;
-use crate::act::log_file;
+use crate::act::{last_words, log_file};
 use crate::process::ending::Ending;
 use crate::process::group::ProcessGroup;
 use crate::process::kept_table::KeptState;
@@ -34,11 +33,12 @@ impl Inner {
     /// log was before it wrote there, where that is known.
     pub(super) fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, log_from: Option<u64>) {
         let id = leader.id();
+        slot.begin(log_from);
         let mut held = slot.held();
         let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
         let watcher = tokio::spawn(async move {
             process.exited().await;
-            leader_ended(&inner, &of_slot, &process, log_from);
+            leader_ended(&inner, &of_slot, &process);
             drop(process);
             leftovers_end(&inner, &of_slot).await;
         });
@@ -57,7 +57,7 @@ impl Inner {
 }
 
 /// Reaps the leader and says so to everybody.
-fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from: Option<u64>) {
+fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
     let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
     let mut held = slot.held();
     let ending = leader.wait_status().ok().flatten().unwrap_or(Ending::Unknown);
@@ -66,14 +66,9 @@ fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from
     }
     let (module, command) = &slot.key;
     let pid = leader.id().pid;
-    // What gave up by itself has most often said why.
-    let last_words = match ending {
-        Ending::Exited(1..) => {
-            log_from.and_then(|from| last_words(&log_file::path(&inner.home.root, module, command), from))
-        }
-        Ending::Exited(_) | Ending::Signaled { .. } | Ending::Unknown => None,
-    };
-    let how = last_words.map_or_else(|| ending.to_string(), |line| format!("{ending}: {line}"));
+    let log = log_file::path(&inner.home.root, module, command);
+    let log = slot.log_from().map(|from| (log.as_path(), from));
+    let how = last_words::of_kept(ending, slot.expects_end(), log);
     let ended = KeptState::Ended { pid, how, at: inner.clock.now() };
     inner.states.publish(module, command, ended);
     drop(held);

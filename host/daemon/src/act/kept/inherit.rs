@@ -81,6 +81,7 @@ impl Kept {
         slot.set_former(None);
         slot.set_launched(None);
         heir.set_launched(Some(launched.clone()));
+        // Its log is still the one of its former name.
         self.0.hold(&heir, leader, None);
         self.0.write_ledger();
         tracing::info!(%module, %command, pid, %former, "took over a kept process");

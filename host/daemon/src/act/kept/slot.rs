@@ -1,5 +1,6 @@
 //! What is known of one command.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bellwether_core::plan::Signal;
@@ -20,6 +21,10 @@ pub(super) struct Slot {
     /// What its process was started with, if that is known.
     pub(super) launched: Mutex<Option<Launched>>,
     pub(super) held: Mutex<Option<Held>>,
+    /// How long its log was before its process wrote there, where that is known.
+    log_from: Mutex<Option<u64>>,
+    /// Its process was told to end, or a command ran that may have been there to end it.
+    end_expected: AtomicBool,
     /// What has left the group is asked to end by this, if somebody has said so.
     pub(super) ends_by: Mutex<Option<Signal>>,
     /// The command that its processes were started as, before another module took them over.
@@ -34,6 +39,8 @@ impl Slot {
             waiting: Mutex::default(),
             launched: Mutex::default(),
             held: Mutex::default(),
+            log_from: Mutex::default(),
+            end_expected: AtomicBool::default(),
             ends_by: Mutex::default(),
             former: Mutex::default(),
         }
@@ -81,6 +88,29 @@ impl Slot {
 
     pub(super) fn set_launched(&self, launched: Option<Launched>) {
         *self.launched.lock().unwrap_or_else(PoisonError::into_inner) = launched;
+    }
+
+    pub(super) fn log_from(&self) -> Option<u64> {
+        *self.log_from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_log_from(&self, from: Option<u64>) {
+        *self.log_from.lock().unwrap_or_else(PoisonError::into_inner) = from;
+    }
+
+    /// From here on an end of its process is not out of the blue.
+    pub(super) fn expect_end(&self) {
+        self.end_expected.store(true, Ordering::Release);
+    }
+
+    pub(super) fn expects_end(&self) -> bool {
+        self.end_expected.load(Ordering::Acquire)
+    }
+
+    /// Its log was so long before its process wrote there, and nothing has told it to end.
+    pub(super) fn begin(&self, log_from: Option<u64>) {
+        self.set_log_from(log_from);
+        self.end_expected.store(false, Ordering::Release);
     }
 
     pub(super) fn set_waiting(&self, process: Option<ProcessId>) {

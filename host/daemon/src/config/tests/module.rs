@@ -303,6 +303,48 @@ fn fewer_at_most_than_at_least() {
 }
 
 #[test]
+fn more_processes_than_there_can_be() {
+    let kept = |more: &str| {
+        format!(
+            "[commands]\nstart = {{ run = [\"/bin/sh\"], keep = true }}\n{CHECKER}process = {{ kept = \"start\", {more} }}\n"
+        )
+    };
+    let pid_file = format!("{CHECKER}process = {{ pid-file = \"/run/a.pid\", at-least = 2 }}\n");
+    for (text, words) in [
+        (
+            kept("at-least = 3"),
+            [
+                "the kept command `start` is one process: there are never 3",
+                "modules/web.toml:5:40",
+                "expected 1, or no `at-least`",
+            ],
+        ),
+        (
+            kept("at-least = 0, at-most = 0"),
+            [
+                "the kept command `start` is one process, and none would be allowed",
+                "modules/web.toml:5:53",
+                "expected 1, or no `at-most`",
+            ],
+        ),
+        (
+            pid_file,
+            [
+                "a pid file names one process: there are never 2",
+                "modules/web.toml:3:49",
+                "expected 1, or no `at-least`",
+            ],
+        ),
+    ] {
+        let told = mistakes(&text);
+        assert!(words.iter().all(|words| told.contains(words)), "{told}");
+    }
+    for fine in ["at-least = 1", "at-least = 0", "at-most = 1", "at-least = 1, at-most = 7"] {
+        module(&kept(fine));
+    }
+}
+
+#[test]
 fn a_path_as_a_program_name() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ name = \"/usr/sbin/nginx\" }}\n")), @r#"
      × `/usr/sbin/nginx` is not the file name of a program

@@ -10,12 +10,10 @@ use bellwether_tests::answers::State;
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::{Conditions, Daemon};
 use bellwether_tests::eventually::eventually;
-use bellwether_tests::invocation::Ended;
 use bellwether_tests::process::{is_alive, signal};
 use bellwether_tests::root::Root;
 use rustix::process::Signal;
 
-const GUIDE: &str = include_str!("../../docs/commands.md");
 /// On every Linux: nobody.
 const NOBODY: u32 = 65_534;
 
@@ -329,57 +327,4 @@ fn a_series_without_a_signal_is_refused_with_its_line() {
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(5), "{told}");
     assert!(told.contains("modules/app.toml:2") && told.contains("config.stop"), "{told}");
-}
-
-/// Each recipe starts and stops by the standard restart script.
-#[test]
-fn the_recipes_of_the_guide_start_and_stop() {
-    let (_, recipes) = GUIDE.split_once("## Recipes").expect("the guide has recipes");
-    let mut count = 0;
-    for recipe in recipes.split("\n### ").skip(1) {
-        let name = recipe.lines().next().unwrap_or_default();
-        let module = recipe.split("```toml\n").nth(1).and_then(|block| block.split("```").next());
-        let module = module.unwrap_or_else(|| panic!("{name} has a module"));
-        let played = play(module);
-        assert_eq!(played.code, Some(0), "{name}: {}{}", played.out, played.error);
-        count += 1;
-    }
-    assert_eq!(count, 10);
-}
-
-const SCENARIO: &str = r#"
-for = "5m"
-start = "stopped"
-[[event]]
-at = "10s"
-command = "start"
-[[event]]
-at = "1m"
-command = "restart"
-[[event]]
-at = "2m"
-command = "stop"
-[[expect]]
-at = "50s"
-ready = true
-[[expect]]
-at = "1m50s"
-ready = true
-[[expect]]
-at = "4m"
-state = "stopped"
-"#;
-
-fn play(module: &str) -> Ended {
-    let root = Root::default();
-    root.write("modules/app.toml", module);
-    root.write("scenarios/day.toml", SCENARIO);
-    let output = Command::new(bellwether())
-        .args(["--root", ".", "simulate", "app", "--scenario", "scenarios/day.toml"])
-        .env_remove("BELLWETHER_ROOT")
-        .current_dir(root.path())
-        .output()
-        .expect("the binary starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8 is written");
-    Ended { code: output.status.code(), out: text(output.stdout), error: text(output.stderr) }
 }

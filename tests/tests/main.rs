@@ -13,6 +13,7 @@ mod all_languages;
 mod announcements;
 mod api_roles;
 mod api_roles_as_meant;
+mod applications;
 mod balancers;
 mod belonging;
 mod commands;

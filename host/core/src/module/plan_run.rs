@@ -345,7 +345,7 @@ impl PlanRun {
                 if let StepAction::Pause(_) = step.action {
                     return self.end_step(Ok("over".to_owned()), around, out);
                 }
-                let late = plain(time_for(step, &frame.occasion, self.hangs));
+                let late = plain(time_for(plan, index, &frame.occasion, self.hangs));
                 if !matches!(step.action, StepAction::AwaitChecker(..)) {
                     out.push(Action::CancelStep { module: around.module.clone(), attempt, step: index });
                 }
@@ -377,7 +377,8 @@ impl PlanRun {
                 return Progress::Working;
             };
             *delay = None;
-            let Some(step) = plan.steps.get(*index) else {
+            let index = *index;
+            let Some(step) = plan.steps.get(index) else {
                 if matches!(frame.occasion, Occasion::Stop | Occasion::ForcedStop(_)) {
                     self.look(around, out);
                     return Progress::Working;
@@ -385,7 +386,7 @@ impl PlanRun {
                 self.leave_frame();
                 continue;
             };
-            let timeout = time_for(step, &frame.occasion, hangs);
+            let timeout = time_for(plan, index, &frame.occasion, hangs);
             *until = out.now + timeout;
             match &step.action {
                 StepAction::Pause(duration) => *until = out.now + (*duration).min(MAX_STEP_TIME),
@@ -396,7 +397,7 @@ impl PlanRun {
                 | StepAction::AwaitExit(_)) => out.push(Action::RunStep {
                     module: around.module.clone(),
                     attempt,
-                    step: *index,
+                    step: index,
                     action: action.clone(),
                     timeout,
                 }),
@@ -446,9 +447,14 @@ impl PlanRun {
     }
 }
 
-/// How long the step may take.
-fn time_for(step: &Step, occasion: &Occasion, hangs: bool) -> Duration {
-    let polite = matches!(occasion, Occasion::Stop) || step.on_failure == OnFailure::ForceStop;
+/// How long the step of this number may take.
+fn time_for(plan: &Plan, index: usize, occasion: &Occasion, hangs: bool) -> Duration {
+    let step = &plan.steps[index];
+    // A signal that is followed by another one goes on: that is a part of the stop as long as an end is waited for.
+    let stops = plan.steps[index..].iter().any(|step| matches!(step.action, StepAction::AwaitExit(_)));
+    let polite = matches!(occasion, Occasion::Stop)
+        || step.on_failure == OnFailure::ForceStop
+        || (step.on_failure == OnFailure::GoOn && stops);
     let ends = matches!(step.action, StepAction::Run { .. } | StepAction::AwaitExit(_));
     let forced = matches!(occasion, Occasion::ForcedStop(_));
     if hangs && polite && ends && !forced { step.timeout.min(HANG_TIME) } else { step.timeout }

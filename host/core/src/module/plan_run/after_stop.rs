@@ -15,6 +15,8 @@ use super::{HANG_TIME, KILL_TIME, PlanRun, Progress, Stage, Surroundings};
 
 /// What has been told to end may always take so long.
 const LEAST: Duration = Duration::from_secs(10);
+/// What nothing has told to end ends by itself within this, as what a dead application leaves often does, or not at all.
+const UNTOLD: Duration = Duration::from_secs(2);
 /// The host has so much longer to answer than what it looks at has to end.
 pub(super) const SPARE: Duration = Duration::from_secs(5);
 /// The look in words, as a step.
@@ -117,6 +119,9 @@ impl PlanRun {
 /// at once, and a signal is sent in an instant: the time that was declared for them is the time for
 /// the end that they ask for.
 fn ends_within(plan: &Plan, kept_ends_within: Duration) -> Duration {
+    if plan.steps.is_empty() {
+        return UNTOLD;
+    }
     let asks = plan.steps.iter().filter(|step| match step.action {
         StepAction::Run { .. } | StepAction::Signal(..) | StepAction::AwaitExit(_) => true,
         StepAction::Keep(_) | StepAction::AwaitChecker(..) | StepAction::Pause(_) => false,

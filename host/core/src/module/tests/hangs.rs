@@ -38,6 +38,42 @@ fn what_hangs_is_forced_soon_and_what_answers_wrongly_gets_its_time() {
     assert_eq!(polite_time(false), SECOND * 10);
 }
 
+/// A restart by two signals, the second of which has to work, and a program that may fail before the start.
+fn by_two_signals(hangs: bool) -> Vec<Duration> {
+    let mut world = World::up();
+    page_fails(&mut world, hangs);
+    let with = |on_failure, action| crate::plan::Step { on_failure, ..step(action) };
+    world.plan(vec![
+        with(OnFailure::GoOn, StepAction::Signal(app(), Signal::Usr1)),
+        with(OnFailure::GoOn, StepAction::AwaitExit(app())),
+        with(OnFailure::ForceStop, StepAction::Signal(app(), Signal::Term)),
+        with(OnFailure::ForceStop, StepAction::AwaitExit(app())),
+        run("warm-up", OnFailure::GoOn),
+    ]);
+    world.step_ok();
+    let first_signal = time_of_step(&mut world, 1);
+    world.step_ok();
+    world.step_ok();
+    vec![first_signal, time_of_step(&mut world, 4)]
+}
+
+/// How long the step that is carried out, which is of this number, may take.
+fn time_of_step(world: &mut World, number: usize) -> Duration {
+    let is_carried_out = |world: &World| world.step_at_work().is_some_and(|(_, step, _)| step == number);
+    assert!(is_carried_out(world), "{:?}", world.step_at_work());
+    let began = world.now();
+    while is_carried_out(world) {
+        world.pass_time(SECOND);
+    }
+    world.now().since(began)
+}
+
+#[test]
+fn each_signal_of_a_series_gets_less_time_after_a_hang_and_what_belongs_to_the_start_does_not() {
+    assert_eq!(by_two_signals(true), [SECOND * 2, SECOND * 10]);
+    assert_eq!(by_two_signals(false), [SECOND * 10, SECOND * 10]);
+}
+
 #[test]
 fn what_a_hang_leaves_behind_is_cleared_away_as_soon() {
     let mut world = World::up();

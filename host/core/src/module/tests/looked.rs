@@ -78,7 +78,8 @@ fn what_is_left_of_a_failed_start_is_looked_for_as_well() {
 fn a_look_that_never_ends_is_given_up_and_taken_for_a_stop_that_failed() {
     let mut world = stopping();
     world.host_is_blind();
-    world.plan(Vec::new());
+    world.plan(vec![run("stop", OnFailure::Fail)]);
+    world.step_ok();
     world.pass_time(Duration::from_secs(14));
     assert_eq!((world.state(), world.occasion()), (StateName::Stopping, None));
     world.pass_time(Duration::from_secs(1));
@@ -210,4 +211,15 @@ fn the_end_may_take_as_long_as_what_has_asked_for_it() {
         world.pass_time(seconds(1));
         assert!(matches!(world.occasion(), Some(Occasion::ForcedStop(_))));
     }
+}
+
+#[test]
+fn what_nothing_has_told_to_end_is_not_waited_for_as_long() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    world.no_plan("it does not know how");
+    assert_eq!((world.state(), world.occasion()), (StateName::Backoff, Some(Occasion::Stop)));
+    world.host_is_blind();
+    world.plan(Vec::new());
+    assert_eq!(wait(&world), Duration::from_secs(2));
 }

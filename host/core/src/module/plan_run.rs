@@ -27,7 +27,7 @@ use crate::id::{AttemptId, CheckerName, ModuleName};
 use crate::moment::{Moment, plain};
 use crate::outbox::Outbox;
 use crate::plan::{
-    MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, Plan, PlanRequest, Step, StepAction, StepFailure,
+    MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, Plan, PlanRequest, StepAction, StepFailure,
 };
 use crate::record::RecordKind;
 use crate::snapshot::PlanView;

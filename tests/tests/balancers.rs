@@ -1,7 +1,7 @@
 //! Load balancers, each as `docs/load-balancers.md` configures it, in front of two nodes under load: no request fails
 //! while the daemons of both are restarted at once, and none while a node is stopped and started again.
 //!
-//! In every run the two that differ most: HAProxy, told by an agent on a connection, and Caddy, which asks over HTTP and
+//! In every run the two that differ most: `HAProxy`, told by an agent on a connection, and Caddy, which asks over HTTP and
 //! remembers answers itself. A long run (`BELLWETHER_LONG=1`) has all that are installed.
 
 use std::time::{Duration, Instant};
@@ -155,6 +155,8 @@ fn caddy_is_told_the_truth() {
 fn all_of_the_guide_are_told_the_truth() {
     if is_long() {
         // Each with two nodes: all of them at once would be more than a small machine has processors for.
-        ALL.iter().for_each(|kind| is_told_the_truth(kind.title));
+        for kind in &ALL {
+            is_told_the_truth(kind.title);
+        }
     }
 }

@@ -6,11 +6,11 @@
 //!                     ├─ /var/modules/MODULE/ready.txt ▶ 200 or 404 (set up for SafeKit)
 //!                     ├─ /haproxy, /haproxy/MODULE ────▶ 200, 404 while it drains, or 503 (disable-on-404)
 //!                     └─ anything else ────────────────▶ 404
-//!  a connection for HAProxy's agent-check ─────────────▶ one line (agent.rs)
+//!  a connection for `HAProxy`'s agent-check ─────────────▶ one line (agent.rs)
 //! ```
 //! While the daemon starts, a question has no answer until the application has been looked at ([`can_tell`]).
 //! Where a module's file asks for it, a yes also says whether less should be sent ([`Load`]): Envoy reads
-//! `x-envoy-degraded`, HAProxy the weight that an agent gives.
+//! `x-envoy-degraded`, `HAProxy` the weight that an agent gives.
 //! The answer is yes only while the core turns, and only of a module that is
 //! ready in [`StateName::Up`]. Everything else is no. Anybody may ask, so what
 //! is said is short, on one line, and passes through `line.rs`, which takes

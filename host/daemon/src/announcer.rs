@@ -66,7 +66,7 @@ impl Announcer {
         let mut announcements = BTreeMap::<ModuleName, Announcement>::new();
         let mut failing = BTreeMap::<ModuleName, String>::new();
         let mut telling = JoinSet::new();
-        let mut changes = self.published.generation.subscribe();
+        let mut generation = self.published.generation.subscribe();
         loop {
             pulse.beat(self.clock);
             let snapshot = self.published.snapshot.load_full();
@@ -76,7 +76,7 @@ impl Announcer {
             let wake = announcements.values().filter_map(Announcement::next).min().unwrap_or(Moment::NEVER);
             let wake = wake.min(self.clock.now() + LOOK);
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
+                changed = generation.changed() => if changed.is_err() { return },
                 Some(told) = telling.join_next() => match told {
                     Ok(told) => {
                         if !self.take(told, &mut announcements, &mut failing).await { return }

@@ -25,7 +25,7 @@ pub(super) struct HealthTable {
     #[schemars(schema_with = "drain_schema")]
     drain: Option<Located<DurationText>>,
     /// While a checker with `on-down = "notify"` is down, ask load balancers for less: Envoy is answered
-    /// `x-envoy-degraded`, HAProxy's agent-check half the weight. Default: false.
+    /// `x-envoy-degraded`, `HAProxy`'s agent-check half the weight. Default: false.
     degrade: Option<bool>,
     /// The declared command that tells a load balancer which never asks that it may use this node. It is run
     /// when the answer has become yes, once at the daemon's start, and again until it exits with 0.

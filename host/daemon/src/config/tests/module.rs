@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bellwether_core::drain::Drain;
-use bellwether_core::id::ModuleName;
+use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::policy::{CheckerKind, OnDown, Thresholds};
 
 use super::{GOOD, mistakes, parse};
@@ -143,7 +143,7 @@ fn what_load_balancers_are_told_is_read() {
     );
     let health = module(&text).health;
     assert_eq!((health.drain, health.degrade), (Drain::UntilHeard, true));
-    assert_eq!(health.on_yes.as_ref().map(|name| name.as_str()), Some("join"));
+    assert_eq!(health.on_yes.as_ref().map(CommandName::as_str), Some("join"));
     assert_eq!(health.on_no, None);
 }
 

@@ -1,4 +1,4 @@
-//! The PROXY line in front of the first request (HAProxy's `doc/proxy-protocol.txt`, versions 1 and 2).
+//! The PROXY line in front of the first request (`HAProxy`'s `doc/proxy-protocol.txt`, versions 1 and 2).
 //!
 //! A balancer that puts the line in front of every connection also puts it in front of its checks
 //! (`check-send-proxy`, AWS target groups with `proxy_protocol_v2`). The addresses in it are read over: the

@@ -41,8 +41,9 @@ impl Kept {
             if newest.is_some() && newest == seen {
                 continue;
             }
-            // The look at them is what makes them known.
-            if table.scan(LOOK).await.is_ok() {
+            // The look at them is what makes them known. An older one may have been before the newest.
+            if table.scan(Duration::ZERO).await.is_ok() {
+                tracing::debug!(newest = newest.unwrap_or_default(), "descendants are known");
                 seen = newest;
             }
         }

@@ -140,6 +140,15 @@ impl Haproxy {
         stats.row(watch, server).expect("the server is known").get("status").to_owned()
     }
 
+    /// How much it gives a server, of 256 at most.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn weight(&self, watch: Watch, server: &str) -> String {
+        let stats = self.try_stats().expect("HAProxy tells its statistics");
+        stats.row(watch, server).expect("the server is known").get("weight").to_owned()
+    }
+
     /// How often each server was taken out so far, by the check or by the agent (`chkdown`).
     ///
     /// # Panics
@@ -255,7 +264,7 @@ fn configuration(socket: &str, fronts: &[SocketAddr; 3], servers: &[Server]) -> 
             watch.directives()
         );
         for Server { name, application, health, agent } in servers {
-            let _ = write!(text, "  server {name} {application} check port {}", health.port());
+            let _ = write!(text, "  server {name} {application} weight 100 check port {}", health.port());
             if *watch == Watch::Agent {
                 let _ = write!(text, " agent-check agent-port {} agent-inter 150ms", agent.port());
             }

@@ -3,12 +3,14 @@
 
 pub mod answers;
 pub mod api;
+pub mod balancer;
 pub mod binary;
 pub mod chance;
 pub mod collector;
 pub mod compiled;
 pub mod composed;
 pub mod control;
+pub mod control_groups;
 pub mod daemon;
 pub mod demo;
 pub mod eventually;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
+use crate::control_groups::sweep;
 use crate::eventually::{PATIENCE, within};
 use crate::failed::keep_folder;
 
@@ -39,6 +40,16 @@ pub fn free_address() -> SocketAddr {
         }
     }
     panic!("no port is free");
+}
+
+/// The same port on another address of this host, as if on another node. Nobody else has that one either.
+///
+/// # Panics
+/// If `address` is not one of [`free_address`].
+pub fn beside(address: SocketAddr) -> SocketAddr {
+    let std::net::IpAddr::V4(host) = address.ip() else { panic!("{address} is not of the loopback") };
+    let [first, second, third, fourth] = host.octets();
+    SocketAddr::from(([first, second | 128, third, fourth], address.port()))
 }
 
 /// The whole of 127.0.0.0/8 is this host, and process ids have 22 bits: each process has one of its own.
@@ -75,6 +86,7 @@ impl Drop for Root {
     fn drop(&mut self) {
         // Whoever has a root drops the daemon on it first: all is written.
         keep_folder(self.path(), "root");
+        sweep();
     }
 }
 

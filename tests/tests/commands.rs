@@ -142,6 +142,11 @@ fn an_application_of_another_user_is_found_again() {
     daemon.kill();
     daemon.run_again();
     assert_eq!(application(&daemon), pid);
+    // By its marks, too, where the list is lost.
+    daemon.kill();
+    root.remove("state/kept.json");
+    daemon.run_again();
+    assert_eq!(application(&daemon), pid);
     assert!(signal(pid, Signal::KILL));
     eventually("it is started again", || {
         let now = daemon.processes("app");

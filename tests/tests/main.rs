@@ -10,9 +10,12 @@
 //! current folder); what a test needs to be different, the processes are given that it starts.
 
 mod all_languages;
+mod announcements;
 mod api_roles;
 mod api_roles_as_meant;
 mod applications;
+mod balancers;
+mod belonging;
 mod commands;
 mod console_listener;
 mod demo;
@@ -39,6 +42,7 @@ mod running;
 mod simulate;
 mod slow_start;
 mod soak;
+mod story;
 mod streams_end;
 mod survival;
 mod telemetry;

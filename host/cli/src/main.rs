@@ -106,7 +106,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::User(args) => user::run(&args, root, output).await,
             Command::Token(args) => token::run(&args, root, output).await,
             Command::Notify(args) => notify::run(&args, root, output).await,
-            Command::Validate(args) => validate::run(&args, root, output),
+            Command::Validate(args) => validate::run(&args, root, output).await,
             Command::Simulate(args) => simulate::run(&args, root, output).await,
             Command::Replay(args) => replay::run(&args, root, output),
             Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),

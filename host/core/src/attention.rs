@@ -122,6 +122,8 @@ mod tests {
             verdict: Verdict::Up,
             since: Moment::from_micros(0),
             watched: true,
+            on_probation: false,
+            definition: 1,
             interval: Duration::from_secs(5),
             next: None,
             last: Some(Arc::new(Observation::new(status, "", Moment::from_micros(0)))),

@@ -21,12 +21,14 @@ pub enum Command {
     Resume,
     /// Forget counted restarts and a failure.
     Reset,
+    /// Checkers on probation are right as they are: act on them.
+    Confirm,
 }
 
 impl Command {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Start, Self::Stop, Self::Restart, Self::Suspend, Self::Resume, Self::Reset];
+    pub const ALL: [Self; 7] =
+        [Self::Start, Self::Stop, Self::Restart, Self::Suspend, Self::Resume, Self::Reset, Self::Confirm];
 
     /// The word for it, in the CLI and the API.
     pub fn word(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Command {
             Self::Suspend => "suspend",
             Self::Resume => "resume",
             Self::Reset => "reset",
+            Self::Confirm => "confirm",
         }
     }
 }

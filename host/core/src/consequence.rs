@@ -60,6 +60,9 @@ fn idle(module: &ModuleView, command: Command) -> Option<String> {
         (Command::Suspend, _) if module.wish.suspended => "it is suspended",
         (Command::Resume, _) if !module.wish.suspended => "it is not suspended",
         (Command::Reset, state) if state != S::Failed && module.restarts == 0 => "no restart is counted",
+        (Command::Confirm, _) if !module.checkers.iter().any(|c| c.on_probation) => {
+            "no checker is on probation"
+        }
         _ => return None,
     };
     Some(why.to_owned())
@@ -99,6 +102,16 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
             said.push("The failure and the counted restarts are forgotten. The module is stopped then.".to_owned());
         }
         Command::Reset => said.extend(counted(module)),
+        Command::Confirm => {
+            let waiting = module.checkers.iter().filter(|checker| checker.on_probation);
+            said.extend(waiting.map(|checker| {
+                format!(
+                    "Checker `{}` is run at once, and what it sees is acted on: if it goes down, that does what its file says ({}).",
+                    checker.name,
+                    checker.on_down.word()
+                )
+            }));
+        }
     }
     said
 }

@@ -19,10 +19,11 @@ const MOST: Duration = Duration::from_secs(90);
 const MOST_AT_THE_END: Duration = Duration::from_secs(30);
 
 /// What a module's file says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drain {
     /// Nothing: until those that ask regularly have been told six times.
+    #[default]
     UntilHeard,
     /// That long, whoever asks.
     #[serde(untagged)]

@@ -88,6 +88,20 @@ pub enum Event {
         /// As it was in the [`RunStep`](crate::action::Action::RunStep) that it is about.
         attempt: AttemptId,
     },
+    /// A step is carried out later: what the last run of its command has left has to end first. Comes
+    /// before its [`StepEnded`](Self::StepEnded), at most once.
+    StepDelayed {
+        /// Of which module.
+        module: ModuleName,
+        /// As it was in the [`RunStep`](crate::action::Action::RunStep) that it is about.
+        attempt: AttemptId,
+        /// Likewise.
+        step: usize,
+        /// What is waited for: `waiting for 1 process of the last run: postgres 4711`.
+        reason: String,
+        /// For at most so long; the time of the step begins then.
+        within: Duration,
+    },
     /// Somebody asks for something.
     Commanded {
         /// To be answered with [`Action::Answer`](crate::action::Action::Answer).
@@ -129,6 +143,7 @@ impl Event {
             | Self::PlanMade { module, .. }
             | Self::StepEnded { module, .. }
             | Self::Starved { module, .. }
+            | Self::StepDelayed { module, .. }
             | Self::Commanded { module, .. }
             | Self::Probed { module, .. } => Some(module),
             Self::Noted { module, .. } => module.as_ref(),

@@ -6,9 +6,11 @@
 //!                     ├─ /var/modules/MODULE/ready.txt ▶ 200 or 404 (set up for SafeKit)
 //!                     ├─ /haproxy, /haproxy/MODULE ────▶ 200, 404 while it drains, or 503 (disable-on-404)
 //!                     └─ anything else ────────────────▶ 404
-//!  a connection for HAProxy's agent-check ─────────────▶ one line (agent.rs)
+//!  a connection for `HAProxy`'s agent-check ─────────────▶ one line (agent.rs)
 //! ```
 //! While the daemon starts, a question has no answer until the application has been looked at ([`can_tell`]).
+//! Where a module's file asks for it, a yes also says whether less should be sent ([`Load`]): Envoy reads
+//! `x-envoy-degraded`, `HAProxy` the weight that an agent gives.
 //! The answer is yes only while the core turns, and only of a module that is
 //! ready in [`StateName::Up`]. Everything else is no. Anybody may ask, so what
 //! is said is short, on one line, and passes through `line.rs`, which takes
@@ -23,7 +25,7 @@ use std::borrow::Cow;
 pub use self::agent::{Agent, agent_line};
 pub use self::report::{Check, Level, Report};
 use crate::moment::Moment;
-use crate::snapshot::{ModuleView, Snapshot};
+use crate::snapshot::{Load, ModuleView, Snapshot};
 use crate::state::StateName;
 
 /// A plain answer is never longer, in bytes.
@@ -146,6 +148,8 @@ pub struct Answer {
     pub code: Code,
     /// In words.
     pub body: Body,
+    /// Less should be sent here (Envoy's `x-envoy-degraded`).
+    pub degraded: bool,
 }
 
 /// How it stands with the core that makes the snapshots.
@@ -186,27 +190,58 @@ pub fn answer(
     timestamp: impl Fn(Moment) -> String,
 ) -> Answer {
     match question {
-        Question::Health(subject) => plain(&standing(snapshot, core, subject), Code::Unavailable),
-        Question::ReadyFile(name) => plain(&standing(snapshot, core, Subject::Module(name)), Code::NotFound),
+        Question::Health(subject) => plain(snapshot, core, subject, |_| Code::Unavailable),
+        Question::ReadyFile(name) => plain(snapshot, core, Subject::Module(name), |_| Code::NotFound),
         Question::DisableOn404(subject) => {
-            let standing = standing(snapshot, core, subject);
-            let no = if standing.drains() { Code::NotFound } else { Code::Unavailable };
-            plain(&standing, no)
+            let no = |standing: &Standing<'_>| {
+                if standing.drains() { Code::NotFound } else { Code::Unavailable }
+            };
+            plain(snapshot, core, subject, no)
         }
         Question::Report(subject) => {
             let standing = standing(snapshot, core, subject);
-            let status = if matches!(standing, Standing::Ready) { Code::Ok } else { Code::Unavailable };
+            let ready = matches!(standing, Standing::Ready);
             let report = report::report(snapshot, subject, &standing, timestamp);
-            Answer { code: status, body: Body::Report(Box::new(report)) }
+            Answer {
+                code: if ready { Code::Ok } else { Code::Unavailable },
+                body: Body::Report(Box::new(report)),
+                degraded: ready && load(snapshot, subject) == Some(Load::Degraded),
+            }
         }
-        Question::Elsewhere => Answer { code: Code::NotFound, body: Body::Plain("not found\n".into()) },
+        Question::Elsewhere => {
+            let body = Body::Plain("not found\n".into());
+            Answer { code: Code::NotFound, body, degraded: false }
+        }
     }
 }
 
-fn plain(standing: &Standing<'_>, no: Code) -> Answer {
-    match standing {
-        Standing::Ready => Answer { code: Code::Ok, body: Body::Plain("ok\n".into()) },
-        _ => Answer { code: no, body: Body::Plain(standing.sentence().into()) },
+fn plain(
+    snapshot: &Snapshot,
+    core: Core,
+    subject: Subject<'_>,
+    no: impl Fn(&Standing<'_>) -> Code,
+) -> Answer {
+    match standing(snapshot, core, subject) {
+        Standing::Ready => Answer {
+            code: Code::Ok,
+            body: Body::Plain("ok\n".into()),
+            degraded: load(snapshot, subject) == Some(Load::Degraded),
+        },
+        standing => {
+            Answer { code: no(&standing), body: Body::Plain(standing.sentence().into()), degraded: false }
+        }
+    }
+}
+
+/// How much work the subject asks for, if load balancers are to be told.
+fn load(snapshot: &Snapshot, subject: Subject<'_>) -> Option<Load> {
+    match subject {
+        Subject::Module(name) => snapshot.module(name)?.load,
+        Subject::All => {
+            let mut told = snapshot.modules.iter().filter_map(|module| module.load);
+            let first = told.next()?;
+            Some(if told.chain([first]).any(|load| load == Load::Degraded) { Load::Degraded } else { first })
+        }
     }
 }
 

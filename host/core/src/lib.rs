@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod action;
+pub mod announcement;
 pub mod attention;
 pub mod budget;
 pub mod change_set;
@@ -27,6 +28,7 @@ pub mod event;
 pub mod grant;
 pub mod health;
 pub mod id;
+pub mod left;
 #[cfg(test)]
 mod long;
 pub mod measurements;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::{Budget, Streak};
 use crate::event::Wish;
 use crate::id::CheckerName;
-use crate::module::State;
+use crate::module::{InForce, State};
 use crate::moment::Moment;
 use crate::plan::Incident;
 use crate::readmission::Readmission;
@@ -34,6 +34,13 @@ pub struct ModuleMemory {
     pub unfinished: Option<Unfinished>,
     /// What a load balancer was told and has to be taken back; earlier daemons did not write it down.
     pub readmission: Option<Readmission>,
+    /// The application was up, and nothing was done to end it. Where it is not there any more, it has
+    /// ended while nothing watched it.
+    pub serves: bool,
+    /// The module's file has been away since: what people did to the application meanwhile is theirs.
+    pub away: bool,
+    /// Which checkers were in force, and as what; earlier daemons did not write it down.
+    pub(crate) checkers: Option<BTreeMap<CheckerName, InForce>>,
     /// What the application is like that is ready. Only of use to the next daemon if that begins soon: see
     /// [`watched_since`](Self::watched_since).
     pub serving: Option<Serving>,
@@ -70,7 +77,8 @@ impl ModuleMemory {
     /// reboots a server wants to know how it is afterwards.
     #[must_use]
     pub fn after_reboot(self) -> Self {
-        Self { streak: Streak::default(), unfinished: None, serving: None, ..self }
+        let (streak, unfinished) = (Streak::default(), None);
+        Self { streak, unfinished, serves: false, serving: None, ..self }
     }
 
     /// No daemon had watched the application for some time before `watched_since`: that it was ready before

@@ -31,9 +31,11 @@ mod command;
 mod ending;
 mod evaluate;
 mod found_again;
+mod loading;
 mod moves;
 mod plan_run;
 mod prerequisites;
+mod probation;
 mod resume;
 mod starting;
 mod view;
@@ -62,8 +64,10 @@ use crate::state::StateName;
 use crate::verdict::Verdict;
 
 use checker::Checker;
+use found_again::Service;
 use plan_run::{PlanRun, Progress, Surroundings};
 use prerequisites::Doubt;
+pub(crate) use probation::InForce;
 
 /// So many earlier incidents are told to a restart script.
 const INCIDENTS: usize = 20;
@@ -104,6 +108,9 @@ pub(crate) struct Module {
     /// What a load balancer was told and has to be taken back.
     #[serde(default)]
     readmission: Readmission,
+    /// Whether the application is up, or was and nothing has been done since to end it.
+    #[serde(default)]
+    service: Service,
     /// How often the slowest of those asks that ask regularly.
     #[serde(default)]
     probed_every: Option<Duration>,
@@ -255,88 +262,8 @@ impl Module {
         self.policy.drain.lasts(self.probed_every)
     }
 
-    /// A module that is new to this core. `has_predecessor`: another daemon has run on this node before.
-    pub(crate) fn new(
-        name: ModuleName,
-        policy: Arc<ModulePolicy>,
-        memory: ModuleMemory,
-        has_predecessor: bool,
-        out: &mut Outbox<'_>,
-    ) -> Self {
-        let checkers = policy
-            .checkers
-            .iter()
-            .map(|(name, policy)| (name.clone(), Checker::new(policy.clone(), out.now)))
-            .collect();
-        let remembered = Some(Box::new(memory.clone()));
-        let ModuleMemory { wish, budget, streak, incidents, unfinished, readmission, serving } = memory;
-        // What follows from its absence is written down at once: the next daemon has a predecessor.
-        let unremembered = readmission.is_none();
-        let readmission = readmission.unwrap_or_else(|| resume::announced_before(has_predecessor));
-        let mut module = Self {
-            name,
-            policy,
-            wish,
-            state: State::Stopped,
-            since: out.now,
-            reason: "stopped by a person".to_owned(),
-            budget,
-            streak,
-            checkers,
-            incidents,
-            unremembered,
-            remembered,
-            overdue_at: Moment::NEVER,
-            doubt: None,
-            ending: false,
-            readmission,
-            probed_every: None,
-            serving,
-            first_look: false,
-            trusted_until: None,
-        };
-        module.resume(unfinished, out);
-        module.advance(out);
-        module
-    }
-
     pub(crate) fn name(&self) -> &ModuleName {
         &self.name
-    }
-
-    /// The module's file says something else now. Counters, state and verdicts carry on.
-    pub(crate) fn redefine(&mut self, policy: Arc<ModulePolicy>, out: &mut Outbox<'_>) {
-        let gone: Vec<CheckerName> =
-            self.checkers.keys().filter(|name| !policy.checkers.contains_key(*name)).cloned().collect();
-        for name in gone {
-            if let Some(mut checker) = self.checkers.remove(&name) {
-                checker.set_watch(None, &self.name, &name, out);
-            }
-        }
-        for (name, new) in &policy.checkers {
-            if let Some(checker) = self.checkers.get_mut(name) {
-                checker.redefine(new.clone());
-                continue;
-            }
-            let mut checker = Checker::new(new.clone(), out.now);
-            if self.state.is_settling() && new.on_down != OnDown::Wait {
-                checker.begin_start(true, out);
-            }
-            self.checkers.insert(name.clone(), checker);
-        }
-        self.policy = policy;
-        self.advance(out);
-    }
-
-    /// The module's file is gone. The application is left as it is.
-    /// Returns what is to be known of it when the file comes back.
-    pub(crate) fn retire(mut self, out: &mut Outbox<'_>) -> ModuleMemory {
-        self.cancel_run(out);
-        for (name, checker) in &mut self.checkers {
-            checker.set_watch(None, &self.name, name, out);
-        }
-        // What was under way is given up with the watching.
-        ModuleMemory { unfinished: None, serving: None, ..self.memory() }
     }
 
     /// A checker has run.
@@ -350,13 +277,14 @@ impl Module {
         let expected = self.expects_life();
         let Some(checker) = self.checkers.get_mut(name) else { return };
         let status = observation.status;
-        let advances = checker.advances(generation, &observation);
+        let (advances, on_probation) = (checker.advances(generation, &observation), checker.on_probation());
         if let Some(from) = checker.observe(generation, observation, out.now) {
             self.tell_of_verdict(name, from, status, expected, out);
         }
         if advances {
             self.extend_start(out.now);
         }
+        self.tell_of_probation(name, on_probation, out);
         self.advance(out);
     }
 
@@ -380,12 +308,7 @@ impl Module {
         let checker = name.clone();
         out.record(Some(&self.name), RecordKind::Verdict { checker, from, to, status, summary });
         if let Some(incident) = incident {
-            if self.incidents.len() == INCIDENTS {
-                self.incidents.pop_front();
-            }
-            self.incidents.push_back(incident.clone());
-            self.unremembered = true;
-            out.record(Some(&self.name), RecordKind::Incident { incident });
+            self.keep_incident(incident, out);
         }
     }
 
@@ -441,6 +364,18 @@ impl Module {
         out: &mut Outbox<'_>,
     ) {
         self.with_run(out, |run, around, out| run.step_ended(attempt, step, result, around, out));
+        self.advance(out);
+    }
+
+    /// The host carries a step out later.
+    pub(crate) fn step_delayed(
+        &mut self,
+        step: (AttemptId, usize),
+        reason: String,
+        within: Duration,
+        out: &mut Outbox<'_>,
+    ) {
+        self.with_run(out, |run, around, out| run.delay(step, reason, within, around, out));
         self.advance(out);
     }
 

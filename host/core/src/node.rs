@@ -165,6 +165,7 @@ impl Node {
             | Event::PlanMade { .. }
             | Event::StepEnded { .. }
             | Event::Starved { .. }
+            | Event::StepDelayed { .. }
             | Event::Commanded { .. }
             | Event::Noted { .. }
             | Event::Probed { .. }
@@ -265,6 +266,10 @@ fn handle_event(
         Event::Starved { module: name, attempt } => {
             modules.get_mut(&name)?.starved(attempt);
             None
+        }
+        Event::StepDelayed { module: name, attempt, step, reason, within } => {
+            modules.get_mut(&name)?.step_delayed((attempt, step), reason, within, out);
+            Some(name)
         }
         Event::Commanded { request, module: name, command, by } => {
             let outcome = match modules.get_mut(&name) {

@@ -73,12 +73,27 @@ pub struct Observation {
 
 /// The attribute of a fail that came for want of an answer.
 const HANG: (&str, &str) = ("hang", "true");
+/// The attribute of a fail that came because a kept process, which ran, has ended.
+const ENDED: (&str, &str) = ("ended", "true");
 
 impl Observation {
     /// Whether it says that the resource was there and gave no answer in time.
     pub fn is_of_a_hang(&self) -> bool {
         self.status == Status::Fail
             && self.attributes.iter().any(|(key, value)| (key.as_str(), value.as_str()) == HANG)
+    }
+
+    /// Whether it says that a process which the host keeps has ended.
+    pub fn is_of_an_end(&self) -> bool {
+        self.status == Status::Fail
+            && self.attributes.iter().any(|(key, value)| (key.as_str(), value.as_str()) == ENDED)
+    }
+
+    /// The same observation, which says that a process which the host keeps has ended.
+    #[must_use]
+    pub fn of_an_end(mut self) -> Self {
+        self.attributes.push((ENDED.0.to_owned(), ENDED.1.to_owned()));
+        self
     }
 
     /// An observation without measurements.

@@ -36,6 +36,16 @@ impl OnDown {
         }
     }
 
+    /// What an edit would do whose checker fails, in half a sentence.
+    pub fn would(self) -> &'static str {
+        match self {
+            Self::Restart => "this would take the module down: the application would be restarted",
+            Self::Stop | Self::Wait => "this would take the module down: the application would be stopped",
+            Self::Out => "this would take the module down: the node would leave the load balancer",
+            Self::Notify => "people would be told",
+        }
+    }
+
     /// The word in the module file.
     pub fn word(self) -> &'static str {
         match self {
@@ -161,6 +171,9 @@ pub struct ModulePolicy {
     pub backoff: BackoffPolicy,
     /// How long health says no before an application that serves is stopped.
     pub drain: Drain,
+    /// Whether load balancers are told to send less while a checker that only notifies is down.
+    #[serde(default)]
+    pub degrade: bool,
     /// From the end of the start plan until every checker must be up.
     pub start_within: Duration,
     /// From the end of the start plan until something of the application must have been seen.

@@ -62,6 +62,16 @@ impl Snapshot {
     }
 }
 
+/// How much work a module that serves asks load balancers for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Load {
+    /// As much as any other node.
+    Full,
+    /// Less: it serves, and a checker that only notifies is down.
+    Degraded,
+}
+
 /// One module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleView {
@@ -95,6 +105,9 @@ pub struct ModuleView {
     /// How long health says no before the application is stopped.
     #[serde(default)]
     pub drain: Duration,
+    /// How much work it asks load balancers for, if its file lets them be told.
+    #[serde(default)]
+    pub load: Option<Load>,
     /// How often the slowest of the load balancers asks that ask regularly.
     #[serde(default)]
     pub probed_every: Option<Duration>,
@@ -126,6 +139,7 @@ impl ModuleView {
             restarts_allowed: 0,
             restarts_within: Duration::ZERO,
             drain: Duration::ZERO,
+            load: None,
             probed_every: None,
             readmit_until: None,
             plan: None,
@@ -177,6 +191,9 @@ pub struct PlanView {
     pub step: usize,
 }
 
+/// What is said of a checker on probation, everywhere.
+pub const ON_PROBATION: &str = "on probation: has not been up yet";
+
 /// One checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckerView {
@@ -192,6 +209,13 @@ pub struct CheckerView {
     pub since: Moment,
     /// Whether it is being run at present.
     pub watched: bool,
+    /// It was added or changed while the application served, and has not been up since: until then
+    /// nothing follows from what it sees.
+    #[serde(default)]
+    pub on_probation: bool,
+    /// Stands for what it observes and how often: it changes when that does.
+    #[serde(default)]
+    pub definition: u64,
     /// From the beginning of one run to the beginning of the next, if nothing presses.
     #[serde(default)]
     pub interval: Duration,

@@ -123,6 +123,11 @@ impl Judge {
         matches!(self.streak, Some((Answer::Bad, _)))
     }
 
+    /// Whether the last runs failed so often that it is down, unless they were excused.
+    pub fn has_failed_enough(&self, thresholds: &Thresholds) -> bool {
+        matches!(self.streak, Some((Answer::Bad, n)) if n >= thresholds.fall)
+    }
+
     /// Start over: what was known belongs to an application that is gone.
     /// Fails are not counted until `grace_until`.
     pub fn begin(&mut self, now: Moment, grace_until: Moment) {

@@ -12,7 +12,7 @@ use crate::observation::Status;
 use crate::plan::{Incident, PastObservation};
 use crate::policy::BudgetPolicy;
 use crate::record::{Record, RecordKind};
-use crate::snapshot::{CheckerView, ModuleView};
+use crate::snapshot::{CheckerView, ModuleView, ON_PROBATION};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
@@ -101,6 +101,7 @@ pub fn why(module: &ModuleView, records: &[Record], now: Moment) -> Why {
     chain.sort_by_key(|link| (link.at, link.role != Role::Observation));
     omit_the_middle(&mut chain);
     chain.extend(evidence(module));
+    chain.extend(on_probation(module));
     Why { headline: headline(module), since: module.since, chain, next: next_step(module, now) }
 }
 
@@ -192,9 +193,22 @@ fn evidence(module: &ModuleView) -> impl Iterator<Item = Link> + '_ {
     })
 }
 
+/// What checkers see that nothing follows from yet, also where all is well without them.
+fn on_probation(module: &ModuleView) -> impl Iterator<Item = Link> + '_ {
+    let waiting = module.checkers.iter().filter(|checker| checker.watched && checker.on_probation);
+    waiting.filter_map(|checker| {
+        let last = checker.last.as_ref()?;
+        let CheckerView { name, .. } = checker;
+        let text =
+            format!("checker `{name}` is {ON_PROBATION}; its last run: {}: {}", last.status, last.summary);
+        Some(Link { at: last.at, role: Role::Observation, text })
+    })
+}
+
 /// Watched checkers that have a say in the health answer and are not up.
 fn culprits(module: &ModuleView) -> impl Iterator<Item = &CheckerView> {
-    module.checkers.iter().filter(|c| c.watched && c.on_down.gates_health() && c.verdict != Verdict::Up)
+    let has_a_say = |c: &&CheckerView| c.watched && c.on_down.gates_health() && !c.on_probation;
+    module.checkers.iter().filter(has_a_say).filter(|c| c.verdict != Verdict::Up)
 }
 
 fn headline(module: &ModuleView) -> String {
@@ -224,7 +238,10 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     }
     let due = module.next.map(|next| plain(next.since(now)));
     match module.state {
-        StateName::Up if module.ready => tell(nothing_to_do(module)),
+        StateName::Up if module.ready => match waits_for_proof(module) {
+            Some(sentence) => offer(sentence, "confirm"),
+            None => tell(nothing_to_do(module)),
+        },
         StateName::Up | StateName::Starting | StateName::Restarting => in_progress(module, due.as_deref()),
         StateName::Backoff => offer(
             match due {
@@ -251,6 +268,22 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
             None => tell("It starts by itself when what it needs is there.".into()),
         },
     }
+}
+
+/// The application serves, and checkers that were edited have not been up since.
+fn waits_for_proof(module: &ModuleView) -> Option<String> {
+    let waiting = module.checkers.iter().filter(|checker| checker.on_probation);
+    let names: Vec<String> = waiting.map(|checker| format!("`{}`", checker.name)).collect();
+    let (word, verb) = match names.len() {
+        0 => return None,
+        1 => ("Checker", "is"),
+        _ => ("Checkers", "are"),
+    };
+    Some(format!(
+        "{word} {} {verb} {ON_PROBATION}. Until then nothing follows from what is seen there: look whether the file \
+         says what is meant. To act on it nevertheless:",
+        names.join(", ")
+    ))
 }
 
 fn nothing_to_do(module: &ModuleView) -> String {

@@ -14,6 +14,7 @@ pub mod captured;
 pub mod child;
 pub mod gate;
 pub mod kept;
+mod last_words;
 pub mod log_file;
 mod log_growth;
 pub mod preview;
@@ -95,9 +96,14 @@ impl Actors {
         first: BoxFuture<'static, ()>,
     ) {
         let (steps, member) = (self.steps.clone(), self.means.roster.get(&key.0));
+        let (events, (module, attempt, step)) = (self.events.clone(), key.clone());
         self.spawn(key, async move {
             first.await;
             let member = member.ok_or_else(|| "the module's file is gone".to_owned())?;
+            let tell = |reason, within| async move {
+                send(&events, Event::StepDelayed { module, attempt, step, reason, within }).await;
+            };
+            steps.end_last_run(&member.spec, &action, tell).await?;
             steps.attempt(&member.spec, &action, timeout).await
         });
     }

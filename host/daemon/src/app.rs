@@ -36,6 +36,7 @@ use crate::act::gate::Launcher;
 use crate::act::kept::Kept;
 use crate::act::log_file::rotate_forever;
 use crate::act::step::StepRunner;
+use crate::announcer::Announcer;
 use crate::clock::Clock;
 use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
@@ -243,7 +244,7 @@ impl Parts {
         let home = Home { root: root.clone(), node: node.name.clone(), launcher };
         // The applications first: compiling may take its time.
         let (processes, states) = (means.processes.clone(), means.kept.clone());
-        let kept = Kept::open(home.clone(), clock, processes, states).await?;
+        let kept = Box::pin(Kept::open(home.clone(), clock, processes, states)).await?;
         let standard = load_standard(&means.sandbox, standard).await?;
         problems.set("console's listener", not_open.as_slice());
         let unclaimed = unclaimed::Watch {
@@ -254,6 +255,7 @@ impl Parts {
             problems: problems.clone(),
         };
         let keeper = kept.clone();
+        let announces_from = home.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
         let (events, messages) = mpsc::channel(driver::WAITING);
         let beside = Loops {
@@ -264,8 +266,17 @@ impl Parts {
                 clock,
                 messages: events.clone(),
             },
+            announcer: Announcer {
+                home: announces_from,
+                roster: means.roster.clone(),
+                published: published.clone(),
+                clock,
+                messages: events.clone(),
+                problems: problems.clone(),
+            },
             listeners: listeners(&node),
             problems: problems.clone(),
+            kept: keeper.clone(),
         };
         let beginning = Beginning {
             node: node.name,

@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod act;
+mod announcer;
 pub mod app;
 pub mod certificate;
 pub mod clock;

@@ -4,6 +4,7 @@
 //! them are meant, what they use, and when they end.
 
 pub mod account;
+pub(crate) mod control_group;
 pub mod ending;
 pub(crate) mod errands;
 pub mod find;
@@ -17,6 +18,7 @@ pub mod orphans;
 pub mod own;
 mod pid_file;
 pub mod pidfd;
+pub(crate) mod port_holder;
 pub mod stat;
 pub mod table;
 pub mod usage;

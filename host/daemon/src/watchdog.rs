@@ -63,9 +63,18 @@ pub const UNCLAIMED: Ward = Ward {
 /// What tells the core how often load balancers ask.
 pub const PROBERS: Ward =
     Ward { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
+/// What tells load balancers that never ask.
+pub const ANNOUNCER: Ward =
+    Ward { name: "the task that tells load balancers", bound: Duration::from_secs(30), hope: None };
 /// What looks for addresses that are missing.
 pub const ADDRESSES: Ward =
     Ward { name: "the task that looks for missing addresses", bound: Duration::from_secs(30), hope: None };
+/// What looks at what applications start, where there are no control groups.
+pub const DESCENDANTS: Ward = Ward {
+    name: "the task that looks for descendants of applications",
+    bound: Duration::from_secs(30),
+    hope: None,
+};
 /// What asks how orphans have ended.
 pub const ORPHANS: Ward =
     Ward { name: "the task that reaps orphans", bound: Duration::from_secs(30), hope: None };

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Html;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::Args;
 
@@ -36,15 +36,19 @@ enum Mood {
 }
 
 #[derive(Debug, Clone)]
-struct App(Arc<AtomicU8>);
+struct App {
+    mood: Arc<AtomicU8>,
+    /// On which node it runs, if Bellwether has started it: clients behind a load balancer see who serves.
+    node: Option<HeaderValue>,
+}
 
 impl App {
     fn set(&self, mood: Mood) {
-        self.0.store(mood as u8, Ordering::Relaxed);
+        self.mood.store(mood as u8, Ordering::Relaxed);
     }
 
     fn is(&self, mood: Mood) -> bool {
-        self.0.load(Ordering::Relaxed) == mood as u8
+        self.mood.load(Ordering::Relaxed) == mood as u8
     }
 }
 
@@ -58,32 +62,39 @@ pub(crate) async fn run(args: &DemoAppArgs, output: &mut Output) -> Outcome {
         .with_context(|| format!("cannot listen on {}", args.listen))?;
     writeln!(output, "serves on http://{}/", args.listen)?;
     output.flush()?;
-    axum::serve(listener, pages()).await?;
+    let node = std::env::var("BELLWETHER_NODE").ok().and_then(|node| node.try_into().ok());
+    axum::serve(listener, pages(node)).await?;
     Ok(Exit::Done)
 }
 
-fn pages() -> Router {
+fn pages(node: Option<HeaderValue>) -> Router {
+    let app = App { mood: Arc::new(AtomicU8::new(Mood::Well as u8)), node };
     Router::new()
         .route("/", get(home))
         .route("/hang", post(hang))
         .route("/fail", post(fail))
         .route("/heal", post(heal))
-        .with_state(App(Arc::new(AtomicU8::new(Mood::Well as u8))))
+        .with_state(app)
 }
 
 /// Never empty, so that a person who opens it sees something.
 const PAGE: &str = "<!doctype html><html lang=en><title>Bellwether demo</title>\
 <h1>The demo application serves</h1><p>Kill it, make it hang, make it fail: it comes back.</html>\n";
 
-async fn home(State(app): State<App>) -> (StatusCode, Html<&'static str>) {
+async fn home(State(app): State<App>) -> Response {
     if app.is(Mood::Hanging) {
         // Whoever asks gives up or this process ends.
         std::future::pending::<()>().await;
     }
     if app.is(Mood::Failing) {
-        return (StatusCode::INTERNAL_SERVER_ERROR, Html("The demo application fails, as it was told.\n"));
+        let page = Html("The demo application fails, as it was told.\n");
+        return (StatusCode::INTERNAL_SERVER_ERROR, page).into_response();
     }
-    (StatusCode::OK, Html(PAGE))
+    let mut response = Html(PAGE).into_response();
+    if let Some(node) = app.node {
+        response.headers_mut().insert("x-server", node);
+    }
+    response
 }
 
 async fn hang(State(app): State<App>) -> &'static str {
@@ -116,7 +127,7 @@ mod tests {
     async fn serve() -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async { axum::serve(listener, pages()).await });
+        tokio::spawn(async { axum::serve(listener, pages(Some(HeaderValue::from_static("node-1")))).await });
         address
     }
 
@@ -132,7 +143,8 @@ mod tests {
     #[tokio::test]
     async fn it_fails_and_heals_as_it_is_told() {
         let address = serve().await;
-        assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 200"));
+        let well = ask(address, "GET /").await;
+        assert!(well.starts_with("HTTP/1.1 200") && well.contains("\r\nx-server: node-1\r\n"), "{well}");
         assert!(ask(address, "POST /fail").await.starts_with("HTTP/1.1 200"));
         assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 500"));
         ask(address, "POST /heal").await;

@@ -29,6 +29,11 @@ impl<'r> Components<'r> {
         Self { sandbox, root, known: RefCell::default() }
     }
 
+    /// Where they are loaded.
+    pub(super) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     /// None if there is no such component.
     pub(super) fn get(&self, kind: ComponentKind, name: &ComponentName) -> Option<Loaded> {
         let key = (kind, name.clone());

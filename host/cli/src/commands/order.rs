@@ -1,4 +1,4 @@
-//! `start`, `stop`, `restart`, `suspend`, `resume`, `reset`: what a person asks of a module.
+//! `start`, `stop`, `restart`, `suspend`, `resume`, `reset`, `confirm`: what a person asks of a module.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -36,6 +36,11 @@ pub(crate) enum Order {
     Resume(OrderArgs),
     /// Forget counted restarts and a failure
     Reset(OrderArgs),
+    /// Act on checkers that are on probation
+    ///
+    /// A checker that was added or changed while the application served acts only after it has been up
+    /// once. This says that it is right as it is.
+    Confirm(OrderArgs),
 }
 
 /// Which module, and whether to wait for it.
@@ -66,6 +71,7 @@ impl Order {
             Self::Suspend(args) => (Command::Suspend, args),
             Self::Resume(args) => (Command::Resume, args),
             Self::Reset(args) => (Command::Reset, args),
+            Self::Confirm(args) => (Command::Confirm, args),
         }
     }
 }
@@ -147,7 +153,7 @@ fn done(command: Command, before: &ModuleStatus, now: &ModuleStatus) -> Option<b
         Command::Stop => now.state == StateName::Stopped,
         Command::Suspend => now.suspended,
         Command::Resume => !now.suspended,
-        Command::Reset => true,
+        Command::Reset | Command::Confirm => true,
     };
     if reached { Some(true) } else { gave_up.then_some(false) }
 }

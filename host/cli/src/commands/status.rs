@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_core::id::ModuleName;
 use bellwether_core::record::short;
+use bellwether_core::snapshot::ON_PROBATION;
 use bellwether_daemon::serve::wire::{
     CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus, NotifyStatus,
 };
@@ -302,7 +303,11 @@ pub(crate) fn processes(module: &ModuleStatus) -> String {
 }
 
 pub(crate) fn verdict(checker: &CheckerStatus) -> (Tone, String) {
-    if checker.watched { output::verdict(checker.verdict) } else { (Tone::Quiet, "- not watched".into()) }
+    if !checker.watched {
+        return (Tone::Quiet, "- not watched".into());
+    }
+    let (tone, word) = output::verdict(checker.verdict);
+    if checker.on_probation { (Tone::Busy, format!("{word}, {ON_PROBATION}")) } else { (tone, word) }
 }
 
 fn last(checker: &CheckerStatus, when: &When) -> ((Tone, String), (Tone, String)) {

@@ -1,7 +1,10 @@
 //! `validate`: are the files right?
 
+mod against_running;
+
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
 use bellwether_core::grant::GrantRequest;
 use bellwether_core::id::ComponentName;
@@ -12,6 +15,7 @@ use bellwether_daemon::sandbox::compile::Compiler;
 use clap::Args;
 use serde_json::{Value, json};
 
+use self::against_running::Edit;
 use super::grants::{self, Components};
 use super::inspect::asked;
 use crate::exit::{Exit, Outcome};
@@ -23,18 +27,27 @@ use crate::root::RootArg;
 /// Shows every mistake with its line, what was expected and what is close to it. The exit code is
 /// 5 if there is one. Notes say which component asks for more than it is granted, and what else has to be
 /// seen to; they are no mistakes.
+///
+/// With --against-running the files are also compared with what a daemon on this host has in force: each
+/// checker that is new or changed is run once, and one that fails while its application serves is told as
+/// a mistake.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// For programs: an object with `mistakes`, `notes` and `advice`, and `values` if they are asked for
+    /// For programs: an object with `mistakes`, `edits`, `notes` and `advice`, and `values` if asked for
     #[arg(long)]
     json: bool,
 
     /// Show every value that is in effect, and whether the file says so or it is a default
     #[arg(long)]
     values: bool,
+
+    /// Compare with the daemon that runs on DIR (default: the same root), and run once what is new
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "the flag may be given without a folder")]
+    against_running: Option<Option<PathBuf>>,
 }
 
-pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> Outcome {
+pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let root = root.find()?;
     let report = config::read_root(&root);
     let sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
@@ -45,11 +58,19 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
     let broken = components.broken();
     let all: Vec<&Mistakes> = own(&report).chain(&across).collect();
     let mistakes = all.iter().map(|mistakes| mistakes.iter().count()).sum::<usize>() + broken.len();
+    let edits = match &args.against_running {
+        Some(running) => {
+            let running = running.as_deref().unwrap_or(&root);
+            against_running::edits(&report, &root, running, components.sandbox()).await?
+        }
+        None => Vec::new(),
+    };
     if args.json {
         let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();
         let mut answer = json!({ "root": root, "ok": mistakes == 0, "mistakes": list });
         let told = |(file, why): &(String, String)| json!({ "file": file, "why": why });
         answer["broken"] = broken.iter().map(told).collect();
+        answer["edits"] = edits.iter().map(Edit::document).collect();
         answer["notes"] = notes.iter().map(Note::document).collect();
         answer["advice"] = json!(advice(&report));
         if args.values {
@@ -62,6 +83,10 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
             writeln!(output, "{} {file} cannot be used: {why}\n", output.paint(Tone::Bad, "✗"))?;
         }
         print(&report, &all, mistakes, output)?;
+        for edit in &edits {
+            let tone = if edit.harms() { Tone::Bad } else { Tone::Busy };
+            writeln!(output, "{}", output.paint(tone, &edit.to_string()))?;
+        }
         for note in &notes {
             writeln!(output, "{}", output.paint(Tone::Busy, &note.to_string()))?;
         }
@@ -72,7 +97,7 @@ pub(crate) fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output) -> O
             print_values(&report, output)?;
         }
     }
-    Ok(if mistakes == 0 { Exit::Done } else { Exit::Mistakes })
+    Ok(if mistakes == 0 && !edits.iter().any(Edit::harms) { Exit::Done } else { Exit::Mistakes })
 }
 
 /// Of each module whose file is right: what it comes to.

@@ -11,7 +11,7 @@ const PAGE: u16 = 10;
 const MAX_TYPED: usize = 64;
 
 /// For the help, in its order.
-pub(super) const HELP: [(&str, &str); 12] = [
+pub(super) const HELP: [(&str, &str); 13] = [
     ("j k ↓ ↑", "choose a module; in its detail: scroll"),
     ("Enter", "the detail of the module"),
     ("Esc", "back; forget the filter"),
@@ -21,6 +21,7 @@ pub(super) const HELP: [(&str, &str); 12] = [
     ("r", "restart"),
     ("p", "suspend, or resume (maintenance)"),
     ("R", "reset: forget counted restarts and a failure"),
+    ("c", "confirm: act on checkers that are on probation"),
     ("?", "these keys"),
     ("Ctrl-Z", "to the shell; `fg` comes back"),
     ("q", "quit"),
@@ -65,6 +66,7 @@ fn look(model: &mut Model, code: KeyCode) -> Option<Effect> {
         KeyCode::Char('S') => model.ask(Command::Stop),
         KeyCode::Char('r') => model.ask(Command::Restart),
         KeyCode::Char('R') => model.ask(Command::Reset),
+        KeyCode::Char('c') => model.ask(Command::Confirm),
         KeyCode::Char('p') => {
             let suspended = model.chosen().is_some_and(|module| module.suspended);
             model.ask(if suspended { Command::Resume } else { Command::Suspend });

@@ -13,9 +13,10 @@ use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::event::Wish;
 use bellwether_core::id::ModuleName;
-use bellwether_core::snapshot::ModuleView;
+use bellwether_core::moment::Moment;
+use bellwether_core::snapshot::{CheckerView, ModuleView};
 use bellwether_daemon::serve::wire::{
-    CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
+    CheckerStatus, CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
 };
 use ratatui::crossterm::event::KeyEvent;
 
@@ -248,6 +249,23 @@ fn view(module: &ModuleStatus) -> ModuleView {
         restarts_within: Duration::from_secs(module.budget.within_s),
         drain: Duration::try_from_secs_f64(module.drain_s).unwrap_or_default(),
         plan: module.plan.clone(),
+        checkers: module.checkers.iter().map(checker).collect(),
         ..ModuleView::empty(module.name.clone(), module.state)
+    }
+}
+
+fn checker(checker: &CheckerStatus) -> CheckerView {
+    CheckerView {
+        name: checker.name.clone(),
+        kind: checker.kind,
+        on_down: checker.on_down,
+        verdict: checker.verdict,
+        since: Moment::from_micros(0),
+        watched: checker.watched,
+        on_probation: checker.on_probation,
+        definition: 0,
+        interval: Duration::ZERO,
+        next: None,
+        last: None,
     }
 }

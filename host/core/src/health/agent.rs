@@ -10,6 +10,7 @@
 //! | the module | line | if the agent owns the admin state and the weight |
 //! |---|---|---|
 //! | serves | `up` | `up ready 100%` |
+//! | serves, and its file has `degrade = true` | `up 100%`, or `up 50%` while it is degraded | `up ready 100%`, or `up ready 50%` |
 //! | serves again after a drain, for a minute | `up ready 100%` | `up ready 100%` |
 //! | is draining | `up drain` | `up drain` |
 //! | is being stopped or restarted | `down # why` | `down drain # why` |
@@ -20,10 +21,10 @@
 //! the admin word before the health word, so `ready` while it is being taken down
 //! would let new sessions in for an instant.
 
-use super::{Core, Question, Standing, Subject, line, standing};
+use super::{Core, Question, Standing, Subject, line, load, standing};
 use crate::id::ModuleName;
 use crate::moment::Moment;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Load, Snapshot};
 use crate::state::StateName;
 
 /// `HAProxy` shows the description in its statistics; it is never longer, in bytes.
@@ -55,10 +56,10 @@ pub fn agent_line(snapshot: &Snapshot, core: Core, agent: &Agent, now: Moment) -
     let subject = agent.subject();
     let standing = standing(snapshot, core, subject);
     let (health, admin) = match standing {
-        Standing::Ready if agent.owns || is_readmitted(snapshot, subject, now) => {
-            return "up ready 100%\n".to_owned();
+        Standing::Ready => {
+            let admitted = agent.owns || is_readmitted(snapshot, subject, now);
+            return up(admitted, load(snapshot, subject)).to_owned();
         }
-        Standing::Ready => return "up\n".to_owned(),
         Standing::Begins | Standing::Stalled | Standing::NoModules | Standing::NoSuchModule => {
             ("down", " ready")
         }
@@ -75,6 +76,17 @@ pub fn agent_line(snapshot: &Snapshot, core: Core, agent: &Agent, now: Moment) -
     };
     let admin = if agent.owns { admin } else { "" };
     format!("{health}{admin} # {}\n", line::shown_in_ascii(&standing.reason(), MAX_DESCRIPTION))
+}
+
+/// `admitted` is whether the admin state is ours to set.
+fn up(admitted: bool, load: Option<Load>) -> &'static str {
+    match (admitted, load) {
+        (true, None | Some(Load::Full)) => "up ready 100%\n",
+        (true, Some(Load::Degraded)) => "up ready 50%\n",
+        (false, None) => "up\n",
+        (false, Some(Load::Full)) => "up 100%\n",
+        (false, Some(Load::Degraded)) => "up 50%\n",
+    }
 }
 
 /// Whether a drain of ours has to be taken back.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Standing, Subject, line, serves};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
-use crate::snapshot::{CheckerView, ModuleView, Snapshot};
+use crate::snapshot::{CheckerView, ModuleView, ON_PROBATION, Snapshot};
 use crate::verdict::Verdict;
 
 /// At most so many entries under `checks`; those that are well are left out first.
@@ -170,8 +170,13 @@ fn entry(checker: &CheckerView, timestamp: &impl Fn(Moment) -> String) -> Vec<Ch
 }
 
 fn output(checker: &CheckerView, last: Option<&Observation>) -> String {
+    let verdict = if checker.on_probation {
+        format!("{}, {ON_PROBATION}", checker.verdict)
+    } else {
+        checker.verdict.to_string()
+    };
     match last {
-        Some(last) => line::shown(&format!("{}: {}", checker.verdict, last.summary), MAX_TEXT),
-        None => format!("{}: not observed yet", checker.verdict),
+        Some(last) => line::shown(&format!("{verdict}: {}", last.summary), MAX_TEXT),
+        None => format!("{verdict}: not observed yet"),
     }
 }

@@ -44,6 +44,8 @@ fn checker(name: &str, verdict: Verdict, status: Status) -> CheckerView {
         verdict,
         since: Moment::default(),
         watched: true,
+        on_probation: false,
+        definition: 1,
         interval: Duration::from_secs(5),
         next: None,
         last: Some(Arc::new(last)),
@@ -260,6 +262,35 @@ fn haproxy_is_told_ready_only_until_our_own_drain_is_taken_back() {
 }
 
 #[test]
+fn a_module_that_asks_for_less_says_so_as_long_as_it_serves() {
+    let of = |load| ModuleView { load, ..module("web", StateName::Up, true) };
+    let degraded = |snapshot: &Snapshot, target: &str| {
+        answer(snapshot, Core::Turns, Question::new(target, false), |_| String::new()).degraded
+    };
+    for (load, is_degraded, line, owners) in [
+        (None, false, "up\n", "up ready 100%\n"),
+        (Some(Load::Full), false, "up 100%\n", "up ready 100%\n"),
+        (Some(Load::Degraded), true, "up 50%\n", "up ready 50%\n"),
+    ] {
+        let together = snapshot(vec![module("db", StateName::Up, true), of(load)]);
+        for target in ["/health", "/health/web", "/haproxy/web", "/var/modules/web/ready.txt"] {
+            assert_eq!(degraded(&together, target), is_degraded, "{load:?} {target}");
+        }
+        let report = answer(&together, Core::Turns, Question::new("/health/web", true), |_| String::new());
+        assert_eq!(report.degraded, is_degraded);
+        assert!(!degraded(&together, "/health/db"));
+        for about in [Some("web"), None] {
+            assert_eq!(line_of(&together, true, about), line);
+            assert_eq!(owners_line_of(&together, about), owners);
+        }
+    }
+    let stopped = ModuleView { load: Some(Load::Degraded), ..module("web", StateName::Stopped, false) };
+    let stopped = snapshot(vec![stopped]);
+    assert!(!degraded(&stopped, "/health/web"), "a no is a no");
+    assert_eq!(line_of(&stopped, true, Some("web")), "stopped # stopped: because of web\n");
+}
+
+#[test]
 fn a_suspended_module_that_serves_is_up_for_haproxy() {
     let mut web = module("web", StateName::Up, true);
     web.wish.suspended = true;
@@ -274,6 +305,17 @@ fn a_module_that_drains_does_not_hide_from_haproxy_one_that_is_down() {
     assert_eq!(line_of(&snapshot(vec![up.clone(), draining.clone()]), true, None), "up drain\n");
     let all = snapshot(vec![up, draining, down]);
     assert_eq!(line_of(&all, true, None), "down # c: backoff: because of c (and 1 more not ready)\n");
+}
+
+#[test]
+fn a_checker_on_probation_warns_and_says_so() {
+    let mut web = module("web", StateName::Up, true);
+    web.checkers =
+        vec![CheckerView { on_probation: true, ..checker("young", Verdict::Undecided, Status::Fail) }];
+    let (code, report) = ask_report(&snapshot(vec![web]), true, "/health/web");
+    assert_eq!((code, report.status), (Code::Ok, Level::Warn));
+    let output = report.checks["web:young"][0].output.clone();
+    assert_eq!(output.as_deref(), Some("undecided, on probation: has not been up yet: young says so"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::plan::{Incident, PastObservation};
 use crate::policy::{CheckerKind, CheckerPolicy, eager_pace};
 use crate::verdict::{Judge, Verdict, Weight};
 
+use super::probation::{self, Edit, Probation};
 use super::starting::{Starting, shows_life};
 
 /// So many observations are told to a restart script.
@@ -38,10 +39,13 @@ pub(super) struct Checker {
     asked: bool,
     /// Its verdict is the one that it had under the last core, and it has not run since.
     #[serde(default)]
-    trusted: bool,
+    pub(super) trusted: bool,
     /// While the application starts.
     #[serde(default)]
     starting: Option<Starting>,
+    /// It was edited while its application served, and has not been up since.
+    #[serde(default)]
+    pub(super) probation: Option<Probation>,
     /// By when the next observation is expected.
     due: Moment,
     /// So often in a row none came.
@@ -74,6 +78,7 @@ impl Checker {
             asked: false,
             trusted: false,
             starting: None,
+            probation: None,
             due: now,
             missed: 0,
         }
@@ -96,26 +101,6 @@ impl Checker {
         self.asked
     }
 
-    /// Whether it has yet to confirm a verdict that it had under the last core.
-    pub(super) fn is_trusted(&self) -> bool {
-        self.trusted
-    }
-
-    /// The application is the one that the last core knew, which had this verdict of it. What has been
-    /// seen since counts more.
-    pub(super) fn trust(&mut self, verdict: Verdict, now: Moment) {
-        if verdict == Verdict::Up && self.verdict() != Verdict::Up {
-            self.judge.carry_up(now);
-            self.trusted = !self.spoken;
-        }
-        self.judge.end_grace(now);
-    }
-
-    /// It has not run in time to confirm its verdict.
-    pub(super) fn distrust(&mut self, now: Moment) {
-        self.judge.begin(now, now);
-    }
-
     /// Whether its last run saw something that lives.
     pub(super) fn saw_life(&self) -> bool {
         self.last.as_deref().is_some_and(shows_life)
@@ -131,6 +116,11 @@ impl Checker {
     /// Whether its last run got no answer in time.
     pub(super) fn saw_a_hang(&self) -> bool {
         self.last.as_deref().is_some_and(Observation::is_of_a_hang)
+    }
+
+    /// Whether its last run saw that the kept process has ended.
+    pub(super) fn saw_its_end(&self) -> bool {
+        self.policy.kept && self.last.as_deref().is_some_and(Observation::is_of_an_end)
     }
 
     /// A look at the processes failed in itself: that says nothing about them.
@@ -194,7 +184,8 @@ impl Checker {
         if !gone {
             return None;
         }
-        self.judge.observe(Status::Fail, Weight::Counts, &self.policy.thresholds, now)
+        let weight = if self.on_probation() { Weight::Excused } else { Weight::Counts };
+        self.judge.observe(Status::Fail, weight, &self.policy.thresholds, now)
     }
 
     /// Whether an observation says that the start has come further.
@@ -247,8 +238,10 @@ impl Checker {
         });
     }
 
-    /// The file says something else now. The verdict and its counters carry on.
-    pub(super) fn redefine(&mut self, policy: CheckerPolicy) {
+    /// The file says something else now. The verdict and its counters carry on. `serves`: the
+    /// application does, and what is changed has to prove itself first.
+    pub(super) fn redefine(&mut self, policy: CheckerPolicy, serves: bool) {
+        let changed = probation::differs(&self.policy, &policy);
         if policy.definition != self.policy.definition {
             self.end_watch();
         }
@@ -256,6 +249,12 @@ impl Checker {
             self.due = self.due - self.policy.patience + policy.patience;
         }
         self.policy = policy;
+        let edit = (self.on_probation() || (changed && serves)).then_some(Edit::Changed);
+        if changed || edit.is_none() || !self.policy.on_down.gates_health() {
+            self.begin_probation(edit, serves && self.verdict() == Verdict::Up);
+            // What the last core knew is about the checker as it was.
+            self.trusted &= !self.on_probation();
+        }
     }
 
     /// Takes an observation in, unless it belongs to an earlier watch. Returns
@@ -337,9 +336,18 @@ impl Checker {
             Some(starting) => starting.weigh(&self.policy, eager, &observation, now),
             None => Weight::Counts,
         };
+        let weight = match self.probation {
+            Some(_) => Probation::weigh(&self.policy, &observation, weight),
+            None => weight,
+        };
         let status = observation.status;
         self.last = Some(Arc::new(observation));
-        self.judge.observe(status, weight, &self.policy.thresholds, now)
+        let before = self.judge.observe(status, weight, &self.policy.thresholds, now);
+        let rise = self.policy.thresholds.rise;
+        if self.probation.as_mut().is_some_and(|probation| probation.passes(status, rise)) {
+            self.probation = None;
+        }
+        before
     }
 
     /// Whether one more run that saw this would change nothing that is decided
@@ -357,6 +365,7 @@ impl Checker {
             && same
             && self.judge.settled(&self.policy.thresholds)
             && !self.advances(generation, observation)
+            && !self.probation.is_some_and(|probation| probation.learns(observation.status))
     }
 
     /// The run that was the last one so often once more. Its verdict stays: it is settled.

@@ -37,10 +37,15 @@ impl Module {
             (Accepted(_), Command::Start | Command::Restart) => self.wish.started = true,
             (Accepted(_), Command::Suspend) => self.wish.suspended = true,
             (Accepted(_), Command::Resume) => self.wish.suspended = false,
-            (Accepted(_), Command::Reset)
+            (Accepted(_), Command::Reset | Command::Confirm)
             | (
                 AlreadySo(_),
-                Command::Start | Command::Restart | Command::Suspend | Command::Resume | Command::Reset,
+                Command::Start
+                | Command::Restart
+                | Command::Suspend
+                | Command::Resume
+                | Command::Reset
+                | Command::Confirm,
             ) => {}
         }
         if matches!(outcome, Accepted(_)) {
@@ -62,6 +67,10 @@ impl Module {
             Command::Resume if !self.wish.suspended => already("it is not suspended"),
             Command::Resume => accepted("acting on checkers again"),
             Command::Reset => self.judge_reset(),
+            Command::Confirm => match self.on_probation() {
+                Some(names) => Accepted(format!("what is seen by {names} is acted on from now on")),
+                None => already("no checker is on probation"),
+            },
         }
     }
 
@@ -143,6 +152,7 @@ impl Module {
     fn perform(&mut self, command: Command, by: &str, out: &mut Outbox<'_>) {
         match command {
             Command::Suspend | Command::Resume => return,
+            Command::Confirm => return self.confirm(out),
             Command::Start | Command::Stop | Command::Restart | Command::Reset => {}
         }
         self.budget.reset();
@@ -157,7 +167,7 @@ impl Module {
                     self.enter(State::Stopped, format!("the failure was reset by {by}"), out);
                 }
             }
-            Command::Suspend | Command::Resume => {}
+            Command::Suspend | Command::Resume | Command::Confirm => {}
         }
     }
 

@@ -10,7 +10,6 @@ use crate::verdict::Verdict;
 
 use super::checker::Checker;
 use super::moves::Cause;
-use super::starting::uptime;
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 impl Module {
@@ -71,27 +70,19 @@ impl Module {
     /// The application runs already if its process checkers say so; where there
     /// are none, if all others do. `held`: it is not to be started if it does not.
     fn evaluate_look(&mut self, until: Moment, held: bool, out: &mut Outbox<'_>) -> bool {
-        let native: Vec<&Checker> = self.process_checkers().collect();
-        let witnesses = if native.is_empty() {
-            self.application_checkers().map(|(_, checker)| checker).collect()
-        } else {
-            native
-        };
+        let witnesses = self.witnesses();
+        // Where all that could tell was edited, the application is taken to be as it was.
+        let unproven = self.service.lasts() && witnesses.is_empty() && self.on_probation().is_some();
+        let asked = if unproven { self.application_checkers().map(|(_, c)| c).collect() } else { witnesses };
         let late = out.now >= until;
-        if !late && !witnesses.iter().all(|c| c.spoken() && !c.native_could_not_tell()) {
+        let told = late || asked.iter().all(|c| c.spoken() && !c.native_could_not_tell());
+        if !told && (!unproven || !self.serves_as_before()) {
             return false;
         }
-        let runs = all_see_life(&witnesses);
-        if runs && self.serves_as_before() {
-            self.go_on_serving(out);
-            return true;
-        }
+        let has_ended = || asked.iter().any(|c| c.spoken() && c.saw_its_end());
+        let runs = if unproven { !has_ended() } else { all_see_life(&asked) };
         if runs {
-            // What has been running for long is not starting.
-            let uptimes = witnesses.iter().filter_map(|c| c.last.as_deref().and_then(uptime));
-            let left = uptimes.max().and_then(|uptime| self.policy.start_within.checked_sub(uptime));
-            let left = left.filter(|left| !left.is_zero());
-            self.settle("the application runs already: waiting for the checkers to be up", left, out);
+            self.is_found(out);
             return true;
         }
         if held {
@@ -103,8 +94,18 @@ impl Module {
         if undecided && !late {
             return false;
         }
-        self.start_or_wait("the application does not run yet", out);
+        if !self.act_on_death(out) {
+            self.start_or_wait("the application does not run yet", out);
+        }
         true
+    }
+
+    /// Those that tell whether the application runs. One on probation does not.
+    pub(super) fn witnesses(&self) -> Vec<&Checker> {
+        if self.process_checkers().next().is_some() {
+            return self.process_checkers().filter(|c| !c.on_probation()).collect();
+        }
+        self.application_checkers().map(|(_, checker)| checker).filter(|c| !c.on_probation()).collect()
     }
 
     /// Those that look at the processes of the application.
@@ -117,7 +118,8 @@ impl Module {
     /// Whether an application that is not kept runs, as far as its process checkers see. They are run
     /// in every state.
     fn runs_in_the_background(&self) -> bool {
-        !self.policy.keeps() && all_see_life(&self.process_checkers().collect::<Vec<_>>())
+        let proven = self.process_checkers().filter(|c| !c.on_probation());
+        !self.policy.keeps() && all_see_life(&proven.collect::<Vec<_>>())
     }
 
     fn start_or_wait(&mut self, reason: &str, out: &mut Outbox<'_>) {
@@ -145,11 +147,13 @@ impl Module {
         self.doubt = None;
         let gating = || self.checkers.values().filter(|c| c.policy.on_down.gates_health());
         let settled = |c: &Checker| {
-            (c.verdict() == Verdict::Up && !c.judge.failing())
+            (c.on_probation() && c.spoken())
+                || (c.verdict() == Verdict::Up && !c.judge.failing())
                 || c.cannot_tell()
                 || (c.verdict() == Verdict::Down && c.policy.on_down == OnDown::Out)
         };
-        let somebody_knows = gating().next().is_none() || gating().any(|c| c.verdict() == Verdict::Up);
+        let somebody_knows =
+            gating().next().is_none() || gating().any(|c| c.verdict() == Verdict::Up || c.stood());
         if gating().all(settled) && somebody_knows {
             self.streak.came_up(out.now);
             let reason = self.up_reason();
@@ -171,7 +175,7 @@ impl Module {
     fn settle_overdue(&mut self, out: &mut Outbox<'_>) -> bool {
         let failing = self
             .application_checkers()
-            .find(|(_, c)| c.judge.failing() && c.policy.on_down != OnDown::Out)
+            .find(|(_, c)| c.judge.failing() && c.policy.on_down != OnDown::Out && !c.on_probation())
             .map(|(name, c)| (name.clone(), format!("checker `{name}`: {}", c.said())));
         if let Some((name, failing)) = failing {
             let late = plain(self.policy.start_within);
@@ -201,7 +205,7 @@ impl Module {
             *appears_by = None;
         }
         let answers = self.application_checkers().any(|(_, c)| c.spoken() && c.saw_life());
-        let unseen = self.application_checkers().find(|(_, c)| c.has_not_appeared());
+        let unseen = self.application_checkers().find(|(_, c)| c.has_not_appeared() && !c.on_probation());
         let Some((name, said)) = unseen.filter(|_| !answers).map(|(name, c)| (name.clone(), c.said())) else {
             return false;
         };
@@ -250,7 +254,7 @@ impl Module {
     /// The checker that is down and acted on first.
     fn worst(&self) -> Option<CheckerName> {
         self.application_checkers()
-            .filter(|(_, c)| c.verdict() == Verdict::Down)
+            .filter(|(_, c)| c.verdict() == Verdict::Down && (!c.on_probation() || c.saw_its_end()))
             .filter(|(_, c)| matches!(c.policy.on_down, OnDown::Restart | OnDown::Stop))
             .min_by_key(|(_, c)| (c.policy.on_down != OnDown::Stop, c.judge.since()))
             .map(|(name, _)| name.clone())
@@ -267,13 +271,13 @@ impl Module {
         false
     }
 
-    fn stop_for(&mut self, checker: &CheckerName, reason: String, out: &mut Outbox<'_>) {
+    pub(super) fn stop_for(&mut self, checker: &CheckerName, reason: String, out: &mut Outbox<'_>) {
         let decision = format!("stop: that is what checker `{checker}` is for");
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         self.begin_stop(AfterStop::Failed(reason.clone()), reason, out);
     }
 
-    fn application_has_died(&self) -> bool {
+    pub(super) fn application_has_died(&self) -> bool {
         self.application_checkers().any(|(_, c)| {
             c.policy.kind == CheckerKind::Process && c.verdict() == Verdict::Down && !c.saw_life()
         })

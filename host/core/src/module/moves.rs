@@ -9,10 +9,12 @@ use crate::outbox::Outbox;
 use crate::plan::{Incident, Occasion};
 use crate::policy::OnDown;
 use crate::record::{KEEP_TRYING, RecordKind};
+use crate::state::StateName;
 
 use super::checker::Checker;
 use super::plan_run::{PlanRun, Progress};
-use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, State};
+use super::probation::Probation;
+use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, Service, State};
 
 /// A start that says again and again how far it is may take so long.
 const MAX_START: Duration = Duration::from_hours(24);
@@ -33,8 +35,10 @@ pub(super) enum Cause {
 impl Module {
     pub(super) fn enter(&mut self, state: State, reason: impl Into<String>, out: &mut Outbox<'_>) {
         let reason = reason.into();
-        let (from, to) = (self.state.name(), state.name());
+        let from = if self.service.is_untold() { StateName::Up } else { self.state.name() };
+        let to = state.name();
         self.state = state;
+        self.follow_service();
         self.doubt = None;
         (self.first_look, self.trusted_until) = (false, None);
         self.unremembered = true;
@@ -45,8 +49,40 @@ impl Module {
         self.reason = reason;
     }
 
+    /// Whether the application is up, or was and nothing has been done to end it.
+    fn follow_service(&mut self) {
+        let lasts = match &self.state {
+            State::Up => true,
+            State::Draining { .. } | State::Starting(Phase::Look { .. } | Phase::Settle { .. }) => {
+                self.service.lasts()
+            }
+            State::Stopped
+            | State::Starting(Phase::Plan(_))
+            | State::Restarting(_)
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => false,
+        };
+        self.service = if lasts { Service::Lasts } else { Service::Over };
+        if !lasts {
+            // What was known before an edit was about an application that is gone.
+            self.checkers.values_mut().filter_map(|c| c.probation.as_mut()).for_each(Probation::forget);
+        }
+    }
+
     /// Sees whether the application runs already.
     pub(super) fn look(&mut self, reason: &str, held: bool, out: &mut Outbox<'_>) {
+        let look = self.looking(held, out);
+        self.enter(look, reason, out);
+    }
+
+    /// The same, without telling it.
+    pub(super) fn begin_look(&mut self, held: bool, out: &mut Outbox<'_>) {
+        self.state = self.looking(held, out);
+    }
+
+    fn looking(&mut self, held: bool, out: &mut Outbox<'_>) -> State {
         for checker in self.checkers.values_mut() {
             if checker.policy.on_down != OnDown::Wait {
                 // Nothing is held against an application that does not run yet.
@@ -55,7 +91,7 @@ impl Module {
                 checker.begin(out.now, out);
             }
         }
-        self.enter(State::Starting(Phase::Look { until: out.now + LOOK_TIME, held }), reason, out);
+        State::Starting(Phase::Look { until: out.now + LOOK_TIME, held })
     }
 
     /// Waits until the checkers are up. What they saw before counts no more. `starts_for`: so much of

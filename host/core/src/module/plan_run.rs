@@ -16,6 +16,7 @@
 //! most two are ever stacked.
 
 mod after_stop;
+mod delayed;
 
 use std::time::Duration;
 
@@ -84,6 +85,9 @@ enum Stage {
         plan: Plan,
         index: usize,
         until: Moment,
+        /// What the host does before it carries the step out.
+        #[serde(default)]
+        delay: Option<String>,
     },
     Killing {
         until: Moment,
@@ -193,10 +197,10 @@ impl PlanRun {
                 steps: Vec::new(),
                 step: 0,
             },
-            Stage::Step { plan, index, .. } => PlanView {
+            Stage::Step { plan, index, delay, .. } => PlanView {
                 occasion,
                 summary: plan.summary.clone(),
-                steps: plan.steps.iter().map(|s| s.action.to_string()).collect(),
+                steps: delayed::in_words(&plan.steps, *index, delay.as_deref()),
                 step: *index,
             },
             Stage::Killing { .. } => PlanView {
@@ -238,7 +242,7 @@ impl PlanRun {
                 let steps = plan.steps.iter().map(|s| s.action.to_string()).collect();
                 let summary = plan.summary.clone();
                 out.record(Some(around.module), RecordKind::Plan { occasion, summary, steps });
-                frame.stage = Stage::Step { plan, index: 0, until: Moment::NEVER };
+                frame.stage = Stage::Step { plan, index: 0, until: Moment::NEVER, delay: None };
                 self.enter_step(around, out)
             }
         }
@@ -369,7 +373,10 @@ impl PlanRun {
         loop {
             let Some(frame) = self.frames.last_mut() else { return Progress::Done };
             let attempt = frame.attempt;
-            let Stage::Step { plan, index, until } = &mut frame.stage else { return Progress::Working };
+            let Stage::Step { plan, index, until, delay } = &mut frame.stage else {
+                return Progress::Working;
+            };
+            *delay = None;
             let index = *index;
             let Some(step) = plan.steps.get(index) else {
                 if matches!(frame.occasion, Occasion::Stop | Occasion::ForcedStop(_)) {

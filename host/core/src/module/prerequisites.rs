@@ -43,8 +43,9 @@ pub(crate) enum Doubt {
 }
 
 impl Module {
+    /// One on probation holds nothing back.
     pub(super) fn prerequisites(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {
-        self.checkers.iter().filter(|(_, c)| c.policy.on_down == OnDown::Wait)
+        self.checkers.iter().filter(|(_, c)| c.policy.on_down == OnDown::Wait && !c.on_probation())
     }
 
     /// When the doubt is over at the latest.

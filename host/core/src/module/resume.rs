@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Stopped ────────────────────────────▶ Stopped
-//!   Starting, Up, Waiting, settling ────▶ Starting: look how it is (found_again.rs)
+//!   Starting, Up, Waiting, settling ────▶ Starting: look how it is (`found_again.rs`)
 //!   a plan to stop, restart, clear away ▶ the same plan, from the step that was at work
 //!   Draining, Backoff, Failed ──────────▶ the same, with what is left of its time
 //! ```
@@ -15,7 +15,7 @@ use crate::outbox::Outbox;
 use crate::readmission::Readmission;
 use crate::record::RecordKind;
 
-use super::{AfterDrain, AfterStop, Module, Phase, State};
+use super::{AfterDrain, AfterStop, Module, Phase, Service, State, probation};
 
 impl Module {
     /// What the next daemon has to know.
@@ -27,6 +27,9 @@ impl Module {
             incidents: self.incidents.clone(),
             unfinished: self.unfinished(),
             readmission: Some(self.readmission),
+            away: self.service == Service::Unattended,
+            serves: self.service.lasts() && !self.application_has_died(),
+            checkers: Some(probation::in_force(&self.checkers)),
             serving: self.serving.clone(),
         }
     }
@@ -71,10 +74,12 @@ impl Module {
     /// Goes on where the last daemon ended.
     pub(super) fn resume(&mut self, unfinished: Option<Unfinished>, out: &mut Outbox<'_>) {
         let Some(Unfinished { state, since, reason }) = unfinished else {
-            if self.wish.started {
+            if self.wish.started && self.service.lasts() {
+                self.look_again(out);
+            } else if self.wish.started {
                 self.look("the module was loaded", true, out);
-                self.first_look = true;
             }
+            self.first_look = self.wish.started;
             return;
         };
         let state = match state {

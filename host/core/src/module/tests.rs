@@ -2,6 +2,8 @@
 
 mod corners;
 mod deciding;
+mod degraded;
+mod delayed;
 mod drained;
 mod ending;
 mod found_again;
@@ -10,9 +12,11 @@ mod killed;
 mod laws;
 mod looked;
 mod prerequisites;
+mod probation;
 mod readmitted;
 mod silence;
 mod starting;
+mod unwatched;
 mod world;
 
 use std::time::Duration;

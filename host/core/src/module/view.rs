@@ -2,7 +2,7 @@
 
 use crate::moment::Moment;
 use crate::observation::ProcessFact;
-use crate::snapshot::{CheckerView, ModuleView};
+use crate::snapshot::{CheckerView, Load, ModuleView, ON_PROBATION};
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
@@ -28,7 +28,7 @@ impl Module {
         if let Some(name) = self.awaits_first_run() {
             return Err(format!("checker `{name}` has not answered since the daemon was started"));
         }
-        if !gating().any(|(_, c)| c.verdict() == Verdict::Up) {
+        if !gating().any(|(_, c)| c.verdict() == Verdict::Up || c.stood()) {
             let said = gating().next().map_or("", |(_, c)| c.said());
             return Err(format!("no checker can tell whether the application serves: {said}"));
         }
@@ -51,6 +51,9 @@ impl Module {
         }
         let mut gating = self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
         let remark = gating.find_map(|(name, c)| match c.verdict() {
+            Verdict::Down | Verdict::Undecided if c.on_probation() => {
+                Some(format!("checker `{name}` is {ON_PROBATION}: {}", c.said()))
+            }
             Verdict::Down => {
                 Some(format!("checker `{name}` keeps it out of the load balancer: {}", c.said()))
             }
@@ -63,6 +66,14 @@ impl Module {
             Some(remark) => format!("the application serves; {remark}"),
             None => "the application serves: every checker is up".to_owned(),
         }
+    }
+
+    /// What load balancers are told of it beside yes.
+    fn load(&self) -> Option<Load> {
+        let notices = || self.checkers.values().filter(|c| !c.policy.on_down.gates_health());
+        let load =
+            || if notices().any(|c| c.verdict() == Verdict::Down) { Load::Degraded } else { Load::Full };
+        self.policy.degrade.then(load)
     }
 
     pub(crate) fn view(&self, now: Moment) -> ModuleView {
@@ -94,6 +105,7 @@ impl Module {
             restarts_allowed: self.policy.budget.restarts,
             restarts_within: self.policy.budget.within,
             drain: self.drain_lasts(),
+            load: self.load(),
             probed_every: self.probed_every,
             readmit_until: self.readmission.until(),
             plan: self.state.run().and_then(PlanRun::view),
@@ -111,6 +123,8 @@ fn checker_view(name: &crate::id::CheckerName, checker: &Checker) -> CheckerView
         verdict: checker.verdict(),
         since: checker.judge.since(),
         watched: checker.watched(),
+        on_probation: checker.on_probation(),
+        definition: checker.policy.definition,
         interval: checker.policy.interval,
         next: checker.next_run(),
         last: checker.last.clone(),

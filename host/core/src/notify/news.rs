@@ -133,7 +133,7 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
                     ));
                 }
                 Command::Resume => changes.push(ends(Topic::Suspended, "", format!("{by} has resumed it"))),
-                Command::Start | Command::Stop | Command::Restart | Command::Reset => {}
+                Command::Start | Command::Stop | Command::Restart | Command::Reset | Command::Confirm => {}
             }
             changes
         }

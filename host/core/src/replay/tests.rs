@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::what_if::{Change, Question, WhatIf, what_if};
 use super::{Comparison, Line, Replay, gist};
+use crate::action::Action;
 use crate::command::Command;
 use crate::event::Event;
 use crate::id::{CheckerName, ModuleName};
@@ -158,6 +159,41 @@ fn with_the_same_policy_nothing_would_have_been_different() {
     assert!(what_if.was.restarts > 1 && what_if.silent.is_empty() && !what_if.broken_off);
     let apart = what_if.was.not_ready.abs_diff(what_if.would.not_ready);
     assert!(apart < Duration::from_secs(1), "{apart:?}");
+}
+
+/// The same story, in which the first step waits for what the last run has left.
+fn delayed(lines: Vec<Line>, by: Duration) -> Vec<Line> {
+    let (mut replay, mut told, mut later) = (Replay::new(None), Vec::new(), Duration::ZERO);
+    for line in lines {
+        let line = Line { at: line.at + later, ..line };
+        let actions = replay.tell(&line);
+        let at = line.at;
+        told.push(line);
+        let step = actions.into_iter().find_map(|action| match action {
+            Action::RunStep { module, attempt, step, .. } => Some((module, attempt, step)),
+            _ => None,
+        });
+        if let Some((module, attempt, step)) = step.filter(|_| later.is_zero()) {
+            later = by;
+            let reason = "waiting for 1 process of the last run: app 7".to_owned();
+            let event = Event::StepDelayed { module, attempt, step, reason, within: by };
+            let line = Line { at, input: Input::Told(event) };
+            replay.tell(&line);
+            told.push(line);
+        }
+    }
+    assert!(!later.is_zero(), "there is no step in this story");
+    told
+}
+
+#[test]
+fn a_step_that_was_delayed_would_have_been_delayed_as_well() {
+    // Longer than the step itself may take.
+    let lines = delayed(lines(story(300, vec![dies(100, Some(2))])), Duration::from_secs(40));
+    let what_if = with(&lines, |_| {});
+    assert!(shown(&what_if).contains("waiting for 1 process of the last run"), "{}", shown(&what_if));
+    assert_eq!(what_if.differs_at(), None, "{}", shown(&what_if));
+    assert!(!shown(&what_if).contains("not done within"), "{}", shown(&what_if));
 }
 
 #[test]

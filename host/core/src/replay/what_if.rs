@@ -177,7 +177,10 @@ enum Cue {
 }
 
 type Answer = (Result<Plan, String>, Duration);
-type Ended = (Result<String, String>, Duration);
+type Ended = (Result<String, String>, Duration, Option<Delay>);
+
+/// What a step waited for at its beginning, and for how long at most.
+type Delay = (String, Duration);
 
 /// What there is to play with.
 struct Recording {
@@ -191,6 +194,7 @@ struct Recording {
     serving: bool,
     asked: BTreeMap<AttemptId, (&'static str, Moment)>,
     at_work: BTreeMap<(AttemptId, usize), (String, Moment)>,
+    delays: BTreeMap<(AttemptId, usize), Delay>,
 }
 
 impl Recording {
@@ -205,6 +209,7 @@ impl Recording {
             serving: false,
             asked: BTreeMap::new(),
             at_work: BTreeMap::new(),
+            delays: BTreeMap::new(),
         };
         if let Some(view) = replay.node().map(Node::snapshot) {
             for checker in view.module(module.as_str()).iter().flat_map(|module| &module.checkers) {
@@ -251,9 +256,15 @@ impl Recording {
                 }
             }
             Event::StepEnded { attempt, step, result, .. } => {
+                let delay = self.delays.remove(&(*attempt, *step));
                 if let Some((action, begun)) = self.at_work.remove(&(*attempt, *step)) {
                     self.cues.push((at, Cue::Ended(action.clone())));
-                    self.steps.entry(action).or_default().push((result.clone(), at.since(begun)));
+                    self.steps.entry(action).or_default().push((result.clone(), at.since(begun), delay));
+                }
+            }
+            Event::StepDelayed { attempt, step, reason, within, .. } => {
+                if self.at_work.contains_key(&(*attempt, *step)) {
+                    self.delays.insert((*attempt, *step), (reason.clone(), *within));
                 }
             }
             Event::Observed { module: of, checker, generation, observation } if of == module => {
@@ -331,7 +342,9 @@ impl Recording {
 
     fn step(&self, action: &str, time: usize) -> Ended {
         let ended = self.steps.get(action).and_then(|ended| ended.get(time).or(ended.last())).cloned();
-        ended.unwrap_or_else(|| (Ok("taken to work: none like it is recorded".to_owned()), Duration::ZERO))
+        ended.unwrap_or_else(|| {
+            (Ok("taken to work: none like it is recorded".to_owned()), Duration::ZERO, None)
+        })
     }
 }
 
@@ -347,6 +360,7 @@ fn serves(node: &Node, module: &ModuleName) -> bool {
 enum Completion {
     Plan(&'static str, AttemptId, Result<Plan, String>),
     Step(String, AttemptId, usize, Result<String, String>),
+    Delay(AttemptId, usize, Delay),
 }
 
 /// The other core.
@@ -468,6 +482,9 @@ impl<'s> Stage<'s> {
         let event = match completion {
             Completion::Plan(_, attempt, plan) => Event::PlanMade { module, attempt, plan },
             Completion::Step(_, attempt, step, result) => Event::StepEnded { module, attempt, step, result },
+            Completion::Delay(attempt, step, (reason, within)) => {
+                Event::StepDelayed { module, attempt, step, reason, within }
+            }
         };
         self.tell(at, event);
     }
@@ -518,8 +535,11 @@ impl<'s> Stage<'s> {
             Action::RunStep { attempt, step, action, .. } => {
                 let action = action.to_string();
                 let time = self.carried_out.entry(action.clone()).or_default();
-                let (result, took) = self.recording.step(&action, *time);
+                let (result, took, delay) = self.recording.step(&action, *time);
                 *time += 1;
+                if let Some(delay) = delay {
+                    self.complete(Duration::ZERO, Completion::Delay(attempt, step, delay));
+                }
                 self.complete(took, Completion::Step(action, attempt, step, result));
             }
             Action::KillKept { attempt, .. } => {

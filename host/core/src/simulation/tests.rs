@@ -77,6 +77,7 @@ pub(crate) fn cast() -> Cast {
             budget: BudgetPolicy { restarts: 3, within: seconds(86_400) },
             backoff: BackoffPolicy { first: seconds(1), max: seconds(60) },
             drain: seconds(15).into(),
+            degrade: false,
             start_within: seconds(60),
             appear_within: None,
             keep_trying: Duration::ZERO,

@@ -171,7 +171,7 @@ impl World {
     /// The application of a command ends at once. Returns whether there was any.
     pub(super) fn strike(&mut self, command: &CommandName, how: End) -> bool {
         match (self.pid(command), self.background_pid()) {
-            (Some(pid), _) => self.end(command, pid, how.to_string()),
+            (Some(pid), _) => self.end(command, pid, how.by_itself()),
             (None, Some(pid)) if !self.kept.contains_key(command) => self.end_background(pid),
             (None, _) => false,
         }
@@ -236,7 +236,9 @@ impl World {
                 Some(_) | None => well(),
             },
         };
-        Observation { processes, ..Observation::new(status, summary, now) }
+        let observation = Observation { processes, ..Observation::new(status, summary, now) };
+        let ended = matches!(sees, Sees::Kept { command, .. } if matches!(self.kept.get(command), Some(Kept::Ended(..))));
+        if ended && status == Status::Fail { observation.of_an_end() } else { observation }
     }
 
     /// A prerequisite that is away: the scenario lets its checker fail.
@@ -296,6 +298,16 @@ impl World {
 
 fn well() -> (Status, String, Vec<ProcessFact>) {
     (Status::Pass, "all is well".to_owned(), Vec::new())
+}
+
+impl End {
+    /// The same of a process that was not asked to end: no exit code is a good end then.
+    fn by_itself(self) -> String {
+        match self {
+            Self::Exits(0) => "ended by itself with exit code 0".to_owned(),
+            Self::Exits(_) | Self::Killed => self.to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for End {

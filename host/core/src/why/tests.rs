@@ -21,6 +21,8 @@ fn checker(name: &str, on_down: OnDown, verdict: Verdict) -> CheckerView {
         verdict,
         since: at(1),
         watched: true,
+        on_probation: false,
+        definition: 1,
         interval: Duration::from_secs(5),
         next: None,
         last: Some(Arc::new(Observation::new(status, "connection refused", at(90)))),
@@ -246,6 +248,26 @@ fn a_long_story_keeps_its_beginning_and_its_end() {
     let omission = &why.chain[FIRST_LINKS];
     assert_eq!(omission.role, Role::Omission);
     assert!(omission.text.starts_with("… 159 more"), "{}", omission.text);
+}
+
+#[test]
+fn a_checker_on_probation_is_told_where_all_is_well_and_what_a_person_can_do() {
+    let mut young = checker("home", OnDown::Restart, Verdict::Undecided);
+    young.on_probation = true;
+    let mut up = module(StateName::Up, vec![young]);
+    up.ready = true;
+    let why = why(&up, &[], at(100));
+    assert_eq!(why.headline, "web is up and ready");
+    let told = why.chain.last().map(|link| link.text.clone()).unwrap_or_default();
+    assert_eq!(
+        told,
+        "checker `home` is on probation: has not been up yet; its last run: fail: connection refused"
+    );
+    assert_eq!(why.next.command.as_deref(), Some("confirm web"));
+    assert!(why.next.sentence.starts_with("Checker `home` is on probation"), "{}", why.next.sentence);
+    // It holds nothing back either.
+    let starting = module(StateName::Starting, up.checkers);
+    assert_eq!(next_step(&starting, at(100)).sentence, "It goes on by itself.");
 }
 
 #[test]

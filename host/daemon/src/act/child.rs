@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, anyhow};
 use bellwether_core::id::{CommandName, ModuleName, NodeName};
 use rustix::process::Pid;
 
-use super::gate::{Gate, Launcher, Prepared, Waiting, When};
+use super::gate::{Gate, Launcher, Prepared, Staying, Waiting, When};
 use super::kept::mark;
 use super::log_file;
 use super::settings::{NotApplied, Settings};
@@ -24,6 +24,7 @@ use crate::config::spec::CommandSpec;
 use crate::process::account::Login;
 use crate::process::open_files;
 use crate::process::pidfd::PidFd;
+use crate::process::table::MARK;
 use crate::shortage::Shortage;
 
 /// What is the same for all commands.
@@ -80,17 +81,24 @@ impl Home {
     /// [reap](PidFd::wait_status) the child.
     pub fn spawn(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<PidFd> {
         if launch.spec.execution.changes_the_process() {
-            return self.start(launch, streams, &self.launcher, When::Now).map(|waiting| waiting.leader);
+            return self
+                .start(launch, streams, &self.launcher, When::Now, None)
+                .map(|waiting| waiting.leader);
         }
-        let waiting = self.start(launch, streams, &Launcher::Nobody, When::Now)?;
+        let waiting = self.start(launch, streams, &Launcher::Nobody, When::Now, None)?;
         open_files::restore_in(Pid::from_child(&waiting.child));
         Ok(waiting.leader)
     }
 
     /// The same, and the process waits at the gate if there is a launcher. From then on it is the
-    /// leader of a session of its own.
-    pub(super) fn spawn_waiting(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<Waiting> {
-        self.start(launch, streams, &self.launcher, When::Opened)
+    /// leader of a session of its own. All that comes from it carries the mark.
+    pub(super) fn spawn_waiting(
+        &self,
+        launch: &Launch<'_>,
+        streams: Streams,
+        mark: Option<String>,
+    ) -> anyhow::Result<Waiting> {
+        self.start(launch, streams, &self.launcher, When::Opened, mark)
     }
 
     fn start(
@@ -99,6 +107,7 @@ impl Home {
         streams: Streams,
         launcher: &Launcher,
         when: When,
+        mark: Option<String>,
     ) -> anyhow::Result<Waiting> {
         let Launch { command, spec, arguments, .. } = launch;
         let place = self.place(launch)?;
@@ -113,6 +122,10 @@ impl Home {
         }
         prepared.command.env_clear();
         self.variables(launch, login.as_ref(), &mut prepared)?;
+        if let Some(mark) = mark {
+            // In plain sight also of a launcher: what it leaves without a mark is known by its own.
+            prepared.command.env(MARK, mark);
+        }
         let Prepared { command: mut prepared, gate, .. } = prepared;
         let mut child = prepared
             .args(place.declared)
@@ -180,16 +193,42 @@ impl Home {
 
     /// Lets what waits become its program.
     pub(super) fn let_through(&self, launch: &Launch<'_>, waiting: Waiting) -> anyhow::Result<PidFd> {
-        let Waiting { leader, mut child, gate } = waiting;
-        if let Some(Err(NotApplied { doing, error })) = gate.map(Gate::open) {
-            // It ends by itself, now that it has said why.
-            let _ = child.wait();
-            if !doing.is_empty() {
-                anyhow::bail!("cannot start command `{}`: cannot {doing}: {error}", launch.command);
-            }
-            return Err(self.place(launch)?.why_not_started(launch.command, &error));
+        let Waiting { leader, child, gate } = waiting;
+        match gate.map(Gate::open).transpose() {
+            Ok(_) => Ok(leader),
+            Err(not_applied) => Err(self.why_not_let_through(launch, child, not_applied)),
         }
-        Ok(leader)
+    }
+
+    /// Lets what waits start its program, and stay until [that has ended](Staying::ended). Without a launcher nobody
+    /// stays.
+    pub(super) fn let_through_to_stay(
+        &self,
+        launch: &Launch<'_>,
+        waiting: Waiting,
+    ) -> anyhow::Result<(PidFd, Option<Staying>)> {
+        let Waiting { leader, child, gate } = waiting;
+        match gate.map(Gate::open_to_stay).transpose() {
+            Ok(staying) => Ok((leader, staying)),
+            Err(not_applied) => Err(self.why_not_let_through(launch, child, not_applied)),
+        }
+    }
+
+    fn why_not_let_through(
+        &self,
+        launch: &Launch<'_>,
+        mut child: Child,
+        NotApplied { doing, error }: NotApplied,
+    ) -> anyhow::Error {
+        // It ends by itself, now that it has said why.
+        let _ = child.wait();
+        if !doing.is_empty() {
+            return anyhow!("cannot start command `{}`: cannot {doing}: {error}", launch.command);
+        }
+        match self.place(launch) {
+            Ok(place) => place.why_not_started(launch.command, &error),
+            Err(error) => error,
+        }
     }
 
     /// Nothing to read, both outputs to the command's log, and how long that is already. An

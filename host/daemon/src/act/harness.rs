@@ -17,7 +17,8 @@ use super::kept::Kept;
 use super::step::StepRunner;
 use crate::clock::Clock;
 use crate::config::spec::{
-    CheckerSpec, CommandSpec, Execution, Find, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
+    CheckerSpec, CommandSpec, Execution, Find, HealthSpec, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec,
+    Subject,
 };
 use crate::process::kept_table::KeptTable;
 use crate::process::stat::Stat;
@@ -79,7 +80,7 @@ impl Harness {
                 .iter()
                 .map(|(name, script)| (command(name), shell(script, name.starts_with("keep"))))
                 .collect(),
-            drain: Duration::ZERO.into(),
+            health: HealthSpec { drain: Duration::ZERO.into(), ..HealthSpec::default() },
             checkers: BTreeMap::new(),
         }
     }

@@ -4,8 +4,10 @@
 //!                 start                  leader ends          last member ends
 //!   no group ───────────────▶ led group ────────────▶ leftovers ────────────▶ no group
 //!      │                        ▲                        │
-//!      └── found again, alive ──┘                        └── start: they are killed first
+//!      └── found again, alive ──┘                        └── start: they are ended first
 //! ```
+//! What has left the group belongs to the command all the same: see [`belonging`] and [`last_run`].
+//!
 //! A kept process leads a process group with all that it starts. It does not
 //! die with the daemon: its output goes straight to a file, and who it is is
 //! written down before it becomes the application (see [`gate`](super::gate)), so
@@ -16,7 +18,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -24,27 +26,34 @@ use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::plan::Signal;
 use futures_util::future::join_all;
 use tokio::sync::{OwnedMutexGuard, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::child::{Home, Launch};
-use super::log_file;
+use super::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
 use crate::patience::at_most;
-use crate::process::ending::Ending;
-use crate::process::group::ProcessGroup;
-use crate::process::identity::{BootId, ProcessId};
+use crate::process::identity::ProcessId;
 use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
-use crate::process::pidfd::PidFd;
-use crate::process::table::ProcessTable;
+use crate::process::pidfd::asks_to_end;
+use crate::process::table::{Image, ProcessTable};
 use crate::shortage::with_reserve;
+use belonging::Belonging;
+use held::Held;
 pub use ledger::Launched;
 use ledger::{Entry, Ledger};
+use slot::Slot;
 
+mod adopt;
+pub(crate) mod belonging;
+mod held;
 pub mod inherit;
+pub mod last_run;
+mod launch;
 mod ledger;
+mod look;
 pub(crate) mod mark;
+mod slot;
 
 /// What SIGKILL was sent to is gone within this, or hangs in the kernel. Less
 /// than the 5 seconds that the core waits, so that it hears what hangs.
@@ -66,35 +75,15 @@ struct Inner {
     table: ProcessTable,
     states: KeptTable,
     ledger: Ledger,
+    belonging: Belonging,
     slots: Mutex<BTreeMap<KeptKey, Arc<Slot>>>,
 }
 
-/// What belongs to one command.
-#[derive(Debug)]
-struct Slot {
-    key: KeptKey,
-    /// One start at a time.
-    starting: Arc<tokio::sync::Mutex<()>>,
-    /// What waits at the gate: written down, and not yet the application.
-    waiting: Mutex<Option<ProcessId>>,
-    /// What its process was started with, if that is known.
-    launched: Mutex<Option<Launched>>,
-    held: Mutex<Option<Held>>,
-}
-
-/// A group that may have living members.
-#[derive(Debug)]
-struct Held {
-    group: ProcessGroup,
-    /// Its first process, until that has been reaped.
-    leader: Option<Arc<PidFd>>,
-    watcher: JoinHandle<()>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.watcher.abort();
-    }
+/// Whom a signal is for.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    InTheGroup,
+    All,
 }
 
 impl Kept {
@@ -107,11 +96,17 @@ impl Kept {
         states: KeptTable,
     ) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&home.root);
+        // Without a launcher a process may have started others before it is in its group.
+        let with_groups = !matches!(home.launcher, Launcher::Nobody);
+        let belonging = Belonging::open(&home.root, with_groups)
+            .context("cannot make a key that tells the processes of this daemon")?;
         // What was written down last may be an old list: of before the disk turned read-only.
-        let entries = mark::find(&home.root, ledger.read()?)
+        let belongs = |pid| belonging.of(&Image::read(pid));
+        let entries = mark::find(&home.root, ledger.read()?, belongs)
             .context("cannot look for processes that were kept before")?;
         let slots = Mutex::default();
-        let kept = Self(Arc::new(Inner { home, clock, table, states, ledger, slots }));
+        let inner = Inner { home, clock, table, states, ledger, belonging, slots };
+        let kept = Self(Arc::new(inner));
         for entry in entries {
             kept.adopt(entry).await?;
         }
@@ -120,8 +115,9 @@ impl Kept {
     }
 
     /// Starts the command, unless it runs. What its last process has left behind
-    /// is killed first: it would hold the ports and files that the new one needs.
-    /// Dropping the future does not undo a start.
+    /// in its group is killed first: it would hold the ports and files that the new one
+    /// needs. What has left the group [ends](Self::end_last_run) before. Dropping the
+    /// future does not undo a start.
     pub async fn start(
         &self,
         module: &ModuleName,
@@ -139,7 +135,7 @@ impl Kept {
             let mut state = self.subscribe(module, command);
             let _ = state.wait_for(|state| state.running() != Some(leader.id())).await;
         }
-        self.end_group(&slot, Instant::now() + KILLED_WITHIN).await.with_context(|| {
+        self.end(&slot, Instant::now() + KILLED_WITHIN, Which::InTheGroup).await.with_context(|| {
             format!("cannot start command `{command}`: what its last process started does not end")
         })?;
         let (inner, spec) = (Arc::clone(&self.0), spec.clone());
@@ -151,7 +147,9 @@ impl Kept {
     }
 
     /// Sends the signal to the command's process and all in its group; `false`
-    /// if nobody is left to get it.
+    /// if nobody is left to get it. What has left the group gets it if it asks to
+    /// end and the first process has done so, and SIGKILL in any case: until then, what
+    /// becomes of its own is for the first process to say.
     pub async fn signal(
         &self,
         module: &ModuleName,
@@ -161,7 +159,15 @@ impl Kept {
         self.0.signal(&self.slot(module, command), signal).await
     }
 
-    /// Returns when nobody in the command's process group is alive.
+    /// Something is about to be done that may end what the module keeps.
+    pub fn expect_end(&self, module: &ModuleName) {
+        for slot in self.slots_of(module) {
+            slot.expect_end();
+        }
+    }
+
+    /// Returns when nobody of the command is alive. What has left the group is asked to end
+    /// once the group has ended.
     pub async fn await_exit(&self, module: &ModuleName, command: &CommandName) -> io::Result<()> {
         self.0.await_exit(&self.slot(module, command)).await
     }
@@ -200,11 +206,12 @@ impl Kept {
     /// after 4 seconds.
     pub async fn kill_all(&self, module: &ModuleName) -> io::Result<()> {
         let until = Instant::now() + KILLED_WITHIN;
+        self.discover(module).await?;
         let slots = self.slots_of(module);
         // Held to the end: nothing is started in between.
         let starts = tokio::time::timeout(STARTED_WITHIN, hold_starts(&slots)).await;
         // All at once: the end of one may make another start something.
-        let ends = join_all(slots.iter().map(|slot| self.end_group(slot, until))).await;
+        let ends = join_all(slots.iter().map(|slot| self.end(slot, until, Which::All))).await;
         if starts.is_err() {
             let text = format!("a command of `{module}` is still being started");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -212,20 +219,26 @@ impl Kept {
         ends.into_iter().collect()
     }
 
-    /// A process of the module that does not end within this time, with its command.
+    /// A process of the module that does not end within this time, with its command. What is left of a command whose
+    /// first process has ended is asked to end.
     pub async fn outlives(
         &self,
         module: &ModuleName,
         within: Duration,
     ) -> io::Result<Option<(CommandName, u32)>> {
         self.quiesce(module).await?;
+        self.discover(module).await?;
         let until = Instant::now() + within;
         for slot in self.slots_of(module) {
-            let Ok(ended) = tokio::time::timeout_at(until, self.0.await_exit(&slot)).await else {
-                let Some(group) = slot.group() else { continue };
-                let members = group.members(&*self.0.table.scan(Duration::ZERO).await?);
-                match members.first() {
-                    Some(pid) => return Ok(Some((slot.key.1.clone(), *pid))),
+            let end = async {
+                if !slot.is_led() {
+                    self.0.left_ends(&slot, slot.ends_by()).await?;
+                }
+                self.0.await_exit(&slot).await
+            };
+            let Ok(ended) = tokio::time::timeout_at(until, end).await else {
+                match self.0.left(&slot).await?.first() {
+                    Some(stat) => return Ok(Some((slot.key.1.clone(), stat.pid))),
                     None => continue,
                 }
             };
@@ -234,13 +247,20 @@ impl Kept {
         Ok(None)
     }
 
-    async fn end_group(&self, slot: &Slot, until: Instant) -> io::Result<()> {
+    async fn end(&self, slot: &Slot, until: Instant, which: Which) -> io::Result<()> {
         let end = async {
             // Who is just forking may miss one signal, but not for ever.
-            while self.0.signal(slot, Signal::Kill).await? {
-                self.0.await_exit(slot).await?;
+            loop {
+                let sent = match which {
+                    Which::InTheGroup => self.0.signal_group(slot, Signal::Kill).await?,
+                    Which::All => self.0.signal(slot, Signal::Kill).await?,
+                };
+                match which {
+                    _ if !sent => return Ok(()),
+                    Which::InTheGroup => self.0.await_group(slot).await?,
+                    Which::All => self.0.await_exit(slot).await?,
+                }
             }
-            Ok(())
         };
         let late = || {
             let (module, command) = &slot.key;
@@ -251,60 +271,9 @@ impl Kept {
         tokio::time::timeout_at(until, end).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Takes over a process that an earlier daemon started.
-    async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process, launched } = entry;
-        if process.boot_id != BootId::current()? {
-            return Ok(());
-        }
-        if self.never_became_it(&process).await {
-            return Ok(());
-        }
-        let slot = self.slot(&module, &command);
-        slot.set_launched(launched);
-        if let Some(leader) = PidFd::open_exact(&process)? {
-            tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, Arc::new(leader), None);
-            return Ok(());
-        }
-        tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
-        let how = "ended while Bellwether was not running".to_owned();
-        let ended = KeptState::Ended { pid: process.pid, how, at: self.0.clock.now() };
-        self.0.states.publish(&module, &command, ended);
-        let group = ProcessGroup::of(process);
-        if !group.members(&*self.0.table.scan(Duration::ZERO).await?).is_empty() {
-            self.0.hold_leftovers(&slot, group);
-        }
-        Ok(())
-    }
-
-    /// Whether it waited at the gate when the daemon before us ended. It ends then, too; or it had
-    /// just been let through, and becomes the application in this instant.
-    async fn never_became_it(&self, process: &ProcessId) -> bool {
-        let until = Instant::now() + THROUGH_WITHIN;
-        let mut waited = false;
-        while process.still_alive() {
-            let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
-            if !self.0.home.launcher.is_waiting(&line) || Instant::now() >= until {
-                return false;
-            }
-            waited = true;
-            tokio::time::sleep(THROUGH_LOOK).await;
-        }
-        waited
-    }
-
     fn slot(&self, module: &ModuleName, command: &CommandName) -> Arc<Slot> {
         let key = (module.clone(), command.clone());
-        let new = || {
-            Arc::new(Slot {
-                key: key.clone(),
-                starting: Arc::default(),
-                waiting: Mutex::default(),
-                launched: Mutex::default(),
-                held: Mutex::default(),
-            })
-        };
+        let new = || Arc::new(Slot::new(key.clone()));
         Arc::clone(self.0.slots().entry(key.clone()).or_insert_with(new))
     }
 
@@ -318,34 +287,6 @@ async fn hold_starts(slots: &[Arc<Slot>]) -> Vec<OwnedMutexGuard<()>> {
     join_all(slots.iter().map(|slot| Arc::clone(&slot.starting).lock_owned())).await
 }
 
-impl Slot {
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn group(&self) -> Option<ProcessGroup> {
-        self.held().as_ref().map(|held| held.group)
-    }
-
-    /// What the next daemon has to look for.
-    fn process(&self) -> Option<ProcessId> {
-        let waiting = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.or_else(|| self.group().map(|group| group.leader()))
-    }
-
-    fn launched(&self) -> Option<Launched> {
-        self.launched.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_launched(&self, launched: Option<Launched>) {
-        *self.launched.lock().unwrap_or_else(PoisonError::into_inner) = launched;
-    }
-
-    fn set_waiting(&self, process: Option<ProcessId>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = process;
-    }
-}
-
 impl Inner {
     fn slots(&self) -> MutexGuard<'_, BTreeMap<KeptKey, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
@@ -356,13 +297,16 @@ impl Inner {
         let launch = Launch { module, command, spec, arguments: &[] };
         let (waiting, before) = with_reserve(|| {
             let (streams, before) = self.home.streams(module, command)?;
-            let waiting = self.home.spawn_waiting(&launch, streams)?;
+            let mark = spec.keep.then(|| self.mark(slot)).flatten();
+            let waiting = self.home.spawn_waiting(&launch, streams, mark)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
         let id = waiting.leader.id();
+        self.enter(slot, id.pid);
         // Written down before it becomes the application: a daemon that is killed between the two
         // leaves nothing behind.
         slot.set_launched(Some(Launched::by(spec)));
+        slot.set_log_from(before);
         slot.set_waiting(Some(id));
         self.write_ledger();
         let through = self.home.let_through(&launch, waiting);
@@ -377,31 +321,20 @@ impl Inner {
         through.map(|leader| leader.id())
     }
 
-    /// From here on the process is ours to watch. `log_from` is how long its
-    /// log was before it wrote there, where that is known.
-    fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, log_from: Option<u64>) {
-        let id = leader.id();
-        let mut held = slot.held();
-        let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
-        let watcher = tokio::spawn(async move {
-            process.exited().await;
-            leader_ended(&inner, &of_slot, &process, log_from);
-            drop(process);
-            leftovers_end(&inner, &of_slot).await;
-        });
-        *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher });
-        // Before the lock is given back: its end must not be published first.
-        self.states.publish(&slot.key.0, &slot.key.1, KeptState::Running(id));
-    }
-
-    fn hold_leftovers(self: &Arc<Self>, slot: &Arc<Slot>, group: ProcessGroup) {
-        let mut held = slot.held();
-        let (inner, of_slot) = (Arc::downgrade(self), Arc::downgrade(slot));
-        let watcher = tokio::spawn(async move { leftovers_end(&inner, &of_slot).await });
-        *held = Some(Held { group, leader: None, watcher });
-    }
-
     async fn signal(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
+        let asks = asks_to_end(signal);
+        if asks {
+            slot.set_ends_by(Some(signal));
+        }
+        let sent = self.signal_group(slot, signal).await?;
+        if signal != Signal::Kill && (!asks || slot.is_led()) {
+            return Ok(sent);
+        }
+        Ok(self.signal_outside(slot, signal).await? || sent)
+    }
+
+    async fn signal_group(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
+        slot.expect_end();
         let group = {
             let held = slot.held();
             let Some(held) = held.as_ref() else { return Ok(false) };
@@ -421,6 +354,11 @@ impl Inner {
     }
 
     async fn await_exit(&self, slot: &Slot) -> io::Result<()> {
+        self.await_group(slot).await?;
+        self.left_ends(slot, slot.ends_by()).await
+    }
+
+    async fn await_group(&self, slot: &Slot) -> io::Result<()> {
         let Some(group) = slot.group() else { return Ok(()) };
         group.ended(&self.table).await?;
         // That nobody lives is one thing, that everybody has been told another.
@@ -435,7 +373,7 @@ impl Inner {
             let entry = |slot: &Arc<Slot>| {
                 let process = slot.process()?;
                 let (module, command) = slot.key.clone();
-                Some(Entry { module, command, process, launched: slot.launched() })
+                Some(Entry { module, command, process, launched: slot.launched(), log_from: slot.log_from() })
             };
             slots.iter().filter_map(entry).collect()
         };
@@ -446,47 +384,6 @@ impl Inner {
             );
         }
     }
-}
-
-/// Reaps the leader and says so to everybody.
-fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd, log_from: Option<u64>) {
-    let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
-    let mut held = slot.held();
-    let ending = leader.wait_status().ok().flatten().unwrap_or(Ending::Unknown);
-    if let Some(held) = held.as_mut() {
-        held.leader = None;
-    }
-    let (module, command) = &slot.key;
-    let pid = leader.id().pid;
-    // What gave up by itself has most often said why.
-    let last_words = match ending {
-        Ending::Exited(1..) => log_from
-            .and_then(|from| log_file::last_line(&log_file::path(&inner.home.root, module, command), from)),
-        Ending::Exited(_) | Ending::Signaled { .. } | Ending::Unknown => None,
-    };
-    let how = last_words.map_or_else(|| ending.to_string(), |line| format!("{ending}: {line}"));
-    let ended = KeptState::Ended { pid, how, at: inner.clock.now() };
-    inner.states.publish(module, command, ended);
-    drop(held);
-    tracing::info!(%module, %command, pid, "a kept process {ending}");
-}
-
-/// Forgets the group once nobody is left in it.
-async fn leftovers_end(inner: &Weak<Inner>, slot: &Weak<Slot>) {
-    let Some((table, group)) = inner.upgrade().map(|inner| inner.table.clone()).zip(of(slot)) else { return };
-    if let Err(error) = group.ended(&table).await {
-        tracing::warn!(%error, pid = group.leader().pid, "cannot tell whether a process group has ended");
-        return;
-    }
-    let (Some(inner), Some(slot)) = (inner.upgrade(), slot.upgrade()) else { return };
-    let forgotten = slot.held().take_if(|held| held.group == group);
-    inner.write_ledger();
-    // Ends this task, which has nothing left to do.
-    drop(forgotten);
-}
-
-fn of(slot: &Weak<Slot>) -> Option<ProcessGroup> {
-    slot.upgrade().and_then(|slot| slot.group())
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ const AFTER_A_WRITE: Duration = Duration::from_millis(100);
 /// who writes has the file in its memory (`mmap`).
 const PERIOD: Duration = Duration::from_secs(1);
 /// So much is read of the end of an output.
-const MAX_TAIL: u64 = 4 << 10;
+const MAX_TAIL: u64 = 64 << 10;
 /// A longer line is cut, in characters.
 pub const MAX_LINE: usize = 300;
 
@@ -52,7 +52,7 @@ pub fn open(root: &Path, module: &ModuleName, command: &CommandName) -> io::Resu
     OpenOptions::new().append(true).create(true).mode(0o600).open(path(root, module, command))
 }
 
-/// The last 4 KiB that were written after `from` (a length that the file had before).
+/// The last 64 KiB that were written after `from` (a length that the file had before).
 pub fn tail(path: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -112,16 +112,6 @@ fn lines(text: &str) -> Vec<String> {
     let clean = |line: &str| line.chars().filter(|c| *c == '\t' || !c.is_control()).take(MAX_LINE).collect();
     let all: Vec<String> = text.lines().map(clean).collect();
     all[all.len().saturating_sub(SHOWN)..].to_vec()
-}
-
-/// The last line written after `from` that says something, without what a terminal would obey.
-pub fn last_line(path: &Path, from: u64) -> Option<String> {
-    last_line_of(&tail(path, from).ok()?)
-}
-
-fn last_line_of(output: &str) -> Option<String> {
-    let line = output.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-    Some(line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect())
 }
 
 /// Keeps every file within its size, until dropped.
@@ -282,8 +272,8 @@ mod tests {
         assert_eq!(tail(&path, from).unwrap(), "");
         writer.write_all(b"since\n").unwrap();
         assert_eq!(tail(&path, from).unwrap(), "since\n");
-        writer.write_all(&[b'x'; 10_000]).unwrap();
-        assert_eq!(tail(&path, from).unwrap().len(), 4096);
+        writer.write_all(&vec![b'x'; 100_000]).unwrap();
+        assert_eq!(tail(&path, from).unwrap().len(), 64 << 10);
         rotate(&path, MAX_SIZE).unwrap();
         writer.write_all(b"new\n").unwrap();
         assert_eq!(tail(&path, from).unwrap(), "new\n", "rotated in between");
@@ -297,12 +287,5 @@ mod tests {
         let file = open(root.path(), &module, &command).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(folder(root.path())).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-
-    #[test]
-    fn the_last_line_is_bounded_and_plain() {
-        assert_eq!(last_line_of("first\n\u{1b}[1mlast\u{1b}[0m\n \n"), Some("[1mlast[0m".to_owned()));
-        assert_eq!(last_line_of("\n"), None);
-        assert_eq!(last_line_of(&"x".repeat(1000)).map(|line| line.len()), Some(MAX_LINE));
     }
 }

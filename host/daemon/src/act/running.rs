@@ -26,7 +26,12 @@ impl Running {
         // nobody holds; a spawn takes less than a millisecond.
         let leader = home.spawn(launch, streams)?;
         let errand = Errand::new(leader.id().pid);
-        Ok(Self(Some((leader, errand))))
+        Ok(Self::of(leader, errand))
+    }
+
+    /// One that was started just now.
+    pub(super) fn of(leader: PidFd, errand: Errand) -> Self {
+        Self(Some((leader, errand)))
     }
 
     /// Waits for the end of the command itself.

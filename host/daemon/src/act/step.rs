@@ -12,8 +12,9 @@ use futures_util::future::join_all;
 
 use super::child::{Home, Launch};
 use super::kept::Kept;
-use super::log_file;
+use super::kept::belonging::is_of_the_application;
 use super::running::Running;
+use super::{last_words, log_file};
 use crate::config::spec::{CheckerSpec, CommandSpec, ModuleSpec, Subject};
 use crate::process::ending::Ending;
 use crate::process::find::Finder;
@@ -22,6 +23,8 @@ use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
 use crate::process::table::ProcessTable;
 use crate::shortage::{Shortage, with_reserve};
+
+mod last_run;
 
 /// While processes cannot be held (too many open files), look again after so long.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -94,6 +97,17 @@ impl StepRunner {
         }
     }
 
+    /// Before a step that starts the application, or prepares that: ends what its last run has left. `tell` hears what is waited for, and
+    /// for how long at most. An error names what does not end.
+    pub async fn end_last_run<T: Future<Output = ()>>(
+        &self,
+        module: &ModuleSpec,
+        action: &StepAction,
+        tell: impl FnOnce(String, Duration) -> T,
+    ) -> Result<(), String> {
+        self.kept.end_last_run(&module.name, last_run::requests(module, action), tell).await
+    }
+
     /// Kills all that the module keeps, and waits until it is gone. An error if
     /// the application lives on all the same: one in the background is not
     /// ours, and a process of that kind may be anybody's, so it is not killed.
@@ -116,6 +130,12 @@ impl StepRunner {
         module: Option<&ModuleSpec>,
         within: Duration,
     ) -> Result<String, String> {
+        let begun = tokio::time::Instant::now();
+        let commands = module.map(|module| &module.commands);
+        for (command, spec) in commands.into_iter().flatten().filter(|(_, spec)| spec.keep) {
+            let first = module.and_then(|module| last_run::request(module, spec).stages.first().copied());
+            self.kept.set_ends_by(name, command, first.map_or(Signal::Term, |stage| stage.signal));
+        }
         let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
         if let Some((command, pid)) =
             self.kept.outlives(name, within).await.map_err(|error| error.to_string())?
@@ -123,7 +143,7 @@ impl StepRunner {
             return Err(still_runs(&format!("`{command}`"), pid));
         }
         let left = match module {
-            Some(module) => self.alive(module, within).await,
+            Some(module) => self.alive(module, within.saturating_sub(begun.elapsed())).await,
             None => None,
         };
         left.map_or_else(
@@ -185,18 +205,26 @@ impl StepRunner {
     async fn run(&self, launch: &Launch<'_>) -> anyhow::Result<String> {
         let began = Instant::now();
         let command = launch.command;
-        let (running, before) = with_reserve(|| {
-            let (streams, before) = self.home.streams(launch.module, command)?;
-            Ok::<_, anyhow::Error>((Running::start(&self.home, launch, streams)?, before))
-        })?;
-        let ending = running.end().await?;
+        // It may be there to end what is kept: from here on an end is not out of the blue.
+        self.kept.expect_end(launch.module);
+        let (ending, before) = if is_of_the_application(command, launch.spec.keep) {
+            let launching = self.kept.launch(launch).await?;
+            let before = launching.before;
+            (launching.end().await?, before)
+        } else {
+            let (running, before) = with_reserve(|| {
+                let (streams, before) = self.home.streams(launch.module, command)?;
+                Ok::<_, anyhow::Error>((Running::start(&self.home, launch, streams)?, before))
+            })?;
+            (running.end().await?, before)
+        };
         let took = plain(began.elapsed());
         if ending == Ending::Exited(0) {
             return Ok(format!("exited with 0 after {took}"));
         }
         let path = log_file::path(&self.home.root, launch.module, command);
-        match before.and_then(|before| log_file::last_line(&path, before)) {
-            Some(line) => anyhow::bail!("{ending}: {line}"),
+        match before.and_then(|before| last_words::since(&path, before)) {
+            Some(words) => anyhow::bail!("{ending}{}", last_words::quoted(Some(words))),
             None => anyhow::bail!("{ending} after {took}, without a word"),
         }
     }

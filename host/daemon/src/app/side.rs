@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use bellwether_core::watchdog::Ward;
 use tokio::task::JoinSet;
 
+use crate::act::kept::Kept;
+use crate::announcer::Announcer;
 use crate::clock::Clock;
 use crate::problems::Problems;
 use crate::process::orphans;
 use crate::pulse::Pulse;
 use crate::serve::address;
-use crate::watchdog::{ADDRESSES, ORPHANS, PROBERS, UNCLAIMED, Watched};
+use crate::watchdog::{ADDRESSES, ANNOUNCER, DESCENDANTS, ORPHANS, PROBERS, UNCLAIMED, Watched};
 use crate::{probers, unclaimed};
 
 /// What they need.
@@ -18,9 +20,11 @@ use crate::{probers, unclaimed};
 pub(super) struct Loops {
     pub(super) unclaimed: unclaimed::Watch,
     pub(super) probers: probers::Watch,
+    pub(super) announcer: Announcer,
     /// All addresses that are listened on, and for what.
     pub(super) listeners: Vec<(String, SocketAddr)>,
     pub(super) problems: Problems,
+    pub(super) kept: Kept,
 }
 
 impl Loops {
@@ -35,7 +39,11 @@ impl Loops {
         };
         side.spawn(self.unclaimed.run(beating(UNCLAIMED), clock));
         side.spawn(self.probers.run(beating(PROBERS)));
+        side.spawn(self.announcer.run(beating(ANNOUNCER)));
         side.spawn(address::watch_forever(self.listeners, self.problems, beating(ADDRESSES), clock));
+        if self.kept.needs_looks() {
+            side.spawn(self.kept.look_forever(beating(DESCENDANTS), clock));
+        }
         if orphans::adopts() {
             side.spawn(orphans::reap_forever(beating(ORPHANS), clock));
         }

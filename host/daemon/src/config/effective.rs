@@ -155,11 +155,17 @@ impl Listing<'_> {
         self.text(&table(&["restart", "backoff"]), "max", &show_duration(restart.backoff.max));
         self.text(&table(&["restart"]), "start-within", &show_duration(restart.start_within));
         self.text(&table(&["restart"]), "keep-trying", &show_duration(restart.keep_trying));
-        let drain = match module.drain {
+        let drain = match module.health.drain {
             Drain::For(time) => show_duration(time),
             Drain::UntilHeard => AUTO.to_owned(),
         };
         self.text(&table(&["health"]), "drain", &drain);
+        self.add(&table(&["health"]), "degrade", module.health.degrade.to_string());
+        for (key, command) in [("on-yes", &module.health.on_yes), ("on-no", &module.health.on_no)] {
+            if let Some(command) = command {
+                self.text(&table(&["health"]), key, command.as_str());
+            }
+        }
         for (name, command) in &module.commands {
             self.command(name.as_str(), command);
         }

@@ -77,7 +77,7 @@ pub fn read(path: &Path) -> Result<Vec<(String, String)>, EnvFileError> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, EnvFileError> {
-    let lines = |before: &[u8]| before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let lines = |before: &[u8]| before.split(|byte| *byte == b'\n').count();
     let text = std::str::from_utf8(bytes)
         .map_err(|error| EnvFileError::NoText(lines(bytes.get(..error.valid_up_to()).unwrap_or_default())))?;
     if let Some(at) = text.find('\0') {

@@ -4,6 +4,7 @@ mod checker;
 mod command;
 mod execution;
 pub(super) mod grant;
+mod health;
 mod process;
 
 use std::collections::BTreeMap;
@@ -11,15 +12,15 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_core::drain::Drain;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::checker::CheckerTable;
 use self::command::CommandTable;
 use self::grant::GrantTable;
+use self::health::HealthTable;
 use super::field;
 use super::host_files::HostFiles;
 use super::limits::LimitsTable;
@@ -29,6 +30,7 @@ use super::source::Located;
 use super::spec::{CheckerSpec, CommandSpec, ModuleSpec, RestartSpec};
 
 pub(super) use self::checker::json_of;
+pub(super) use self::health::AUTO;
 
 /// One application: how it is started and stopped, what is watched, and what
 /// a failure does. The file's name without `.toml` is the module's name.
@@ -96,18 +98,7 @@ struct BackoffTable {
     max: Option<Located<DurationText>>,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct HealthTable {
-    /// Say no for this long before an application that serves is stopped, so that load
-    /// balancers turn away first. Default: `"auto"`, until each that asks regularly has been told
-    /// no six times, between 15 s and 90 s.
-    #[schemars(schema_with = "drain_schema")]
-    drain: Option<Located<DurationText>>,
-}
-
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const KEPT_IS_WATCHED: &str = "a kept command is watched by itself: \
     `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`";
@@ -121,18 +112,6 @@ const DEFAULT_APPEAR_WITHIN: Duration = Duration::from_secs(90);
 const KEEP_TRYING: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(30 * 24);
 const BUDGET_WITHIN: RangeInclusive<Duration> = SECOND..=Duration::from_hours(30 * 24);
 const BACKOFF: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
-const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
-/// As long as those that ask need.
-pub(super) const AUTO: &str = "auto";
-
-fn drain_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": ["string", "null"],
-        "pattern": "^(auto|([0-9]+(ms|s|m|h|d))+)$",
-        "examples": [AUTO, "15s", "1m30s"],
-    })
-}
-
 /// What the file comes to. What is wrong is among the findings, and then the result is worthless.
 pub(super) fn module_spec(
     name: ModuleName,
@@ -143,13 +122,7 @@ pub(super) fn module_spec(
     let commands = command::command_specs(file.commands.unwrap_or_default(), host, findings);
     let says_start_within = file.restart.as_ref().is_some_and(|restart| restart.start_within.is_some());
     let mut restart = restart_spec(file.restart.unwrap_or_default(), &commands, findings);
-    let drain = file.health.unwrap_or_default().drain;
-    let drain = match drain {
-        Some(text) if text.get().0 != AUTO => {
-            Drain::For(field::duration(findings, "drain", Some(&text), &DRAIN, Duration::ZERO))
-        }
-        Some(_) | None => Drain::UntilHeard,
-    };
+    let health = health::health_spec(file.health.unwrap_or_default(), &commands, findings);
 
     let mut checkers = BTreeMap::new();
     for (index, table) in file.checker.unwrap_or_default().iter().enumerate() {
@@ -167,7 +140,7 @@ pub(super) fn module_spec(
             .expected("expected a `[[checker]]`, or a command with `keep = true`")
             .help(KEPT_IS_WATCHED);
     }
-    ModuleSpec { name, restart, commands, drain, checkers }
+    ModuleSpec { name, restart, commands, health, checkers }
 }
 
 fn add_checker(

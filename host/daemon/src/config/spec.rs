@@ -247,6 +247,19 @@ impl OwnLimits {
     }
 }
 
+/// What load balancers are told of a module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthSpec {
+    /// How long health says no before an application that serves is stopped.
+    pub drain: Drain,
+    /// Whether they are asked for less while a checker that only notifies is down.
+    pub degrade: bool,
+    /// The command that tells one which never asks that the answer is yes.
+    pub on_yes: Option<CommandName>,
+    /// Likewise, that it is no.
+    pub on_no: Option<CommandName>,
+}
+
 /// `modules/NAME.toml`: one application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModuleSpec {
@@ -256,8 +269,8 @@ pub struct ModuleSpec {
     pub restart: RestartSpec,
     /// The only programs its components may ask for.
     pub commands: BTreeMap<CommandName, CommandSpec>,
-    /// How long health says no before an application that serves is stopped.
-    pub drain: Drain,
+    /// What load balancers are told.
+    pub health: HealthSpec,
     /// By name.
     pub checkers: BTreeMap<CheckerName, CheckerSpec>,
 }

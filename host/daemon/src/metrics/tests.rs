@@ -32,6 +32,8 @@ fn snapshot() -> Snapshot {
         verdict: Verdict::Down,
         since: at,
         watched: true,
+        on_probation: false,
+        definition: 1,
         interval: Duration::from_secs(5),
         next: None,
         last: None,

@@ -173,9 +173,9 @@ impl Watcher {
                 None => found = self.find(News::Ended).await?,
             }
         }
-        let Found { processes, absence, remark, hidden } = found;
+        let Found { processes, absence, remark, hidden, ended: has_ended } = found;
         let ended = self.ended(&processes);
-        Ok(Sight { processes, absence, usage, ended, remark, hidden })
+        Ok(Sight { processes, absence, usage, ended, remark, hidden, has_ended })
     }
 
     async fn find(&mut self, news: News) -> io::Result<Found> {

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use super::stat::Stat;
+
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// One of them, from its start until it has been reaped.
@@ -26,9 +28,11 @@ impl Drop for Errand {
     }
 }
 
-/// Whether the process with this id is one.
-pub(super) fn is_errand(pid: u32) -> bool {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid)
+/// Whether this process is one, or what a launcher has started as one: a child in its group. What that leaves becomes
+/// the launcher's child, too, and an application in the background makes a group of its own.
+pub(super) fn is_errand(stat: &Stat) -> bool {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.contains(&stat.pid) || (stat.parent == stat.group && running.contains(&stat.parent))
 }
 
 #[cfg(test)]
@@ -39,9 +43,13 @@ mod tests {
     fn it_is_one_until_it_is_over() {
         // Ids of processes end at 2^22.
         let pid = u32::MAX;
+        let this = Stat::read(std::process::id()).unwrap();
+        let launcher = Stat { pid, group: pid, ..this.clone() };
+        let command = Stat { parent: pid, group: pid, ..this.clone() };
+        let application = Stat { parent: pid, ..this };
         let errand = Errand::new(pid);
-        assert!(is_errand(pid));
+        assert!(is_errand(&launcher) && is_errand(&command) && !is_errand(&application));
         drop(errand);
-        assert!(!is_errand(pid));
+        assert!(!is_errand(&launcher) && !is_errand(&command));
     }
 }

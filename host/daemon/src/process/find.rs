@@ -44,6 +44,8 @@ pub struct Found {
     pub remark: Option<String>,
     /// There may be more that this daemon may not see.
     pub hidden: bool,
+    /// There is none because the kept process, which ran, has ended.
+    pub ended: bool,
 }
 
 impl Finder {
@@ -84,7 +86,7 @@ impl Finder {
         }
         let Process { stat, image } = process;
         let contained = image.inner_pid.is_some() && !self.containers;
-        !contained && !is_errand(stat.pid) && (!stat.foreground || in_own_session(stat))
+        !contained && !is_errand(stat) && (!stat.foreground || in_own_session(stat))
     }
 }
 
@@ -130,7 +132,7 @@ fn kept(command: &str, state: &KeptState) -> io::Result<Found> {
         KeptState::Ended { pid, how, .. } => format!("process `{command}` (pid {pid}) {how}"),
         KeptState::Never => format!("process `{command}` has not been started"),
     };
-    Ok(Found { absence: Some(absence), ..Found::default() })
+    Ok(Found { absence: Some(absence), ended: *state != KeptState::Never, ..Found::default() })
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl PidFd {
 }
 
 /// Whether the signal asks a process to end by itself.
-pub(super) fn asks_to_end(signal: Signal) -> bool {
+pub(crate) fn asks_to_end(signal: Signal) -> bool {
     matches!(signal, Signal::Term | Signal::Int | Signal::Quit)
 }
 

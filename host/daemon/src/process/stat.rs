@@ -18,6 +18,8 @@ pub struct Stat {
     pub comm: String,
     /// One letter: `R` runs, `S` sleeps, `T` stopped, `Z` zombie, …
     pub state: char,
+    /// The process that started it, or the one that took it over when that one ended.
+    pub parent: u32,
     /// Process group id.
     pub group: u32,
     /// Session id.
@@ -70,7 +72,8 @@ impl Stat {
         // `nth` counts from the field after the one taken last; the numbers in
         // the comments are those of the manual page.
         let state = fields.next()?.chars().next()?; // 3
-        let group = fields.nth(1)?.parse().ok()?; // 5
+        let parent = fields.next()?.parse().ok()?; // 4
+        let group = fields.next()?.parse().ok()?; // 5
         let session = fields.next()?.parse().ok()?; // 6
         let terminal: i64 = fields.next()?.parse().ok()?; // 7
         let foreground: i64 = fields.next()?.parse().ok()?; // 8
@@ -84,6 +87,7 @@ impl Stat {
             pid,
             comm,
             state,
+            parent,
             group,
             session,
             foreground: terminal != 0 && foreground == i64::from(group),
@@ -149,6 +153,7 @@ mod tests {
                 pid: 42,
                 comm: "a) R (b".to_owned(),
                 state: 'S',
+                parent: 1,
                 group: 40,
                 session: 40,
                 foreground: false,

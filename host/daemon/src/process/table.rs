@@ -4,7 +4,7 @@
 //! costs more to read and seldom changes, so it is kept from scan to scan.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +19,12 @@ const SETTLED: Duration = Duration::from_secs(3);
 const REFRESH: Duration = Duration::from_mins(1);
 /// Longer command lines are cut: nobody searches beyond.
 const MAX_COMMAND_LINE: usize = 64 << 10;
+
+/// The variable that says which command of which module a process comes from. Children inherit it, also those that leave
+/// the group and the session of their parent.
+pub(crate) const MARK: &str = "BELLWETHER_BELONGS";
+/// More of an environment is not read, in bytes.
+const MAX_ENVIRONMENT: u64 = 1 << 20;
 
 /// The processes at one moment.
 #[derive(Debug)]
@@ -49,6 +55,8 @@ pub struct Image {
     pub command_line: String,
     /// The lines of `/proc/PID/cgroup` (cgroups(7)).
     pub control_groups: String,
+    /// The [mark](MARK) that it carries, or that was seen on it or on a parent of it before.
+    pub mark: String,
     /// Its id where it lives, if that is a process id namespace below ours, as in a container
     /// (`pid_namespaces(7)`).
     pub inner_pid: Option<u32>,
@@ -134,6 +142,7 @@ impl Shared {
         if images.len() > processes.len() {
             images.retain(|pid, _| processes.binary_search_by_key(pid, |p| p.stat.pid).is_ok());
         }
+        pass_marks_on(&mut processes, &mut images);
         Ok(Table { taken, processes })
     }
 }
@@ -148,7 +157,14 @@ fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Ima
     {
         return Arc::clone(&known.image);
     }
-    let image = Arc::new(if stat.kernel_thread { Image::default() } else { Image::read(stat.pid) });
+    let mut image = if stat.kernel_thread { Image::default() } else { Image::read(stat.pid) };
+    // A program that sets its title writes over its environment, and one that it becomes may get another one.
+    if let Some(before) = images.get(&stat.pid).filter(|known| known.start_time == stat.start_time)
+        && image.mark.is_empty()
+    {
+        image.mark.clone_from(&before.image.mark);
+    }
+    let image = Arc::new(image);
     let known = Known {
         start_time: stat.start_time,
         comm: stat.comm.clone(),
@@ -160,6 +176,51 @@ fn image(images: &mut HashMap<u32, Known>, stat: &Stat, now: Instant) -> Arc<Ima
     image
 }
 
+/// A process without a mark has that of its parent: its environment may be empty, or another's. Once seen it stays,
+/// also when the parent ends. Our own children are told apart by what we give them.
+fn pass_marks_on(processes: &mut [Process], images: &mut HashMap<u32, Known>) {
+    if processes.iter().all(|p| p.image.mark.is_empty()) {
+        return;
+    }
+    // Parents first.
+    let mut order: Vec<usize> = (0..processes.len()).collect();
+    order.sort_by_key(|index| processes.get(*index).map(|p| (p.stat.start_time, p.stat.pid)));
+    let this = std::process::id();
+    for index in order {
+        let Some(Process { stat, image }) = processes.get(index) else { continue };
+        if !image.mark.is_empty() || stat.kernel_thread || stat.parent == this {
+            continue;
+        }
+        let parent = processes.binary_search_by_key(&stat.parent, |p| p.stat.pid).ok();
+        let parent = parent.and_then(|parent| processes.get(parent));
+        let Some(mark) = parent.map(|parent| &parent.image.mark).filter(|mark| !mark.is_empty()) else {
+            continue;
+        };
+        let image = Arc::new(Image { mark: mark.clone(), ..Image::clone(image) });
+        if let Some(known) = images.get_mut(&stat.pid) {
+            known.image = Arc::clone(&image);
+        }
+        if let Some(process) = processes.get_mut(index) {
+            process.image = image;
+        }
+    }
+}
+
+/// The mark in the environment of a process, as far as we may read it.
+fn mark_of(pid: u32) -> String {
+    let mut environment = Vec::new();
+    let Ok(file) = std::fs::File::open(format!("/proc/{pid}/environ")) else { return String::new() };
+    // What came before an error is what there is.
+    let _ = file.take(MAX_ENVIRONMENT).read_to_end(&mut environment);
+    mark_in(&environment)
+}
+
+fn mark_in(environment: &[u8]) -> String {
+    let mut variables = environment.split(|byte| *byte == 0);
+    let mark = variables.find_map(|variable| variable.strip_prefix(MARK.as_bytes())?.strip_prefix(b"="));
+    mark.and_then(|mark| std::str::from_utf8(mark).ok()).unwrap_or_default().to_owned()
+}
+
 impl Image {
     /// Reads what the process lets us: the rest stays empty.
     pub fn read(pid: u32) -> Self {
@@ -168,6 +229,7 @@ impl Image {
         Self {
             program: program.as_deref().map(program_name).unwrap_or_default(),
             control_groups: std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default(),
+            mark: mark_of(pid),
             inner_pid: inner_pid(&std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default()),
             ..Self::from_arguments(&arguments)
         }

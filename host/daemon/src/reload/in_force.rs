@@ -266,10 +266,10 @@ impl Reload {
     /// was stopped is not started because its file was renamed.
     fn renamed(&mut self, spec: &ModuleSpec) -> Option<ModuleMemory> {
         let same = |removed: &Removed| {
-            let ModuleSpec { name: _, restart, commands, drain, checkers } = &removed.module.spec;
+            let ModuleSpec { name: _, restart, commands, health, checkers } = &removed.module.spec;
             removed.at.elapsed() < RENAMED_WITHIN
-                && (restart, commands, drain, checkers)
-                    == (&spec.restart, &spec.commands, &spec.drain, &spec.checkers)
+                && (restart, commands, health, checkers)
+                    == (&spec.restart, &spec.commands, &spec.health, &spec.checkers)
         };
         let index = self.removed.iter().position(same)?;
         Some(ModuleMemory::wishing(self.removed.swap_remove(index).wish))

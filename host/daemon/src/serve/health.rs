@@ -3,6 +3,7 @@
 //! ```text
 //!  listening.rs ─▶ event_loop.rs ─▶ connection.rs ─▶ conversation.rs ─▶ HealthView ─▶ core::health
 //!   (sockets)     (one OS thread)     (one socket)    (bytes, pure)     (snapshot,     (what is
+//!                                                      proxy.rs
 //!                                                      request.rs        pulse, clock,   answered)
 //!                                                      response.rs       opening.rs)
 //! ```
@@ -26,6 +27,7 @@ mod conversation;
 mod event_loop;
 mod listening;
 mod opening;
+mod proxy;
 mod request;
 mod response;
 

@@ -175,6 +175,13 @@ pub struct CheckerStatus {
     pub since: String,
     /// Whether it is being run at present.
     pub watched: bool,
+    /// It was added or changed while the application served, and has not been up since: until then
+    /// nothing follows from what it sees, unless a person confirms it.
+    #[serde(default)]
+    pub on_probation: bool,
+    /// Stands for what it observes and how often, in hexadecimal: it changes when that does.
+    #[serde(default)]
+    pub definition: String,
     /// From the beginning of one run to the beginning of the next, in seconds, if nothing presses.
     #[serde(default)]
     pub interval_s: f64,
@@ -355,6 +362,8 @@ impl CheckerStatus {
             verdict: view.verdict,
             since: clock.timestamp(view.since),
             watched: view.watched,
+            on_probation: view.on_probation,
+            definition: format!("{:016x}", view.definition),
             interval_s: view.interval.as_secs_f64(),
             next: view.next.map(|next| clock.timestamp(next)),
             last: view.last.as_ref().map(|last| ObservationStatus::new(last, clock)),
@@ -536,6 +545,8 @@ mod tests {
                 verdict: Verdict::Down,
                 since: at,
                 watched: true,
+                on_probation: false,
+                definition: 0xab,
                 interval: Duration::from_secs(5),
                 next: None,
                 last: Some(std::sync::Arc::new(observation)),
@@ -570,7 +581,8 @@ mod tests {
                 "processes": [{ "pid": 42, "name": "nginx" }],
                 "checkers": [{
                     "name": "home", "kind": "component", "on_down": "restart", "verdict": "down",
-                    "since": "2026-03-20T09:46", "watched": true, "interval_s": 5.0, "next": null,
+                    "since": "2026-03-20T09:46", "watched": true, "on_probation": false,
+                    "definition": "00000000000000ab", "interval_s": 5.0, "next": null,
                     "last": { "status": "warn", "summary": "slow", "at": "2026-03-20T09:46",
                               "took_us": 1500, "measurements": [] },
                 }],

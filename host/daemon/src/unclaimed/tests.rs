@@ -47,6 +47,8 @@ fn watched_by(module: &ModuleName) -> Snapshot {
         verdict: Verdict::Up,
         since: at,
         watched: true,
+        on_probation: false,
+        definition: 1,
         interval: Duration::from_secs(5),
         next: None,
         last: Some(Arc::new(seen)),

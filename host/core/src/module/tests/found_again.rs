@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use crate::command::Command;
 use crate::id::CheckerName;
+use crate::memory::ModuleMemory;
 use crate::observation::Status;
+use crate::plan::Occasion;
 use crate::policy::OnDown;
+use crate::record::RecordKind;
+use crate::snapshot::CheckerView;
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
@@ -145,8 +149,10 @@ fn what_was_not_ready_is_not_taken_for_ready() {
     world.kill_daemon();
     world.see_process("app", APPLICATION, Duration::from_secs(130));
     assert!(!world.ready());
-    // A checker that is new has not been asked yet.
+    // A checker may be new that an earlier version has not written down: it has not been asked yet.
     let mut world = up();
+    let memory = ModuleMemory { checkers: None, ..world.memory().clone() };
+    world = world.remembering(memory);
     world.kill_daemon_with(|world| world.component("licence", OnDown::Stop));
     world.see_process("app", APPLICATION, Duration::from_secs(120));
     assert!(!world.ready());
@@ -195,4 +201,123 @@ fn what_is_suspended_or_stopped_stays_so() {
     assert!(!looks(&world));
     world.kill_daemon();
     assert!(!looks(&world));
+}
+
+/// What was told since that record but verdicts and the beginning of the daemon.
+fn told(world: &World, from: usize) -> Vec<String> {
+    let told = |kind: &RecordKind| match kind {
+        RecordKind::Daemon { .. } | RecordKind::Verdict { .. } => None,
+        kind => Some(kind.sentence()),
+    };
+    world.records()[from..].iter().filter_map(|record| told(&record.kind)).collect()
+}
+
+fn checker(world: &World, name: &str) -> CheckerView {
+    world.view().checkers.into_iter().find(|checker| checker.name.as_str() == name).unwrap()
+}
+
+#[test]
+fn that_it_was_found_again_is_told_and_no_change_of_state() {
+    let mut world = up();
+    let before = world.records().len();
+    for _ in 0..2 {
+        world.kill_daemon();
+    }
+    assert_eq!(told(&world, before), [""; 0], "a look alone is no news");
+    world.see_process("app", APPLICATION, Duration::from_secs(3 * 3600));
+    world.see("page", Status::Pass);
+    world.see("disk", Status::Pass);
+    let words = "decided to leave it running: the application was found again (pid 100, running for 3h), and serves on";
+    assert_eq!(told(&world, before), [words]);
+    assert_eq!((world.occasion(), world.view().restarts), (None, 0));
+}
+
+#[test]
+fn one_that_was_ready_and_died_meanwhile_is_an_incident_and_counted() {
+    let mut world = up();
+    let before = world.records().len();
+    world.kill_daemon();
+    world.see("page", Status::Pass);
+    world.see("app", Status::Fail);
+    assert!(matches!(world.occasion(), Some(Occasion::Incident(_))), "{}", world.view().reason);
+    assert_eq!((world.ready(), world.view().restarts), (false, 1));
+    let told = told(&world, before);
+    assert!(told.iter().any(|told| told.starts_with("up → restarting")), "{told:?}");
+}
+
+#[test]
+fn what_is_known_of_a_checker_that_was_edited_meanwhile_belongs_to_the_one_before() {
+    for (edit, name) in [("changed", "page"), ("added", "licence")] {
+        let mut world = up();
+        world.stop_daemon();
+        if edit == "added" {
+            world = world.component("licence", OnDown::Stop);
+            world.redefine(|_| ());
+        } else {
+            world.redefine(|policy| policy.checkers.get_mut("page").unwrap().definition += 1);
+        }
+        world.see_process("app", APPLICATION, Duration::from_secs(120));
+        assert!(world.ready(), "{edit}: the others have not changed");
+        let unproven = checker(&world, name);
+        assert!(unproven.on_probation && unproven.verdict == Verdict::Undecided, "{edit}: {unproven:?}");
+        // It is not waited for, and its failures do no harm.
+        world.see("disk", Status::Pass);
+        if edit == "added" {
+            world.see("page", Status::Pass);
+        }
+        world.pass_time(Duration::from_secs(6));
+        for _ in 0..5 {
+            world.see(name, Status::Fail);
+        }
+        assert_eq!((world.state(), world.ready(), world.occasion()), (StateName::Up, true, None), "{edit}");
+        world.see(name, Status::Pass);
+        world.see(name, Status::Fail);
+        assert!(!world.ready(), "{edit}: it has proven itself");
+    }
+}
+
+#[test]
+fn an_edited_checker_of_processes_is_evidence_only_of_what_it_sees() {
+    let edited = || {
+        let mut world = up();
+        world.stop_daemon();
+        world.redefine(|policy| policy.checkers.get_mut("app").unwrap().definition += 1);
+        assert!(checker(&world, "app").on_probation);
+        world
+    };
+    // The process that was there.
+    let mut world = edited();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+    // It sees none: the others tell.
+    let mut world = edited();
+    world.see("app", Status::Fail);
+    world.see("page", Status::Pass);
+    assert!(looks(&world) && !world.ready(), "one that could tell has not run");
+    world.see("disk", Status::Pass);
+    assert_eq!((world.state(), world.ready(), world.view().restarts), (StateName::Up, true, 0));
+    let mut world = edited();
+    world.see("app", Status::Fail);
+    world.see("page", Status::Fail);
+    world.see("disk", Status::Pass);
+    assert_eq!((looks(&world), world.ready()), (false, false));
+    // The host knows that it has ended.
+    let mut world = edited();
+    world.see_end("app");
+    world.see("page", Status::Fail);
+    world.see("disk", Status::Pass);
+    assert!(matches!(world.occasion(), Some(Occasion::Incident(_))), "{}", world.view().reason);
+    assert_eq!(world.view().restarts, 1);
+}
+
+#[test]
+fn a_checker_that_is_edited_while_it_is_trusted_is_waited_for_no_longer() {
+    let mut world = up();
+    world.kill_daemon();
+    world.see_process("app", APPLICATION, Duration::from_secs(120));
+    world.see("disk", Status::Pass);
+    world.redefine(|policy| policy.checkers.get_mut("page").unwrap().definition += 1);
+    assert!(checker(&world, "page").on_probation);
+    world.pass_time(Duration::from_secs(6));
+    assert_eq!((world.state(), world.ready()), (StateName::Up, true), "{}", world.view().reason);
 }

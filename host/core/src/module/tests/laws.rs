@@ -9,7 +9,7 @@ use crate::command::{Command, CommandOutcome};
 use crate::moment::Moment;
 use crate::node::Node;
 use crate::observation::Status;
-use crate::plan::{OnFailure, StepAction};
+use crate::plan::{Occasion, OnFailure, StepAction};
 use crate::policy::OnDown;
 use crate::record::{Record, RecordKind};
 use crate::state::StateName;
@@ -27,6 +27,7 @@ enum Happening {
     Say(Command),
     Edit { drain: u64, restarts: u32, keep_trying: u64 },
     Progress { checker: usize, value: u8 },
+    Change { checker: usize },
     Kill,
 }
 
@@ -49,6 +50,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (0u64..3, 0u32..4, 0u64..300)
             .prop_map(|(drain, restarts, keep_trying)| Happening::Edit { drain, restarts, keep_trying }),
         1 => (0..CHECKERS.len(), 0u8..4).prop_map(|(checker, value)| Happening::Progress { checker, value }),
+        1 => (0..CHECKERS.len()).prop_map(|checker| Happening::Change { checker }),
         1 => Just(Happening::Kill),
     ]
 }
@@ -110,6 +112,9 @@ fn happen(world: &mut World, happening: &Happening) {
                 world.see_progress(name, f64::from(*value));
             }
         }
+        Happening::Change { checker } => world.redefine(|policy| {
+            policy.checkers.get_mut(CHECKERS[*checker]).unwrap().definition += 1;
+        }),
         Happening::Kill => world.kill_daemon(),
     }
 }
@@ -136,6 +141,12 @@ fn check_laws(world: &World, at_most: u32) {
     assert!(!view.ready || view.state == StateName::Up, "yes outside up: {view:?}");
     assert!(!view.ready || !down, "yes while a checker is down: {view:?}");
     assert!(view.restarts <= at_most, "the budget is exceeded");
+    if let Some(Occasion::Incident(incident)) = world.occasion() {
+        let cause = view.checkers.iter().find(|checker| checker.name == incident.checker);
+        assert!(cause.is_none_or(|checker| !checker.on_probation), "acted on probation: {view:?}");
+    }
+    let unproven = view.checkers.iter().filter(|c| c.on_probation);
+    assert!(unproven.into_iter().all(|c| c.on_down.gates_health()), "on probation for nothing: {view:?}");
     if let Some(due) = world.next_deadline() {
         assert!(due > world.now(), "a deadline lies in the past: the core has stalled");
     }
@@ -147,7 +158,10 @@ fn check_journal(world: &World) {
         match &record.kind {
             RecordKind::State { from, to, .. } => {
                 assert!(state.is_none_or(|state| state == *from), "a change of state is missing");
-                assert!(is_an_arrow(*from, *to), "{from} → {to} is not in the diagram");
+                // What was up when another daemon knew it is looked at before it is told of.
+                let looked = state.is_none() && *from == StateName::Up;
+                let looked = looked && matches!(to, StateName::Starting | StateName::Waiting);
+                assert!(looked || is_an_arrow(*from, *to), "{from} → {to} is not in the diagram");
                 state = Some(*to);
             }
             // Another daemon: it looks how things are, or goes on.

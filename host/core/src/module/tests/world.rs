@@ -71,6 +71,7 @@ impl World {
             budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) },
             backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
             drain: Duration::from_secs(15).into(),
+            degrade: false,
             start_within: Duration::from_secs(60),
             appear_within: None,
             keep_trying: Duration::ZERO,
@@ -158,6 +159,11 @@ impl World {
         self.memory = ModuleMemory::default();
     }
 
+    pub(super) fn remembering(mut self, memory: ModuleMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     pub(super) fn load(mut self) -> Self {
         let policy = Arc::new(self.policy.clone());
         let memory = Some(Box::new(self.memory.clone()));
@@ -195,6 +201,12 @@ impl World {
 
     /// The daemon is killed, and another begins with what was told last.
     pub(super) fn kill_daemon(&mut self) {
+        self.stop_daemon();
+        self.redefine(|_| ());
+    }
+
+    /// The daemon ends. The next one begins with the next file.
+    pub(super) fn stop_daemon(&mut self) {
         if let Some(line) = self.transcript.finish() {
             self.lines.push((self.now, line));
         }
@@ -205,7 +217,6 @@ impl World {
         self.node = Node::new(beginning);
         (self.watches, self.asked, self.step, self.kill) = (BTreeMap::new(), None, None, None);
         self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message: "begun".to_owned() } });
-        self.redefine(|_| ());
     }
 
     /// The same, and its file says something else by then.
@@ -305,15 +316,25 @@ impl World {
         self.tell(Event::Observed { module: module(), checker, generation, observation });
     }
 
+    /// The kept process has ended.
+    pub(super) fn see_end(&mut self, checker: &str) {
+        let seen = Observation::new(Status::Fail, format!("{checker} exited with 1"), self.now).of_an_end();
+        self.see_this(checker, seen);
+    }
+
     /// A process of this id, which has been running for so long.
     pub(super) fn see_process(&mut self, checker: &str, pid: u32, uptime: Duration) {
         let measured =
             Measurement { name: "uptime".into(), value: uptime.as_secs_f64(), unit: "s".to_owned() };
         let observation = Observation {
             measurements: vec![measured],
-            processes: vec![ProcessFact { pid, name: "app".to_owned() }],
+            processes: vec![ProcessFact { pid, name: checker.to_owned() }],
             ..Observation::new(Status::Pass, "1 process runs".to_owned(), self.now)
         };
+        self.see_this(checker, observation);
+    }
+
+    fn see_this(&mut self, checker: &str, observation: Observation) {
         let (generation, checker) = (self.generation(checker), checker.parse().unwrap());
         self.tell(Event::Observed { module: module(), checker, generation, observation });
     }

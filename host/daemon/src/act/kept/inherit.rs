@@ -41,12 +41,9 @@ impl Kept {
         command: &CommandName,
         not_older_than: Duration,
     ) -> io::Result<Vec<u32>> {
-        match self.slot(module, command).group() {
-            Some(group) if !group.has_nobody() => {
-                Ok(group.members(&*self.0.table.scan(not_older_than).await?))
-            }
-            _ => Ok(Vec::new()),
-        }
+        let table = self.0.table.scan(not_older_than).await?;
+        let left = self.0.left_in(&self.slot(module, command), &table);
+        Ok(left.iter().map(|stat| stat.pid).collect())
     }
 
     /// What this command's process was started with, if it runs and that is known.
@@ -80,8 +77,11 @@ impl Kept {
         drop(slot.held().take());
         let (former, of) = slot.key.clone();
         self.0.states.publish(&former, &of, KeptState::Never);
+        heir.set_former(Some(slot.former().unwrap_or_else(|| slot.key.clone())));
+        slot.set_former(None);
         slot.set_launched(None);
         heir.set_launched(Some(launched.clone()));
+        // Its log is still the one of its former name.
         self.0.hold(&heir, leader, None);
         self.0.write_ledger();
         tracing::info!(%module, %command, pid, %former, "took over a kept process");

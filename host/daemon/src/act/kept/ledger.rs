@@ -30,6 +30,9 @@ pub(super) struct Entry {
     /// What it was started with; earlier daemons did not write it down.
     #[serde(default)]
     pub(super) launched: Option<Launched>,
+    /// How long its log was before it wrote there, where that is known.
+    #[serde(default)]
+    pub(super) log_from: Option<u64>,
 }
 
 /// What a kept command was started with, to be compared with what its file says later.
@@ -144,6 +147,7 @@ mod tests {
             command: CommandName::new("start").unwrap(),
             process: ProcessId::of(std::process::id()).unwrap(),
             launched: None,
+            log_from: Some(7),
         };
         ledger.write(|| vec![entry.clone()]).unwrap();
         assert_eq!(ledger.read().unwrap(), [entry]);

@@ -4,7 +4,8 @@
 //!
 //! A program may overwrite it (one that sets its title does), and another program's
 //! process may carry the same. So what is in the list and lives is what counts, and
-//! only processes of the daemon's own user are looked at. What a kept process starts
+//! a process of another user than the daemon's counts only if it is known to
+//! [belong](super::belonging) to the command. What a kept process starts
 //! inherits the mark, and is told from it by the process id in there.
 
 use std::ffi::OsStr;
@@ -17,6 +18,7 @@ use bellwether_core::id::{CommandName, ModuleName};
 
 use super::ledger::Entry;
 use crate::process::identity::ProcessId;
+use crate::process::kept_table::KeptKey;
 use crate::process::stat::Stat;
 
 /// The variable.
@@ -31,19 +33,23 @@ pub(crate) fn value(root: &Path, module: &ModuleName, command: &CommandName) -> 
     format!("{}:{module}:{command}", digest(root))
 }
 
-fn digest(root: &Path) -> String {
+pub(super) fn digest(root: &Path) -> String {
     blake3::hash(root.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
 }
 
 /// The list, completed by the processes under this root that carry the mark and lead a group of their
 /// own. Of several that carry the same, the first that was started is the command's: it passes its
-/// environment on.
-pub(super) fn find(root: &Path, list: Vec<Entry>) -> io::Result<Vec<Entry>> {
+/// environment on. `belongs` knows the command of a process, whatever that says of itself.
+pub(super) fn find(
+    root: &Path,
+    list: Vec<Entry>,
+    belongs: impl Fn(u32) -> Option<KeptKey>,
+) -> io::Result<Vec<Entry>> {
     let mut marked_ones = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         // Who has ended meanwhile is none.
-        marked_ones.extend(pid_of(&name).and_then(|pid| marked(root, pid).ok().flatten()));
+        marked_ones.extend(pid_of(&name).and_then(|pid| marked(root, pid, &belongs).ok().flatten()));
     }
     Ok(complete(list, marked_ones, |entry| entry.process.still_alive()))
 }
@@ -77,11 +83,8 @@ fn pid_of(name: &OsStr) -> Option<u32> {
     name.to_str()?.parse().ok()
 }
 
-fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
-    let own = rustix::process::geteuid().as_raw();
-    if fs::metadata(format!("/proc/{pid}"))?.uid() != own {
-        return Ok(None);
-    }
+fn marked(root: &Path, pid: u32, belongs: impl Fn(u32) -> Option<KeptKey>) -> io::Result<Option<Entry>> {
+    let is_own = fs::metadata(format!("/proc/{pid}"))?.uid() == rustix::process::geteuid().as_raw();
     let stat = Stat::read(pid)?;
     if stat.group != pid || stat.is_dead() {
         return Ok(None);
@@ -89,7 +92,10 @@ fn marked(root: &Path, pid: u32) -> io::Result<Option<Entry>> {
     let mut environment = Vec::new();
     fs::File::open(format!("/proc/{pid}/environ"))?.take(MAX_ENVIRONMENT).read_to_end(&mut environment)?;
     let Some((module, command)) = parse(&environment, &digest(root), pid) else { return Ok(None) };
-    Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None }))
+    if !is_own && belongs(pid) != Some((module.clone(), command.clone())) {
+        return Ok(None);
+    }
+    Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None, log_from: None }))
 }
 
 /// The module and the command of a process's environment, if it is of this root and its own.
@@ -141,6 +147,7 @@ mod tests {
             command: CommandName::new(command).unwrap(),
             process: ProcessId { start_time, ..of_this_process },
             launched: None,
+            log_from: None,
         };
         let marked = || vec![entry("a", 9), entry("a", 7), entry("b", 8), entry("c", 3)];
         let list = || vec![entry("a", 2), entry("b", 5), entry("c", 4)];
@@ -161,6 +168,7 @@ mod tests {
             command: CommandName::new("start").unwrap(),
             process,
             launched: None,
+            log_from: None,
         };
         let earlier_boot = BootId::try_from("0".repeat(32)).unwrap();
         // The machine ran for a year before it was booted: the numbers of that time are larger.

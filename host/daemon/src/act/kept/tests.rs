@@ -1,6 +1,7 @@
 use super::*;
 use crate::act::gate::Launcher;
 use crate::act::harness::{Harness, command, is_pending, processes_of, shell, until};
+use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
 
 /// Runs until it is ended, with a child of its own; tells when both are there.
@@ -97,7 +98,7 @@ async fn the_end_of_what_gave_up_is_told_with_its_last_words() {
     let kept = harness.runner().await.kept;
     let (module, name) = (&harness.module, command("keep"));
     kept.start(module, &name, &shell("echo no such port >&2; exit 4", true)).await.unwrap();
-    assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 4: no such port");
+    assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 4; its log says: no such port");
     // The words of the one before are not its own.
     kept.start(module, &name, &shell("exit 5", true)).await.unwrap();
     assert_eq!(ended(kept.subscribe(module, &name)).await, "exited with 5");
@@ -169,7 +170,13 @@ async fn another_process_with_a_remembered_id_is_left_alone() {
     let ledger = Ledger::new(harness.root.path());
     ledger
         .write(|| {
-            vec![Entry { module: module.clone(), command: name.clone(), process: forged, launched: None }]
+            vec![Entry {
+                module: module.clone(),
+                command: name.clone(),
+                process: forged,
+                launched: None,
+                log_from: None,
+            }]
         })
         .unwrap();
     let kept = harness.runner().await.kept;

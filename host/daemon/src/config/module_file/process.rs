@@ -89,6 +89,7 @@ pub(super) fn process_spec(
             .at(most.span(), format!("`at-most` is less than `at-least`, which is {least}"))
             .expected(format!("expected {least} or more"));
     }
+    one_process(find.as_ref(), at_least.as_ref(), at_most.as_ref(), findings);
     let bounds = ProcessBounds {
         memory: field::size(findings, "max-memory", max_memory.as_ref(), &MEMORY),
         cpu: *max_cpu,
@@ -103,6 +104,32 @@ pub(super) fn process_spec(
     let at_most = at_most.as_ref().map(|count| *count.get());
     let containers = containers.as_ref().is_some_and(|containers| *containers.get());
     Some(ProcessSpec { find: find?, at_least: least, at_most, containers, bounds })
+}
+
+/// A kept command is one process, whatever that one starts, and a pid file names one: no other number
+/// of them is ever there.
+fn one_process(
+    find: Option<&Find>,
+    at_least: Option<&Located<u32>>,
+    at_most: Option<&Located<u32>>,
+    findings: &mut Findings<'_>,
+) {
+    let what = match find {
+        Some(Find::Kept(command)) => format!("the kept command `{command}` is one process"),
+        Some(Find::PidFile(_)) => "a pid file names one process".to_owned(),
+        Some(Find::Name(_) | Find::Arguments(_) | Find::Unit(_)) | None => return,
+    };
+    if let Some(count) = at_least.filter(|count| *count.get() > 1) {
+        findings
+            .at(count.span(), format!("{what}: there are never {}", count.get()))
+            .expected("expected 1, or no `at-least`")
+            .help("to count processes that it starts, use `name`, `arguments` or `unit`");
+    }
+    if let (Some(count), Some(Find::Kept(_))) = (at_most.filter(|count| *count.get() == 0), find) {
+        findings
+            .at(count.span(), format!("{what}, and none would be allowed"))
+            .expected("expected 1, or no `at-most`");
+    }
 }
 
 fn find(

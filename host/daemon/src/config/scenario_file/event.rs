@@ -74,6 +74,8 @@ enum CommandWord {
     Resume,
     /// `bellwether reset`
     Reset,
+    /// `bellwether confirm`
+    Confirm,
 }
 
 impl From<StatusWord> for Status {
@@ -96,6 +98,7 @@ impl From<CommandWord> for Command {
             CommandWord::Suspend => Self::Suspend,
             CommandWord::Resume => Self::Resume,
             CommandWord::Reset => Self::Reset,
+            CommandWord::Confirm => Self::Confirm,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use bellwether_core::id::ModuleName;
+use bellwether_core::drain::Drain;
+use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::policy::{CheckerKind, OnDown, Thresholds};
 
 use super::{GOOD, mistakes, parse};
@@ -28,7 +29,7 @@ fn the_example_of_the_design_says_what_it_should() {
     let web = module(GOOD);
     assert_eq!(web.restart.script.as_str(), "command");
     assert_eq!(web.restart.budget.within, Duration::from_hours(24));
-    assert_eq!(web.drain, Duration::from_secs(15).into());
+    assert_eq!(web.health.drain, Duration::from_secs(15).into());
     assert!(web.commands["start"].keep);
     assert_eq!(web.commands["stop"].run, ["/usr/sbin/nginx", "-s", "quit"]);
     let names: Vec<_> = web.checkers.keys().map(ToString::to_string).collect();
@@ -132,6 +133,38 @@ on-down = "reboot"
        ·           ────┬───
        ·               ╰── expected `restart`, `stop`, `wait`, `out` or `notify`
        ╰────
+    "#);
+}
+
+#[test]
+fn what_load_balancers_are_told_is_read() {
+    let text = format!(
+        "[commands]\njoin = {{ run = [\"/bin/true\"] }}\n[health]\ndegrade = true\non-yes = \"join\"\n{PROCESS}"
+    );
+    let health = module(&text).health;
+    assert_eq!((health.drain, health.degrade), (Drain::UntilHeard, true));
+    assert_eq!(health.on_yes.as_ref().map(CommandName::as_str), Some("join"));
+    assert_eq!(health.on_no, None);
+}
+
+#[test]
+fn commands_that_could_not_tell_a_load_balancer() {
+    let commands = "[commands]\nstart = { run = [\"/bin/sleep\", \"1\"], keep = true }\nleave = { run = [\"/bin/true\"] }\n";
+    let health = "[health]\non-yes = \"start\"\non-no = \"leaf\"\n";
+    insta::assert_snapshot!(mistakes(&format!("{commands}{health}")), @r#"
+     × the command `start` is kept, and would never end
+      ╭─[modules/web.toml:5:10]
+    5 │ on-yes = "start"
+      ·          ───┬───
+      ·             ╰── expected a command without `keep`, which tells the load balancer and ends
+      ╰────
+     × `[commands]` has no `leaf`
+      ╭─[modules/web.toml:6:9]
+    6 │ on-no = "leaf"
+      ·         ───┬──
+      ·            ╰── expected `leave`
+      ╰────
+     help: declare it: `leaf = { run = ["/path/to/program", "ARGUMENT"] }` in `[commands]`
     "#);
 }
 
@@ -267,6 +300,48 @@ fn fewer_at_most_than_at_least() {
       ·                                                 ╰── expected 3 or more
       ╰────
     "#);
+}
+
+#[test]
+fn more_processes_than_there_can_be() {
+    let kept = |more: &str| {
+        format!(
+            "[commands]\nstart = {{ run = [\"/bin/sh\"], keep = true }}\n{CHECKER}process = {{ kept = \"start\", {more} }}\n"
+        )
+    };
+    let pid_file = format!("{CHECKER}process = {{ pid-file = \"/run/a.pid\", at-least = 2 }}\n");
+    for (text, words) in [
+        (
+            kept("at-least = 3"),
+            [
+                "the kept command `start` is one process: there are never 3",
+                "modules/web.toml:5:40",
+                "expected 1, or no `at-least`",
+            ],
+        ),
+        (
+            kept("at-least = 0, at-most = 0"),
+            [
+                "the kept command `start` is one process, and none would be allowed",
+                "modules/web.toml:5:53",
+                "expected 1, or no `at-most`",
+            ],
+        ),
+        (
+            pid_file,
+            [
+                "a pid file names one process: there are never 2",
+                "modules/web.toml:3:49",
+                "expected 1, or no `at-least`",
+            ],
+        ),
+    ] {
+        let told = mistakes(&text);
+        assert!(words.iter().all(|words| told.contains(words)), "{told}");
+    }
+    for fine in ["at-least = 1", "at-least = 0", "at-most = 1", "at-least = 1, at-most = 7"] {
+        module(&kept(fine));
+    }
 }
 
 #[test]
@@ -569,6 +644,7 @@ fn effective_values_say_where_they_come_from() {
     restart.start-within = "15m"   (default)
     restart.keep-trying = "0s"   (default)
     health.drain = "15s"
+    health.degrade = false   (default)
     commands.start.run = ["/usr/sbin/nginx","-g","daemon off;"]
     commands.start.keep = true
     commands.start.timeout = "10s"   (default)

@@ -28,6 +28,8 @@ pub(super) struct Sight {
     pub(super) remark: Option<String>,
     /// There may be more that this daemon may not see.
     pub(super) hidden: bool,
+    /// There is none because the kept process, which ran, has ended.
+    pub(super) has_ended: bool,
 }
 
 /// What it means for this checker.
@@ -53,7 +55,7 @@ pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observati
     observation.measurements = measurements(count, sight.usage.as_ref());
     observation.processes =
         sight.processes.iter().map(|stat| ProcessFact { pid: stat.pid, name: stat.comm.clone() }).collect();
-    observation
+    if sight.has_ended && status == Status::Fail { observation.of_an_end() } else { observation }
 }
 
 fn too_few(spec: &ProcessSpec, sight: &Sight, label: &str) -> String {

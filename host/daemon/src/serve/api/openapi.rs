@@ -132,7 +132,7 @@ fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
 fn in_path(name: &str) -> Value {
     let schema = match name {
         "command" => {
-            json!({ "type": "string", "enum": ["start", "stop", "restart", "suspend", "resume", "reset"] })
+            json!({ "type": "string", "enum": ["start", "stop", "restart", "suspend", "resume", "reset", "confirm"] })
         }
         "occasion" => json!({ "type": "string", "enum": ["start", "stop", "restart"] }),
         "folder" => json!({ "type": "string", "enum": ["checkers", "restart-scripts"] }),

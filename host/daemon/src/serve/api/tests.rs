@@ -90,6 +90,8 @@ impl Daemon for FakeDaemon {
             verdict: Verdict::Up,
             since: at,
             watched: true,
+            on_probation: false,
+            definition: 1,
             interval: Duration::from_secs(5),
             next: None,
             last: None,

@@ -118,7 +118,7 @@ async fn plan(
         Command::Start => Occasion::Start,
         Command::Stop => Occasion::Stop,
         Command::Restart => Occasion::Restart,
-        Command::Suspend | Command::Resume | Command::Reset => return None,
+        Command::Suspend | Command::Resume | Command::Reset | Command::Confirm => return None,
     };
     let asked = daemon.preview(module.name.clone(), occasion).await;
     Some(asked.map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())))

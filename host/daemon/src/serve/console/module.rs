@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bellwether_core::access::Role;
 use bellwether_core::attention::{Attention, spent};
+use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::record::Record;
@@ -254,7 +255,9 @@ fn buttons(module: &ModuleView, may: bool) -> Vec<Button> {
         danger: consequence.takes_out,
         idle: if may { consequence.idle } else { Some(format!("needs the role {}", Role::Control)) },
     };
-    Consequence::of_all(module, 0).into_iter().map(button).collect()
+    // Most often there is nothing to confirm: the button is there when there is.
+    let offered = |c: &Consequence| c.command != Command::Confirm || c.idle.is_none();
+    Consequence::of_all(module, 0).into_iter().filter(offered).map(button).collect()
 }
 
 fn processes(module: &ModuleView) -> Vec<String> {

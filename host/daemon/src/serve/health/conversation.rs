@@ -1,6 +1,7 @@
 //! One HTTP conversation: bytes in, responses out, no sockets.
 //!
 //! ```text
+//!  a PROXY line in front of the first request is read over
 //!              a whole request, more to come
 //!            ┌────────────────────────────────┐
 //!            ▼                                │
@@ -12,6 +13,7 @@
 
 use bellwether_core::health::{Answer, Question};
 
+use super::proxy::{Preamble, preamble};
 use super::request::{MAX_REQUEST, Method, Parsed, Persistence, Request, parse};
 use super::response::{Refusal, write_answer, write_refusal};
 
@@ -38,6 +40,8 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     pending: Vec<u8>,
+    /// The first request has begun: no PROXY line any more.
+    begun: bool,
 }
 
 impl Conversation {
@@ -54,12 +58,12 @@ impl Conversation {
         answer: impl Fn(Question<'_>) -> Option<Answer>,
     ) -> Next {
         if self.pending.is_empty() {
-            let (used, next) = respond(input, output, answer);
+            let (used, next) = respond(&mut self.begun, input, output, answer);
             self.pending.extend_from_slice(&input[used..]);
             return next;
         }
         self.pending.extend_from_slice(input);
-        let (used, next) = respond(&self.pending, output, answer);
+        let (used, next) = respond(&mut self.begun, &self.pending, output, answer);
         if used == self.pending.len() {
             // Most requests come whole: connections at rest hold no memory.
             self.pending = Vec::new();
@@ -72,11 +76,24 @@ impl Conversation {
 
 /// Responds to the requests in `input`. Returns how many bytes are done with.
 fn respond(
+    begun: &mut bool,
     input: &[u8],
     output: &mut Vec<u8>,
     answer: impl Fn(Question<'_>) -> Option<Answer>,
 ) -> (usize, Next) {
     let (mut used, mut answered) = (0, 0);
+    if !*begun {
+        match preamble(input) {
+            Preamble::Whole(length) => used = length,
+            Preamble::Partial => return (0, Next::Receive),
+            Preamble::Absent => {}
+            Preamble::Malformed => {
+                write_refusal(output, Refusal::Malformed, Persistence::Close);
+                return (input.len(), Next::Close { unread: true });
+            }
+        }
+        *begun = true;
+    }
     while used < input.len() {
         if output.len() >= ENOUGH_OUTPUT || answered == REQUESTS_AT_ONCE {
             return (used, Next::SendFirst);

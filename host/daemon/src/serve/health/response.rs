@@ -7,6 +7,8 @@ use bellwether_core::health::{Answer, Body, Code};
 use super::request::{Method, Persistence};
 
 const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+/// Envoy prefers other hosts (its documentation, "Degraded endpoints"). It reads the name, not the value.
+const DEGRADED: &[u8] = b"x-envoy-degraded: true\r\n";
 
 /// Appends the answer to a request.
 pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method, persistence: Persistence) {
@@ -24,6 +26,9 @@ pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method
         }
     };
     write_head(output, status, media, body.len());
+    if answer.degraded {
+        output.extend_from_slice(DEGRADED);
+    }
     if method == Method::Options {
         output.extend_from_slice(ALLOW);
     }

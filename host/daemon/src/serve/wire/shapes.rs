@@ -150,4 +150,5 @@ pub(in crate::serve) enum Command {
     Suspend,
     Resume,
     Reset,
+    Confirm,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwether_core::moment::plain;
 use bellwether_core::policy::{CheckerKind, OnDown};
-use bellwether_core::snapshot::{CheckerView, ModuleView};
+use bellwether_core::snapshot::{CheckerView, ModuleView, ON_PROBATION};
 use bellwether_core::verdict::Verdict;
 
 use super::took;
@@ -27,6 +27,8 @@ pub(super) struct CheckerRow {
     /// Of one that runs soon anyway it is of no use.
     pub(super) next: Option<Time>,
     pub(super) runs: bool,
+    /// Why nothing follows from what it sees.
+    pub(super) probation: Option<&'static str>,
 }
 
 /// What it saw last.
@@ -77,6 +79,7 @@ fn row(checker: &CheckerView, times: &Times) -> CheckerRow {
         every: plain(checker.interval),
         next: checker.next.filter(|_| checker.interval >= WORTH_WAITING).map(|next| times.due(next)),
         runs: checker.kind == CheckerKind::Component,
+        probation: checker.on_probation.then_some(ON_PROBATION),
         last,
     }
 }

@@ -7,8 +7,14 @@ use super::*;
 #[expect(clippy::unnecessary_wraps, reason = "it stands for what may have no answer yet")]
 fn echo(question: Question<'_>) -> Option<Answer> {
     Some(match question {
-        Question::Health(Subject::All) => Answer { code: Code::Ok, body: Body::Plain("ok\n".into()) },
-        other => Answer { code: Code::Unavailable, body: Body::Plain(format!("{other:?}\n").into()) },
+        Question::Health(Subject::All) => {
+            Answer { code: Code::Ok, body: Body::Plain("ok\n".into()), degraded: false }
+        }
+        other => Answer {
+            code: Code::Unavailable,
+            body: Body::Plain(format!("{other:?}\n").into()),
+            degraded: false,
+        },
     })
 }
 
@@ -214,7 +220,9 @@ proptest! {
 
 /// Any bytes in any pieces: whole answers, a refusal or nothing; and never a yes from one who says no.
 fn converse(bytes: &[u8]) {
-    let refuse = |_: Question<'_>| Some(Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()) });
+    let refuse = |_: Question<'_>| {
+        Some(Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()), degraded: false })
+    };
     // The first byte says how long the pieces are.
     let length = bytes.first().map_or(1, |byte| usize::from(*byte).max(1));
     let (mut conversation, mut output) = (Conversation::default(), Vec::new());
@@ -294,4 +302,26 @@ fn a_question_without_an_answer_is_asked_again_and_those_after_it_keep_their_ord
     let said = String::from_utf8(output).unwrap();
     assert!(said.starts_with("HTTP/1.1 503 ") && said.ends_with(OK), "{said}");
     assert!(!conversation.is_inside_request());
+}
+
+#[test]
+fn a_proxy_line_is_read_over_in_front_of_the_first_request_alone() {
+    let line = "PROXY TCP4 127.0.0.1 127.0.0.2 40000 9010\r\n";
+    let request = "GET /health HTTP/1.1\r\n\r\n";
+    let whole = format!("{line}{request}{request}");
+    assert_eq!(say(&whole), (OK.repeat(2), Next::Receive));
+    for cut in 1..whole.len() {
+        let (begin, end) = whole.as_bytes().split_at(cut);
+        assert_eq!(talk([begin, end]), (OK.repeat(2), Next::Receive), "cut at {cut}");
+    }
+    let (said, next) = say(&format!("{request}{line}{request}"));
+    assert!(said.starts_with(OK) && said[OK.len()..].starts_with("HTTP/1.1 400 "), "{said}");
+    assert_eq!(next, CLOSE_UNREAD);
+}
+
+#[test]
+fn a_line_that_only_claims_to_be_one_is_refused() {
+    let (said, next) = say("PROXY TCP4 somewhere\r\nGET /health HTTP/1.1\r\n\r\n");
+    assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+    assert_eq!(next, CLOSE_UNREAD);
 }

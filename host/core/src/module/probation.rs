@@ -1,0 +1,254 @@
+//! A checker that was added or changed while its application served.
+//!
+//! ```text
+//!              added, or changed in what it looks at or what follows from it
+//!   (proven) ───────────────────────────────────────────────────────────────▶ On probation
+//!      ▲                                                                            │
+//!      └──────────── up once as it is now, or confirmed by a person ────────────────┘
+//! ```
+//! An edit is more often wrong than an application that serves: a wrong address fails from the first
+//! run on. So such a checker runs and shows what it sees, and its failures neither act nor take the
+//! node out of the load balancer until it has been up once. What the host itself knows, that a kept
+//! process has ended, counts at any time.
+//!
+//! A checker that is added while the application is not up is on no probation: the start that
+//! follows is judged by it, and nothing that serves is at stake. One that only notifies is on none
+//! either. The probation outlives the daemon, and the next daemon compares what it finds in the file
+//! with what was in force: an edit that was made while no daemon ran is an edit.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::CheckerName;
+use crate::observation::{Observation, Status};
+use crate::outbox::Outbox;
+use crate::policy::{CheckerKind, CheckerPolicy, OnDown};
+use crate::record::RecordKind;
+use crate::verdict::Weight;
+
+use super::checker::Checker;
+use super::{Module, State};
+
+/// How the file came to have the checker as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Edit {
+    /// It was not there before.
+    Added,
+    /// It was there, and was something else.
+    Changed,
+}
+
+impl Edit {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+/// What of a checker the next daemon compares with what it finds in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct InForce {
+    definition: u64,
+    on_down: OnDown,
+    unknown_is_fail: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    probation: Option<Edit>,
+}
+
+impl InForce {
+    fn of(policy: &CheckerPolicy, probation: Option<Edit>) -> Self {
+        Self {
+            definition: policy.definition,
+            on_down: policy.on_down,
+            unknown_is_fail: policy.thresholds.unknown_is_fail,
+            probation,
+        }
+    }
+
+    /// Whether a checker with this policy looks at something else, or does something else.
+    fn differs(&self, policy: &CheckerPolicy) -> bool {
+        Self { probation: None, ..*self } != Self::of(policy, None)
+    }
+}
+
+/// Whether `new` looks at something else than `old`, or something else follows from it. How often a
+/// failure has to be seen is no such difference.
+pub(super) fn differs(old: &CheckerPolicy, new: &CheckerPolicy) -> bool {
+    InForce::of(old, None).differs(new)
+}
+
+/// How far the probation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Probation {
+    edit: Edit,
+    /// It was up before the edit: the application serves as before.
+    stood: bool,
+    /// Good runs in a row since.
+    passes: u32,
+    /// That it would have acted was told.
+    told: bool,
+}
+
+impl Probation {
+    pub(super) fn new(edit: Edit, stood: bool) -> Self {
+        Self { edit, stood, passes: 0, told: false }
+    }
+
+    /// Edited once more before it was up: what stood before the first edit stands still.
+    pub(super) fn again(self, stood: bool) -> Self {
+        Self::new(self.edit, self.stood || stood)
+    }
+
+    pub(super) fn stood(self) -> bool {
+        self.stood
+    }
+
+    /// What was known before the edit was about an application that is gone.
+    pub(super) fn forget(&mut self) {
+        self.stood = false;
+    }
+
+    /// What a failure means that would mean `weight` otherwise.
+    pub(super) fn weigh(policy: &CheckerPolicy, seen: &Observation, weight: Weight) -> Weight {
+        let ended = policy.kind == CheckerKind::Process && policy.kept && seen.is_of_an_end();
+        match weight {
+            Weight::Counts if !ended => Weight::Excused,
+            Weight::Counts | Weight::Excused | Weight::Shown => weight,
+        }
+    }
+
+    /// Counts good runs. Returns whether the checker is proven.
+    pub(super) fn passes(&mut self, status: Status, rise: u32) -> bool {
+        self.passes = match status {
+            Status::Pass | Status::Warn => self.passes.saturating_add(1),
+            Status::Fail | Status::Unknown => 0,
+        };
+        self.passes >= rise.max(1)
+    }
+
+    /// Whether one more run like the last ones may still change something.
+    pub(super) fn learns(self, status: Status) -> bool {
+        match status {
+            Status::Pass | Status::Warn => true,
+            Status::Fail | Status::Unknown => !self.told,
+        }
+    }
+}
+
+/// All checkers that are in force, for the next daemon.
+pub(super) fn in_force(checkers: &BTreeMap<CheckerName, Checker>) -> BTreeMap<CheckerName, InForce> {
+    let entry = |(name, c): (&CheckerName, &Checker)| {
+        (name.clone(), InForce::of(&c.policy, c.probation.map(|probation| probation.edit)))
+    };
+    checkers.iter().map(entry).collect()
+}
+
+impl Module {
+    /// Puts the checkers on probation that were on it, and those that were edited while nothing watched
+    /// an application that was up.
+    pub(super) fn compare(&mut self, before: Option<&BTreeMap<CheckerName, InForce>>) {
+        // An earlier daemon did not write down what was in force.
+        let Some(before) = before else { return };
+        let serves = self.service.lasts();
+        for (name, checker) in &mut self.checkers {
+            let edit = match before.get(name) {
+                Some(known) if known.probation.is_some() => known.probation,
+                Some(known) => (serves && known.differs(&checker.policy)).then_some(Edit::Changed),
+                None => serves.then_some(Edit::Added),
+            };
+            checker.begin_probation(edit, serves && edit == Some(Edit::Changed));
+        }
+    }
+
+    /// Whether an edit is made while the application is up, so that it must not harm it.
+    pub(super) fn is_edited_while_it_serves(&self) -> bool {
+        match self.state {
+            State::Up | State::Draining { .. } => true,
+            State::Starting(_) | State::Restarting(_) => self.service.lasts(),
+            State::Stopped
+            | State::Backoff { .. }
+            | State::Failed
+            | State::Stopping { .. }
+            | State::Waiting { .. } => false,
+        }
+    }
+
+    /// A person says that checkers are right as they are. Returns which of them had to be told.
+    pub(super) fn confirm(&mut self, out: &Outbox<'_>) {
+        for checker in self.checkers.values_mut() {
+            checker.confirm(out);
+        }
+        self.unremembered = true;
+    }
+
+    /// Those that are on probation, as a list.
+    pub(super) fn on_probation(&self) -> Option<String> {
+        let names: Vec<String> = self
+            .checkers
+            .iter()
+            .filter(|(_, c)| c.on_probation())
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// Tells once what an edit would have done, and when it is proven.
+    pub(super) fn tell_of_probation(&mut self, name: &CheckerName, before: bool, out: &mut Outbox<'_>) {
+        let Some(checker) = self.checkers.get_mut(name) else { return };
+        if before && !checker.on_probation() {
+            self.unremembered = true;
+            let decision = format!("act on checker `{name}` from now on");
+            let reason = "it has been up as the file has it now: its probation is over".to_owned();
+            out.record(Some(&self.name), RecordKind::Decision { decision, reason });
+            return;
+        }
+        let Some(edit) = checker.would_have_acted() else { return };
+        let would = checker.policy.on_down.would();
+        let said = checker.said().to_owned();
+        let decision = format!("do nothing about checker `{name}`, which is on probation");
+        let reason = format!("it was {} and has not been up yet: {said}; {would}", edit.word());
+        out.record(Some(&self.name), RecordKind::Decision { decision, reason });
+    }
+}
+
+impl Checker {
+    pub(super) fn on_probation(&self) -> bool {
+        self.probation.is_some()
+    }
+
+    /// Whether it was up before the edit that put it on probation.
+    pub(super) fn stood(&self) -> bool {
+        self.probation.is_some_and(Probation::stood)
+    }
+
+    /// `edit`: why; nothing ends a probation. What only notifies harms nothing.
+    pub(super) fn begin_probation(&mut self, edit: Option<Edit>, stood: bool) {
+        let edit = edit.filter(|_| self.policy.on_down.gates_health());
+        self.probation = match (edit, self.probation) {
+            (None, _) => None,
+            (Some(_), Some(before)) => Some(before.again(stood)),
+            (Some(edit), None) => Some(Probation::new(edit, stood)),
+        };
+    }
+
+    /// A person says that it is right. What it sees counts from its next run on, which is at once.
+    fn confirm(&mut self, out: &Outbox<'_>) {
+        if self.probation.take().is_some() {
+            self.ask(out);
+        }
+    }
+
+    /// How it was edited, if it has just failed so often that it would be down: once.
+    fn would_have_acted(&mut self) -> Option<Edit> {
+        let down = self.judge.has_failed_enough(&self.policy.thresholds);
+        let probation = self.probation.as_mut().filter(|probation| down && !probation.told)?;
+        probation.told = true;
+        Some(probation.edit)
+    }
+}

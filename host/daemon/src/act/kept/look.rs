@@ -1,0 +1,51 @@
+//! Looks at what the applications start, as long as it can be seen whose it is.
+//!
+//! A child that has written over its environment is known by its parent, which may end at any time. Where there are
+//! control groups they know; to look costs little, and who belongs to whom is the same for both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Kept;
+use crate::clock::Clock;
+use crate::process::table::newest_pid;
+use crate::pulse::Pulse;
+
+/// How often it is looked whether there are new processes.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Kept {
+    /// Whether it is for these looks to say who belongs where.
+    pub(crate) fn needs_looks(&self) -> bool {
+        !self.0.belonging.has_groups()
+    }
+
+    /// Looks again and again, until nothing is kept any more, or it is dropped.
+    pub(crate) async fn look_forever(self, pulse: Pulse, clock: Clock) {
+        let inner = Arc::downgrade(&self.0);
+        drop(self);
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut seen = None;
+        loop {
+            ticks.tick().await;
+            pulse.beat(clock);
+            let Some(kept) = inner.upgrade() else { return };
+            if kept.slots().is_empty() {
+                continue;
+            }
+            let table = kept.table.clone();
+            drop(kept);
+            let newest = newest_pid().ok();
+            // Nobody can tell: then there may be new ones.
+            if newest.is_some() && newest == seen {
+                continue;
+            }
+            // The look at them is what makes them known. An older one may have been before the newest.
+            if table.scan(Duration::ZERO).await.is_ok() {
+                tracing::debug!(newest = newest.unwrap_or_default(), "descendants are known");
+                seen = newest;
+            }
+        }
+    }
+}

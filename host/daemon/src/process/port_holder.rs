@@ -1,0 +1,136 @@
+//! Who listens on a port that a program says is in use.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::stat::Stat;
+
+/// What programs say of it, in small letters.
+const PHRASES: [&str; 5] =
+    ["address already in use", "address in use", "connection in use", "eaddrinuse", "could not bind"];
+/// So many processes are named.
+const NAMED: usize = 3;
+/// `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`.
+const LISTENS: &str = "0A";
+
+/// Who holds the port that this output says is in use, as half a sentence: `port 8080 is held by nginx 4711`. `None` if
+/// it says no such thing, or nobody is found.
+pub(crate) fn of_the_port_in_use(output: &str) -> Option<String> {
+    let ports = ports_in_use(output);
+    if ports.is_empty() {
+        return None;
+    }
+    let sockets = listening(
+        &["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default()),
+    );
+    let held = ports.into_iter().find_map(|port| {
+        let of_port: BTreeSet<u64> =
+            sockets.iter().filter(|(of, _)| *of == port).map(|(_, inode)| *inode).collect();
+        (!of_port.is_empty()).then_some((port, of_port))
+    });
+    let (port, sockets) = held?;
+    let holders: Vec<String> = holders(&sockets).into_iter().take(NAMED).collect();
+    (!holders.is_empty()).then(|| format!("port {port} is held by {}", holders.join(", ")))
+}
+
+/// Numbers that may be the port, in lines that say that something is in use.
+fn ports_in_use(output: &str) -> Vec<u16> {
+    let mut ports = Vec::new();
+    for line in output.lines() {
+        let small = line.to_lowercase();
+        if !PHRASES.iter().any(|phrase| small.contains(phrase)) {
+            continue;
+        }
+        for port in numbers_of_ports(line) {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+    }
+    ports
+}
+
+/// Behind a colon, a comma and a space, or the word: `127.0.0.1:8080`, `('127.0.0.1', 8080)`, `port 8080`.
+fn numbers_of_ports(line: &str) -> impl Iterator<Item = u16> {
+    line.match_indices(|c: char| c.is_ascii_digit()).filter_map(|(at, _)| {
+        let (before, behind) = line.split_at(at);
+        let introduced = [":", ", ", "port ", "Port ", ",", "="].iter().any(|word| before.ends_with(word));
+        let digits = behind.len() - behind.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, behind) = behind.split_at(digits);
+        // Hours and minutes, or a part of an address.
+        let goes_on =
+            behind.starts_with([':', '.']) && behind.chars().nth(1).is_some_and(|c| c.is_ascii_digit());
+        (introduced && !goes_on).then(|| number.parse::<u16>().ok())?.filter(|port| *port > 0)
+    })
+}
+
+/// Ports that are listened on, with the sockets that do.
+fn listening(tables: &[String]) -> Vec<(u16, u64)> {
+    let socket = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let local = fields.nth(1)?;
+        let state = fields.nth(1)?;
+        let inode = fields.nth(5)?.parse().ok()?;
+        let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
+        (state == LISTENS).then_some((port, inode))
+    };
+    tables.iter().flat_map(|table| table.lines().skip(1).filter_map(socket)).collect()
+}
+
+/// Processes that have one of these sockets open, as far as we may see.
+fn holders(sockets: &BTreeSet<u64>) -> Vec<String> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut pids: Vec<u32> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    let holds = |pid: &u32| {
+        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).any(|target| {
+            let inode = target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']'));
+            inode.and_then(|inode| inode.parse().ok()).is_some_and(|inode| sockets.contains(&inode))
+        })
+    };
+    let named = |pid: u32| Some(format!("{} {pid}", Stat::read(pid).ok()?.comm));
+    pids.into_iter().filter(holds).filter_map(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_found_in_what_programs_say_of_it() {
+        for (output, ports) in [
+            (
+                "2026/11/30 01:02:03 [emerg] 7#7: bind() to 127.0.0.1:8080 failed (98: Address already in use)\n\
+                 2026/11/30 01:02:03 [emerg] 7#7: still could not bind()",
+                &[8080][..],
+            ),
+            ("AH00072: make_sock: could not bind to address [::]:80", &[80]),
+            ("Error: listen EADDRINUSE: address already in use :::3000", &[3000]),
+            ("[ERROR] Connection in use: ('127.0.0.1', 8000)", &[8000]),
+            ("Failed to listen on port 6379: Address already in use.", &[6379]),
+            ("dnsmasq: failed to create listening socket for 10.0.0.1: Address already in use", &[]),
+            ("listens on 127.0.0.1:8080", &[]),
+            ("", &[]),
+        ] {
+            let found = ports_in_use(output);
+            // A time is taken for one as well; nobody listens there, or is named by it.
+            assert!(ports.iter().all(|port| found.contains(port)), "{output}: {found:?}");
+            assert!(!ports.is_empty() || found.is_empty(), "{output}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn who_listens_is_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let output = format!("bind() to 127.0.0.1:{port} failed (98: Address already in use)");
+        let this = Stat::read(std::process::id()).unwrap();
+        let told = of_the_port_in_use(&output).unwrap();
+        assert!(told.starts_with(&format!("port {port} is held by ")), "{told}");
+        assert!(told.contains(&format!("{} {}", this.comm, this.pid)), "{told}");
+        assert_eq!(of_the_port_in_use(&format!("listens on 127.0.0.1:{port}")), None);
+        drop(listener);
+    }
+}

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use bellwether_tests::binary::bellwether;
+use bellwether_tests::compiled;
 use bellwether_tests::root::Root;
 
 use super::application::{recipe, recipes};
@@ -33,10 +34,11 @@ state = "stopped"
 /// By the standard restart script.
 #[test]
 fn each_recipe_starts_and_stops() {
+    let root = Root::default();
+    root.write("scenarios/day.toml", SCENARIO);
+    compiled::lay_into(root.path());
     for name in recipes() {
-        let root = Root::default();
         root.write("modules/app.toml", recipe(&name));
-        root.write("scenarios/day.toml", SCENARIO);
         let output = Command::new(bellwether())
             .args(["--root", ".", "simulate", "app", "--scenario", "scenarios/day.toml"])
             .env_remove("BELLWETHER_ROOT")

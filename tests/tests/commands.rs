@@ -210,7 +210,7 @@ limits = { open-files = 512 }
 "#,
     );
     eventually("it was tried and failed", || {
-        daemon.tell(&["events"]).contains("exited with 7: 65534 0077 512 12").then_some(())
+        daemon.tell(&["events"]).contains("exited with 7; its log says: 65534 0077 512 12").then_some(())
     });
     assert_eq!(log(&root, "start"), "", "nothing is started before it has ended well");
     let text = fs::read_to_string(root.path().join("modules/app.toml")).expect("the module's file");

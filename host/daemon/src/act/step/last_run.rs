@@ -13,6 +13,8 @@ use crate::config::spec::{CommandSpec, ModuleSpec};
 
 /// What the application may need done before it starts. It must not find the last run at work.
 const BEFORE_START: &str = "before-start";
+/// All stages together may take so long before the next start: an application that died is to serve again.
+const LEFT_TIME: Duration = Duration::from_secs(2);
 /// More signals, one after the other, are not sent.
 const MAX_STAGES: usize = 5;
 
@@ -31,7 +33,16 @@ pub(super) fn requests(module: &ModuleSpec, action: &StepAction) -> Vec<(Command
         is_of_the_application(name, spec.keep) && (before_all || (name == command && spec.keep == keep))
     };
     let meant = module.commands.iter().filter(|(name, spec)| is_meant(name, spec));
-    meant.map(|(name, spec)| (name.clone(), request(module, spec))).collect()
+    meant.map(|(name, spec)| (name.clone(), shortened(request(module, spec)))).collect()
+}
+
+/// What a dead application has left keeps the next one waiting, and has nobody left to end it in good order.
+fn shortened(mut request: Request) -> Request {
+    let each = LEFT_TIME / u32::try_from(request.stages.len().max(1)).unwrap_or(u32::MAX);
+    for stage in &mut request.stages {
+        stage.within = stage.within.min(each);
+    }
+    request
 }
 
 /// How what this command has left is asked to end: by the signals of the module's stops, within the time of them.
@@ -123,6 +134,8 @@ mod tests {
         assert_eq!(waits(&StepAction::Keep(command("keep"))), "keep");
         assert_eq!(waits(&run("start")), "start");
         assert_eq!(waits(&run("before-start")), "keep keep-too start");
+        let request = &requests(&module, &StepAction::Keep(command("keep")))[0].1;
+        assert_eq!(*request, stages(&[(Signal::Term, 2)]), "it is not given the whole time of a stop");
         for other in [run("stop"), run("keep"), run("unknown"), StepAction::Keep(command("start"))] {
             assert_eq!(waits(&other), "", "{other}");
         }

@@ -99,6 +99,27 @@ fn a_command_that_fails_is_shown_and_run_again_until_it_works() {
 }
 
 #[test]
+fn commands_that_are_new_are_run_and_a_module_that_is_removed_is_told_as_a_no() {
+    let root = Root::default();
+    let quiet = TOLD.replace("on-yes = \"join\"\non-no = \"leave\"\n", "");
+    assert!(!quiet.contains("on-yes"));
+    root.write("modules/app.toml", &quiet);
+    root.write(
+        "modules/other.toml",
+        "[commands]\nstart = { run = [\"/bin/sleep\", \"1004\"], keep = true }\n",
+    );
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("app");
+    daemon.until_ready("other");
+    assert_eq!(told(&root), Vec::<String>::new());
+    root.write("modules/app.toml", TOLD);
+    until_told_last(&root, "yes");
+    root.remove("modules/app.toml");
+    until_told_last(&root, "no");
+    assert_eq!(told(&root), ["yes", "no"]);
+}
+
+#[test]
 fn a_proxy_line_in_front_of_a_check_is_read_over() {
     let root = Root::default();
     root.write("modules/app.toml", "[commands]\nstart = { run = [\"/bin/sleep\", \"1003\"], keep = true }\n");

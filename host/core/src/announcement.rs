@@ -56,6 +56,11 @@ impl Announcement {
         self.failed.is_some()
     }
 
+    /// Whether a command runs.
+    pub fn is_telling(&self) -> bool {
+        self.telling.is_some()
+    }
+
     /// The command of this word runs.
     pub fn began(&mut self, word: bool) {
         self.telling = Some(word);

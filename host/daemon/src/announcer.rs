@@ -6,6 +6,7 @@
 //! When which word is said is decided in [`bellwether_core::announcement`].
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bellwether_core::announcement::Announcement;
@@ -14,13 +15,14 @@ use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::act::captured::{self, CaptureError, Captured};
 use crate::act::child::{Home, Launch};
 use crate::clock::Clock;
-use crate::config::spec::HealthSpec;
+use crate::config::spec::{CommandSpec, ModuleSpec};
 use crate::driver::{Message, Published};
 use crate::problems::Problems;
 use crate::process::ending::Ending;
@@ -51,6 +53,23 @@ pub(crate) struct Announcer {
     pub(crate) problems: Problems,
 }
 
+/// What one module's load balancer has been told, and by which commands.
+#[derive(Default)]
+struct Line {
+    announcement: Announcement,
+    on_yes: Option<Order>,
+    on_no: Option<Order>,
+    /// Why the last command has failed.
+    problem: Option<String>,
+}
+
+/// A declared command.
+#[derive(Clone, PartialEq)]
+struct Order {
+    name: CommandName,
+    spec: CommandSpec,
+}
+
 /// A command that has ended.
 struct Told {
     module: ModuleName,
@@ -60,28 +79,45 @@ struct Told {
     result: Result<String, String>,
 }
 
+impl Line {
+    /// By what its file says now. Commands that differ have told nothing yet; one that is running ends first.
+    fn follow(&mut self, module: &ModuleSpec) {
+        let order = |name: &Option<CommandName>| {
+            let name = name.clone()?;
+            Some(Order { spec: module.commands.get(&name)?.clone(), name })
+        };
+        let (on_yes, on_no) = (order(&module.health.on_yes), order(&module.health.on_no));
+        if !self.announcement.is_telling() && (&on_yes, &on_no) != (&self.on_yes, &self.on_no) {
+            *self = Self { on_yes, on_no, ..Self::default() };
+        }
+    }
+
+    fn order(&self, word: bool) -> Option<&Order> {
+        if word { self.on_yes.as_ref() } else { self.on_no.as_ref() }
+    }
+}
+
 impl Announcer {
     /// Until dropped, or until the core takes nothing more.
     pub(crate) async fn run(self, pulse: Pulse) {
-        let mut announcements = BTreeMap::<ModuleName, Announcement>::new();
-        let mut failing = BTreeMap::<ModuleName, String>::new();
+        let mut lines = BTreeMap::<ModuleName, Line>::new();
         let mut telling = JoinSet::new();
         let mut generation = self.published.generation.subscribe();
         loop {
             pulse.beat(self.clock);
             let snapshot = self.published.snapshot.load_full();
-            self.begin(&snapshot, &mut announcements, &mut telling);
-            failing.retain(|module, _| announcements.get(module).is_some_and(Announcement::is_failing));
-            self.problems.set("announcer", &failing.values().cloned().collect::<Vec<_>>());
-            let wake = announcements.values().filter_map(Announcement::next).min().unwrap_or(Moment::NEVER);
-            let wake = wake.min(self.clock.now() + LOOK);
+            self.begin(&snapshot, &mut lines, &mut telling);
+            let problems = lines.values().filter_map(|line| line.problem.clone());
+            self.problems.set("announcer", &problems.collect::<Vec<_>>());
+            let now = self.clock.now();
+            // What is due and has no place waits for the end of another.
+            let next = lines.values().filter_map(|line| line.announcement.next()).filter(|next| *next > now);
+            let wake = next.min().unwrap_or(Moment::NEVER).min(now + LOOK);
             tokio::select! {
                 changed = generation.changed() => if changed.is_err() { return },
                 Some(told) = telling.join_next() => match told {
-                    Ok(told) => {
-                        if !self.take(told, &mut announcements, &mut failing).await { return }
-                    }
-                    Err(error) => tracing::error!(%error, "telling a load balancer has failed"),
+                    Ok(told) => if !self.take(told, &mut lines).await { return },
+                    Err(error) => tracing::error!(%error, "telling a load balancer was cut short"),
                 },
                 () = tokio::time::sleep_until(self.clock.instant(wake)) => {}
             }
@@ -92,56 +128,60 @@ impl Announcer {
     fn begin(
         &self,
         snapshot: &Snapshot,
-        announcements: &mut BTreeMap<ModuleName, Announcement>,
+        lines: &mut BTreeMap<ModuleName, Line>,
         telling: &mut JoinSet<Told>,
     ) {
-        announcements.retain(|module, _| snapshot.module(module.as_str()).is_some());
         for view in &snapshot.modules {
-            if telling.len() >= AT_ONCE || snapshot.looking.contains(&view.name) {
-                continue;
+            if let Some(member) = self.roster.get(&view.name) {
+                lines.entry(view.name.clone()).or_default().follow(&member.spec);
             }
-            let Some(member) = self.roster.get(&view.name) else { continue };
-            let announcement = announcements.entry(view.name.clone()).or_default();
-            let Some(word) = announcement.due(view.ready, self.clock.now()) else { continue };
-            announcement.began(word);
-            let Some(command) = command_of(&member.spec.health, word).cloned() else {
-                // There is nothing to say, and that is said.
-                announcement.ended(true, self.clock.now());
-                continue;
-            };
-            let (home, module) = (self.home.clone(), view.name.clone());
-            telling.spawn(async move {
-                let result = match member.spec.commands.get(&command) {
-                    Some(spec) => {
-                        let launch = Launch { module: &module, command: &command, spec, arguments: &[] };
-                        in_words(captured::run(&home, &launch, None, spec.timeout).await)
-                    }
-                    None => Err("it is not declared".to_owned()),
-                };
-                Told { module, command, word, result }
-            });
         }
+        let now = self.clock.now();
+        lines.retain(|module, line| {
+            let view = snapshot.module(module.as_str());
+            // A module that is gone is not ready: that is told as well, by the last of its files.
+            let ready = view.is_some_and(|view| view.ready);
+            if !snapshot.looking.contains(module) && telling.len() < AT_ONCE {
+                self.begin_one(module, line, ready, telling);
+            }
+            view.is_some()
+                || line.announcement.is_telling()
+                || line.announcement.due(false, now).is_some()
+                || line.problem.is_some()
+        });
+    }
+
+    fn begin_one(&self, module: &ModuleName, line: &mut Line, ready: bool, telling: &mut JoinSet<Told>) {
+        let Some(word) = line.announcement.due(ready, self.clock.now()) else { return };
+        line.announcement.began(word);
+        let Some(Order { name, spec }) = line.order(word).cloned() else {
+            // There is nothing to say, and that is said.
+            line.announcement.ended(true, self.clock.now());
+            line.problem = None;
+            return;
+        };
+        let (home, module) = (self.home.clone(), module.clone());
+        telling.spawn(async move {
+            let launch = Launch { module: &module, command: &name, spec: &spec, arguments: &[] };
+            let run = AssertUnwindSafe(captured::run(&home, &launch, None, spec.timeout));
+            let result = run.catch_unwind().await.map_or_else(|_| Err("has panicked".to_owned()), in_words);
+            Told { module, command: name, word, result }
+        });
     }
 
     /// Returns whether the core still takes anything.
-    async fn take(
-        &self,
-        told: Told,
-        announcements: &mut BTreeMap<ModuleName, Announcement>,
-        failing: &mut BTreeMap<ModuleName, String>,
-    ) -> bool {
+    async fn take(&self, told: Told, lines: &mut BTreeMap<ModuleName, Line>) -> bool {
         let Told { module, command, word, result } = told;
-        let Some(announcement) = announcements.get_mut(&module) else { return true };
-        let is_news = announcement.ended(result.is_ok(), self.clock.now());
+        let Some(line) = lines.get_mut(&module) else { return true };
+        let is_news = line.announcement.ended(result.is_ok(), self.clock.now());
         let (answer, ok) = (if word { "yes" } else { "no" }, result.is_ok());
-        if let Err(why) = &result {
+        line.problem = result.as_ref().err().map(|why| {
             tracing::warn!(%module, %command, "the load balancer was not told {answer}: {why}");
-            let problem = format!(
+            format!(
                 "module `{module}`: the load balancer was not told {answer}: command `{command}` {why}. It is tried again; \
                  see to it that the command works, or tell the load balancer by hand"
-            );
-            failing.insert(module.clone(), problem);
-        }
+            )
+        });
         if !is_news {
             return true;
         }
@@ -150,10 +190,6 @@ impl Announcer {
             RecordKind::Step { step: format!("tell the load balancer {answer}: `{command}`"), ok, result };
         self.messages.send(Message::Event(Event::Noted { module: Some(module), kind })).await.is_ok()
     }
-}
-
-fn command_of(health: &HealthSpec, word: bool) -> Option<&CommandName> {
-    if word { health.on_yes.as_ref() } else { health.on_no.as_ref() }
 }
 
 fn in_words(outcome: Result<Captured, CaptureError>) -> Result<String, String> {

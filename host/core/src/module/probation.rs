@@ -156,13 +156,15 @@ impl Module {
         // An earlier daemon did not write down what was in force.
         let Some(before) = before else { return };
         let serves = self.service.lasts();
+        // What is kept is known to have ended if it has. What runs in the background may have ended meanwhile.
+        let lives = serves && self.policy.keeps();
         for (name, checker) in &mut self.checkers {
             let edit = match before.get(name) {
                 Some(known) if known.probation.is_some() => known.probation,
                 Some(known) => (serves && known.differs(&checker.policy)).then_some(Edit::Changed),
                 None => serves.then_some(Edit::Added),
             };
-            checker.begin_probation(edit, serves && edit == Some(Edit::Changed));
+            checker.begin_probation(edit, lives && edit == Some(Edit::Changed));
         }
     }
 

@@ -373,7 +373,8 @@ impl Inner {
             let entry = |slot: &Arc<Slot>| {
                 let process = slot.process()?;
                 let (module, command) = slot.key.clone();
-                Some(Entry { module, command, process, launched: slot.launched(), log_from: slot.log_from() })
+                let (launched, log_from, former) = (slot.launched(), slot.log_from(), slot.former());
+                Some(Entry { module, command, process, launched, log_from, former })
             };
             slots.iter().filter_map(entry).collect()
         };

@@ -55,7 +55,10 @@ impl Running {
 
 /// Before its leader has been reaped, so that the group is still ours.
 fn kill_group(leader: &PidFd) {
-    if let Err(error) = ProcessGroup::of(leader.id()).signal(Signal::Kill) {
+    // One that is slow to become its program has not made its group yet.
+    let killed = ProcessGroup::of(leader.id()).signal(Signal::Kill);
+    let killed = killed.and_then(|sent| if sent { Ok(true) } else { leader.signal(Signal::Kill) });
+    if let Err(error) = killed {
         tracing::warn!(%error, pid = leader.id().pid, "cannot kill what a command has left behind");
     }
 }

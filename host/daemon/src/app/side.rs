@@ -41,9 +41,7 @@ impl Loops {
         side.spawn(self.probers.run(beating(PROBERS)));
         side.spawn(self.announcer.run(beating(ANNOUNCER)));
         side.spawn(address::watch_forever(self.listeners, self.problems, beating(ADDRESSES), clock));
-        if self.kept.needs_looks() {
-            side.spawn(self.kept.look_forever(beating(DESCENDANTS), clock));
-        }
+        side.spawn(self.kept.look_forever(beating(DESCENDANTS), clock));
         if orphans::adopts() {
             side.spawn(orphans::reap_forever(beating(ORPHANS), clock));
         }

@@ -12,6 +12,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bellwether_core::id::{CommandName, ModuleName};
@@ -33,6 +34,8 @@ const MAX_TRIES: usize = 3;
 pub(crate) struct ControlGroups {
     folder: PathBuf,
     name: String,
+    /// Where the file system of groups is mounted, as `/proc/self/mountinfo` has it.
+    mounts: String,
 }
 
 /// The group of one command.
@@ -44,15 +47,27 @@ impl ControlGroups {
     /// version 2, or none that this process may write.
     pub(crate) fn find(root: &str) -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let folder = folder(path_of(&own)?, &fs::read_to_string("/proc/self/mountinfo").ok()?)?;
-        Self::below(folder, root)
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let mounts: Vec<&str> = mounts.lines().filter(|line| line.contains(" - cgroup2 ")).collect();
+        let mounts = mounts.join("\n");
+        let folder = folder(path_of(&own)?, &mounts)?;
+        Some(Self { mounts, ..Self::below(folder, root)? })
     }
 
     /// Below the group with this folder.
     fn below(folder: PathBuf, root: &str) -> Option<Self> {
         access(folder.join(PROCESSES), Access::WRITE_OK).ok()?;
         access(&folder, Access::WRITE_OK).ok()?;
-        Some(Self { folder, name: name_of(root) })
+        Some(Self { folder, name: name_of(root), mounts: String::new() })
+    }
+
+    /// The command that a process belongs to by its control group (`/proc/PID/cgroup`), if it is one of this root. A group
+    /// counts only if it is this user's: in a part of the tree that was left to another user, that user may make groups of
+    /// any name.
+    pub(crate) fn command_of(&self, control_groups: &str) -> Option<(ModuleName, CommandName)> {
+        let (command, path) = named(control_groups, &self.name)?;
+        let owner = fs::metadata(folder(&path, &self.mounts)?).ok()?.uid();
+        (owner == rustix::process::geteuid().as_raw()).then_some(command)
     }
 
     /// The group of this command, whether it is there or not.
@@ -125,13 +140,15 @@ fn name_of(root: &str) -> String {
     format!("bellwether.{root}")
 }
 
-/// The command that a process belongs to by its control group (`/proc/PID/cgroup`), if it is one of that root.
-pub(crate) fn command_of(control_groups: &str, root: &str) -> Option<(ModuleName, CommandName)> {
-    let name = name_of(root);
-    let mut parts = path_of(control_groups)?.split('/').skip_while(|part| *part != name).skip(1);
-    let module = parts.next()?.strip_prefix(MODULE)?;
-    let command = parts.next()?.strip_prefix(COMMAND)?;
-    Some((ModuleName::new(module).ok()?, CommandName::new(command).ok()?))
+/// The command that a group is named for below the group `name`, and the path of its group.
+fn named(control_groups: &str, name: &str) -> Option<((ModuleName, CommandName), String)> {
+    let path = path_of(control_groups)?;
+    let parts: Vec<&str> = path.split('/').collect();
+    let at = parts.iter().position(|part| *part == name)?;
+    let module = parts.get(at + 1)?.strip_prefix(MODULE)?;
+    let command = parts.get(at + 2)?.strip_prefix(COMMAND)?;
+    let command = (ModuleName::new(module).ok()?, CommandName::new(command).ok()?);
+    Some((command, parts.get(..at + 3)?.join("/")))
 }
 
 /// The path of the one group of version 2, from the root of these groups on.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use super::stat::Stat;
 
 /// What programs say of it, in small letters.
 const PHRASES: [&str; 5] =
     ["address already in use", "address in use", "connection in use", "eaddrinuse", "could not bind"];
+/// A host may have a great many open files. They are looked through for so long, and others wait for it.
+const LOOK_WITHIN: Duration = Duration::from_millis(200);
 /// So many processes are named.
 const NAMED: usize = 3;
 /// `TCP_LISTEN` of the kernel's `include/net/tcp_states.h`.
@@ -83,7 +86,11 @@ fn holders(sockets: &BTreeSet<u64>) -> Vec<String> {
     let mut pids: Vec<u32> =
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
+    let until = Instant::now() + LOOK_WITHIN;
     let holds = |pid: &u32| {
+        if Instant::now() > until {
+            return false;
+        }
         let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
         open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).any(|target| {
             let inode = target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']'));

@@ -17,7 +17,7 @@ use crate::process::table::Image;
 impl Kept {
     /// Takes over a process that an earlier daemon started.
     pub(super) async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process, launched, log_from } = entry;
+        let Entry { module, command, process, launched, log_from, former } = entry;
         if process.boot_id != BootId::current()? {
             return Ok(());
         }
@@ -26,10 +26,13 @@ impl Kept {
         }
         let slot = self.slot(&module, &command);
         slot.set_launched(launched);
+        slot.set_former(former);
         if let Some(leader) = PidFd::open_exact(&process)? {
             // Another module may have taken it over.
             let marked = self.0.belonging.of(&Image::read(process.pid));
-            slot.set_former(marked.filter(|of| *of != slot.key));
+            if let Some(of) = marked {
+                slot.set_former(Some(of).filter(|of| *of != slot.key));
+            }
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
             self.0.hold(&slot, Arc::new(leader), log_from);
             return Ok(());

@@ -13,12 +13,13 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_core::id::{CommandName, ModuleName};
 
 use super::mark;
 use crate::durable;
-use crate::process::control_group::{self, ControlGroup, ControlGroups};
+use crate::process::control_group::{ControlGroup, ControlGroups};
 use crate::process::kept_table::KeptKey;
 use crate::process::table::Image;
 
@@ -30,9 +31,10 @@ const START: &str = "start";
 /// Tells the processes of this root.
 #[derive(Debug)]
 pub(super) struct Belonging {
-    root: String,
     key: [u8; KEY_LENGTH],
     groups: Option<ControlGroups>,
+    /// A process got no group although there are some.
+    lacks_groups: AtomicBool,
 }
 
 /// Whether what this command leaves running belongs to the application.
@@ -46,7 +48,7 @@ impl Belonging {
         let key = key(&root.join("state").join(KEY_FILE))?;
         let root = mark::digest(root);
         let groups = ControlGroups::find(&root).filter(|_| with_groups);
-        Ok(Self { root, key, groups })
+        Ok(Self { key, groups, lacks_groups: AtomicBool::default() })
     }
 
     /// What a process of this command has in its environment.
@@ -58,7 +60,8 @@ impl Belonging {
 
     /// The command that this process belongs to, if it is one of this root.
     pub(super) fn of(&self, image: &Image) -> Option<KeptKey> {
-        control_group::command_of(&image.control_groups, &self.root).or_else(|| self.by_mark(&image.mark))
+        let by_group = self.groups.as_ref().and_then(|groups| groups.command_of(&image.control_groups));
+        by_group.or_else(|| self.by_mark(&image.mark))
     }
 
     fn by_mark(&self, mark: &str) -> Option<KeptKey> {
@@ -70,9 +73,9 @@ impl Belonging {
         Some((ModuleName::new(module).ok()?, CommandName::new(command).ok()?))
     }
 
-    /// Whether control groups tell who belongs where.
+    /// Whether control groups tell who belongs where, of all processes.
     pub(super) fn has_groups(&self) -> bool {
-        self.groups.is_some()
+        self.groups.is_some() && !self.lacks_groups.load(Ordering::Relaxed)
     }
 
     /// The control group of this command, where there are any.
@@ -83,9 +86,10 @@ impl Belonging {
     /// Puts a process that waits at the gate there, with all that it will start.
     pub(super) fn enter(&self, module: &ModuleName, command: &CommandName, pid: u32) {
         let entered = self.group(module, command).map(|group| group.enter(pid));
-        // Its mark is what there is, then.
+        // Its mark and its parent are what there is, then.
         if let Some(Err(error)) = entered {
-            tracing::debug!(%module, %command, pid, %error, "a process gets no control group of its own");
+            self.lacks_groups.store(true, Ordering::Relaxed);
+            tracing::warn!(%module, %command, pid, %error, "a process gets no control group of its own");
         }
     }
 }

@@ -172,6 +172,11 @@ impl Inner {
     pub(super) fn enter(&self, slot: &Slot, pid: u32) {
         slot.set_former(None);
         if !self.has_heir(slot) {
+            // From here on what has this key is this command's: nothing that was taken over from it lives.
+            let others: Vec<Arc<Slot>> = self.slots().values().cloned().collect();
+            for other in others.iter().filter(|other| other.former().as_ref() == Some(&slot.key)) {
+                other.set_former(None);
+            }
             self.belonging.enter(&slot.key.0, &slot.key.1, pid);
         }
     }
@@ -184,7 +189,7 @@ impl Inner {
         let mut sent = false;
         for stat in self.outside(slot).await? {
             if let Some(process) = hold(&stat)? {
-                sent |= process.signal(signal)?;
+                sent |= reaches(&process, signal)?;
             }
         }
         Ok(sent)
@@ -204,9 +209,11 @@ impl Inner {
     /// Returns when nobody of the command lives. Its group is waited for; what has left it is asked to end, if there is
     /// a signal for that.
     pub(super) async fn left_ends(&self, slot: &Slot, signal: Option<Signal>) -> io::Result<()> {
-        let mut asked = BTreeSet::new();
+        let (mut asked, mut out_of_reach) = (BTreeSet::new(), BTreeSet::new());
         loop {
-            let left = self.left(slot).await?;
+            let mut left = self.left(slot).await?;
+            // What this daemon may not end is not waited for either.
+            left.retain(|stat| !out_of_reach.contains(&(stat.pid, stat.start_time)));
             if left.is_empty() {
                 break;
             }
@@ -215,8 +222,11 @@ impl Inner {
                 let Ok(Some(process)) = hold(stat) else { continue };
                 if let Some(signal) = signal
                     && asked.insert((stat.pid, stat.start_time))
+                    && !reaches(&process, signal)?
+                    && !process.has_ended()
                 {
-                    process.signal(signal)?;
+                    out_of_reach.insert((stat.pid, stat.start_time));
+                    continue;
                 }
                 if held.len() < MAX_HELD {
                     held.push(process);
@@ -228,6 +238,9 @@ impl Inner {
             join_all(held.iter().map(PidFd::exited)).await;
         }
         self.remove_control_groups(slot);
+        if slot.group().is_none() {
+            slot.set_former(None);
+        }
         Ok(())
     }
 
@@ -247,6 +260,21 @@ fn cannot_tell(error: &io::Error) -> String {
 /// Exactly this process, if it lives.
 fn hold(stat: &Stat) -> io::Result<Option<PidFd>> {
     Ok(PidFd::open(stat.pid)?.filter(|process| process.id().start_time == stat.start_time))
+}
+
+/// Sends a signal. Whether the process has got it: one that runs wholly as another user is out of reach of a daemon that
+/// is not root.
+fn reaches(process: &PidFd, signal: Signal) -> io::Result<bool> {
+    match process.signal(signal) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(
+                pid = process.id().pid,
+                "a process of an application may not be signalled: it is another user's"
+            );
+            Ok(false)
+        }
+        result => result,
+    }
 }
 
 fn named(left: &[Stat]) -> Vec<Left> {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::spec::CommandSpec;
 use crate::durable;
 use crate::process::identity::ProcessId;
+use crate::process::kept_table::KeptKey;
 
 /// One kept process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub(super) struct Entry {
     /// How long its log was before it wrote there, where that is known.
     #[serde(default)]
     pub(super) log_from: Option<u64>,
+    /// The command that it was started as, if another module has taken it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) former: Option<KeptKey>,
 }
 
 /// What a kept command was started with, to be compared with what its file says later.
@@ -148,6 +152,7 @@ mod tests {
             process: ProcessId::of(std::process::id()).unwrap(),
             launched: None,
             log_from: Some(7),
+            former: None,
         };
         ledger.write(|| vec![entry.clone()]).unwrap();
         assert_eq!(ledger.read().unwrap(), [entry]);

@@ -1,7 +1,7 @@
 //! Looks at what the applications start, as long as it can be seen whose it is.
 //!
 //! A child that has written over its environment is known by its parent, which may end at any time. Where there are
-//! control groups they know; to look costs little, and who belongs to whom is the same for both.
+//! control groups they know, and nothing is looked at.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,6 @@ use crate::pulse::Pulse;
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Kept {
-    /// Whether it is for these looks to say who belongs where.
-    pub(crate) fn needs_looks(&self) -> bool {
-        !self.0.belonging.has_groups()
-    }
-
     /// Looks again and again, until nothing is kept any more, or it is dropped.
     pub(crate) async fn look_forever(self, pulse: Pulse, clock: Clock) {
         let inner = Arc::downgrade(&self.0);
@@ -31,7 +26,7 @@ impl Kept {
             ticks.tick().await;
             pulse.beat(clock);
             let Some(kept) = inner.upgrade() else { return };
-            if kept.slots().is_empty() {
+            if kept.belonging.has_groups() || kept.slots().is_empty() {
                 continue;
             }
             let table = kept.table.clone();

@@ -95,7 +95,14 @@ fn marked(root: &Path, pid: u32, belongs: impl Fn(u32) -> Option<KeptKey>) -> io
     if !is_own && belongs(pid) != Some((module.clone(), command.clone())) {
         return Ok(None);
     }
-    Ok(Some(Entry { module, command, process: ProcessId::from_stat(&stat)?, launched: None, log_from: None }))
+    Ok(Some(Entry {
+        module,
+        command,
+        process: ProcessId::from_stat(&stat)?,
+        launched: None,
+        log_from: None,
+        former: None,
+    }))
 }
 
 /// The module and the command of a process's environment, if it is of this root and its own.
@@ -148,6 +155,7 @@ mod tests {
             process: ProcessId { start_time, ..of_this_process },
             launched: None,
             log_from: None,
+            former: None,
         };
         let marked = || vec![entry("a", 9), entry("a", 7), entry("b", 8), entry("c", 3)];
         let list = || vec![entry("a", 2), entry("b", 5), entry("c", 4)];
@@ -169,6 +177,7 @@ mod tests {
             process,
             launched: None,
             log_from: None,
+            former: None,
         };
         let earlier_boot = BootId::try_from("0".repeat(32)).unwrap();
         // The machine ran for a year before it was booted: the numbers of that time are larger.

@@ -176,6 +176,7 @@ async fn another_process_with_a_remembered_id_is_left_alone() {
                 process: forged,
                 launched: None,
                 log_from: None,
+                former: None,
             }]
         })
         .unwrap();

@@ -13,6 +13,7 @@ use crate::failed::keep_folder;
 use crate::haproxy::server_of;
 use crate::http;
 use crate::process::{Guarded, is_alive, start};
+use crate::program::find;
 use crate::root::{beside, free_address};
 
 const GUIDE: &str = include_str!("../../docs/load-balancers.md");
@@ -175,10 +176,7 @@ impl Places {
 impl Kind {
     /// Where its program is, if it is installed. If not, that is said.
     pub fn installed(&self) -> Option<PathBuf> {
-        let folders = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&folders)
-            .map(|folder| folder.join(self.program))
-            .find(|path| path.exists());
+        let found = find(self.program);
         if found.is_none() {
             eprintln!("skipped: {} is not installed", self.program);
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::balancer;
 use crate::eventually::eventually;
 use crate::failed::keep_folder;
 use crate::http;
@@ -20,9 +21,6 @@ use crate::root::free_address;
 
 /// Debian's.
 pub const PROGRAM: &str = "/usr/sbin/haproxy";
-
-/// So many requests in a row reach every server that gets any.
-const SAMPLE: usize = 12;
 
 /// How it learns which servers to use: one front and one set of servers each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +160,7 @@ impl Haproxy {
 
     /// The servers that get requests at present; empty if nobody does.
     pub fn served_by(&self, watch: Watch) -> BTreeSet<String> {
-        (0..SAMPLE).filter_map(|_| server_of(&http::get(self.front(watch), "/")?)).collect()
+        balancer::served_by(self.front(watch))
     }
 
     /// Waits until requests go to exactly these servers, however it watches them.

@@ -85,6 +85,26 @@ fn two(root: &Root, daemon: &Daemon) -> (u32, u32) {
     (kept, other)
 }
 
+fn until_another_is_kept(daemon: &Daemon, kept: u32) {
+    eventually("another one is kept", || {
+        let another = daemon.processes(MODULE).into_iter().find(|pid| *pid != kept);
+        another.filter(|_| daemon.module(MODULE).ready)
+    });
+}
+
+/// The kept process dies while no daemon runs, and the next daemon ends what that has left.
+fn dies_without_a_daemon(root: &Root, daemon: &mut Daemon, by: By, (kept, other): (u32, u32)) {
+    daemon.kill();
+    assert!(signal(kept, Signal::KILL));
+    eventually("it has ended", || (!is_alive(kept)).then_some(()));
+    assert!(is_alive(other), "{by:?}");
+    daemon.run_again();
+    until_another_is_kept(daemon, kept);
+    assert!(!is_alive(other), "{by:?}: what the last run has left lives beside the next");
+    daemon.tell(&["stop", MODULE, "--wait"]);
+    until_alone(root, daemon);
+}
+
 fn sleeps(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep")
 }
@@ -128,13 +148,7 @@ fn one_in_a_session_of_its_own_ends_with_a_stop_and_before_the_next_start() {
         daemon.until_ready(MODULE);
         let (kept, other) = two(&root, &daemon);
         assert!(signal(kept, Signal::KILL));
-        eventually("another one is kept", || {
-            daemon
-                .processes(MODULE)
-                .into_iter()
-                .find(|pid| *pid != kept)
-                .filter(|_| daemon.module(MODULE).ready)
-        });
+        until_another_is_kept(&daemon, kept);
         assert!(!is_alive(other), "{by:?}: what the last run has left is in the way of the next");
         let module = daemon.module(MODULE);
         assert_eq!(module.restarts, 1, "{by:?}: {module:?}");
@@ -156,21 +170,7 @@ fn what_has_left_an_application_that_died_without_a_daemon_is_ended_by_the_next_
         let mut daemon = run(by, &root);
         daemon.until_ready(MODULE);
         let (kept, other) = two(&root, &daemon);
-        daemon.kill();
-        assert!(signal(kept, Signal::KILL));
-        eventually("it has ended", || (!is_alive(kept)).then_some(()));
-        assert!(is_alive(other), "{by:?}");
-        daemon.run_again();
-        eventually("another one is kept", || {
-            daemon
-                .processes(MODULE)
-                .into_iter()
-                .find(|pid| *pid != kept)
-                .filter(|_| daemon.module(MODULE).ready)
-        });
-        assert!(!is_alive(other), "{by:?}: what the last run has left lives beside the next");
-        daemon.tell(&["stop", MODULE, "--wait"]);
-        until_alone(&root, &daemon);
+        dies_without_a_daemon(&root, &mut daemon, by, (kept, other));
     }
 }
 
@@ -202,20 +202,7 @@ fn what_a_command_of_another_user_starts_belongs_to_it_as_well() {
         let (kept, other) = two(&root, &daemon);
         of_nobody(by, kept);
         of_nobody(by, other);
-        daemon.kill();
-        assert!(signal(kept, Signal::KILL));
-        eventually("it has ended", || (!is_alive(kept)).then_some(()));
-        daemon.run_again();
-        eventually("another one is kept", || {
-            daemon
-                .processes(MODULE)
-                .into_iter()
-                .find(|pid| *pid != kept)
-                .filter(|_| daemon.module(MODULE).ready)
-        });
-        assert!(!is_alive(other), "{by:?}: what the last run has left lives beside the next");
-        daemon.tell(&["stop", MODULE, "--wait"]);
-        until_alone(&root, &daemon);
+        dies_without_a_daemon(&root, &mut daemon, by, (kept, other));
     }
 }
 

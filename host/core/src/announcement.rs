@@ -51,11 +51,6 @@ impl Announcement {
         self.failed.filter(|_| self.telling.is_none()).map(|failed| failed.again)
     }
 
-    /// Whether the last command has failed: the load balancer may believe something else.
-    pub fn is_failing(&self) -> bool {
-        self.failed.is_some()
-    }
-
     /// Whether a command runs.
     pub fn is_telling(&self) -> bool {
         self.telling.is_some()
@@ -117,7 +112,6 @@ mod tests {
         for (times, wait) in [1, 2, 4, 8, 16, 30, 30].into_iter().enumerate() {
             announcement.began(false);
             assert_eq!(announcement.ended(false, at(now)), times == 0, "only the first is news");
-            assert!(announcement.is_failing());
             assert_eq!(announcement.next(), Some(at(now + wait * 1000)));
             assert_eq!(announcement.due(false, at(now + wait * 1000 - 1)), None);
             assert_eq!(announcement.due(true, at(now)), Some(true), "the other word need not wait");
@@ -126,7 +120,6 @@ mod tests {
         }
         announcement.began(false);
         assert!(announcement.ended(true, at(now)));
-        assert!(!announcement.is_failing());
         assert_eq!(announcement.next(), None);
     }
 

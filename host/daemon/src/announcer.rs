@@ -33,8 +33,6 @@ use crate::roster::Roster;
 const LOOK: Duration = Duration::from_secs(5);
 /// So many commands run at once; the words of further modules wait.
 const AT_ONCE: usize = 16;
-/// Of what a command that failed said, so many characters are shown.
-const MAX_SAID: usize = 200;
 
 /// What is needed to tell them.
 #[derive(Debug)]
@@ -197,10 +195,6 @@ fn in_words(outcome: Result<Captured, CaptureError>) -> Result<String, String> {
     if ended.ending == Ending::Exited(0) {
         return Ok(format!("done in {}", plain(ended.took)));
     }
-    let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
-    let said = String::from_utf8_lossy(said);
-    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let line: String = line.trim().chars().filter(|c| !c.is_control()).take(MAX_SAID).collect();
-    let colon = if line.is_empty() { "" } else { ": " };
-    Err(format!("{}{colon}{line}", ended.ending))
+    let said = ended.last_words().map(|line| format!(": {line}")).unwrap_or_default();
+    Err(format!("{}{said}", ended.ending))
 }

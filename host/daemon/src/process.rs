@@ -6,6 +6,7 @@
 pub mod account;
 pub(crate) mod control_group;
 pub mod ending;
+pub(crate) mod environment;
 pub(crate) mod errands;
 pub mod find;
 pub mod group;

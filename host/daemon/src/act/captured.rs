@@ -27,6 +27,8 @@ use crate::process::ending::Ending;
 
 /// Kept of each output, in bytes.
 pub const MAX_KEPT: usize = 64 << 10;
+/// Of its last words, in characters.
+const MAX_SAID: usize = 200;
 /// What left the group of a command that has ended may hold its outputs open. Nobody waits for it longer.
 const REST: Duration = Duration::from_millis(100);
 
@@ -43,6 +45,15 @@ pub struct Captured {
     pub truncated: bool,
     /// From its start to its end.
     pub took: Duration,
+}
+
+impl Captured {
+    /// The last line that it wrote, or that it wrote as an error, if it wrote any. Cut to so many characters as are shown.
+    pub fn last_words(&self) -> Option<String> {
+        let said = String::from_utf8_lossy(if self.stderr.is_empty() { &self.stdout } else { &self.stderr });
+        let line = said.lines().rev().find(|line| !line.trim().is_empty())?;
+        Some(line.trim().chars().filter(|c| !c.is_control()).take(MAX_SAID).collect())
+    }
 }
 
 /// Why it did not come to its end.

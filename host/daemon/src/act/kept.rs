@@ -292,6 +292,10 @@ impl Inner {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn all_slots(&self) -> Vec<Arc<Slot>> {
+        self.slots().values().cloned().collect()
+    }
+
     fn spawn(self: &Arc<Self>, slot: &Arc<Slot>, spec: &CommandSpec) -> anyhow::Result<ProcessId> {
         let (module, command) = &slot.key;
         let launch = Launch { module, command, spec, arguments: &[] };
@@ -312,7 +316,7 @@ impl Inner {
         let through = self.home.let_through(&launch, waiting);
         if let Ok(leader) = through {
             tracing::info!(%module, %command, pid = id.pid, "started a kept process");
-            self.hold(slot, Arc::new(leader), before);
+            self.hold(slot, Arc::new(leader));
             slot.set_waiting(None);
             return Ok(id);
         }
@@ -369,7 +373,7 @@ impl Inner {
 
     fn write_ledger(&self) {
         let entries = || {
-            let slots: Vec<_> = self.slots().values().cloned().collect();
+            let slots = self.all_slots();
             let entry = |slot: &Arc<Slot>| {
                 let process = slot.process()?;
                 let (module, command) = slot.key.clone();

@@ -57,18 +57,7 @@ impl Program {
         if ended.ending == Ending::Exited(0) {
             return Ok(());
         }
-        let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
-        Err(NotDelivered::new(format!("the command {}{}", ended.ending, last_line(said))))
+        let said = ended.last_words().map(|line| format!(": {line}")).unwrap_or_default();
+        Err(NotDelivered::new(format!("the command {}{said}", ended.ending)))
     }
-}
-
-/// Of what it said, so many characters are shown.
-const MAX_SAID: usize = 200;
-
-fn last_line(said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    let line = said.lines().rev().find(|line| !line.trim().is_empty());
-    line.map_or_else(String::new, |line| {
-        format!(": {}", line.trim().chars().take(MAX_SAID).collect::<String>())
-    })
 }

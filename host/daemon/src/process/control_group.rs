@@ -142,7 +142,8 @@ fn name_of(root: &str) -> String {
 
 /// The command that a group is named for below the group `name`, and the path of its group.
 fn named(control_groups: &str, name: &str) -> Option<((ModuleName, CommandName), String)> {
-    let path = path_of(control_groups)?;
+    // Most processes are in none of them, and each is asked about at every look.
+    let path = path_of(control_groups).filter(|path| path.contains(name))?;
     let parts: Vec<&str> = path.split('/').collect();
     let at = parts.iter().position(|part| *part == name)?;
     let module = parts.get(at + 1)?.strip_prefix(MODULE)?;

@@ -4,11 +4,12 @@
 //! costs more to read and seldom changes, so it is kept from scan to scan.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::environment;
 use super::stat::Stat;
 use crate::shortage::with_reserve;
 
@@ -23,8 +24,6 @@ const MAX_COMMAND_LINE: usize = 64 << 10;
 /// The variable that says which command of which module a process comes from. Children inherit it, also those that leave
 /// the group and the session of their parent.
 pub(crate) const MARK: &str = "BELLWETHER_BELONGS";
-/// More of an environment is not read, in bytes.
-const MAX_ENVIRONMENT: u64 = 1 << 20;
 
 /// The processes at one moment.
 #[derive(Debug)]
@@ -208,11 +207,7 @@ fn pass_marks_on(processes: &mut [Process], images: &mut HashMap<u32, Known>) {
 
 /// The mark in the environment of a process, as far as we may read it.
 fn mark_of(pid: u32) -> String {
-    let mut environment = Vec::new();
-    let Ok(file) = std::fs::File::open(format!("/proc/{pid}/environ")) else { return String::new() };
-    // What came before an error is what there is.
-    let _ = file.take(MAX_ENVIRONMENT).read_to_end(&mut environment);
-    mark_in(&environment)
+    mark_in(&environment::of(pid).unwrap_or_default())
 }
 
 fn mark_in(environment: &[u8]) -> String {

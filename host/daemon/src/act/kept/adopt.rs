@@ -27,6 +27,7 @@ impl Kept {
         let slot = self.slot(&module, &command);
         slot.set_launched(launched);
         slot.set_former(former);
+        slot.set_log_from(log_from);
         if let Some(leader) = PidFd::open_exact(&process)? {
             // Another module may have taken it over.
             let marked = self.0.belonging.of(&Image::read(process.pid));
@@ -34,7 +35,7 @@ impl Kept {
                 slot.set_former(Some(of).filter(|of| *of != slot.key));
             }
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, Arc::new(leader), log_from);
+            self.0.hold(&slot, Arc::new(leader));
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");

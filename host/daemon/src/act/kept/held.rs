@@ -29,11 +29,10 @@ impl Drop for Held {
 }
 
 impl Inner {
-    /// From here on the process is ours to watch. `log_from` is how long its
-    /// log was before it wrote there, where that is known.
-    pub(super) fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, log_from: Option<u64>) {
+    /// From here on the process is ours to watch.
+    pub(super) fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>) {
         let id = leader.id();
-        slot.begin(log_from);
+        slot.begin();
         let mut held = slot.held();
         let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
         let watcher = tokio::spawn(async move {

@@ -1,12 +1,11 @@
 //! What is kept, and whose it is: modules come and go, and are renamed.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
 
-use super::{Kept, Launched, Slot};
+use super::{Kept, Launched};
 use crate::process::kept_table::KeptState;
 
 /// A command that has a process group.
@@ -25,7 +24,7 @@ pub struct Living {
 impl Kept {
     /// All that is kept, whatever the files say by now.
     pub fn living(&self) -> Vec<Living> {
-        let slots: Vec<Arc<Slot>> = self.0.slots().values().cloned().collect();
+        let slots = self.0.all_slots();
         let living = slots.iter().filter(|slot| slot.group().is_some()).map(|slot| {
             let (module, command) = slot.key.clone();
             let leader = self.0.states.state(&module, &command).running().map(|process| process.pid);
@@ -65,7 +64,7 @@ impl Kept {
         if heir.group().is_some() {
             return None;
         }
-        let slots: Vec<Arc<Slot>> = self.0.slots().values().cloned().collect();
+        let slots = self.0.all_slots();
         let left = slots.iter().filter(|slot| is_orphan(&slot.key.0) && slot.key.0 != *module);
         let mut same = left.filter(|slot| slot.launched().as_ref() == Some(launched));
         let (slot, leader) = same.find_map(|slot| {
@@ -82,7 +81,8 @@ impl Kept {
         slot.set_launched(None);
         heir.set_launched(Some(launched.clone()));
         // Its log is still the one of its former name.
-        self.0.hold(&heir, leader, None);
+        heir.set_log_from(None);
+        self.0.hold(&heir, leader);
         self.0.write_ledger();
         tracing::info!(%module, %command, pid, %former, "took over a kept process");
         Some((former, pid))

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
@@ -159,8 +158,9 @@ impl Inner {
 
     /// Whether a module that was renamed has taken over what this command had started.
     pub(super) fn has_heir(&self, slot: &Slot) -> bool {
-        let slots: Vec<Arc<Slot>> = self.slots().values().cloned().collect();
-        slots.iter().any(|other| other.group().is_some() && other.former().as_ref() == Some(&slot.key))
+        self.all_slots()
+            .iter()
+            .any(|other| other.group().is_some() && other.former().as_ref() == Some(&slot.key))
     }
 
     /// What its processes have in their environment. Nothing, while what an heir of it runs has the same.
@@ -173,8 +173,7 @@ impl Inner {
         slot.set_former(None);
         if !self.has_heir(slot) {
             // From here on what has this key is this command's: nothing that was taken over from it lives.
-            let others: Vec<Arc<Slot>> = self.slots().values().cloned().collect();
-            for other in others.iter().filter(|other| other.former().as_ref() == Some(&slot.key)) {
+            for other in self.all_slots().iter().filter(|other| other.former().as_ref() == Some(&slot.key)) {
                 other.set_former(None);
             }
             self.belonging.enter(&slot.key.0, &slot.key.1, pid);

@@ -10,13 +10,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use bellwether_core::id::{CommandName, ModuleName};
 
 use super::ledger::Entry;
+use crate::process::environment;
 use crate::process::identity::ProcessId;
 use crate::process::kept_table::KeptKey;
 use crate::process::stat::Stat;
@@ -25,8 +26,6 @@ use crate::process::stat::Stat;
 pub(crate) const NAME: &str = "BELLWETHER_KEPT";
 /// The variable of the process id, which only the process itself knows before it is the application.
 pub(crate) const PID: &str = "BELLWETHER_KEPT_PID";
-/// More of an environment is not read, in bytes.
-const MAX_ENVIRONMENT: u64 = 1 << 20;
 
 /// Its value: under which root, of which module, as which command.
 pub(crate) fn value(root: &Path, module: &ModuleName, command: &CommandName) -> String {
@@ -89,9 +88,7 @@ fn marked(root: &Path, pid: u32, belongs: impl Fn(u32) -> Option<KeptKey>) -> io
     if stat.group != pid || stat.is_dead() {
         return Ok(None);
     }
-    let mut environment = Vec::new();
-    fs::File::open(format!("/proc/{pid}/environ"))?.take(MAX_ENVIRONMENT).read_to_end(&mut environment)?;
-    let Some((module, command)) = parse(&environment, &digest(root), pid) else { return Ok(None) };
+    let Some((module, command)) = parse(&environment::of(pid)?, &digest(root), pid) else { return Ok(None) };
     if !is_own && belongs(pid) != Some((module.clone(), command.clone())) {
         return Ok(None);
     }

@@ -107,9 +107,8 @@ impl Slot {
         self.end_expected.load(Ordering::Acquire)
     }
 
-    /// Its log was so long before its process wrote there, and nothing has told it to end.
-    pub(super) fn begin(&self, log_from: Option<u64>) {
-        self.set_log_from(log_from);
+    /// Its process lives, and nothing has told it to end.
+    pub(super) fn begin(&self) {
         self.end_expected.store(false, Ordering::Release);
     }
 

@@ -37,10 +37,17 @@ pub enum Signal {
     Hup,
     Int,
     Quit,
+    Abrt,
     Kill,
     Usr1,
     Usr2,
+    Alrm,
     Term,
+    Cont,
+    Ttin,
+    Ttou,
+    Winch,
+    Pwr,
 }
 
 /// What a checker's observations have added up to.

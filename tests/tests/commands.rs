@@ -316,6 +316,30 @@ drain = "0s"
 }
 
 #[test]
+fn an_application_is_asked_to_end_by_a_signal_that_the_interface_of_components_has_no_word_for() {
+    let root = Root::default();
+    let daemon = run(
+        &root,
+        r#"
+[restart]
+config = { stop = [{ signal = "winch", wait = "2m" }] }
+[commands.start]
+run = ["/bin/sh", "-c", "trap 'echo asked; kill $!; exit 0' WINCH; sleep 600 & echo ready; while :; do wait; done"]
+keep = true
+[health]
+drain = "0s"
+"#,
+    );
+    let pid = application(&daemon);
+    eventually("it has its trap", || log(&root, "start").contains("ready").then_some(()));
+    daemon.tell(&["stop", "app"]);
+    daemon.until_state("app", State::Stopped);
+    assert!(!is_alive(pid) && log(&root, "start").contains("asked"), "{}", log(&root, "start"));
+    let events = daemon.tell(&["events"]);
+    assert!(events.contains("send SIGWINCH") && !events.contains("SIGKILL"), "{events}");
+}
+
+#[test]
 fn a_series_without_a_signal_is_refused_with_its_line() {
     let root = Root::default();
     root.write(

@@ -150,9 +150,10 @@ fn step(step: Step) -> plan::Step {
     let action = match step.action {
         StepAction::Run { command, arguments } => plan::StepAction::Run(plan::RunStep { command, arguments }),
         StepAction::Keep(command) => plan::StepAction::Keep(command),
-        StepAction::Signal(to, s) => {
-            plan::StepAction::Signal(plan::SignalStep { target: target(to), signal: signal(s) })
-        }
+        StepAction::Signal(to, signal) => match known(signal) {
+            Ok(signal) => plan::StepAction::Signal(plan::SignalStep { target: target(to), signal }),
+            Err(name) => plan::StepAction::Other(other_signal(to, name)),
+        },
         StepAction::AwaitExit(of) => plan::StepAction::AwaitExit(target(of)),
         StepAction::AwaitChecker(checker, verdict) => {
             let verdict = match verdict {
@@ -178,8 +179,10 @@ fn target(target: Target) -> plan::Target {
     }
 }
 
-fn signal(signal: Signal) -> plan::Signal {
-    match signal {
+/// The name of a signal that the interface has no word for: a case that is added to it would make all
+/// components that were compiled before strangers to the host.
+fn known(signal: Signal) -> Result<plan::Signal, &'static str> {
+    Ok(match signal {
         Signal::Hup => plan::Signal::Hup,
         Signal::Int => plan::Signal::Int,
         Signal::Quit => plan::Signal::Quit,
@@ -187,7 +190,23 @@ fn signal(signal: Signal) -> plan::Signal {
         Signal::Usr1 => plan::Signal::Usr1,
         Signal::Usr2 => plan::Signal::Usr2,
         Signal::Term => plan::Signal::Term,
-    }
+        Signal::Abrt => return Err("abrt"),
+        Signal::Alrm => return Err("alrm"),
+        Signal::Cont => return Err("cont"),
+        Signal::Ttin => return Err("ttin"),
+        Signal::Ttou => return Err("ttou"),
+        Signal::Winch => return Err("winch"),
+        Signal::Pwr => return Err("pwr"),
+    })
+}
+
+fn other_signal(to: Target, signal: &str) -> plan::OtherStep {
+    let (key, name) = match to {
+        Target::Command(name) => ("command", name),
+        Target::Checker(name) => ("checker", name),
+    };
+    let attributes = vec![(key.to_owned(), name), ("signal".to_owned(), signal.to_owned())];
+    plan::OtherStep { kind: "signal".to_owned(), attributes }
 }
 
 fn millis(duration: Duration) -> u64 {

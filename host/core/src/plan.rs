@@ -37,23 +37,67 @@ pub enum Signal {
     Hup,
     Int,
     Quit,
+    Abrt,
     Kill,
     Usr1,
     Usr2,
+    Alrm,
     Term,
+    Cont,
+    Ttin,
+    Ttou,
+    Winch,
+    Pwr,
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Hup,
+        Self::Int,
+        Self::Quit,
+        Self::Abrt,
+        Self::Kill,
+        Self::Usr1,
+        Self::Usr2,
+        Self::Alrm,
+        Self::Term,
+        Self::Cont,
+        Self::Ttin,
+        Self::Ttou,
+        Self::Winch,
+        Self::Pwr,
+    ];
+
+    /// Its name, as in a module's file: `term`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hup => "hup",
+            Self::Int => "int",
+            Self::Quit => "quit",
+            Self::Abrt => "abrt",
+            Self::Kill => "kill",
+            Self::Usr1 => "usr1",
+            Self::Usr2 => "usr2",
+            Self::Alrm => "alrm",
+            Self::Term => "term",
+            Self::Cont => "cont",
+            Self::Ttin => "ttin",
+            Self::Ttou => "ttou",
+            Self::Winch => "winch",
+            Self::Pwr => "pwr",
+        }
+    }
+
+    /// The signal of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|signal| signal.name() == name)
+    }
 }
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hup => "SIGHUP",
-            Self::Int => "SIGINT",
-            Self::Quit => "SIGQUIT",
-            Self::Kill => "SIGKILL",
-            Self::Usr1 => "SIGUSR1",
-            Self::Usr2 => "SIGUSR2",
-            Self::Term => "SIGTERM",
-        })
+        write!(f, "SIG{}", self.name().to_ascii_uppercase())
     }
 }
 

@@ -250,6 +250,8 @@ impl Trial {
         let killed =
             events.iter().find(|event| event.text.contains("SIGKILL") || event.text.contains("kill "));
         assert!(killed.is_none(), "it did not end in the time of its recipe: {events:#?}");
+        let sent = events.iter().filter(|event| event.text.contains("sent SIG")).count();
+        assert!(sent <= 1, "the first signal of its recipe was not enough: {events:#?}");
         let left: Vec<_> = all.iter().filter(|process| process.is_alive()).collect();
         let lines: Vec<_> = left.iter().map(|process| process.command_line()).collect();
         assert!(lines.is_empty(), "a stop leaves nothing: {lines:?}");

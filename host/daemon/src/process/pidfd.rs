@@ -122,6 +122,13 @@ pub(super) fn number(signal: Signal) -> process::Signal {
         Signal::Usr1 => process::Signal::USR1,
         Signal::Usr2 => process::Signal::USR2,
         Signal::Term => process::Signal::TERM,
+        Signal::Abrt => process::Signal::ABORT,
+        Signal::Alrm => process::Signal::ALARM,
+        Signal::Cont => process::Signal::CONT,
+        Signal::Ttin => process::Signal::TTIN,
+        Signal::Ttou => process::Signal::TTOU,
+        Signal::Winch => process::Signal::WINCH,
+        Signal::Pwr => process::Signal::POWER,
     }
 }
 

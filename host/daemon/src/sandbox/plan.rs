@@ -54,6 +54,14 @@ pub enum PlanRefusal {
         /// Its kind.
         kind: String,
     },
+    /// A signal of a later version, or none at all.
+    #[error("step {step} sends the signal `{name}`, which this version of Bellwether does not know")]
+    UnknownSignal {
+        /// Which step, from 0.
+        step: usize,
+        /// Its name.
+        name: String,
+    },
     /// Would overrun its step for certain.
     #[error("step {step} pauses for {}; a step takes at most {}", plain(*.pause), plain(MAX_STEP_TIME))]
     LongPause {
@@ -87,6 +95,8 @@ pub enum PlanRefusal {
 
 /// Of all arguments that one step adds, in bytes.
 const MAX_ARGUMENTS: usize = 16 << 10;
+/// The kind of step for a signal that the interface's `signal` does not have.
+const SIGNAL: &str = "signal";
 const MAX_SUMMARY: usize = 200;
 
 /// The question as the guest reads it.
@@ -205,10 +215,24 @@ fn read_action(n: usize, action: wit::StepAction) -> Result<StepAction, PlanRefu
             }
             StepAction::Pause(pause)
         }
-        wit::StepAction::Other(other) => {
-            return Err(PlanRefusal::UnknownStep { step: n, kind: one_line(&other.kind, 100) });
-        }
+        wit::StepAction::Other(other) => read_other(n, &other)?,
     })
+}
+
+/// What the interface has no word for, and an attribute has.
+fn read_other(n: usize, other: &wit::OtherStep) -> Result<StepAction, PlanRefusal> {
+    if other.kind != SIGNAL {
+        return Err(PlanRefusal::UnknownStep { step: n, kind: one_line(&other.kind, 100) });
+    }
+    let attribute = |name: &str| other.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    let name = attribute("signal").map_or("", String::as_str);
+    let signal = Signal::named(name)
+        .ok_or_else(|| PlanRefusal::UnknownSignal { step: n, name: one_line(&without_control(name), 100) })?;
+    let target = match (attribute("command"), attribute("checker")) {
+        (None, Some(name)) => Target::Checker(checker(n, name)?),
+        (name, _) => Target::Command(command(n, name.map_or("", String::as_str))?),
+    };
+    Ok(StepAction::Signal(target, signal))
 }
 
 fn target(n: usize, target: wit::Target) -> Result<Target, PlanRefusal> {
@@ -278,6 +302,32 @@ mod tests {
         assert_eq!(read.steps[0].timeout, Duration::from_secs(5));
         assert_eq!(read.steps[0].on_failure, OnFailure::GoOn);
         assert_eq!(read.steps[1].timeout, MAX_STEP_TIME);
+    }
+
+    #[test]
+    fn a_signal_that_the_interface_has_no_word_for_is_one_of_another_kind_of_step() {
+        let other = |attributes: &[(&str, &str)]| {
+            let attributes = attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let other = wit::OtherStep { kind: "signal".to_owned(), attributes: attributes.collect() };
+            read(plan(vec![step(wit::StepAction::Other(other))]), &Scrubber::default())
+        };
+        let start = Target::Command(CommandName::new("start").unwrap());
+        for signal in Signal::ALL {
+            let made = other(&[("later", "x"), ("command", "start"), ("signal", signal.name())]).unwrap();
+            assert_eq!(made.steps[0].action, StepAction::Signal(start.clone(), signal));
+        }
+        let page = Target::Checker(CheckerName::new("page").unwrap());
+        let made = other(&[("signal", "winch"), ("checker", "page")]).unwrap();
+        assert_eq!(made.steps[0].action, StepAction::Signal(page, Signal::Winch));
+        for (attributes, reason) in [
+            (&[("command", "start"), ("signal", "rtmin")][..], "step 0 sends the signal `rtmin`, which this"),
+            (&[("command", "start")], "step 0 sends the signal ``"),
+            (&[("signal", "winch")], "step 0 names ``"),
+            (&[("signal", "winch"), ("command", "../x")], "step 0 names `../x`"),
+        ] {
+            let refusal = other(attributes).unwrap_err().to_string();
+            assert!(refusal.starts_with(reason), "{refusal}");
+        }
     }
 
     #[test]

@@ -7,12 +7,13 @@
 //! ```
 //! What systemd leaves out with a warning is a mistake here. Nothing is replaced (`$HOME` stays as it is).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 
 /// Of one file, in bytes.
 const MAX_FILE: u64 = 256 << 10;
@@ -32,6 +33,14 @@ pub enum EnvFileError {
     /// Who writes it decides what the command does.
     #[error("others than root and the daemon's user may write it: `chmod go-w`, and root as its owner")]
     OthersMayWrite,
+    /// Where it points may be another's to say.
+    #[error("it is a symbolic link: name the file that it points to")]
+    Link,
+    /// Who writes it decides which file this is.
+    #[error(
+        "others than root and the daemon's user may write in {0}: `chmod go-w {0}`, and root as its owner"
+    )]
+    OthersMayWriteIn(PathBuf),
     /// A wrong file, most often.
     #[error("it is longer than {MAX_FILE} bytes")]
     TooLong,
@@ -55,25 +64,48 @@ pub enum EnvFileError {
 /// The variables of the file, in its order.
 pub fn read(path: &Path) -> Result<Vec<(String, String)>, EnvFileError> {
     // Opening a pipe would wait for a writer, a terminal would become ours.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
     let file = match open(path, flags, Mode::empty()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(EnvFileError::Missing),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Err(EnvFileError::Missing),
+        Err(Errno::LOOP) => return Err(EnvFileError::Link),
         opened => File::from(opened.map_err(io::Error::from)?),
     };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(EnvFileError::NoFile);
     }
-    let trusted = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
-    if !trusted || metadata.mode() & 0o022 != 0 {
+    if !only_trusted_may_write(&metadata) {
         return Err(EnvFileError::OthersMayWrite);
     }
+    check_folders(path)?;
     let mut text = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_FILE {
         return Err(EnvFileError::TooLong);
     }
     parse(&text)
+}
+
+fn only_trusted_may_write(metadata: &fs::Metadata) -> bool {
+    let trusted = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
+    trusted && metadata.mode() & 0o022 == 0
+}
+
+/// Who may write in a folder on the way can put another file there, or a link to one that only root may read.
+fn check_folders(path: &Path) -> Result<(), EnvFileError> {
+    let path = std::path::absolute(path)?;
+    let Some(folder) = path.parent() else { return Ok(()) };
+    let real = folder.canonicalize()?;
+    for on_the_way in real.ancestors().chain(folder.ancestors()) {
+        let metadata = fs::metadata(on_the_way)?;
+        // In one like /tmp only the owner of what is there can replace it.
+        let is_sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
+        let is_last = on_the_way == real || on_the_way == folder;
+        if !only_trusted_may_write(&metadata) && (is_last || !is_sticky) {
+            return Err(EnvFileError::OthersMayWriteIn(on_the_way.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, EnvFileError> {
@@ -256,6 +288,45 @@ mod tests {
         }
         fs::write(&path, vec![b'#'; 300 << 10]).unwrap();
         assert!(matches!(read(&path), Err(EnvFileError::TooLong)));
+    }
+
+    #[test]
+    fn who_may_write_on_the_way_to_a_file_cannot_choose_another() {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, path) = (root.path().join("conf"), root.path().join("conf/app"));
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::create_dir(&folder).unwrap();
+        mode(&folder, 0o755);
+        fs::write(&path, "A=1\n").unwrap();
+        mode(&path, 0o600);
+        assert!(read(&path).is_ok());
+        let link = root.path().join("conf/link");
+        std::os::unix::fs::symlink("app", &link).unwrap();
+        assert!(matches!(read(&link), Err(EnvFileError::Link)));
+        // A folder may be a link, in a folder of root's.
+        let linked = root.path().join("linked");
+        std::os::unix::fs::symlink("conf", &linked).unwrap();
+        assert!(read(&linked.join("app")).is_ok());
+        let refused = |path: &Path, folder: &Path| {
+            let told = read(path).unwrap_err().to_string();
+            assert!(told.contains(&format!("may write in {}: `chmod go-w", folder.display())), "{told}");
+        };
+        for others in [0o775, 0o757, 0o1777] {
+            mode(&folder, others);
+            refused(&path, &folder.canonicalize().unwrap());
+        }
+        mode(&folder, 0o755);
+        mode(root.path(), 0o777);
+        refused(&path, &root.path().canonicalize().unwrap());
+        refused(&linked.join("app"), &root.path().canonicalize().unwrap());
+        if rustix::process::geteuid().is_root() {
+            mode(root.path(), 0o1777);
+            assert!(read(&path).is_ok());
+            mode(root.path(), 0o755);
+            chown(&folder, Some(4711), None).unwrap();
+            refused(&path, &folder.canonicalize().unwrap());
+        }
+        assert!(matches!(read(&path.join("below")), Err(EnvFileError::Missing)));
     }
 
     proptest! {

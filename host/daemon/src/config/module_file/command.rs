@@ -37,7 +37,7 @@ pub(super) struct CommandTable {
     env: Option<BTreeMap<Located<String>, Located<String>>>,
     /// A file of variables, read at each start: lines `KEY=VALUE`, comments with `#`, quotes as in systemd's
     /// `EnvironmentFile=`. They take the place of those in `env`. Only its owner may write it, and that is root or the
-    /// daemon's user. Absolute or relative to the root.
+    /// daemon's user; the same holds for its folder. It is no symbolic link. Absolute or relative to the root.
     #[schemars(example = &"/etc/default/tomcat10")]
     env_file: Option<Located<String>>,
     /// The folder it runs in, absolute or relative to the root. Default: the root.

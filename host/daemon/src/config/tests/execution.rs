@@ -100,9 +100,10 @@ fn what_this_host_does_not_have_is_refused_where_it_stands() {
     fs::set_permissions(root.path().join("bad.env"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(root.path().join("open.env"), "A=1\n").unwrap();
     fs::set_permissions(root.path().join("open.env"), fs::Permissions::from_mode(0o666)).unwrap();
+    std::os::unix::fs::symlink("bad.env", root.path().join("link.env")).unwrap();
     let text = "[commands]\na = { run = [\"sh\"], keep = true, user = \"no-such-user\", group = \"no-such-group\" }\n\
         b = { run = [\"sh\"], env-file = \"none.env\" }\nc = { run = [\"sh\"], env-file = \"bad.env\" }\n\
-        d = { run = [\"sh\"], env-file = \"open.env\" }\ne = { run = [\"sh\"], user = \"4000000\" }\n";
+        d = { run = [\"sh\"], env-file = \"open.env\" }\nl = { run = [\"sh\"], env-file = \"link.env\" }\ne = { run = [\"sh\"], user = \"4000000\" }\n";
     insta::assert_snapshot!(on_this_host(root.path(), text).unwrap_err().render(false));
 }
 

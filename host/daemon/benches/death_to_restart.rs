@@ -48,6 +48,7 @@ async fn measure(rounds: usize) -> Result<()> {
         run: vec!["/bin/sleep".into(), "600".into()],
         keep: true,
         timeout: Duration::from_secs(10),
+        leftovers: CommandSpec::LEFTOVERS,
         env: BTreeMap::new(),
         dir: None,
         arguments: None,

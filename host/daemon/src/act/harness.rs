@@ -133,6 +133,7 @@ pub(crate) fn shell(script: &str, keep: bool) -> CommandSpec {
         run: vec!["/bin/sh".into(), "-c".into(), script.into()],
         keep,
         timeout: Duration::from_mins(1),
+        leftovers: CommandSpec::LEFTOVERS,
         env: BTreeMap::new(),
         dir: None,
         arguments: None,

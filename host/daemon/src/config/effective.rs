@@ -182,6 +182,9 @@ impl Listing<'_> {
         self.add(&table, "run", Value::from(command.run.clone()).to_string());
         self.add(&table, "keep", command.keep.to_string());
         self.text(&table, "timeout", &show_duration(command.timeout));
+        if command.keep || name == "start" {
+            self.text(&table, "leftovers", &show_duration(command.leftovers));
+        }
         let env = command.env.iter().map(|(key, value)| format!("{key:?} = {value:?}")).collect::<Vec<_>>();
         if !env.is_empty() {
             self.add(&table, "env", format!("{{ {} }}", env.join(", ")));

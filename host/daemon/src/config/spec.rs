@@ -321,6 +321,8 @@ pub struct CommandSpec {
     pub keep: bool,
     /// How long it may run; for a kept command, how long its end may take.
     pub timeout: Duration,
+    /// How long what its last run has left may take to end before it is started again.
+    pub leftovers: Duration,
     /// Added to a small, clean environment.
     pub env: BTreeMap<String, String>,
     /// Where it runs; the root if the file does not say.
@@ -383,6 +385,9 @@ pub enum ArgumentRefusal {
 pub const MAX_ADDED: usize = 16 << 10;
 
 impl CommandSpec {
+    /// [`leftovers`](Self::leftovers), if the file does not say.
+    pub const LEFTOVERS: Duration = Duration::from_millis(500);
+
     /// Whether a component may add these arguments.
     pub fn allows(&self, arguments: &[String]) -> Result<(), ArgumentRefusal> {
         if arguments.is_empty() {
@@ -508,6 +513,7 @@ mod tests {
             run: vec!["/bin/true".to_owned()],
             keep: false,
             timeout: Duration::from_secs(1),
+            leftovers: CommandSpec::LEFTOVERS,
             env: BTreeMap::new(),
             dir: None,
             arguments: arguments.map(|pattern| ArgumentPattern::new(pattern).unwrap()),

@@ -39,6 +39,7 @@ impl Program {
             run,
             keep: false,
             timeout: within,
+            leftovers: CommandSpec::LEFTOVERS,
             env,
             dir: None,
             arguments: None,

@@ -13,8 +13,6 @@ use crate::config::spec::{CommandSpec, ModuleSpec};
 
 /// What the application may need done before it starts. It must not find the last run at work.
 const BEFORE_START: &str = "before-start";
-/// All stages together may take so long before the next start: an application that died is to serve again.
-const LEFT_TIME: Duration = Duration::from_secs(2);
 /// More signals, one after the other, are not sent.
 const MAX_STAGES: usize = 5;
 
@@ -33,12 +31,13 @@ pub(super) fn requests(module: &ModuleSpec, action: &StepAction) -> Vec<(Command
         is_of_the_application(name, spec.keep) && (before_all || (name == command && spec.keep == keep))
     };
     let meant = module.commands.iter().filter(|(name, spec)| is_meant(name, spec));
-    meant.map(|(name, spec)| (name.clone(), shortened(request(module, spec)))).collect()
+    meant.map(|(name, spec)| (name.clone(), shortened(request(module, spec), spec.leftovers))).collect()
 }
 
-/// What a dead application has left keeps the next one waiting, and has nobody left to end it in good order.
-fn shortened(mut request: Request) -> Request {
-    let each = LEFT_TIME / u32::try_from(request.stages.len().max(1)).unwrap_or(u32::MAX);
+/// What a dead application has left keeps the next one waiting: its clients are sent nowhere until then, and no
+/// parent gives it new work. All stages together last for as long as its file allows.
+fn shortened(mut request: Request, within: Duration) -> Request {
+    let each = within / u32::try_from(request.stages.len().max(1)).unwrap_or(u32::MAX);
     for stage in &mut request.stages {
         stage.within = stage.within.min(each);
     }
@@ -123,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_step_that_starts_something_waits_for_the_last_run_of_it_and_what_comes_before_for_all() {
-        let module = module(
+        let mut module = module(
             json!({}),
             &[("keep", ""), ("keep-too", ""), ("start", ""), ("stop", ""), ("before-start", "")],
         );
@@ -134,11 +133,23 @@ mod tests {
         assert_eq!(waits(&StepAction::Keep(command("keep"))), "keep");
         assert_eq!(waits(&run("start")), "start");
         assert_eq!(waits(&run("before-start")), "keep keep-too start");
-        let request = &requests(&module, &StepAction::Keep(command("keep")))[0].1;
-        assert_eq!(*request, stages(&[(Signal::Term, 2)]), "it is not given the whole time of a stop");
         for other in [run("stop"), run("keep"), run("unknown"), StepAction::Keep(command("start"))] {
             assert_eq!(waits(&other), "", "{other}");
         }
         assert_eq!(waits(&StepAction::Pause(Duration::ZERO)), "");
+        // It is not given the whole time of a stop, but what its file says.
+        let mut within = |leftovers: Option<u64>| {
+            let keep = module.commands.get_mut(&command("keep")).unwrap();
+            keep.leftovers = leftovers.map_or(keep.leftovers, Duration::from_secs);
+            let request = requests(&module, &StepAction::Keep(command("keep"))).remove(0).1;
+            request.stages.iter().map(|stage| stage.within).collect::<Vec<_>>()
+        };
+        assert_eq!(within(None), [Duration::from_millis(500)]);
+        assert_eq!(within(Some(30)), [Duration::from_secs(30)]);
+        let series = json!({ "stop": [{ "signal": "quit" }, { "signal": "term", "wait": "5s" }] });
+        module.restart.config = serde_json::from_value(series).unwrap();
+        let keep = StepAction::Keep(command("keep"));
+        let each: Vec<_> = requests(&module, &keep)[0].1.stages.iter().map(|stage| stage.within).collect();
+        assert_eq!(each, [Duration::from_secs(15), Duration::from_secs(5)]);
     }
 }

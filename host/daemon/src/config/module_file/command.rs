@@ -33,6 +33,10 @@ pub(super) struct CommandTable {
     /// application in the background, how long that may take to end after it (at least 10 s).
     /// Default: `"10s"`.
     timeout: Option<Located<DurationText>>,
+    /// How long processes that its last run has left may take to end by the signals of the stop, before it is started
+    /// again; then they are killed. From `"10ms"` to `"1h"`. Default: `"500ms"`.
+    #[schemars(example = &"30s")]
+    leftovers: Option<Located<DurationText>>,
     /// Variables added to a small, clean environment.
     env: Option<BTreeMap<Located<String>, Located<String>>>,
     /// A file of variables, read at each start: lines `KEY=VALUE`, comments with `#`, quotes as in systemd's
@@ -94,6 +98,8 @@ fn command_spec(
     findings: &mut Findings<'_>,
 ) -> Option<CommandSpec> {
     let timeout = field::duration(findings, "timeout", table.timeout.as_ref(), &TIMEOUT, DEFAULT_TIMEOUT);
+    let leftovers = table.leftovers.as_ref();
+    let leftovers = field::duration(findings, "leftovers", leftovers, &TIMEOUT, CommandSpec::LEFTOVERS);
     let env = environment(&table.env.unwrap_or_default(), findings);
     let dir = table.dir.as_ref().map(|dir| PathBuf::from(dir.get()));
     if let (Some(dir), Some(text)) = (&dir, &table.dir)
@@ -126,7 +132,7 @@ fn command_spec(
     let run = run.iter().map(|argument| argument.get().clone()).collect();
     let keep = table.keep.unwrap_or(false);
     let arguments = table.arguments.and_then(|text| argument_pattern(&text, keep, findings));
-    Some(CommandSpec { run, keep, timeout, env, dir, arguments, execution })
+    Some(CommandSpec { run, keep, timeout, leftovers, env, dir, arguments, execution })
 }
 
 fn argument_pattern(

@@ -648,6 +648,7 @@ fn effective_values_say_where_they_come_from() {
     commands.start.run = ["/usr/sbin/nginx","-g","daemon off;"]
     commands.start.keep = true
     commands.start.timeout = "10s"   (default)
+    commands.start.leftovers = "500ms"   (default)
     commands.start.dir = "."   (default)
     commands.stop.run = ["/usr/sbin/nginx","-s","quit"]
     commands.stop.keep = false   (default)

@@ -227,8 +227,10 @@ async fn what_is_kept_is_found_again_by_its_mark_when_the_list_of_it_is_lost() {
     let (module, name) = (&harness.module, command("keep"));
     let id = {
         let kept = harness.runner().await.kept;
-        kept.start(module, &name, &shell("exec sleep 600", true)).await.unwrap()
+        kept.start(module, &name, &shell(PARENT, true)).await.unwrap()
     };
+    // While a process becomes another program, it shows no mark.
+    file_appears(&harness, "ready").await;
     let list = harness.root.path().join("state/kept.json");
     for damage in [Some("{ \"processes\": [ { \"module\": 1 } ] }"), Some("{ \"processes\": [] }"), None] {
         match damage {

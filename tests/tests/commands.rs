@@ -14,6 +14,9 @@ use bellwether_tests::process::{is_alive, signal};
 use bellwether_tests::root::Root;
 use rustix::process::Signal;
 
+mod capabilities;
+mod notify;
+
 /// On every Linux: nobody.
 const NOBODY: u32 = 65_534;
 

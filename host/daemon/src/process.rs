@@ -4,6 +4,7 @@
 //! them are meant, what they use, and when they end.
 
 pub mod account;
+pub mod capability;
 pub(crate) mod control_group;
 pub mod ending;
 pub(crate) mod environment;
@@ -14,6 +15,7 @@ pub mod hidden;
 pub mod identity;
 pub mod inherited;
 pub mod kept_table;
+pub mod notified;
 pub mod open_files;
 pub mod orphans;
 pub mod own;

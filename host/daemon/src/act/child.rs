@@ -82,32 +82,34 @@ impl Home {
     pub fn spawn(&self, launch: &Launch<'_>, streams: Streams) -> anyhow::Result<PidFd> {
         if launch.spec.execution.changes_the_process() {
             return self
-                .start(launch, streams, &self.launcher, When::Now, None)
+                .start(launch, streams, (&self.launcher, When::Now), None, None)
                 .map(|waiting| waiting.leader);
         }
-        let waiting = self.start(launch, streams, &Launcher::Nobody, When::Now, None)?;
+        let waiting = self.start(launch, streams, (&Launcher::Nobody, When::Now), None, None)?;
         open_files::restore_in(Pid::from_child(&waiting.child));
         Ok(waiting.leader)
     }
 
     /// The same, and the process waits at the gate if there is a launcher. From then on it is the
-    /// leader of a session of its own. All that comes from it carries the mark.
+    /// leader of a session of its own. All that comes from it carries the mark. `notify_socket` is where it
+    /// says how it is.
     pub(super) fn spawn_waiting(
         &self,
         launch: &Launch<'_>,
         streams: Streams,
         mark: Option<String>,
+        notify_socket: Option<String>,
     ) -> anyhow::Result<Waiting> {
-        self.start(launch, streams, &self.launcher, When::Opened, mark)
+        self.start(launch, streams, (&self.launcher, When::Opened), mark, notify_socket)
     }
 
     fn start(
         &self,
         launch: &Launch<'_>,
         streams: Streams,
-        launcher: &Launcher,
-        when: When,
+        (launcher, when): (&Launcher, When),
         mark: Option<String>,
+        notify_socket: Option<String>,
     ) -> anyhow::Result<Waiting> {
         let Launch { command, spec, arguments, .. } = launch;
         let place = self.place(launch)?;
@@ -125,6 +127,12 @@ impl Home {
         if let Some(mark) = mark {
             // In plain sight also of a launcher: what it leaves without a mark is known by its own.
             prepared.command.env(MARK, mark);
+        }
+        if let Some(socket) = notify_socket {
+            prepared.variable("NOTIFY_SOCKET", socket);
+            if let Some(watchdog) = spec.execution.notifies.and_then(|notifies| notifies.watchdog) {
+                prepared.variable("WATCHDOG_USEC", watchdog.as_micros().to_string());
+            }
         }
         let Prepared { command: mut prepared, gate, .. } = prepared;
         let mut child = prepared

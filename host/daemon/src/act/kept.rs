@@ -28,7 +28,7 @@ use futures_util::future::join_all;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::Instant;
 
-use super::child::{Home, Launch};
+use super::child::Home;
 use super::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
@@ -37,11 +37,10 @@ use crate::process::identity::ProcessId;
 use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
 use crate::process::pidfd::asks_to_end;
 use crate::process::table::{Image, ProcessTable};
-use crate::shortage::with_reserve;
 use belonging::Belonging;
 use held::Held;
 pub use ledger::Launched;
-use ledger::{Entry, Ledger};
+use ledger::Ledger;
 use slot::Slot;
 
 mod adopt;
@@ -53,7 +52,9 @@ mod launch;
 mod ledger;
 mod look;
 pub(crate) mod mark;
+mod notify_socket;
 mod slot;
+mod spawn;
 
 /// What SIGKILL was sent to is gone within this, or hangs in the kernel. Less
 /// than the 5 seconds that the core waits, so that it hears what hangs.
@@ -296,35 +297,6 @@ impl Inner {
         self.slots().values().cloned().collect()
     }
 
-    fn spawn(self: &Arc<Self>, slot: &Arc<Slot>, spec: &CommandSpec) -> anyhow::Result<ProcessId> {
-        let (module, command) = &slot.key;
-        let launch = Launch { module, command, spec, arguments: &[] };
-        let (waiting, before) = with_reserve(|| {
-            let (streams, before) = self.home.streams(module, command)?;
-            let mark = spec.keep.then(|| self.mark(slot)).flatten();
-            let waiting = self.home.spawn_waiting(&launch, streams, mark)?;
-            Ok::<_, anyhow::Error>((waiting, before))
-        })?;
-        let id = waiting.leader.id();
-        self.enter(slot, id.pid);
-        // Written down before it becomes the application: a daemon that is killed between the two
-        // leaves nothing behind.
-        slot.set_launched(Some(Launched::by(spec)));
-        slot.set_log_from(before);
-        slot.set_waiting(Some(id));
-        self.write_ledger();
-        let through = self.home.let_through(&launch, waiting);
-        if let Ok(leader) = through {
-            tracing::info!(%module, %command, pid = id.pid, "started a kept process");
-            self.hold(slot, Arc::new(leader));
-            slot.set_waiting(None);
-            return Ok(id);
-        }
-        slot.set_waiting(None);
-        self.write_ledger();
-        through.map(|leader| leader.id())
-    }
-
     async fn signal(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
         let asks = asks_to_end(signal);
         if asks {
@@ -369,25 +341,6 @@ impl Inner {
         let mut state = self.states.subscribe(&slot.key.0, &slot.key.1);
         let _ = state.wait_for(|state| state.running() != Some(group.leader())).await;
         Ok(())
-    }
-
-    fn write_ledger(&self) {
-        let entries = || {
-            let slots = self.all_slots();
-            let entry = |slot: &Arc<Slot>| {
-                let process = slot.process()?;
-                let (module, command) = slot.key.clone();
-                let (launched, log_from, former) = (slot.launched(), slot.log_from(), slot.former());
-                Some(Entry { module, command, process, launched, log_from, former })
-            };
-            slots.iter().filter_map(entry).collect()
-        };
-        if let Err(error) = self.ledger.write(entries) {
-            tracing::warn!(
-                %error,
-                "cannot write state/kept.json: a daemon that is started later will not find what is kept now"
-            );
-        }
     }
 }
 

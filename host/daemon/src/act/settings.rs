@@ -12,12 +12,17 @@ use std::io;
 
 use anyhow::Context as _;
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Rlimit, Uid, geteuid, setpriority_process, setrlimit, umask};
-use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, remove_capability_from_bounding_set,
+    set_capabilities, set_keep_capabilities, set_thread_gid, set_thread_groups, set_thread_uid,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::config::execution::{Bound, Execution, ResourceLimits};
 use crate::process::account::{Accounts, Login};
+use crate::process::capability;
 use crate::process::open_files;
 
 /// For the launcher.
@@ -30,6 +35,8 @@ pub(super) struct Settings {
     nice: Option<i32>,
     oom_score: Option<i32>,
     identity: Option<Identity>,
+    /// The only ones that are left, as bits.
+    capabilities: Option<u64>,
 }
 
 /// Whom to become.
@@ -59,6 +66,7 @@ impl Settings {
             nice: execution.nice,
             oom_score: execution.oom_score,
             identity,
+            capabilities: execution.capabilities.as_deref().map(bits),
         };
         Ok((settings, login))
     }
@@ -89,6 +97,15 @@ impl Settings {
             std::fs::write("/proc/self/oom_score_adj", score.to_string())
                 .or_else(|error| failed(format!("set the OOM score to {score}"), error))?;
         }
+        let kept = self.capabilities.map(CapabilitySet::from_bits_retain);
+        if let Some(kept) = kept {
+            drop_all_but(kept)?;
+        }
+        self.become_user()?;
+        kept.map_or(Ok(()), keep)
+    }
+
+    fn become_user(&self) -> Result<(), NotApplied> {
         let Some(Identity { uid, gid, groups }) = &self.identity else { return Ok(()) };
         let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
         set_thread_groups(&groups).or_else(|error| failed("set the groups".to_owned(), error))?;
@@ -121,6 +138,43 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn bits(names: &[String]) -> u64 {
+    let sets = names.iter().filter_map(|name| capability::named(name));
+    sets.fold(CapabilitySet::empty(), |all, one| all | one).bits()
+}
+
+/// No program that it ever becomes gets another one.
+fn drop_all_but(kept: CapabilitySet) -> Result<(), NotApplied> {
+    // Also those that this program has no name for: a kernel may be newer.
+    for bit in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
+        if kept.contains(bit) {
+            continue;
+        }
+        match remove_capability_from_bounding_set(bit) {
+            // This kernel does not have it.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(error) => {
+                let name = bit.iter_names().next().map_or("of this kernel", |(name, _)| name);
+                return failed(format!("give up capability {name}"), error);
+            }
+        }
+    }
+    // The next system call would lose all of them if it makes another user of root.
+    set_keep_capabilities(true).or_else(|error| failed("keep capabilities".to_owned(), error))
+}
+
+/// Also the program that it becomes has them, whoever its user is.
+fn keep(kept: CapabilitySet) -> Result<(), NotApplied> {
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
+    set_capabilities(None, sets)
+        .or_else(|error| failed("keep the capabilities that its file names".to_owned(), error))?;
+    for (name, one) in kept.iter_names() {
+        configure_capability_in_ambient_set(one, true)
+            .or_else(|error| failed(format!("keep CAP_{name}"), error))?;
+    }
+    Ok(())
 }
 
 fn failed(doing: String, error: impl Into<io::Error>) -> Result<(), NotApplied> {

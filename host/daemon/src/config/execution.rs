@@ -1,10 +1,11 @@
 //! As whom and within which limits a command runs. The names are those of systemd.exec(5).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::show_size;
+use super::quantity::{show_duration, show_size};
 
 /// What a command's process is given besides its program and its environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Execution {
     pub supplementary_groups: Vec<String>,
     /// A file of variables, read at each start; relative to the root.
     pub env_file: Option<PathBuf>,
+    /// The only capabilities that it may have or ever get (`CAP_KILL`); what its user has, if the file does not say.
+    pub capabilities: Option<Vec<String>>,
     /// What is taken from the modes of the files that it makes.
     pub umask: Option<u32>,
     /// What it may use.
@@ -25,6 +28,15 @@ pub struct Execution {
     pub nice: Option<i32>,
     /// From -1000 (never) to 1000 (first): whether the kernel ends it when memory runs out.
     pub oom_score: Option<i32>,
+    /// Whether a kept command says by `sd_notify(3)` how it is.
+    pub notifies: Option<Notifies>,
+}
+
+/// What a kept command has to say of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Notifies {
+    /// Once it is ready, it has failed if it gives no sign of life for so long.
+    pub watchdog: Option<Duration>,
 }
 
 /// The limits of getrlimit(2), soft and hard alike.
@@ -63,7 +75,7 @@ impl Bound {
 impl Execution {
     /// Whether a process has to change itself before it becomes the program. Variables it is given.
     pub fn changes_the_process(&self) -> bool {
-        *self != Self { env_file: self.env_file.clone(), ..Self::default() }
+        *self != Self { env_file: self.env_file.clone(), notifies: self.notifies, ..Self::default() }
     }
 
     /// What the file says, but for the limits: the key, and what stands there.
@@ -75,9 +87,12 @@ impl Execution {
             ("group", self.group.as_ref().map(text)),
             ("supplementary-groups", (!groups.is_empty()).then(|| format!("{groups:?}"))),
             ("env-file", self.env_file.as_ref().map(|path| text(&path.display().to_string()))),
+            ("capabilities", self.capabilities.as_ref().map(|names| format!("{names:?}"))),
             ("umask", self.umask.map(|mask| text(&format!("{mask:04o}")))),
             ("nice", self.nice.map(|nice| nice.to_string())),
             ("oom-score", self.oom_score.map(|score| score.to_string())),
+            ("notify", self.notifies.map(|_| "true".to_owned())),
+            ("watchdog", self.notifies.and_then(|notifies| Some(text(&show_duration(notifies.watchdog?))))),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))

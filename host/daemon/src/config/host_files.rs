@@ -52,6 +52,9 @@ pub trait HostFiles {
     /// Whether a command can run with this group.
     fn group(&self, group: &str) -> Result<(), AccountProblem>;
 
+    /// Whether what the daemon starts can be given and denied the rights of root.
+    fn is_root(&self) -> bool;
+
     /// Whether there is a file of variables to be read; a relative path is relative to the root.
     fn env_file(&self, path: &Path) -> Result<(), EnvFileError>;
 }
@@ -95,6 +98,10 @@ impl HostFiles for ThisHost {
     fn group(&self, group: &str) -> Result<(), AccountProblem> {
         let gid = accounts()?.group(group).ok_or(AccountProblem::Unknown)?;
         if geteuid().is_root() || gid == getegid().as_raw() { Ok(()) } else { Err(AccountProblem::NotRoot) }
+    }
+
+    fn is_root(&self) -> bool {
+        geteuid().is_root()
     }
 
     fn env_file(&self, path: &Path) -> Result<(), EnvFileError> {
@@ -141,6 +148,10 @@ impl HostFiles for AnyHost {
 
     fn group(&self, _group: &str) -> Result<(), AccountProblem> {
         Ok(())
+    }
+
+    fn is_root(&self) -> bool {
+        true
     }
 
     fn env_file(&self, _path: &Path) -> Result<(), EnvFileError> {

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::spec::{Find, ProcessSpec};
 use crate::process::find::{Finder, Found};
 use crate::process::kept_table::{KeptState, KeptTable};
+use crate::process::notified::Notified;
 use crate::process::stat::Stat;
 use crate::process::table::{ProcessTable, newest_pid};
 use crate::process::usage::{Usage, UsageMeter};
@@ -34,6 +35,7 @@ use judgement::{Sight, judge};
 use wake::unless_one_ends;
 
 mod judgement;
+mod said;
 mod wake;
 
 /// Tables this old are good enough for a look that nothing urgent asked for, so
@@ -107,6 +109,8 @@ struct Watcher {
     /// A measurement under way.
     measuring: Option<JoinHandle<(Option<Usage>, UsageMeter)>>,
     kept: Option<watch::Receiver<KeptState>>,
+    /// What the process says of itself, if it is a kept one that is listened to.
+    notified: Option<watch::Receiver<Notified>>,
     newest: Newest,
     /// What the last look saw; `None` before the first.
     last: Option<Last>,
@@ -125,6 +129,7 @@ struct Last {
     processes: Vec<Stat>,
     absence: Option<String>,
     remark: Option<String>,
+    notified: Option<Notified>,
     could_look: bool,
 }
 
@@ -144,6 +149,7 @@ impl Watcher {
             meter: UsageMeter::default(),
             measuring: None,
             kept: subscription,
+            notified: None,
             newest: Newest { pid: None, since: Instant::now() },
             last: None,
             began: clock.now(),
@@ -157,6 +163,10 @@ impl Watcher {
             // What changes from here on is news.
             kept.borrow_and_update();
         }
+        if let Find::Kept(command) = &self.spec.find {
+            self.notified = self.finder.kept.notified(&self.finder.module, command);
+        }
+        let notified = self.notified.as_mut().map(|notified| notified.borrow_and_update().clone());
         if self.finder.scans() {
             let pid = newest_pid().ok();
             if pid != self.newest.pid {
@@ -175,7 +185,7 @@ impl Watcher {
         }
         let Found { processes, absence, remark, hidden, ended: has_ended } = found;
         let ended = self.ended(&processes);
-        Ok(Sight { processes, absence, usage, ended, remark, hidden, has_ended })
+        Ok(Sight { processes, absence, usage, ended, remark, hidden, has_ended, notified })
     }
 
     async fn find(&mut self, news: News) -> io::Result<Found> {
@@ -229,6 +239,7 @@ impl Watcher {
                 !last.could_look
                     || last.absence != sight.absence
                     || last.remark != sight.remark
+                    || last.notified != sight.notified
                     || identities(&last.processes) != identities(&sight.processes)
             }
             Err(_) => last.could_look,
@@ -248,8 +259,8 @@ impl Watcher {
 
     fn remember(&mut self, sight: io::Result<Sight>) {
         let could_look = sight.is_ok();
-        let Sight { processes, absence, remark, .. } = sight.unwrap_or_default();
-        self.last = Some(Last { processes, absence, remark, could_look });
+        let Sight { processes, absence, remark, notified, .. } = sight.unwrap_or_default();
+        self.last = Some(Last { processes, absence, remark, notified, could_look });
     }
 }
 

@@ -13,6 +13,7 @@ use bellwether_core::moment::Moment;
 use tokio::sync::watch;
 
 use super::identity::ProcessId;
+use super::notified::Notified;
 
 /// Where a kept command stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,30 +49,46 @@ pub type KeptKey = (ModuleName, CommandName);
 
 /// The states of all kept commands. Cheap to clone; all clones are the same table.
 #[derive(Debug, Clone, Default)]
-pub struct KeptTable(Arc<Mutex<BTreeMap<KeptKey, watch::Sender<KeptState>>>>);
+pub struct KeptTable(Arc<Mutex<BTreeMap<KeptKey, Row>>>);
+
+#[derive(Debug, Default)]
+struct Row {
+    state: watch::Sender<KeptState>,
+    notified: Option<watch::Receiver<Notified>>,
+}
 
 impl KeptTable {
     /// The state of this command, now and from now on.
     pub fn subscribe(&self, module: &ModuleName, command: &CommandName) -> watch::Receiver<KeptState> {
-        self.with(module, command, watch::Sender::subscribe)
+        self.with(module, command, |row| row.state.subscribe())
     }
 
     /// The state of this command now.
     pub fn state(&self, module: &ModuleName, command: &CommandName) -> KeptState {
-        self.with(module, command, |state| state.borrow().clone())
+        self.with(module, command, |row| row.state.borrow().clone())
     }
 
     /// Says how it stands. For the one who starts and reaps it.
     pub(crate) fn publish(&self, module: &ModuleName, command: &CommandName, state: KeptState) {
-        self.with(module, command, |sender| sender.send_replace(state));
+        self.with(module, command, |row| row.state.send_replace(state));
     }
 
-    fn with<T>(
+    /// What its process says of itself, if it is listened to.
+    pub fn notified(&self, module: &ModuleName, command: &CommandName) -> Option<watch::Receiver<Notified>> {
+        self.with(module, command, |row| row.notified.clone())
+    }
+
+    /// The same of the process that runs from now on. To be said before it is [published](Self::publish).
+    pub(crate) fn listens(
         &self,
         module: &ModuleName,
         command: &CommandName,
-        then: impl FnOnce(&watch::Sender<KeptState>) -> T,
-    ) -> T {
+        notified: Option<watch::Receiver<Notified>>,
+    ) {
+        self.with(module, command, |row| row.notified = notified);
+    }
+
+    fn with<T>(&self, module: &ModuleName, command: &CommandName, then: impl FnOnce(&mut Row) -> T) -> T {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         then(states.entry((module.clone(), command.clone())).or_default())
     }

@@ -17,7 +17,7 @@ use crate::process::table::Image;
 impl Kept {
     /// Takes over a process that an earlier daemon started.
     pub(super) async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process, launched, log_from, former } = entry;
+        let Entry { module, command, process, launched, log_from, former, notify } = entry;
         if process.boot_id != BootId::current()? {
             return Ok(());
         }
@@ -35,7 +35,8 @@ impl Kept {
                 slot.set_former(Some(of).filter(|of| *of != slot.key));
             }
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            self.0.hold(&slot, Arc::new(leader));
+            let listening = notify.and_then(|listened| self.0.listen_again(&slot, listened, process));
+            self.0.hold(&slot, Arc::new(leader), listening);
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");

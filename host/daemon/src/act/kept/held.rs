@@ -6,6 +6,7 @@ use bellwether_core::plan::Signal;
 use tokio::task::JoinHandle;
 
 use super::Inner;
+use super::notify_socket::Listening;
 use super::slot::Slot;
 use crate::act::{last_words, log_file};
 use crate::process::ending::Ending;
@@ -20,6 +21,8 @@ pub(super) struct Held {
     /// Its first process, until that has been reaped.
     pub(super) leader: Option<Arc<PidFd>>,
     watcher: JoinHandle<()>,
+    /// Listens to what it says of itself.
+    pub(super) listening: Option<Listening>,
 }
 
 impl Drop for Held {
@@ -30,8 +33,9 @@ impl Drop for Held {
 
 impl Inner {
     /// From here on the process is ours to watch.
-    pub(super) fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>) {
+    pub(super) fn hold(self: &Arc<Self>, slot: &Arc<Slot>, leader: Arc<PidFd>, listening: Option<Listening>) {
         let id = leader.id();
+        let notified = listening.as_ref().map(Listening::notified);
         slot.begin();
         let mut held = slot.held();
         let (inner, of_slot, process) = (Arc::downgrade(self), Arc::downgrade(slot), Arc::clone(&leader));
@@ -41,8 +45,9 @@ impl Inner {
             drop(process);
             leftovers_end(&inner, &of_slot).await;
         });
-        *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher });
+        *held = Some(Held { group: ProcessGroup::of(id), leader: Some(leader), watcher, listening });
         slot.set_ends_by(Some(Signal::Term));
+        self.states.listens(&slot.key.0, &slot.key.1, notified);
         // Before the lock is given back: its end must not be published first.
         self.states.publish(&slot.key.0, &slot.key.1, KeptState::Running(id));
     }
@@ -51,7 +56,7 @@ impl Inner {
         let mut held = slot.held();
         let (inner, of_slot) = (Arc::downgrade(self), Arc::downgrade(slot));
         let watcher = tokio::spawn(async move { leftovers_end(&inner, &of_slot).await });
-        *held = Some(Held { group, leader: None, watcher });
+        *held = Some(Held { group, leader: None, watcher, listening: None });
     }
 }
 
@@ -62,7 +67,9 @@ fn leader_ended(inner: &Weak<Inner>, slot: &Weak<Slot>, leader: &PidFd) {
     let ending = leader.wait_status().ok().flatten().unwrap_or(Ending::Unknown);
     if let Some(held) = held.as_mut() {
         held.leader = None;
+        held.listening = None;
     }
+    inner.states.listens(&slot.key.0, &slot.key.1, None);
     let (module, command) = &slot.key;
     let pid = leader.id().pid;
     let log = log_file::path(&inner.home.root, module, command);

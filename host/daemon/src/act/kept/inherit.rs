@@ -73,16 +73,17 @@ impl Kept {
         })?;
         let pid = leader.id().pid;
         // Its watcher ends with it; from here on it is the heir's to watch.
-        drop(slot.held().take());
+        let listening = slot.held().take().and_then(|mut held| held.listening.take());
         let (former, of) = slot.key.clone();
         self.0.states.publish(&former, &of, KeptState::Never);
+        self.0.states.listens(&former, &of, None);
         heir.set_former(Some(slot.former().unwrap_or_else(|| slot.key.clone())));
         slot.set_former(None);
         slot.set_launched(None);
         heir.set_launched(Some(launched.clone()));
         // Its log is still the one of its former name.
         heir.set_log_from(None);
-        self.0.hold(&heir, leader);
+        self.0.hold(&heir, leader, listening);
         self.0.write_ledger();
         tracing::info!(%module, %command, pid, %former, "took over a kept process");
         Some((former, pid))

@@ -39,7 +39,7 @@ impl Inner {
         let launch = Launch { module, command, spec, arguments };
         let (waiting, before) = with_reserve(|| {
             let (streams, before) = self.home.streams(module, command)?;
-            let waiting = self.home.spawn_waiting(&launch, streams, self.mark(slot))?;
+            let waiting = self.home.spawn_waiting(&launch, streams, self.mark(slot), None)?;
             Ok::<_, anyhow::Error>((waiting, before))
         })?;
         // From its first instruction on it is no application.

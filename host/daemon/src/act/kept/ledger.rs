@@ -8,16 +8,19 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use bellwether_core::id::{CommandName, ModuleName};
 use serde::{Deserialize, Serialize};
 
+use super::Inner;
+use super::slot::Slot;
 use crate::config::spec::CommandSpec;
 use crate::durable;
 use crate::process::identity::ProcessId;
 use crate::process::kept_table::KeptKey;
+use crate::process::notified::Notified;
 
 /// One kept process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,18 @@ pub(super) struct Entry {
     /// The command that it was started as, if another module has taken it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) former: Option<KeptKey>,
+    /// Where it says of itself how it is, and what it has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) notify: Option<Listened>,
+}
+
+/// What the next daemon goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Listened {
+    /// The name of the socket.
+    pub(super) socket: String,
+    /// What has been said there.
+    pub(super) notified: Notified,
 }
 
 /// What a kept command was started with, to be compared with what its file says later.
@@ -125,6 +140,29 @@ impl Ledger {
     }
 }
 
+impl Inner {
+    /// Writes down what runs.
+    pub(super) fn write_ledger(&self) {
+        let entries = || {
+            let slots = self.all_slots();
+            let entry = |slot: &Arc<Slot>| {
+                let process = slot.process()?;
+                let (module, command) = slot.key.clone();
+                let (launched, log_from, former) = (slot.launched(), slot.log_from(), slot.former());
+                let notify = slot.listened();
+                Some(Entry { module, command, process, launched, log_from, former, notify })
+            };
+            slots.iter().filter_map(entry).collect()
+        };
+        if let Err(error) = self.ledger.write(entries) {
+            tracing::warn!(
+                %error,
+                "cannot write state/kept.json: a daemon that is started later will not find what is kept now"
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +191,7 @@ mod tests {
             launched: None,
             log_from: Some(7),
             former: None,
+            notify: None,
         };
         ledger.write(|| vec![entry.clone()]).unwrap();
         assert_eq!(ledger.read().unwrap(), [entry]);

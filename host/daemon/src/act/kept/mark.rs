@@ -99,6 +99,8 @@ fn marked(root: &Path, pid: u32, belongs: impl Fn(u32) -> Option<KeptKey>) -> io
         launched: None,
         log_from: None,
         former: None,
+        // It is judged like one that says nothing of itself.
+        notify: None,
     }))
 }
 
@@ -153,6 +155,7 @@ mod tests {
             launched: None,
             log_from: None,
             former: None,
+            notify: None,
         };
         let marked = || vec![entry("a", 9), entry("a", 7), entry("b", 8), entry("c", 3)];
         let list = || vec![entry("a", 2), entry("b", 5), entry("c", 4)];
@@ -175,6 +178,7 @@ mod tests {
             launched: None,
             log_from: None,
             former: None,
+            notify: None,
         };
         let earlier_boot = BootId::try_from("0".repeat(32)).unwrap();
         // The machine ran for a year before it was booted: the numbers of that time are larger.

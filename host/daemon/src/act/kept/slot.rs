@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bellwether_core::plan::Signal;
 
+use super::ledger::Listened;
+use super::notify_socket::Listening;
 use super::{Held, Launched};
 use crate::process::group::ProcessGroup;
 use crate::process::identity::ProcessId;
@@ -18,6 +20,8 @@ pub(super) struct Slot {
     pub(super) starting: Arc<tokio::sync::Mutex<()>>,
     /// What waits at the gate: written down, and not yet the application.
     pub(super) waiting: Mutex<Option<ProcessId>>,
+    /// Where what waits there will say how it is, and that it has said nothing.
+    notify: Mutex<Option<Listened>>,
     /// What its process was started with, if that is known.
     pub(super) launched: Mutex<Option<Launched>>,
     pub(super) held: Mutex<Option<Held>>,
@@ -37,6 +41,7 @@ impl Slot {
             key,
             starting: Arc::default(),
             waiting: Mutex::default(),
+            notify: Mutex::default(),
             launched: Mutex::default(),
             held: Mutex::default(),
             log_from: Mutex::default(),
@@ -112,7 +117,15 @@ impl Slot {
         self.end_expected.store(false, Ordering::Release);
     }
 
-    pub(super) fn set_waiting(&self, process: Option<ProcessId>) {
+    /// What waits at the gate, and where it will say how it is.
+    pub(super) fn set_waiting(&self, process: Option<ProcessId>, notify: Option<Listened>) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = process;
+        *self.notify.lock().unwrap_or_else(PoisonError::into_inner) = notify;
+    }
+
+    /// What has been said of itself, for the next daemon.
+    pub(super) fn listened(&self) -> Option<Listened> {
+        let held = self.held().as_ref().and_then(|held| held.listening.as_ref()).map(Listening::state);
+        held.or_else(|| self.notify.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }

@@ -1,3 +1,4 @@
+use super::ledger::Entry;
 use super::*;
 use crate::act::gate::Launcher;
 use crate::act::harness::{Harness, command, is_pending, processes_of, shell, until};
@@ -177,6 +178,7 @@ async fn another_process_with_a_remembered_id_is_left_alone() {
                 launched: None,
                 log_from: None,
                 former: None,
+                notify: None,
             }]
         })
         .unwrap();

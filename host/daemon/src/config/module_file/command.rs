@@ -58,6 +58,10 @@ pub(super) struct CommandTable {
     group: Option<Located<String>>,
     /// Groups besides those that have the user as a member.
     supplementary_groups: Option<Vec<Located<String>>>,
+    /// The only capabilities that it has and may ever get, such as `CAP_NET_BIND_SERVICE`: `AmbientCapabilities=` and
+    /// `CapabilityBoundingSet=` in one. `[]`: none. The daemon has to run as root. Default: those of the user.
+    #[schemars(example = ["CAP_NET_BIND_SERVICE"])]
+    capabilities: Option<Located<Vec<Located<String>>>>,
     /// Which permissions the files that it makes do not have, in octal digits. Default: the daemon's own.
     #[schemars(example = &"0027")]
     umask: Option<Located<String>>,
@@ -70,6 +74,13 @@ pub(super) struct CommandTable {
     /// `OOMScoreAdjust=`. Default: the daemon's own, but never protected.
     #[schemars(range(min = -1000, max = 1000))]
     oom_score: Option<i32>,
+    /// A kept command says by `sd_notify(3)` when it is ready and how it is: `Type=notify`. Until `READY=1` it is
+    /// starting. Default: false.
+    notify: Option<Located<bool>>,
+    /// With `notify`: once it is ready, it has failed if it sends no `WATCHDOG=1` for so long, from `"1s"` to `"1h"`:
+    /// `WatchdogSec=`. Default: none is expected.
+    #[schemars(example = &"30s")]
+    watchdog: Option<Located<DurationText>>,
 }
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
@@ -114,10 +125,14 @@ fn command_spec(
         group: table.group,
         supplementary_groups: table.supplementary_groups.unwrap_or_default(),
         env_file: table.env_file,
+        capabilities: table.capabilities,
         umask: table.umask,
         limits: table.limits,
         nice: table.nice,
         oom_score: table.oom_score,
+        keep: table.keep.unwrap_or(false),
+        notify: table.notify,
+        watchdog: table.watchdog,
     };
     let execution = keys.execution(host, findings);
     let Some(run) = table.run else {

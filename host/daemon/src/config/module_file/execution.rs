@@ -2,15 +2,19 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::config::execution::{Bound, Execution, ResourceLimits};
+use crate::config::execution::{Bound, Execution, Notifies, ResourceLimits};
 use crate::config::field;
 use crate::config::host_files::{AccountProblem, HostFiles};
 use crate::config::mistake::Findings;
+use crate::config::nearest;
+use crate::config::quantity::DurationText;
 use crate::config::source::Located;
+use crate::process::capability;
 
 /// What a process of the command may use, as with `prlimit`: soft and hard limits alike. Default: what
 /// the daemon was started with.
@@ -61,15 +65,20 @@ pub(super) struct ExecutionKeys {
     pub(super) group: Option<Located<String>>,
     pub(super) supplementary_groups: Vec<Located<String>>,
     pub(super) env_file: Option<Located<String>>,
+    pub(super) capabilities: Option<Located<Vec<Located<String>>>>,
     pub(super) umask: Option<Located<String>>,
     pub(super) limits: Option<ResourceLimitsTable>,
     pub(super) nice: Option<i32>,
     pub(super) oom_score: Option<i32>,
+    pub(super) keep: bool,
+    pub(super) notify: Option<Located<bool>>,
+    pub(super) watchdog: Option<Located<DurationText>>,
 }
 
 const CORE: RangeInclusive<u64> = 0..=1 << 60;
 const MEMORY: RangeInclusive<u64> = 1 << 20..=1 << 60;
 const MAX_UMASK: u32 = 0o777;
+const WATCHDOG: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
 impl ExecutionKeys {
     pub(super) fn execution(self, host: &dyn HostFiles, findings: &mut Findings<'_>) -> Execution {
@@ -80,10 +89,12 @@ impl ExecutionKeys {
         for group in self.group.iter().chain(&self.supplementary_groups) {
             told(group, "group", host.group(group.get()), findings);
         }
+        let notifies = self.notifies(findings);
         let text = |text: Option<Located<String>>| text.map(|text| text.get().clone());
         let limits = self.limits.unwrap_or_default();
         Execution {
             env_file: self.env_file.and_then(|path| env_file(&path, host, findings)),
+            capabilities: self.capabilities.map(|names| capabilities(&names, host, findings)),
             umask: self.umask.and_then(|text| umask(&text, findings)),
             limits: ResourceLimits {
                 open_files: limits.open_files,
@@ -96,7 +107,26 @@ impl ExecutionKeys {
             supplementary_groups: self.supplementary_groups.iter().map(|group| group.get().clone()).collect(),
             nice: self.nice,
             oom_score: self.oom_score,
+            notifies,
         }
+    }
+
+    fn notifies(&self, findings: &mut Findings<'_>) -> Option<Notifies> {
+        let says = self.notify.as_ref().filter(|notify| *notify.get());
+        if let Some(notify) = says.filter(|_| !self.keep) {
+            findings
+                .at(notify.span(), "only a kept command is listened to")
+                .expected("expected only with `keep = true`");
+        }
+        if let Some(watchdog) = self.watchdog.as_ref().filter(|_| says.is_none()) {
+            findings
+                .at(watchdog.span(), "what is not listened to cannot give signs of life")
+                .expected("expected only with `notify = true`");
+        }
+        let least = *WATCHDOG.start();
+        let duration = |text| field::duration(findings, "watchdog", Some(text), &WATCHDOG, least);
+        let watchdog = self.watchdog.as_ref().map(duration);
+        says.map(|_| Notifies { watchdog })
     }
 }
 
@@ -135,6 +165,34 @@ fn env_file(path: &Located<String>, host: &dyn HostFiles, findings: &mut Finding
             .expected("expected a file of lines `KEY=VALUE`, absolute or relative to the root");
     }
     Some(file)
+}
+
+fn capabilities(
+    texts: &Located<Vec<Located<String>>>,
+    host: &dyn HostFiles,
+    findings: &mut Findings<'_>,
+) -> Vec<String> {
+    if !host.is_root() {
+        findings
+            .at(texts.span(), "only a daemon that runs as root can choose the capabilities of a command")
+            .expected("expected no `capabilities`");
+    }
+    for text in texts.get() {
+        let name = text.get().as_str();
+        if capability::named(name).is_none() {
+            let known: Vec<String> = capability::names().collect();
+            let upper = name.to_ascii_uppercase();
+            let spelled = format!("CAP_{}", upper.trim_start_matches("CAP_"));
+            let near = match capability::named(&spelled) {
+                Some(_) => Some(format!("did you mean `{spelled}`?")),
+                None => nearest::did_you_mean(name, known.iter().map(String::as_str)),
+            };
+            findings
+                .at(text.span(), format!("there is no capability `{}`", name.escape_debug()))
+                .expected(near.unwrap_or_else(|| "expected a name of capabilities(7)".to_owned()));
+        }
+    }
+    texts.get().iter().map(|text| text.get().clone()).collect()
 }
 
 fn umask(text: &Located<String>, findings: &mut Findings<'_>) -> Option<u32> {

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use super::{mistakes, parse};
 use crate::act::kept::Launched;
 use crate::config::effective::Origin;
-use crate::config::execution::{Bound, Execution, ResourceLimits};
+use crate::config::execution::{Bound, Execution, Notifies, ResourceLimits};
 use crate::config::host_files::ThisHost;
 use crate::config::mistake::Mistakes;
 use crate::config::read::parse_module;
@@ -25,6 +26,9 @@ umask = "027"
 limits = { open-files = 65536, core = "infinity", memory = "8GiB", processes = 4096 }
 nice = -5
 oom-score = -900
+capabilities = ["CAP_NET_BIND_SERVICE", "CAP_KILL"]
+notify = true
+watchdog = "1m30s"
 "#;
 
 fn start(text: &str) -> CommandSpec {
@@ -55,6 +59,8 @@ fn all_that_a_file_says_is_in_the_specification_and_is_shown() {
         },
         nice: Some(-5),
         oom_score: Some(-900),
+        capabilities: Some(vec!["CAP_NET_BIND_SERVICE".to_owned(), "CAP_KILL".to_owned()]),
+        notifies: Some(Notifies { watchdog: Some(Duration::from_secs(90)) }),
     };
     assert_eq!(start(FULL).execution, expected);
     let shown = parse(FULL).unwrap().effective();
@@ -70,9 +76,12 @@ fn all_that_a_file_says_is_in_the_specification_and_is_shown() {
         "group = \"db\"",
         "supplementary-groups = [\"ssl-cert\", \"4711\"]",
         "env-file = \"app.env\"",
+        "capabilities = [\"CAP_NET_BIND_SERVICE\", \"CAP_KILL\"]",
         "umask = \"0027\"",
         "nice = -5",
         "oom-score = -900",
+        "notify = true",
+        "watchdog = \"1m30s\"",
         "limits.open-files = 65536",
         "limits.core = \"infinity\"",
         "limits.memory = \"8GiB\"",
@@ -111,7 +120,9 @@ fn what_this_host_does_not_have_is_refused_where_it_stands() {
 fn values_that_make_no_sense_are_refused_where_they_stand() {
     let text = "[commands.start]\nrun = [\"/app\"]\nkeep = true\numask = \"0888\"\nnice = 20\noom-score = -1001\n\
         limits = { open-files = 3, core = \"lots\", memory = \"1kB\", processes = 0, files = 1 }\n\
-        supplementary-groups = \"a\"\nenv-file = \"\"\n";
+        supplementary-groups = \"a\"\nenv-file = \"\"\n\
+        capabilities = [\"CAP_KILLS\", \"net_raw\"]\nwatchdog = \"10ms\"\n\
+        [commands.check]\nrun = [\"/check\"]\nnotify = true\n";
     insta::assert_snapshot!(mistakes(text));
 }
 

@@ -3,7 +3,9 @@
 use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
 
+use super::said::{add_what_it_says, complaint};
 use crate::config::spec::{Find, ProcessBounds, ProcessSpec};
+use crate::process::notified::Notified;
 use crate::process::stat::Stat;
 use crate::process::usage::Usage;
 
@@ -30,6 +32,8 @@ pub(super) struct Sight {
     pub(super) hidden: bool,
     /// There is none because the kept process, which ran, has ended.
     pub(super) has_ended: bool,
+    /// What a kept one says of itself, if it is listened to.
+    pub(super) notified: Option<Notified>,
 }
 
 /// What it means for this checker.
@@ -42,6 +46,8 @@ pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observati
         (Status::Fail, too_few(spec, sight, &label))
     } else if spec.at_most.is_some_and(|most| count > most) {
         (Status::Fail, too_many(spec, sight, &label))
+    } else if let Some((status, complaint)) = sight.notified.as_ref().and_then(complaint) {
+        (status, format!("{} {complaint}", well(sight, &label)))
     } else if let Some((status, reason)) =
         sight.usage.and_then(|usage| out_of_bounds(&spec.bounds, &usage, count > 1))
     {
@@ -53,6 +59,9 @@ pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observati
     };
     let mut observation = Observation::new(status, summary, now);
     observation.measurements = measurements(count, sight.usage.as_ref());
+    if let Some(notified) = &sight.notified {
+        add_what_it_says(&mut observation, notified);
+    }
     observation.processes =
         sight.processes.iter().map(|stat| ProcessFact { pid: stat.pid, name: stat.comm.clone() }).collect();
     if sight.has_ended && status == Status::Fail { observation.of_an_end() } else { observation }
@@ -79,7 +88,9 @@ fn well(sight: &Sight, label: &str) -> String {
     if sight.processes.is_empty() {
         return format!("{}no process {label} is running, as it may be", ended(sight));
     }
-    format!("{}{}", ended(sight), present(&sight.processes, label))
+    let status = sight.notified.as_ref().filter(|notified| complaint(notified).is_none());
+    let status = status.and_then(|notified| notified.status.as_ref()).map(|status| format!(": {status}"));
+    format!("{}{}{}", ended(sight), present(&sight.processes, label), status.unwrap_or_default())
 }
 
 /// `pid 5 has ended; `, or nothing.
@@ -210,6 +221,44 @@ mod tests {
     fn judged(spec: &ProcessSpec, sight: &Sight) -> (Status, String) {
         let observation = judge(spec, sight, Moment::default());
         (observation.status, observation.summary)
+    }
+
+    #[test]
+    fn what_it_says_of_itself_decides_once_it_is_there() {
+        let mut notified = Notified::nothing(Some(std::time::Duration::from_secs(30)));
+        let seen = |notified: &Notified| {
+            let sight = Sight { notified: Some(notified.clone()), ..sight(&[5], &[]) };
+            judge(&spec(1, None), &sight, Moment::default())
+        };
+        let said = |notified: &Notified| (seen(notified).status, seen(notified).summary);
+        let of = |text: &str| format!("1 process `nginx` (pid 5){text}");
+        notified.take("STATUS=recovers");
+        let starting = of(" has not said yet that it is ready (READY=1): recovers");
+        assert_eq!(said(&notified), (Status::Fail, starting));
+        let starting =
+            of(" has not said that it is ready (READY=1), or said so while no daemon ran: recovers");
+        assert_eq!(said(&notified.clone().after_a_gap()), (Status::Unknown, starting));
+        let progress = |notified: &Notified| {
+            seen(notified).measurements.iter().any(|measured| measured.name == "progress")
+        };
+        assert!(!progress(&notified));
+        notified.take("EXTEND_TIMEOUT_USEC=1000000");
+        assert!(progress(&notified));
+        notified.take("READY=1\nSTATUS=5 clients");
+        assert_eq!(said(&notified), (Status::Pass, of(": 5 clients")));
+        assert!(!progress(&notified) && !seen(&notified).is_of_a_hang());
+        notified.hangs = Some(crate::process::notified::Hang::Silent);
+        let silent = of(" has given no sign of life (WATCHDOG=1) for 30s: 5 clients");
+        assert_eq!(said(&notified), (Status::Fail, silent));
+        assert!(seen(&notified).is_of_a_hang());
+        notified.take("STOPPING=1\nSTATUS=");
+        assert_eq!(said(&notified), (Status::Fail, of(" says that it is stopping (STOPPING=1)")));
+        assert!(!seen(&notified).is_of_a_hang());
+        let gone = Sight { notified: Some(notified), ..sight(&[], &[5]) };
+        assert_eq!(judged(&spec(1, None), &gone).1, "pid 5 has ended; no process `nginx` is running");
+        let mut failed = Notified::nothing(None);
+        failed.take("READY=1\nWATCHDOG=trigger");
+        assert_eq!(said(&failed), (Status::Fail, of(" says that it has failed (WATCHDOG=trigger)")));
     }
 
     #[test]

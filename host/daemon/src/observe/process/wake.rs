@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::select_all;
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::{News, Watcher};
+use crate::process::notified::Notified;
 use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
 use crate::process::table::newest_pid;
@@ -33,6 +35,7 @@ impl Watcher {
                     // The daemon ends: nobody will say anything any more.
                     Err(_) => std::future::pending().await,
                 },
+                () = says_more(self.notified.as_mut()) => News::MayHaveStarted,
                 () = sleep_until(due.into()) => News::Due,
             };
         }
@@ -74,6 +77,16 @@ pub(super) async fn unless_one_ends<T>(work: impl Future<Output = T>, processes:
         done = work => Some(done),
         () = ends => None,
     }
+}
+
+/// Returns when the process has said something new of itself; never if it is not listened to.
+async fn says_more(notified: Option<&mut watch::Receiver<Notified>>) {
+    if let Some(notified) = notified
+        && notified.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Returns when one of these processes has ended; never if there are none.

@@ -1,0 +1,183 @@
+//! What an application says of itself (`sd_notify(3)`). Pure.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// Of a status that is shown, in characters.
+const MAX_STATUS: usize = 200;
+/// What `WATCHDOG_USEC` may ask for. A shorter time would be for the daemon to miss.
+const WATCHDOG: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+
+/// How far an application says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// It has not said yet that it is ready.
+    Starting,
+    /// It had not said so, and then no daemon ran for some time: it may have said so then.
+    Missed,
+    /// `READY=1`: it serves.
+    Ready,
+    /// `STOPPING=1`: it is about to end.
+    Stopping,
+}
+
+/// What a kept application has said since it was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notified {
+    /// Starting, ready, stopping.
+    pub stage: Stage,
+    /// `STATUS=…`: what it does at present.
+    #[serde(skip)]
+    pub status: Option<String>,
+    /// `EXTEND_TIMEOUT_USEC=…`: how often it has asked for more time to start.
+    pub extended: u32,
+    /// For so long it may say nothing once it is ready; without it, for ever.
+    pub watchdog: Option<Duration>,
+    /// Why it counts as one that hangs.
+    #[serde(skip)]
+    pub hangs: Option<Hang>,
+}
+
+/// Why an application counts as one that hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hang {
+    /// It has given no sign of life for longer than its watchdog allows.
+    Silent,
+    /// `WATCHDOG=trigger`: it says so.
+    Said,
+}
+
+impl Notified {
+    /// Of an application that has just been started.
+    pub fn nothing(watchdog: Option<Duration>) -> Self {
+        Self { stage: Stage::Starting, status: None, extended: 0, watchdog, hangs: None }
+    }
+
+    /// The same, once nothing was listened to for some time.
+    #[must_use]
+    pub fn after_a_gap(self) -> Self {
+        let stage = if self.stage == Stage::Starting { Stage::Missed } else { self.stage };
+        Self { stage, ..self }
+    }
+
+    /// Takes in one message. Returns whether it was a sign of life.
+    pub fn take(&mut self, message: &str) -> bool {
+        let mut is_alive = false;
+        for (key, value) in message.lines().filter_map(|line| line.split_once('=')) {
+            match (key, value) {
+                ("READY", "1") if self.is_starting() => {
+                    // The watchdog counts from here on.
+                    (is_alive, self.hangs) = (true, None);
+                    self.stage = Stage::Ready;
+                }
+                ("STOPPING", "1") => self.stage = Stage::Stopping,
+                ("STATUS", text) => {
+                    let shown = text.chars().filter(|next| !next.is_control()).take(MAX_STATUS);
+                    let text: String = shown.collect();
+                    self.status = (!text.is_empty()).then_some(text);
+                }
+                ("EXTEND_TIMEOUT_USEC", _) if self.is_starting() => {
+                    self.extended = self.extended.saturating_add(1);
+                    self.stage = Stage::Starting;
+                }
+                ("WATCHDOG", "1") => (is_alive, self.hangs) = (true, None),
+                ("WATCHDOG", "trigger") => self.hangs = Some(Hang::Said),
+                ("WATCHDOG_USEC", micros) => {
+                    // Only an application whose file asks for signs of life chooses how often it gives them.
+                    if let (Some(_), Ok(micros)) = (self.watchdog, micros.parse()) {
+                        let (least, most) = WATCHDOG.into_inner();
+                        self.watchdog = Some(Duration::from_micros(micros).clamp(least, most));
+                        (is_alive, self.hangs) = (true, None);
+                    }
+                }
+                _ => {}
+            }
+        }
+        is_alive
+    }
+
+    /// Whether it is not known to be ready.
+    pub fn is_starting(&self) -> bool {
+        matches!(self.stage, Stage::Starting | Stage::Missed)
+    }
+
+    /// When it will have been silent for too long. What is about to end need not say so again and again.
+    pub fn overdue_at(&self, alive_at: Instant) -> Option<Instant> {
+        let watchdog = self.watchdog.filter(|_| self.stage == Stage::Ready && self.hangs.is_none())?;
+        alive_at.checked_add(watchdog)
+    }
+
+    /// Whether what it has said since means the same as before.
+    pub fn differs_in_status_only(&self, before: &Self) -> bool {
+        *self == Self { status: self.status.clone(), ..before.clone() }
+    }
+
+    /// Whether a daemon that is started later has to know what it has said since.
+    pub fn is_worth_keeping(&self, before: &Self) -> bool {
+        (self.stage, self.watchdog) != (before.stage, before.watchdog)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_taken_in_line_by_line() {
+        let mut notified = Notified::nothing(None);
+        let before = notified.clone();
+        assert!(!notified.take("STATUS=recovers\u{7}, 50 %\nMAINPID=7\nnonsense\nREADY=0"));
+        assert!(notified.differs_in_status_only(&before) && !notified.is_worth_keeping(&before));
+        assert!(!notified.take("EXTEND_TIMEOUT_USEC=5000000"));
+        assert!(!notified.differs_in_status_only(&before));
+        let status = notified.status.as_deref();
+        assert_eq!((notified.stage, status, notified.extended), (Stage::Starting, Some("recovers, 50 %"), 1));
+        assert!(notified.take("READY=1\nSTATUS="));
+        assert!(notified.is_worth_keeping(&before));
+        assert_eq!((notified.stage, notified.status.as_deref()), (Stage::Ready, None));
+        notified.take("EXTEND_TIMEOUT_USEC=5000000\nREADY=0");
+        assert_eq!((notified.stage, notified.extended), (Stage::Ready, 1));
+        notified.take(&format!("STATUS={}", "x".repeat(9000)));
+        assert_eq!(notified.status.map(|status| status.len()), Some(MAX_STATUS));
+    }
+
+    #[test]
+    fn it_may_be_silent_until_it_is_ready_and_then_for_as_long_as_was_agreed() {
+        let now = Instant::now();
+        let mut notified = Notified::nothing(Some(Duration::from_secs(30)));
+        assert_eq!(notified.overdue_at(now), None);
+        assert!(notified.take("READY=1"));
+        assert_eq!(notified.overdue_at(now), Some(now + Duration::from_secs(30)));
+        for (micros, seconds) in [("5000000", 5), ("1", 1), ("18446744073709551615", 3600)] {
+            assert!(notified.take(&format!("WATCHDOG_USEC={micros}")));
+            assert_eq!(notified.overdue_at(now), Some(now + Duration::from_secs(seconds)), "{micros}");
+        }
+        for nonsense in ["WATCHDOG_USEC=-1", "WATCHDOG_USEC=x", "WATCHDOG_USEC=", "WATCHDOG=2"] {
+            assert!(!notified.take(nonsense), "{nonsense}");
+        }
+        assert!(!notified.take("WATCHDOG=trigger"));
+        assert_eq!((notified.hangs, notified.overdue_at(now)), (Some(Hang::Said), None));
+        assert!(notified.take("WATCHDOG=1"));
+        assert_eq!(notified.hangs, None);
+        notified.take("STOPPING=1\nREADY=1");
+        assert_eq!((notified.stage, notified.overdue_at(now)), (Stage::Stopping, None));
+        let mut unwatched = Notified::nothing(None);
+        unwatched.take("READY=1\nWATCHDOG_USEC=5000000");
+        assert_eq!(unwatched.overdue_at(now), None);
+    }
+
+    #[test]
+    fn what_was_said_while_no_daemon_ran_is_not_known_until_it_says_more() {
+        let starting = Notified::nothing(None).after_a_gap();
+        assert_eq!((starting.stage, starting.clone().after_a_gap()), (Stage::Missed, starting.clone()));
+        for (message, stage) in [("READY=1", Stage::Ready), ("EXTEND_TIMEOUT_USEC=1", Stage::Starting)] {
+            let mut notified = starting.clone();
+            notified.take(message);
+            assert_eq!(notified.stage, stage, "{message}");
+            let after = notified.after_a_gap().stage;
+            assert_eq!(after, if stage == Stage::Ready { stage } else { Stage::Missed });
+        }
+    }
+}

@@ -131,10 +131,9 @@ impl StepRunner {
         within: Duration,
     ) -> Result<String, String> {
         let begun = tokio::time::Instant::now();
-        let commands = module.map(|module| &module.commands);
-        for (command, spec) in commands.into_iter().flatten().filter(|(_, spec)| spec.keep) {
-            let first = module.and_then(|module| last_run::request(module, spec).stages.first().copied());
-            self.kept.set_ends_by(name, command, first.map_or(Signal::Term, |stage| stage.signal));
+        self.kept.quiesce(name).await.map_err(|error| error.to_string())?;
+        if let Some(module) = module {
+            self.end_what_died(module, within).await?;
         }
         let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
         if let Some((command, pid)) =
@@ -150,6 +149,22 @@ impl StepRunner {
             || Ok("all has ended".to_owned()),
             |stat| Err(still_runs(&format!("`{}`", stat.comm), stat.pid)),
         )
+    }
+
+    /// Ends what kept commands have left that ended by themselves: no plan has told it to end, so it is not waited
+    /// for. What else lives on of them is to end by the first signal of a stop.
+    async fn end_what_died(&self, module: &ModuleSpec, within: Duration) -> Result<(), String> {
+        let mut of_dead_ones = Vec::new();
+        for (command, spec) in module.commands.iter().filter(|(_, spec)| spec.keep) {
+            let request = last_run::request(module, spec);
+            let first = request.stages.first().map_or(Signal::Term, |stage| stage.signal);
+            self.kept.set_ends_by(&module.name, command, first);
+            if self.kept.has_died(&module.name, command) {
+                let request = last_run::shortened(request, spec.leftovers.min(within));
+                of_dead_ones.push((command.clone(), request));
+            }
+        }
+        self.kept.end_last_run(&module.name, of_dead_ones, |_, _| std::future::ready(())).await
     }
 
     /// A process in the background that the module's checkers take for the application and that

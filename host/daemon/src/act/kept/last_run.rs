@@ -104,6 +104,12 @@ impl Kept {
         self.slot(module, command).set_ends_by(Some(signal));
     }
 
+    /// Whether its first process has ended and nothing had told it to.
+    pub fn has_died(&self, module: &ModuleName, command: &CommandName) -> bool {
+        let slot = self.slot(module, command);
+        !slot.is_led() && !slot.expects_end()
+    }
+
     /// Knows of each command of the module that has left something.
     pub(super) async fn discover(&self, module: &ModuleName) -> io::Result<()> {
         let table = self.0.table.scan(Duration::ZERO).await?;

@@ -36,7 +36,7 @@ pub(super) fn requests(module: &ModuleSpec, action: &StepAction) -> Vec<(Command
 
 /// What a dead application has left keeps the next one waiting: its clients are sent nowhere until then, and no
 /// parent gives it new work. All stages together last for as long as its file allows.
-fn shortened(mut request: Request, within: Duration) -> Request {
+pub(super) fn shortened(mut request: Request, within: Duration) -> Request {
     let each = within / u32::try_from(request.stages.len().max(1)).unwrap_or(u32::MAX);
     for stage in &mut request.stages {
         stage.within = stage.within.min(each);

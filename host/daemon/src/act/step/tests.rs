@@ -3,6 +3,7 @@ use bellwether_core::verdict::Verdict;
 use super::*;
 use crate::act::harness::{Harness, checker, command, is_pending, processes_of, until};
 use crate::config::spec::{ArgumentPattern, Find};
+use crate::process::kept_table::KeptState;
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -242,6 +243,20 @@ async fn a_kept_process_that_takes_its_time_to_end_is_waited_for() {
     let (seen, signalled) = tokio::join!(look, end);
     assert_eq!(signalled.unwrap(), "sent SIGTERM");
     assert_eq!(seen.unwrap(), "all has ended");
+}
+
+#[tokio::test]
+async fn what_an_application_that_died_has_left_is_ended_by_a_look() {
+    let harness = Harness::new();
+    // What a shell ignores, its children ignore.
+    let module = harness.module(&[("keep", "trap '' TERM; sleep 600 & exit 3")]);
+    let runner = harness.runner().await;
+    runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await.unwrap();
+    let mut state = runner.kept.subscribe(&module.name, &command("keep"));
+    state.wait_for(|state| matches!(state, KeptState::Ended { .. })).await.unwrap();
+    assert_eq!(processes_of(harness.root.path()).len(), 1, "it has left one");
+    assert_eq!(runner.look_stopped(&module.name, Some(&module), LONG).await.unwrap(), "all has ended");
+    assert!(processes_of(harness.root.path()).is_empty());
 }
 
 type Hold = fn(&[Stat]) -> io::Result<Vec<PidFd>>;

@@ -5,13 +5,16 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::{PATIENCE, eventually};
 use bellwether_tests::http;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::{Root, default_ports};
 use bellwether_tests::secure::{Authority, Pair};
+use bellwether_tests::usage::Usage;
 use bellwether_tests::web::Web;
 
 /// Off the loopback, as a console of several nodes is; the tests reach it by the loopback all the same.
@@ -323,4 +326,86 @@ fn a_browser_is_asked_to_sign_in_and_another_hosts_name_is_none_of_ours() {
     assert_eq!(ask("127.0.0.1", "/api/v1/status").status, 401);
     assert_eq!(ask("evil.example", "/login").status, 421);
     assert_eq!(ask("node-1", "/login").status, 200, "the node's own name");
+}
+
+/// A form without an end, from somebody who is not signed in.
+fn begin_a_form(console: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(console).expect("the console listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {console}\r\nOrigin: http://{console}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\nname="
+    );
+    stream.write_all(head.as_bytes()).expect("it can be asked");
+    stream
+}
+
+#[test]
+fn posts_that_never_end_are_let_go_and_others_are_answered_again() {
+    let (_root, daemon) = serving("[console]\nlisten = \"127.0.0.1:0\"\n");
+    let console = daemon.console();
+    // As many as there is room for from one address, and a few more.
+    let endless: Vec<TcpStream> = (0..40).map(|_| begin_a_form(console)).collect();
+    for mut stream in endless {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the connection ends before our patience does");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    assert_eq!(http::get(console, "/login").map(|answer| answer.status), Some(421), "by another name");
+    let head = format!("GET /login HTTP/1.1\r\nHost: {console}\r\nConnection: close\r\n\r\n");
+    assert_eq!(http::request(console, &head).map(|answer| answer.status), Some(200));
+}
+
+#[test]
+fn what_is_not_among_the_assets_is_not_there() {
+    let (_root, daemon) = serving("[console]\nlisten = \"127.0.0.1:0\"\n");
+    let console = daemon.console();
+    for path in ["/assets/a", "/assets/a/b", "/icon/1/2", "/login/a/b"] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {console}\r\nConnection: close\r\n\r\n");
+        let answer = http::request(console, &head).expect("an answer");
+        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+        assert!(!answer.body.contains("axum") && !answer.body.contains("Extension"), "{answer:?}");
+    }
+}
+
+#[test]
+fn signing_in_again_and_again_takes_no_memory() {
+    let (root, daemon) = serving("[console]\nlisten = \"127.0.0.1:0\"\n");
+    let console = daemon.console();
+    add_user(&root, "ann", "correct horse battery");
+    let sign_in = || {
+        let form = "name=ann&password=correct+horse+battery";
+        let request = format!(
+            "POST /login HTTP/1.1\r\nHost: {console}\r\nOrigin: http://{console}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        assert_eq!(http::request(console, &request).map(|answer| answer.status), Some(200));
+    };
+    // The buffer of the one thread that hashes is made by the first.
+    (0..3).for_each(|_| sign_in());
+    let before = Usage::of(daemon.pid());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..15).for_each(|_| sign_in()));
+        }
+    });
+    let after = Usage::of(daemon.pid());
+    // One buffer of argon2 has 19 MiB; sixty of them were kept.
+    assert!(after.memory < before.memory + (16 << 10), "{before:?} {after:?}");
+}
+
+fn add_user(root: &Root, name: &str, password: &str) {
+    let mut child = Command::new(bellwether())
+        .args(["user", "add", name, "--role", "control", "--password-stdin", "--root"])
+        .arg(root.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the client runs");
+    let mut input = child.stdin.take().expect("it listens");
+    writeln!(input, "{password}").expect("it takes the password");
+    drop(input);
+    assert!(child.wait().expect("it ends").success());
 }

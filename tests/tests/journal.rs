@@ -162,3 +162,32 @@ impl Drop for Mounted {
         drop(Command::new("umount").arg("-l").arg(&self.0).status());
     }
 }
+
+#[test]
+fn a_state_folder_that_is_removed_under_the_daemon_is_told_and_written_anew() {
+    let root = Root::default();
+    Web::lay_out(&root);
+    let mut daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    daemon.tell(&["suspend", "web"]);
+    let serving = daemon.processes("web");
+    fs::remove_dir_all(root.path().join("state")).expect("it can be removed");
+    for what in ["state/ was removed", "state/journal.db was removed"] {
+        eventually(&format!("it is told that {what}"), || {
+            daemon.events().iter().any(|event| event.text.contains(what)).then_some(())
+        });
+    }
+    daemon.tell(&["resume", "web"]);
+    daemon.tell(&["suspend", "web"]);
+    assert_eq!(commands(&daemon.events()), ["suspend", "resume", "suspend"]);
+    daemon.kill();
+    daemon.run_again();
+    assert_eq!(
+        commands(&daemon.events()),
+        ["suspend", "resume", "suspend"],
+        "what was acknowledged is there"
+    );
+    assert!(daemon.module("web").suspended, "and so is what people want");
+    assert_eq!(daemon.processes("web"), serving, "the application is known again");
+    assert_eq!(daemon.problems(), "");
+}

@@ -32,6 +32,7 @@ mod journal;
 mod kill_anywhere;
 mod lasting;
 mod load_balancers;
+mod marks;
 mod mistakes;
 mod nginx_application;
 mod notifications;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_core::text::is_shown;
 use bellwether_daemon::serve::api::socket;
 use bellwether_daemon::serve::wire::Problem;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -217,7 +218,7 @@ const TOKEN_WANTED: &str = "name a good token with --token-file FILE or in BELLW
 /// Said by what stands in front of the API, in a line or two: what it is, and what to do.
 fn plain_refusal(body: &[u8]) -> Failure {
     let text = std::str::from_utf8(body).ok().map(str::trim).filter(|text| text.len() < MAX_PLAIN);
-    let plain = |c: char| c != '<' && (c == '\n' || !c.is_control());
+    let plain = |c: char| c != '<' && (c == '\n' || is_shown(c));
     match text.filter(|text| !text.is_empty() && text.chars().all(plain)) {
         Some(text) => {
             let (what, next) = text.split_once('\n').unwrap_or((text, "see the daemon's log"));

@@ -82,7 +82,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<WorkerGuard, Failure> {
         logger.map_event_format(|inner| Lines::new(inner, Style::Json)).try_init()
     } else {
         let logger = logger.with_ansi(color).with_target(false);
-        logger.map_event_format(|inner| Lines::new(inner, Style::Text)).try_init()
+        logger.map_event_format(|inner| Lines::new(inner.with_ansi(color), Style::Text)).try_init()
     };
     started.map_err(|error| Failure::from(anyhow::anyhow!(error)))?;
     Ok(guard)

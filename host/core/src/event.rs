@@ -134,6 +134,30 @@ pub enum Event {
 }
 
 impl Event {
+    /// All texts in it that come from outside: from guests, applications, clients and files. Whoever tells the
+    /// core something makes them [fit to be shown](crate::text::tidy) first, so that nothing else has to.
+    pub fn texts(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Observed { module: _, checker: _, generation: _, observation } => observation.texts(),
+            Self::PlanMade { module: _, attempt: _, plan } => match plan {
+                // Arguments are for programs, and are not shown.
+                Ok(Plan { summary, steps: _ }) => vec![summary],
+                Err(why) => vec![why],
+            },
+            Self::StepEnded { module: _, attempt: _, step: _, result: Ok(text) | Err(text) }
+            | Self::StepDelayed { module: _, attempt: _, step: _, reason: text, within: _ }
+            | Self::Commanded { request: _, module: _, command: _, by: text } => vec![text],
+            Self::Noted { module: _, kind } => kind.texts(),
+            // A policy is made of names and numbers, a memory of what was told here before.
+            Self::ModuleLoaded { module: _, policy: _, memory: _ }
+            | Self::ModuleRemoved { module: _ }
+            | Self::Starved { module: _, attempt: _ }
+            | Self::Probed { module: _, every: _ }
+            | Self::Ending(_)
+            | Self::Tick => Vec::new(),
+        }
+    }
+
     /// Which module it is about, if about one.
     pub fn module(&self) -> Option<&ModuleName> {
         match self {

@@ -51,6 +51,7 @@ pub mod shutdown;
 pub mod simulation;
 pub mod snapshot;
 pub mod state;
+pub mod text;
 pub mod transcript;
 pub mod unclaimed;
 pub mod vanished;

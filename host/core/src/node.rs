@@ -1,6 +1,6 @@
 //! All the modules of a node: the core's one way in and one way out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ pub struct Node {
     known: Known,
     views: BTreeMap<ModuleName, Arc<ModuleView>>,
     snapshot: Arc<Snapshot>,
+    stale: Stale,
 }
 
 /// All that the core decides by.
@@ -56,6 +57,13 @@ struct Known {
     /// Another daemon has written records on this node before.
     #[serde(default)]
     has_predecessor: bool,
+}
+
+/// What the picture does not show yet.
+#[derive(Debug, Default)]
+struct Stale {
+    changed: BTreeSet<ModuleName>,
+    redefined: BTreeSet<ModuleName>,
 }
 
 /// A whole core at one moment, for another to go on from it. Opaque: whoever
@@ -83,6 +91,7 @@ impl Node {
                 has_predecessor: last_record > 0,
             },
             views: BTreeMap::new(),
+            stale: Stale::default(),
         }
     }
 
@@ -94,15 +103,23 @@ impl Node {
     /// Another core, that decides from here on as the one would that the checkpoint is of.
     pub fn restore(Checkpoint(known): Checkpoint) -> Self {
         let snapshot = Arc::new(Snapshot::empty(known.name.clone(), known.now));
-        let mut node = Self { snapshot, views: BTreeMap::new(), known };
-        let all: Vec<ModuleName> = node.known.modules.keys().cloned().collect();
-        node.publish(&all, None);
+        let mut node = Self { snapshot, views: BTreeMap::new(), stale: Stale::default(), known };
+        let all: BTreeSet<ModuleName> = node.known.modules.keys().cloned().collect();
+        node.publish(&all, &BTreeSet::new());
         node
     }
 
     /// Takes in what happened and says what to do, in this order. Then moves on
     /// every module whose time has come.
     pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
+        let actions = self.take(event, now);
+        self.refresh();
+        actions
+    }
+
+    /// The same, and the picture stays behind until [`Self::refresh`], unless there is something to do: then it is
+    /// true before that is done. For many events in a row: a picture takes as long as a module has checkers.
+    pub fn take(&mut self, event: Event, now: Moment) -> Vec<Action> {
         let redefined = match &event {
             Event::ModuleLoaded { module, .. } => Some(module.clone()),
             _ => None,
@@ -134,8 +151,18 @@ impl Node {
             }
         }
         let actions = out.into_actions();
-        self.publish(&changed, redefined.as_ref());
+        self.stale.changed.extend(changed);
+        self.stale.redefined.extend(redefined);
+        if !actions.is_empty() {
+            self.refresh();
+        }
         actions
+    }
+
+    /// Brings the picture up to date.
+    pub fn refresh(&mut self) {
+        let Stale { changed, redefined } = std::mem::take(&mut self.stale);
+        self.publish(&changed, &redefined);
     }
 
     /// When the core wants to be called again at the latest, if nothing happens before.
@@ -186,8 +213,8 @@ impl Node {
         self.known.modules.get(module)?.expected(checker)
     }
 
-    /// `redefined` is the module whose file has changed.
-    fn publish(&mut self, changed: &[ModuleName], redefined: Option<&ModuleName>) {
+    /// `redefined` are the modules whose files have changed.
+    fn publish(&mut self, changed: &BTreeSet<ModuleName>, redefined: &BTreeSet<ModuleName>) {
         if changed.is_empty() {
             return;
         }
@@ -199,7 +226,7 @@ impl Node {
             };
             let mut view = module.view(self.known.now);
             view.follow(self.views.get(name).map(AsRef::as_ref));
-            let earlier = self.views.get(name).filter(|_| redefined != Some(name));
+            let earlier = self.views.get(name).filter(|_| !redefined.contains(name));
             view.changed = view.changed_since(earlier.map(AsRef::as_ref), generation);
             self.views.insert(name.clone(), Arc::new(view));
         }
@@ -291,3 +318,6 @@ fn handle_event(
         Event::Ending(_) | Event::Tick => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

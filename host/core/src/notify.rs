@@ -14,6 +14,7 @@ mod notification;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,9 +24,10 @@ use serde::{Deserialize, Serialize};
 pub use self::news::Topic;
 pub use self::notification::{Item, ItemState, Notification, Standing};
 
-use self::group::Group;
 use self::news::{Change, news};
+use self::notification::Contents;
 use self::queue::Queue;
+use self::together::{Batch, Groups};
 use crate::id::{ModuleName, NodeName, TargetName};
 use crate::moment::Moment;
 use crate::record::Record;
@@ -151,8 +153,7 @@ pub struct State {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct TargetState {
-    /// By module; what concerns the node is under the empty name.
-    groups: BTreeMap<String, Group>,
+    groups: Groups,
     queue: Queue,
 }
 
@@ -247,8 +248,7 @@ impl Notifier {
     pub fn next_deadline(&self) -> Option<Moment> {
         let due = |(name, policy): (&TargetName, &Policy)| {
             let target = self.state.targets.get(name)?;
-            let groups = target.groups.values().filter_map(|group| group.due(policy)).min();
-            groups.into_iter().chain(target.queue.due(policy)).min()
+            together::due(&target.groups, policy).into_iter().chain(target.queue.due(policy)).min()
         };
         self.policies.iter().filter_map(due).min()
     }
@@ -294,20 +294,9 @@ impl Notifier {
         let mut actions = Vec::new();
         for (name, policy) in &self.policies {
             let Some(mut target) = self.state.targets.remove(name) else { continue };
-            for (key, group) in &mut target.groups {
-                let Some(told) = group.tell(policy, now) else { continue };
-                let notification = Notification {
-                    key: self.state.next_key(&self.node),
-                    node: self.node.clone(),
-                    target: name.clone(),
-                    module: ModuleName::new(key).ok(),
-                    standing: told.standing,
-                    reminder: told.reminder,
-                    at: now,
-                    items: told.items,
-                    left_out: told.left_out,
-                    more: 0,
-                };
+            for batch in together::tell(&mut target.groups, policy, now) {
+                let key = self.state.next_key(&self.node);
+                let notification = compose(key, &self.node, name, batch, now);
                 if target.queue.push(notification, now) {
                     let renewed = self.state.next_key(&self.node);
                     target.queue.renew(renewed);
@@ -325,6 +314,20 @@ impl Notifier {
         }
         actions
     }
+}
+
+/// What a batch comes to.
+fn compose(key: String, node: &NodeName, target: &TargetName, batch: Batch, at: Moment) -> Notification {
+    let mut all = Vec::new();
+    let (mut left_out, mut reminder) = (0_u32, true);
+    for (module, told) in batch {
+        let module = ModuleName::new(&module).ok();
+        all.extend(told.items.into_iter().map(|item| Item { module: module.clone(), ..item }));
+        left_out = left_out.saturating_add(told.left_out);
+        reminder &= told.reminder;
+    }
+    let (node, target) = (node.clone(), target.clone());
+    Notification::new(key, node, target, Contents { items: all, left_out, reminder }, at)
 }
 
 /// Whether something that lasted is over, and why, as things are.

@@ -77,6 +77,15 @@ const HANG: (&str, &str) = ("hang", "true");
 const ENDED: (&str, &str) = ("ended", "true");
 
 impl Observation {
+    /// All texts in it, as [`Event::texts`](crate::event::Event::texts) has them.
+    pub fn texts(&mut self) -> Vec<&mut String> {
+        let Self { status: _, summary, measurements, attributes, processes, at: _, took: _ } = self;
+        let measured = measurements.iter_mut().flat_map(|Measurement { name, value: _, unit }| [name, unit]);
+        let said = attributes.iter_mut().flat_map(|(name, value)| [name, value]);
+        let seen = processes.iter_mut().map(|ProcessFact { pid: _, name }| name);
+        [summary].into_iter().chain(measured).chain(said).chain(seen).collect()
+    }
+
     /// Whether it says that the resource was there and gave no answer in time.
     pub fn is_of_a_hang(&self) -> bool {
         self.status == Status::Fail

@@ -7,7 +7,7 @@ use crate::command::CommandOutcome;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::moment::Moment;
 use crate::observation::Status;
-use crate::plan::Incident;
+use crate::plan::{Incident, PastObservation};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
@@ -149,6 +149,37 @@ pub enum RecordKind {
 pub(crate) const KEEP_TRYING: &str = "keep trying";
 
 impl RecordKind {
+    /// All texts in it, as [`Event::texts`](crate::event::Event::texts) has them.
+    pub fn texts(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Verdict { checker: _, from: _, to: _, status: _, summary } => vec![summary],
+            Self::Incident { incident: Incident { at: _, checker: _, summary, observations } } => {
+                let seen =
+                    observations.iter_mut().map(|PastObservation { at: _, status: _, summary }| summary);
+                [summary].into_iter().chain(seen).collect()
+            }
+            Self::Decision { decision, reason } => vec![decision, reason],
+            Self::State { from: _, to: _, reason } => vec![reason],
+            Self::Plan { occasion, summary, steps } => {
+                [occasion, summary].into_iter().chain(steps.iter_mut()).collect()
+            }
+            Self::NoPlan { occasion, reason } => vec![occasion, reason],
+            Self::Step { step, ok: _, result } => vec![step, result],
+            Self::Command { command: _, by, outcome } => match outcome {
+                CommandOutcome::Accepted(text) | CommandOutcome::AlreadySo(text) => vec![by, text],
+                // The core's own words.
+                CommandOutcome::Denied(_) => vec![by],
+            },
+            Self::Reload { what, ok: _, detail } => vec![what, detail],
+            Self::Quarantine { what, digest, why, tries: _, next: _ } => vec![what, digest, why],
+            Self::Approval { what, digest, asks, by } => {
+                [what, digest].into_iter().chain(asks.iter_mut()).chain(by).collect()
+            }
+            Self::Access { by, what } => vec![by, what],
+            Self::Daemon { message } => vec![message],
+        }
+    }
+
     /// Whether a start has failed for so long that a person should know of it, although it is tried
     /// again.
     pub fn is_of_a_start_that_keeps_failing(&self) -> bool {

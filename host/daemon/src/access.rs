@@ -20,13 +20,14 @@ use arc_swap::ArcSwap;
 use bellwether_core::access::{ONE_TIME, Role, Rule, Throttle, Use};
 use bellwether_core::id::AccountName;
 use bellwether_core::moment::{Moment, plain};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::driver::Message;
 use crate::durable;
-use crate::patience::at_most;
 
+mod hasher;
 mod neighbourhood;
 mod notes;
 mod refusal;
@@ -35,6 +36,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+use self::hasher::Hasher;
 pub(crate) use self::neighbourhood::neighbourhood;
 use self::notes::Notes;
 pub use self::refusal::Refusal;
@@ -51,13 +53,10 @@ const ONE_TIMES: usize = 100;
 const PASSWORD_AT_LEAST: usize = 10;
 /// A longer one only costs time.
 const PASSWORD_AT_MOST: usize = 250;
-/// Each takes 19 MiB and a processor.
-const HASHING: usize = 2;
-/// Nobody waits longer for the processors.
-const HASHED_WITHIN: Duration = at_most(Duration::from_secs(10));
-
-/// How late a sign-in that nobody uses may be ended, and how old what is written of its use.
+/// How old what is written of the use of sign-ins and tokens may be.
 const KEEP: Duration = Duration::from_mins(1);
+/// And how late one of them is ended at the most, when it is over.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 const BY_ADDRESS: Rule = Rule {
     free: 5,
@@ -79,7 +78,9 @@ struct Inner {
     register: ArcSwap<Register>,
     /// One change at a time. What was written last: what is the same is not written again.
     written: tokio::sync::Mutex<Option<Vec<u8>>>,
-    hashing: Arc<Semaphore>,
+    hasher: Hasher,
+    /// Something else may be the next to end.
+    changed: Notify,
     gate: Mutex<Gate>,
     notes: Notes,
 }
@@ -167,16 +168,21 @@ impl Access {
             accounts: Throttle::new(BY_ACCOUNT),
             one_times: Vec::new(),
         };
+        let (hasher, no_thread) = Hasher::start();
+        let no_thread = no_thread.map(|error| {
+            format!("nobody can sign in with a password: there is no thread that would look at it: {error}")
+        });
         let inner = Inner {
             path,
             clock,
             register: ArcSwap::from_pointee(register),
             written: tokio::sync::Mutex::default(),
-            hashing: Arc::new(Semaphore::new(HASHING)),
+            hasher,
+            changed: Notify::new(),
             gate: Mutex::new(gate),
             notes: Notes::new(events),
         };
-        (Self(Arc::new(inner)), damaged)
+        (Self(Arc::new(inner)), damaged.or(no_thread))
     }
 
     /// Whether there is anybody who could sign in.
@@ -256,15 +262,8 @@ impl Access {
         };
         begun.map_err(Refusal::TooSoon)?;
         let hash = self.0.register.load().users.get(name).and_then(|user| user.password.clone());
-        let permit = tokio::time::timeout(HASHED_WITHIN, Arc::clone(&self.0.hashing).acquire_owned());
-        let Ok(Ok(permit)) = permit.await else { return Err(Refusal::TooSoon(HASHED_WITHIN)) };
-        let checked = tokio::task::spawn_blocking(move || {
-            let fits = password.chars().count() <= PASSWORD_AT_MOST
-                && secret::is_password(&password, hash.as_deref());
-            drop(permit);
-            fits
-        });
-        if !checked.await.unwrap_or(false) {
+        let fits = password.chars().count() <= PASSWORD_AT_MOST && self.0.hasher.fits(password, hash).await?;
+        if !fits {
             return Err(Refusal::Wrong);
         }
         let mut gate = self.gate();
@@ -529,12 +528,28 @@ impl Access {
 
     /// Looks once in a while which sign-ins have ended by themselves.
     pub async fn keep_forever(&self) {
-        let mut due = tokio::time::interval(KEEP);
-        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            due.tick().await;
             self.keep().await;
+            let kept = Instant::now();
+            loop {
+                let due = (kept + KEEP).min(Instant::now() + self.next_end());
+                tokio::select! {
+                    () = tokio::time::sleep_until(due) => break,
+                    () = self.0.changed.notified() => {}
+                }
+            }
         }
+    }
+
+    /// How long it is until the next sign-in or token ends, unless it is used meanwhile.
+    fn next_end(&self) -> Duration {
+        let (register, now, wall) = (self.0.register.load(), self.0.clock.now(), self.wall());
+        let sessions = register.sessions.values().map(|session| session.times().ends().since(now));
+        let tokens = register.tokens.values().filter_map(|token| token.expires);
+        let tokens = tokens
+            .filter_map(|expires| u64::try_from(expires.saturating_sub(wall)).ok().filter(|left| *left > 0));
+        let next = sessions.chain(tokens.map(Duration::from_micros)).min();
+        next.map_or(KEEP, |next| next.clamp(SHORTEST, KEEP))
     }
 
     /// Writes down who used what last, and ends what is over.
@@ -568,13 +583,7 @@ impl Access {
         if !(PASSWORD_AT_LEAST..=PASSWORD_AT_MOST).contains(&password.chars().count()) {
             return Err(Refusal::BadPassword { at_least: PASSWORD_AT_LEAST, at_most: PASSWORD_AT_MOST });
         }
-        let permit = Arc::clone(&self.0.hashing).acquire_owned().await.map_err(|_| Refusal::Ending)?;
-        let hash = tokio::task::spawn_blocking(move || {
-            let hash = secret::hash_password(&password);
-            drop(permit);
-            hash
-        });
-        Ok(Some(hash.await.map_err(|_| Refusal::Ending)??))
+        self.0.hasher.hash(password).await.map(Some)
     }
 
     /// Makes another picture, writes it down, and shows it. Nothing is shown that is not written, but
@@ -593,6 +602,7 @@ impl Access {
             *written = Some(writing.await.map_err(|_| Refusal::Ending)?.map_err(Refusal::NotWritten)?);
         }
         self.0.register.store(Arc::new(register));
+        self.0.changed.notify_one();
         Ok(answer)
     }
 

@@ -68,6 +68,7 @@ use crate::serve::site::Site;
 use crate::serve::wire::ConsoleStatus;
 use crate::service_manager::ServiceManager;
 use crate::shortage;
+use crate::state_folder;
 use crate::steward::{Steward, Told};
 use crate::stores::Stores;
 use crate::telemetry::{self, Telemetry};
@@ -129,6 +130,7 @@ pub async fn run(
     mut told: mpsc::Receiver<Told>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
+    crate::names::start();
     open_files::raise();
     shortage::hold_back();
     let prepared = root::prepare_unless_told(&options.root, options.state.as_deref(), &mut told);
@@ -328,7 +330,7 @@ impl Parts {
             node: means.node.clone(),
             clock,
             targets: node.notify,
-            authorities: node.http.authorities,
+            http: node.http,
             journal: journal.clone(),
             published: published.clone(),
             refused: refused.clone(),
@@ -355,7 +357,7 @@ impl Parts {
                 node: means.node.clone(),
                 spec,
                 clock,
-                authorities: in_force.http.authorities.clone(),
+                http: in_force.http.clone(),
                 journal: journal.clone(),
                 sources: sources.clone(),
                 problems: problems.clone(),
@@ -454,6 +456,8 @@ impl Running {
             side.spawn(telemetry.run());
         }
         side.spawn(rotate_forever(self.root.clone()));
+        let problems = self.office.problems.clone();
+        side.spawn(state_folder::look_after(self.root.clone(), problems, self.events.clone()));
         side.spawn(self.continuity.keep_forever(clock));
         let access = self.office.access.clone();
         side.spawn({

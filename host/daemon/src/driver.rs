@@ -22,6 +22,7 @@ use bellwether_core::node::Node;
 use bellwether_core::record::RecordKind;
 use bellwether_core::shutdown::Shutdown;
 use bellwether_core::snapshot::Snapshot;
+use bellwether_core::text;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -171,20 +172,25 @@ impl Driver {
 
     fn take_waiting(&mut self, messages: &mut mpsc::Receiver<Message>) {
         for _ in 0..BATCH {
-            let Ok(message) = messages.try_recv() else { return };
+            let Ok(message) = messages.try_recv() else { break };
             self.take(message);
         }
+        // What came together is shown at once: a picture takes as long as a module has checkers.
+        self.show();
     }
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Event(event) => {
+            Message::Event(mut event) => {
+                event.texts().into_iter().for_each(text::tidy);
                 if let Event::Observed { module, checker, observation, .. } = &event {
                     self.journal.measure(module, checker, observation);
                 }
                 self.handle(event);
             }
-            Message::Command { module, command, seen, by, answer } => {
+            Message::Command { module, command, seen, mut by, answer } => {
+                text::tidy(&mut by);
+                self.node.refresh();
                 let snapshot = self.node.snapshot();
                 if let Some(moved) = seen.and_then(|seen| snapshot.moved_since(module.as_str(), seen)) {
                     let outcome = CommandOutcome::Denied(moved);
@@ -197,13 +203,22 @@ impl Driver {
                 let request = self.asking.admit(module.clone(), answer);
                 self.handle(Event::Commanded { request, module, command, by });
             }
-            Message::Loaded => self.opening.loaded(),
+            Message::Loaded => {
+                self.show();
+                self.opening.loaded();
+            }
             Message::Ending(shutdown, taken) => {
                 self.handle(Event::Ending(shutdown));
+                self.show();
                 // Whoever waited may have been told to hurry.
                 let _ = taken.send(());
             }
         }
+    }
+
+    fn show(&mut self) {
+        self.node.refresh();
+        self.published.publish(self.node.snapshot());
     }
 
     fn handle(&mut self, event: Event) {
@@ -211,7 +226,7 @@ impl Driver {
         self.metrics.told(&event);
         let now = self.clock.now();
         let inputs = self.transcriber.take(&self.node, &event, now);
-        let mut actions = self.node.handle(event, now);
+        let mut actions = self.node.take(event, now);
         // What is to be done is on its way to the disk before anything is done about it.
         actions.sort_by_key(|action| !matches!(action, Action::Remember { .. }));
         // First of all the load balancer learns the truth.

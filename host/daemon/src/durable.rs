@@ -5,14 +5,18 @@
 //!   FILE.spare  written, then exchanged ◀──┘
 //! ```
 //! What has to be written when the disk is full is written into a file that has
-//! its room already.
+//! its room already. What was written last is remembered: a file or a folder that
+//! somebody removes under the daemon is written anew ([`lost`], [`write_anew`]).
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::shortage::with_reserve;
 
@@ -27,6 +31,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 pub(crate) struct Beside {
     file: File,
     path: PathBuf,
+    content: Arc<[u8]>,
 }
 
 /// Where it is until then.
@@ -40,16 +45,17 @@ pub(crate) fn write_beside(path: &Path, content: &[u8]) -> io::Result<Beside> {
     with_reserve(|| {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(content)?;
-        Ok(Beside { file, path: path.to_owned() })
+        Ok(Beside { file, path: path.to_owned(), content: content.into() })
     })
 }
 
 impl Beside {
     /// The second half, which waits for the disk.
     pub(crate) fn take_its_place(self) -> io::Result<()> {
-        let Self { file, path } = self;
+        let Self { file, path, content } = self;
         file.sync_all()?;
         fs::rename(beside(&path), &path)?;
+        written().insert(path.clone(), content);
         match path.parent() {
             Some(folder) => with_reserve(|| File::open(folder))?.sync_all(),
             None => Ok(()),
@@ -75,7 +81,51 @@ pub(crate) fn exchange(path: &Path, json: &[u8]) -> io::Result<()> {
         // For the next time. If there is no room now, there may be then.
         let _ = write_over(&spare, &content);
     }
+    written().insert(path.to_owned(), json.into());
     Ok(())
+}
+
+/// What was written last, by its place.
+fn written() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<[u8]>>> {
+    static WRITTEN: Mutex<BTreeMap<PathBuf, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+    WRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes a file that was written here, for good.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    written().remove(path);
+    fs::remove_file(path)
+}
+
+/// The files below a folder that were written by this process and are not there any more.
+pub(crate) fn lost(folder: &Path) -> Vec<PathBuf> {
+    let known: Vec<PathBuf> = written().keys().filter(|path| path.starts_with(folder)).cloned().collect();
+    let is_gone = |path: &PathBuf| {
+        let found = fs::symlink_metadata(path);
+        found.is_err_and(|error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        })
+    };
+    known.into_iter().filter(is_gone).collect()
+}
+
+/// Writes such a file as it was written last, and the folders that it lies in.
+pub(crate) fn write_anew(path: &Path) -> io::Result<()> {
+    let Some(content) = written().get(path).cloned() else { return Ok(()) };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // Under a name of its own: the owner of the file may just be writing it as well, and then that is the newer one.
+    let anew = with_ending(path, ".anew");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&anew)?;
+    file.write_all(&content)?;
+    file.sync_all()?;
+    match renameat_with(CWD, &anew, CWD, path, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => fs::remove_file(&anew),
+        // The file system knows no such rename.
+        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(&anew, path),
+        renamed => Ok(renamed?),
+    }
 }
 
 /// Its blocks stay its own: nothing is cut off before it is written.
@@ -95,6 +145,30 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt as _;
+
+    #[test]
+    fn what_somebody_removes_is_written_anew_and_what_was_removed_here_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state/modules");
+        fs::create_dir_all(&folder).unwrap();
+        let paths = ["web.json", "db.json", "gone.json"].map(|name| folder.join(name));
+        replace(&paths[0], b"{}").unwrap();
+        exchange(&paths[1], b"[1]").unwrap();
+        replace(&paths[2], b"{}").unwrap();
+        remove(&paths[2]).unwrap();
+        assert_eq!(lost(root.path()), [] as [PathBuf; 0]);
+        fs::remove_dir_all(root.path().join("state")).unwrap();
+        assert_eq!(lost(root.path()), [paths[1].clone(), paths[0].clone()]);
+        assert_eq!(lost(Path::new("/nonexistent")), [] as [PathBuf; 0]);
+        for path in lost(root.path()) {
+            write_anew(&path).unwrap();
+        }
+        assert_eq!(fs::read(&paths[0]).unwrap(), b"{}");
+        assert_eq!(serde_json::from_slice::<Vec<u32>>(&fs::read(&paths[1]).unwrap()).unwrap(), [1]);
+        assert!(!paths[2].exists());
+        let mode = fs::metadata(&folder).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o700);
+    }
 
     #[test]
     fn two_files_take_turns_and_keep_their_room() {

@@ -30,6 +30,7 @@ pub mod journal;
 mod long;
 pub mod memories;
 pub mod metrics;
+mod names;
 #[cfg(test)]
 mod namespace;
 pub mod notify;
@@ -49,6 +50,7 @@ pub mod serve;
 pub mod service_manager;
 pub mod shortage;
 pub mod simulate;
+mod state_folder;
 pub mod steward;
 pub mod stores;
 pub mod telemetry;

@@ -29,7 +29,6 @@ use bellwether_core::id::{NodeName, TargetName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::notify::{Action, Event, Notification, Notifier};
 use bellwether_core::record::{Record, RecordKind};
-use rustls::pki_types::CertificateDer;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -38,14 +37,14 @@ use crate::act::child::Home;
 use crate::act::gate::Launcher;
 use crate::clock::Clock;
 use crate::config::notify::NotifySpec;
+use crate::config::spec::HttpSpec;
 use crate::driver::{Message, Published};
 use crate::journal::{Entry, Journal, RecordQuery};
 use crate::reload::Refused;
 
 pub use self::board::{Board, Counts};
-pub(crate) use self::email::chain;
-pub use self::outlet::NotDelivered;
 use self::outlet::Outlet;
+pub use self::outlet::{Delivery, NotDelivered};
 use self::store::Store;
 pub(crate) use self::webhook::Connector;
 
@@ -73,8 +72,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Who is told.
     pub targets: Vec<NotifySpec>,
-    /// Certificates that are trusted besides the system's.
-    pub authorities: Vec<CertificateDer<'static>>,
+    /// How requests are made: through which proxy, and who is trusted.
+    pub http: HttpSpec,
     /// What happened. Not yet written to by this daemon.
     pub journal: Journal,
     /// How everything is.
@@ -101,8 +100,8 @@ pub struct Tested {
     pub target: TargetName,
     /// What was told, by which key, and whether it arrived.
     pub key: String,
-    /// Why it did not arrive.
-    pub result: Result<(), NotDelivered>,
+    /// Whether it arrived.
+    pub result: Delivery,
     /// How long it took.
     pub took: Duration,
 }
@@ -140,7 +139,7 @@ pub struct Notify {
     board: Board,
     tests: mpsc::Receiver<Test>,
     testing: JoinSet<()>,
-    trying: JoinSet<Result<(), NotDelivered>>,
+    trying: JoinSet<Delivery>,
     tried: HashMap<Id, TargetName>,
     /// What is to be done once the state is stored.
     due: Vec<Action>,
@@ -162,7 +161,7 @@ impl Notify {
         }
         let policies = settings.targets.iter().map(|spec| (spec.name.clone(), spec.policy.clone())).collect();
         let notifier = Notifier::new(settings.node.clone(), policies, state, now);
-        let connector = Connector::new(settings.authorities.clone());
+        let connector = Connector::new(&settings.http);
         let home =
             Home { root: settings.root.clone(), node: settings.node.clone(), launcher: Launcher::Nobody };
         let outlet = |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector)));
@@ -300,7 +299,7 @@ impl Notify {
         self.tried.insert(handle.id(), target);
     }
 
-    fn take_result(&mut self, ended: Result<(Id, Result<(), NotDelivered>), JoinError>) {
+    fn take_result(&mut self, ended: Result<(Id, Delivery), JoinError>) {
         let (id, result) = match ended {
             Ok(ended) => ended,
             Err(error) => (error.id(), Err(NotDelivered::new(format!("the daemon itself failed: {error}")))),
@@ -310,8 +309,12 @@ impl Notify {
         // Whatever came of it is stored before the next try.
         self.urgent = true;
         match result {
-            Ok(()) => {
-                tracing::info!(%target, "notified");
+            Ok(partly) => {
+                match &partly {
+                    None => tracing::info!(%target, "notified"),
+                    Some(why) => tracing::warn!(%target, "notified, but for some: {why}"),
+                }
+                self.board.not_all(&target, partly);
                 self.handle(Event::Delivered { target: &target });
             }
             Err(NotDelivered { why, retry_after }) => {

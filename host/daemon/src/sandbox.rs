@@ -27,10 +27,10 @@ mod imports;
 mod machine_code;
 mod output;
 mod scrub;
+mod share;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
-mod text;
 mod ticker;
 pub mod usage;
 
@@ -50,9 +50,10 @@ pub use cache::CacheError;
 use compile::Compiler;
 pub use engine::Allocator;
 use guests::Guests;
-use imports::http::HttpClient;
+pub(crate) use imports::http::HttpClient;
 pub use imports::state::{StateContents, StateHandle};
 pub use output::{LogLevel, LogLine};
+use share::Shares;
 use store::Run;
 
 /// Everything that runs components. One for the whole daemon.
@@ -63,6 +64,7 @@ pub struct Sandbox {
     cache: Option<Cache>,
     linker: Linker<Run>,
     guests: Guests,
+    shares: Shares,
     limits: LimitsSpec,
     /// Held while a component describes itself.
     describing: Mutex<()>,
@@ -85,6 +87,7 @@ impl Sandbox {
             cache: None,
             linker,
             guests,
+            shares: Shares::default(),
             limits: *limits,
             describing: Mutex::default(),
             describe_time: component::DESCRIBE_TIME,

@@ -6,6 +6,7 @@ pub mod console;
 mod conversation;
 mod guard;
 pub mod health;
+mod in_time;
 pub mod metrics;
 pub mod site;
 pub mod wire;

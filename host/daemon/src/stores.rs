@@ -256,8 +256,19 @@ impl Writer {
         }
     }
 
+    /// A file that somebody has removed takes what is written, and no one finds it there: all of it is written to
+    /// another one.
+    fn look_for_the_file(&mut self) {
+        if self.database.is_some() && !self.path.exists() && !self.written.is_empty() {
+            tracing::error!("state/checkers.db was removed while the daemon ran: it is written anew");
+            self.database = None;
+            self.written.clear();
+        }
+    }
+
     /// Writes what differs from what is on disk.
     fn write(&mut self, ahead: u64) {
+        self.look_for_the_file();
         let memories: Vec<(Owner, Memory)> =
             self.stores.0.lock().iter().map(|(owner, memory)| (owner.clone(), memory.clone())).collect();
         let mut changed = Vec::new();

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use bellwether_core::id::NodeName;
 use bellwether_core::moment::plain;
-use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::MissedTickBehavior;
@@ -27,7 +26,7 @@ use self::collector::{Collector, NotTaken};
 use self::messages::Window;
 use self::otlp::{ExportLogsServiceResponse, ExportMetricsServiceResponse};
 use crate::clock::Clock;
-use crate::config::spec::TelemetrySpec;
+use crate::config::spec::{HttpSpec, TelemetrySpec};
 use crate::durable;
 use crate::journal::{Journal, RecordQuery};
 use crate::metrics::{Signal, Sources};
@@ -56,8 +55,8 @@ pub struct Settings {
     pub spec: TelemetrySpec,
     /// The daemon's time line.
     pub clock: Clock,
-    /// Certificates that are trusted besides the system's.
-    pub authorities: Vec<CertificateDer<'static>>,
+    /// How requests are made: through which proxy, and who is trusted.
+    pub http: HttpSpec,
     /// What happened. Not yet written to by this daemon.
     pub journal: Journal,
     /// The numbers.
@@ -89,7 +88,7 @@ impl Telemetry {
         let path = settings.root.join(FILE);
         // A journal that was begun anew counts from 1 again.
         let sent = progress(&path).map_or(last, |progress| progress.sent.min(last));
-        let collector = Collector::new(settings.root.clone(), &settings.spec, settings.authorities.clone());
+        let collector = Collector::new(settings.root.clone(), &settings.spec, &settings.http);
         let begun = now(settings.clock);
         // Also if nothing is ever taken before this daemon is killed.
         keep(&path, sent);

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use bellwether_core::text::is_shown;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -111,8 +112,24 @@ where
             }
         }
         writer.write_str(prefix)?;
-        self.inner.format_event(context, writer, event)
+        if self.style == Style::Json {
+            // It escapes what is in strings by itself.
+            return self.inner.format_event(context, writer, event);
+        }
+        let colored = writer.has_ansi_escapes();
+        let mut line = String::new();
+        self.inner.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&plain(&line, colored))
     }
+}
+
+/// One line, whatever is said in it. Where the line has colours, escapes are those of the colours: tracing
+/// escapes those that stand in messages.
+fn plain(line: &str, colored: bool) -> String {
+    let Some(text) = line.strip_suffix('\n') else { return line.to_owned() };
+    let stays = |c: char| is_shown(c) || (colored && c == '\u{1b}');
+    let shown = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| stays(*c));
+    shown.chain(['\n']).collect()
 }
 
 /// As `syslog(3)` numbers them.
@@ -129,6 +146,9 @@ fn priority(level: Level) -> &'static str {
 mod tests {
     use std::io;
     use std::sync::Arc;
+
+    use tracing_subscriber::fmt::format::{Format, Full};
+    use tracing_subscriber::fmt::time::SystemTime;
 
     use super::*;
 
@@ -163,6 +183,25 @@ mod tests {
             tracing::info!(module = "web", "up");
         });
         assert_eq!(paper.lines(), ["<3>the disk is full", "<6>up module=\"web\""]);
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_is_said_in_it() {
+        for colored in [false, true] {
+            let paper = Paper::default();
+            let write = paper.clone();
+            let logger = tracing_subscriber::fmt().with_writer(move || write.clone()).with_ansi(colored);
+            let text = |inner: Format<Full, SystemTime>| Lines::new(inner.with_ansi(colored), Style::Text);
+            let logger = logger.map_event_format(text).finish();
+            tracing::subscriber::with_default(logger, || {
+                tracing::error!(module = "a\u{202e}b\u{1b}[2J", "one\ntwo\u{9b}\u{1b}[2Jthree\u{202e}");
+            });
+            let lines = paper.lines();
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(lines[0].contains("one two") && !lines[0].contains(['\u{202e}', '\u{9b}']), "{lines:?}");
+            assert!(!lines[0].contains("\u{1b}[2J"), "{lines:?}");
+            assert_eq!(lines[0].contains('\u{1b}'), colored, "{lines:?}");
+        }
     }
 
     #[test]

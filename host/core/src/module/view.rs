@@ -1,5 +1,7 @@
 //! What is shown of a module.
 
+use std::collections::BTreeSet;
+
 use crate::moment::Moment;
 use crate::observation::ProcessFact;
 use crate::snapshot::{CheckerView, Load, ModuleView, ON_PROBATION};
@@ -84,9 +86,10 @@ impl Module {
             Moment::NEVER
         };
         let mut processes: Vec<ProcessFact> = Vec::new();
+        let mut known: BTreeSet<(u32, &str)> = BTreeSet::new();
         for observation in self.checkers.values().filter(|c| c.watched()).filter_map(|c| c.last.as_ref()) {
             for process in &observation.processes {
-                if !processes.contains(process) {
+                if known.insert((process.pid, &process.name)) {
                     processes.push(process.clone());
                 }
             }

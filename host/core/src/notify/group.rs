@@ -1,4 +1,4 @@
-//! What is told together: all that is wrong with one module.
+//! What is wrong with one module.
 //!
 //! ```text
 //!            begins                 group-wait is over            all over, for group-wait
@@ -17,10 +17,11 @@ use super::Policy;
 use super::news::Topic;
 use super::notification::{Item, ItemState, Standing};
 use crate::moment::Moment;
+use crate::text;
 
 /// So many things are told apart in one group; what comes beyond is counted.
 const MAX_ALERTS: usize = 64;
-/// Of a summary, so many characters are kept.
+/// Of a summary, so many bytes are kept.
 const MAX_SUMMARY: usize = 500;
 /// What comes so often before it was calm is flapping.
 const FLAPS: u32 = 3;
@@ -72,7 +73,7 @@ pub(super) struct Told {
 
 /// What may be due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
+pub(super) enum Due {
     News,
     End,
     Reminder,
@@ -136,15 +137,8 @@ impl Group {
         lasting.map(|alert| (alert.topic, alert.about.clone())).collect()
     }
 
-    /// When there is something to do at the latest.
-    pub(super) fn due(&self, policy: &Policy) -> Option<Moment> {
-        let told = self.next(policy).map(|(at, _)| at);
-        told.or_else(|| self.forgotten(policy))
-    }
-
-    /// What there is to say now, if anything is due.
-    pub(super) fn tell(&mut self, policy: &Policy, now: Moment) -> Option<Told> {
-        let (_, due) = self.next(policy).filter(|(at, _)| *at <= now)?;
+    /// What there is to say now that this is due.
+    pub(super) fn tell(&mut self, policy: &Policy, due: Due, now: Moment) -> Option<Told> {
         let over = due == Due::End;
         let open = self.alerts.iter_mut().filter(|alert| alert.telling != Telling::Over);
         let items: Vec<Item> = open
@@ -158,14 +152,7 @@ impl Group {
             return None;
         }
         self.told = Some(now);
-        let some = |state| items.iter().any(|item| item.state == state);
-        let standing = if some(ItemState::Lasts) || some(ItemState::Flapping) {
-            Standing::Firing
-        } else if some(ItemState::Over) {
-            Standing::Resolved
-        } else {
-            Standing::Happened
-        };
+        let standing = Standing::of(&items);
         Some(Told { standing, reminder: due == Due::Reminder, items, left_out: self.left_out })
     }
 
@@ -188,7 +175,8 @@ impl Group {
         }
     }
 
-    fn next(&self, policy: &Policy) -> Option<(Moment, Due)> {
+    /// What is due next, and when.
+    pub(super) fn next(&self, policy: &Policy) -> Option<(Moment, Due)> {
         let untold = self.alerts.iter().filter_map(|alert| match alert.telling {
             Telling::Untold(due) => Some((due, Due::News)),
             Telling::Begun | Telling::Over => None,
@@ -209,7 +197,8 @@ impl Group {
         untils.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    fn forgotten(&self, policy: &Policy) -> Option<Moment> {
+    /// When nothing of this matters any more.
+    pub(super) fn forgotten(&self, policy: &Policy) -> Option<Moment> {
         if self.alerts.iter().any(|alert| alert.telling != Telling::Over) {
             return None;
         }
@@ -237,6 +226,7 @@ impl Alert {
             Some(_) => ItemState::Over,
         };
         Item {
+            module: None,
             topic: self.topic,
             about: self.about.clone(),
             state,
@@ -250,5 +240,5 @@ impl Alert {
 
 /// Others wrote it: it is cut, and ends up in the subject of a mail.
 fn one_line(text: &str) -> String {
-    text.chars().take(MAX_SUMMARY).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text::one_line(text, MAX_SUMMARY)
 }

@@ -1,5 +1,6 @@
 //! What a target is told, in words.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub struct Notification {
     pub node: NodeName,
     /// To whom.
     pub target: TargetName,
-    /// About which module; if about none, about the node.
+    /// About which module, if it is about one: otherwise it is about the node, or about several.
     pub module: Option<ModuleName>,
     /// All of it in one word.
     pub standing: Standing,
@@ -32,6 +33,19 @@ pub struct Notification {
     /// Older notifications that had no room in the queue.
     pub more: u64,
 }
+
+/// What a notification is made of.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) items: Vec<Item>,
+    pub(super) left_out: u32,
+    pub(super) reminder: bool,
+}
+
+/// In one notification; what comes beyond is counted.
+const MAX_ITEMS: usize = 200;
+/// Modules that a title names.
+const NAMED: usize = 5;
 
 /// A notification in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +64,9 @@ pub enum Standing {
 /// One thing that is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
+    /// Of which module; nothing if it concerns the node.
+    #[serde(default)]
+    pub module: Option<ModuleName>,
     /// What kind of thing.
     pub topic: Topic,
     /// About which checker, file or command; empty if about the module itself.
@@ -67,7 +84,7 @@ pub struct Item {
 }
 
 /// How one thing stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ItemState {
     /// It goes on.
@@ -81,6 +98,18 @@ pub enum ItemState {
 }
 
 impl Standing {
+    /// What all of them come to.
+    pub(super) fn of(items: &[Item]) -> Self {
+        let some = |state| items.iter().any(|item| item.state == state);
+        if some(ItemState::Lasts) || some(ItemState::Flapping) {
+            Self::Firing
+        } else if some(ItemState::Over) {
+            Self::Resolved
+        } else {
+            Self::Happened
+        }
+    }
+
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -108,6 +137,7 @@ impl Notification {
     /// One for a person who wants to see whether it arrives.
     pub fn test(key: String, node: NodeName, target: TargetName, by: &str, at: Moment) -> Self {
         let item = Item {
+            module: None,
             topic: Topic::Daemon,
             about: String::new(),
             state: ItemState::Happened,
@@ -120,58 +150,130 @@ impl Notification {
         Self { key, node, target, module, standing, reminder: false, at, items, left_out: 0, more: 0 }
     }
 
-    /// Whether both are about the same module, or both about the node.
+    pub(super) fn new(
+        key: String,
+        node: NodeName,
+        target: TargetName,
+        contents: Contents,
+        at: Moment,
+    ) -> Self {
+        let Contents { items, left_out, reminder } = contents;
+        let standing = Standing::of(&items);
+        let mut new =
+            Self { key, node, target, module: None, standing, reminder, at, items, left_out, more: 0 };
+        new.round_off();
+        new
+    }
+
+    /// The modules it is about, each once; of what concerns the node, nothing.
+    pub fn modules(&self) -> BTreeSet<Option<&ModuleName>> {
+        if self.items.is_empty() {
+            return BTreeSet::from([self.module.as_ref()]);
+        }
+        self.items.iter().map(|item| self.module_of(item)).collect()
+    }
+
+    /// An item that was stored by an older daemon is of the notification's module.
+    fn module_of<'n>(&'n self, item: &'n Item) -> Option<&'n ModuleName> {
+        item.module.as_ref().or(self.module.as_ref())
+    }
+
+    /// Whether both have to do with some module, or both with the node.
     pub(super) fn is_about_the_same(&self, other: &Self) -> bool {
-        self.module == other.module
+        !self.modules().is_disjoint(&other.modules())
     }
 
     /// Takes the place of an older one, and says what that one would have said.
     pub(super) fn takes_over(&mut self, older: Self) {
+        for item in self.items.iter_mut().filter(|item| item.module.is_none()) {
+            item.module.clone_from(&self.module);
+        }
+        let retold: BTreeSet<Option<ModuleName>> =
+            self.modules().into_iter().map(Option::<&ModuleName>::cloned).collect();
         for (at, mut item) in older.items.into_iter().enumerate() {
-            let known = self.items.iter_mut().find(|new| new.topic == item.topic && new.about == item.about);
+            item.module = item.module.or_else(|| older.module.clone());
+            let known = self.items.iter_mut().find(|new| new.is_same(&item));
             if let Some(known) = known {
                 known.since = known.since.min(item.since);
                 continue;
             }
-            // What goes on is in every later one.
-            if matches!(item.state, ItemState::Lasts | ItemState::Flapping) {
+            // What goes on is in every later one about its module.
+            if matches!(item.state, ItemState::Lasts | ItemState::Flapping) && retold.contains(&item.module) {
                 item.state = ItemState::Over;
             }
             self.items.insert(at.min(self.items.len()), item);
         }
-        if self.standing == Standing::Happened && self.items.iter().any(|item| item.topic.lasts()) {
+        if Standing::of(&self.items) == Standing::Firing {
+            self.standing = Standing::Firing;
+        } else if self.standing == Standing::Happened && self.items.iter().any(|item| item.topic.lasts()) {
             self.standing = Standing::Resolved;
         }
         self.reminder &= older.reminder;
         self.left_out = self.left_out.max(older.left_out);
         self.more = self.more.saturating_add(older.more);
+        self.round_off();
     }
 
-    /// One line: `web on node-1: checker `home` is down: connection refused`.
+    /// Counts what there is no room for, and says which module it is about if that is one.
+    fn round_off(&mut self) {
+        if let Some(beyond) = self.items.len().checked_sub(MAX_ITEMS).filter(|beyond| *beyond > 0) {
+            // The worst stays.
+            self.items.sort_by_key(Item::weight);
+            self.items.truncate(MAX_ITEMS);
+            self.left_out = self.left_out.saturating_add(u32::try_from(beyond).unwrap_or(u32::MAX));
+        }
+        let modules = self.modules();
+        let only = modules.first().copied().flatten().filter(|_| modules.len() == 1).cloned();
+        self.module = only;
+    }
+
+    /// One line: `web on node-1: checker `home` is down: connection refused`. Of several things, the worst.
     pub fn title(&self) -> String {
-        let node = &self.node;
-        let place = match &self.module {
-            Some(module) => format!("{module} on {node}"),
-            None => node.to_string(),
-        };
-        let of_weight = |state: ItemState| self.items.iter().filter(move |item| item.state == state);
-        let mut lasting = of_weight(ItemState::Lasts);
-        let what = match (self.standing, self.items.as_slice()) {
-            (Standing::Test, _) => "this is a test".to_owned(),
-            (Standing::Resolved, _) => "well again".to_owned(),
-            (Standing::Firing, [only]) if only.state == ItemState::Flapping => {
-                "it goes up and down".to_owned()
-            }
-            (_, [only]) => only.summary.clone(),
-            (Standing::Happened, items) => format!("{} things happened", items.len()),
-            (Standing::Firing, _) => match (lasting.next(), lasting.count()) {
-                (None, _) => "it goes up and down".to_owned(),
-                (Some(only), 0) => only.summary.clone(),
-                (Some(first), others) => format!("{} (and {others} more)", first.summary),
-            },
-        };
         let still = if self.reminder { "still: " } else { "" };
-        format!("{place}: {still}{what}")
+        format!("{}: {still}{}", self.place(), self.what())
+    }
+
+    fn place(&self) -> String {
+        let node = &self.node;
+        match (&self.module, self.modules().len()) {
+            (Some(module), _) => format!("{module} on {node}"),
+            (None, 0 | 1) => node.to_string(),
+            (None, modules) => format!("{modules} modules on {node}"),
+        }
+    }
+
+    fn what(&self) -> String {
+        let several = self.modules().len() > 1;
+        match self.standing {
+            Standing::Test => "this is a test".to_owned(),
+            Standing::Resolved if several => format!("well again: {}", self.names()),
+            Standing::Resolved => "well again".to_owned(),
+            Standing::Happened => match self.items.as_slice() {
+                [only] => only.summary.clone(),
+                items => format!("{} things happened", items.len()),
+            },
+            Standing::Firing => {
+                let worst = self.items.iter().min_by_key(|item| item.weight());
+                let worst = worst.filter(|item| item.state == ItemState::Lasts);
+                let Some(worst) = worst else { return "it goes up and down".to_owned() };
+                let module = self.module_of(worst).filter(|_| several);
+                let module = module.map_or_else(String::new, |module| format!("{module}: "));
+                let others = self.items.iter().filter(|item| item.state == ItemState::Lasts).count() - 1;
+                let others = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+                format!("{module}{}{others}", worst.summary)
+            }
+        }
+    }
+
+    /// The first of the modules, by their names.
+    fn names(&self) -> String {
+        let modules = self.modules();
+        let names = modules.iter().flatten().map(|module| module.as_str());
+        let shown = names.take(NAMED).collect::<Vec<_>>().join(", ");
+        match modules.len().saturating_sub(NAMED) {
+            0 => shown,
+            others => format!("{shown} and {others} more"),
+        }
     }
 
     /// For people: the title, and a line for each thing.
@@ -179,10 +281,12 @@ impl Notification {
         let mut text = format!("[{}] {}", self.standing.word().to_uppercase(), self.title());
         for item in &self.items {
             // Writing to a string cannot fail.
-            let _ = write!(text, "\n- {}", item.line(self.at));
+            let module = self.module_of(item).filter(|_| self.module.is_none());
+            let module = module.map_or_else(String::new, |module| format!("{module}: "));
+            let _ = write!(text, "\n- {module}{}", item.line(self.at));
         }
         if self.left_out > 0 {
-            let _ = write!(text, "\n- and {} more of this module", self.left_out);
+            let _ = write!(text, "\n- and {} more", self.left_out);
         }
         if self.more > 0 {
             let _ =
@@ -193,6 +297,28 @@ impl Notification {
 }
 
 impl Item {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.topic, &self.about, &self.module) == (other.topic, &other.about, &other.module)
+    }
+
+    /// The worst first: what lasts before what does not, then by what it means to those who use the application.
+    fn weight(&self) -> (ItemState, u8) {
+        let of_topic = match self.topic {
+            Topic::Failed => 0,
+            Topic::Incident => 1,
+            Topic::Waiting => 2,
+            Topic::Quarantine => 3,
+            Topic::Refused => 4,
+            Topic::Suspended => 5,
+            Topic::Approval => 6,
+            Topic::Restart => 7,
+            Topic::Daemon => 8,
+            Topic::Command => 9,
+            Topic::Recovered => 10,
+        };
+        (self.state, of_topic)
+    }
+
     fn line(&self, now: Moment) -> String {
         let Self { topic, summary, .. } = self;
         let times = if self.times > 1 { format!(", {} times", self.times) } else { String::new() };

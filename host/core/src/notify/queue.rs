@@ -5,7 +5,7 @@
 //!               ▲            │ failed: the target is left alone for a while, longer each time
 //!               └────────────┴──▶ given up, after a day
 //! ```
-//! Two about the same module become one, as long as the older one is not under
+//! Those about the same modules become one, as long as the older one is not under
 //! way; so what waits is bounded by the modules, and by [`MAX_WAITING`].
 
 use std::collections::VecDeque;
@@ -52,9 +52,11 @@ struct Waiting {
 impl Queue {
     /// Adds one. True if the oldest one changed that way and needs another key.
     pub(super) fn push(&mut self, mut notification: Notification, now: Moment) -> bool {
-        let same = |waiting: &Waiting| notification.is_about_the_same(&waiting.notification);
-        let older = self.waiting.iter().position(|waiting| same(waiting) && !self.is_under_way(waiting));
-        if let Some(older) = older.and_then(|at| self.waiting.remove(at)) {
+        // The latest first: what it says of a module is newer than what those before it say.
+        loop {
+            let same = |waiting: &Waiting| notification.is_about_the_same(&waiting.notification);
+            let older = self.waiting.iter().rposition(|waiting| same(waiting) && !self.is_under_way(waiting));
+            let Some(older) = older.and_then(|at| self.waiting.remove(at)) else { break };
             notification.takes_over(older.notification);
         }
         self.waiting.push_back(Waiting { notification, since: now, tried: false });

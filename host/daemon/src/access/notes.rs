@@ -6,6 +6,7 @@ use std::time::Duration;
 use bellwether_core::event::Event;
 use bellwether_core::moment::Moment;
 use bellwether_core::record::RecordKind;
+use bellwether_core::text::one_line;
 use tokio::sync::mpsc;
 
 use super::refusal::Refusal;
@@ -48,7 +49,7 @@ impl Notes {
             *failures = Failures { since: Some(now), count: 0 };
         }
         failures.count += 1;
-        let name: String = name.chars().filter(|letter| !letter.is_control()).take(NAME_AT_MOST).collect();
+        let name = one_line(name, NAME_AT_MOST);
         match failures.count {
             ..FAILURES => self.write(who, format!("could not sign in as `{name}`: {refusal}")),
             FAILURES => self.write(who, format!(

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params, Version};
+use anyhow::{anyhow, ensure};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use ring::digest;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -38,31 +39,85 @@ impl Digest {
     }
 }
 
+/// More than any hash of ours takes, in blocks of 1 KiB: a file that asks for more is damaged.
+const BLOCKS_AT_MOST: usize = 256 << 10;
+
 /// Argon2id with 19 MiB, two passes, one lane: the first choice of the OWASP password storage
 /// cheat sheet. Takes tens of milliseconds: not for an asynchronous thread.
-fn argon2() -> anyhow::Result<Argon2<'static>> {
-    let params = Params::new(19 << 10, 2, 1, None).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+fn params() -> anyhow::Result<Params> {
+    Params::new(19 << 10, 2, 1, None).map_err(|error| anyhow!("{error}"))
 }
 
-/// A password as it is kept (PHC string format), with a salt of its own.
-pub(super) fn hash_password(password: &str) -> anyhow::Result<String> {
-    let mut salt = [0; 16];
-    SystemRandom::new().fill(&mut salt).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
-    let hash: argon2::password_hash::phc::PasswordHash = argon2()?
-        .hash_password_with_salt(password.as_bytes(), &salt)
-        .map_err(|error| anyhow::anyhow!("the password cannot be hashed: {error}"))?;
-    Ok(hash.to_string())
-}
+/// What passwords are hashed in. It is kept for the next one.
+#[derive(Default)]
+pub(super) struct Memory(Vec<Block>);
 
-/// Whether it is the password. `hash` is nobody's if the user is unknown: then a password is hashed
-/// nevertheless, so that the time tells nothing.
-pub(super) fn is_password(password: &str, hash: Option<&str>) -> bool {
-    if let Some(hash) = hash {
-        return argon2().is_ok_and(|argon2| argon2.verify_password(password.as_bytes(), hash).is_ok());
+impl Memory {
+    /// A password as it is kept (PHC string format), with a salt of its own.
+    pub(super) fn hash(&mut self, password: &str) -> anyhow::Result<String> {
+        let mut salt = [0; 16];
+        SystemRandom::new().fill(&mut salt).map_err(|_| anyhow!("the system gives no random numbers"))?;
+        let params = params()?;
+        let failed = |error: &dyn std::fmt::Display| anyhow!("the password cannot be hashed: {error}");
+        let kept = ParamsString::try_from(&params).map_err(|error| failed(&error))?;
+        let output = self.output(Algorithm::Argon2id, Version::V0x13, params, password, &salt);
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: kept,
+            salt: Some(Salt::new(&salt).map_err(|error| failed(&error))?),
+            hash: Some(output.map_err(|error| failed(&error))?),
+        };
+        Ok(hash.to_string())
     }
-    drop(hash_password(password));
-    false
+
+    /// Whether it is the password. Without a hash the user is unknown: a password is hashed
+    /// nevertheless, so that the time tells nothing.
+    pub(super) fn fits(&mut self, password: &str, hash: Option<&str>) -> bool {
+        if let Some(hash) = hash {
+            return self.is_of(password, hash).unwrap_or(false);
+        }
+        drop(self.hash(password));
+        false
+    }
+
+    fn is_of(&mut self, password: &str, hash: &str) -> anyhow::Result<bool> {
+        let hash = PasswordHash::new(hash).map_err(|error| anyhow!("{error}"))?;
+        let params = Params::try_from(&hash).map_err(|error| anyhow!("{error}"))?;
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(|error| anyhow!("{error}"))?;
+        let version = hash.version.map_or(Ok(Version::default()), Version::try_from);
+        let version = version.map_err(|error| anyhow!("{error}"))?;
+        let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
+        // Compared in a time that does not depend on where they differ.
+        Ok(self.output(algorithm, version, params, password, &salt)? == expected)
+    }
+
+    fn output(
+        &mut self,
+        algorithm: Algorithm,
+        version: Version,
+        params: Params,
+        password: &str,
+        salt: &[u8],
+    ) -> anyhow::Result<Output> {
+        let blocks = params.block_count();
+        ensure!(blocks <= BLOCKS_AT_MOST, "the hash takes more memory than any of ours");
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::new());
+        }
+        let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+        let argon2 = Argon2::new(algorithm, version, params);
+        argon2
+            .hash_password_into_with_memory(password.as_bytes(), salt, &mut output, &mut self.0)
+            .map_err(|error| anyhow!("{error}"))?;
+        Output::new(&output).map_err(|error| anyhow!("{error}"))
+    }
+
+    /// Where it is, for tests: another place is another buffer.
+    #[cfg(test)]
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.0.as_ptr().addr(), self.0.capacity())
+    }
 }
 
 #[cfg(test)]
@@ -71,12 +126,38 @@ mod tests {
 
     #[test]
     fn a_password_is_kept_as_argon2id_and_only_itself_fits() {
-        let hash = hash_password("correct horse").unwrap();
+        let mut memory = Memory::default();
+        let hash = memory.hash("correct horse").unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(is_password("correct horse", Some(&hash)));
-        assert!(!is_password("correct horsE", Some(&hash)));
-        assert!(!is_password("correct horse", None));
-        assert_ne!(hash, hash_password("correct horse").unwrap(), "each has a salt of its own");
+        assert!(memory.fits("correct horse", Some(&hash)));
+        assert!(!memory.fits("correct horsE", Some(&hash)));
+        assert!(!memory.fits("correct horse", None));
+        assert!(memory.fits("correct horse", Some(&hash)), "what was hashed before leaves nothing behind");
+        assert_ne!(hash, memory.hash("correct horse").unwrap(), "each has a salt of its own");
+    }
+
+    #[test]
+    fn a_hash_is_the_one_that_others_make_and_they_understand_ours() {
+        use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+        let theirs = Argon2::new(Algorithm::Argon2id, Version::V0x13, params().unwrap());
+        let mut memory = Memory::default();
+        let ours = memory.hash("correct horse").unwrap();
+        theirs.verify_password(b"correct horse", ours.as_str()).unwrap();
+        let made: PasswordHash = theirs.hash_password_with_salt(b"correct horse", &[7; 16]).unwrap();
+        assert!(memory.fits("correct horse", Some(&made.to_string())));
+    }
+
+    #[test]
+    fn a_damaged_hash_fits_nothing_and_takes_no_memory() {
+        let mut memory = Memory::default();
+        let mut hash = memory.hash("correct horse").unwrap();
+        let before = memory.place();
+        for damaged in ["", "x", "$argon2id$v=19$m=19456,t=2,p=1", &hash.replace("m=19456", "m=4194304")] {
+            assert!(!memory.fits("correct horse", Some(damaged)), "{damaged}");
+        }
+        hash.push('x');
+        assert!(!memory.fits("correct horse", Some(&hash)));
+        assert_eq!(memory.place(), before);
     }
 
     #[test]

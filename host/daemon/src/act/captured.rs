@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bellwether_core::moment::plain;
+use bellwether_core::text::without_control;
 use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,7 +53,7 @@ impl Captured {
     pub fn last_words(&self) -> Option<String> {
         let said = String::from_utf8_lossy(if self.stderr.is_empty() { &self.stdout } else { &self.stderr });
         let line = said.lines().rev().find(|line| !line.trim().is_empty())?;
-        Some(line.trim().chars().filter(|c| !c.is_control()).take(MAX_SAID).collect())
+        Some(without_control(line).trim().chars().take(MAX_SAID).collect())
     }
 }
 

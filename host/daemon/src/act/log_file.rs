@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
+use bellwether_core::text::without_control;
 use tokio::time::{sleep, timeout};
 
 use super::log_growth::LogGrowth;
@@ -109,7 +110,7 @@ fn end(path: &Path, most: u64) -> io::Result<String> {
 }
 
 fn lines(text: &str) -> Vec<String> {
-    let clean = |line: &str| line.chars().filter(|c| *c == '\t' || !c.is_control()).take(MAX_LINE).collect();
+    let clean = |line: &str| without_control(line).chars().take(MAX_LINE).collect();
     let all: Vec<String> = text.lines().map(clean).collect();
     all[all.len().saturating_sub(SHOWN)..].to_vec()
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use bellwether_core::text::{LONGEST, masked, sentence};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError};
 use miette::{MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 use schemars::JsonSchema;
@@ -48,13 +49,13 @@ impl Mistake {
     pub fn new(source: &Source, span: Range<usize>, message: impl Into<String>) -> Self {
         let place = source.place(&span);
         Self {
-            file: source.file().to_owned(),
+            file: shown(source.file()),
             span: place.span,
             line: place.line,
             column: place.column,
-            text: place.text,
+            text: masked(&place.text),
             underline: place.underline,
-            message: message.into(),
+            message: shown(&message.into()),
             expected: None,
             help: None,
             program_missing: false,
@@ -64,13 +65,13 @@ impl Mistake {
     /// A mistake of a file as a whole: there is no line to show.
     pub fn of_file(file: &str, message: impl Into<String>) -> Self {
         Self {
-            file: file.to_owned(),
+            file: shown(file),
             span: 0..0,
             line: 0,
             column: 0,
             text: String::new(),
             underline: 0..0,
-            message: message.into(),
+            message: shown(&message.into()),
             expected: None,
             help: None,
             program_missing: false,
@@ -79,15 +80,20 @@ impl Mistake {
 
     /// Says what was expected.
     pub fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(shown(&expected.into()));
         self
     }
 
     /// Says what to do.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
-        self.help = Some(help.into());
+        self.help = Some(shown(&help.into()));
         self
     }
+}
+
+/// Files may be anybody's: what they say is quoted, and not obeyed.
+fn shown(text: &str) -> String {
+    sentence(text, LONGEST).into_owned()
 }
 
 /// `FILE:LINE:COLUMN: MESSAGE; EXPECTED; HELP` on one line, for logs and the journal.

@@ -32,6 +32,25 @@ pub(crate) fn set_aside(path: &Path, wall: i64) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
+/// Takes away a file, and what belongs to it.
+pub(super) fn remove_parts(path: &Path) -> io::Result<()> {
+    remove_companions(path)?;
+    remove(path, "")
+}
+
+/// Takes away what belonged to a file that is gone: it would be taken for that of another one by its name.
+pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
+    let [_, companions @ ..] = PARTS;
+    companions.into_iter().try_for_each(|part| remove(path, part))
+}
+
+fn remove(path: &Path, part: &str) -> io::Result<()> {
+    match fs::remove_file(with(path, part)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn with(path: &Path, more: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(more);

@@ -11,7 +11,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub(super) struct Store {
     boot: i64,
     /// Numbers up to this are reserved.
     reserved: u64,
+    /// The file system of the open file, and its number there.
+    identity: (u64, u64),
 }
 
 /// What an open file says of the numbers that were given out.
@@ -98,7 +100,26 @@ impl Store {
         )?;
         schema::migrate(&mut connection, version, schema::newest())?;
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(Self { connection, boot: 0, reserved: 0 })
+        let identity = identity(path)?;
+        Ok(Self { connection, boot: 0, reserved: 0, identity })
+    }
+
+    /// Whether the open file is still the one at this place. One that somebody has removed or replaced takes
+    /// what is written, and nobody finds it there.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        match identity(path) {
+            Ok(found) => found == self.identity,
+            // A disk that does not answer says nothing.
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
+    /// Writes all that is in the open file into another one.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        made?;
+        self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        Ok(())
     }
 
     pub(super) fn given_out(&self) -> Result<GivenOut, StoreError> {
@@ -188,6 +209,11 @@ impl Store {
         drop(checkpoint);
         connection.close().map_err(|(_, error)| error)
     }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Of a file of ours; 0 if nothing is in it yet.

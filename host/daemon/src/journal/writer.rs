@@ -11,10 +11,10 @@
 //! It waits for work and for the disk, and nobody waits for it.
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use bellwether_core::measurements::{Bucket, Downsampler, Series};
 use tokio::sync::{mpsc, watch};
 
-use super::aside::salvage;
+use super::aside::{remove_companions, remove_parts, salvage, set_aside};
 use super::failure::{StoreError, is_damage, plain};
 use super::health::counted;
 use super::opening::{boot, mend, open_good, replace, reservation, reserve_beside};
@@ -194,6 +194,8 @@ impl Writer {
                 self.begun = Some(place);
                 self.buckets.clear();
                 self.rest = None;
+                // What is said to be written can be found by the next daemon.
+                self.look_for_the_file();
                 let failed = self.waiting.written(turn, begun.elapsed());
                 self.tell_of_recovery(failed);
                 if let Some(reserved) = reserved {
@@ -336,13 +338,26 @@ impl Writer {
         }
     }
 
-    /// A file that somebody removed or replaced is written no more.
+    /// A file that somebody removed or replaced is written no more: all that is in it goes into a new one.
     fn look_for_the_file(&mut self) {
-        let Some(store) = &self.store else { return };
-        let open = store.connection.path().map(PathBuf::from);
-        let there = fs::metadata(&self.path).map(|found| found.len() > 0 && found.nlink() > 0);
-        if open.is_some() && !there.unwrap_or(false) {
-            self.begin_anew("somebody has removed it");
+        let Some(store) = self.store.take() else { return };
+        if store.is_at(&self.path) {
+            self.store = Some(store);
+            return;
+        }
+        match rescue(store, &self.path, self.wall()) {
+            Ok(()) => {
+                self.rest = Some((Instant::now(), RETRY.0));
+                self.say_beside(self.begun.map_or(self.last_seq, |(_, reserved)| reserved));
+                let note = "state/journal.db was removed or replaced while the daemon ran: it is written anew, \
+                            and no record is lost";
+                tracing::error!("{note}");
+                self.notice(note.to_owned());
+            }
+            Err(error) => {
+                tracing::error!(%error, "what was in the journal that somebody has removed cannot be written anew");
+                self.begin_anew("somebody has removed it");
+            }
         }
     }
 
@@ -411,8 +426,27 @@ impl Writer {
     }
 }
 
+/// Writes what is in an open file, which is not at its place any more, there again. What is there by now is
+/// somebody else's, and is set aside.
+fn rescue(store: Store, path: &Path, wall: i64) -> Result<(), StoreError> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let new = path.with_extension("db.new");
+    remove_parts(&new)?;
+    store.copy_to(&new)?;
+    // With its last connection SQLite takes away what is beside the place that it was opened at.
+    drop(store);
+    remove_companions(path)?;
+    if path.exists() {
+        set_aside(path, wall)?;
+    }
+    fs::rename(&new, path)?;
+    Ok(())
+}
+
 /// What is wrong with the file, if something is.
-fn find_damage(path: &std::path::Path) -> Option<String> {
+fn find_damage(path: &Path) -> Option<String> {
     let check = || -> rusqlite::Result<String> {
         reader::open(path)?.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
     };

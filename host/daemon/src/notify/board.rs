@@ -1,8 +1,8 @@
 //! How notifications stand, for all who show it. Nobody waits for anybody.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bellwether_core::id::TargetName;
@@ -16,6 +16,8 @@ pub struct Board(Arc<Inner>);
 struct Inner {
     standing: ArcSwap<Standing>,
     counts: BTreeMap<TargetName, Counts>,
+    /// Who of a target was not told the last time that the others were.
+    not_all: Mutex<BTreeMap<TargetName, String>>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ pub struct Counts {
 impl Board {
     pub(crate) fn new(targets: impl Iterator<Item = TargetName>) -> Self {
         let counts = targets.map(|target| (target, Counts::default())).collect();
-        Self(Arc::new(Inner { standing: ArcSwap::default(), counts }))
+        Self(Arc::new(Inner { standing: ArcSwap::default(), counts, not_all: Mutex::default() }))
     }
 
     pub(super) fn show(&self, notifier: &Notifier, problem: Option<&str>) {
@@ -51,6 +53,14 @@ impl Board {
             let count = if delivered { &counts.delivered } else { &counts.failed };
             count.fetch_add(1, Relaxed);
         }
+    }
+
+    pub(super) fn not_all(&self, target: &TargetName, why: Option<String>) {
+        let mut not_all = self.0.not_all.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) => not_all.insert(target.clone(), why),
+            None => not_all.remove(target),
+        };
     }
 
     pub(super) fn count_given_up(&self, target: &TargetName) {
@@ -78,6 +88,8 @@ impl Board {
             .problem
             .as_ref()
             .map(|problem| format!("notify: state/notifications.json cannot be written: {problem}"));
-        given_up.chain(unwritten).collect()
+        let not_all = self.0.not_all.lock().unwrap_or_else(PoisonError::into_inner);
+        let not_all = not_all.iter().map(|(name, why)| format!("notify {name}: not all are told: {why}"));
+        given_up.chain(not_all).chain(unwritten).collect()
     }
 }

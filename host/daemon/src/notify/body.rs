@@ -1,5 +1,6 @@
 //! A notification as JSON: what webhooks and commands get.
 
+use bellwether_core::id::ModuleName;
 use bellwether_core::notify::{Item, Notification};
 use serde_json::{Value, json};
 
@@ -9,13 +10,15 @@ use crate::clock::Clock;
 pub(super) fn json(notification: &Notification, clock: Clock) -> Value {
     let Notification { key, node, target, module, standing, reminder, at, items, left_out, more } =
         notification;
-    let alerts: Vec<Value> = items.iter().map(|item| alert(item, clock)).collect();
+    let alerts: Vec<Value> = items.iter().map(|item| alert(item, module.as_ref(), clock)).collect();
+    let modules: Vec<&ModuleName> = notification.modules().into_iter().flatten().collect();
     json!({
         "text": notification.text(),
         "title": notification.title(),
         "status": standing.word(),
         "node": node,
         "module": module,
+        "modules": modules,
         "target": target,
         "key": key,
         "at": clock.timestamp(*at),
@@ -26,9 +29,10 @@ pub(super) fn json(notification: &Notification, clock: Clock) -> Value {
     })
 }
 
-fn alert(item: &Item, clock: Clock) -> Value {
-    let Item { topic, about, state, summary, since, until, times } = item;
+fn alert(item: &Item, only: Option<&ModuleName>, clock: Clock) -> Value {
+    let Item { module, topic, about, state, summary, since, until, times } = item;
     json!({
+        "module": module.as_ref().or(only),
         "kind": topic.word(),
         "about": about,
         "state": state.word(),

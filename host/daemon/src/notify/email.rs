@@ -1,25 +1,39 @@
 //! By e-mail, over SMTP.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bellwether_core::notify::Notification;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
-use rustls::pki_types::CertificateDer;
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
+use lettre::{Address, Message};
+use tokio::time::Instant;
 
-use super::outlet::NotDelivered;
+use super::outlet::{Delivery, NotDelivered};
 use super::secret;
+use super::webhook::Connector;
 use crate::clock::Clock;
 use crate::config::notify::{EmailSpec, SmtpTls};
+use crate::names::look_up;
+
+/// A server that has taken a mail may be slow to say goodbye.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+/// Keys of which it is remembered who has been told.
+const REMEMBERED: usize = 16;
 
 pub(super) struct Email {
     spec: EmailSpec,
     root: PathBuf,
-    authorities: Vec<CertificateDer<'static>>,
+    connector: Connector,
     timeout: Duration,
+    /// Of mails that some recipients could not be given yet: who has it, by key.
+    told: Mutex<VecDeque<(String, BTreeSet<String>)>>,
 }
 
 impl std::fmt::Debug for Email {
@@ -28,48 +42,97 @@ impl std::fmt::Debug for Email {
     }
 }
 
+/// Recipients that the server did not take, with what it said.
+#[derive(Debug, Default)]
+struct Refused {
+    /// Not this time.
+    for_now: Vec<String>,
+    /// And not the next time either.
+    for_good: Vec<String>,
+}
+
 impl Email {
-    pub(super) fn new(
-        spec: EmailSpec,
-        root: PathBuf,
-        authorities: Vec<CertificateDer<'static>>,
-        timeout: Duration,
-    ) -> Self {
-        Self { spec, root, authorities, timeout }
+    pub(super) fn new(spec: EmailSpec, root: PathBuf, connector: Connector, timeout: Duration) -> Self {
+        Self { spec, root, connector, timeout, told: Mutex::default() }
     }
 
-    /// A connection of its own for each: there are few.
-    pub(super) async fn deliver(
-        &self,
-        notification: &Notification,
-        clock: Clock,
-    ) -> Result<(), NotDelivered> {
+    /// A connection of its own for each: there are few. A recipient that the server refuses keeps no other
+    /// one from being told.
+    pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Delivery {
         let message = self.message(notification, clock)?;
-        let EmailSpec { host, port, .. } = &self.spec;
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-            .port(*port)
-            .timeout(Some(self.timeout))
-            .tls(self.tls().await?);
-        let transport = match &self.spec.sign_in {
-            None => transport,
-            Some((user, file)) => {
-                let password = secret::read(&self.root, file).await?;
-                transport.credentials(Credentials::new(user.clone(), password))
-            }
-        };
-        let sent = transport.build().send(message).await;
-        sent.map(drop)
-            .map_err(|error| NotDelivered::new(format!("the mail server {host}: {}", chain(&error))))
+        let mut told = self.told(&notification.key);
+        let to = message.envelope().to();
+        let left: Vec<Address> = to.iter().filter(|to| !told.contains(&to.to_string())).cloned().collect();
+        let failed = |why: String| NotDelivered::new(format!("the mail server {}: {why}", self.spec.host));
+        let mut connection = self.connect().await?;
+        let refused = send(&mut connection, &message, &left).await;
+        let (taken, refused) = refused.map_err(|error| failed(chain(&error)))?;
+        told.extend(taken.iter().map(ToString::to_string));
+        // The mail has been taken: however slow or rude the goodbye is, it is not sent again.
+        let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
+        let Refused { for_now, mut for_good } = refused;
+        if !for_now.is_empty() {
+            self.remember(&notification.key, Some(told));
+            return Err(failed(format!("it does not take the mail yet for {}", for_now.join(", "))));
+        }
+        self.remember(&notification.key, None);
+        if told.is_empty() {
+            return Err(failed(format!("it takes the mail for nobody: {}", for_good.join(", "))));
+        }
+        for_good.sort_unstable();
+        Ok((!for_good.is_empty()).then(|| format!("the mail server refuses {}", for_good.join(", "))))
     }
 
-    async fn tls(&self) -> Result<Tls, NotDelivered> {
-        let wrap = match self.spec.tls {
-            SmtpTls::None => return Ok(Tls::None),
-            SmtpTls::Starttls => Tls::Required,
-            SmtpTls::Tls => Tls::Wrapper,
+    /// Who has the mail of this key already.
+    fn told(&self, key: &str) -> BTreeSet<String> {
+        let remembered = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = remembered.iter().find(|(known, _)| known == key);
+        found.map(|(_, told)| told.clone()).unwrap_or_default()
+    }
+
+    /// Nothing, once the mail is done with.
+    fn remember(&self, key: &str, told: Option<BTreeSet<String>>) {
+        let mut remembered = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.retain(|(known, _)| known != key);
+        remembered.extend(told.map(|told| (key.to_owned(), told)));
+        if remembered.len() > REMEMBERED {
+            remembered.pop_front();
+        }
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, NotDelivered> {
+        let EmailSpec { host, port, tls, .. } = &self.spec;
+        let failed = |why: String| NotDelivered::new(format!("the mail server {host}: {why}"));
+        let by = Instant::now() + self.timeout;
+        let found = look_up(host, self.connector.names(), by).await;
+        let mut addresses =
+            found.map_err(|error| failed(format!("its name cannot be looked up: {error}")))?;
+        for address in &mut addresses {
+            address.set_port(*port);
+        }
+        let (name, timeout) = (ClientId::default(), Some(self.timeout));
+        let parameters = match tls {
+            SmtpTls::None => None,
+            SmtpTls::Starttls | SmtpTls::Tls => Some(self.tls().await?),
         };
+        let at_once = parameters.clone().filter(|_| matches!(tls, SmtpTls::Tls));
+        let connected =
+            AsyncSmtpConnection::connect_tokio1(&addresses[..], timeout, &name, at_once, None).await;
+        let mut connection = connected.map_err(|error| failed(chain(&error)))?;
+        if let Some(parameters) = parameters.filter(|_| matches!(tls, SmtpTls::Starttls)) {
+            connection.starttls(parameters, &name).await.map_err(|error| failed(chain(&error)))?;
+        }
+        if let Some((user, file)) = &self.spec.sign_in {
+            let credentials = Credentials::new(user.clone(), secret::read(&self.root, file).await?);
+            let signed_in = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
+            signed_in.map_err(|error| failed(chain(&error)))?;
+        }
+        Ok(connection)
+    }
+
+    async fn tls(&self) -> Result<TlsParameters, NotDelivered> {
         let mut parameters = TlsParameters::builder(self.spec.host.clone());
-        for authority in &self.authorities {
+        for authority in self.connector.authorities() {
             // One that cannot be used was found when the file was read.
             if let Ok(certificate) = Certificate::from_der(authority.to_vec()) {
                 parameters = parameters.add_root_certificate(certificate);
@@ -79,7 +142,7 @@ impl Email {
         let built = tokio::task::spawn_blocking(move || parameters.build()).await;
         let no_tls = |why: String| NotDelivered::new(format!("no TLS: {why}"));
         let built = built.map_err(|error| no_tls(error.to_string()))?;
-        built.map(wrap).map_err(|error| no_tls(chain(&error)))
+        built.map_err(|error| no_tls(chain(&error)))
     }
 
     fn message(&self, notification: &Notification, clock: Clock) -> Result<Message, NotDelivered> {
@@ -105,8 +168,46 @@ impl Email {
     }
 }
 
+/// Hands the mail over for all of them that the server takes: who they are, and who is refused.
+async fn send(
+    connection: &mut AsyncSmtpConnection,
+    message: &Message,
+    to: &[Address],
+) -> Result<(Vec<Address>, Refused), smtp::Error> {
+    let text = message.formatted();
+    let mut parameters = Vec::new();
+    let envelope = message.envelope();
+    if envelope.from().into_iter().chain(envelope.to()).any(|address| !address.to_string().is_ascii()) {
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !text.is_ascii() {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    let from = envelope.from().cloned();
+    connection.command(Mail::new(from, parameters)).await?;
+    let (mut taken, mut refused) = (Vec::new(), Refused::default());
+    for to in to {
+        match connection.command(Rcpt::new(to.clone(), Vec::new())).await {
+            Ok(_) => taken.push(to.clone()),
+            Err(error) if error.is_permanent() => refused.for_good.push(format!("{to} ({})", chain(&error))),
+            // 421 (RFC 5321, 3.8): the server ends the connection. Without a code it is broken.
+            Err(error)
+                if error.is_transient() && error.status().is_none_or(|code| code.to_string() != "421") =>
+            {
+                refused.for_now.push(format!("{to} ({})", chain(&error)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !taken.is_empty() {
+        connection.command(Data).await?;
+        connection.message(&text).await?;
+    }
+    Ok((taken, refused))
+}
+
 /// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -27,6 +27,9 @@ impl NotDelivered {
     }
 }
 
+/// That it arrived; with a sentence if some of those who are meant do not have it and never will.
+pub type Delivery = Result<Option<String>, NotDelivered>;
+
 #[derive(Debug)]
 pub(super) struct Outlet {
     way: Way,
@@ -45,10 +48,10 @@ impl Outlet {
         let root = || home.root.clone();
         let way = match &spec.way {
             WaySpec::Webhook(webhook) => {
-                Way::Webhook(Webhook::new(webhook.clone(), root(), connector.clone()))
+                Way::Webhook(Webhook::new(webhook.clone(), root(), connector.of_its_own()))
             }
             WaySpec::Email(email) => {
-                Way::Email(Email::new(email.clone(), root(), connector.authorities(), spec.timeout))
+                Way::Email(Email::new(email.clone(), root(), connector.of_its_own(), spec.timeout))
             }
             WaySpec::Command(run) => Way::Command(Program::new(run.clone(), home.clone())),
         };
@@ -56,16 +59,14 @@ impl Outlet {
     }
 
     /// One try.
-    pub(super) async fn deliver(
-        &self,
-        notification: &Notification,
-        clock: Clock,
-    ) -> Result<(), NotDelivered> {
+    pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Delivery {
         let attempt = async {
             match &self.way {
-                Way::Webhook(webhook) => webhook.deliver(notification, clock).await,
+                Way::Webhook(webhook) => webhook.deliver(notification, clock).await.map(|()| None),
                 Way::Email(email) => email.deliver(notification, clock).await,
-                Way::Command(program) => program.deliver(notification, clock, self.timeout).await,
+                Way::Command(program) => {
+                    program.deliver(notification, clock, self.timeout).await.map(|()| None)
+                }
             }
         };
         // A command is ended by whoever runs it, a moment earlier.

@@ -80,7 +80,7 @@ impl Store {
 
     /// Nobody is told anything.
     pub(super) fn forget(&self) {
-        match fs::remove_file(&self.path) {
+        match durable::remove(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(%error, "state/notifications.json cannot be removed");
             }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::outlet::{NotDelivered, Outlet};
+use super::outlet::{Delivery, Outlet};
 use super::webhook::Connector;
 use crate::act::child::Home;
 use crate::act::gate::Launcher;
@@ -24,10 +24,11 @@ fn outlet(root: &Path, table: &str) -> Outlet {
 }
 
 fn outlet_within(root: &Path, timeout: &str, table: &str) -> Outlet {
-    let text = format!("[[notify]]\nname = \"on-call\"\ntimeout = \"{timeout}\"\n{table}\n");
+    let (table, rest) = table.split_once('\n').unwrap_or((table, ""));
+    let text = format!("{rest}\n[[notify]]\nname = \"on-call\"\ntimeout = \"{timeout}\"\n{table}\n");
     let node = parse_node(&text, "n1").map_err(|mistakes| mistakes.render(false)).unwrap().spec;
     let home = Home { root: root.to_owned(), node: "n1".parse().unwrap(), launcher: Launcher::Nobody };
-    Outlet::new(&node.notify[0], &home, &Connector::new(Vec::new()))
+    Outlet::new(&node.notify[0], &home, &Connector::new(&node.http))
 }
 
 fn notification() -> Notification {
@@ -37,7 +38,7 @@ fn notification() -> Notification {
     Notification { module: "web".parse().ok(), ..told }
 }
 
-async fn deliver(outlet: &Outlet) -> Result<(), NotDelivered> {
+async fn deliver(outlet: &Outlet) -> Delivery {
     outlet.deliver(&notification(), Clock::start()).await
 }
 
@@ -114,7 +115,7 @@ async fn a_webhook_gets_json_with_a_key_and_its_headers() {
         "webhook = {{ url = \"http://127.0.0.1:{port}/hook?a=b\", headers = {{ X-Team = \"ops\" }}, \
          secret-headers = {{ Authorization = \"token\" }} }}"
     );
-    assert_eq!(deliver(&outlet(root.path(), &table)).await, Ok(()));
+    assert_eq!(deliver(&outlet(root.path(), &table)).await, Ok(None));
     let got = got.lock().unwrap();
     let (head, body) = got[0].split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{head}");
@@ -166,7 +167,7 @@ async fn a_webhook_that_fails_says_why_and_works_again_when_the_server_does() {
         }
     }
     assert_eq!(got.lock().unwrap().len(), 4, "answered three times, and kept waiting");
-    assert_eq!(deliver(&outlet).await, Ok(()));
+    assert_eq!(deliver(&outlet).await, Ok(None));
     let got = got.lock().unwrap();
     assert_eq!(got.len(), 5);
     assert!(got.iter().all(|request| request.contains("idempotency-key: n1-7-1")), "the same key each time");
@@ -221,6 +222,9 @@ async fn conversation(stream: TcpStream, told: &Mutex<Vec<String>>) -> std::io::
             (true, _) => continue,
             (_, "EHLO") => "250-sink\r\n250 AUTH PLAIN",
             (_, "RCPT") if line.contains("nobody@") => "550 no such user",
+            (_, "RCPT") if line.contains("later@") && tries_of(told, "RCPT TO:<later@") < 2 => {
+                "450 come back later"
+            }
             (_, "DATA") => {
                 in_mail = true;
                 "354 go on"
@@ -234,6 +238,55 @@ async fn conversation(stream: TcpStream, told: &Mutex<Vec<String>>) -> std::io::
     Ok(())
 }
 
+fn tries_of(told: &Mutex<Vec<String>>, beginning: &str) -> usize {
+    told.lock().unwrap().iter().filter(|line| line.starts_with(beginning)).count()
+}
+
+#[tokio::test]
+async fn a_recipient_that_is_refused_keeps_no_other_one_from_being_told() {
+    let (port, told) = mail_server().await;
+    let root = tempfile::tempdir().unwrap();
+    let mail = |to: &str| {
+        let table = format!(
+            "email = {{ to = [{to}], from = \"bw@example.org\", server = \"127.0.0.1:{port}\", tls = \"none\" }}"
+        );
+        outlet(root.path(), &table)
+    };
+    let both = mail("\"nobody@example.org\", \"ops@example.org\"");
+    let refused = deliver(&both).await.unwrap().unwrap();
+    assert!(refused.contains("nobody@example.org") && refused.contains("no such user"), "{refused}");
+    assert_eq!(tries_of(&told, "."), 1, "one mail was taken");
+    // One that is to come back later is tried again, and the others have it already.
+    told.lock().unwrap().clear();
+    let greylisted = mail("\"later@example.org\", \"ops@example.org\"");
+    let why = deliver(&greylisted).await.unwrap_err().why;
+    assert!(why.contains("later@example.org") && why.contains("come back later"), "{why}");
+    assert_eq!(deliver(&greylisted).await, Ok(None));
+    let tries = ["RCPT TO:<later@", "RCPT TO:<ops@", "."].map(|beginning| tries_of(&told, beginning));
+    assert_eq!(tries, [2, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_webhook_goes_through_the_proxy_of_the_node() {
+    let (port, got) = server(&[
+        Does::Answers("HTTP/1.1 204 No Content\r\n\r\n"),
+        Does::Answers("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+    ])
+    .await;
+    let root = tempfile::tempdir().unwrap();
+    let through = |url: &str| {
+        let table = format!("webhook = {{ url = \"{url}\" }}\n[http]\nproxy = \"http://127.0.0.1:{port}\"");
+        outlet(root.path(), &table)
+    };
+    assert_eq!(deliver(&through("http://chat.example/hook?a")).await, Ok(None));
+    let why = deliver(&through("https://chat.example/hook")).await.unwrap_err().why;
+    assert!(why.contains("the proxy does not let us through to chat.example:443"), "{why}");
+    let got = got.lock().unwrap();
+    assert!(got[0].starts_with("POST http://chat.example/hook?a HTTP/1.1\r\n"), "{got:?}");
+    assert!(got[0].to_ascii_lowercase().contains("\r\nhost: chat.example\r\n"), "{got:?}");
+    assert!(got[1].starts_with("CONNECT chat.example:443 HTTP/1.1\r\n"), "{got:?}");
+}
+
 #[tokio::test]
 async fn a_mail_is_sent_by_smtp_with_a_message_id_made_of_the_key() {
     let (port, told) = mail_server().await;
@@ -243,7 +296,7 @@ async fn a_mail_is_sent_by_smtp_with_a_message_id_made_of_the_key() {
         "email = {{ to = [\"ops@example.org\", \"Büro <b@example.org>\"], from = \"Bellwether <bw@example.org>\", \
          server = \"127.0.0.1:{port}\", tls = \"none\", user = \"bw\", password-file = \"mail.secret\" }}"
     );
-    assert_eq!(deliver(&outlet(root.path(), &table)).await, Ok(()));
+    assert_eq!(deliver(&outlet(root.path(), &table)).await, Ok(None));
     let told = told.lock().unwrap().join("\n");
     for line in [
         "AUTH PLAIN AGJ3AGh1bnRlcjI=",
@@ -285,7 +338,7 @@ async fn a_command_gets_the_notification_on_its_standard_input() {
     let root = tempfile::tempdir().unwrap();
     let script = "cat > told.json; test \"$BELLWETHER_KEY\" = n1-7-1 && test \"$1\" = --now";
     let table = format!("command = [\"sh\", \"-c\", {script:?}, \"page\", \"--now\"]");
-    assert_eq!(deliver(&outlet(root.path(), &table)).await, Ok(()));
+    assert_eq!(deliver(&outlet(root.path(), &table)).await, Ok(None));
     let told: Value =
         serde_json::from_str(&std::fs::read_to_string(root.path().join("told.json")).unwrap()).unwrap();
     assert_eq!(told["key"], "n1-7-1");

@@ -5,78 +5,71 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::notify::Notification;
+use bellwether_core::text::one_line;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Collected, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
-use super::email::chain;
 use super::outlet::NotDelivered;
 use super::{body, secret};
 use crate::clock::Clock;
 use crate::config::notify::{UrlSpec, WebhookSpec, webhook_url};
-
-pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+use crate::config::spec::HttpSpec;
+use crate::names::Share;
+use crate::sandbox::HttpClient;
 
 /// Of an answer that is no yes, so much is read to be shown.
 const MAX_ANSWER: usize = 4 << 10;
-/// And so many characters are shown.
+/// And so many bytes are shown.
 const MAX_SHOWN: usize = 200;
 
-/// Made when the first request wants it: it reads the system's certificates.
-#[derive(Debug, Clone)]
-pub(crate) struct Connector(Arc<Connecting>);
+/// There is a connection by then, or none: a target's own deadline is mostly earlier.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
 
-#[derive(Debug)]
-struct Connecting {
+/// How the daemon's own requests are made, as `[http]` of the node's file says. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    client: Arc<HttpClient>,
     authorities: Vec<CertificateDer<'static>>,
-    client: OnceCell<HttpClient>,
+    names: Share,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
 }
 
 impl Connector {
-    pub(crate) fn new(authorities: Vec<CertificateDer<'static>>) -> Self {
-        Self(Arc::new(Connecting { authorities, client: OnceCell::new() }))
+    pub(crate) fn new(spec: &HttpSpec) -> Self {
+        let (client, names) = (Arc::new(HttpClient::new(spec)), Share::default());
+        Self { client, authorities: spec.authorities.clone(), names }
+    }
+
+    /// For another target: its look-ups hold up no one else's.
+    pub(super) fn of_its_own(&self) -> Self {
+        Self { names: Share::default(), ..self.clone() }
     }
 
     pub(super) fn authorities(&self) -> Vec<CertificateDer<'static>> {
-        self.0.authorities.clone()
+        self.authorities.clone()
     }
 
-    pub(crate) async fn client(&self) -> Result<HttpClient, NotDelivered> {
-        let make = || async {
-            let authorities = self.0.authorities.clone();
-            let made = tokio::task::spawn_blocking(move || client(authorities)).await;
-            made.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
-        };
-        let client = self.0.client.get_or_try_init(make).await;
-        client.cloned().map_err(|why| NotDelivered::new(format!("no TLS: {why}")))
+    /// What the target's look-ups are counted by.
+    pub(super) fn names(&self) -> &Share {
+        &self.names
     }
-}
 
-fn client(authorities: Vec<CertificateDer<'static>>) -> Result<HttpClient, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        tracing::warn!(%error, "some of the system's certificates cannot be read");
+    pub(crate) async fn request(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, NotDelivered> {
+        let by = Instant::now() + CONNECTED_WITHIN;
+        self.client.request(request, &self.names, by).await.map_err(NotDelivered::new)
     }
-    roots.add_parsable_certificates(system.certs);
-    roots.add_parsable_certificates(authorities);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-    // A connection of its own for each: there are few, and an old one may be dead.
-    Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
 
 #[derive(Debug)]
@@ -97,8 +90,7 @@ impl Webhook {
         clock: Clock,
     ) -> Result<(), NotDelivered> {
         let request = self.request(notification, clock).await?;
-        let answer = self.connector.client().await?.request(request).await;
-        let answer = answer.map_err(|error| NotDelivered::new(chain(&error)))?;
+        let answer = self.connector.request(request).await?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
@@ -108,9 +100,7 @@ impl Webhook {
         let said = said.map(Collected::to_bytes).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let line = said.lines().map(str::trim).find(|line| !line.is_empty());
-        let line = line.map_or_else(String::new, |line| {
-            format!(": {}", line.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect::<String>())
-        });
+        let line = line.map_or_else(String::new, |line| format!(": {}", one_line(line, MAX_SHOWN)));
         let moved =
             if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
         Err(NotDelivered { why: format!("answered {status}{line}{moved}"), retry_after })
@@ -155,7 +145,7 @@ fn header(name: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(name.as_bytes()).ok()
 }
 
-fn retry_after(answer: &http::Response<Incoming>) -> Option<Duration> {
+fn retry_after(answer: &Response<Incoming>) -> Option<Duration> {
     let asks = matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let seconds = answer.headers().get(RETRY_AFTER).filter(|_| asks)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))

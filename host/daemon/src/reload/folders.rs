@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use bellwether_core::text::sentence;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
@@ -18,6 +19,9 @@ use crate::shortage::with_reserve;
 pub(super) const MAX_FILES: usize = 4096;
 /// Nor are more entries of any kind: a folder that something else fills without an end.
 const MAX_ENTRIES: usize = 1 << 18;
+
+/// Of a file's path that is shown, in bytes.
+const MAX_SHOWN: usize = 300;
 
 /// What a folder is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +66,8 @@ pub(super) struct FileKey {
 
 impl fmt::Display for FileKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path().display().fmt(f)
+        // Whoever drops a file chooses its name.
+        f.write_str(&sentence(&self.path().display().to_string(), MAX_SHOWN))
     }
 }
 

@@ -18,13 +18,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use bellwether_core::text::one_line;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::cache::Cache;
 use super::component::{LoadError, MAX_SIZE, chain};
-use super::text::one_line;
 
 /// Who compiles.
 #[derive(Debug, Clone)]

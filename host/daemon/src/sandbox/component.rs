@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bellwether_core::grant::GrantRequest;
+use bellwether_core::text::{LONGEST, json, one_line};
 use serde::Serialize;
 use wasmtime::component::InstancePre;
 
@@ -19,7 +20,6 @@ use super::failure::{Ended, Failure};
 use super::imports::state::StateHandle;
 use super::output::Output;
 use super::store::{Allowance, Run};
-use super::text::{one_line, without_control};
 
 /// The two kinds of component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -170,6 +170,7 @@ impl Sandbox {
             facilities: Arc::new(NoModule),
             state: StateHandle::default().draft(self.limits.run.state),
             output: Output::new(&self.limits.run),
+            share: Arc::default(),
         };
         let outcome = match guest.clone() {
             Guest::Checker(pre) => self.guests.run_blocking(allowance, |mut store| async move {
@@ -224,7 +225,7 @@ fn guest(pre: InstancePre<Run>, exports: &[String]) -> Result<Guest, LoadError> 
         )),
         (false, false) => Err(LoadError::Incompatible(format!(
             "it exports neither bellwether:guest/check nor bellwether:guest/plan, but {}",
-            if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+            if exports.is_empty() { "nothing".to_owned() } else { one_line(&exports.join(", "), MAX_NAMES) }
         ))),
     }
 }
@@ -248,7 +249,7 @@ impl From<types::About> for About {
             name: one_line(&about.name, 100),
             version: one_line(&about.version, 100),
             summary: one_line(&about.summary, 500),
-            config_schema: about.config_schema,
+            config_schema: json(&about.config_schema).into_owned(),
             grants: about.grants.iter().take(MAX_ENTRIES).map(grant_request).collect(),
             attributes: attributes(about.attributes),
         }
@@ -263,11 +264,13 @@ fn grant_request(request: &types::GrantRequest) -> GrantRequest {
     }
 }
 
+/// Of names that a component exports, in bytes.
+const MAX_NAMES: usize = 500;
 /// Of any list that a guest gives.
 pub(super) const MAX_ENTRIES: usize = 64;
 
 pub(super) fn attributes(given: Vec<(String, String)>) -> Vec<(String, String)> {
-    let fit = |(name, value): (String, String)| (one_line(&name, 100), without_control(&value));
+    let fit = |(name, value): (String, String)| (one_line(&name, 100), one_line(&value, LONGEST));
     given.into_iter().take(MAX_ENTRIES).map(fit).collect()
 }
 

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bellwether_core::moment::plain;
+use bellwether_core::text::one_line;
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 
-use super::text::one_line;
 use crate::config::spec::RunLimits;
 use crate::shortage::Shortage;
 

@@ -70,8 +70,8 @@ pub(super) struct Answer<T> {
 const THREADS: usize = 2;
 /// Fewer than the engine's spare runs: there is always room for a description, too.
 const URGENT_PLACES: usize = 4;
-/// For look-ups of names, which block a thread each.
-const BLOCKING_THREADS: usize = 16;
+/// For files and secrets, whose disk may hang. Names have threads of their own.
+const BLOCKING_THREADS: usize = 32;
 /// The epochs get the first word, because they know best what the guest was at.
 const GRACE: Duration = TICK.saturating_mul(2);
 
@@ -272,6 +272,7 @@ mod tests {
             facilities: Arc::new(crate::sandbox::facilities::NoModule),
             state: StateHandle::default().draft(0),
             output: crate::sandbox::output::Output::new(&RunLimits::default()),
+            share: Arc::default(),
         }
     }
 

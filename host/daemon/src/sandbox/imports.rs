@@ -13,13 +13,13 @@ pub(super) mod sockets;
 pub(super) mod state;
 
 use bellwether_core::grant::Refusal;
+use bellwether_core::text::one_line;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings;
 use super::bindings::errors::Error;
 use super::store::Run;
-use super::text::one_line;
 
 /// All of WASI 0.2 and all of our own, denied inside where nothing is granted, so
 /// that guests of every language start and are told what is missing.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bellwether_core::grant::{Grant, GrantKind, Refusal};
+use bellwether_core::text::{one_line, without_control};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::io::AsyncWrite;
@@ -17,7 +18,6 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::failure::{Ended, Limit};
 use super::scrub::Scrubber;
-use super::text::{one_line, without_control};
 use crate::config::spec::RunLimits;
 
 /// How much a line of the log matters.

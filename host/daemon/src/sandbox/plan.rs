@@ -9,12 +9,12 @@ use bellwether_core::plan::{
     Incident, MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, PastObservation, Plan, Signal, Step, StepAction,
     StepFailure, Target,
 };
+use bellwether_core::text::one_line;
 use bellwether_core::verdict::Verdict;
 
 use super::bindings::{plan as wit, types};
 use super::run::PlanRun;
 use super::scrub::Scrubber;
-use super::text::{one_line, without_control};
 use crate::clock::Clock;
 
 /// One of the module's commands, as a restart script sees it.
@@ -263,7 +263,7 @@ fn checker(n: usize, name: &str) -> Result<CheckerName, PlanRefusal> {
 }
 
 fn bad_name(step: usize, name: &str, error: NameError) -> PlanRefusal {
-    PlanRefusal::BadName { step, name: one_line(&without_control(name), 100), error }
+    PlanRefusal::BadName { step, name: one_line(name, 100), error }
 }
 
 fn arguments(n: usize, arguments: Vec<String>) -> Result<Vec<String>, PlanRefusal> {

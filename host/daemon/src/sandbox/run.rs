@@ -8,6 +8,7 @@ use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Measurement, Observation, Status};
 use bellwether_core::plan::{Plan, PlanRequest};
+use bellwether_core::text::one_line;
 
 use super::Sandbox;
 use super::bindings::{check as wit, types};
@@ -17,8 +18,8 @@ use super::failure::Failure;
 use super::imports::state::StateHandle;
 use super::output::{LogLine, Output};
 use super::plan::{self, DeclaredCommand};
+use super::share::Share;
 use super::store::Allowance;
-use super::text::one_line;
 use super::usage::Usage;
 use crate::clock::Clock;
 use crate::config::spec::RunLimits;
@@ -149,7 +150,8 @@ impl Sandbox {
         let (result, took, usage) = match component.guest() {
             Guest::Checker(pre) => {
                 let state = run.state.clone();
-                let (request, allowance) = prepare(run, output.clone());
+                let share = self.shares.of(&run.module, Some(run.checker.as_str()));
+                let (request, allowance) = prepare(run, output.clone(), share);
                 let pre = pre.clone();
                 let outcome = self.guests.run(allowance, move |mut store| async move {
                     let seen = async {
@@ -196,6 +198,7 @@ impl Sandbox {
             grants: Arc::clone(&run.grants),
             state: run.state.draft(run.limits.state),
             output: output.clone(),
+            share: self.shares.of(&run.module, None),
         };
         let state = run.state.clone();
         let request = plan::request(run);
@@ -237,7 +240,7 @@ impl PlanReport {
     }
 }
 
-fn prepare(run: CheckRun, output: Output) -> (wit::CheckRequest, Allowance) {
+fn prepare(run: CheckRun, output: Output, share: Arc<Share>) -> (wit::CheckRequest, Allowance) {
     let request = wit::CheckRequest {
         node: run.node.into(),
         module: run.module.into(),
@@ -254,6 +257,7 @@ fn prepare(run: CheckRun, output: Output) -> (wit::CheckRequest, Allowance) {
         facilities: run.facilities,
         state: run.state.draft(run.limits.state),
         output,
+        share,
     };
     (request, allowance)
 }

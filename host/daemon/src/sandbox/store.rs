@@ -1,6 +1,5 @@
 //! What belongs to one run: its memory, its handles, its limits.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use super::imports::sockets::SocketLimit;
 use super::imports::state::Draft;
 use super::output::Output;
 use super::run::told;
+use super::share::Share;
 use crate::config::spec::RunLimits;
 
 /// What a run may use, and what it starts from.
@@ -31,6 +31,7 @@ pub(super) struct Allowance {
     pub facilities: Arc<dyn Facilities>,
     pub state: Draft,
     pub output: Output,
+    pub share: Arc<Share>,
 }
 
 /// The host's side of one run.
@@ -45,7 +46,7 @@ pub(super) struct Run {
     pub network: Arc<Network>,
     pub files: Files,
     pub http: Http,
-    pub lookups: BTreeMap<u32, String>,
+    pub share: Arc<Share>,
     pub grants: Arc<Grants>,
     pub facilities: Arc<dyn Facilities>,
     /// What the host does for the guest ends here, so that the guest can still say what came of it.
@@ -63,14 +64,14 @@ pub(super) async fn store(
     deadline: Instant,
     activity: Arc<Activity>,
 ) -> Store<Run> {
-    let Allowance { time, limits, grants, facilities, state, output } = allowance;
+    let Allowance { time, limits, grants, facilities, state, output, share } = allowance;
     let network = Network::new(Arc::clone(&grants), output.clone());
-    let files = Files::open(&grants, &output).await;
+    let files = Files::open(&grants, &output, Arc::clone(&share)).await;
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let sockets = SocketLimit::new(limits.sockets);
     let answer_by = deadline.checked_sub(time.saturating_sub(told(time))).unwrap_or(deadline);
-    let http = Http::new(client, Arc::clone(&grants), output.clone(), sockets.clone(), answer_by);
+    let http = Http::new(client, Arc::clone(&grants), output.clone(), sockets.clone(), &share, answer_by);
     let run = Run {
         wasi: wasi(&grants, &network, &output),
         table,
@@ -82,7 +83,7 @@ pub(super) async fn store(
         network,
         files,
         http,
-        lookups: BTreeMap::new(),
+        share,
         grants,
         facilities,
         answer_by,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Extension, Request};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use bellwether_core::access::Role;
 use bellwether_core::command::{Command, CommandOutcome};
@@ -28,6 +28,7 @@ use tokio::task::JoinSet;
 
 use super::conversation::{converse, farewell};
 use super::guard::never_ends;
+use super::in_time;
 use super::wire::{ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus};
 use crate::access::Access;
 use crate::act::log_file::LogTail;
@@ -48,6 +49,7 @@ mod notifications;
 mod openapi;
 mod operations;
 mod pictures;
+mod plain;
 mod problem;
 pub mod socket;
 mod status;
@@ -176,12 +178,15 @@ const MAX_BODY: usize = 64 << 10;
 
 /// The API alone, for the local socket.
 fn router(daemon: Handle) -> Router {
-    bounded(routes(daemon).fallback(problem::no_such_page))
+    bounded(routes(daemon).fallback(problem::no_such_page)).layer(from_fn(in_time::body))
 }
 
 /// Its bodies are small, and it is answered in time.
 pub(crate) fn bounded(router: Router) -> Router {
-    router.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).layer(from_fn(answer_in_time))
+    router
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .layer(map_response(plain::answer))
+        .layer(from_fn(answer_in_time))
 }
 
 /// The routes, for any listener that knows who asks.

@@ -25,6 +25,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
 use bellwether_core::access::Role;
+use bellwether_core::text::without_control;
 
 use super::api::Daemon;
 use super::guard::page_needs;
@@ -103,7 +104,8 @@ pub(super) fn encoded(text: &str) -> String {
 /// The page, or what is wrong with its template.
 fn html(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
-        Ok(text) => (status, Html(text)).into_response(),
+        // Templates have nothing in them that a text may not have.
+        Ok(text) => (status, Html(without_control(&text).into_owned())).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page of the console cannot be made");
             (StatusCode::INTERNAL_SERVER_ERROR, "this page cannot be made: see the daemon's log")

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::in_time::Taken;
+
 /// What is under way at a shutdown has so long to end.
 const END_WITHIN: Duration = Duration::from_millis(500);
 /// A request's head is never larger, in bytes.
@@ -30,7 +32,7 @@ pub(super) async fn converse<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(head_within)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Taken::new(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

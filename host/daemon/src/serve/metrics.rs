@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::metrics::Exposition;
 use crate::serve::address;
+use crate::serve::in_time::Taken;
 
 /// More clients wait in the queue of the socket. Each page is made for itself.
 const MAX_CLIENTS: usize = 8;
@@ -58,7 +59,7 @@ pub async fn serve(listener: TcpListener, exposition: Exposition) {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_WITHIN)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(Taken::new(stream)), service);
             // A client that went away, or stayed too long, misses nothing.
             let _ended = tokio::time::timeout(MAX_AGE, connection).await;
             drop(slot);

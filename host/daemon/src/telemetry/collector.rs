@@ -8,9 +8,8 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Collected, Full, Limited};
 use hyper::body::Bytes;
 use prost::Message;
-use rustls::pki_types::CertificateDer;
 
-use crate::config::spec::TelemetrySpec;
+use crate::config::spec::{HttpSpec, TelemetrySpec};
 use crate::notify::{Connector, secret};
 
 /// A collector that takes longer is as good as none.
@@ -43,13 +42,9 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(
-        root: PathBuf,
-        spec: &TelemetrySpec,
-        authorities: Vec<CertificateDer<'static>>,
-    ) -> Self {
+    pub(super) fn new(root: PathBuf, spec: &TelemetrySpec, http: &HttpSpec) -> Self {
         let (endpoint, headers) = (spec.endpoint.clone(), spec.headers.clone());
-        Self { root, endpoint, headers, connector: Connector::new(authorities) }
+        Self { root, endpoint, headers, connector: Connector::new(http) }
     }
 
     /// The answer's body. `path` is added to the endpoint: `v1/logs`.
@@ -74,9 +69,7 @@ impl Collector {
             let text = secret::whole(&self.root, file).await.map_err(|error| NotTaken::now(error.why))?;
             request.headers_mut().extend(headers(&text).map_err(NotTaken::now)?);
         }
-        let client = self.connector.client().await.map_err(|error| NotTaken::now(error.why))?;
-        let answer = client.request(request).await;
-        let answer = answer.map_err(|error| NotTaken::now(crate::notify::chain(&error)))?;
+        let answer = self.connector.request(request).await.map_err(|error| NotTaken::now(error.why))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.map(Collected::to_bytes);
         if status.is_success() {

@@ -3,6 +3,9 @@
 
 use bellwether_guest::prelude::*;
 
+/// What a terminal would obey: another title, an empty screen, a bell, and text from right to left.
+const MARK: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}2J\0\r\u{8}\u{202e}\u{2066}mark";
+
 /// What to do.
 #[bellwether_guest::config]
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub enum Act {
     Exit,
     /// Recurse without end.
     Recurse,
+    #[doc = "Say \u{1b}]0;owned\u{7}\u{1b}[2J\u{202e}what a terminal would obey, wherever something can be said."]
+    Mark,
 }
 
 /// Does what it is told, most of it bad.
@@ -60,6 +65,14 @@ pub fn check(config: Config, run: &Run) -> Observation {
         },
         Act::Exit => std::process::exit(3),
         Act::Recurse => Observation::pass(format!("reached {}", deeper(0))),
+        Act::Mark => {
+            run.info(format!("{MARK} logged"));
+            println!("{MARK} printed");
+            eprintln!("{MARK} printed as an error");
+            Observation::fail(format!("{MARK} said\nchecker `home` is up"))
+                .measure(format!("{MARK}measured"), 1.0, format!("{MARK}ms"))
+                .attribute(format!("{MARK}named"), format!("{MARK}given\nas well"))
+        }
     }
 }
 

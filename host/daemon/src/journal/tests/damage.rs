@@ -88,17 +88,57 @@ async fn a_page_that_is_found_damaged_later_costs_no_record_that_is_at_hand() {
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_removes_is_begun_anew() {
+async fn a_file_that_somebody_removes_is_written_anew_with_all_that_was_in_it() {
     let world = World::new();
     let (journal, mut notices) = world.open();
-    world.write(&journal, 3);
+    // More than is at hand in memory.
+    let before = LATEST as u64 + 3;
+    world.write(&journal, before);
     journal.flush().await;
     fs::remove_file(world.file()).unwrap();
     let note = notices.recv().await.unwrap();
-    assert!(note.contains("somebody has removed it"), "{note}");
+    assert!(note.contains("no record is lost"), "{note}");
     eventually("a new file is there", || world.file().exists()).await;
+    world.write(&journal, 1);
     journal.end().await;
-    assert_eq!(seqs(&world.journal()).await, [1, 2, 3]);
+    let found = seqs(&world.journal()).await;
+    assert_eq!(found, (1..=before + 1).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_written_outlives_a_daemon_whose_file_or_folder_was_removed() {
+    for replaced in [false, true] {
+        let world = World::new();
+        let (journal, mut notices) = world.open();
+        world.write(&journal, 3);
+        journal.flush().await;
+        let folder = world.file().parent().unwrap().to_owned();
+        if replaced {
+            fs::remove_file(world.file()).unwrap();
+            fs::write(world.file(), "somebody else's").unwrap();
+        } else {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        // Nobody has looked yet: the next batch finds it out before it is acknowledged.
+        world.write(&journal, 1);
+        journal.flush().await;
+        // As if the daemon were killed here.
+        assert_eq!(written(&world), [1, 2, 3, 4], "replaced: {replaced}");
+        assert!(notices.recv().await.unwrap().contains("no record is lost"));
+        let aside = world.files("journal.db.damaged-");
+        assert_eq!(aside.len(), usize::from(replaced), "{aside:?}");
+        world.write(&journal, 1);
+        journal.flush().await;
+        assert_eq!(written(&world), [1, 2, 3, 4, 5]);
+        journal.end().await;
+    }
+}
+
+/// What another program finds in the file.
+fn written(world: &World) -> Vec<i64> {
+    let connection = Connection::open(world.file()).unwrap();
+    let mut statement = connection.prepare("SELECT seq FROM records ORDER BY seq").unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 #[tokio::test]

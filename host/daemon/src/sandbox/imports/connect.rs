@@ -1,23 +1,30 @@
 //! The network, as far as `connect` grants reach.
 //!
-//! WASI asks here about every use of an address. Names are looked up by WASI
-//! too, but only those that a grant names, and what they resolved to is
-//! remembered: a connection is judged by its address, never by what the guest
-//! says the address belongs to.
+//! WASI asks here about every use of an address. Of names, only those that a grant
+//! names are looked up, and what they resolved to is remembered: a connection is
+//! judged by its address, never by what the guest says the address belongs to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use std::vec;
 
 use bellwether_core::grant::{Grant, Grants, Protocol, Refusal, normal_name};
-use wasmtime::component::{HasData, Linker, Resource};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use url::Host as UrlHost;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
     self, Host, HostResolveAddressStream, ResolveAddressStream,
 };
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress};
-use wasmtime_wasi::p2::{DynPollable, IoError, Network as WasiNetwork, SocketError, SocketResult};
+use wasmtime_wasi::p2::{
+    DynPollable, IoError, Network as WasiNetwork, Pollable, SocketError, SocketResult, subscribe,
+};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 
+use crate::names::{Share, look_up};
 use crate::sandbox::output::Output;
 use crate::sandbox::store::Run;
 
@@ -98,11 +105,13 @@ impl Network {
     }
 }
 
-/// Takes the place of WASI's own look-up.
+/// Takes the place of WASI's own look-up, which keeps a thread of those that wait for disks for as long as a
+/// name server is silent.
 pub(super) fn add_name_lookup(linker: &mut Linker<Run>) -> wasmtime::Result<()> {
     ip_name_lookup::add_to_linker::<Run, HasNames>(linker, |run| Names {
         network: &run.network,
-        asked: &mut run.lookups,
+        share: &run.share.names,
+        answer_by: run.answer_by,
         wasi: WasiSocketsCtxView { ctx: run.wasi.sockets(), table: &mut run.table },
     })
 }
@@ -113,12 +122,80 @@ impl HasData for HasNames {
     type Data<'a> = Names<'a>;
 }
 
-/// WASI's look-up behind the question whether the name is granted.
+/// The look-ups of one run, behind the question whether the name is granted.
 struct Names<'a> {
     network: &'a Network,
-    /// The name that each look-up under way is for, by its handle.
-    asked: &'a mut BTreeMap<u32, String>,
+    share: &'a Share,
+    answer_by: Instant,
     wasi: WasiSocketsCtxView<'a>,
+}
+
+/// One look-up of a guest; behind the handle that WASI gives it a name for.
+struct Lookup {
+    /// As grants have it.
+    name: String,
+    state: LookupState,
+}
+
+enum LookupState {
+    UnderWay(BoxFuture<'static, Result<Vec<IpAddr>, ErrorCode>>),
+    Answered(Result<vec::IntoIter<IpAddr>, ErrorCode>),
+}
+
+impl Lookup {
+    fn new(name: &str, share: &Share, by: Instant) -> Self {
+        let (asked, share) = (name.to_owned(), share.clone());
+        let state = LookupState::UnderWay(async move { addresses(&asked, &share, by).await }.boxed());
+        Self { name: normal_name(name), state }
+    }
+
+    /// What there is of an answer now.
+    fn poll(&mut self) -> Option<&mut Result<vec::IntoIter<IpAddr>, ErrorCode>> {
+        if let LookupState::UnderWay(answer) = &mut self.state {
+            let answer = answer.now_or_never()?;
+            self.state = LookupState::Answered(answer.map(Vec::into_iter));
+        }
+        match &mut self.state {
+            LookupState::UnderWay(_) => None,
+            LookupState::Answered(answer) => Some(answer),
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Lookup {
+    async fn ready(&mut self) {
+        if let LookupState::UnderWay(answer) = &mut self.state {
+            let answer = answer.await;
+            self.state = LookupState::Answered(answer.map(Vec::into_iter));
+        }
+    }
+}
+
+/// What WASI says about names: an address is one, others are brought into ASCII (UTS 46).
+async fn addresses(name: &str, share: &Share, by: Instant) -> Result<Vec<IpAddr>, ErrorCode> {
+    let domain = match UrlHost::parse(name) {
+        Ok(UrlHost::Domain(domain)) => domain,
+        Ok(UrlHost::Ipv4(address)) => return Ok(vec![address.into()]),
+        Ok(UrlHost::Ipv6(address)) => return Ok(vec![address.into()]),
+        Err(_) => {
+            let address = name.parse::<IpAddr>().map_err(|_| ErrorCode::InvalidArgument)?;
+            return Ok(vec![address]);
+        }
+    };
+    match look_up(&domain, share, by.into()).await {
+        Ok(found) => Ok(found.into_iter().map(|address| address.ip().to_canonical()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(ErrorCode::TemporaryResolverFailure),
+        Err(_) => Err(ErrorCode::NameUnresolvable),
+    }
+}
+
+/// Handles of guests are named after WASI's own look-up; what is behind them is ours.
+fn lookup<'t>(
+    table: &'t mut ResourceTable,
+    stream: &Resource<ResolveAddressStream>,
+) -> wasmtime::Result<&'t mut Lookup> {
+    Ok(table.get_mut(&Resource::<Lookup>::new_borrow(stream.rep()))?)
 }
 
 impl Host for Names<'_> {
@@ -130,10 +207,14 @@ impl Host for Names<'_> {
         if !self.network.allows_lookup(&name) {
             return Err(ErrorCode::AccessDenied.into());
         }
-        let asked = normal_name(&name);
-        let stream = self.wasi.resolve_addresses(network, name)?;
-        self.asked.insert(stream.rep(), asked);
-        Ok(stream)
+        self.wasi.table.get(&network)?;
+        let mut asked = Lookup::new(&name, self.share, self.answer_by);
+        // What is known at once, is said at once.
+        if let Some(Err(error)) = asked.poll() {
+            return Err((*error).into());
+        }
+        let handle = self.wasi.table.push(asked)?;
+        Ok(Resource::new_own(handle.rep()))
     }
 }
 
@@ -142,24 +223,28 @@ impl HostResolveAddressStream for Names<'_> {
         &mut self,
         stream: Resource<ResolveAddressStream>,
     ) -> SocketResult<Option<IpAddress>> {
-        let handle = stream.rep();
-        let address = self.wasi.resolve_next_address(stream)?;
-        if let (Some(address), Some(name)) = (address, self.asked.get(&handle)) {
-            self.network.learn(name, ip(address));
+        let asked = lookup(self.wasi.table, &stream).map_err(SocketError::trap)?;
+        let next = match asked.poll() {
+            None => return Err(ErrorCode::WouldBlock.into()),
+            Some(Err(error)) => return Err((*error).into()),
+            Some(Ok(addresses)) => addresses.next(),
+        };
+        if let Some(address) = next {
+            self.network.learn(&asked.name, address);
         }
-        Ok(address)
+        Ok(next.map(wasi_address))
     }
 
     fn subscribe(
         &mut self,
         stream: Resource<ResolveAddressStream>,
     ) -> wasmtime::Result<Resource<DynPollable>> {
-        self.wasi.subscribe(stream)
+        subscribe(self.wasi.table, Resource::<Lookup>::new_borrow(stream.rep()))
     }
 
     fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
-        self.asked.remove(&stream.rep());
-        HostResolveAddressStream::drop(&mut self.wasi, stream)
+        self.wasi.table.delete(Resource::<Lookup>::new_own(stream.rep()))?;
+        Ok(())
     }
 }
 
@@ -179,10 +264,10 @@ impl network::HostNetwork for Names<'_> {
     }
 }
 
-fn ip(address: IpAddress) -> IpAddr {
+fn wasi_address(address: IpAddr) -> IpAddress {
     match address {
-        IpAddress::Ipv4(octets) => <[u8; 4]>::from(octets).into(),
-        IpAddress::Ipv6(segments) => <[u16; 8]>::from(segments).into(),
+        IpAddr::V4(address) => IpAddress::Ipv4(address.octets().into()),
+        IpAddr::V6(address) => IpAddress::Ipv6(address.segments().into()),
     }
 }
 

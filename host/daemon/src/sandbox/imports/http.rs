@@ -14,6 +14,7 @@ mod answer;
 mod client;
 mod exchange;
 mod failed;
+mod own;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -31,10 +32,12 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
 
-pub(in crate::sandbox) use self::client::HttpClient;
+pub(crate) use self::client::HttpClient;
 use self::exchange::{Exchange, Times};
 use super::sockets::SocketLimit;
+use crate::names;
 use crate::sandbox::output::{LogLevel, Output};
+use crate::sandbox::share::Share;
 
 /// Headers of a request, of an answer, in bytes.
 const MAX_HEADERS: usize = 32 << 10;
@@ -53,6 +56,7 @@ struct Requests {
     grants: Arc<Grants>,
     output: Output,
     sockets: SocketLimit,
+    names: names::Share,
     answer_by: Instant,
 }
 
@@ -62,11 +66,13 @@ impl Http {
         grants: Arc<Grants>,
         output: Output,
         sockets: SocketLimit,
+        share: &Share,
         answer_by: Instant,
     ) -> Self {
+        let names = share.names.clone();
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MAX_HEADERS);
-        Self { context, requests: Requests { client, grants, output, sockets, answer_by } }
+        Self { context, requests: Requests { client, grants, output, sockets, names, answer_by } }
     }
 
     pub(in crate::sandbox) fn view<'v>(&'v mut self, table: &'v mut ResourceTable) -> WasiHttpCtxView<'v> {
@@ -90,6 +96,7 @@ impl WasiHttpHooks for Requests {
                     client: Arc::clone(&self.client),
                     grants: Arc::clone(&self.grants),
                     output: self.output.clone(),
+                    names: self.names.clone(),
                     times: Times::new(options.unwrap_or_default(), self.answer_by),
                     method: request.method().clone(),
                     target,

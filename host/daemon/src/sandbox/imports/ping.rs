@@ -3,12 +3,14 @@
 //! A name is asked for only if a grant has it, and what it leads to is judged
 //! again: a name must not lead the host to where no grant does.
 
+use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bellwether_core::grant::{Grant, Grants, Refusal};
 
 use super::{error, refused};
+use crate::names::{Share, look_up};
 use crate::sandbox::bindings::errors::Error;
 use crate::sandbox::bindings::ping::{Host, Reply};
 use crate::sandbox::echo::{EchoError, echo};
@@ -17,7 +19,7 @@ use crate::sandbox::store::Run;
 impl Host for Run {
     async fn echo(&mut self, host: String, timeout_ms: u32) -> wasmtime::Result<Result<Reply, Error>> {
         let until = Instant::now() + self.time_left().min(Duration::from_millis(timeout_ms.into()));
-        let address = match target(&self.grants, &host, until).await {
+        let address = match target(&self.grants, &self.share.names, &host, until).await {
             Ok((address, grant)) => {
                 self.output.has_used(grant);
                 address
@@ -44,7 +46,12 @@ enum Unasked {
 }
 
 /// Who is asked, and by which grant.
-async fn target<'g>(grants: &'g Grants, host: &str, until: Instant) -> Result<(IpAddr, Grant<'g>), Unasked> {
+async fn target<'g>(
+    grants: &'g Grants,
+    share: &Share,
+    host: &str,
+    until: Instant,
+) -> Result<(IpAddr, Grant<'g>), Unasked> {
     let plain = host.trim_matches(['[', ']']);
     if let Ok(address) = plain.parse::<IpAddr>() {
         let address = address.to_canonical();
@@ -52,13 +59,14 @@ async fn target<'g>(grants: &'g Grants, host: &str, until: Instant) -> Result<(I
         return Ok((address, grant));
     }
     grants.may_ping_name(host).map_err(Unasked::Refused)?;
-    let looking = tokio::net::lookup_host((host, 0));
-    let found = tokio::time::timeout_at(until.into(), looking).await;
-    let found = found
-        .map_err(|_| Unasked::NoSuchName(format!("the name `{host}` is not answered for in time")))?
-        .map_err(|why| Unasked::NoSuchName(format!("the name `{host}` cannot be looked up: {why}")))?;
+    let found = look_up(host, share, until.into()).await.map_err(|why| {
+        Unasked::NoSuchName(match why.kind() {
+            io::ErrorKind::TimedOut => format!("the name `{host}` is not answered for in time"),
+            _ => format!("the name `{host}` cannot be looked up: {why}"),
+        })
+    })?;
     let mut refusal = None;
-    for address in found.map(|found| found.ip().to_canonical()) {
+    for address in found.into_iter().map(|found| found.ip().to_canonical()) {
         match grants.may_ping(address, Some(host)) {
             Ok(grant) => return Ok((address, grant)),
             Err(why) => refusal = refusal.or(Some(why)),

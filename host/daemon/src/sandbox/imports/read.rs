@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use bellwether_core::grant::{GrantKind, Grants, Refusal};
+use bellwether_core::text::one_line;
 use rustix::fs::{Mode, OFlags};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, Dir, File, FsPerms, OpenMode, WasiFilesystemCtxView};
@@ -30,8 +31,8 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use self::beneath::{Denied, find, open_found};
 use crate::sandbox::output::Output;
+use crate::sandbox::share::Share;
 use crate::sandbox::store::Run;
-use crate::sandbox::text::one_line;
 
 /// Files and directories open at once in one run: each is a file descriptor of the daemon.
 const MAX_OPEN: usize = 64;
@@ -51,6 +52,8 @@ pub(in crate::sandbox) struct Files {
     open: Vec<Weak<SystemFile>>,
     /// Names listed so far.
     listed: usize,
+    /// Of the threads that wait for disks.
+    share: Arc<Share>,
 }
 
 /// Where something open comes from.
@@ -64,11 +67,11 @@ struct Origin {
 
 impl Files {
     /// Opens the granted directories. The run goes on without those that cannot be opened.
-    pub(in crate::sandbox) async fn open(grants: &Grants, output: &Output) -> Self {
+    pub(in crate::sandbox) async fn open(grants: &Grants, output: &Output, share: Arc<Share>) -> Self {
         let mut granted = Vec::new();
         for grant in &grants.read {
             let directory = grant.directory.clone();
-            match blocking(move || open_directory(&directory)).await {
+            match blocking(&share, move || open_directory(&directory)).await {
                 Ok(opened) => granted.push((readable(opened), grant.shown.clone())),
                 Err(why) => {
                     let why = format!("the directory cannot be opened: {}", reason(&why));
@@ -77,7 +80,7 @@ impl Files {
                 }
             }
         }
-        Self { granted, paths: BTreeMap::new(), open: Vec::new(), listed: 0 }
+        Self { granted, paths: BTreeMap::new(), open: Vec::new(), listed: 0, share }
     }
 
     fn has_room(&mut self) -> bool {
@@ -109,10 +112,18 @@ fn reason(denied: &Denied) -> String {
     }
 }
 
-/// A disk may hang, and the deadline must hold all the same.
+/// A disk may hang, and the deadline must hold all the same; so must those of others.
 async fn blocking<T: Send + 'static>(
+    share: &Share,
     call: impl FnOnce() -> Result<T, Denied> + Send + 'static,
 ) -> Result<T, Denied> {
+    let part = Arc::clone(&share.files).acquire_owned().await;
+    let part = part.map_err(|closed| Denied::Unreadable(io::Error::other(closed)))?;
+    let call = move || {
+        let called = call();
+        drop(part);
+        called
+    };
     let ended = tokio::task::spawn_blocking(call).await;
     ended.unwrap_or_else(|ended| Err(Denied::Unreadable(io::Error::other(ended))))
 }
@@ -162,7 +173,7 @@ impl Reading<'_> {
     ) -> FsResult<SystemFile> {
         let directory = self.directory(handle)?;
         let asked = path.to_owned();
-        let found = blocking(move || find(&directory, &asked, follow, only)).await;
+        let found = blocking(&self.files.share, move || find(&directory, &asked, follow, only)).await;
         if found.is_ok() {
             self.used(handle);
         }
@@ -259,7 +270,7 @@ impl HostDescriptor for Reading<'_> {
         let only = open_flags.contains(OpenFlags::DIRECTORY);
         let only = if only { OFlags::DIRECTORY } else { OFlags::empty() };
         let found = self.find(&handle, &path, follow, only).await?;
-        let (opened, is_directory) = blocking(move || open_found(&found))
+        let (opened, is_directory) = blocking(&self.files.share, move || open_found(&found))
             .await
             .map_err(|denied| self.deny(&handle, &path, &denied))?;
         let opened = if is_directory {
@@ -301,7 +312,8 @@ impl HostDescriptor for Reading<'_> {
     /// What a link says. Following it is another matter.
     async fn readlink_at(&mut self, handle: Resource<Descriptor>, path: String) -> FsResult<String> {
         let link = self.find(&handle, &path, false, OFlags::empty()).await?;
-        let text = blocking(move || Ok(rustix::fs::readlinkat(&link, "", Vec::new())?)).await;
+        let text =
+            blocking(&self.files.share, move || Ok(rustix::fs::readlinkat(&link, "", Vec::new())?)).await;
         let text = text.map_err(|denied| match denied {
             // Linux says so of what is no link (readlinkat(2), ENOENT for an empty path).
             Denied::Plain(rustix::io::Errno::NOENT) => ErrorCode::Invalid.into(),
@@ -316,8 +328,10 @@ impl HostDescriptor for Reading<'_> {
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let directory = self.directory(&handle)?;
         let most = MAX_LISTED - self.files.listed;
-        let names =
-            blocking(move || Ok(rustix::fs::Dir::read_from(&directory)?.take(most + 1).count())).await;
+        let names = blocking(&self.files.share, move || {
+            Ok(rustix::fs::Dir::read_from(&directory)?.take(most + 1).count())
+        })
+        .await;
         let names = names.map_err(|denied| self.deny(&handle, "", &denied))?;
         if names > most {
             return self.too_many("list so many names");

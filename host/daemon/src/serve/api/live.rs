@@ -15,6 +15,7 @@ use axum::extract::{Extension, State};
 use axum::response::sse::{Event, Sse};
 use bellwether_core::attention::Attention;
 use bellwether_core::snapshot::Snapshot;
+use bellwether_core::text::json;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde::Serialize;
@@ -108,6 +109,7 @@ impl Listener {
         let at = self.daemon.clock().timestamp(snapshot.at);
         let news = News { generation: snapshot.generation, at, down, changed, moved };
         let data = serde_json::to_string(&news).unwrap_or_default();
+        let data = json(&data);
         let event = Event::default().event("snapshot").id(news.generation.to_string()).data(data);
         self.next = Instant::now() + AT_MOST_EVERY;
         self.last = Some(snapshot);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use bellwether_core::text::json;
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
@@ -16,7 +17,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
 /// One object on a line of its own.
 pub(super) fn line(value: &impl Serialize) -> String {
     // What is shown consists of strings and numbers under string keys.
-    serde_json::to_string(value).unwrap_or_default() + "\n"
+    json(&serde_json::to_string(value).unwrap_or_default()).into_owned() + "\n"
 }
 
 /// Until the caller's sign-in or token has ended: who lost the right to ask reads nothing more.

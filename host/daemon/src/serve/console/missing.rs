@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::frame::{Frame, Page};
 use super::{Handle, filters, html};
@@ -17,7 +17,9 @@ struct MissingPage {
 }
 
 /// No page at this address.
-pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
+pub(super) async fn page(State(daemon): State<Handle>, caller: Option<Extension<Caller>>) -> Response {
+    // Below what anybody may see, for instance: `/assets/a/b`.
+    let Some(Extension(caller)) = caller else { return StatusCode::NOT_FOUND.into_response() };
     not_there(&daemon, caller, "There is no page at this address.".to_owned())
 }
 

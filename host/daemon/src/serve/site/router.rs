@@ -8,6 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use crate::serve::api::{self, Daemon};
 use crate::serve::console;
 use crate::serve::guard::{Guard, guard};
+use crate::serve::in_time;
 
 /// The pages and the API. `names`: by which this node may be asked for.
 pub(crate) fn router(daemon: &Arc<dyn Daemon>, names: &[String]) -> Router {
@@ -15,5 +16,6 @@ pub(crate) fn router(daemon: &Arc<dyn Daemon>, names: &[String]) -> Router {
     let pages = console::router(Arc::clone(daemon));
     api::bounded(api::routes(Arc::clone(daemon)).merge(pages))
         .layer(from_fn_with_state(guarded, guard))
+        .layer(from_fn(in_time::body))
         .layer(from_fn(console::headers::secure))
 }

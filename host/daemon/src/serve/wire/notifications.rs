@@ -42,7 +42,7 @@ pub struct TestAnswer {
     pub key: String,
     /// Whether it arrived.
     pub delivered: bool,
-    /// Why not.
+    /// Why not; if it arrived, who of the target was not told.
     pub why: Option<String>,
     /// In microseconds.
     pub took_us: u64,
@@ -72,7 +72,10 @@ impl TestAnswer {
             target: tested.target.clone(),
             key: tested.key.clone(),
             delivered: tested.result.is_ok(),
-            why: tested.result.as_ref().err().map(|error| error.why.clone()),
+            why: match &tested.result {
+                Ok(not_all) => not_all.clone(),
+                Err(error) => Some(error.why.clone()),
+            },
             took_us: u64::try_from(tested.took.as_micros()).unwrap_or(u64::MAX),
         }
     }

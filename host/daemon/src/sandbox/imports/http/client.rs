@@ -8,7 +8,7 @@
 //! ours to judge.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bellwether_core::grant::{Grants, ProxyRules, Refusal};
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -24,16 +24,17 @@ use super::failed::Failed;
 use super::trust::Trust;
 use super::tunnel;
 use crate::config::spec::HttpSpec;
+use crate::names::{Share, look_up};
 
 /// What makes the requests of all runs.
-pub(in crate::sandbox) struct HttpClient {
+pub(crate) struct HttpClient {
     rules: ProxyRules,
     trust: Trust,
     look_up: LookUp,
 }
 
 /// The addresses of a name.
-pub(super) type LookUp = fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+pub(super) type LookUp = fn(String, Share, Instant) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
 /// Of a name, so many addresses are looked at.
 const MAX_ADDRESSES: usize = 16;
@@ -64,7 +65,7 @@ impl Default for HttpClient {
 }
 
 impl HttpClient {
-    pub(in crate::sandbox) fn new(spec: &HttpSpec) -> Self {
+    pub(crate) fn new(spec: &HttpSpec) -> Self {
         let HttpSpec { rules, authorities, ca_bundle: _ } = spec.clone();
         Self { rules, trust: Trust::new(authorities), look_up: by_the_system }
     }
@@ -84,10 +85,32 @@ impl HttpClient {
         &self,
         target: &Target,
         grants: &Grants,
+        share: &Share,
+        by: Instant,
+    ) -> Result<Box<dyn Stream>, NoConnection> {
+        let may_reach = |address| grants.may_reach(&target.host, address);
+        self.connect_if(target, may_reach, share, by).await
+    }
+
+    /// The same for the daemon's own requests, which need no grant.
+    pub(super) async fn connect_freely(
+        &self,
+        target: &Target,
+        share: &Share,
+        by: Instant,
+    ) -> Result<Box<dyn Stream>, NoConnection> {
+        self.connect_if(target, |_| Ok(()), share, by).await
+    }
+
+    async fn connect_if(
+        &self,
+        target: &Target,
+        may_reach: impl Fn(IpAddr) -> Result<(), Refusal>,
+        share: &Share,
         by: Instant,
     ) -> Result<Box<dyn Stream>, NoConnection> {
         let stream = if let Some(proxy) = self.rules.through(&target.host) {
-            let addresses = self.addresses(&proxy.host(), proxy.port(), by).await?;
+            let addresses = self.addresses(&proxy.host(), proxy.port(), share, by).await?;
             let mut stream = dial(&addresses, by)
                 .await
                 .map_err(|failed| Failed { why: format!("the proxy {proxy}: {}", failed.why), ..failed })?;
@@ -96,26 +119,39 @@ impl HttpClient {
             }
             stream
         } else {
-            let addresses = self.addresses(&target.host, target.port, by).await?;
+            let addresses = self.addresses(&target.host, target.port, share, by).await?;
             // One that may not be reached is not left to chance among others.
             for address in &addresses {
                 let refused = |refusal| NoConnection::Refused(refusal, Error::HttpRequestDenied);
-                grants.may_reach(&target.host, address.ip()).map_err(refused)?;
+                may_reach(address.ip()).map_err(refused)?;
             }
             dial(&addresses, by).await?
         };
         if target.https { Ok(Box::new(self.secure(stream, target, by).await?)) } else { Ok(Box::new(stream)) }
     }
 
-    async fn addresses(&self, host: &str, port: u16, by: Instant) -> Result<Vec<SocketAddr>, Failed> {
-        let timeout = |_| Failed::new(Error::DnsTimeout, format!("`{host}` could not be looked up in time"));
-        let found = timeout_at(by, (self.look_up)(host.to_owned(), port)).await.map_err(timeout)?;
+    async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+        share: &Share,
+        by: Instant,
+    ) -> Result<Vec<SocketAddr>, Failed> {
+        let found = (self.look_up)(host.to_owned(), share.clone(), by).await;
         let unknown = |why: String| {
             let error = Error::DnsError { rcode: Some(why.clone()), info_code: None };
             Failed::new(error, format!("`{host}` could not be looked up: {why}"))
         };
-        let mut addresses = found.map_err(|error| unknown(error.to_string()))?;
+        let mut addresses = found.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                Failed::new(Error::DnsTimeout, format!("`{host}` could not be looked up in time"))
+            }
+            _ => unknown(error.to_string()),
+        })?;
         addresses.truncate(MAX_ADDRESSES);
+        for address in &mut addresses {
+            address.set_port(port);
+        }
         if addresses.is_empty() { Err(unknown("it has no address".to_owned())) } else { Ok(addresses) }
     }
 
@@ -150,8 +186,8 @@ fn distrusted(target: &Target, error: &io::Error) -> Refusal {
     )
 }
 
-fn by_the_system(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
-    async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }.boxed()
+fn by_the_system(host: String, share: Share, by: Instant) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    async move { look_up(&host, &share, by).await }.boxed()
 }
 
 /// The first that answers. One that hangs leaves the others their share of the time.

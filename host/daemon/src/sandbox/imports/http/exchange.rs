@@ -23,6 +23,7 @@ use super::answer::AnswerBody;
 use super::client::{HttpClient, NoConnection, Stream};
 use super::failed::Failed;
 use super::{Answer, Connection, MAX_HEADERS, Target};
+use crate::names;
 use crate::sandbox::output::{LogLevel, Output};
 
 /// Everything that one request needs.
@@ -30,6 +31,7 @@ pub(super) struct Exchange {
     pub(super) client: Arc<HttpClient>,
     pub(super) grants: Arc<Grants>,
     pub(super) output: Output,
+    pub(super) names: names::Share,
     pub(super) times: Times,
     pub(super) method: Method,
     pub(super) target: Target,
@@ -87,7 +89,7 @@ impl Exchange {
     ) -> Result<(Response<WasiBody>, Connection), NoConnection> {
         let request = self.as_sent(request)?;
         let connect_by = self.times.until(self.times.connect);
-        let stream = self.client.connect(&self.target, &self.grants, connect_by).await?;
+        let stream = self.client.connect(&self.target, &self.grants, &self.names, connect_by).await?;
         let (answer, connection) = self.send(stream, request).await?;
         check_headers(answer.headers())?;
         let body = |incoming: Incoming| {

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant as By;
 
 use super::*;
 use crate::config::spec::{HttpSpec, RunLimits};
@@ -34,6 +35,7 @@ fn requests(client: HttpClient, grants: &[&str], time: Duration) -> Requests {
         grants: Arc::new(granted),
         output: Output::new(&limits),
         sockets: SocketLimit::new(2),
+        names: names::Share::default(),
         answer_by: Instant::now() + time,
     }
 }
@@ -130,8 +132,8 @@ async fn only_a_granted_request_is_sent_and_only_so_many() {
     assert!(said.contains("made more than 2 sockets in one run"), "{said}");
 }
 
-fn to_metadata(_: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
-    let addresses = [[127, 0, 0, 1], [169, 254, 169, 254]].map(|ip| SocketAddr::from((ip, port)));
+fn to_metadata(_: String, _: names::Share, _: By) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    let addresses = [[127, 0, 0, 1], [169, 254, 169, 254]].map(|ip| SocketAddr::from((ip, 0)));
     ready(Ok(addresses.into())).boxed()
 }
 
@@ -306,8 +308,8 @@ async fn an_authority_of_our_own_is_trusted_and_a_foreign_one_is_told_clearly() 
 
 /// Only the proxy's name is known to us.
 #[expect(clippy::needless_pass_by_value, reason = "it stands for the look-up")]
-fn only_the_proxy(name: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
-    let known = (name == "proxy.test").then(|| vec![SocketAddr::from(([127, 0, 0, 1], port))]);
+fn only_the_proxy(name: String, _: names::Share, _: By) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    let known = (name == "proxy.test").then(|| vec![SocketAddr::from(([127, 0, 0, 1], 0))]);
     ready(known.ok_or_else(|| io::Error::other("nobody knows"))).boxed()
 }
 

@@ -1,0 +1,81 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::id::Generation;
+use crate::observation::{Observation, Status};
+use crate::policy::{
+    BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, ModulePolicy, OnDown, Thresholds,
+};
+
+fn policy(checkers: usize) -> ModulePolicy {
+    let checker = CheckerPolicy {
+        kind: CheckerKind::Process,
+        thresholds: Thresholds::default(),
+        on_down: OnDown::Restart,
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        patience: Duration::MAX,
+        kept: false,
+        definition: 1,
+    };
+    let names = (0..checkers).map(|index| format!("c{index}").parse().unwrap());
+    ModulePolicy {
+        checkers: names.map(|name| (name, checker.clone())).collect(),
+        commands: BTreeMap::new(),
+        budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) },
+        backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
+        drain: Duration::from_secs(15).into(),
+        degrade: false,
+        start_within: Duration::from_secs(60),
+        appear_within: None,
+        keep_trying: Duration::ZERO,
+        plan_within: Duration::from_secs(5),
+    }
+}
+
+fn loaded(checkers: usize) -> (Node, Vec<(CheckerName, Generation)>) {
+    let now = Moment::from_micros(1_000_000_000);
+    let mut node = Node::new(Beginning { node: "node-1".parse().unwrap(), last_record: 0, seed: 7, now });
+    let module: ModuleName = "web".parse().unwrap();
+    let policy = Arc::new(policy(checkers));
+    let actions = node.handle(Event::ModuleLoaded { module, policy, memory: None }, now);
+    let watches = actions.into_iter().filter_map(|action| match action {
+        Action::Watch { checker, generation, .. } => Some((checker, generation)),
+        _ => None,
+    });
+    (node, watches.collect())
+}
+
+fn seen((checker, generation): (CheckerName, Generation), at: Moment) -> Event {
+    let observation = Observation::new(Status::Pass, "fine", at);
+    Event::Observed { module: "web".parse().unwrap(), checker, generation, observation }
+}
+
+#[test]
+fn what_comes_together_is_shown_together_and_before_anything_is_done_about_it() {
+    let (mut node, watches) = loaded(20);
+    let (mut other, _) = loaded(20);
+    assert_eq!(watches.len(), 20);
+    let shown = |node: &Node| node.snapshot().modules[0].checkers.clone();
+    let (mut pictures, before) = (0, node.snapshot().generation);
+    for (index, watch) in watches.into_iter().enumerate() {
+        let at = Moment::from_micros(1_000_000_000 + i64::try_from(index).unwrap());
+        let generation = node.snapshot().generation;
+        let actions = node.take(seen(watch.clone(), at), at);
+        assert_eq!(actions, other.handle(seen(watch, at), at), "it decides the same");
+        if actions.is_empty() {
+            assert_eq!(node.snapshot().generation, generation, "nothing is done: nothing is shown yet");
+        } else {
+            assert_eq!(shown(&node), shown(&other));
+            pictures += 1;
+        }
+    }
+    node.refresh();
+    assert!(node.snapshot().generation <= before + pictures + 1);
+    assert_eq!(node.snapshot().modules.len(), 1);
+    assert_eq!(shown(&node), shown(&other));
+    let generation = node.snapshot().generation;
+    node.refresh();
+    assert_eq!(node.snapshot().generation, generation, "nothing has changed");
+}

@@ -1,0 +1,102 @@
+//! Looks whether what this daemon has written is still there.
+//!
+//! Somebody may remove `state/`, or a file in it, while the daemon runs: a clean-up that goes too far, a volume
+//! that is taken away. Nothing notices, and what was acknowledged is gone with the daemon. Here it is noticed,
+//! told, and written anew. The journal and the stores of checkers look after their own files.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::record::RecordKind;
+use tokio::sync::mpsc;
+
+use crate::driver::Message;
+use crate::durable;
+use crate::problems::Problems;
+
+/// How late it may be noticed.
+const LOOK: Duration = Duration::from_secs(2);
+/// Files that are named.
+const NAMED: usize = 3;
+const WHO: &str = "state folder";
+
+/// Looks again and again, until dropped.
+pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::Sender<Message>) {
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let folder = root.join("state");
+        let looked = tokio::task::spawn_blocking(move || write_lost(&folder)).await;
+        let Ok((told, failed)) = looked else { continue };
+        problems.set(WHO, failed.as_slice());
+        if let Some(message) = told {
+            tracing::error!("{message}");
+            let kind = RecordKind::Daemon { message };
+            // A core that has ended is reported by whoever waits for it.
+            drop(events.send(Message::Event(Event::Noted { module: None, kind })).await);
+        }
+    }
+}
+
+/// What was found, and what could not be done about it.
+fn write_lost(folder: &Path) -> (Option<String>, Option<String>) {
+    let lost = durable::lost(folder);
+    if lost.is_empty() {
+        return (None, None);
+    }
+    let whole = !folder.exists();
+    // Whoever removed them may be at it still: those that fail are tried again at the next look.
+    let failed: Vec<String> = lost
+        .iter()
+        .filter_map(|path| Some(format!("{}: {}", path.display(), durable::write_anew(path).err()?)))
+        .collect();
+    let what = if whole { "state/ was".to_owned() } else { named(folder, &lost) };
+    if let Some(first) = failed.first() {
+        let others = failed.len() - 1;
+        let others = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+        return (None, Some(format!("{what} removed, and cannot be written anew: {first}{others}")));
+    }
+    (Some(format!("{what} removed while the daemon ran, and is written anew")), None)
+}
+
+fn named(folder: &Path, lost: &[PathBuf]) -> String {
+    let name = |path: &PathBuf| format!("state/{}", path.strip_prefix(folder).unwrap_or(path).display());
+    let names: Vec<String> = lost.iter().take(NAMED).map(name).collect();
+    match lost.len().saturating_sub(NAMED) {
+        0 => format!("{} was", names.join(", ")),
+        others => format!("{} and {others} more files were", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_told_by_its_name_and_a_whole_folder_as_such() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state");
+        fs::create_dir(&folder).unwrap();
+        for name in ["a", "b", "c", "d"] {
+            durable::replace(&folder.join(name), name.as_bytes()).unwrap();
+        }
+        assert_eq!(write_lost(&folder), (None, None));
+        fs::remove_file(folder.join("b")).unwrap();
+        let told = "state/b was removed while the daemon ran, and is written anew";
+        assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));
+        assert_eq!(fs::read(folder.join("b")).unwrap(), b"b");
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write(&folder, "a file in its place").unwrap();
+        let (told, failed) = write_lost(&folder);
+        assert!(told.is_none() && failed.unwrap().contains("cannot be written anew"));
+        fs::remove_file(&folder).unwrap();
+        let told = "state/ was removed while the daemon ran, and is written anew";
+        assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
+        assert_eq!(write_lost(&folder), (None, None));
+    }
+}

@@ -28,7 +28,7 @@ use crate::config::spec::HttpSpec;
 /// What makes the requests of all runs.
 pub(in crate::sandbox) struct HttpClient {
     rules: ProxyRules,
-    trust: Trust,
+    pub(super) trust: Trust,
     look_up: LookUp,
 }
 
@@ -39,7 +39,10 @@ pub(super) type LookUp = fn(String, u16) -> BoxFuture<'static, io::Result<Vec<So
 const MAX_ADDRESSES: usize = 16;
 
 /// Bytes to and from an origin or a proxy.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::sandbox::imports) trait Stream:
+    AsyncRead + AsyncWrite + Send + Unpin
+{
+}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -107,7 +110,12 @@ impl HttpClient {
         if target.https { Ok(Box::new(self.secure(stream, target, by).await?)) } else { Ok(Box::new(stream)) }
     }
 
-    async fn addresses(&self, host: &str, port: u16, by: Instant) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+        by: Instant,
+    ) -> Result<Vec<SocketAddr>, Failed> {
         let timeout = |_| Failed::new(Error::DnsTimeout, format!("`{host}` could not be looked up in time"));
         let found = timeout_at(by, (self.look_up)(host.to_owned(), port)).await.map_err(timeout)?;
         let unknown = |why: String| {
@@ -155,7 +163,7 @@ fn by_the_system(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<S
 }
 
 /// The first that answers. One that hangs leaves the others their share of the time.
-async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Failed> {
+pub(super) async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Failed> {
     let mut first = None;
     for (index, address) in addresses.iter().enumerate() {
         let share = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
@@ -179,6 +187,6 @@ async fn within<T>(by: Instant, work: impl Future<Output = Result<T, Failed>>) -
     timeout_at(by, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-fn late() -> Failed {
+pub(super) fn late() -> Failed {
     Failed::new(Error::ConnectionTimeout, "no connection in time")
 }

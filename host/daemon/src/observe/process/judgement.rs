@@ -195,6 +195,7 @@ mod tests {
             at_least,
             at_most,
             containers: false,
+            of: crate::config::spec::Of::Host,
             bounds: ProcessBounds::default(),
         }
     }

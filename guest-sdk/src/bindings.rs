@@ -46,6 +46,7 @@ pub mod granted {
                 import bellwether:guest/commands@1.1.0;
                 import bellwether:guest/processes@1.1.0;
                 import bellwether:guest/ping@1.1.0;
+                import bellwether:guest/connections@1.1.0;
             }
         ",
         generate_all,

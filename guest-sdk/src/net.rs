@@ -1,4 +1,4 @@
-//! TCP for checkers: everything ends within the run's time, and every error is
+//! TCP, TLS, UDP and Unix sockets for checkers: everything ends within the run's time, and every error is
 //! told apart the way an observation must be.
 //!
 //! A resource that refuses, hangs or cannot be reached is a **fail**; a missing
@@ -7,16 +7,24 @@
 //! In a component prefer this to [`TcpStream::connect_timeout`], which reports
 //! a refused connection as a good one there (Rust 1.95).
 
-use std::error::Error;
-use std::fmt;
+mod error;
+mod link;
+mod tls;
+mod udp;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use crate::observation::Observation;
+use crate::granted::HostError;
 use crate::run::Run;
 
-/// A TCP connection that lives no longer than its run.
+pub use self::error::NetError;
+use self::link::{Link, Order};
+pub use self::tls::Tls;
+pub use self::udp::Udp;
+
+/// A connection that lives no longer than its run.
 ///
 /// ```no_run
 /// use bellwether_guest::prelude::*;
@@ -32,81 +40,37 @@ use crate::run::Run;
 /// ```
 #[derive(Debug)]
 pub struct Connection<'a> {
-    stream: TcpStream,
+    stream: Stream,
     address: String,
     run: &'a Run,
 }
 
-/// Why there is no connection, or no answer. The text is one sentence.
+/// Who makes the connection.
 #[derive(Debug)]
-pub enum NetError {
-    /// The text is not `host:port`.
-    BadAddress(String),
-    /// The operator has not granted a connection to this address.
-    NotGranted(String),
-    /// The host name could not be looked up.
-    NoSuchName(String, io::Error),
-    /// Nobody listens there.
-    Refused(String),
-    /// No answer within the time that the run had.
-    NoAnswer(String, Duration),
-    /// There is no way to that address.
-    Unreachable(String),
-    /// The other side broke the connection off.
-    BrokenOff(String),
-    /// Something else went wrong on this side.
-    Failed(String, io::Error),
-}
-
-impl fmt::Display for NetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadAddress(text) => write!(f, "`{text}` is not an address: expected `host:port`"),
-            Self::NotGranted(address) => write!(
-                f,
-                "connecting to {address} is not granted: add `connect = [\"{address}\"]` to the checker's `grant`"
-            ),
-            // WASI reports a name that is not granted like one that does not exist.
-            Self::NoSuchName(address, error) => {
-                write!(f, "the name in {address} could not be looked up, or is not granted: {error}")
-            }
-            Self::Refused(address) => write!(f, "{address} refused the connection"),
-            Self::NoAnswer(address, within) => write!(f, "no answer from {address} within {within:?}"),
-            Self::Unreachable(address) => write!(f, "{address} is unreachable"),
-            Self::BrokenOff(address) => write!(f, "{address} broke the connection off"),
-            Self::Failed(address, error) => write!(f, "the connection to {address} failed: {error}"),
-        }
-    }
-}
-
-impl Error for NetError {}
-
-impl From<NetError> for Observation {
-    fn from(error: NetError) -> Self {
-        match error {
-            NetError::NoAnswer(..) => Self::hang(error.to_string()),
-            NetError::Refused(_) | NetError::Unreachable(_) | NetError::BrokenOff(_) => {
-                Self::fail(error.to_string())
-            }
-            NetError::BadAddress(_)
-            | NetError::NotGranted(_)
-            | NetError::NoSuchName(..)
-            | NetError::Failed(..) => Self::unknown(error.to_string()),
-        }
-    }
+enum Stream {
+    /// WASI, or the system.
+    Tcp(TcpStream),
+    /// The host.
+    Host(Link),
 }
 
 impl<'a> Connection<'a> {
     /// Connects to `host:port` within the run's time. Of a name's addresses the
     /// first that answers is taken.
     pub fn open(run: &'a Run, address: &str) -> Result<Self, NetError> {
+        // WASI knows no names of network interfaces.
+        if address.contains('%') {
+            return Self::by_host(run, address, "tcp:", &[]);
+        }
         let targets = look_up(address)?;
         let mut first_error = None;
         for (index, target) in targets.iter().enumerate() {
             // An address that hangs leaves the others their share.
             let share = u32::try_from(targets.len() - index).unwrap_or(u32::MAX);
             match connect(target, run.time_left() / share) {
-                Ok(stream) => return Ok(Self { stream, address: address.to_owned(), run }),
+                Ok(stream) => {
+                    return Ok(Self { stream: Stream::Tcp(stream), address: address.to_owned(), run });
+                }
                 Err(error) => {
                     let error = net_error(error, address, run);
                     // That one of several addresses is not granted says the least.
@@ -120,16 +84,48 @@ impl<'a> Connection<'a> {
         Err(first_error.unwrap_or_else(none))
     }
 
+    /// Connects to `host:port` within the run's time, and speaks TLS on the connection. The host does
+    /// so, by the same `connect` grant.
+    pub fn open_tls(run: &'a Run, address: &str, tls: &Tls) -> Result<Self, NetError> {
+        Self::by_host(run, address, "tls:", &tls.options(address)?)
+    }
+
+    /// Connects to the Unix socket at `path` within the run's time. Granted by `connect = ["unix:PATH"]`.
+    pub fn open_unix(run: &'a Run, path: &str) -> Result<Self, NetError> {
+        Self::by_host(run, &format!("unix:{path}"), "", &[])
+    }
+
+    fn by_host(
+        run: &'a Run,
+        address: &str,
+        kind: &str,
+        options: &[(String, String)],
+    ) -> Result<Self, NetError> {
+        let within = run.time_left();
+        if within.is_zero() {
+            return Err(no_answer(address, run));
+        }
+        let order = Order { target: &format!("{kind}{address}"), options, within };
+        match Link::open(&order) {
+            Ok(link) => Ok(Self { stream: Stream::Host(link), address: address.to_owned(), run }),
+            Err(error) => Err(told_by_host(error, address, run)),
+        }
+    }
+
     /// Sends all of it within the run's time.
     pub fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), NetError> {
         while !bytes.is_empty() {
             let time_left = self.time_left()?;
-            let written = self
-                .stream
-                .set_write_timeout(Some(time_left))
-                .and_then(|()| self.stream.write(bytes))
-                .or_else(again)
-                .map_err(|error| net_error(error, &self.address, self.run))?;
+            let written = match &mut self.stream {
+                Stream::Tcp(stream) => stream
+                    .set_write_timeout(Some(time_left))
+                    .and_then(|()| stream.write(bytes))
+                    .or_else(again)
+                    .map_err(|error| net_error(error, &self.address, self.run))?,
+                Stream::Host(link) => link
+                    .write(bytes, time_left)
+                    .map_err(|error| told_by_host(error, &self.address, self.run))?,
+            };
             bytes = &bytes[written..];
         }
         Ok(())
@@ -139,12 +135,40 @@ impl<'a> Connection<'a> {
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NetError> {
         loop {
             let time_left = self.time_left()?;
-            let read = self.stream.set_read_timeout(Some(time_left)).and_then(|()| self.stream.read(buffer));
+            let stream = match &mut self.stream {
+                Stream::Tcp(stream) => stream,
+                Stream::Host(link) => {
+                    let read = link.read(buffer, time_left);
+                    return read.map_err(|error| told_by_host(error, &self.address, self.run));
+                }
+            };
+            let read = stream.set_read_timeout(Some(time_left)).and_then(|()| stream.read(buffer));
             match read {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 read => return read.map_err(|error| net_error(error, &self.address, self.run)),
             }
         }
+    }
+
+    /// Whether the service has accepted the connection, and not only the kernel for it, as it does also
+    /// for a service that is stopped or hangs. Waits until it is accepted, within the run's time.
+    ///
+    /// An error means that nobody can tell: the service is on another machine, or the host does not
+    /// say. That is no fault of the service.
+    pub fn accepted(&self) -> Result<Acceptance, HostError> {
+        let Stream::Tcp(stream) = &self.stream else {
+            return Err(HostError::new("elsewhere", "only of TCP can be told whether it is accepted"));
+        };
+        let ends = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
+        let (local, peer) = ends.map_err(|error| HostError::new("unavailable", error.to_string()))?;
+        self.run.host.accepted(&local.to_string(), &peer.to_string(), self.run.time_left())
+    }
+
+    /// When the other side's certificate is valid no more, in milliseconds since 1970; nothing without TLS.
+    pub fn certificate_ends_ms(&self) -> Option<i64> {
+        let Stream::Host(link) = &self.stream else { return None };
+        let about = link.about();
+        about.iter().find(|(name, _)| name == "certificate-ends-ms")?.1.parse().ok()
     }
 
     /// Where it leads, as it was asked for.
@@ -157,6 +181,33 @@ impl<'a> Connection<'a> {
             Duration::ZERO => Err(no_answer(&self.address, self.run)),
             time_left => Ok(time_left),
         }
+    }
+}
+
+/// What became of a connection that the kernel has completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// The service has taken it.
+    pub accepted: bool,
+    /// Who should have, as far as the host may know: `redis-server 4711 (stopped)`.
+    pub held_by: Option<String>,
+}
+
+fn told_by_host(error: HostError, address: &str, run: &Run) -> NetError {
+    let HostError { code, message } = error;
+    let to = address.to_owned();
+    match code.as_str() {
+        "bad-target" => NetError::BadAddress(to),
+        "not-granted" => NetError::NotGranted(to),
+        "no-such-name" => NetError::NoSuchName(to, io::Error::other(message)),
+        "refused" => NetError::Refused(to),
+        "timeout" => no_answer(address, run),
+        "unreachable" => NetError::Unreachable(to),
+        "broken-off" => NetError::BrokenOff(to),
+        "no-tls" | "no-answer" => NetError::NoTls(to, message),
+        "certificate-expired" => NetError::BadCertificate(to, message),
+        "untrusted" => NetError::Untrusted(to, message),
+        _ => NetError::Failed(to, io::Error::other(message)),
     }
 }
 
@@ -186,6 +237,11 @@ fn connect(target: &SocketAddr, within: Duration) -> io::Result<TcpStream> {
     // whether it is one stands in SO_ERROR (connect(2), EINPROGRESS).
     if let Some(error) = stream.take_error()? {
         return Err(error);
+    }
+    // The system may choose the very port that is asked for as its own end (RFC 9293, 3.5, simultaneous
+    // open): then nobody listens there.
+    if stream.local_addr().is_ok_and(|own| own == *target) {
+        return Err(ErrorKind::ConnectionRefused.into());
     }
     // Only a delay would be lost with it.
     let _ = stream.set_nodelay(true);
@@ -218,7 +274,7 @@ fn no_answer(address: &str, run: &Run) -> NetError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::Status;
+    use crate::observation::{Observation, Status};
     use std::net::TcpListener;
 
     /// For what ends by itself: longer than a busy machine takes.

@@ -9,6 +9,8 @@ use crate::granted::HostError;
 use crate::host::{Host, Level};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::http::Response;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::net::Acceptance;
 use crate::ping::PingReply;
 use crate::process::Process;
 use crate::state::State;
@@ -229,6 +231,13 @@ impl Run {
     #[must_use]
     pub fn with_answer_error(mut self, url: impl Into<String>, error: HostError) -> Self {
         self.host.granted.answers.insert(url.into(), Err(error));
+        self
+    }
+
+    /// The same with a service at `HOST:PORT`, of whose acceptance of connections the host says this.
+    #[must_use]
+    pub fn with_acceptance(mut self, peer: impl Into<String>, acceptance: Acceptance) -> Self {
+        self.host.granted.acceptances.insert(peer.into(), acceptance);
         self
     }
 

@@ -16,6 +16,7 @@ mod api_roles_as_meant;
 mod applications;
 mod balancers;
 mod belonging;
+mod checkers_that_see;
 mod commands;
 mod console_listener;
 mod demo;

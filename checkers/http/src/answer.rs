@@ -10,14 +10,14 @@
 //!            └────────────────────────────────▶ (no body, or none wanted)
 //! ```
 
-use httparse::{EMPTY_HEADER, Response, Status, parse_chunk_size};
+use httparse::{EMPTY_HEADER, ParserConfig, Response, Status, parse_chunk_size};
 
 /// No more of a body is looked at.
 pub(crate) const MOST_BODY: usize = 1 << 20;
 /// No sane head is longer.
 const MOST_HEAD: usize = 64 << 10;
 /// Nor has more lines.
-const MOST_HEADERS: usize = 128;
+const MOST_HEADERS: usize = 1000;
 /// What stands before a chunk: its size and perhaps extensions.
 const MOST_CHUNK_LINE: usize = 4 << 10;
 
@@ -135,9 +135,13 @@ impl Reader {
 
     /// The status, if no body follows or none is wanted.
     fn take_head(&mut self) -> Result<Option<u16>, String> {
-        let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+        let mut headers = vec![EMPTY_HEADER; MOST_HEADERS];
         let mut head = Response::new(&mut headers);
-        let length = match head.parse(&self.pending).map_err(|error| error.to_string())? {
+        // Old programs fold long headers (RFC 9112, 5.2): clients for people read them.
+        let mut tolerant = ParserConfig::default();
+        tolerant.allow_obsolete_multiline_headers_in_responses(true);
+        let parsed = tolerant.parse_response(&mut head, &self.pending);
+        let length = match parsed.map_err(|error| error.to_string())? {
             Status::Complete(length) => length,
             Status::Partial if self.pending.len() > MOST_HEAD => return Err("the head does not end".into()),
             Status::Partial => return Ok(None),
@@ -215,10 +219,15 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
         }
         if header.name.eq_ignore_ascii_case("content-length") {
             let value = value();
-            let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-            match value.parse() {
-                Ok(given) if digits && length.is_none_or(|before| before == given) => length = Some(given),
-                _ => return Err(format!("`{}` is no Content-Length", value.escape_debug())),
+            // One length may stand there more than once (RFC 9110, 8.6).
+            for given in value.split(',').map(str::trim) {
+                let digits = !given.is_empty() && given.bytes().all(|b| b.is_ascii_digit());
+                match given.parse() {
+                    Ok(given) if digits && length.is_none_or(|before| before == given) => {
+                        length = Some(given);
+                    }
+                    _ => return Err(format!("`{}` is no Content-Length", value.escape_debug())),
+                }
             }
         }
     }
@@ -263,6 +272,9 @@ mod tests {
             ),
             ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", "200 x"),
             ("HTTP/1.1 404 Not Found\nContent-Length: 1\n\nx", "404 x"),
+            ("HTTP/1.1 200 OK\r\nX-Long: a\r\n  b\r\n\tc\r\nContent-Length: 1\r\n\r\nx", "200 x"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "200 x"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\nx", "200 x"),
         ];
         for (text, expected) in cases {
             assert_eq!(body(text).as_deref(), Ok(expected), "{text}");
@@ -277,6 +289,8 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\nx",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nxx",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1,\r\n\r\nx",
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabXX0\r\n\r\n",
@@ -299,6 +313,16 @@ mod tests {
         let piece = vec![b'x'; 100_000];
         let answer = std::iter::repeat_with(|| reader.take(&piece).unwrap()).take(20).flatten().next();
         assert_eq!(answer.unwrap().body.len(), MOST_BODY);
+    }
+
+    #[test]
+    fn a_great_many_headers_are_read() {
+        let answer = |count: usize| {
+            let headers = "X: y\r\n".repeat(count);
+            body(&format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 1\r\n\r\nx"))
+        };
+        assert_eq!(answer(150).as_deref(), Ok("200 x"));
+        assert!(answer(MOST_HEADERS).is_err(), "and not without end");
     }
 
     #[test]

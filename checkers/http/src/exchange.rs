@@ -1,9 +1,9 @@
-//! One request and its answer over TCP: the only part that does I/O.
+//! One request and its answer, over TCP or TLS: the only part that does I/O.
 
 use std::time::Duration;
 
 use bellwether_guest::Run;
-use bellwether_guest::net::{Connection, NetError};
+use bellwether_guest::net::{Connection, NetError, Tls};
 
 use crate::answer::{Answer, Reader};
 use crate::request::Request;
@@ -32,9 +32,32 @@ impl From<NetError> for NoAnswer {
     }
 }
 
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Exchanged {
+    pub(crate) answer: Answer,
+    /// When the service's certificate is valid no more, in milliseconds since 1970.
+    pub(crate) certificate_ends_ms: Option<i64>,
+}
+
 /// Sends the request and reads the answer; its body only if it is wanted.
-pub(crate) fn exchange(request: &Request, wants_body: bool, run: &Run) -> Result<Answer, NoAnswer> {
-    let mut connection = Connection::open(run, &request.address)?;
+pub(crate) fn exchange(
+    request: &Request,
+    tls: &Tls,
+    wants_body: bool,
+    run: &Run,
+) -> Result<Exchanged, NoAnswer> {
+    let mut connection = if request.is_tls {
+        Connection::open_tls(run, &request.address, tls)?
+    } else {
+        Connection::open(run, &request.address)?
+    };
+    let certificate_ends_ms = connection.certificate_ends_ms();
+    let answer = ask(&mut connection, request, wants_body)?;
+    Ok(Exchanged { answer, certificate_ends_ms })
+}
+
+fn ask(connection: &mut Connection<'_>, request: &Request, wants_body: bool) -> Result<Answer, NoAnswer> {
     connection.write_all(request.text.as_bytes())?;
     let mut reader = Reader::new(wants_body && !request.is_head);
     let mut buffer = [0; 8192];

@@ -6,8 +6,8 @@
 //!            (text)     (the only   (bytes to
 //!                        I/O)        status and body)
 //! ```
-//! HTTP/1.1 without TLS, one connection a request, no redirects followed: what
-//! the service itself says is what counts.
+//! HTTP/1.1, with TLS for `https`, one connection a request, no redirects
+//! followed: what the service itself says is what counts.
 
 mod answer;
 mod exchange;
@@ -15,11 +15,13 @@ mod expect;
 mod request;
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
+use bellwether_guest::net::Tls;
 use bellwether_guest::prelude::*;
 
 use crate::answer::Answer;
-use crate::exchange::{NoAnswer, exchange};
+use crate::exchange::{Exchanged, NoAnswer, exchange};
 use crate::expect::ExpectStatus;
 use crate::request::Request;
 
@@ -27,7 +29,7 @@ use crate::request::Request;
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
-    /// What to ask for: `http://127.0.0.1:8080/health`.
+    /// What to ask for: `http://127.0.0.1:8080/health`, or `https://…` with TLS.
     url: String,
     /// The request method: `GET` unless it says otherwise.
     #[serde(default = "get")]
@@ -41,6 +43,18 @@ pub struct Config {
     /// Headers to send. They take the place of the checker's own, `Host` among them.
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// How TLS is spoken, for `https`.
+    #[serde(default)]
+    tls: Tls,
+    /// For `https`: warn when the certificate is valid for fewer days than this. 14 unless it says
+    /// otherwise.
+    #[serde(default = "fortnight")]
+    warn_days: u16,
+}
+
+/// Long enough before for a person to renew what no program does.
+fn fortnight() -> u16 {
+    14
 }
 
 fn get() -> String {
@@ -54,8 +68,11 @@ pub fn check(config: Config, run: &Run) -> Observation {
         Ok(request) => request,
         Err(reason) => return Observation::unknown(reason),
     };
-    let seen = match exchange(&request, config.expect_body.is_some(), run) {
-        Ok(answer) => judge(&config, &answer),
+    let seen = match exchange(&request, &config.tls, config.expect_body.is_some(), run) {
+        Ok(Exchanged { answer, certificate_ends_ms: None }) => judge(&config, &answer),
+        Ok(Exchanged { answer, certificate_ends_ms: Some(ends) }) => {
+            certified(judge(&config, &answer), days_until(ends, SystemTime::now()), config.warn_days)
+        }
         Err(NoAnswer::Net(error)) => error.into(),
         Err(NoAnswer::Malformed(reason)) => {
             Observation::fail(format!("{} gave an answer that is no HTTP: {reason}", request.address))
@@ -68,6 +85,27 @@ pub fn check(config: Config, run: &Run) -> Observation {
         }
     };
     seen.measure("response-time", run.elapsed_ms(), "ms")
+}
+
+/// Days until this moment, in milliseconds since 1970; negative if it is over.
+fn days_until(ends_ms: i64, now: SystemTime) -> f64 {
+    const DAY_MS: f64 = 86_400_000.0;
+    let now_ms = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of any century are exact")]
+    let left = (ends_ms as f64 - now_ms) / DAY_MS;
+    (left * 10.0).floor() / 10.0
+}
+
+/// The same with what is known of the service's certificate: one that ends soon is worth a word.
+fn certified(seen: Observation, days: f64, warn_days: u16) -> Observation {
+    let seen = match seen.status {
+        Status::Pass if days < f64::from(warn_days) => {
+            let summary = format!("{}; its certificate is valid for {days} more days", seen.summary);
+            Observation { status: Status::Warn, summary, ..seen }
+        }
+        _ => seen,
+    };
+    seen.measure("certificate-days", days, "")
 }
 
 /// What an answer means.

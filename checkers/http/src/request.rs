@@ -6,6 +6,8 @@ use std::fmt::Write;
 /// A request that can be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {
+    /// `https`.
+    pub(crate) is_tls: bool,
     /// Where to: `127.0.0.1:8080`.
     pub(crate) address: String,
     /// All of it, with the empty line at its end.
@@ -17,13 +19,13 @@ pub(crate) struct Request {
 impl Request {
     /// An error is a sentence about the configuration.
     pub(crate) fn new(url: &str, method: &str, headers: &BTreeMap<String, String>) -> Result<Self, String> {
-        let Url { authority, address, target } = Url::parse(url)?;
+        let Url { is_tls, authority, address, target } = Url::parse(url)?;
         if !is_token(method) {
             return Err(format!("`method` is wrong: `{}` is no HTTP method", method.escape_debug()));
         }
         let mut text = format!("{method} {target} HTTP/1.1\r\n");
         let own = [
-            ("Host", authority),
+            ("Host", authority.as_str()),
             ("User-Agent", concat!("bellwether-http/", env!("CARGO_PKG_VERSION"))),
             ("Accept", "*/*"),
             ("Connection", "close"),
@@ -41,29 +43,29 @@ impl Request {
             let _ = write!(text, "{name}: {value}\r\n");
         }
         text.push_str("\r\n");
-        Ok(Self { address, text, is_head: method == "HEAD" })
+        Ok(Self { is_tls, address, text, is_head: method == "HEAD" })
     }
 }
 
 /// The parts of `http://authority/target`.
-struct Url<'a> {
-    authority: &'a str,
+struct Url {
+    is_tls: bool,
+    /// As the service is told it: without the zone of a link-local address, which is ours alone.
+    authority: String,
     address: String,
     target: String,
 }
 
-impl<'a> Url<'a> {
-    fn parse(url: &'a str) -> Result<Self, String> {
+impl Url {
+    fn parse(url: &str) -> Result<Self, String> {
         let wrong = |what: &str| format!("`url` is wrong: `{}` {what}", url.escape_debug());
         if url.chars().any(|c| !c.is_ascii_graphic()) {
             return Err(wrong("holds a character that must be percent-encoded"));
         }
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                return Err(wrong("needs TLS, which this checker does not speak: ask by plain `http`"));
-            }
-            _ => return Err(wrong("does not begin with `http://`")),
+        let (is_tls, rest) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+            _ => return Err(wrong("begins with neither `http://` nor `https://`")),
         };
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -76,13 +78,23 @@ impl<'a> Url<'a> {
             Some(colon) => authority.split_at(after_brackets + colon),
             None => (authority, ""),
         };
-        let port = if port.len() > 1 { &port[1..] } else { "80" };
+        let default = if is_tls { "443" } else { "80" };
+        let port = if port.len() > 1 { &port[1..] } else { default };
         if host.is_empty() || port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err()
         {
             return Err(wrong("has no host, or a port that is none"));
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Self { authority, address: format!("{host}:{port}"), target: format!("{slash}{target}") })
+        // `%25` is a `%` here (RFC 6874), before the name of a network interface.
+        let zone = host.strip_prefix('[').and_then(|inner| inner.split_once('%'));
+        let (address, authority) = match zone {
+            Some((ip, zone)) => {
+                let zone = zone.strip_prefix("25").unwrap_or(zone);
+                (format!("[{ip}%{zone}:{port}"), format!("[{ip}]{}", &authority[host.len()..]))
+            }
+            None => (format!("{host}:{port}"), authority.to_owned()),
+        };
+        Ok(Self { is_tls, authority, address, target: format!("{slash}{target}") })
     }
 }
 
@@ -115,12 +127,18 @@ mod tests {
         assert_eq!(parts("http://localhost?q"), expect("localhost:80", "localhost", "/?q"));
         assert_eq!(parts("http://[::1]:81/"), expect("[::1]:81", "[::1]:81", "/"));
         assert_eq!(parts("http://[::1]"), expect("[::1]:80", "[::1]", "/"));
+        let linked = expect("[fe80::1%eth0]:81", "[fe80::1]:81", "/");
+        assert_eq!(parts("http://[fe80::1%25eth0]:81/"), linked);
+        assert_eq!(parts("http://[fe80::1%eth0]:81/"), linked);
+        assert_eq!(parts("https://a.b/x"), expect("a.b:443", "a.b", "/x"));
+        assert_eq!(parts("HTTPS://a.b:8443"), expect("a.b:8443", "a.b:8443", "/"));
+        assert!(get("https://a/").unwrap().is_tls && !get("http://a/").unwrap().is_tls);
     }
 
     #[test]
     fn an_url_that_cannot_be_asked_is_explained() {
         for (url, reason) in [
-            ("https://a/", "TLS"),
+            ("httpx://a/", "`https://`"),
             ("a.b/c", "`http://`"),
             ("ftp://a/", "`http://`"),
             ("http://", "no host"),

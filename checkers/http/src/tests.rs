@@ -160,8 +160,8 @@ fn no_service_and_no_http_fail() {
 
 #[test]
 fn a_wrong_configuration_is_unknown_and_names_its_key() {
-    let (status, summary) = seen("https://localhost/", "");
-    assert!(status == Status::Unknown && summary.contains("TLS"), "{summary}");
+    let (status, summary) = seen("ftp://localhost/", "");
+    assert!(status == Status::Unknown && summary.contains("`https://`"), "{summary}");
 
     let error = |json: &str| parse_config::<Config>(json).unwrap_err();
     assert!(error(r#"{"uri": "x"}"#).contains("`uri`"));
@@ -175,8 +175,43 @@ fn a_wrong_configuration_is_unknown_and_names_its_key() {
 #[test]
 fn the_schema_knows_every_key() {
     let schema = config_schema::<Config>();
-    for key in ["url", "method", "expect-status", "expect-body", "headers"] {
+    for key in [
+        "url",
+        "method",
+        "expect-status",
+        "expect-body",
+        "headers",
+        "tls",
+        "warn-days",
+        "server-name",
+        "ca",
+        "verify",
+    ] {
         assert!(schema.contains(&format!("\"{key}\":")), "{schema}");
     }
     assert!(schema.contains(r#""required":["url"]"#), "{schema}");
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_warned_of() {
+    use std::time::SystemTime;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let in_days = |days: i64| 1_800_000_000_000 + days * 86_400_000;
+    assert!((days_until(in_days(20), now) - 20.0).abs() < 0.11);
+    assert!(days_until(in_days(-1), now) < 0.0);
+    let good = || Observation::pass("answered 200");
+    let seen = certified(good(), days_until(in_days(20), now), 14);
+    assert_eq!((seen.status, seen.summary.as_str()), (Status::Pass, "answered 200"));
+    assert_eq!(seen.measurements[0].name, "certificate-days");
+    let seen = certified(good(), days_until(in_days(3), now), 14);
+    assert_eq!(seen.status, Status::Warn);
+    assert!(seen.summary.starts_with("answered 200; its certificate is valid for "), "{}", seen.summary);
+    let bad = certified(Observation::fail("answered 500"), 3.0, 14);
+    assert_eq!((bad.status, bad.summary.as_str()), (Status::Fail, "answered 500"));
+}
+
+#[test]
+fn without_a_host_that_speaks_tls_nothing_is_told_of_the_service() {
+    let (status, summary) = seen("https://localhost:1/", "");
+    assert!(status == Status::Unknown && summary.contains("a native test has no host"), "{summary}");
 }

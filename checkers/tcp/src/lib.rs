@@ -1,8 +1,19 @@
-//! The standard checker of TCP services: does it take connections, and does it
-//! say what it should?
+//! The standard checker of TCP services, of UDP services and of Unix sockets: does it take connections,
+//! and does it say what it should?
+//!
+//! ```text
+//!  config ─▶ connected ─┬─ nothing is expected ─▶ has the service accepted it? ─▶ observation
+//!                       └─ something is ────────▶ talk, until it was said ─────▶ observation
+//! ```
 
-use bellwether_guest::net::{Connection, NetError};
+mod escaped;
+#[cfg(test)]
+mod tests;
+
+use bellwether_guest::net::{Acceptance, Connection, NetError, Tls, Udp};
 use bellwether_guest::prelude::*;
+
+use crate::escaped::Escaped;
 
 /// Nobody greets with more than this.
 const MOST_HEARD: usize = 64 << 10;
@@ -13,49 +24,128 @@ const MOST_SHOWN: usize = 80;
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
-    /// What to connect to: `127.0.0.1:6379`, `[::1]:22` or `db.internal:5432`.
+    /// What to connect to: `127.0.0.1:6379`, `[::1]:22` or `db.internal:5432`; with `udp:` before it over
+    /// UDP; `unix:/run/app.sock` is a Unix socket.
     address: String,
     /// Text to send once connected.
     #[serde(default)]
     send: Option<String>,
+    /// Bytes to send instead: text with escapes such as `\x00`, in single quotes.
+    #[serde(default)]
+    send_bytes: Option<Escaped>,
     /// Text that the service must then say, among others.
     #[serde(default)]
     expect: Option<String>,
+    /// Bytes that it must say instead: text with escapes such as `\x00`, in single quotes.
+    #[serde(default)]
+    expect_bytes: Option<Escaped>,
+    /// Whether a service on this machine must have accepted the connection, and not only the system
+    /// for it, as that does also for one that is stopped or hangs. True unless it says otherwise.
+    #[serde(default = "yes")]
+    expect_accept: bool,
+    /// Speak TLS on the connection, so: `tls = {}`.
+    #[serde(default)]
+    tls: Option<Tls>,
 }
 
-/// Connects to a TCP service, and may expect it to say something.
+fn yes() -> bool {
+    true
+}
+
+/// Connects to a TCP service, a UDP service or a Unix socket, and may expect it to say something.
 #[bellwether_guest::checker(grants(connect = "the service to check"))]
 pub fn check(config: Config, run: &Run) -> Observation {
-    let mut connection = match Connection::open(run, &config.address) {
+    let words = match Words::of(&config) {
+        Ok(words) => words,
+        Err(reason) => return Observation::unknown(reason),
+    };
+    if let Some(address) = config.address.strip_prefix("udp:") {
+        return ask(address, &words, run);
+    }
+    let mut connection = match open(&config, run) {
         Ok(connection) => connection,
         Err(error) => return error.into(),
     };
     let connected = run.elapsed_ms();
-    let seen = match talk(&mut connection, &config) {
+    let seen = match talk(&mut connection, &config, &words) {
         Ok(seen) => seen,
         Err(error) => error.into(),
     };
     seen.measure("connect-time", connected, "ms").measure("response-time", run.elapsed_ms(), "ms")
 }
 
-fn talk(connection: &mut Connection<'_>, config: &Config) -> Result<Observation, NetError> {
-    if let Some(text) = &config.send {
-        connection.write_all(text.as_bytes())?;
+/// What is said, and what must be.
+struct Words<'c> {
+    send: Option<&'c [u8]>,
+    expect: Option<&'c [u8]>,
+}
+
+impl<'c> Words<'c> {
+    /// An error is a sentence about the configuration.
+    fn of(config: &'c Config) -> Result<Self, String> {
+        let one = |key: &str, text: Option<&'c String>, bytes: Option<&'c Escaped>| match (text, bytes) {
+            (Some(_), Some(_)) => Err(format!("both `{key}` and `{key}-bytes` are given: leave one out")),
+            (text, bytes) => Ok(text.map(String::as_bytes).or(bytes.map(|bytes| bytes.0.as_slice()))),
+        };
+        let words = Self {
+            send: one("send", config.send.as_ref(), config.send_bytes.as_ref())?,
+            expect: one("expect", config.expect.as_ref(), config.expect_bytes.as_ref())?,
+        };
+        let is_tcp = !config.address.starts_with("udp:") && !config.address.starts_with("unix:");
+        if config.tls.is_some() && !is_tcp {
+            return Err("`tls` is spoken over TCP alone: leave it out".into());
+        }
+        if config.address.starts_with("udp:") && words.send.is_none() {
+            return Err("over UDP only what is asked answers: give something to `send`".into());
+        }
+        Ok(words)
     }
-    let Some(expected) = &config.expect else {
-        return Ok(Observation::pass(format!("{} took the connection", config.address)));
+}
+
+fn open<'r>(config: &Config, run: &'r Run) -> Result<Connection<'r>, NetError> {
+    match (config.address.strip_prefix("unix:"), &config.tls) {
+        (Some(path), _) => Connection::open_unix(run, path),
+        (None, Some(tls)) => Connection::open_tls(run, &config.address, tls),
+        (None, None) => Connection::open(run, &config.address),
+    }
+}
+
+/// Over UDP: an answer is expected in any case.
+fn ask(address: &str, words: &Words<'_>, run: &Run) -> Observation {
+    let mut answer = vec![0; MOST_HEARD];
+    let asked = Udp::open(run, address).and_then(|udp| udp.ask(words.send.unwrap_or_default(), &mut answer));
+    let heard = match asked {
+        Ok(length) => answer.get(..length).unwrap_or_default(),
+        Err(error) => return error.into(),
+    };
+    let seen = match words.expect {
+        Some(expected) if !contains(heard, expected) => {
+            Observation::fail(format!("{address} said `{}` instead of `{}`", shown(heard), shown(expected)))
+        }
+        Some(expected) => Observation::pass(format!("{address} said `{}`", shown(expected))),
+        None => Observation::pass(format!("{address} answered")),
+    };
+    seen.measure("response-time", run.elapsed_ms(), "ms")
+}
+
+fn talk(
+    connection: &mut Connection<'_>,
+    config: &Config,
+    words: &Words<'_>,
+) -> Result<Observation, NetError> {
+    if let Some(bytes) = words.send {
+        connection.write_all(bytes)?;
+    }
+    let Some(expected) = words.expect else {
+        return Ok(taken(connection, config));
     };
     let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        if contains(&heard, expected.as_bytes()) {
-            return Ok(Observation::pass(format!(
-                "{} said `{}`",
-                config.address,
-                shown(expected.as_bytes())
-            )));
+        if contains(&heard, expected) {
+            return Ok(Observation::pass(format!("{} said `{}`", config.address, shown(expected))));
         }
         let complaint = |what: String| Observation::fail(format!("{} {what}", config.address));
-        let expected = shown(expected.as_bytes());
+        let expected = shown(expected);
         match connection.read(&mut buffer) {
             Ok(length) if length > 0 && heard.len() < MOST_HEARD => {
                 heard.extend_from_slice(&buffer[..length]);
@@ -76,6 +166,21 @@ fn talk(connection: &mut Connection<'_>, config: &Config) -> Result<Observation,
     }
 }
 
+/// Nothing is expected of the service but to take the connection, which the system does in its place
+/// until its queue is full.
+fn taken(connection: &Connection<'_>, config: &Config) -> Observation {
+    let address = &config.address;
+    if config.expect_accept
+        && let Ok(Acceptance { accepted: false, held_by }) = connection.accepted()
+    {
+        let by = held_by.map(|holders| format!(", {holders},")).unwrap_or_default();
+        return Observation::hang(format!(
+            "the system took the connection to {address}, and the service{by} has not accepted it: it hangs or is stopped"
+        ));
+    }
+    Observation::pass(format!("{address} took the connection"))
+}
+
 fn contains(heard: &[u8], expected: &[u8]) -> bool {
     expected.is_empty() || heard.windows(expected.len()).any(|window| window == expected)
 }
@@ -87,130 +192,4 @@ fn shown(bytes: &[u8]) -> String {
     let cut: String = text.chars().take(MOST_SHOWN).collect();
     let dots = if cut.len() < text.len() { "…" } else { "" };
     format!("{}{dots}", cut.escape_debug())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bellwether_guest::parse_config;
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
-    use std::thread;
-    use std::time::Duration;
-
-    /// For what ends by itself: longer than a busy machine takes.
-    fn run() -> Run {
-        Run::for_test().with_time_limit(Duration::from_secs(60))
-    }
-
-    /// A service that says `greeting`, reads what it is told, says `answer` and closes.
-    fn service(greeting: &'static str, answer: &'static str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        thread::spawn(move || {
-            let (mut peer, _) = listener.accept().unwrap();
-            peer.write_all(greeting.as_bytes()).unwrap();
-            if !answer.is_empty() {
-                let mut told = [0; 64];
-                let length = peer.read(&mut told).unwrap();
-                assert_eq!(&told[..length], b"PING\r\n");
-                peer.write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        address
-    }
-
-    fn config(address: &str, send: Option<&str>, expect: Option<&str>) -> Config {
-        Config { address: address.into(), send: send.map(Into::into), expect: expect.map(Into::into) }
-    }
-
-    #[test]
-    fn a_service_that_takes_the_connection_passes() {
-        let address = service("", "");
-        let seen = check(config(&address, None, None), &run());
-        assert_eq!((seen.status, seen.summary), (Status::Pass, format!("{address} took the connection")));
-        let names: Vec<_> = seen.measurements.iter().map(|m| (m.name.as_str(), m.unit.as_str())).collect();
-        assert_eq!(names, [("connect-time", "ms"), ("response-time", "ms")]);
-        assert!(seen.measurements[0].value > 0.0);
-    }
-
-    #[test]
-    fn a_port_that_nobody_listens_on_fails_with_its_address() {
-        // The port of a client: taken for as long as it is connected, so that no other test can listen there.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let address = client.local_addr().unwrap().to_string();
-        let seen = check(config(&address, None, None), &run());
-        assert_eq!((seen.status, seen.summary), (Status::Fail, format!("{address} refused the connection")));
-    }
-
-    #[test]
-    fn the_right_answer_passes_and_another_fails() {
-        let address = service("hello\n", "+PONG\r\n");
-        let seen = check(config(&address, Some("PING\r\n"), Some("PONG")), &run());
-        assert_eq!((seen.status, seen.summary), (Status::Pass, format!("{address} said `PONG`")));
-
-        let address = service("", "-ERR no\r\n");
-        let seen = check(config(&address, Some("PING\r\n"), Some("PONG")), &run());
-        assert_eq!(
-            (seen.status, seen.summary),
-            (Status::Fail, format!("{address} said `-ERR no` instead of `PONG`"))
-        );
-    }
-
-    #[test]
-    fn a_service_that_says_nothing_fails_in_time() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let run = Run::for_test().with_time_limit(Duration::from_millis(100));
-        let seen = check(config(&address, None, Some("220")), &run);
-        assert_eq!(
-            (seen.status, seen.summary),
-            (Status::Fail, format!("no answer from {address} within 90ms"))
-        );
-    }
-
-    #[test]
-    fn a_service_that_says_too_little_fails_in_time() {
-        // The next one if the machine is so busy that the time is over before anything was said.
-        for limit in [300, 3_000, 30_000].map(Duration::from_millis) {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            // Accepted and held open, so that more could come. The checker may be gone.
-            let held = thread::spawn(move || {
-                let (mut peer, _) = listener.accept().unwrap();
-                drop(peer.write_all(b"421 busy"));
-                peer
-            });
-            let run = Run::for_test().with_time_limit(limit);
-            let within = run.working_time();
-            let seen = check(config(&address, None, Some("220")), &run);
-            assert_eq!(seen.status, Status::Fail, "{}", seen.summary);
-            if seen.summary == format!("no answer from {address} within {within:?}") {
-                // Whether it was let in or not: the listener need not wait for it.
-                drop(TcpStream::connect(&address));
-                held.join().unwrap();
-                continue;
-            }
-            let expected = format!("{address} said only `421 busy` and not `220` within {within:?}");
-            assert_eq!(seen.summary, expected);
-            held.join().unwrap();
-            return;
-        }
-        panic!("nothing was ever said in time");
-    }
-
-    #[test]
-    fn a_service_that_closes_at_once_fails() {
-        let address = service("", "");
-        let seen = check(config(&address, None, Some("220")), &run());
-        assert_eq!(seen.summary, format!("{address} closed the connection without saying `220`"));
-    }
-
-    #[test]
-    fn a_configuration_that_is_none_is_unknown() {
-        let seen = check(config("localhost", None, None), &run());
-        assert_eq!(seen.status, Status::Unknown);
-        assert!(parse_config::<Config>("{}").unwrap_err().contains("`address`"));
-    }
 }

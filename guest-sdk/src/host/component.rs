@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use super::Level;
 use crate::bindings::component::bellwether::guest::{log, state};
-use crate::bindings::granted::bellwether::guest::{commands, errors, ping, processes, secrets};
+use crate::bindings::granted::bellwether::guest::{commands, connections, errors, ping, processes, secrets};
 use crate::command::{CommandOrder, CommandOutput};
 use crate::granted::HostError;
 use crate::http::{Request, Response};
+use crate::net::Acceptance;
 use crate::ping::PingReply;
 use crate::process::Process;
 
@@ -72,6 +73,19 @@ impl Host {
         let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
         let reply = ping::echo(host, within_ms)?;
         Ok(PingReply { round_trip: Duration::from_micros(reply.round_trip_us), address: reply.address })
+    }
+
+    #[expect(clippy::unused_self, reason = "the native host knows who accepts")]
+    pub(crate) fn accepted(
+        &self,
+        local: &str,
+        peer: &str,
+        within: Duration,
+    ) -> Result<Acceptance, HostError> {
+        let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        let told = connections::accepted(local, peer, within_ms)?;
+        let held_by = told.attributes.into_iter().find(|(name, _)| name == "held-by");
+        Ok(Acceptance { accepted: told.accepted, held_by: held_by.map(|(_, holders)| holders) })
     }
 
     #[expect(clippy::unused_self, reason = "the native host knows who answers")]

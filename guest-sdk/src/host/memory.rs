@@ -8,6 +8,7 @@ use super::Level;
 use crate::command::{CommandOrder, CommandOutput};
 use crate::granted::HostError;
 use crate::http::{Request, Response};
+use crate::net::Acceptance;
 use crate::ping::PingReply;
 use crate::process::Process;
 
@@ -31,6 +32,7 @@ pub(crate) struct Granted {
     pub(crate) processes: Option<Vec<Process>>,
     pub(crate) pings: BTreeMap<String, Result<Duration, HostError>>,
     pub(crate) answers: BTreeMap<String, Result<Response, HostError>>,
+    pub(crate) acceptances: BTreeMap<String, Acceptance>,
 }
 
 impl Host {
@@ -55,6 +57,16 @@ impl Host {
         }
         state.insert(key.to_owned(), value.to_owned());
         Ok(())
+    }
+
+    pub(crate) fn accepted(
+        &self,
+        _local: &str,
+        peer: &str,
+        _within: Duration,
+    ) -> Result<Acceptance, HostError> {
+        let known = self.granted.acceptances.get(peer).cloned();
+        known.ok_or_else(|| HostError::new("elsewhere", "the test does not say whether it is accepted"))
     }
 
     pub(crate) fn remove(&self, key: &str) {

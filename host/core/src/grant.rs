@@ -21,6 +21,7 @@ mod reference;
 pub mod request;
 pub mod resolve;
 pub mod secrets;
+pub mod unix;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -41,12 +42,15 @@ pub use self::read::ReadGrant;
 pub use self::request::{GrantRequest, missing, wider};
 pub use self::resolve::NameGrant;
 pub use self::secrets::SecretName;
+pub use self::unix::UnixGrant;
 
 /// `grant = { … }`. Nothing is allowed without one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// TCP connections to these, UDP to those that say so.
     pub connect: Vec<ConnectGrant>,
+    /// Unix sockets of this machine that may be connected to. In files they stand among `connect`.
+    pub unix: Vec<UnixGrant>,
     /// Names that may be looked up, besides those of the grants above and below.
     pub resolve: Vec<NameGrant>,
     /// HTTP requests, which the host makes.
@@ -146,6 +150,7 @@ impl FromStr for GrantKind {
 #[expect(missing_docs, reason = "they are the kinds of grant")]
 pub enum Grant<'g> {
     Connect(&'g ConnectGrant),
+    Unix(&'g UnixGrant),
     Resolve(&'g NameGrant),
     Http(&'g HttpGrant),
     Read(&'g ReadGrant),
@@ -160,7 +165,7 @@ impl Grant<'_> {
     /// Of which kind it is.
     pub fn kind(self) -> GrantKind {
         match self {
-            Self::Connect(_) => GrantKind::Connect,
+            Self::Connect(_) | Self::Unix(_) => GrantKind::Connect,
             Self::Resolve(_) => GrantKind::Resolve,
             Self::Http(_) => GrantKind::Http,
             Self::Read(_) => GrantKind::Read,
@@ -177,6 +182,7 @@ impl fmt::Display for Grant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(grant) => grant.fmt(f),
+            Self::Unix(grant) => grant.fmt(f),
             Self::Resolve(grant) => grant.fmt(f),
             Self::Http(grant) => grant.fmt(f),
             Self::Read(grant) => grant.fmt(f),
@@ -257,6 +263,7 @@ impl Grants {
     /// Adds one in the notation of a module's file; of a secret, `NAME=FILE`.
     pub fn add(&mut self, kind: GrantKind, text: &str) -> Result<(), NotationError> {
         match kind {
+            GrantKind::Connect if unix::is_meant(text) => self.unix.push(text.parse()?),
             GrantKind::Connect => self.connect.push(text.parse()?),
             GrantKind::Resolve => self.resolve.push(text.parse()?),
             GrantKind::Http => self.http.push(text.parse()?),
@@ -278,6 +285,7 @@ impl Grants {
         let connect = self.connect.iter().map(Grant::Connect);
         let secrets = self.secrets.iter().map(|(name, file)| Grant::Secret(name, file));
         connect
+            .chain(self.unix.iter().map(Grant::Unix))
             .chain(self.resolve.iter().map(Grant::Resolve))
             .chain(self.http.iter().map(Grant::Http))
             .chain(self.read.iter().map(Grant::Read))
@@ -319,6 +327,7 @@ mod tests {
         for (kind, text) in [
             (GrantKind::Connect, "10.0.0.0/8:443"),
             (GrantKind::Connect, "udp:[::1]:53"),
+            (GrantKind::Connect, "unix:/run/app.sock"),
             (GrantKind::Resolve, "*.internal"),
             (GrantKind::Http, "GET,POST https://api.internal:8443"),
             (GrantKind::Http, "http://127.0.0.1"),

@@ -281,6 +281,7 @@ impl Module {
         if let Some(from) = checker.observe(generation, observation, out.now) {
             self.tell_of_verdict(name, from, status, expected, out);
         }
+        self.tell_of_blindness(name, out);
         if advances {
             self.extend_start(out.now);
         }
@@ -303,12 +304,22 @@ impl Module {
         if to == Verdict::Up && self.state.is_before_settling() && checker.policy.on_down != OnDown::Wait {
             return;
         }
-        let summary = checker.said().to_owned();
+        let summary = checker.why();
         let incident = (to == Verdict::Down && expected).then(|| checker.incident(name));
         let checker = name.clone();
         out.record(Some(&self.name), RecordKind::Verdict { checker, from, to, status, summary });
         if let Some(incident) = incident {
             self.keep_incident(incident, out);
+        }
+    }
+
+    /// A checker that cannot tell any more watches nothing, which nobody sees by looking at the health answer.
+    fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
+        let Some(checker) = self.checkers.get_mut(name) else { return };
+        if let Some(runs) = checker.goes_blind(out.now) {
+            let summary = checker.said().to_owned();
+            let kind = RecordKind::CannotTell { checker: name.clone(), runs, summary };
+            out.record(Some(&self.name), kind);
         }
     }
 
@@ -325,9 +336,12 @@ impl Module {
             let Some(checker) = self.checkers.get_mut(&name) else { continue };
             if late {
                 checker.excuse(out.now);
-            } else if let Some(from) = checker.miss(out.now) {
+                continue;
+            }
+            if let Some(from) = checker.miss(out.now) {
                 self.tell_of_verdict(&name, from, Status::Unknown, expected, out);
             }
+            self.tell_of_blindness(&name, out);
         }
     }
 

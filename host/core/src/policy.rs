@@ -65,6 +65,10 @@ pub struct Thresholds {
     pub rise: u32,
     /// So many fails in a row turn a checker down. At least 1.
     pub fall: u32,
+    /// So many fails turn it down also where others of the last runs passed: `fall` of this many. At
+    /// most [`MOST_LOOKED_BACK`](crate::verdict::MOST_LOOKED_BACK).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fall_of: Option<u32>,
     /// Fails within this time after a start are not counted.
     pub grace: Duration,
     /// Count unknown as fail. Off unless the operator asks for it.
@@ -73,7 +77,7 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { rise: 1, fall: 1, grace: Duration::ZERO, unknown_is_fail: false }
+        Self { rise: 1, fall: 1, fall_of: None, grace: Duration::ZERO, unknown_is_fail: false }
     }
 }
 

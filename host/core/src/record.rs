@@ -48,6 +48,15 @@ pub enum RecordKind {
         /// What led to it.
         incident: Incident,
     },
+    /// None of a checker's last runs could tell how its resource is: it is not watched any more.
+    CannotTell {
+        /// Which checker.
+        checker: CheckerName,
+        /// So many runs in a row, at least.
+        runs: u32,
+        /// What the last one said.
+        summary: String,
+    },
     /// What was decided, and why.
     Decision {
         /// In words: `restart (1 of 3 within 24h)`.
@@ -187,9 +196,10 @@ impl RecordKind {
     }
 
     /// All that [`Self::word`] says.
-    pub const WORDS: [&str; 13] = [
+    pub const WORDS: [&str; 14] = [
         "verdict",
         "incident",
+        "cannot-tell",
         "decision",
         "state",
         "plan",
@@ -208,6 +218,7 @@ impl RecordKind {
         match self {
             Self::Verdict { .. } => "verdict",
             Self::Incident { .. } => "incident",
+            Self::CannotTell { .. } => "cannot-tell",
             Self::Decision { .. } => "decision",
             Self::State { .. } => "state",
             Self::Plan { .. } => "plan",
@@ -225,7 +236,7 @@ impl RecordKind {
     /// The checker that it is about, if it is about one.
     pub fn checker(&self) -> Option<&CheckerName> {
         match self {
-            Self::Verdict { checker, .. } => Some(checker),
+            Self::Verdict { checker, .. } | Self::CannotTell { checker, .. } => Some(checker),
             Self::Incident { incident } => Some(&incident.checker),
             _ => None,
         }
@@ -239,6 +250,9 @@ impl RecordKind {
             }
             Self::Incident { incident } => {
                 format!("incident: checker `{}` is down: {}", incident.checker, incident.summary)
+            }
+            Self::CannotTell { checker, runs, summary } => {
+                format!("checker `{checker}` cannot tell: its last {runs} runs were unknown: {summary}")
             }
             Self::Decision { decision, reason } => format!("decided to {decision}: {reason}"),
             Self::State { from, to, reason } => format!("{from} → {to}: {reason}"),

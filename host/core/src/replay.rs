@@ -147,6 +147,7 @@ pub fn gist(kind: &RecordKind) -> String {
     match kind {
         RecordKind::Verdict { checker, from, to, .. } => format!("checker `{checker}`: {from} → {to}"),
         RecordKind::Incident { incident } => format!("incident of checker `{}`", incident.checker),
+        RecordKind::CannotTell { checker, .. } => format!("checker `{checker}` cannot tell"),
         RecordKind::Decision { decision, .. } => format!("decided to {decision}"),
         RecordKind::State { from, to, .. } => format!("{from} → {to}"),
         RecordKind::Plan { occasion, steps, .. } => format!("plan for {occasion}: {}", steps.join(", then ")),

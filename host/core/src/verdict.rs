@@ -9,6 +9,9 @@
 //!       └─── fall unknowns ─────── Down
 //!            in a row (also from Up)
 //! ```
+//! Where the operator says so many fails of so many runs (`fall = "3 of 10"`), that many among the
+//! last runs do it as well, in a row or not; what comes up begins with none.
+//!
 //! While the application starts, fails may leave it undecided where they would
 //! turn it down later, or be shown and not counted: see [`Weight`].
 //!
@@ -18,6 +21,8 @@
 //! has been able to confirm for `fall` runs (at least three) is no verdict any
 //! more: what is shown must not be older than what is known.
 
+mod window;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +30,8 @@ use serde::{Deserialize, Serialize};
 use crate::moment::Moment;
 use crate::observation::Status;
 use crate::policy::Thresholds;
+
+use self::window::Window;
 
 /// What the observations of a checker add up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -61,6 +68,8 @@ pub enum Weight {
     Shown,
 }
 
+/// So many runs are looked back at, at most, where so many fails of them count.
+pub const MOST_LOOKED_BACK: u32 = window::MOST;
 /// So many unknowns in a row at least before a verdict is given up.
 const MIN_UNKNOWNS: u32 = 3;
 
@@ -71,6 +80,9 @@ pub struct Judge {
     since: Moment,
     /// The run of equal answers that the last observation belongs to.
     streak: Option<(Answer, u32)>,
+    /// The last runs that count.
+    #[serde(default)]
+    window: Window,
     /// Fails before this moment are not counted.
     grace_until: Moment,
 }
@@ -85,7 +97,13 @@ enum Answer {
 impl Judge {
     /// No observation yet.
     pub fn new(now: Moment) -> Self {
-        Self { verdict: Verdict::Undecided, since: now, streak: None, grace_until: now }
+        Self {
+            verdict: Verdict::Undecided,
+            since: now,
+            streak: None,
+            window: Window::default(),
+            grace_until: now,
+        }
     }
 
     /// The verdict at present.
@@ -101,12 +119,18 @@ impl Judge {
     /// Whether the checker ran at least as often as would have settled the
     /// matter, and none of its last runs could tell.
     pub fn cannot_tell(&self, thresholds: &Thresholds) -> bool {
-        matches!(self.streak, Some((Answer::Nothing, n)) if n >= thresholds.fall.max(MIN_UNKNOWNS))
+        matches!(self.streak, Some((Answer::Nothing, n)) if n >= Self::unknowns_to_tell(thresholds))
+    }
+
+    /// So many unknowns in a row mean that the checker cannot tell.
+    pub fn unknowns_to_tell(thresholds: &Thresholds) -> u32 {
+        thresholds.fall.max(MIN_UNKNOWNS)
     }
 
     /// The last answer, so often once more, where it makes no difference.
     pub fn repeat(&mut self, times: u64) {
-        if let Some((_, length)) = &mut self.streak {
+        if let Some((answer, length)) = &mut self.streak {
+            self.window.repeat(*answer == Answer::Bad, times);
             *length = length.saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
         }
     }
@@ -125,7 +149,17 @@ impl Judge {
 
     /// Whether the last runs failed so often that it is down, unless they were excused.
     pub fn has_failed_enough(&self, thresholds: &Thresholds) -> bool {
-        matches!(self.streak, Some((Answer::Bad, n)) if n >= thresholds.fall)
+        let among_others =
+            || thresholds.fall_of.is_some_and(|runs| self.window.fails(runs) >= thresholds.fall);
+        matches!(self.streak, Some((Answer::Bad, n)) if n > 0 && (n >= thresholds.fall || among_others()))
+    }
+
+    /// The fails among the last runs, and the runs, where these are counted and some of them passed.
+    pub fn fails_among_others(&self, thresholds: &Thresholds) -> Option<(u32, u32)> {
+        let runs = thresholds.fall_of?;
+        let fails = self.window.fails(runs);
+        let in_a_row = matches!(self.streak, Some((Answer::Bad, n)) if n >= thresholds.fall);
+        (fails >= thresholds.fall && !in_a_row).then_some((fails, runs))
     }
 
     /// Start over: what was known belongs to an application that is gone.
@@ -136,6 +170,7 @@ impl Judge {
         }
         self.verdict = Verdict::Undecided;
         self.streak = None;
+        self.window = Window::default();
         self.grace_until = grace_until;
     }
 
@@ -179,11 +214,13 @@ impl Judge {
             _ => 1,
         };
         self.streak = Some((answer, length));
+        self.window.push(answer == Answer::Bad);
+        let enough = self.has_failed_enough(thresholds);
         let next = match answer {
             Answer::Good if length >= thresholds.rise => Verdict::Up,
-            Answer::Bad if length >= thresholds.fall && weight == Weight::Excused => Verdict::Undecided,
-            Answer::Bad if length >= thresholds.fall => Verdict::Down,
-            Answer::Nothing if length >= thresholds.fall.max(MIN_UNKNOWNS) => Verdict::Undecided,
+            Answer::Bad if enough && weight == Weight::Excused => Verdict::Undecided,
+            Answer::Bad if enough => Verdict::Down,
+            Answer::Nothing if length >= Self::unknowns_to_tell(thresholds) => Verdict::Undecided,
             Answer::Good | Answer::Bad | Answer::Nothing => self.verdict,
         };
         if next == self.verdict {
@@ -191,6 +228,7 @@ impl Judge {
         }
         if next == Verdict::Up {
             self.grace_until = now;
+            self.window = Window::default();
         }
         self.since = now;
         Some(std::mem::replace(&mut self.verdict, next))
@@ -250,6 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn so_many_fails_of_so_many_runs_are_down_although_others_pass_in_between() {
+        let in_a_row = Thresholds { rise: 2, fall: 3, ..Thresholds::default() };
+        assert_eq!(run(in_a_row, "ppfpfpfpfpfp"), ".UUUUUUUUUUU", "half of all runs fail, and it is up");
+        let of_ten = Thresholds { fall_of: Some(10), ..in_a_row };
+        assert_eq!(run(of_ten, "ppfpfpfpfpfpp"), ".UUUUUDDDDDDU", "and stays down until it rises");
+        assert_eq!(run(of_ten, "ppfffpp"), ".UUUDDU", "in a row counts as before");
+        assert_eq!(run(of_ten, "ppfpfpfppfpfppf"), ".UUUUUDDUUUUUUD", "what comes up begins with no fail");
+        assert_eq!(run(of_ten, "ppfpppppfppppppf"), ".UUUUUUUUUUUUUUU", "too long ago");
+        assert_eq!(run(of_ten, "ppfufuf"), ".UUUUUD", "unknown is no fail, and breaks nothing here");
+    }
+
+    #[test]
     fn fails_within_the_grace_are_not_counted_until_the_first_up() {
         let t = Thresholds { rise: 1, fall: 1, ..Thresholds::default() };
         let at = |s| Moment::default() + Duration::from_secs(s);
@@ -290,6 +340,7 @@ mod tests {
     /// The verdict by looking back over the whole history.
     fn reference(history: &[Status], t: &Thresholds) -> Verdict {
         let mut verdict = Verdict::Undecided;
+        let mut up_since = 0;
         for end in 1..=history.len() {
             let last = |n: u32, good: &dyn Fn(Status) -> bool| {
                 let n = n as usize;
@@ -297,9 +348,17 @@ mod tests {
             };
             let is_pass = |s| matches!(s, Status::Pass | Status::Warn);
             let is_fail = |s| s == Status::Fail || (t.unknown_is_fail && s == Status::Unknown);
+            let among = t.fall_of.is_some_and(|runs| {
+                let from = up_since.max(end.saturating_sub(runs as usize));
+                let fails = history[from..end].iter().filter(|s| is_fail(**s)).count();
+                is_fail(history[end - 1]) && fails >= t.fall as usize
+            });
             if last(t.rise, &is_pass) {
+                if verdict != Verdict::Up {
+                    up_since = end;
+                }
                 verdict = Verdict::Up;
-            } else if last(t.fall, &is_fail) {
+            } else if last(t.fall, &is_fail) || among {
                 verdict = Verdict::Down;
             } else if !t.unknown_is_fail && last(t.fall.max(3), &|s| s == Status::Unknown) {
                 verdict = Verdict::Undecided;
@@ -314,9 +373,10 @@ mod tests {
             history in proptest::collection::vec(prop_oneof![
                 Just(Status::Pass), Just(Status::Warn), Just(Status::Fail), Just(Status::Unknown)
             ], 0..60),
-            rise in 1u32..5, fall in 1u32..5, unknown_is_fail: bool,
+            rise in 1u32..5, fall in 1u32..5, more in proptest::option::of(0u32..12), unknown_is_fail: bool,
         ) {
-            let t = Thresholds { rise, fall, grace: Duration::ZERO, unknown_is_fail };
+            let fall_of = more.map(|more| fall + more);
+            let t = Thresholds { rise, fall, fall_of, grace: Duration::ZERO, unknown_is_fail };
             let mut judge = Judge::new(Moment::default());
             for status in &history {
                 let before = judge.verdict();

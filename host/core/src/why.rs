@@ -143,7 +143,7 @@ fn links(record: &Record) -> Vec<Link> {
             links.push(Link { at: record.at, role: Role::Incident, text: record.kind.sentence() });
             return links;
         }
-        RecordKind::Verdict { .. } => Role::Verdict,
+        RecordKind::Verdict { .. } | RecordKind::CannotTell { .. } => Role::Verdict,
         RecordKind::Decision { .. } => Role::Decision,
         RecordKind::State { .. } => Role::State,
         RecordKind::Plan { .. } | RecordKind::NoPlan { .. } => Role::Plan,

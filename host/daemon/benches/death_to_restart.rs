@@ -55,8 +55,14 @@ async fn measure(rounds: usize) -> Result<()> {
         execution: Execution::default(),
     };
     let find = Find::Kept(command.clone());
-    let watched =
-        ProcessSpec { find, at_least: 1, at_most: None, containers: false, bounds: ProcessBounds::default() };
+    let watched = ProcessSpec {
+        find,
+        at_least: 1,
+        at_most: None,
+        containers: false,
+        of: bellwether_daemon::config::spec::Of::Host,
+        bounds: ProcessBounds::default(),
+    };
     let context = ProcessContext { clock, table, kept: states, module: module.clone() };
     let (out, mut seen) = tokio::sync::mpsc::channel(16);
     let watch = tokio::spawn(watch_processes(watched, Duration::from_hours(1), false, context, out));

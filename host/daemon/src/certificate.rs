@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 mod own;
-mod validity;
+pub(crate) mod validity;
 
 pub(crate) use self::own::{Own, files as own_files};
 

@@ -84,6 +84,7 @@ impl ModuleFacilities {
             let finder = Finder {
                 find: process.find.clone(),
                 containers: process.containers,
+                of: process.of,
                 known: None,
                 module: module.name.clone(),
                 table: self.table.clone(),

@@ -245,6 +245,7 @@ impl Metrics {
             RecordKind::Quarantine { .. } => counts.quarantines.add(1),
             RecordKind::Decision { .. }
             | RecordKind::Verdict { .. }
+            | RecordKind::CannotTell { .. }
             | RecordKind::State { .. }
             | RecordKind::Approval { .. }
             | RecordKind::Access { .. }

@@ -3,6 +3,7 @@
 //! Nothing here decides anything: it says which processes there are, which of
 //! them are meant, what they use, and when they end.
 
+pub(crate) mod acceptance;
 pub mod account;
 pub mod capability;
 pub(crate) mod control_group;

@@ -108,6 +108,11 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Whether a component has been compiled before and is kept, so that loading it takes no time.
+    pub fn has_compiled(&self, bytes: &[u8]) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.has(&blake3::hash(bytes)))
+    }
+
     /// Makes the requests of components from now on as the node's file says.
     pub fn request_by(&self, http: &HttpSpec) {
         self.guests.client.store(Arc::new(HttpClient::new(http)));

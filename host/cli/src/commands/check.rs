@@ -19,7 +19,7 @@ use bellwether_daemon::sandbox::run::{CheckReport, CheckRun};
 use bellwether_daemon::serve::wire::ObservationStatus;
 use clap::Args;
 
-use super::inspect::read_component;
+use super::inspect::{keep_compiled, read_component};
 use super::status::took;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Output, Tone};
@@ -42,7 +42,7 @@ pub(crate) struct CheckArgs {
     #[arg(requires = "module")]
     checker: Option<CheckerName>,
 
-    /// A component to run here
+    /// A component to run here: a file, or the name of one that comes with the binary, such as tcp
     #[arg(long, value_name = "FILE.wasm", conflicts_with = "module")]
     component: Option<PathBuf>,
 
@@ -105,7 +105,8 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
     let grants = grants(&args.grant)?;
     let bytes = read_component(file)?;
     let limits = LimitsSpec::default();
-    let sandbox = Sandbox::new(&limits, Compiler::Own)?;
+    let mut sandbox = Sandbox::new(&limits, Compiler::Own)?;
+    keep_compiled(&mut sandbox);
     let component = super::inspect::load(&sandbox, file, &bytes)?;
     let name = |text: &str| CheckerName::new(text).or_else(|_| CheckerName::new("checker"));
     let run = CheckRun {
@@ -120,12 +121,24 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
         facilities: Arc::new(NoModule),
         state: bellwether_daemon::sandbox::StateHandle::default(),
     };
+    let granted = Arc::clone(&run.grants);
     let report = sandbox.check(&component, run).await;
     if !args.json {
         tell(&report, output)?;
+        for unused in unused(&granted, &report) {
+            let line = format!("not used in this run: the grant {unused}");
+            writeln!(output, "{}", output.paint(Tone::Quiet, &line))?;
+        }
     }
     let clock = Clock::start();
     Ok(ObservationStatus::new(&report.into_observation(clock.now()), clock))
+}
+
+/// The grants that have allowed nothing, as the command line has them.
+fn unused(granted: &Grants, report: &CheckReport) -> Vec<String> {
+    let all = granted.list();
+    let unused = all.into_iter().filter(|grant| !report.used.contains(grant));
+    unused.map(|(kind, value)| format!("{kind}={value}")).collect()
 }
 
 /// What an author wants to know besides.

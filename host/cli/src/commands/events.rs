@@ -24,7 +24,7 @@ pub(crate) struct EventsArgs {
     #[arg(long, value_name = "MODULE")]
     module: Option<ModuleName>,
 
-    /// Of this kind only: verdict, incident, decision, state, plan, no-plan, step, command, reload,
+    /// Of this kind only: verdict, incident, cannot-tell, decision, state, plan, no-plan, step, command, reload,
     /// quarantine, approval or daemon
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,

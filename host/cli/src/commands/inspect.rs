@@ -1,6 +1,7 @@
 //! `inspect`: what a component is, and whether it runs here.
 
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bellwether_core::grant::GrantRequest;
@@ -17,6 +18,7 @@ use super::grants;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
+use crate::standard::STANDARD;
 
 /// Show what a component is, what it asks for and is granted, and whether it runs here
 ///
@@ -24,7 +26,7 @@ use crate::root::RootArg;
 /// What it asks for is set against what the modules of a root grant the component of this file's name.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The component
+    /// The component: a file, or the name of one that comes with the binary, such as http
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
 
@@ -39,7 +41,8 @@ pub(crate) struct InspectArgs {
 
 pub(crate) fn run(args: &InspectArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let bytes = read_component(&args.file)?;
-    let sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
+    let mut sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
+    keep_compiled(&mut sandbox);
     let component = load(&sandbox, &args.file, &bytes)?;
     let uses = uses(args, root, component.kind())?;
     if args.json {
@@ -77,11 +80,33 @@ fn uses(args: &InspectArgs, root: &RootArg, kind: Kind) -> Result<Option<Vec<Com
     Ok(Some(uses))
 }
 
-/// The bytes of a component, if the file can be one.
+/// Keeps compiled code where the user's programs keep such things, so that the next call is quick. Without
+/// such a folder, or if it is not the user's alone, everything is compiled each time.
+pub(super) fn keep_compiled(sandbox: &mut Sandbox) {
+    let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")));
+    let Some(folder) = caches.map(|caches| caches.join("bellwether")) else { return };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    let opened =
+        made.map_err(anyhow::Error::from).and_then(|()| Ok(sandbox.cache_in(&folder.join("compiled"))?));
+    if let Err(error) = opened {
+        tracing::debug!(%error, "compiled code is not kept");
+    }
+}
+
+/// A component that takes a moment to compile, in bytes.
+const TAKES_A_MOMENT: usize = 1 << 20;
+
+/// The bytes of a component, if the file can be one, or of the standard one of this name.
 pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
+    if let Some(bytes) = standard(file) {
+        return Ok(bytes);
+    }
     let unreadable = |error: &io::Error| {
         let what = format!("{} cannot be read: {error}", file.display());
-        Failure::new(Exit::Error, what, "name the .wasm file of a component")
+        let names: Vec<&str> = STANDARD.iter().map(|(_, name, _)| *name).collect();
+        let next = format!("name the .wasm file of a component, or a standard one: {}", names.join(", "));
+        Failure::new(Exit::Error, what, next)
     };
     let size = std::fs::metadata(file).map_err(|error| unreadable(&error))?.len();
     if size > MAX_SIZE as u64 {
@@ -91,8 +116,18 @@ pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| unreadable(&error))
 }
 
+/// The standard component of this name, unless there is a file that is called so.
+fn standard(name: &Path) -> Option<Vec<u8>> {
+    let (_, _, bytes) = STANDARD.iter().find(|(_, own, _)| Path::new(own) == name)?;
+    (!name.exists()).then(|| bytes.to_vec())
+}
+
 /// The component, or why it does not run here.
 pub(super) fn load(sandbox: &Sandbox, file: &Path, bytes: &[u8]) -> Result<Component, Failure> {
+    if bytes.len() >= TAKES_A_MOMENT && !sandbox.has_compiled(bytes) {
+        let size = bytes.len() >> 20;
+        eprintln!("compiling {} ({size} MiB): this takes a while, the first time", file.display());
+    }
     sandbox.load(bytes).map_err(|error| {
         let what = format!("{} does not run here: {error}", file.display());
         Failure::new(

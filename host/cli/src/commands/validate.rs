@@ -1,6 +1,7 @@
 //! `validate`: are the files right?
 
 mod against_running;
+mod sight;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -56,6 +57,7 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
     let across = config::check_root(&report, &schema);
     let notes = notes(&report, &components);
     let broken = components.broken();
+    let advice: Vec<String> = advice(&report).into_iter().chain(sight::notes(&report).await).collect();
     let all: Vec<&Mistakes> = own(&report).chain(&across).collect();
     let mistakes = all.iter().map(|mistakes| mistakes.iter().count()).sum::<usize>() + broken.len();
     let edits = match &args.against_running {
@@ -72,7 +74,7 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         answer["broken"] = broken.iter().map(told).collect();
         answer["edits"] = edits.iter().map(Edit::document).collect();
         answer["notes"] = notes.iter().map(Note::document).collect();
-        answer["advice"] = json!(advice(&report));
+        answer["advice"] = json!(advice);
         if args.values {
             let of = |(file, values): (&str, Vec<Effective>)| (file.to_owned(), json!(values));
             answer["values"] = Value::Object(effective(&report).map(of).collect());
@@ -90,7 +92,7 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         for note in &notes {
             writeln!(output, "{}", output.paint(Tone::Busy, &note.to_string()))?;
         }
-        for text in advice(&report) {
+        for text in &advice {
             writeln!(output, "{}", output.paint(Tone::Busy, &format!("note: {text}")))?;
         }
         if args.values {

@@ -83,6 +83,8 @@ pub(super) fn host_and_port(text: &str) -> Result<(GrantHost, u16), NotationErro
     let (host, port, bracketed) = if let Some(inner) = text.strip_prefix('[') {
         let bad = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
         let (host, behind) = inner.split_once(']').ok_or_else(bad)?;
+        // A zone (RFC 4007) says through which interface, which makes it no other host.
+        let host = host.split_once('%').map_or(host, |(host, _)| host);
         (host, behind.strip_prefix(':').ok_or_else(no_port)?, true)
     } else {
         let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;

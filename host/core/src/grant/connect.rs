@@ -225,6 +225,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ConnectGrant>().unwrap().to_string(), text);
         }
+        assert_eq!("[fe80::1%eth0]:80".parse::<ConnectGrant>().unwrap().to_string(), "[fe80::1]:80");
         assert_eq!("tcp:DB.internal:1".parse::<ConnectGrant>().unwrap().to_string(), "db.internal:1");
     }
 

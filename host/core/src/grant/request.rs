@@ -65,6 +65,7 @@ fn includes(grants: &Grants, asked: &Grants) -> bool {
         asked.iter().all(|asked| granted.iter().any(|granted| includes(granted, asked)))
     }
     all(&grants.connect, &asked.connect, ConnectGrant::includes)
+        && all(&grants.unix, &asked.unix, |granted, asked| granted == asked)
         && all(&grants.resolve, &asked.resolve, NameGrant::includes)
         && all(&grants.http, &asked.http, HttpGrant::includes)
         && all(&grants.read, &asked.read, ReadGrant::includes)
@@ -98,6 +99,7 @@ mod tests {
         let mut grants = Grants::default();
         for (kind, text) in [
             (GrantKind::Connect, "10.0.0.0/8:443"),
+            (GrantKind::Connect, "unix:/run/app.sock"),
             (GrantKind::Resolve, "*.internal"),
             (GrantKind::Http, "GET,POST https://api.internal"),
             (GrantKind::Read, "/etc/app"),
@@ -119,6 +121,8 @@ mod tests {
             ("connect", "10.1.2.3:80", false),
             ("connect", "udp:10.1.2.3:443", false),
             ("connect", "0.0.0.0/0:443", false),
+            ("connect", "unix:/run/app.sock", true),
+            ("connect", "unix:/run/other.sock", false),
             ("resolve", "db.internal", true),
             ("resolve", "*.svc.internal", true),
             ("resolve", "*.example", false),

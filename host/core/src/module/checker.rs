@@ -46,6 +46,9 @@ pub(super) struct Checker {
     /// It was edited while its application served, and has not been up since.
     #[serde(default)]
     pub(super) probation: Option<Probation>,
+    /// When it was told that it cannot tell, if it has not been up or down since.
+    #[serde(default)]
+    blind: Option<Moment>,
     /// By when the next observation is expected.
     due: Moment,
     /// So often in a row none came.
@@ -79,6 +82,7 @@ impl Checker {
             trusted: false,
             starting: None,
             probation: None,
+            blind: None,
             due: now,
             missed: 0,
         }
@@ -134,6 +138,23 @@ impl Checker {
         self.judge.cannot_tell(&self.policy.thresholds)
     }
 
+    /// Takes note that it cannot tell any more. Returns after how many runs, the first time since it
+    /// was up or down.
+    pub(super) fn goes_blind(&mut self, now: Moment) -> Option<u32> {
+        let before = self.blind;
+        let cannot_tell = self.cannot_tell().then_some(now);
+        self.blind = before.or(cannot_tell).filter(|_| self.verdict() == Verdict::Undecided);
+        (self.blind.is_some() && before.is_none()).then(|| Judge::unknowns_to_tell(&self.policy.thresholds))
+    }
+
+    /// What it said last, and how often it failed if that was not in a row.
+    pub(super) fn why(&self) -> String {
+        match self.judge.fails_among_others(&self.policy.thresholds) {
+            Some((fails, runs)) => format!("{} ({fails} of the last {runs} runs failed)", self.said()),
+            None => self.said().to_owned(),
+        }
+    }
+
     /// What it said last, for a sentence.
     pub(super) fn said(&self) -> &str {
         self.last.as_ref().map_or("not run yet", |o| o.summary.as_str())
@@ -143,7 +164,7 @@ impl Checker {
     /// looked at afresh. Answers that are under way are not counted either.
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
-        self.trusted = false;
+        (self.trusted, self.blind) = (false, None);
         self.starting = None;
         self.ask_anew(out.now);
     }
@@ -213,7 +234,7 @@ impl Checker {
             (None, None) => return,
             (None, Some(_)) => {
                 self.watch = None;
-                (self.asked, self.trusted) = (false, false);
+                (self.asked, self.trusted, self.blind) = (false, false, None);
                 // Nobody looks any more, so nobody knows: a step that waits for
                 // this checker must not take what was known before.
                 self.judge.begin(out.now, out.now);
@@ -388,7 +409,7 @@ impl Checker {
         Incident {
             at: self.judge.since(),
             checker: name.clone(),
-            summary: self.said().to_owned(),
+            summary: self.why(),
             observations: self.recent.iter().cloned().collect(),
         }
     }

@@ -26,7 +26,9 @@ use crate::command::{Command, CommandOutcome, DeniedReason};
 use crate::observation::Status;
 use crate::plan::{Occasion, OnFailure, Signal, StepAction, Target};
 use crate::policy::{CheckerKind, OnDown};
+use crate::record::RecordKind;
 use crate::state::StateName;
+use crate::verdict::Verdict;
 
 use world::{World, keep, run, step};
 
@@ -255,7 +257,7 @@ fn pauses_and_waits_for_a_checker_are_the_cores_own_steps() {
     world.see("app", Status::Fail);
     world.plan(vec![
         step(StepAction::Pause(SECOND * 2)),
-        step(StepAction::AwaitChecker("app".parse().unwrap(), crate::verdict::Verdict::Up)),
+        step(StepAction::AwaitChecker("app".parse().unwrap(), Verdict::Up)),
         keep("start"),
     ]);
     assert_eq!(world.step_at_work(), None);
@@ -270,7 +272,7 @@ fn a_wait_for_a_checker_that_is_not_there_ends_at_its_deadline() {
     let mut world = World::up();
     world.see("app", Status::Fail);
     let ghost = "ghost".parse().unwrap();
-    world.plan(vec![step(StepAction::AwaitChecker(ghost, crate::verdict::Verdict::Up))]);
+    world.plan(vec![step(StepAction::AwaitChecker(ghost, Verdict::Up))]);
     world.pass_time(SECOND * 10);
     assert_eq!(world.state(), StateName::Backoff);
 }
@@ -363,6 +365,40 @@ fn a_checker_that_cannot_tell_restarts_nothing_and_keeps_nobody_out() {
     }
     assert_eq!((world.state(), world.ready()), (StateName::Up, true));
     assert!(world.view().reason.contains("`page` cannot tell"), "{}", world.view().reason);
+}
+
+#[test]
+fn a_checker_that_cannot_tell_any_more_is_told_once_until_it_can() {
+    let mut world = World::up();
+    let told = |world: &World| {
+        let of_page = |record: &&crate::record::Record| matches!(&record.kind, RecordKind::CannotTell { checker, runs: 3, .. } if checker.as_str() == "page");
+        world.records().iter().filter(of_page).count()
+    };
+    for _ in 0..2 {
+        world.see("page", Status::Unknown);
+    }
+    assert_eq!(told(&world), 0, "once or twice is nothing");
+    for _ in 0..20 {
+        world.see("page", Status::Unknown);
+    }
+    assert_eq!(told(&world), 1);
+    world.see("page", Status::Pass);
+    let page = world.view().checkers.into_iter().find(|checker| checker.name.as_str() == "page");
+    assert_eq!(page.map(|page| page.verdict), Some(Verdict::Up));
+    for _ in 0..3 {
+        world.see("page", Status::Unknown);
+    }
+    assert_eq!(told(&world), 2, "it is news again");
+}
+
+#[test]
+fn a_checker_that_could_never_tell_is_told_too() {
+    let mut world = World::new().process("app").component("page", OnDown::Restart).load();
+    for _ in 0..3 {
+        world.see("page", Status::Unknown);
+    }
+    let told = world.records().iter().any(|record| matches!(record.kind, RecordKind::CannotTell { .. }));
+    assert!(told);
 }
 
 #[test]

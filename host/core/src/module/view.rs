@@ -53,14 +53,14 @@ impl Module {
         }
         let mut gating = self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
         let remark = gating.find_map(|(name, c)| match c.verdict() {
+            Verdict::Up | Verdict::Undecided if c.cannot_tell() => {
+                Some(format!("checker `{name}` cannot tell: {}", c.said()))
+            }
             Verdict::Down | Verdict::Undecided if c.on_probation() => {
                 Some(format!("checker `{name}` is {ON_PROBATION}: {}", c.said()))
             }
             Verdict::Down => {
                 Some(format!("checker `{name}` keeps it out of the load balancer: {}", c.said()))
-            }
-            Verdict::Up | Verdict::Undecided if c.cannot_tell() => {
-                Some(format!("checker `{name}` cannot tell: {}", c.said()))
             }
             Verdict::Up | Verdict::Undecided => None,
         });

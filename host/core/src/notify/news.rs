@@ -16,7 +16,8 @@ pub enum Topic {
     /// The module has given up and asks for a person, or has not started for a minute. Lasts until it
     /// is up, or stopped.
     Failed,
-    /// A checker went down while the application should be alive. Lasts until it is up.
+    /// A checker went down while the application should be alive, or cannot tell any more. Lasts until
+    /// it is up.
     Incident,
     /// A prerequisite is down. Lasts until the module goes on.
     Waiting,
@@ -119,6 +120,9 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
                 checker,
                 format!("checker `{checker}` is down: {}", incident.summary),
             )]
+        }
+        RecordKind::CannotTell { checker, .. } => {
+            vec![begins(Topic::Incident, checker.as_str(), record.kind.sentence())]
         }
         RecordKind::State { from, to, reason } => state(*from, *to, reason),
         RecordKind::Command { command, by, outcome: CommandOutcome::Accepted(what) } => {

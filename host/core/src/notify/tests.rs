@@ -37,6 +37,11 @@ fn down(checker: &str) -> RecordKind {
     RecordKind::Incident { incident: Incident { at: at(0), checker, summary, observations: Vec::new() } }
 }
 
+fn cannot_tell(checker: &str) -> RecordKind {
+    let checker = CheckerName::new(checker).unwrap();
+    RecordKind::CannotTell { checker, runs: 3, summary: "not granted".to_owned() }
+}
+
 fn up(checker: &str) -> RecordKind {
     RecordKind::Verdict {
         checker: CheckerName::new(checker).unwrap(),
@@ -149,6 +154,23 @@ impl World {
 
 fn said_at(seconds: u64, text: &str) -> (u64, String) {
     (seconds, text.to_owned())
+}
+
+#[test]
+fn a_checker_that_cannot_tell_is_told_like_one_that_is_down_and_is_over_when_it_is_up() {
+    let mut world = World::new(policy(&[Topic::Incident, Topic::Recovered]));
+    world.happens("web", cannot_tell("page"));
+    world.passes(20);
+    let titles = |world: &World| world.arrived().map(|(_, told)| told.title()).collect::<Vec<_>>();
+    assert_eq!(
+        titles(&world),
+        ["web on n1: checker `page` cannot tell: its last 3 runs were unknown: not granted"]
+    );
+    world.passes(60);
+    assert_eq!(titles(&world).len(), 1, "it is no news that it goes on");
+    world.happens("web", up("page"));
+    world.passes(60);
+    assert_eq!(titles(&world)[1], "web on n1: well again");
 }
 
 #[test]

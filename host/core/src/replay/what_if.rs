@@ -578,6 +578,7 @@ fn align(was: &[Record], would: &[Record]) -> Vec<Change> {
             record.kind,
             RecordKind::Verdict { .. }
                 | RecordKind::Incident { .. }
+                | RecordKind::CannotTell { .. }
                 | RecordKind::Decision { .. }
                 | RecordKind::State { .. }
                 | RecordKind::Plan { .. }

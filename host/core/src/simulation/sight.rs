@@ -184,7 +184,9 @@ impl Sights {
     /// happens that whatever looks back at them finds them.
     pub(super) fn leave_out_quiet_runs(&mut self, cast: &Cast, until: Moment, queue: &mut Queue) {
         let settles = |name: &CheckerName| {
-            let fall_and_rise = |t: &crate::policy::Thresholds| u64::from(t.rise.max(t.fall).max(UNKNOWNS));
+            let fall_and_rise = |t: &crate::policy::Thresholds| {
+                u64::from(t.rise.max(t.fall).max(t.fall_of.unwrap_or(0)).max(UNKNOWNS))
+            };
             cast.policy.checkers.get(name).map_or(TOLD, |policy| fall_and_rise(&policy.thresholds) + TOLD)
         };
         if self.whole || self.by_checker.iter().any(|(name, sight)| sight.same < settles(name)) {

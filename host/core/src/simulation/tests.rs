@@ -32,7 +32,7 @@ where
 }
 
 fn component(on_down: OnDown) -> (CheckerPolicy, Role) {
-    let thresholds = Thresholds { rise: 2, fall: 3, grace: seconds(30), unknown_is_fail: false };
+    let thresholds = Thresholds { rise: 2, fall: 3, grace: seconds(30), ..Thresholds::default() };
     let policy = CheckerPolicy {
         kind: CheckerKind::Component,
         thresholds,

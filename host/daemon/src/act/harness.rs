@@ -154,6 +154,7 @@ pub(crate) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
             at_least: 1,
             at_most: None,
             containers: false,
+            of: crate::config::spec::Of::Host,
             bounds: crate::config::spec::ProcessBounds::default(),
         }),
     };

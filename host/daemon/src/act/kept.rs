@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::config::spec::CommandSpec;
 use crate::patience::at_most;
 use crate::process::identity::ProcessId;
-use crate::process::kept_table::{KeptKey, KeptState, KeptTable};
+use crate::process::kept_table::{KeptKey, KeptState, KeptTable, Origin};
 use crate::process::pidfd::asks_to_end;
 use crate::process::table::{Image, ProcessTable};
 use belonging::Belonging;
@@ -108,6 +108,9 @@ impl Kept {
         let slots = Mutex::default();
         let inner = Inner { home, clock, table, states, ledger, belonging, slots };
         let kept = Self(Arc::new(inner));
+        let known = Arc::downgrade(&kept.0);
+        let origin = move |image: &Image| known.upgrade()?.belonging.of(image);
+        kept.0.states.tell_origins_by(Origin(Box::new(origin)));
         for entry in entries {
             kept.adopt(entry).await?;
         }

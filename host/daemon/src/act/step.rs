@@ -308,6 +308,7 @@ impl StepRunner {
         Ok(Finder {
             find: spec.find.clone(),
             containers: spec.containers,
+            of: spec.of,
             known: None,
             module: module.name.clone(),
             table: self.table.clone(),

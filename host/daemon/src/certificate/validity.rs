@@ -17,7 +17,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const VERSION: u8 = 0xa0;
 
 /// The moment of `notAfter`; nothing if the certificate is not understood.
-pub(super) fn ends(certificate: &[u8]) -> Option<Timestamp> {
+pub(crate) fn ends(certificate: &[u8]) -> Option<Timestamp> {
     let mut outer = Reader(certificate);
     let mut certificate = Reader(outer.expect(SEQUENCE)?);
     let mut fields = Reader(certificate.expect(SEQUENCE)?);

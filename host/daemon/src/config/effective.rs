@@ -239,7 +239,10 @@ impl Listing<'_> {
         self.text(&table, "interval", &show_duration(checker.interval));
         self.text(&table, "timeout", &show_duration(checker.timeout));
         self.add(&table, "rise", thresholds.rise.to_string());
-        self.add(&table, "fall", thresholds.fall.to_string());
+        match thresholds.fall_of {
+            Some(runs) => self.text(&table, "fall", &format!("{} of {runs}", thresholds.fall)),
+            None => self.add(&table, "fall", thresholds.fall.to_string()),
+        }
         self.text(&table, "grace", &show_duration(thresholds.grace));
         self.text(&table, "unknown", if thresholds.unknown_is_fail { "fail" } else { "ignore" });
         self.text(&table, "on-down", checker.on_down.word());
@@ -252,6 +255,7 @@ impl Listing<'_> {
         self.add(&table, "at-least", process.at_least.to_string());
         if matches!(process.find, Find::Name(_) | Find::Arguments(_)) {
             self.add(&table, "containers", process.containers.to_string());
+            self.text(&table, "of", process.of.word());
         }
         let bounds = &process.bounds;
         let bounds = [

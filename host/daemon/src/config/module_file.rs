@@ -3,6 +3,7 @@
 mod checker;
 mod command;
 mod execution;
+mod fall;
 pub(super) mod grant;
 mod health;
 mod process;

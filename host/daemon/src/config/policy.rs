@@ -6,7 +6,7 @@ use bellwether_core::policy::{CheckerKind, CheckerPolicy, CommandPolicy, ModuleP
 use serde_json::{Value, json};
 
 use super::quantity::show_duration;
-use super::spec::{CheckerSpec, Find, ModuleSpec, ProcessSpec, Subject};
+use super::spec::{CheckerSpec, Find, ModuleSpec, Of, ProcessSpec, Subject};
 
 /// How long a restart script may think about a plan.
 const PLAN_WITHIN: Duration = Duration::from_secs(5);
@@ -82,6 +82,9 @@ fn definition(checker: &CheckerSpec) -> u64 {
     if let Subject::Process(ProcessSpec { containers: true, .. }) = &checker.subject {
         // Only then: a definition must be the same as before this could be said.
         whole["containers"] = Value::Bool(true);
+    }
+    if let Subject::Process(ProcessSpec { of: Of::Module, .. }) = &checker.subject {
+        whole["of"] = Value::from(Of::Module.word());
     }
     let mut text = String::new();
     write_canonical(&whole, &mut text);

@@ -447,8 +447,29 @@ pub struct ProcessSpec {
     pub at_most: Option<u32>,
     /// Processes of containers count, too: those in process id namespaces below the daemon's own.
     pub containers: bool,
+    /// Whose processes count, of those that are found by what they are.
+    pub of: Of,
     /// More than this is a fail, over all processes found together.
     pub bounds: ProcessBounds,
+}
+
+/// Whose processes count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Those that come from a command of the module.
+    Module,
+    /// All of this host.
+    Host,
+}
+
+impl Of {
+    /// The word in the module file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Module => "module",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// How processes are found.

@@ -37,6 +37,7 @@ impl Entry {
                 summary.len() + steps.iter().map(|step| step.len() + 24).sum::<usize>()
             }
             RecordKind::Verdict { summary: text, .. }
+            | RecordKind::CannotTell { summary: text, .. }
             | RecordKind::Decision { reason: text, .. }
             | RecordKind::State { reason: text, .. }
             | RecordKind::NoPlan { reason: text, .. }

@@ -140,8 +140,8 @@ impl Watcher {
             Find::Kept(command) => Some(kept.subscribe(&module, command)),
             _ => None,
         };
-        let (find, containers) = (spec.find.clone(), spec.containers);
-        let finder = Finder { find, containers, known: None, module, table, kept };
+        let (find, containers, of) = (spec.find.clone(), spec.containers, spec.of);
+        let finder = Finder { find, containers, of, known: None, module, table, kept };
         Self {
             spec,
             eager,

@@ -7,11 +7,12 @@ use bellwether_core::id::ModuleName;
 
 use super::errands::is_errand;
 use super::hidden::others_are_hidden;
+use super::identity::ProcessId;
 use super::kept_table::{KeptState, KeptTable};
 use super::pid_file;
 use super::stat::Stat;
-use super::table::{Process, ProcessTable};
-use crate::config::spec::Find;
+use super::table::{Process, ProcessTable, Table};
+use crate::config::spec::{Find, Of};
 
 /// Processes that are looked for among all may be this old where only the past is asked for.
 const RECENT: Duration = Duration::from_secs(2);
@@ -23,6 +24,8 @@ pub struct Finder {
     pub find: Find,
     /// Those of containers, too.
     pub containers: bool,
+    /// Whose.
+    pub of: Of,
     /// For pid files: the process that was found last.
     pub known: Option<Stat>,
     /// For kept commands: of which module.
@@ -64,7 +67,9 @@ impl Finder {
             }
             Find::Name(_) | Find::Arguments(_) | Find::Unit(_) => {
                 let table = self.table.scan(not_older_than).await?;
-                let of_us = table.living().filter(|p| matches(&self.find, p) && self.counts(p));
+                let of_us = table
+                    .living()
+                    .filter(|p| matches(&self.find, p) && self.counts(p) && self.is_ours(p, &table));
                 let processes = of_us.map(|p| p.stat.clone()).collect();
                 Ok(Found { processes, hidden: others_are_hidden(), ..Found::default() })
             }
@@ -87,6 +92,30 @@ impl Finder {
         let Process { stat, image } = process;
         let contained = image.inner_pid.is_some() && !self.containers;
         !contained && !is_errand(stat) && (!stat.foreground || in_own_session(stat))
+    }
+}
+
+/// A chain of parents is followed so far. Whoever is deeper has left its application behind.
+const MAX_PARENTS: usize = 64;
+
+impl Finder {
+    /// Whether a process comes from a command of the module, if only such ones count: it is or was
+    /// started by a kept process, is in its group, or is known by its control group or its mark.
+    fn is_ours(&self, process: &Process, table: &Table) -> bool {
+        if self.of == Of::Host {
+            return true;
+        }
+        let kept = self.kept.running_of(&self.module);
+        let mut next = Some(process);
+        for _ in 0..MAX_PARENTS {
+            let Some(Process { stat, image }) = next else { return false };
+            let leads = |id: &ProcessId| id.pid == stat.pid || id.pid == stat.group;
+            if kept.iter().any(leads) || self.kept.origin(image).is_some_and(|(of, _)| of == self.module) {
+                return true;
+            }
+            next = table.get(stat.parent).filter(|parent| parent.stat.pid != stat.pid);
+        }
+        false
     }
 }
 

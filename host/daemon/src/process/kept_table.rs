@@ -6,7 +6,8 @@
 //! Only `act` writes it; the process checkers read it and are woken by it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::moment::Moment;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 
 use super::identity::ProcessId;
 use super::notified::Notified;
+use super::table::Image;
 
 /// Where a kept command stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,14 +49,33 @@ impl KeptState {
 /// A command of a module.
 pub type KeptKey = (ModuleName, CommandName);
 
-/// The states of all kept commands. Cheap to clone; all clones are the same table.
+/// The states of all kept commands, and who else comes from a command. Cheap to clone; all clones are the
+/// same table.
 #[derive(Debug, Clone, Default)]
-pub struct KeptTable(Arc<Mutex<BTreeMap<KeptKey, Row>>>);
+pub struct KeptTable(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    commands: Mutex<BTreeMap<KeptKey, Row>>,
+    origin: OnceLock<Origin>,
+}
 
 #[derive(Debug, Default)]
 struct Row {
     state: watch::Sender<KeptState>,
     notified: Option<watch::Receiver<Notified>>,
+}
+
+/// The command that a process comes from, by what it was started as.
+type Tells = dyn Fn(&Image) -> Option<KeptKey> + Send + Sync;
+
+/// Tells which command a process comes from.
+pub(crate) struct Origin(pub(crate) Box<Tells>);
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Origin")
+    }
 }
 
 impl KeptTable {
@@ -88,8 +109,25 @@ impl KeptTable {
         self.with(module, command, |row| row.notified = notified);
     }
 
+    /// The processes of this module's kept commands that live.
+    pub fn running_of(&self, module: &ModuleName) -> Vec<ProcessId> {
+        let states = self.0.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_module = states.iter().filter(|((of, _), _)| of == module);
+        of_module.filter_map(|(_, row)| row.state.borrow().running()).collect()
+    }
+
+    /// The command that a process comes from, if that can be told by what it was started as.
+    pub fn origin(&self, image: &Image) -> Option<KeptKey> {
+        (self.0.origin.get()?.0)(image)
+    }
+
+    /// Says how origins are told. For the one who starts processes, once.
+    pub(crate) fn tell_origins_by(&self, origin: Origin) {
+        let _told_before = self.0.origin.set(origin);
+    }
+
     fn with<T>(&self, module: &ModuleName, command: &CommandName, then: impl FnOnce(&mut Row) -> T) -> T {
-        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.0.commands.lock().unwrap_or_else(PoisonError::into_inner);
         then(states.entry((module.clone(), command.clone())).or_default())
     }
 }

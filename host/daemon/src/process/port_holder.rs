@@ -36,6 +36,14 @@ pub(crate) fn of_the_port_in_use(output: &str) -> Option<String> {
     (!holders.is_empty()).then(|| format!("port {port} is held by {}", holders.join(", ")))
 }
 
+/// Who listens on this port, as far as we may know: `redis-server 4711 (stopped)`.
+pub(crate) fn of_port(port: u16) -> Vec<String> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let sockets: BTreeSet<u64> =
+        listening(&tables).into_iter().filter(|(of, _)| *of == port).map(|(_, inode)| inode).collect();
+    if sockets.is_empty() { Vec::new() } else { holders(&sockets).into_iter().take(NAMED).collect() }
+}
+
 /// Numbers that may be the port, in lines that say that something is in use.
 fn ports_in_use(output: &str) -> Vec<u16> {
     let mut ports = Vec::new();
@@ -97,8 +105,24 @@ fn holders(sockets: &BTreeSet<u64>) -> Vec<String> {
             inode.and_then(|inode| inode.parse().ok()).is_some_and(|inode| sockets.contains(&inode))
         })
     };
-    let named = |pid: u32| Some(format!("{} {pid}", Stat::read(pid).ok()?.comm));
+    let named = |pid: u32| {
+        let stat = Stat::read(pid).ok()?;
+        let rests = match stat.state {
+            'T' | 't' => " (stopped)",
+            _ if is_frozen(pid) => " (frozen)",
+            _ => "",
+        };
+        Some(format!("{} {pid}{rests}", stat.comm))
+    };
     pids.into_iter().filter(holds).filter_map(named).collect()
+}
+
+/// Whether the control group of a process is frozen (cgroups(7), version 2).
+fn is_frozen(pid: u32) -> bool {
+    let group = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let Some(path) = group.lines().find_map(|line| line.strip_prefix("0::/")) else { return false };
+    let events = fs::read_to_string(format!("/sys/fs/cgroup/{path}/cgroup.events")).unwrap_or_default();
+    events.lines().any(|line| line == "frozen 1")
 }
 
 #[cfg(test)]
@@ -137,6 +161,7 @@ mod tests {
         let told = of_the_port_in_use(&output).unwrap();
         assert!(told.starts_with(&format!("port {port} is held by ")), "{told}");
         assert!(told.contains(&format!("{} {}", this.comm, this.pid)), "{told}");
+        assert_eq!(of_port(port), [format!("{} {}", this.comm, this.pid)]);
         assert_eq!(of_the_port_in_use(&format!("listens on 127.0.0.1:{port}")), None);
         drop(listener);
     }

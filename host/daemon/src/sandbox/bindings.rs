@@ -5,7 +5,7 @@
 pub use self::checker::bellwether::guest::{log, state, types};
 pub(super) use self::checker::exports::bellwether::guest::check;
 pub(super) use self::checker::{Checker, CheckerPre};
-pub(super) use self::granted::bellwether::guest::{commands, errors, ping, processes, secrets};
+pub(super) use self::granted::bellwether::guest::{commands, connections, errors, ping, processes, secrets};
 pub(super) use self::restart_script::exports::bellwether::guest::plan;
 pub(super) use self::restart_script::{RestartScript, RestartScriptPre};
 
@@ -40,6 +40,7 @@ mod granted {
         // Each of these asks a disk, a process or the network.
         imports: { default: async | trappable },
         with: {
+            "bellwether:guest/connections.connection": crate::sandbox::imports::connections::Link,
             "bellwether:guest/types": crate::sandbox::bindings::types,
         },
     });

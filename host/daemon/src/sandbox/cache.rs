@@ -116,6 +116,11 @@ impl Cache {
         }
     }
 
+    /// Whether there is an entry of this component. Whether it can be trusted is found out when it is read.
+    pub(super) fn has(&self, digest: &blake3::Hash) -> bool {
+        statat(&self.folder, self.name(digest), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// Keeps machine code. Without a cache everything works, only slower: a failure is logged.
     pub(super) fn put(&self, digest: &blake3::Hash, code: &[u8]) {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -84,9 +84,7 @@ impl Compiler {
 
     fn code(&self, engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
         match self {
-            Self::Own => {
-                engine.precompile_component(bytes).map_err(|error| LoadError::NotAComponent(chain(&error)))
-            }
+            Self::Own => engine.precompile_component(bytes).map_err(|error| no_component(chain(&error))),
             Self::Child { program, arguments } => {
                 let mut command = Command::new(program);
                 command.args(arguments);
@@ -94,6 +92,19 @@ impl Compiler {
             }
         }
     }
+}
+
+/// What the compiler says of bytes that it takes for no component. A component may be one of a later
+/// kind, which it says in words for itself.
+fn no_component(complaint: String) -> LoadError {
+    if complaint.contains("component model async") {
+        return LoadError::Incompatible(format!(
+            "it is asynchronous, as WASI 0.3 has it, and this host speaks WASI 0.2: build it without \
+             async exports (with wit-bindgen `async: false`, with componentize-py and jco without \
+             `--async-exports` and `--async-mode`): {complaint}"
+        ));
+    }
+    LoadError::NotAComponent(complaint)
 }
 
 /// The child's part: a component on the standard input, its machine code on the
@@ -127,7 +138,7 @@ fn in_child(mut command: Command, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     let status = child.wait().map_err(failed)?;
     match talked.map_err(|error| LoadError::Compile(format!("no thread to compile with: {error}")))? {
         Some(Talk { code, complaint }) if complaint.is_empty() && status.success() => Ok(code),
-        Some(Talk { complaint, .. }) if status.code() == Some(1) => Err(LoadError::NotAComponent(complaint)),
+        Some(Talk { complaint, .. }) if status.code() == Some(1) => Err(no_component(complaint)),
         Some(Talk { complaint, .. }) => Err(LoadError::Compile(one_line(
             &format!("the compiler was ended: {status} {complaint}"),
             MAX_REASON,
@@ -198,6 +209,19 @@ mod tests {
     fn a_child_that_is_killed_is_no_verdict_on_the_component() {
         let error = in_child(shell("kill -9 $$"), &vec![0; 1 << 20]);
         assert!(matches!(error, Err(LoadError::Compile(why)) if why.contains("ended")));
+    }
+
+    #[test]
+    fn an_asynchronous_component_is_named_as_one() {
+        let text = "(component (core func $t (canon task.return (result u32))))";
+        let Ok(bytes) = wat::parse_str(text) else { panic!("the text of the component is wrong") };
+        let engine = crate::sandbox::engine::compiling_engine().unwrap();
+        let error = Compiler::Own.code(&engine, &bytes).unwrap_err();
+        assert!(
+            matches!(&error, LoadError::Incompatible(why) if why.contains("it is asynchronous")),
+            "{error}"
+        );
+        assert!(matches!(no_component("unexpected end".to_owned()), LoadError::NotAComponent(_)));
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub enum LoadError {
     /// It is one, for another host.
     #[error("does not fit this host: {0}")]
     Incompatible(String),
+    /// What it says of itself cannot be read.
+    #[error("its describe() gives a {0} with control characters in it: is that text UTF-8?")]
+    NotText(&'static str),
     /// It could not say what it is.
     #[error("its describe() gave no answer: {0}")]
     Describe(#[source] Failure),
@@ -156,11 +159,13 @@ impl Sandbox {
             Failure::Incompatible(why) => LoadError::Incompatible(why),
             failure => LoadError::Describe(failure),
         })?;
+        readable(&about)?;
+        let about = About::from(about);
         let digest = digest.to_hex().to_string();
         Ok(Component(Arc::new(Loaded { guest, about, digest, size: bytes.len(), imports, exports })))
     }
 
-    fn describe(&self, guest: &Guest) -> Result<About, Failure> {
+    fn describe(&self, guest: &Guest) -> Result<types::About, Failure> {
         // One at a time: the pool has only so much to spare.
         let _turn = self.describing.lock().unwrap_or_else(PoisonError::into_inner);
         let allowance = Allowance {
@@ -193,8 +198,20 @@ impl Sandbox {
                 (store, about)
             }),
         };
-        outcome.result.map(|answer| answer.value.into())
+        outcome.result.map(|answer| answer.value)
     }
+}
+
+/// Refuses what has control characters where a name or a version stands: text of another encoding has
+/// them everywhere, and would look almost right without.
+fn readable(about: &types::About) -> Result<(), LoadError> {
+    let grants = about.grants.iter().flat_map(|grant| [("grant", &grant.kind), ("grant", &grant.value)]);
+    let mut texts = [("name", &about.name), ("version", &about.version)].into_iter().chain(grants);
+    let unreadable = texts.find(|(_, text)| text.contains(char::is_control));
+    let nul = [("summary", &about.summary), ("config schema", &about.config_schema)]
+        .into_iter()
+        .find(|(_, text)| text.contains('\0'));
+    unreadable.or(nul).map_or(Ok(()), |(what, _)| Err(LoadError::NotText(what)))
 }
 
 /// A look at the first bytes, for a better answer than the parser's.

@@ -30,7 +30,7 @@ pub enum Failure {
     #[error("panicked: {0}")]
     Panic(String),
     /// It ended the process instead of returning.
-    #[error("called exit({0}) instead of returning an answer")]
+    #[error("called exit({code}) instead of returning an answer{which}", code = .0, which = which_exit(*.0))]
     Exit(i32),
     /// It and this host do not speak of the same things.
     #[error("does not fit this host: {0}")]
@@ -140,6 +140,11 @@ impl Failure {
             None => Self::Trap(one_line(&text, MAX_TEXT)),
         }
     }
+}
+
+/// WASI 0.2 has one word for every exit code but 0; only few guests say which.
+fn which_exit(code: i32) -> &'static str {
+    if code == 1 { " (or with another code that is not 0)" } else { "" }
 }
 
 /// The message of a panic as Rust and others write it; else the last line written.

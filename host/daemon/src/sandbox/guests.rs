@@ -233,7 +233,7 @@ fn read<T>(store: Store<Run>, result: wasmtime::Result<T>) -> Result<Answer<T>, 
     let run = store.into_data();
     match result {
         Ok(value) => Ok(Answer { value, state: run.state }),
-        Err(error) => Err(Failure::read(&error, &run.limits, run.memory.refused(), &run.output.written())),
+        Err(error) => Err(Failure::read(&error, &run.limits, run.memory.refused(), &run.output.last_words())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 pub(super) mod connect;
+pub(super) mod connections;
 pub(super) mod env;
 pub(super) mod http;
 pub(super) mod log;
@@ -39,6 +40,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Run>> {
     bindings::commands::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     bindings::processes::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     bindings::ping::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
+    bindings::connections::add_to_linker::<Run, HasSelf<Run>>(&mut linker, |run| run)?;
     Ok(linker)
 }
 

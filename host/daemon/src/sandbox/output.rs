@@ -1,4 +1,4 @@
-//! What a guest says besides its answer: log lines, standard output, and what it was refused.
+//! What a guest says besides its answer: log lines, standard output and error, and what it was refused.
 //!
 //! Shared between the run and whoever waits for it, so that a guest that is
 //! ended has not spoken in vain.
@@ -61,6 +61,8 @@ pub(super) struct Output {
     max_lines: usize,
     /// Said and written in all, in bytes. More is not talk but an attack on the host's time.
     max_bytes: u64,
+    /// It is the guest's standard error that is written to.
+    is_error: bool,
 }
 
 #[derive(Default)]
@@ -69,6 +71,8 @@ struct Said {
     /// Lines that came after the last one that was kept.
     more_lines: u64,
     written: VecDeque<u8>,
+    /// Of that, what was written to the standard error.
+    errors: VecDeque<u8>,
     refusals: Vec<Refusal>,
     used: Vec<(GrantKind, String)>,
     total: u64,
@@ -78,7 +82,12 @@ struct Said {
 
 impl Output {
     pub(super) fn new(limits: &RunLimits) -> Self {
-        Self { said: Arc::default(), max_lines: limits.log_lines as usize, max_bytes: limits.output }
+        Self {
+            said: Arc::default(),
+            max_lines: limits.log_lines as usize,
+            max_bytes: limits.output,
+            is_error: false,
+        }
     }
 
     /// A line of the log. An error ends the run.
@@ -136,17 +145,21 @@ impl Output {
         self.said().scrubber.clone()
     }
 
+    /// The same, for what the guest writes to its standard error.
+    pub(super) fn of_errors(&self) -> Self {
+        Self { is_error: true, ..self.clone() }
+    }
+
     /// What was written so far, fit to be shown.
     pub(super) fn written(&self) -> String {
         let said = self.said();
-        let bytes: Vec<u8> = said.written.iter().copied().collect();
-        if bytes.len() < MAX_WRITTEN {
-            return said.scrubber.scrub(&without_control(&String::from_utf8_lossy(&bytes))).into_owned();
-        }
-        // The beginning is lost, maybe in the middle of a character (RFC 3629, section 3).
-        let whole = bytes.iter().position(|byte| byte & 0xc0 != 0x80).unwrap_or(bytes.len());
-        let text = String::from_utf8_lossy(bytes.get(whole..).unwrap_or_default());
-        said.scrubber.scrub_cut(&without_control(&text))
+        said.shown(&said.written)
+    }
+
+    /// What was written to the standard error so far, fit to be shown: there guests say why they give up.
+    pub(super) fn last_words(&self) -> String {
+        let said = self.said();
+        said.shown(&said.errors)
     }
 
     /// Everything said so far, taken out: log lines, what was written, refusals.
@@ -163,9 +176,10 @@ impl Output {
     fn write(&self, bytes: &[u8]) -> Result<(), Ended> {
         let mut said = self.said();
         said.count(bytes.len(), self.max_bytes)?;
-        said.written.extend(&bytes[bytes.len().saturating_sub(MAX_WRITTEN)..]);
-        let surplus = said.written.len().saturating_sub(MAX_WRITTEN);
-        said.written.drain(..surplus);
+        keep_last(&mut said.written, bytes);
+        if self.is_error {
+            keep_last(&mut said.errors, bytes);
+        }
         Ok(())
     }
 
@@ -174,7 +188,24 @@ impl Output {
     }
 }
 
+fn keep_last(kept: &mut VecDeque<u8>, bytes: &[u8]) {
+    kept.extend(&bytes[bytes.len().saturating_sub(MAX_WRITTEN)..]);
+    let surplus = kept.len().saturating_sub(MAX_WRITTEN);
+    kept.drain(..surplus);
+}
+
 impl Said {
+    fn shown(&self, kept: &VecDeque<u8>) -> String {
+        let bytes: Vec<u8> = kept.iter().copied().collect();
+        if bytes.len() < MAX_WRITTEN {
+            return self.scrubber.scrub(&without_control(&String::from_utf8_lossy(&bytes))).into_owned();
+        }
+        // The beginning is lost, maybe in the middle of a character (RFC 3629, section 3).
+        let whole = bytes.iter().position(|byte| byte & 0xc0 != 0x80).unwrap_or(bytes.len());
+        let text = String::from_utf8_lossy(bytes.get(whole..).unwrap_or_default());
+        self.scrubber.scrub_cut(&without_control(&text))
+    }
+
     fn count(&mut self, bytes: usize, most: u64) -> Result<(), Ended> {
         self.total = self.total.saturating_add(bytes as u64).saturating_add(CALL_COST);
         if self.total > most { Err(Ended(Limit::Output(most).into())) } else { Ok(()) }
@@ -242,6 +273,15 @@ mod tests {
         assert_eq!(lines[100].text, "… and 100 more lines, which are not kept");
         assert_eq!(written.len(), MAX_WRITTEN);
         assert!(written.ends_with("0199\n"));
+    }
+
+    #[test]
+    fn last_words_are_those_of_the_standard_error() {
+        let output = Output::new(&RunLimits::default());
+        output.of_errors().write(b"panicked at lib.rs: no such key\n").unwrap();
+        output.write(b"this is no reason\n").unwrap();
+        assert_eq!(output.last_words(), "panicked at lib.rs: no such key\n");
+        assert!(output.written().ends_with("this is no reason\n"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::component::{Component, Guest, MAX_ENTRIES, attributes};
 use super::facilities::Facilities;
 use super::failure::Failure;
 use super::imports::state::StateHandle;
-use super::output::{LogLine, Output};
+use super::output::{LogLevel, LogLine, Output};
 use super::plan::{self, DeclaredCommand};
 use super::share::Share;
 use super::store::Allowance;
@@ -165,6 +165,11 @@ impl Sandbox {
                 let seen = outcome.result.map(|mut answer| {
                     state.commit(answer.state);
                     output.scrubber().scrub_observation(&mut answer.value);
+                    for name in no_numbers(&answer.value.measurements) {
+                        let line = format!("the measurement `{name}` is not a number: it is left out");
+                        // The run is over: there is nothing left to end.
+                        let _over = output.log(LogLevel::Warn, &line);
+                    }
                     answer.value.into()
                 });
                 (seen, outcome.took, outcome.usage)
@@ -310,6 +315,12 @@ impl From<types::Observation> for Seen {
     }
 }
 
+/// The names of those that are no numbers.
+fn no_numbers(given: &[types::Measurement]) -> Vec<String> {
+    let wrong = given.iter().filter(|measurement| !measurement.value.is_finite());
+    wrong.take(MAX_ENTRIES).map(|measurement| one_line(&measurement.name, 100)).collect()
+}
+
 /// Without those that are no numbers: JSON has no word for them.
 fn measurements(given: Vec<types::Measurement>) -> Vec<Measurement> {
     let numbers = given.into_iter().filter(|measurement| measurement.value.is_finite());
@@ -372,6 +383,7 @@ mod tests {
         });
         assert!(seen.summary.starts_with("two lines x") && seen.summary.len() == MAX_SUMMARY);
         assert_eq!(seen.measurements.len(), 1);
+        assert_eq!(no_numbers(&[measured(1.0), measured(f64::NAN), measured(f64::INFINITY)]), ["x", "x"]);
         assert_eq!(seen.attributes.len(), MAX_ENTRIES);
         assert_eq!(seen.attributes[0].1, "b");
         // All is well: the refusal is no part of the sentence.

@@ -119,7 +119,7 @@ fn wasi(grants: &Grants, network: &Arc<Network>, output: &Output) -> WasiCtx {
     let network = Arc::clone(network);
     WasiCtx::builder()
         .stdout(output.clone())
-        .stderr(output.clone())
+        .stderr(output.of_errors())
         .envs(&env::granted(grants, output, |name| std::env::var_os(name)))
         .max_random_size(MAX_RANDOM)
         .allow_tcp(true)

@@ -416,6 +416,9 @@ fn fields(entry: &Entry) -> Value {
                 "checker": incident.checker, "summary": incident.summary, "observations": observations,
             })
         }
+        RecordKind::CannotTell { checker, runs, summary } => {
+            json!({ "checker": checker, "runs": runs, "summary": summary })
+        }
         RecordKind::Decision { decision, reason } => json!({ "decision": decision, "reason": reason }),
         RecordKind::State { from, to, reason } => json!({ "from": from, "to": to, "reason": reason }),
         RecordKind::Plan { occasion, summary, steps } => {
@@ -621,6 +624,11 @@ mod tests {
             RecordKind::Command { command: Command::Start, by, outcome },
             RecordKind::State { from: StateName::Up, to: StateName::Waiting, reason: "db".into() },
             RecordKind::NoPlan { occasion: "stop".into(), reason: "trap".into() },
+            RecordKind::CannotTell {
+                checker: CheckerName::new("home").unwrap(),
+                runs: 3,
+                summary: "not granted".into(),
+            },
             RecordKind::Step { step: "run `stop`".into(), ok: false, result: "exit 1".into() },
             RecordKind::Daemon { message: "started".into() },
         ] {

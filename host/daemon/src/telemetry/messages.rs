@@ -124,6 +124,7 @@ fn severity(kind: &RecordKind) -> SeverityNumber {
         | RecordKind::State { to: StateName::Failed, .. }
         | RecordKind::Step { ok: false, .. } => SeverityNumber::Error,
         RecordKind::Verdict { to: Verdict::Down, .. }
+        | RecordKind::CannotTell { .. }
         | RecordKind::NoPlan { .. }
         | RecordKind::Reload { ok: false, .. }
         | RecordKind::Quarantine { .. }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::fall::{FallText, fall};
 use super::grant::GrantTable;
 use super::process::{self, ProcessTable};
 use crate::config::field;
@@ -19,7 +20,7 @@ use crate::config::mistake::Findings;
 use crate::config::quantity::DurationText;
 use crate::config::source::Located;
 use crate::config::spec::{
-    CheckerSpec, CommandSpec, ComponentSpec, Find, ProcessBounds, ProcessSpec, Subject,
+    CheckerSpec, CommandSpec, ComponentSpec, Find, Of, ProcessBounds, ProcessSpec, Subject,
 };
 
 /// Something that is watched: processes, or whatever a component looks at.
@@ -43,13 +44,14 @@ pub(super) struct CheckerTable {
     /// So many passes in a row turn it up. Default: 1 for processes, 2 for components.
     #[schemars(range(min = 1, max = 100))]
     rise: Option<u32>,
-    /// So many fails in a row turn it down. Default: 1 for processes, 3 for components.
-    #[schemars(range(min = 1, max = 100))]
-    fall: Option<u32>,
+    /// So many fails in a row turn it down; `"3 of 10"`: so many among the last runs, in a row or
+    /// not. Default: 1 for processes, 3 for components.
+    fall: Option<Located<FallText>>,
     /// Fails within this time after a start are not counted. Default: `"0s"` for processes,
     /// `"30s"` for components.
     grace: Option<Located<DurationText>>,
-    /// What it means if a run could not tell. Default: `"ignore"`.
+    /// What it means if a run could not tell. Default: `"ignore"`. When none of the last runs could
+    /// (as many as `fall`, at least three), people are told in any case.
     unknown: Option<UnknownWord>,
     /// What its going down does. Default: `"restart"`.
     on_down: Option<OnDownWord>,
@@ -119,12 +121,18 @@ struct Defaults {
 const PROCESS: Defaults = Defaults {
     interval: Duration::from_secs(2),
     timeout: Duration::from_secs(1),
-    thresholds: Thresholds { rise: 1, fall: 1, grace: Duration::ZERO, unknown_is_fail: false },
+    thresholds: Thresholds { rise: 1, fall: 1, fall_of: None, grace: Duration::ZERO, unknown_is_fail: false },
 };
 const COMPONENT: Defaults = Defaults {
     interval: Duration::from_secs(5),
     timeout: Duration::from_secs(2),
-    thresholds: Thresholds { rise: 2, fall: 3, grace: Duration::from_secs(30), unknown_is_fail: false },
+    thresholds: Thresholds {
+        rise: 2,
+        fall: 3,
+        fall_of: None,
+        grace: Duration::from_secs(30),
+        unknown_is_fail: false,
+    },
 };
 
 /// The checker at `index` of the file, if enough of it makes sense to go on with.
@@ -135,25 +143,28 @@ pub(super) fn checker_spec(
     findings: &mut Findings<'_>,
 ) -> Option<CheckerSpec> {
     let path = format!("checker[{index}]");
-    let CheckerTable { name, interval, timeout, rise, fall, grace, unknown, on_down, .. } = table.get();
+    let CheckerTable { name, interval, timeout, rise, fall: fails, grace, unknown, on_down, .. } =
+        table.get();
     if name.is_none() {
         field::missing(findings, table.span(), &path, "`[[checker]]`", "name", "\"home-page\"");
     }
     let name = name.as_ref().and_then(|name| field::name(findings, name, CheckerName::new));
-    let subject = subject(&path, table, commands, findings);
+    let on_down = on_down.map_or(OnDown::Restart, OnDown::from);
+    let subject = subject(&path, table, commands, on_down, findings);
     let defaults = match &subject {
         Some(Subject::Process(_)) => PROCESS,
         Some(Subject::Component(_)) | None => COMPONENT,
     };
     let interval = field::duration(findings, "interval", interval.as_ref(), &INTERVAL, defaults.interval);
     let timeout = field::duration(findings, "timeout", timeout.as_ref(), &TIMEOUT, defaults.timeout);
+    let fails = fall(fails.as_ref(), defaults.thresholds.fall, findings);
     let thresholds = Thresholds {
         rise: rise.unwrap_or(defaults.thresholds.rise),
-        fall: fall.unwrap_or(defaults.thresholds.fall),
+        fall: fails.fails,
+        fall_of: fails.of,
         grace: field::duration(findings, "grace", grace.as_ref(), &GRACE, defaults.thresholds.grace),
         unknown_is_fail: *unknown == Some(UnknownWord::Fail),
     };
-    let on_down = on_down.map_or(OnDown::Restart, OnDown::from);
     Some(CheckerSpec { name: name?, interval, timeout, thresholds, on_down, subject: subject? })
 }
 
@@ -161,6 +172,7 @@ fn subject(
     path: &str,
     table: &Located<CheckerTable>,
     commands: &BTreeMap<CommandName, CommandSpec>,
+    on_down: OnDown,
     findings: &mut Findings<'_>,
 ) -> Option<Subject> {
     let CheckerTable { process, component, config, grant, limits, .. } = table.get();
@@ -197,7 +209,7 @@ fn subject(
                         .expected("expected only with `component`");
                 }
             }
-            process::process_spec(&format!("{path}.process"), process, commands, findings)
+            process::process_spec(&format!("{path}.process"), process, commands, on_down, findings)
                 .map(Subject::Process)
         }
         (None, Some(component)) => {
@@ -234,6 +246,7 @@ pub(super) fn add_kept_commands(
             at_least: 1,
             at_most: None,
             containers: false,
+            of: Of::Host,
             bounds: ProcessBounds::default(),
         };
         checkers.insert(

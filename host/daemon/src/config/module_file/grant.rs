@@ -17,8 +17,8 @@ use crate::config::spec::CommandSpec;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct GrantTable {
     /// TCP connections to these hosts and ports (UDP with `udp:` before it): an address, a
-    /// network or a host name, and a port.
-    #[schemars(example = ["127.0.0.1:8080", "[::1]:80", "10.0.0.0/8:443", "db.internal:5432", "udp:10.0.0.53:53"])]
+    /// network or a host name, and a port. Unix sockets by their path, with `unix:` before it.
+    #[schemars(example = ["127.0.0.1:8080", "[::1]:80", "10.0.0.0/8:443", "db.internal:5432", "udp:10.0.0.53:53", "unix:/run/app.sock"])]
     connect: Option<Vec<Located<String>>>,
     /// Host names that may be looked up, besides those in `connect` and `http`; `*.` before a
     /// name means all names below it.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use bellwether_core::id::CommandName;
+use bellwether_core::policy::OnDown;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,7 +14,7 @@ use crate::config::mistake::Findings;
 use crate::config::nearest;
 use crate::config::quantity::SizeText;
 use crate::config::source::Located;
-use crate::config::spec::{CommandSpec, Find, ProcessBounds, ProcessSpec};
+use crate::config::spec::{CommandSpec, Find, Of, ProcessBounds, ProcessSpec};
 
 /// Which processes, how many of them, and what they may use. Exactly one of `name`,
 /// `arguments`, `pid-file`, `unit` and `kept` says which.
@@ -52,6 +53,10 @@ pub(super) struct ProcessTable {
     /// Whether processes of containers count, too, those in a process id namespace below the daemon's
     /// own. With `name` and `arguments` only. Default: false.
     containers: Option<Located<bool>>,
+    /// Whose processes count. With `name` and `arguments` only. Default: `"module"` if the module keeps a
+    /// command, the checker is about its application (`on-down` is `"restart"` or `"stop"`), and
+    /// containers do not count; `"host"` otherwise.
+    of: Option<Located<OfWord>>,
     /// More memory is a fail, all processes together; of pages that several processes share, each
     /// has its share. Default: no limit.
     max_memory: Option<Located<SizeText>>,
@@ -67,6 +72,15 @@ pub(super) struct ProcessTable {
     max_threads: Option<u64>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum OfWord {
+    /// Those that come from a command of this module.
+    Module,
+    /// All of this host, whoever has started them.
+    Host,
+}
+
 /// The ways to find processes.
 const WAYS: [&str; 5] = ["name", "arguments", "pid-file", "unit", "kept"];
 const MEMORY: RangeInclusive<u64> = 1..=1 << 60;
@@ -75,10 +89,19 @@ pub(super) fn process_spec(
     path: &str,
     table: &Located<ProcessTable>,
     commands: &BTreeMap<CommandName, CommandSpec>,
+    on_down: OnDown,
     findings: &mut Findings<'_>,
 ) -> Option<ProcessSpec> {
     let ProcessTable {
-        at_least, at_most, containers, max_memory, max_cpu, max_open_files, max_threads, ..
+        at_least,
+        at_most,
+        containers,
+        of,
+        max_memory,
+        max_cpu,
+        max_open_files,
+        max_threads,
+        ..
     } = table.get();
     let find = find(path, table, commands, findings);
     let least = at_least.as_ref().map_or(1, |count| *count.get());
@@ -101,9 +124,27 @@ pub(super) fn process_spec(
             .at(text.span(), "`containers` makes no difference here")
             .expected("expected only with `name` or `arguments`");
     }
+    if let (Some(text), Some(Find::PidFile(_) | Find::Unit(_) | Find::Kept(_))) = (of, &find) {
+        findings
+            .at(text.span(), "`of` makes no difference here")
+            .expected("expected only with `name` or `arguments`");
+    }
     let at_most = at_most.as_ref().map(|count| *count.get());
     let containers = containers.as_ref().is_some_and(|containers| *containers.get());
-    Some(ProcessSpec { find: find?, at_least: least, at_most, containers, bounds })
+    let find = find?;
+    let by_what_they_are = matches!(find, Find::Name(_) | Find::Arguments(_));
+    let of = match of.as_ref().map(|of| *of.get()) {
+        Some(OfWord::Module) if by_what_they_are => Of::Module,
+        None if by_what_they_are && !containers && is_of_the_application(commands, on_down) => Of::Module,
+        Some(_) | None => Of::Host,
+    };
+    Some(ProcessSpec { find, at_least: least, at_most, containers, of, bounds })
+}
+
+/// Whether a checker looks at what the module itself keeps. One that only waits for something, or takes
+/// the node out of the load balancer, may well look at somebody else's processes.
+fn is_of_the_application(commands: &BTreeMap<CommandName, CommandSpec>, on_down: OnDown) -> bool {
+    matches!(on_down, OnDown::Restart | OnDown::Stop) && commands.values().any(|command| command.keep)
 }
 
 /// A kept command is one process, whatever that one starts, and a pid file names one: no other number

@@ -13,7 +13,7 @@ use crate::config::effective::Origin;
 use crate::config::host_files::ThisHost;
 use crate::config::mistake::Mistakes;
 use crate::config::read::{parse_module, read_module, read_root};
-use crate::config::spec::{Find, ModuleSpec, Subject};
+use crate::config::spec::{Find, ModuleSpec, Of, Subject};
 
 const CHECKER: &str = "[[checker]]\nname = \"a\"\n";
 const CHECKER_OF_TWO: &str = "[commands]\nstart = { run = [\"/bin/sleep\", \"1\"], keep = true }\n\
@@ -56,7 +56,7 @@ fn what_the_file_leaves_out_has_its_default() {
     assert_eq!(process.thresholds, Thresholds::default());
     assert_eq!((component.interval, component.timeout), (Duration::from_secs(5), Duration::from_secs(2)));
     let grace = Duration::from_secs(30);
-    assert_eq!(component.thresholds, Thresholds { rise: 2, fall: 3, grace, unknown_is_fail: false });
+    assert_eq!(component.thresholds, Thresholds { rise: 2, fall: 3, grace, ..Thresholds::default() });
     assert_eq!((process.on_down, component.on_down), (OnDown::Restart, OnDown::Restart));
     let Subject::Process(process) = &process.subject else { panic!("{process:?}") };
     assert_eq!((&process.find, process.at_least), (&Find::Unit("nginx.service".into()), 1));
@@ -615,6 +615,46 @@ fn containers_can_be_looked_into_where_processes_are_found_by_what_they_are() {
 }
 
 #[test]
+fn processes_of_the_module_count_where_it_keeps_one_and_of_the_host_otherwise() {
+    let of = |commands: &str, rest: &str| {
+        let text = format!("{commands}[[checker]]\nname = \"a\"\n{rest}\n");
+        let module = module(&text);
+        let Subject::Process(process) = &module.checkers["a"].subject else { panic!("{module:?}") };
+        process.of
+    };
+    let kept = "[commands]\nstart = { run = [\"/usr/bin/app\"], keep = true }\n";
+    let forks = "[commands]\nstart = { run = [\"/usr/bin/app\"] }\n";
+    let by_name = "process = { name = \"app\" }";
+    assert_eq!(of(kept, by_name), Of::Module);
+    assert_eq!(of(kept, "process = { arguments = \"app\" }"), Of::Module);
+    assert_eq!(of(kept, "process = { name = \"app\", of = \"host\" }"), Of::Host);
+    assert_eq!(of(kept, "process = { name = \"app\", containers = true }"), Of::Host);
+    assert_eq!(of(kept, &format!("{by_name}\non-down = \"wait\"")), Of::Host, "it may be somebody else's");
+    assert_eq!(of(forks, by_name), Of::Host, "a service manager may have started it");
+    assert_eq!(of("", by_name), Of::Host);
+    assert_eq!(of(forks, "process = { name = \"app\", of = \"module\" }"), Of::Module);
+    let said = mistakes("[[checker]]\nname = \"a\"\nprocess = { unit = \"app\", of = \"host\" }\n");
+    assert!(said.contains("`of` makes no difference here"), "{said}");
+    let said = mistakes("[[checker]]\nname = \"a\"\nprocess = { name = \"app\", of = \"modul\" }\n");
+    assert!(said.contains("did you mean `module`?"), "{said}");
+}
+
+#[test]
+fn so_many_fails_of_so_many_runs_are_said_in_one_text() {
+    let thresholds = |fall: &str| module(&format!("{PROCESS}fall = {fall}\n")).checkers["a"].thresholds;
+    assert_eq!((thresholds("3").fall, thresholds("3").fall_of), (3, None));
+    assert_eq!((thresholds("\"3 of 10\"").fall, thresholds("\"3 of 10\"").fall_of), (3, Some(10)));
+    for wrong in ["\"3\"", "\"10 of 3\"", "\"3 of 100\""] {
+        let said = mistakes(&format!("{PROCESS}fall = {wrong}\n"));
+        assert!(said.contains("expected a text such as \"3 of 10\""), "{said}");
+    }
+    for wrong in ["true", "[3]", "1.5", "{}"] {
+        let said = mistakes(&format!("{PROCESS}fall = {wrong}\n"));
+        assert!(said.contains("fall = "), "{wrong} is no mistake: {said}");
+    }
+}
+
+#[test]
 fn values_of_a_file_are_counted_wherever_they_stand() {
     let said = |text: &str| parse(text).unwrap().said();
     assert_eq!(said(CHECKER_OF_TWO), 5, "a list of words is one value");
@@ -667,6 +707,7 @@ fn effective_values_say_where_they_come_from() {
     checker.nginx.process.name = "nginx"
     checker.nginx.process.at-least = 1
     checker.nginx.process.containers = false   (default)
+    checker.nginx.process.of = "module"   (default)
     checker.nginx.interval = "2s"   (default)
     checker.nginx.timeout = "1s"   (default)
     checker.nginx.rise = 1   (default)

@@ -206,6 +206,7 @@ mod tests {
             at_least,
             at_most,
             containers: false,
+            of: crate::config::spec::Of::Host,
             bounds: ProcessBounds::default(),
         }
     }

@@ -47,7 +47,14 @@ fn by_marker(word: &str, at_least: u32) -> ProcessSpec {
 }
 
 fn spec(find: Find, at_least: u32) -> ProcessSpec {
-    ProcessSpec { find, at_least, at_most: None, containers: false, bounds: ProcessBounds::default() }
+    ProcessSpec {
+        find,
+        at_least,
+        at_most: None,
+        containers: false,
+        of: crate::config::spec::Of::Host,
+        bounds: ProcessBounds::default(),
+    }
 }
 
 struct Watch {

@@ -6,7 +6,7 @@ use bellwether_core::id::CommandName;
 use bellwether_core::moment::Moment;
 
 use super::*;
-use crate::process::identity::ProcessId;
+use crate::process::kept_table::Origin;
 use crate::process::table::Image;
 
 /// Ends its child also when a test fails.
@@ -31,6 +31,7 @@ fn finder(find: Find) -> Finder {
     Finder {
         find,
         containers: false,
+        of: Of::Host,
         known: None,
         module: ModuleName::new("web").unwrap(),
         table: ProcessTable::default(),
@@ -161,4 +162,30 @@ async fn a_kept_process_is_found_by_its_identity_and_its_end_is_told() {
     let ended = KeptState::Ended { pid: 7, how: "was ended by SIGKILL".into(), at: Moment::default() };
     finder.kept.publish(&finder.module, &command, ended);
     assert_eq!(look().await.unwrap().absence.unwrap(), "process `start` (pid 7) was ended by SIGKILL");
+}
+
+#[tokio::test]
+async fn of_the_module_only_what_comes_from_its_command_counts() {
+    // Two of the same name: one is what the module keeps, the other is somebody else's.
+    let (kept, other) = (sleeper(), sleeper());
+    let id = |guard: &Guard| ProcessId::of(guard.0.id()).unwrap();
+    let find = Find::Arguments(regex::Regex::new("^/bin/sleep 600$").unwrap());
+    let all = finder(find);
+    let ours = Finder { of: Of::Module, ..all.clone() };
+    let pids = |found: Found| found.processes.iter().map(|stat| stat.pid).collect::<Vec<_>>();
+    let seen = pids(all.look(Duration::ZERO).await.unwrap());
+    assert!(seen.contains(&kept.0.id()) && seen.contains(&other.0.id()), "{seen:?}");
+    assert_eq!(pids(ours.look(Duration::ZERO).await.unwrap()), [0_u32; 0], "nothing is kept yet");
+
+    let start = CommandName::new("start").unwrap();
+    ours.kept.publish(&ours.module, &start, KeptState::Running(id(&kept)));
+    assert_eq!(pids(ours.look(Duration::ZERO).await.unwrap()), [kept.0.id()]);
+    let elsewhere = Finder { module: ModuleName::new("other").unwrap(), ..ours.clone() };
+    assert_eq!(pids(elsewhere.look(Duration::ZERO).await.unwrap()), [0_u32; 0]);
+
+    // What has left the group and its parents is known by its mark.
+    let origin = |_: &Image| Some((ModuleName::new("other").unwrap(), CommandName::new("start").unwrap()));
+    ours.kept.tell_origins_by(Origin(Box::new(origin)));
+    let seen = pids(elsewhere.look(Duration::ZERO).await.unwrap());
+    assert!(seen.contains(&other.0.id()), "{seen:?}");
 }

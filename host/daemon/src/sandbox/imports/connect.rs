@@ -89,6 +89,11 @@ impl Network {
         self.grants.may_connect(protocol, address, resolved)
     }
 
+    /// Whether a connection to this address may be made, by what this run has looked up.
+    pub(super) fn may_connect_to(&self, address: SocketAddr) -> Result<(), Refusal> {
+        self.may_connect(Protocol::Tcp, address).map(drop)
+    }
+
     fn allows_lookup(&self, name: &str) -> bool {
         self.told(self.grants.may_look_up(name))
     }

@@ -12,6 +12,7 @@
 
 mod answer;
 mod client;
+pub(super) mod direct;
 mod exchange;
 mod failed;
 mod own;
@@ -33,6 +34,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
 
 pub(crate) use self::client::HttpClient;
+pub(super) use self::client::Stream;
 use self::exchange::{Exchange, Times};
 use super::sockets::SocketLimit;
 use crate::names;
@@ -73,6 +75,11 @@ impl Http {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MAX_HEADERS);
         Self { context, requests: Requests { client, grants, output, sockets, names, answer_by } }
+    }
+
+    /// What makes the connections.
+    pub(in crate::sandbox) fn client(&self) -> Arc<HttpClient> {
+        Arc::clone(&self.requests.client)
     }
 
     pub(in crate::sandbox) fn view<'v>(&'v mut self, table: &'v mut ResourceTable) -> WasiHttpCtxView<'v> {

@@ -29,7 +29,7 @@ use crate::names::{Share, look_up};
 /// What makes the requests of all runs.
 pub(crate) struct HttpClient {
     rules: ProxyRules,
-    trust: Trust,
+    pub(super) trust: Trust,
     look_up: LookUp,
 }
 
@@ -40,7 +40,10 @@ pub(super) type LookUp = fn(String, Share, Instant) -> BoxFuture<'static, io::Re
 const MAX_ADDRESSES: usize = 16;
 
 /// Bytes to and from an origin or a proxy.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::sandbox::imports) trait Stream:
+    AsyncRead + AsyncWrite + Send + Unpin
+{
+}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -130,7 +133,7 @@ impl HttpClient {
         if target.https { Ok(Box::new(self.secure(stream, target, by).await?)) } else { Ok(Box::new(stream)) }
     }
 
-    async fn addresses(
+    pub(super) async fn addresses(
         &self,
         host: &str,
         port: u16,
@@ -191,7 +194,7 @@ fn by_the_system(host: String, share: Share, by: Instant) -> BoxFuture<'static, 
 }
 
 /// The first that answers. One that hangs leaves the others their share of the time.
-async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Failed> {
+pub(super) async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Failed> {
     let mut first = None;
     for (index, address) in addresses.iter().enumerate() {
         let share = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
@@ -215,6 +218,6 @@ async fn within<T>(by: Instant, work: impl Future<Output = Result<T, Failed>>) -
     timeout_at(by, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-fn late() -> Failed {
+pub(super) fn late() -> Failed {
     Failed::new(Error::ConnectionTimeout, "no connection in time")
 }

@@ -49,6 +49,7 @@ pub(super) struct Times {
 
 /// What hyper reads ahead, in bytes.
 const BUFFER: usize = 64 << 10;
+const MAX_HEADER_LINES: usize = 1000;
 
 impl Times {
     pub(super) fn new(options: RequestOptions, by: std::time::Instant) -> Self {
@@ -128,6 +129,9 @@ impl Exchange {
     ) -> Result<(Response<Incoming>, Connection), Failed> {
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
+            // As clients for people do: old programs fold long headers, and some send a great many.
+            .max_headers(MAX_HEADER_LINES)
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failed::http(&error))?;

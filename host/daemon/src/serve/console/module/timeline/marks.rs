@@ -64,6 +64,7 @@ pub(in crate::serve::console) fn kind_look(kind: &RecordKind) -> Look {
     let look = |glyph, word, tone| Look { glyph, word, tone };
     match kind {
         RecordKind::Incident { .. } => look("failed", "incident", "bad"),
+        RecordKind::CannotTell { .. } => look("undecided", "cannot tell", "bad"),
         RecordKind::Decision { .. } => look("waiting", "decision", "move"),
         RecordKind::Plan { .. } => look("restarting", "plan", "move"),
         RecordKind::NoPlan { .. } => look("down", "no plan", "bad"),

@@ -1,0 +1,85 @@
+//! Why there is no connection, or no answer, and what that says of the resource.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::observation::Observation;
+
+/// Why there is no connection, or no answer. The text is one sentence.
+#[derive(Debug)]
+pub enum NetError {
+    /// The text is not `host:port`.
+    BadAddress(String),
+    /// The operator has not granted a connection to this address.
+    NotGranted(String),
+    /// The host name could not be looked up.
+    NoSuchName(String, io::Error),
+    /// Nobody listens there.
+    Refused(String),
+    /// No answer within the time that the run had.
+    NoAnswer(String, Duration),
+    /// There is no way to that address.
+    Unreachable(String),
+    /// The other side broke the connection off.
+    BrokenOff(String),
+    /// The other side does not speak TLS as the host does, and why.
+    NoTls(String, String),
+    /// The other side's certificate is over, or not valid yet, and what is said of it.
+    BadCertificate(String, String),
+    /// The other side's certificate is of no authority that is trusted, or for somebody else, and
+    /// what is said of it: whom to trust is the operator's to say.
+    Untrusted(String, String),
+    /// Something else went wrong on this side.
+    Failed(String, io::Error),
+}
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadAddress(text) => write!(f, "`{text}` is not an address: expected `host:port`"),
+            Self::NotGranted(address) => write!(
+                f,
+                "connecting to {address} is not granted: add `connect = [\"{address}\"]` to the checker's `grant`"
+            ),
+            // WASI reports a name that is not granted like one that does not exist.
+            Self::NoSuchName(address, error) => {
+                write!(f, "the name in {address} could not be looked up, or is not granted: {error}")
+            }
+            Self::Refused(address) => write!(f, "{address} refused the connection"),
+            Self::NoAnswer(address, within) => write!(f, "no answer from {address} within {within:?}"),
+            Self::Unreachable(address) => write!(f, "{address} is unreachable"),
+            Self::BrokenOff(address) => write!(f, "{address} broke the connection off"),
+            Self::NoTls(address, why) => write!(f, "{address} does not speak TLS as expected: {why}"),
+            Self::BadCertificate(address, why) => {
+                write!(f, "the certificate of {address} is not valid: {why}")
+            }
+            Self::Untrusted(address, why) => write!(
+                f,
+                "the certificate of {address} cannot be trusted: {why}; name the file of its authority as `ca`"
+            ),
+            Self::Failed(address, error) => write!(f, "the connection to {address} failed: {error}"),
+        }
+    }
+}
+
+impl Error for NetError {}
+
+impl From<NetError> for Observation {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::NoAnswer(..) => Self::hang(error.to_string()),
+            NetError::Refused(_)
+            | NetError::Unreachable(_)
+            | NetError::BrokenOff(_)
+            | NetError::NoTls(..)
+            | NetError::BadCertificate(..) => Self::fail(error.to_string()),
+            NetError::BadAddress(_)
+            | NetError::NotGranted(_)
+            | NetError::NoSuchName(..)
+            | NetError::Untrusted(..)
+            | NetError::Failed(..) => Self::unknown(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What checkers see and what they do not, where the file does not make it plain.
+
+use std::time::Duration;
+
+use bellwether_core::policy::OnDown;
+use bellwether_daemon::config::RootReport;
+use bellwether_daemon::config::spec::{
+    CheckerSpec, ComponentSpec, Find, ModuleSpec, Of, ProcessSpec, Subject,
+};
+use bellwether_daemon::process::find::Finder;
+use bellwether_daemon::process::kept_table::KeptTable;
+use bellwether_daemon::process::table::ProcessTable;
+use serde_json::Value;
+
+/// So many processes are named.
+const NAMED: usize = 3;
+
+/// A sentence for each checker that sees less, or others, than one may think.
+pub(super) async fn notes(report: &RootReport) -> Vec<String> {
+    let table = ProcessTable::default();
+    let mut notes = Vec::new();
+    for (file, module) in &report.modules {
+        let Ok(module) = module else { continue };
+        for checker in module.spec.checkers.values() {
+            let note = match &checker.subject {
+                Subject::Component(component) => of_tcp(component),
+                Subject::Process(process) => of_processes(&module.spec, checker, process, &table).await,
+            };
+            notes.extend(note.map(|note| format!("modules/{file}: checker `{}`: {note}", checker.name)));
+        }
+    }
+    notes
+}
+
+/// The system takes connections in the place of a service that does nothing.
+fn of_tcp(component: &ComponentSpec) -> Option<String> {
+    let config = &component.config;
+    let given = |key: &str| config.get(key).is_some();
+    if component.component.as_str() != "tcp" || given("expect") || given("expect-bytes") {
+        return None;
+    }
+    let address = config.get("address").and_then(Value::as_str)?;
+    if address.starts_with("udp:") {
+        return None;
+    }
+    let sees = if address.starts_with("unix:") || config.get("expect-accept") == Some(&Value::Bool(false)) {
+        "sees whether the system takes connections for the service, which it does also while that hangs or is stopped"
+    } else {
+        "sees whether the service takes connections, on another machine only whether the system does so for it; one \
+         that takes them and then hangs is not seen"
+    };
+    Some(format!("`tcp` without `expect` {sees}: let it `send` something and `expect` the answer"))
+}
+
+/// Whom a checker finds that counts the processes of the whole host.
+async fn of_processes(
+    module: &ModuleSpec,
+    checker: &CheckerSpec,
+    process: &ProcessSpec,
+    table: &ProcessTable,
+) -> Option<String> {
+    let (Find::Name(_) | Find::Arguments(_), Of::Host, OnDown::Restart | OnDown::Stop) =
+        (&process.find, process.of, checker.on_down)
+    else {
+        return None;
+    };
+    let finder = Finder {
+        find: process.find.clone(),
+        containers: process.containers,
+        of: process.of,
+        known: None,
+        module: module.name.clone(),
+        table: table.clone(),
+        kept: KeptTable::default(),
+    };
+    let found = finder.look(Duration::from_secs(1)).await.ok()?.processes;
+    if found.is_empty() {
+        return None;
+    }
+    let mut named: Vec<String> =
+        found.iter().take(NAMED).map(|stat| format!("{} {}", stat.comm, stat.pid)).collect();
+    if found.len() > NAMED {
+        named.push(format!("{} more", found.len() - NAMED));
+    }
+    Some(format!(
+        "counts processes of this host whoever has started them, at present {}; `of = \"module\"` counts only those \
+         that come from this module's commands",
+        named.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_core::id::ComponentName;
+    use bellwether_daemon::config::spec::ComponentSpec;
+
+    use super::*;
+
+    fn of_config(component: &str, config: Value) -> Option<String> {
+        of_tcp(&ComponentSpec {
+            component: ComponentName::new(component).unwrap(),
+            config,
+            grants: std::sync::Arc::default(),
+            limits: bellwether_daemon::config::spec::OwnLimits::default(),
+        })
+    }
+
+    #[test]
+    fn what_tcp_does_not_see_is_told_unless_an_answer_is_expected() {
+        let said = of_config("tcp", serde_json::json!({ "address": "127.0.0.1:6379" })).unwrap();
+        assert!(said.contains("one that takes them and then hangs is not seen"), "{said}");
+        let blind = serde_json::json!({ "address": "127.0.0.1:6379", "expect-accept": false });
+        assert!(of_config("tcp", blind).unwrap().contains("also while that hangs or is stopped"));
+        for config in [
+            serde_json::json!({ "address": "127.0.0.1:6379", "expect": "PONG" }),
+            serde_json::json!({ "address": "udp:127.0.0.1:53", "send": "x" }),
+        ] {
+            assert_eq!(of_config("tcp", config), None);
+        }
+        assert_eq!(of_config("http", serde_json::json!({ "address": "x" })), None);
+    }
+}

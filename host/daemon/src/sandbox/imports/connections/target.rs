@@ -1,0 +1,122 @@
+//! What a guest wants to connect to, and how.
+
+use std::net::IpAddr;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::super::http::direct::Tls;
+
+/// What a guest wants to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    Tcp { host: String, port: u16 },
+    Tls { host: String, port: u16 },
+    Unix(String),
+}
+
+impl Target {
+    /// `tls:HOST:PORT`, `tcp:HOST:PORT` or `unix:PATH`; an IPv6 address in brackets, maybe with its zone.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{}` is none of tls:HOST:PORT, tcp:HOST:PORT and unix:PATH", text.escape_debug());
+        let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
+        if kind == "unix" {
+            return Ok(Self::Unix(rest.to_owned()));
+        }
+        let (host, port) = rest.rsplit_once(':').ok_or_else(wrong)?;
+        let bare = match host.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']').ok_or_else(wrong)?,
+            None if host.contains(':') => return Err(wrong()),
+            None => host,
+        };
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        let port = port.parse().ok().filter(|port| digits && *port != 0).ok_or_else(wrong)?;
+        if bare.is_empty() || bare.contains('\0') {
+            return Err(wrong());
+        }
+        let host = bare.to_owned();
+        match kind {
+            "tcp" => Ok(Self::Tcp { host, port }),
+            "tls" => Ok(Self::Tls { host, port }),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// Whether it has to be looked up.
+    pub(super) fn is_name(&self) -> bool {
+        match self {
+            Self::Unix(_) => false,
+            Self::Tcp { host, .. } | Self::Tls { host, .. } => {
+                // A zone is no part of the address.
+                let address = host.split('%').next().unwrap_or_default();
+                address.parse::<IpAddr>().is_err()
+            }
+        }
+    }
+}
+
+/// Certificates that one checker may trust besides. Nobody needs more.
+const MAX_AUTHORITIES: usize = 100;
+
+/// What the guest says of TLS.
+pub(super) fn tls_options(options: &[(String, String)]) -> Result<Tls, String> {
+    let mut tls = Tls::default();
+    for (name, value) in options {
+        match (name.as_str(), value.as_str()) {
+            ("server-name", name) => tls.server_name = Some(name.to_owned()),
+            ("verify", "true") => tls.any = false,
+            ("verify", "false") => tls.any = true,
+            ("authorities", pem) => {
+                let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+                let found = found.map_err(|error| format!("`authorities` is no PEM: {error}"))?;
+                if found.is_empty() || found.len() > MAX_AUTHORITIES {
+                    return Err(format!(
+                        "`authorities` has {} certificates, expected 1 to {MAX_AUTHORITIES}",
+                        found.len()
+                    ));
+                }
+                tls.authorities = found;
+            }
+            // Room to grow: a name that this host does not know changes nothing.
+            ("verify", other) => {
+                return Err(format!("`verify` is `{}`, expected true or false", other.escape_debug()));
+            }
+            _ => {}
+        }
+    }
+    Ok(tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_says_how_and_where_to() {
+        let tls = |host: &str, port| Ok(Target::Tls { host: host.to_owned(), port });
+        assert_eq!(Target::parse("tls:a.b:443"), tls("a.b", 443));
+        assert_eq!(Target::parse("tls:[::1]:8443"), tls("::1", 8443));
+        let linked = Target::parse("tcp:[fe80::1%eth0]:80").unwrap();
+        assert_eq!(linked, Target::Tcp { host: "fe80::1%eth0".to_owned(), port: 80 });
+        assert!(!linked.is_name() && Target::parse("tls:a.b:443").unwrap().is_name());
+        assert_eq!(Target::parse("unix:/run/a:b"), Ok(Target::Unix("/run/a:b".to_owned())));
+        for wrong in
+            ["", "tls", "tls:a", "tls:a:0", "tls:a:+1", "tls::443", "tls:::1:443", "tls:[::1:443", "udp:a:1"]
+        {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn options_that_mean_nothing_are_refused() {
+        let options = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+            tls_options(&pairs)
+        };
+        let told = options(&[("server-name", "a"), ("verify", "false"), ("of-2030", "x")]).unwrap();
+        assert_eq!((told.server_name.as_deref(), told.any), (Some("a"), true));
+        assert!(options(&[("verify", "no")]).unwrap_err().contains("true or false"));
+        assert!(options(&[("authorities", "nonsense")]).unwrap_err().contains("0 certificates"));
+    }
+}

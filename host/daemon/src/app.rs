@@ -328,6 +328,7 @@ impl Parts {
             node: means.node.clone(),
             clock,
             targets: node.notify,
+            console: node.console.as_ref().and_then(crate::config::spec::ConsoleSpec::address),
             authorities: node.http.authorities,
             journal: journal.clone(),
             published: published.clone(),

@@ -73,6 +73,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Who is told.
     pub targets: Vec<NotifySpec>,
+    /// The console's address as people reach it, if that is known.
+    pub console: Option<String>,
     /// Certificates that are trusted besides the system's.
     pub authorities: Vec<CertificateDer<'static>>,
     /// What happened. Not yet written to by this daemon.
@@ -165,7 +167,9 @@ impl Notify {
         let connector = Connector::new(settings.authorities.clone());
         let home =
             Home { root: settings.root.clone(), node: settings.node.clone(), launcher: Launcher::Nobody };
-        let outlet = |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector)));
+        let console = settings.console.as_deref();
+        let outlet =
+            |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector, console)));
         let outlets = settings.targets.iter().map(outlet).collect();
         let board = Board::new(settings.targets.iter().map(|spec| spec.name.clone()));
         let (sender, tests) = mpsc::channel(TESTS);

@@ -42,9 +42,10 @@ impl Email {
     pub(super) async fn deliver(
         &self,
         notification: &Notification,
+        link: Option<&str>,
         clock: Clock,
     ) -> Result<(), NotDelivered> {
-        let message = self.message(notification, clock)?;
+        let message = self.message(notification, link, clock)?;
         let EmailSpec { host, port, .. } = &self.spec;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
             .port(*port)
@@ -82,7 +83,12 @@ impl Email {
         built.map(wrap).map_err(|error| no_tls(chain(&error)))
     }
 
-    fn message(&self, notification: &Notification, clock: Clock) -> Result<Message, NotDelivered> {
+    fn message(
+        &self,
+        notification: &Notification,
+        link: Option<&str>,
+        clock: Clock,
+    ) -> Result<Message, NotDelivered> {
         let Notification { key, node, standing, at, .. } = notification;
         let mut message = Message::builder()
             .from(self.spec.from.clone())
@@ -100,7 +106,8 @@ impl Email {
         }
         let micros = u64::try_from(clock.wall_micros(*at)).unwrap_or(0);
         message = message.date(std::time::UNIX_EPOCH + Duration::from_micros(micros));
-        let text = format!("{}\n\nkey: {key}\n", notification.text());
+        let link = link.map(|link| format!("\n\n{link}")).unwrap_or_default();
+        let text = format!("{}{link}\n\nkey: {key}\n", notification.text());
         message.body(text).map_err(|error| NotDelivered::new(format!("no mail can be made of it: {error}")))
     }
 }

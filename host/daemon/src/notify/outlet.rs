@@ -31,6 +31,8 @@ impl NotDelivered {
 pub(super) struct Outlet {
     way: Way,
     timeout: Duration,
+    /// Where the console is, without a slash at the end.
+    console: Option<String>,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,8 @@ enum Way {
 }
 
 impl Outlet {
-    pub(super) fn new(spec: &NotifySpec, home: &Home, connector: &Connector) -> Self {
+    /// `console`: its address as people reach it, if that is known.
+    pub(super) fn new(spec: &NotifySpec, home: &Home, connector: &Connector, console: Option<&str>) -> Self {
         let root = || home.root.clone();
         let way = match &spec.way {
             WaySpec::Webhook(webhook) => {
@@ -52,7 +55,16 @@ impl Outlet {
             }
             WaySpec::Command(run) => Way::Command(Program::new(run.clone(), home.clone())),
         };
-        Self { way, timeout: spec.timeout }
+        Self { way, timeout: spec.timeout, console: console.map(str::to_owned) }
+    }
+
+    /// The page on which a person sees what it is about, and can act.
+    fn link(&self, notification: &Notification) -> Option<String> {
+        let console = self.console.as_ref()?;
+        Some(match &notification.module {
+            Some(module) => format!("{console}/modules/{module}"),
+            None => format!("{console}/"),
+        })
     }
 
     /// One try.
@@ -61,11 +73,13 @@ impl Outlet {
         notification: &Notification,
         clock: Clock,
     ) -> Result<(), NotDelivered> {
+        let link = self.link(notification);
+        let link = link.as_deref();
         let attempt = async {
             match &self.way {
-                Way::Webhook(webhook) => webhook.deliver(notification, clock).await,
-                Way::Email(email) => email.deliver(notification, clock).await,
-                Way::Command(program) => program.deliver(notification, clock, self.timeout).await,
+                Way::Webhook(webhook) => webhook.deliver(notification, link, clock).await,
+                Way::Email(email) => email.deliver(notification, link, clock).await,
+                Way::Command(program) => program.deliver(notification, link, clock, self.timeout).await,
             }
         };
         // A command is ended by whoever runs it, a moment earlier.

@@ -94,9 +94,10 @@ impl Webhook {
     pub(super) async fn deliver(
         &self,
         notification: &Notification,
+        link: Option<&str>,
         clock: Clock,
     ) -> Result<(), NotDelivered> {
-        let request = self.request(notification, clock).await?;
+        let request = self.request(notification, link, clock).await?;
         let answer = self.connector.client().await?.request(request).await;
         let answer = answer.map_err(|error| NotDelivered::new(chain(&error)))?;
         let status = answer.status();
@@ -107,18 +108,19 @@ impl Webhook {
         let said = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         let said = said.map(Collected::to_bytes).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
-        let line = said.lines().map(str::trim).find(|line| !line.is_empty());
-        let line = line.map_or_else(String::new, |line| {
-            format!(": {}", line.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect::<String>())
+        let first = said.lines().map(str::trim).find(|text| !text.is_empty());
+        let said = first.map_or_else(String::new, |text| {
+            format!(": {}", text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect::<String>())
         });
         let moved =
             if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
-        Err(NotDelivered { why: format!("answered {status}{line}{moved}"), retry_after })
+        Err(NotDelivered { why: format!("answered {status}{said}{moved}"), retry_after })
     }
 
     async fn request(
         &self,
         notification: &Notification,
+        link: Option<&str>,
         clock: Clock,
     ) -> Result<Request<Full<Bytes>>, NotDelivered> {
         let url = match &self.spec.url {
@@ -129,7 +131,7 @@ impl Webhook {
                     .map_err(|why| NotDelivered::new(format!("the URL in {}: {why}", file.display())))?
             }
         };
-        let text = body::json(notification, clock).to_string();
+        let text = body::json(notification, link, clock).to_string();
         let mut request = Request::post(url)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("bellwether/", env!("CARGO_PKG_VERSION")))

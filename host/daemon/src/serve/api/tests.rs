@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use axum::body::Bytes;
-use bellwether_core::command::DeniedReason;
+use bellwether_core::command::{Command, DeniedReason};
 use bellwether_core::id::NodeName;
 use bellwether_core::measurements::Bucket;
 use bellwether_core::observation::Status;
@@ -148,7 +148,7 @@ impl Daemon for FakeDaemon {
     fn command(
         &self,
         _: ModuleName,
-        command: Command,
+        Order { command, .. }: Order,
         _: Option<u64>,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome> {

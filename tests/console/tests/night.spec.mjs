@@ -37,10 +37,10 @@ test("what is wrong, since when, what was done and what can be done are in one s
   await expect(page.locator("h1")).toContainText("failed");
   await inSight(page, page.locator("#head time"), "since when");
   await inSight(page, page.locator("#why .lead"), "why");
-  await inSight(page, page.locator("#led"), "what was done");
+  await inSight(page, page.locator("#led li").last(), "what was done");
   expect(await page.locator("#led li").count()).toBeLessThanOrEqual(5);
   await expect(page.locator("#led")).toContainText("decided to");
-  const start = page.getByRole("link", { name: "Start…" });
+  const start = page.getByRole("link", { name: "Start…", exact: true });
   await inSight(page, start, "what can be done");
   await expect(page.locator("#orders a.button").first(), "what helps is the first button").toHaveText("Start…");
   await expect(page.getByRole("link", { name: "Resume…" }), "what cannot be done is not offered").toHaveCount(0);
@@ -71,7 +71,7 @@ test("the actions stay at hand on a long page", async ({ browser, daemon }) => {
   await page.goto(`${daemon.url}/modules/orders`);
   await page.locator("#past").scrollIntoViewIfNeeded();
   expect(await page.evaluate(() => scrollY)).toBeGreaterThan(200);
-  await inSight(page, page.getByRole("link", { name: "Start…" }), "the button");
+  await inSight(page, page.getByRole("link", { name: "Start…", exact: true }), "the button");
   await context.close();
 });
 

@@ -75,7 +75,8 @@ struct ModulePage {
     restarts: u32,
     allowed: u32,
     within: String,
-    drain: String,
+    /// Nothing if it stops at once.
+    drain: Option<String>,
     processes: Vec<String>,
     under_way: Option<UnderWay>,
     checkers: Vec<CheckerRow>,
@@ -187,7 +188,7 @@ pub(super) async fn page(
         restarts: module.restarts,
         allowed: module.restarts_allowed,
         within: plain(module.restarts_within),
-        drain: if module.drain.is_zero() { "none".to_owned() } else { plain(module.drain) },
+        drain: (!module.drain.is_zero()).then(|| plain(module.drain)),
         processes: processes(module),
         under_way: under_way(module),
         checkers: checkers(module, &times),
@@ -283,7 +284,7 @@ fn refused(problems: Vec<String>, name: &str) -> Vec<String> {
 }
 
 /// No axis is shorter than this, in microseconds.
-const SHORTEST: i64 = 60_000_000;
+const SHORTEST: i64 = 10_000_000;
 
 /// `known` is when the first thing is known of, if all of it is.
 fn begins(since: i64, until: i64, known: Option<i64>) -> i64 {

@@ -46,7 +46,7 @@ pub(super) struct Decided {
     #[schemars(range(max = u64::MAX))]
     seen: Option<u64>,
     /// Why it is asked for: one line, which is written down beside who asks.
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 200), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     reason: Option<String>,
     /// Of `suspend`: for so long, in seconds; without it, until `resume`.
     #[schemars(range(min = 1, max = 2_592_000))]
@@ -55,14 +55,16 @@ pub(super) struct Decided {
 
 impl Decided {
     /// The whole command, and who gives it.
-    fn order(&self, command: Command, by: String) -> Result<(Order, String), Problem> {
+    fn order(&self, module: &ModuleName, command: Command, by: String) -> Result<(Order, String), Problem> {
         let lasts = self.for_s.map(Duration::from_secs);
-        let fits =
-            |lasts: Duration| !lasts.is_zero() && lasts <= LASTS_AT_MOST && command == Command::Suspend;
-        if lasts.is_some_and(|lasts| !fits(lasts)) {
+        if lasts.is_some() && command != Command::Suspend {
+            return Err(Problem::denied(module, command, "only a suspension lasts for a time (`for_s`)"));
+        }
+        if lasts.is_some_and(|lasts| lasts.is_zero() || lasts > LASTS_AT_MOST) {
             let most = LASTS_AT_MOST.as_secs();
-            let why = format!("for_s: expected a number of seconds from 1 to {most}, and only for suspend");
-            return Err(Problem::bad_request(why));
+            return Err(Problem::bad_request(format!(
+                "for_s: expected a number of seconds from 1 to {most}"
+            )));
         }
         let by = with_reason(by, self.reason.as_deref().unwrap_or_default()).map_err(Problem::bad_request)?;
         Ok((Order { command, lasts }, by))
@@ -77,7 +79,7 @@ pub(super) async fn command(
 ) -> Result<Json<CommandAnswer>, Problem> {
     let Ok(command) = word.parse::<Command>() else { return Err(no_such_page().await) };
     let module = known(&*daemon, &name)?;
-    let (order, by) = decided.order(command, caller.by())?;
+    let (order, by) = decided.order(&module, command, caller.by())?;
     let asked = daemon.command(module.clone(), order, decided.seen, by);
     let outcome = tokio::time::timeout(COMMAND_WITHIN, asked).await.map_err(|_| overdue())?;
     match &outcome {

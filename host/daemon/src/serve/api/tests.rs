@@ -264,6 +264,22 @@ async fn a_denied_command_is_a_problem_with_the_reason_and_the_next_step() {
 }
 
 #[tokio::test]
+async fn a_command_carries_a_reason_and_a_suspension_its_time() {
+    let api = Api::start();
+    for (asked, answered, says) in [
+        ("suspend?for_s=60&reason=new%20disk", StatusCode::OK, "(new disk) says"),
+        ("stop?for_s=60", StatusCode::CONFLICT, "only a suspension lasts for a time"),
+        ("suspend?for_s=0", StatusCode::BAD_REQUEST, "a number of seconds from 1"),
+        ("suspend?for_s=2592001", StatusCode::BAD_REQUEST, "a number of seconds from 1"),
+        ("stop?reason=a%0Ab", StatusCode::BAD_REQUEST, "the reason: expected one line"),
+    ] {
+        let (status, _, body) = api.ask(Method::POST, &format!("/modules/web/{asked}")).await;
+        assert_eq!(status, answered, "{asked}: {body}");
+        assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{asked}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn an_approval_says_what_was_let_in_and_an_error_what_to_do() {
     let api = Api::start();
     let (status, _, body) = api.ask(Method::POST, "/components/checkers/tcp/approve").await;

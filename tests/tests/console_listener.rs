@@ -129,6 +129,21 @@ fn a_client_elsewhere_needs_the_fingerprint_and_a_token_and_can_do_what_its_role
 }
 
 #[test]
+fn what_making_a_token_prints_is_the_file_that_a_client_wants() {
+    let (root, daemon) = serving(EVERYWHERE);
+    let printed = daemon.tell(&["token", "create", "laptop", "--role", "monitor"]);
+    assert!(printed.starts_with("bw_") && printed.lines().count() == 1, "{printed:?}");
+    let file = write_token(root.path(), "laptop", &printed, 0o600);
+    let how = ["--fingerprint".to_owned(), fingerprint(&daemon), "--token-file".to_owned(), file];
+    let client = Client { daemon: &daemon, how: how.into() };
+    assert_eq!(client.ask(&["status"]).code, Some(0));
+    let refused = client.ask(&["stop", "web"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.error.contains("bellwether token create laptop-control --role control"), "{refused:?}");
+    assert!(!refused.error.contains("user role"), "a token is no user: {refused:?}");
+}
+
+#[test]
 fn a_url_or_a_token_that_is_none_is_told_without_asking_anybody() {
     let place = tempfile::tempdir().expect("a folder");
     let open = write_token(place.path(), "open", "bw_secret", 0o644);

@@ -155,7 +155,7 @@ fn the_daemon_runs_a_hostile_checker_once_and_says_how_it_went() {
     let home = daemon.client(&["check", "web", "home"]);
     assert_eq!(home.status.code(), Some(0), "{home:?}");
     let nobody = daemon.client(&["check", "web", "nobody"]);
-    assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
+    assert_eq!(nobody.status.code(), Some(11), "{nobody:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use bellwether_tests::answers::{Broken, Validation, read};
 use bellwether_tests::daemon::Daemon;
+use bellwether_tests::eventually::eventually;
 use bellwether_tests::guest;
 use bellwether_tests::invocation::{Ended, bellwether_ends};
 use bellwether_tests::root::Root;
@@ -77,7 +78,7 @@ fn every_mistake_of_a_module_is_shown_with_its_line_and_underlined() {
     told(&run, 5, &["the files have mistakes", "bellwether validate"]);
     let validate = on(root.path(), &["validate"]);
     assert_eq!(validate.code, Some(5), "{validate:?}");
-    assert!(validate.out.contains("4 mistakes in 2 files"), "{}", validate.out);
+    assert!(validate.out.contains("4 mistakes in 1 file"), "{}", validate.out);
     for text in [&run.error, &validate.out] {
         for part in SHOWN.as_flattened() {
             assert!(text.contains(part), "`{part}` is not said:\n{text}");
@@ -254,8 +255,16 @@ fn what_a_person_asks_of_a_running_daemon_is_done_already_so_or_refused() {
     Web::lay_out(&root);
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
-    told(&on(root.path(), &["start", "nobody"]), 1, &["there is no module `nobody`", "bellwether status"]);
-    told(&on(root.path(), &["why", "nobody"]), 1, &["there is no module `nobody`"]);
+    for (arguments, next) in [
+        (&["start", "nobody"][..], "bellwether status"),
+        (&["start", "nobody", "--wait"], "bellwether status"),
+        (&["why", "nobody"], ""),
+        (&["status", "nobody"], "its modules are: web"),
+        (&["check", "nobody", "home"], ""),
+        (&["check", "web", "nobody"], "its checkers are: "),
+    ] {
+        told(&on(root.path(), arguments), 11, &["nobody", next]);
+    }
     let again = on(root.path(), &["start", "web"]);
     assert!(again.code == Some(0) && again.out.contains("nothing to do"), "{again:?}");
     daemon.tell(&["stop", "web", "--wait"]);
@@ -264,4 +273,38 @@ fn what_a_person_asks_of_a_running_daemon_is_done_already_so_or_refused() {
         3,
         &["the module is stopped: use `start`", "bellwether why web"],
     );
+}
+
+#[test]
+fn strict_takes_notes_for_mistakes() {
+    let root = Root::default();
+    Web::lay_out(&root);
+    assert_eq!(on(root.path(), &["validate", "--strict"]).code, Some(0));
+    let node = std::fs::read_to_string(root.path().join("bellwether.toml")).expect("the node's file");
+    root.write("bellwether.toml", format!("{node}\n[[agent-check]]\nlisten = \"127.0.0.1:0\"\n"));
+    let lenient = on(root.path(), &["validate"]);
+    assert!(lenient.code == Some(0) && lenient.out.contains("note: "), "{lenient:?}");
+    let strict = on(root.path(), &["validate", "--strict"]);
+    assert!(strict.code == Some(5) && strict.out.contains("1 note (--strict)"), "{strict:?}");
+}
+
+#[test]
+fn a_module_is_suspended_for_a_time_and_for_a_reason() {
+    let root = Root::default();
+    Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    let said = daemon.tell(&["suspend", "web", "--for", "2s", "--reason", "new disk"]);
+    assert!(said.contains("nothing is acted on for 2s"), "{said}");
+    let why = daemon.tell(&["why", "web"]);
+    assert!(why.contains("suspended for another"), "{why}");
+    let resumed = || {
+        daemon
+            .tell(&["events", "--kind", "command"])
+            .contains("the end of the time it was suspended for said `resume`")
+    };
+    eventually("it is acted on again by itself", || resumed().then_some(()));
+    let events = daemon.tell(&["events", "--kind", "command"]);
+    assert!(events.contains("(new disk) said `suspend`"), "{events}");
+    told(&on(root.path(), &["suspend", "web", "--for", "90d"]), 1, &["for_s", "2592000"]);
 }

@@ -35,7 +35,7 @@ fn a_kill_of_the_application_shows_and_quitting_gives_the_terminal_back() {
     let Some((root, daemon, screen)) = watched(120, 30) else { return };
     screen.line("echo before");
     screen.run(&at(&root, "top"));
-    screen.until(&["node-1  1 of 1 modules ready", "● up", "? keys"]);
+    screen.until(&["node-1  The module is ready", "● up", "? keys"]);
     screen.key("Enter");
     screen.until(&["CHECKERS", "home", "EVENTS"]);
     let [pid] = daemon.processes("web")[..] else { panic!("one process") };
@@ -96,7 +96,7 @@ fn without_a_daemon_nothing_old_looks_fresh_and_it_comes_back_by_itself() {
     screen.key("r");
     screen.until(&["✗ restart web: the daemon does not answer"]);
     daemon.run_again();
-    let back = screen.until(&["1 of 1 modules ready", "● up"]);
+    let back = screen.until(&["The module is ready", "● up"]);
     assert!(!back.contains("no news"), "{back}");
 }
 

@@ -26,8 +26,10 @@ pub(crate) use self::remote::RemoteArgs;
 
 /// An answer must be there by then.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A stream has a line every five seconds, if only an empty one.
+/// A stream has a line every second, if only an empty one. Who waits for something is patient.
 const SILENCE: Duration = Duration::from_secs(15);
+/// What is shown as it is now is called old after this.
+const STALE: Duration = Duration::from_secs(3);
 /// A refusal in plain text is no longer, in bytes.
 const MAX_PLAIN: usize = 1_000;
 /// Nothing the daemon answers is larger.
@@ -97,7 +99,7 @@ impl Client {
             .await
             .map_err(|_| overdue())??;
         if response.status().is_success() {
-            return Ok(Lines { body: response.into_body(), buffer: Vec::new() });
+            return Ok(Lines { body: response.into_body(), buffer: Vec::new(), silence: SILENCE });
         }
         Err(refusal(read(response.into_body()).await?.as_ref()))
     }
@@ -204,7 +206,11 @@ fn overdue() -> Failure {
 fn refusal(body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => {
-            let exit = if matches!(problem.status, 401 | 403 | 409) { Exit::Denied } else { Exit::Error };
+            let exit = match problem.status {
+                401 | 403 | 409 => Exit::Denied,
+                404 => Exit::NoSuch,
+                _ => Exit::Error,
+            };
             let next = if problem.status == 401 { TOKEN_WANTED.to_owned() } else { problem.next };
             Failure::new(exit, problem.detail, next)
         }
@@ -232,9 +238,15 @@ fn plain_refusal(body: &[u8]) -> Failure {
 pub(crate) struct Lines {
     body: Incoming,
     buffer: Vec<u8>,
+    silence: Duration,
 }
 
 impl Lines {
+    /// For those who show how everything is now: a silence of three seconds is lost contact.
+    pub(crate) fn fresh(self) -> Self {
+        Self { silence: STALE, ..self }
+    }
+
     /// The next line, which may be empty; nothing at the end of the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Failure> {
         loop {
@@ -245,7 +257,7 @@ impl Lines {
             if self.buffer.len() > MAX_BODY {
                 return Err(anyhow::anyhow!("the daemon's answer is too long").into());
             }
-            match tokio::time::timeout(SILENCE, self.body.frame()).await {
+            match tokio::time::timeout(self.silence, self.body.frame()).await {
                 Err(_) => return Err(overdue()),
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => {

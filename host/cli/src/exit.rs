@@ -31,6 +31,8 @@ pub(crate) enum Exit {
     MissingProgram = 9,
     /// A part of the daemon was lost, and it ended itself to be started again.
     Lost = 10,
+    /// There is no module, checker, component, user or token of that name.
+    NoSuch = 11,
 }
 
 const _: () = assert!(Exit::Lost as i32 == bellwether_daemon::watchdog::EXIT_LOST);
@@ -50,6 +52,7 @@ Exit codes:
   8  another daemon runs on this root
   9  a program that a module declares is missing
  10  a part of the daemon was lost, and it ended itself to be started again
+ 11  there is no module, checker, component, user or token of that name
 
 Colour is used on a terminal only, and never if NO_COLOR is set.";
 
@@ -166,8 +169,10 @@ mod tests {
             Exit::RootNotWritable,
             Exit::SecondDaemon,
             Exit::MissingProgram,
+            Exit::Lost,
+            Exit::NoSuch,
         ] {
-            assert!(HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
+            assert!(HELP.contains(&format!("\n{:>3}  ", exit as u8)), "{exit:?}");
         }
     }
 }

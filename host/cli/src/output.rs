@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use bellwether_core::observation::Status;
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 /// Standard output. Every write can fail, as when it is piped into `head`.
@@ -60,8 +60,15 @@ impl Output {
         self.to.flush()
     }
 
+    /// The columns of the terminal; nothing elsewhere.
+    pub(crate) fn width(&self) -> Option<u16> {
+        if self.terminal { Table::new().width() } else { None }
+    }
+
     /// A table without borders. On a terminal it fits the width, elsewhere each row is one line.
     pub(crate) fn table(&mut self, header: &[&str], rows: Vec<Vec<(Tone, String)>>) -> io::Result<()> {
+        let widest = widest(header, &rows)
+            .filter(|(_, others)| self.width().is_some_and(|width| others + LEAST <= usize::from(width)));
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         let arrangement =
@@ -76,8 +83,12 @@ impl Output {
         for row in rows {
             table.add_row(row.into_iter().map(cell).collect::<Vec<_>>());
         }
-        for column in table.column_iter_mut() {
+        for (index, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
+            // The widest one is wrapped, and the others are read at a glance.
+            if widest.is_some_and(|(widest, _)| widest != index) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         for line in table.lines() {
             writeln!(self.to, "{}", line.trim_end())?;
@@ -164,6 +175,27 @@ pub(crate) fn status(status: Status) -> (Tone, String) {
     (tone, format!("{shape} {status}"))
 }
 
+/// A column that is wrapped has so much room at least.
+const LEAST: usize = 24;
+
+/// Which column is the widest, and how much room all others take.
+fn widest(header: &[&str], rows: &[Vec<(Tone, String)>]) -> Option<(usize, usize)> {
+    let cells = |index: usize| {
+        rows.iter().filter_map(move |row| row.get(index)).map(|(_, text)| text.chars().count())
+    };
+    let width =
+        |(index, title): (usize, &&str)| cells(index).chain([title.chars().count()]).max().unwrap_or(0);
+    let widths: Vec<usize> = header.iter().enumerate().map(width).collect();
+    let (widest, most) = widths.iter().enumerate().max_by_key(|(_, width)| **width)?;
+    let padding = 2 * widths.len();
+    Some((widest, widths.iter().sum::<usize>() - most + padding))
+}
+
+/// `1 module`, `2 modules`
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Whether standard error is looked at by somebody who wants colour.
 pub(crate) fn error_color() -> bool {
     io::stderr().is_terminal() && color_is_welcome()
@@ -201,6 +233,22 @@ mod tests {
         output.table(&["MODULE", "STATE"], vec![row]).unwrap();
         let bytes = paper.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_widest_column_is_the_one_that_is_wrapped() {
+        let row =
+            ["web", "● up", "the application serves"].map(|text| (Tone::Plain, text.to_owned())).to_vec();
+        assert_eq!(widest(&["MODULE", "STATE", "WHY"], &[row]), Some((2, 6 + 5 + 6)));
+        assert_eq!(widest(&[], &[]), None);
+    }
+
+    #[test]
+    fn one_of_them_is_not_many() {
+        assert_eq!(
+            [0, 1, 2].map(|n| counted(n, "module", "modules")),
+            ["0 modules", "1 module", "2 modules"].map(str::to_owned)
+        );
     }
 
     #[test]

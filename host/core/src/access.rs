@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 mod session;
 mod throttle;
 
-pub use self::session::{IDLE, LIFE, ONE_TIME, Use};
+pub use self::session::{IDLE, LIFE, ONE_TIME, ONE_TIME_MOST, Use};
 pub use self::throttle::{Rule, Throttle};
 
 /// What a person or a program may do. Each role may do all that the ones before it may.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,41 @@ impl FromStr for Command {
     }
 }
 
+/// A command with what was said beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// What is asked for.
+    pub command: Command,
+    /// For how long, of a suspension. Nothing: until somebody resumes it.
+    pub lasts: Option<Duration>,
+}
+
+impl From<Command> for Order {
+    fn from(command: Command) -> Self {
+        Self { command, lasts: None }
+    }
+}
+
+/// No suspension for a time is longer.
+pub const LASTS_AT_MOST: Duration = Duration::from_hours(30 * 24);
+/// No reason for a command has more characters.
+pub const MAX_REASON: usize = 200;
+
+/// Who gave a command, with the reason in brackets if one was given.
+///
+/// # Errors
+/// Says what is wrong with the reason.
+pub fn with_reason(by: String, reason: &str) -> Result<String, String> {
+    let reason = reason.trim();
+    if reason.is_empty() {
+        return Ok(by);
+    }
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(format!("the reason: expected one line of at most {MAX_REASON} characters"));
+    }
+    Ok(format!("{by} ({reason})"))
+}
+
 /// What became of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "detail", rename_all = "kebab-case")]
@@ -91,4 +127,18 @@ pub enum DeniedReason {
     /// The daemon itself is ending.
     #[error("the daemon is ending: say it again to the next one")]
     Ending,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_stands_behind_who_gave_the_command() {
+        let by = |reason: &str| with_reason("anna".to_owned(), reason);
+        assert_eq!(by(" new version ").as_deref(), Ok("anna (new version)"));
+        assert_eq!(by("").as_deref(), Ok("anna"));
+        assert!(by("a\nb").is_err() && by("\u{1b}[2J").is_err());
+        assert!(by(&"x".repeat(MAX_REASON)).is_ok() && by(&"x".repeat(MAX_REASON + 1)).is_err());
+    }
 }

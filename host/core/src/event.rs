@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Command;
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::memory::ModuleMemory;
+use crate::moment::Moment;
 use crate::observation::Observation;
 use crate::plan::Plan;
 use crate::policy::ModulePolicy;
@@ -22,11 +23,14 @@ pub struct Wish {
     pub started: bool,
     /// Nothing should be acted on.
     pub suspended: bool,
+    /// Until then; nothing if it is until somebody resumes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_until: Option<Moment>,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { started: true, suspended: false }
+        Self { started: true, suspended: false, suspended_until: None }
     }
 }
 
@@ -110,7 +114,10 @@ pub enum Event {
         module: ModuleName,
         /// What.
         command: Command,
-        /// Who, and from where: `root on the local socket`.
+        /// For how long, if not until another command: of [`Command::Suspend`] only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lasts: Option<Duration>,
+        /// Who, from where, and why if that was said: `root on the local socket (new version)`.
         by: String,
     },
     /// Something worth remembering happened outside the core (a reload, a start).

@@ -26,6 +26,7 @@ pub mod consequence;
 pub mod drain;
 pub mod event;
 pub mod grant;
+pub mod headline;
 pub mod health;
 pub mod id;
 pub mod left;

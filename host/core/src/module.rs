@@ -404,6 +404,8 @@ impl Module {
     pub(crate) fn deadline(&self) -> Moment {
         let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
         let trusted = self.trusted_until.unwrap_or(Moment::NEVER);
+        let suspended = self.wish.suspended_until.unwrap_or(Moment::NEVER);
+        let due = due.min(suspended);
         due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until()).min(trusted)
     }
 
@@ -462,6 +464,7 @@ impl Module {
     /// Moves on as far as the state, the verdicts and the time allow, then
     /// runs the checkers that the new state needs.
     pub(crate) fn advance(&mut self, out: &mut Outbox<'_>) {
+        self.end_suspension(out);
         self.hear_the_silent(out);
         self.give_up_missing(out);
         for _ in 0..MAX_MOVES {

@@ -298,9 +298,9 @@ fn handle_event(
             modules.get_mut(&name)?.step_delayed((attempt, step), reason, within, out);
             Some(name)
         }
-        Event::Commanded { request, module: name, command, by } => {
+        Event::Commanded { request, module: name, command, lasts, by } => {
             let outcome = match modules.get_mut(&name) {
-                Some(module) => module.command(command, &by, out),
+                Some(module) => module.command(command, lasts, &by, out),
                 None => CommandOutcome::Denied(DeniedReason::NoSuchModule),
             };
             out.push(Action::Answer { request, outcome });

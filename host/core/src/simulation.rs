@@ -185,7 +185,7 @@ impl Simulation {
     }
 
     fn load(&mut self) {
-        let wish = Wish { started: self.scenario.start != Start::Stopped, suspended: false };
+        let wish = Wish { started: self.scenario.start != Start::Stopped, ..Wish::default() };
         let (module, policy) = (self.cast.module.clone(), self.cast.policy.clone());
         if self.scenario.start == Start::Boot {
             self.begin_play();
@@ -361,7 +361,7 @@ impl Simulation {
             What::Command(command) => {
                 self.request = self.request.next();
                 let (request, module, by) = (self.request, self.cast.module.clone(), SOMEBODY.to_owned());
-                self.tell(Event::Commanded { request, module, command, by });
+                self.tell(Event::Commanded { request, module, command, lasts: None, by });
             }
         }
     }

@@ -16,6 +16,10 @@ use crate::snapshot::{CheckerView, ModuleView, ON_PROBATION};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
+mod brief;
+
+pub use self::brief::{Brief, BriefLine, brief};
+
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
@@ -231,10 +235,14 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     let offer =
         |sentence: String, command: &str| NextStep { sentence, command: Some(format!("{command} {name}")) };
     if module.wish.suspended {
-        return offer(
-            "It is suspended: its checkers run, and nothing is acted on. To act again:".into(),
-            "resume",
-        );
+        let lasts = module.wish.suspended_until.map(|until| plain(until.since(now)));
+        let sentence = match lasts {
+            None => "It is suspended: its checkers run, and nothing is acted on. To act again:".into(),
+            Some(lasts) => format!(
+                "It is suspended for another {lasts}: its checkers run, and nothing is acted on until then. To act again now:"
+            ),
+        };
+        return offer(sentence, "resume");
     }
     let due = module.next.map(|next| plain(next.since(now)));
     match module.state {

@@ -1,6 +1,6 @@
 // Asks before a command, in a dialog over the page. What is asked is the daemon's own page.
 import { actKey, send, withoutPassword } from "./act.js";
-import { refresh } from "./live.js";
+import { refresh, showPage } from "./live.js";
 
 export function confirmInPlace() {
   const dialog = document.getElementById("dialog");
@@ -38,7 +38,7 @@ async function act(dialog, form, submitter) {
   buttons.forEach((button) => { button.disabled = true; });
   try {
     const answer = await send(form, submitter);
-    if (answer.redirected) { location.href = answer.url; return; }
+    if (answer.redirected) { await goOn(dialog, answer); return; }
     show(dialog, await answer.text(), form.action);
     refresh();
   } catch {
@@ -48,6 +48,17 @@ async function act(dialog, form, submitter) {
     note.textContent = "The node did not answer. Look at its state before you try again: it may have been done.";
     form.append(note);
   }
+}
+
+/** What became of a command stands on top of the module's page. */
+async function goOn(dialog, answer) {
+  if (new URL(answer.url).pathname !== location.pathname) { location.href = answer.url; return; }
+  dialog.close();
+  showPage(await answer.text());
+  refresh();
+  const result = document.getElementById("result");
+  result?.focus({ preventScroll: true });
+  result?.scrollIntoView({ block: "nearest" });
 }
 
 /** Puts what a page says in the middle of it into the dialog. */

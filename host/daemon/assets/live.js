@@ -2,15 +2,20 @@
 // fetched again and what differs is changed in place, so that focus and scrolling stay.
 import { withoutPassword } from "./act.js";
 import { morph } from "./morph.js";
-import { nodeClock } from "./time.js";
+import { nodeClock, tellTimes } from "./time.js";
 
-const SILENCE = 12_000; // The stream says something every five seconds.
+const SILENCE = 2_200; // The stream says something every second.
+const LOOK_EVERY = 250;
 const AT_MOST_EVERY = 1_000;
 const LAZILY = 5_000; // What checkers say again and again.
 const SPEAK_AT_MOST_EVERY = 8_000;
 
-let heard = Date.now();
+// By a clock that nobody sets.
+let heard = performance.now();
 let heardWhen = new Date();
+let looked = heard;
+let stalled = false;
+let ever = false;
 let wanted = false;
 let fetching = false;
 let last = 0;
@@ -26,7 +31,7 @@ export function keepFresh() {
     if (stream || document.hidden) return;
     stream = new EventSource(url);
     stream.addEventListener("snapshot", (event) => { hear(event); heed(event); });
-    stream.addEventListener("heartbeat", hear);
+    stream.addEventListener("heartbeat", (event) => { hear(event); watchContact(); });
     stream.addEventListener("bye", () => { stream.close(); location.reload(); });
     stream.onerror = () => {
       // Refused for good, or only broken off: the page itself tells which.
@@ -39,7 +44,13 @@ export function keepFresh() {
   const close = () => { stream?.close(); stream = null; };
   // A browser has six connections for a host: pages that nobody sees keep none.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) close(); else { heard = Date.now(); open(); refresh(); }
+    if (document.hidden) { close(); return; }
+    // Nothing has been heard meanwhile: until then it is not called live.
+    heard = performance.now();
+    ever = false;
+    watchContact();
+    open();
+    refresh();
   });
   addEventListener("pagehide", close);
   // Before the sign-in ends: a stream that is only just being opened would be refused.
@@ -47,19 +58,25 @@ export function keepFresh() {
     if (new URL(event.target.action).pathname === "/logout") close();
   });
   addEventListener("pageshow", open);
-  document.getElementById("contact").textContent = "live";
-  setInterval(watchContact, 1_000);
+  watchContact();
+  setInterval(lookAround, LOOK_EVERY);
   open();
 }
 
 function hear(event) {
-  heard = Date.now();
-  heardWhen = new Date();
+  let news = {};
   try {
-    nodeClock(JSON.parse(event.data).at);
+    news = JSON.parse(event.data);
+    nodeClock(news.at);
   } catch {
     // A heartbeat without a clock is one nevertheless.
   }
+  // A core that does not turn has nothing fresh to say.
+  stalled = news.turns === false;
+  if (stalled) return;
+  ever = true;
+  heard = performance.now();
+  heardWhen = new Date();
 }
 
 /** What moved is shown at once, what only goes on a little later. */
@@ -83,17 +100,41 @@ function refreshLazily() {
   lazily = setTimeout(() => { lazily = 0; refresh(); }, Math.max(0, last + LAZILY - Date.now()));
 }
 
+function lookAround() {
+  const late = performance.now() - looked > 4 * LOOK_EVERY;
+  looked = performance.now();
+  // This page itself was held up: what has come meanwhile is heard first.
+  if (!late) watchContact();
+}
+
 function watchContact() {
   if (document.hidden) return;
-  const lost = Date.now() - heard > SILENCE;
-  const contact = document.getElementById("contact");
-  if (lost !== document.body.classList.contains("lost")) {
-    document.body.classList.toggle("lost", lost);
-    const since = heardWhen.toLocaleTimeString();
-    contact.textContent = lost ? `no news since ${since}: the node does not answer` : "live";
-    document.querySelectorAll(".no-news").forEach((note) => { note.textContent = `no news since ${since}`; });
-    if (!lost) refresh();
-  }
+  const lost = stalled || performance.now() - heard > SILENCE;
+  const turned = lost !== document.body.classList.contains("lost");
+  document.body.classList.toggle("lost", lost);
+  tellContact(lost);
+  if (turned && !lost) refresh();
+}
+
+/** Says in the headline, beside the modules and in the title when there is no news. */
+function tellContact(lost) {
+  const since = heardWhen.toLocaleTimeString();
+  const why = stalled ? "the core has stalled" : "the node does not answer";
+  write("contact", lost ? `no news since ${since}: ${why}` : ever ? "live" : "connecting");
+  if (!lost) return;
+  document.querySelectorAll(".no-news").forEach((note) => {
+    const { from } = note.dataset;
+    const text = from ? `No news from ${from} since ${since}: ${why}` : `no news since ${since}`;
+    if (note.textContent !== text) note.textContent = text;
+  });
+  if (!document.title.startsWith(NO_NEWS)) document.title = NO_NEWS + document.title;
+}
+
+const NO_NEWS = "(no news) ";
+
+function write(id, text) {
+  const element = document.getElementById(id);
+  if (element.textContent !== text) element.textContent = text;
 }
 
 /** Fetches the page again, soon; never twice at once. */
@@ -110,7 +151,7 @@ async function fetchPage() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
     if (answer.redirected && new URL(answer.url).pathname === "/login") { location.reload(); return; }
-    if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (answer.ok) showPage(await answer.text());
   } catch {
     // The next change, or the return of the node, tries again.
   } finally {
@@ -119,7 +160,9 @@ async function fetchPage() {
   }
 }
 
-function take(page) {
+/** Makes this page what the daemon says it is now. */
+export function showPage(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
   const before = states();
   const focused = document.activeElement;
   document.title = page.title;
@@ -130,6 +173,8 @@ function take(page) {
     if (news) morph(region, news);
   }
   withoutPassword(document);
+  tellTimes();
+  watchContact();
   // What moved to another place has lost it.
   if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
   speak(before, states());

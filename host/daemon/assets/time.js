@@ -31,7 +31,24 @@ export function nodeClock(iso) {
   if (!Number.isNaN(there)) clockError = Date.now() - there;
 }
 
+/** The same moment on the clock of whoever looks, if that shows another hour than the node's. */
+function tellLocal(element) {
+  const time = element.closest("time");
+  const there = time?.querySelector(".clock")?.textContent ?? "";
+  const moment = new Date(time?.dateTime);
+  if (Number.isNaN(moment.getTime())) return;
+  const clock = moment.toLocaleTimeString("en-GB");
+  const text = there.includes(clock) ? "" : ` (${clock} here)`;
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** All moments of the page, as they are to be read now. */
+export function tellTimes() {
+  document.querySelectorAll("[data-ago]").forEach(tell);
+  document.querySelectorAll("[data-local]").forEach(tellLocal);
+}
+
 export function tickTimes() {
-  const all = () => document.querySelectorAll("[data-ago]").forEach(tell);
-  setInterval(() => { if (!document.hidden) all(); }, 1000);
+  tellTimes();
+  setInterval(() => { if (!document.hidden) tellTimes(); }, 1000);
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bellwether_core::access::{ONE_TIME, Role, Rule, Throttle, Use};
+use bellwether_core::access::{ONE_TIME_MOST, Role, Rule, Throttle, Use};
 use bellwether_core::id::AccountName;
 use bellwether_core::moment::{Moment, plain};
 use tokio::sync::{Notify, mpsc, watch};
@@ -297,11 +297,11 @@ impl Access {
         Ok(SignedIn { user: name.to_owned(), cookie, act_key })
     }
 
-    /// A code that signs `user` in once, within a minute.
+    /// A code that signs `user` in once, within this time and ten minutes at most.
     ///
     /// # Errors
     /// If there is no such user.
-    pub fn one_time(&self, user: &str, by: &str) -> Result<String, Refusal> {
+    pub fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
         if !self.0.register.load().users.contains_key(user) {
             return Err(Refusal::NoSuch("user"));
         }
@@ -312,7 +312,7 @@ impl Access {
         if gate.one_times.len() >= ONE_TIMES {
             gate.one_times.remove(0);
         }
-        gate.one_times.push((Digest::of(&code), user.to_owned(), now + ONE_TIME));
+        gate.one_times.push((Digest::of(&code), user.to_owned(), now + within.min(ONE_TIME_MOST)));
         drop(gate);
         self.note(by.to_owned(), &format!("made a one-time address for {user}"));
         Ok(code)

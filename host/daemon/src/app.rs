@@ -331,6 +331,7 @@ impl Parts {
             clock,
             targets: node.notify,
             http: node.http,
+            console: node.console.as_ref().and_then(crate::config::spec::ConsoleSpec::address),
             journal: journal.clone(),
             published: published.clone(),
             refused: refused.clone(),

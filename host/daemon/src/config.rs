@@ -29,6 +29,7 @@ pub mod notify;
 mod policy;
 pub mod quantity;
 pub mod read;
+pub mod reference;
 mod scenario_file;
 pub mod schema;
 pub mod source;

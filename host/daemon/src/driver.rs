@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bellwether_core::action::Action;
@@ -53,9 +53,11 @@ pub enum Message {
         module: ModuleName,
         /// What.
         command: Command,
+        /// For how long, of a suspension.
+        lasts: Option<Duration>,
         /// The generation that the person decided by.
         seen: Option<u64>,
-        /// Who, and from where.
+        /// Who, from where, and why if that was said.
         by: String,
         /// Gets the outcome, once what it changes is on disk.
         answer: oneshot::Sender<CommandOutcome>,
@@ -188,7 +190,7 @@ impl Driver {
                 }
                 self.handle(event);
             }
-            Message::Command { module, command, seen, mut by, answer } => {
+            Message::Command { module, command, lasts, seen, mut by, answer } => {
                 text::tidy(&mut by);
                 self.node.refresh();
                 let snapshot = self.node.snapshot();
@@ -201,7 +203,7 @@ impl Driver {
                     return;
                 }
                 let request = self.asking.admit(module.clone(), answer);
-                self.handle(Event::Commanded { request, module, command, by });
+                self.handle(Event::Commanded { request, module, command, lasts, by });
             }
             Message::Loaded => {
                 self.show();

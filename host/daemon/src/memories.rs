@@ -359,7 +359,7 @@ mod tests {
     }
 
     fn stopped() -> ModuleMemory {
-        ModuleMemory::wishing(Wish { started: false, suspended: true })
+        ModuleMemory::wishing(Wish { started: false, suspended: true, ..Wish::default() })
     }
 
     async fn told(memories: &Memories) -> CommandOutcome {

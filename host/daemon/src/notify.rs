@@ -74,6 +74,8 @@ pub struct Settings {
     pub targets: Vec<NotifySpec>,
     /// How requests are made: through which proxy, and who is trusted.
     pub http: HttpSpec,
+    /// The console's address as people reach it, if that is known.
+    pub console: Option<String>,
     /// What happened. Not yet written to by this daemon.
     pub journal: Journal,
     /// How everything is.
@@ -164,7 +166,9 @@ impl Notify {
         let connector = Connector::new(&settings.http);
         let home =
             Home { root: settings.root.clone(), node: settings.node.clone(), launcher: Launcher::Nobody };
-        let outlet = |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector)));
+        let console = settings.console.as_deref();
+        let outlet =
+            |spec: &NotifySpec| (spec.name.clone(), Arc::new(Outlet::new(spec, &home, &connector, console)));
         let outlets = settings.targets.iter().map(outlet).collect();
         let board = Board::new(settings.targets.iter().map(|spec| spec.name.clone()));
         let (sender, tests) = mpsc::channel(TESTS);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
+use bellwether_core::command::{CommandOutcome, DeniedReason, Order};
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::observation::Observation;
@@ -180,6 +180,10 @@ impl Daemon for Office {
         problems
     }
 
+    fn not_in_force(&self) -> Vec<(String, String)> {
+        self.refused.all()
+    }
+
     fn console(&self) -> Option<ConsoleStatus> {
         self.console.status()
     }
@@ -196,13 +200,14 @@ impl Daemon for Office {
     fn command(
         &self,
         module: ModuleName,
-        command: Command,
+        order: Order,
         seen: Option<u64>,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome> {
         async move {
             let (answer, answered) = oneshot::channel();
-            let message = Message::Command { module, command, seen, by, answer };
+            let Order { command, lasts } = order;
+            let message = Message::Command { module, command, lasts, seen, by, answer };
             if self.events.send(message).await.is_err() {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }

@@ -17,13 +17,31 @@ test("when contact is lost nothing old looks fresh, and it comes back by itself"
   wrong.expect.push(...SILENCE);
   await signIn("monitor");
   await expect(page.locator("#contact")).toHaveText("live");
+  // By the page's own clock: when it heard last, and when it says so.
+  await page.evaluate(() => {
+    window.noticed = new Promise((resolve) => {
+      const begun = performance.now();
+      new MutationObserver((_, observer) => {
+        if (!document.body.classList.contains("lost")) return;
+        observer.disconnect();
+        resolve(performance.now() - begun);
+      }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    });
+  });
   daemon.signal("SIGSTOP");
-  await expect(page.locator("#contact")).toContainText("no news since", { timeout: 60_000 });
+  const noticed = await page.evaluate(() => window.noticed);
+  expect(noticed, "within three seconds").toBeLessThanOrEqual(3_000);
+  await expect(page.locator("#contact")).toContainText("no news since");
+  await expect(page.locator("h1"), "the headline says so").toContainText(/No news from node-1 since \d.*: the node does not answer/);
+  await expect(page.getByText("modules down")).toBeHidden();
+  await expect(page).toHaveTitle(/^\(no news\)/);
   await expect(page.locator("#cell-web .no-news")).toBeVisible();
   await expect(page.locator("#cell-web .no-news")).toContainText("no news since");
   daemon.signal("SIGCONT");
   await expect(page.locator("#contact")).toHaveText("live", { timeout: 60_000 });
   await expect(page.locator("#cell-web .no-news")).toBeHidden();
+  await expect(page.locator("h1")).toContainText("modules down");
+  await expect(page).toHaveTitle(/^\(2 down\)/);
 });
 
 test("a module's page outlives the daemon: it says since when there is no news, and goes on with the next daemon", async ({ page, daemon, signIn, wrong }) => {
@@ -56,10 +74,12 @@ test("a core that stalls is told, and the page does not look fresh until it turn
     const another = await context.newPage();
     await another.goto(daemon.url);
     const told = await another.locator("#asof").textContent();
+    const headline = await another.locator("h1").textContent();
     await another.close();
     expect(told).toContain("the core has stalled");
+    expect(headline).toContain("The core has stalled");
   }).toPass({ timeout: 25_000 });
-  await expect(page.locator("#contact")).toContainText("no news since", { timeout: 60_000 });
+  await expect(page.locator("#contact")).toContainText("the core has stalled", { timeout: 60_000 });
   await expect(page.locator("#cell-web .no-news")).toBeVisible();
   await expect(page.locator("#contact")).toHaveText("live", { timeout: 90_000 });
   await expect(page.locator("#asof")).not.toContainText("stalled");

@@ -63,6 +63,13 @@ export class Daemon {
 listen = "${health}"
 [console]
 listen = "${console}"
+url = "${daemon.url}"
+[[notify]]
+name = "phone"
+on = ["failed"]
+modules = ["orders"]
+group-wait = "1s"
+command = ["/bin/sh", "-c", "cat >> phone.json; echo >> phone.json"]
 [shutdown]
 applications = "stop"
 within = "10s"

@@ -43,14 +43,14 @@ test("every command asks first, says what it will do, and does it", async ({ pag
     await expect(dialog.getByRole("heading", { name: `${word} ${module}?` })).toBeVisible();
     await expect(dialog.getByText("What will happen")).toBeVisible();
     await accessible(page, `the dialog of ${word}`);
-    const typed = dialog.getByRole("textbox");
+    const typed = dialog.getByRole("textbox", { name: /^Type/ });
     if (await typed.count()) {
       await typed.fill(module);
     }
+    await dialog.getByLabel("Reason").fill(`to see ${word}`);
     await dialog.getByRole("button", { name: `${word} ${module}` }).click();
-    await expect(dialog.getByRole("heading", { name: "Done" })).toBeVisible();
-    await dialog.getByRole("link", { name: /Back/ }).click();
     await expect(dialog).toBeHidden();
+    await expect(page.locator("#result")).toContainText(`${word.toLowerCase()} by control from 127.0.0.1 (to see ${word})`);
     await eventually(`${word} ${module}`, () => state(daemon.module(module)));
   };
   await say("web", "Suspend", (module) => module.suspended);
@@ -61,7 +61,7 @@ test("every command asks first, says what it will do, and does it", async ({ pag
   await say("orders", "Reset", (module) => module.state === "stopped");
   await say("orders", "Start", (module) => module.state === "failed");
   const told = JSON.parse(`[${daemon.tell("events", "--kind", "command", "--json").trim().replaceAll("\n", ",")}]`).flat();
-  expect(told.some((event) => event.by === "control from 127.0.0.1" && event.command === "stop"), "who did it is written down").toBe(true);
+  expect(told.some((event) => event.by === "control from 127.0.0.1 (to see Stop)" && event.command === "stop"), "who did it is written down").toBe(true);
 });
 
 test("the last ready node is stopped only by typing the module's name", async ({ page, daemon, signIn }) => {
@@ -69,7 +69,7 @@ test("the last ready node is stopped only by typing the module's name", async ({
   await page.goto(`${daemon.url}/modules/web`);
   await page.getByRole("link", { name: "Stop…" }).click();
   const button = page.locator("#dialog").getByRole("button", { name: "Stop web" });
-  const field = page.locator("#dialog").getByRole("textbox");
+  const field = page.locator("#dialog").getByRole("textbox", { name: /^Type/ });
   await expect(page.locator("#dialog")).toContainText("No node is left that serves web");
   await field.fill("wep");
   await expect(button).toBeDisabled();

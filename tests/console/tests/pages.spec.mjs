@@ -1,12 +1,18 @@
-import { PAGES, expect, picture, test } from "./fixtures.mjs";
+import { PAGES, expect, picture, signInOn, test } from "./fixtures.mjs";
 
 test("the farm shows the worst first, by shape and word, and its title carries the count", async ({ page, signIn }) => {
   await signIn("monitor");
-  await expect(page).toHaveTitle(/^\(1 down\) Farm/);
-  await expect(page.locator("#icon")).toHaveAttribute("href", "/icon/1.svg");
+  await expect(page).toHaveTitle(/^\(2 down\) Farm/);
+  await expect(page.locator("#icon")).toHaveAttribute("href", "/icon/2.svg");
+  await expect(page.locator("h1")).toContainText("2 of 5 modules down, and 2 files are not in force");
   await expect(page.locator("tbody th").first()).toHaveText("orders");
+  await expect(page.locator("tbody th").nth(1), "what was never loaded has a row").toHaveText("broken");
+  await expect(page.locator("#cell-broken")).toContainText("not loaded");
+  await expect(page.locator("#cell-broken")).toContainText("comands");
+  await expect(page.locator("#m-orders td").last(), "the last incident").toContainText("checker start");
+  await expect(page.locator("#m-orders"), "the last restart").toContainText(/last \d\d:/);
   const marks = await page.locator(".farm .cell > .mark").evaluateAll((all) => all.map((mark) => `${mark.querySelector("use").getAttribute("href")} ${mark.textContent.trim()}`));
-  expect(new Set(marks)).toEqual(new Set(["#g-failed failed", "#g-ready up", "#g-draining draining"]));
+  expect(new Set(marks)).toEqual(new Set(["#g-failed failed", "#g-unwatched not loaded", "#g-ready up", "#g-draining draining"]));
   await expect(page.getByText("suspended", { exact: true })).toBeVisible();
   await expect(page.getByText("no restart left")).toBeVisible();
   for (const since of await page.locator(".cell .since time").all()) await expect(since).toHaveAttribute("datetime", /Z$/);
@@ -60,7 +66,7 @@ test("without a script every page reads, and a command is given with the passwor
   await expect(page).toHaveURL(/reports\/resume$/);
   await page.getByLabel("Your password").fill("correct horse battery");
   await page.getByRole("button", { name: "Resume reports" }).click();
-  await expect(page.getByRole("heading", { name: "Done" })).toBeVisible();
+  await expect(page.locator("#result")).toContainText("resume by control");
   expect(daemon.module("reports").suspended).toBe(false);
   daemon.tell("suspend", "reports");
   await page.goto(daemon.url);
@@ -69,4 +75,39 @@ test("without a script every page reads, and a command is given with the passwor
   await page.goto(`${daemon.url}/modules/reports`);
   await expect(page).toHaveURL(/\/login/);
   await context.close();
+});
+
+test("moments are told by the node's clock and by that of whoever looks, where they differ", async ({ browser, daemon }) => {
+  const context = await browser.newContext({ timezoneId: "Pacific/Kiritimati" });
+  const page = await context.newPage();
+  await signInOn(page, daemon, "monitor");
+  await page.goto(`${daemon.url}/modules/web`);
+  const local = page.locator("#head time .local");
+  await expect(local).toHaveText(/^ \(\d\d:\d\d:\d\d here\)$/);
+  const { utc, told } = await page.locator("#head time").evaluate((time) => ({ utc: time.dateTime, told: time.querySelector(".local").textContent }));
+  const hour = new Date(Date.parse(utc) + 14 * 3_600_000).toISOString().slice(11, 19);
+  expect(told).toBe(` (${hour} here)`);
+  await context.close();
+});
+
+test("only those who may go to the users are shown the way", async ({ page, browser, daemon, signIn }) => {
+  await signIn("control");
+  await expect(page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Users" })).toHaveCount(0);
+  const admin = await (await browser.newContext()).newPage();
+  await signInOn(admin, daemon, "admin");
+  await expect(admin.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Users" })).toHaveCount(1);
+  await admin.context().close();
+});
+
+test("on a phone an event takes two lines, and a touch shows all of it", async ({ page, daemon, signIn }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await signIn("monitor");
+  await page.goto(`${daemon.url}/events?module=orders`);
+  const rows = page.locator(".events tbody tr");
+  const heights = await rows.evaluateAll((all) => all.map((row) => row.getBoundingClientRect().height));
+  expect(heights.length).toBeGreaterThan(5);
+  expect(Math.max(...heights), "two lines and their padding").toBeLessThanOrEqual(52);
+  const plan = rows.filter({ hasText: "plan for" }).first();
+  await plan.locator("summary").click();
+  await expect(plan.getByRole("list")).toBeVisible();
 });

@@ -29,7 +29,7 @@ test("a module is stopped with name and password; a wrong password is told and d
   await page.getByRole("textbox", { name: /^Type/ }).fill("web");
   await page.getByLabel("Your password").fill(PASSWORD);
   await page.getByRole("button", { name: "Stop web" }).click();
-  await expect(page.getByRole("heading", { name: "Done" })).toBeVisible();
+  await expect(page.locator("#result")).toContainText("stop by control");
   await eventually("web is stopped", () => daemon.module("web").state === "stopped");
   daemon.tell("start", "web");
   await eventually("web is ready", () => daemon.module("web").ready);

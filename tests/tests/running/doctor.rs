@@ -47,8 +47,8 @@ fn an_installation_that_is_well_has_no_problem() {
     if problems.is_empty() {
         assert_eq!(code, Some(0));
     }
-    find(&findings, "daemon", "ok", "1 modules, 1 ready");
-    find(&findings, "ports", "ok", "answers on");
+    find(&findings, "daemon", "ok", "1 module, 1 ready");
+    find(&findings, "ports", "ok", "are taken on");
     find(&findings, "unit", "ok", "as this version writes it");
     assert!(
         !findings.iter().any(|finding| finding.topic == "unit" && finding.level != "ok"),
@@ -79,7 +79,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let (code, findings) = doctor(&root, system.path());
     assert_eq!(code, Some(3), "{findings:#?}");
     for (topic, level, text) in [
-        ("files", "problem", "1 mistakes"),
+        ("files", "problem", "1 mistake"),
         ("permissions", "problem", "everybody on this host may change"),
         ("permissions", "problem", "others may look into"),
         ("old files", "advice", "state/wishes.json.damaged"),

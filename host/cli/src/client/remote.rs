@@ -89,7 +89,9 @@ fn read_token(file: &Path) -> Result<String, Failure> {
             format!("chmod 600 {shown}, and if somebody may have read it, make another token"),
         ));
     }
-    std::fs::read_to_string(file).map_err(unreadable)
+    let text = std::fs::read_to_string(file).map_err(unreadable)?;
+    // The first line counts, as in every file with a secret.
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, Failure> {
@@ -233,13 +235,16 @@ mod tests {
         for (mode, refused) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
             fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
             match read_token(&file) {
-                Ok(token) => assert!(!refused && token == "bw_secret\n", "{mode:o}"),
+                Ok(token) => assert!(!refused && token == "bw_secret", "{mode:o}"),
                 Err(failure) => {
                     assert!(refused && failure.to_string().contains("chmod 600"), "{mode:o}: {failure}");
                     assert!(!failure.to_string().contains("bw_secret"));
                 }
             }
         }
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        fs::write(&file, "bw_secret\n\nThis is shown once.\n").unwrap();
+        assert_eq!(read_token(&file).unwrap(), "bw_secret", "the first line counts");
         assert_eq!(bearer("bw_secret\n").unwrap(), "Bearer bw_secret");
         assert!(bearer("bw_a\nb").is_err());
     }

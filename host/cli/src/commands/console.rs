@@ -1,8 +1,9 @@
 //! `console`: an address that opens the console, signed in.
 
 use std::io::Write as _;
+use std::time::Duration;
 
-use bellwether_core::access::Role;
+use bellwether_core::access::{ONE_TIME, Role};
 use bellwether_core::id::AccountName;
 use bellwether_daemon::serve::wire::{NodeStatus, OneTimeAnswer, UserLine};
 use clap::Args;
@@ -33,7 +34,7 @@ pub(crate) async fn run(args: &ConsoleArgs, root: &RootArg, output: &mut Output)
         Some(name) => name.to_string(),
         None => only_admin(&client).await?,
     };
-    let (url, fingerprint) = address(&client, &user).await?;
+    let (url, fingerprint) = address(&client, &user, ONE_TIME).await?;
     if args.json {
         output.json(&json!({ "user": user, "url": url, "fingerprint": fingerprint }))?;
         return Ok(Exit::Done);
@@ -47,13 +48,17 @@ pub(crate) async fn run(args: &ConsoleArgs, root: &RootArg, output: &mut Output)
 }
 
 /// A one-time address for `user`, and the fingerprint of the certificate that the console shows.
-pub(crate) async fn address(client: &Client, user: &str) -> Result<(String, Option<String>), Failure> {
+pub(crate) async fn address(
+    client: &Client,
+    user: &str,
+    good_for: Duration,
+) -> Result<(String, Option<String>), Failure> {
     let status: NodeStatus = client.get("/status").await?;
     let console = status.console.ok_or_else(|| {
         let next = "see `bellwether status` for why, and `[console]` in bellwether.toml";
         Failure::new(Exit::Error, "the console is not served on this node", next)
     })?;
-    let body = json!({ "user": user });
+    let body = json!({ "user": user, "good_for_s": good_for.as_secs() });
     let once: OneTimeAnswer = client.send_body(hyper::Method::POST, "/sign-ins", &body).await?;
     Ok((format!("{}{}", console.url.trim_end_matches('/'), once.path), console.fingerprint))
 }

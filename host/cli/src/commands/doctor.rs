@@ -17,7 +17,7 @@ use serde_json::json;
 use self::finding::{Finding, Level};
 use crate::client::Client;
 use crate::exit::{Exit, Outcome};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, counted};
 use crate::root::RootArg;
 
 /// Look at an installation, and say what to mend
@@ -26,7 +26,7 @@ use crate::root::RootArg;
 /// there is a problem, and 0 if there is only advice. It changes nothing.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// For programs: an object with `findings`, each with `level` (ok, advice or problem)
+    /// For programs: an object with `findings`, each with `level` (ok, unknown, advice or problem)
     #[arg(long)]
     json: bool,
 
@@ -45,26 +45,41 @@ pub(crate) async fn run(args: &DoctorArgs, root: &RootArg, output: &mut Output) 
     findings.extend(status.iter().flat_map(drains::look));
     let problems = findings.iter().filter(|finding| finding.level == Level::Problem).count();
     let advice = findings.iter().filter(|finding| finding.level == Level::Advice).count();
+    let untold = findings.iter().filter(|finding| finding.level == Level::Unknown).count();
     if args.json {
         output.json(&json!({ "root": root, "ok": problems == 0, "findings": findings }))?;
     } else {
         for finding in &findings {
             print(finding, output)?;
         }
-        let (tone, text) = match (problems, advice) {
-            (0, 0) => (Tone::Good, "✓ all is well".to_owned()),
-            (0, advice) => (Tone::Busy, format!("✓ no problems, {advice} pieces of advice")),
-            (problems, advice) => (Tone::Bad, format!("✗ {problems} problems, {advice} pieces of advice")),
-        };
+        let (tone, text) = verdict(problems, advice, untold);
         writeln!(output, "\n{}", output.paint(tone, &text))?;
     }
     Ok(if problems == 0 { Exit::Done } else { Exit::Denied })
+}
+
+/// The last line.
+fn verdict(problems: usize, advice: usize, untold: usize) -> (Tone, String) {
+    let mut besides = Vec::new();
+    if advice > 0 {
+        besides.push(counted(advice, "piece of advice", "pieces of advice"));
+    }
+    if untold > 0 {
+        besides.push(format!("{} that cannot be told", counted(untold, "thing", "things")));
+    }
+    let besides = besides.iter().fold(String::new(), |text, one| text + ", " + one);
+    match (problems, besides.is_empty()) {
+        (0, true) => (Tone::Good, "✓ all is well".to_owned()),
+        (0, false) => (Tone::Busy, format!("✓ no problems{besides}")),
+        (problems, _) => (Tone::Bad, format!("✗ {}{besides}", counted(problems, "problem", "problems"))),
+    }
 }
 
 fn print(finding: &Finding, output: &mut Output) -> std::io::Result<()> {
     let (tone, shape) = match finding.level {
         Level::Ok => (Tone::Good, "✓"),
         Level::Advice => (Tone::Busy, "!"),
+        Level::Unknown => (Tone::Quiet, "?"),
         Level::Problem => (Tone::Bad, "✗"),
     };
     let shape = output.paint(tone, shape);
@@ -73,4 +88,16 @@ fn print(finding: &Finding, output: &mut Output) -> std::io::Result<()> {
         writeln!(output, "    {}", output.paint(Tone::Quiet, next))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts_in_plain_english() {
+        assert_eq!(verdict(0, 0, 0).1, "✓ all is well");
+        assert_eq!(verdict(0, 1, 0).1, "✓ no problems, 1 piece of advice");
+        assert_eq!(verdict(1, 2, 1).1, "✗ 1 problem, 2 pieces of advice, 1 thing that cannot be told");
+    }
 }

@@ -10,6 +10,7 @@ use bellwether_core::state::StateName;
 use bellwether_daemon::serve::wire::{CommandAnswer, CommandWord, ModuleStatus, NodeStatus};
 use clap::{Args, Subcommand};
 
+use super::events::escaped;
 use crate::client::{ANSWER_WITHIN, Client};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
@@ -31,7 +32,9 @@ pub(crate) enum Order {
     /// Does not count against the restart budget.
     Restart(OrderArgs),
     /// Go on watching, but act on nothing (maintenance)
-    Suspend(OrderArgs),
+    ///
+    /// With --for it is acted on again by itself when that time is over.
+    Suspend(SuspendArgs),
     /// Act again after a suspend
     Resume(OrderArgs),
     /// Forget counted restarts and a failure
@@ -57,32 +60,58 @@ pub(crate) struct OrderArgs {
     #[arg(long, value_name = "TIME", default_value = "5m", requires = "wait", value_parser = when::duration)]
     timeout: Duration,
 
+    /// Why: one line, which is written down beside who asks
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
     /// For programs: the answer as an object
     #[arg(long)]
     json: bool,
 }
 
+/// Which module, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct SuspendArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+
+    /// Only for so long: 30m. Default: until `resume`
+    #[arg(long = "for", value_name = "TIME", value_parser = when::duration)]
+    lasts: Option<Duration>,
+}
+
 impl Order {
-    fn parts(self) -> (Command, OrderArgs) {
+    fn parts(self) -> (Command, OrderArgs, Option<Duration>) {
         match self {
-            Self::Start(args) => (Command::Start, args),
-            Self::Stop(args) => (Command::Stop, args),
-            Self::Restart(args) => (Command::Restart, args),
-            Self::Suspend(args) => (Command::Suspend, args),
-            Self::Resume(args) => (Command::Resume, args),
-            Self::Reset(args) => (Command::Reset, args),
-            Self::Confirm(args) => (Command::Confirm, args),
+            Self::Start(args) => (Command::Start, args, None),
+            Self::Stop(args) => (Command::Stop, args, None),
+            Self::Restart(args) => (Command::Restart, args, None),
+            Self::Suspend(args) => (Command::Suspend, args.order, args.lasts),
+            Self::Resume(args) => (Command::Resume, args, None),
+            Self::Reset(args) => (Command::Reset, args, None),
+            Self::Confirm(args) => (Command::Confirm, args, None),
         }
     }
 }
 
+/// Where the API takes it.
+fn path(command: Command, args: &OrderArgs, lasts: Option<Duration>) -> String {
+    let mut asked = Vec::new();
+    // A part of a second is a second: for none there would be nothing to do.
+    asked.extend(
+        lasts.map(|lasts| format!("for_s={}", lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0))),
+    );
+    asked.extend(args.reason.as_ref().map(|reason| format!("reason={}", escaped(reason))));
+    let mark = if asked.is_empty() { "" } else { "?" };
+    format!("/modules/{}/{command}{mark}{}", args.module, asked.join("&"))
+}
+
 pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Outcome {
-    let (command, args) = order.parts();
+    let (command, args, lasts) = order.parts();
     let client = root.client()?;
     // As it is before, to tell the change from what was so already.
     let before = if args.wait { Some(module(client.get("/status").await?, &args.module)?) } else { None };
-    let path = format!("/modules/{}/{command}", args.module);
-    let answer: CommandAnswer = client.post(&path, ANSWER_WITHIN).await?;
+    let answer: CommandAnswer = client.post(&path(command, &args, lasts), ANSWER_WITHIN).await?;
     if args.json {
         output.json(&answer)?;
     } else {
@@ -162,7 +191,7 @@ fn done(command: Command, before: &ModuleStatus, now: &ModuleStatus) -> Option<b
 fn module(status: NodeStatus, name: &ModuleName) -> Result<ModuleStatus, Failure> {
     status.modules.into_iter().find(|module| module.name == *name).ok_or_else(|| {
         let what = format!("there is no module `{name}` on this node");
-        Failure::new(Exit::Error, what, "see `bellwether status` for the modules that there are")
+        Failure::new(Exit::NoSuch, what, "see `bellwether status` for the modules that there are")
     })
 }
 
@@ -194,6 +223,23 @@ mod tests {
             processes: Vec::new(),
             checkers: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_said_beside_a_command_goes_with_it() {
+        let args = |reason: Option<&str>| OrderArgs {
+            module: ModuleName::new("web").unwrap(),
+            wait: false,
+            timeout: Duration::from_secs(1),
+            reason: reason.map(str::to_owned),
+            json: false,
+        };
+        assert_eq!(path(Command::Stop, &args(None), None), "/modules/web/stop");
+        let half_an_hour = Some(Duration::from_mins(30));
+        assert_eq!(
+            path(Command::Suspend, &args(Some("new version & more")), half_an_hour),
+            "/modules/web/suspend?for_s=1800&reason=new%20version%20%26%20more"
+        );
     }
 
     #[test]

@@ -59,7 +59,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Ends by Ctrl-C, or when the first look fails.
 async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outcome {
-    let mut lines = client.lines("/status/stream").await?;
+    let mut lines = client.lines("/status/stream").await?.fresh();
     let mut latest: Option<NodeStatus> = None;
     loop {
         if let Ok(Some(line)) = lines.next().await {
@@ -82,7 +82,7 @@ async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outco
             redraw(args, latest.as_ref(), Some(&lost), output)?;
             tokio::time::sleep(RETRY).await;
             if let Ok(lines) = client.lines("/status/stream").await {
-                break lines;
+                break lines.fresh();
             }
         };
     }
@@ -118,7 +118,11 @@ pub(crate) fn only(mut status: NodeStatus, module: Option<&ModuleName>) -> Resul
     status.modules.retain(|module| module.name == *name);
     if status.modules.is_empty() {
         let what = format!("there is no module `{name}` on this node");
-        return Err(Failure::new(Exit::Error, what, format!("its modules are: {}", names.join(", "))));
+        let next = match names.as_slice() {
+            [] => "it has none: add a file to modules/".to_owned(),
+            names => format!("its modules are: {}", names.join(", ")),
+        };
+        return Err(Failure::new(Exit::NoSuch, what, next));
     }
     Ok(status)
 }
@@ -130,14 +134,7 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
         }
         return Ok(());
     }
-    let ready = status.modules.iter().filter(|module| module.ready).count();
-    writeln!(
-        output,
-        "{} at {}: {ready} of {} modules ready\n",
-        status.node,
-        when.now(),
-        status.modules.len()
-    )?;
+    writeln!(output, "{} at {}: {}\n", status.node, when.now(), status.headline)?;
     if status.modules.is_empty() {
         writeln!(output, "There is no module yet: add a file to modules/.")?;
     } else {
@@ -212,22 +209,30 @@ fn file(component: &ComponentStatus) -> String {
 fn print_modules(modules: &[ModuleStatus], when: &When, output: &mut Output) -> std::io::Result<()> {
     let mut modules: Vec<&ModuleStatus> = modules.iter().collect();
     modules.sort_by(|a, b| (a.attention, &a.name).cmp(&(b.attention, &b.name)));
-    let rows = modules
-        .into_iter()
-        .map(|module| {
-            vec![
-                (Tone::Plain, module.name.to_string()),
-                state(module),
-                readiness(module),
-                (Tone::Plain, when.both(module.shown_since())),
-                restarts(module),
-                (Tone::Plain, processes(module)),
-                (Tone::Plain, module.reason.clone()),
-            ]
-        })
-        .collect();
-    output.table(&["MODULE", "STATE", "READY", "SINCE", "RESTARTS", "PROCESSES", "WHY"], rows)
+    // On a narrower terminal there is room for the reason only without what `status MODULE` has.
+    let roomy = output.width().is_none_or(|width| width >= ROOMY);
+    let row = |module: &ModuleStatus| {
+        let since = module.shown_since();
+        let since = if roomy { when.both(since) } else { when.relative(since) };
+        let mut row = vec![
+            (Tone::Plain, module.name.to_string()),
+            state(module),
+            readiness(module),
+            (Tone::Plain, since),
+            restarts(module),
+        ];
+        row.extend(roomy.then(|| (Tone::Plain, processes(module))));
+        row.push((Tone::Plain, module.reason.clone()));
+        row
+    };
+    let rows = modules.into_iter().map(row).collect();
+    let mut header = vec!["MODULE", "STATE", "READY", "SINCE", "RESTARTS", "PROCESSES", "WHY"];
+    header.retain(|title| roomy || *title != "PROCESSES");
+    output.table(&header, rows)
 }
+
+/// From so many columns on there is room for everything.
+const ROOMY: u16 = 160;
 
 fn print_module(module: &ModuleStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
     let (tone, state) = state(module);

@@ -67,8 +67,9 @@ pub(crate) async fn run(args: &TokenArgs, root: &RootArg, output: &mut Output) -
                 output.json(&token)?;
             } else {
                 writeln!(output, "{}", token.secret)?;
+                // Beside the output: `> token` makes a file that holds the token and nothing else.
                 writeln!(
-                    output,
+                    std::io::stderr(),
                     "\nThis is shown once. It acts with the role {role}: keep it where only its program reads it."
                 )?;
             }

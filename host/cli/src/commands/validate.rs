@@ -3,6 +3,7 @@
 mod against_running;
 mod sight;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -20,14 +21,14 @@ use self::against_running::Edit;
 use super::grants::{self, Components};
 use super::inspect::asked;
 use crate::exit::{Exit, Outcome};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, counted};
 use crate::root::RootArg;
 
 /// Check bellwether.toml and the files in modules/, without running anything
 ///
 /// Shows every mistake with its line, what was expected and what is close to it. The exit code is
 /// 5 if there is one. Notes say which component asks for more than it is granted, and what else has to be
-/// seen to; they are no mistakes.
+/// seen to; they are no mistakes, but count as such with --strict.
 ///
 /// With --against-running the files are also compared with what a daemon on this host has in force: each
 /// checker that is new or changed is run once, and one that fails while its application serves is told as
@@ -41,6 +42,10 @@ pub(crate) struct ValidateArgs {
     /// Show every value that is in effect, and whether the file says so or it is a default
     #[arg(long)]
     values: bool,
+
+    /// Exit with 5 also if there are only notes or advice
+    #[arg(long)]
+    strict: bool,
 
     /// Compare with the daemon that runs on DIR (default: the same root), and run once what is new
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
@@ -67,9 +72,11 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         }
         None => Vec::new(),
     };
+    let remarks = notes.len() + advice(&report).len();
+    let refused = args.strict && remarks > 0;
     if args.json {
         let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();
-        let mut answer = json!({ "root": root, "ok": mistakes == 0, "mistakes": list });
+        let mut answer = json!({ "root": root, "ok": mistakes == 0 && !refused, "mistakes": list });
         let told = |(file, why): &(String, String)| json!({ "file": file, "why": why });
         answer["broken"] = broken.iter().map(told).collect();
         answer["edits"] = edits.iter().map(Edit::document).collect();
@@ -84,7 +91,7 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         for (file, why) in &broken {
             writeln!(output, "{} {file} cannot be used: {why}\n", output.paint(Tone::Bad, "✗"))?;
         }
-        print(&report, &all, mistakes, output)?;
+        print(&report, &all, (mistakes, broken.len()), output)?;
         for edit in &edits {
             let tone = if edit.harms() { Tone::Bad } else { Tone::Busy };
             writeln!(output, "{}", output.paint(tone, &edit.to_string()))?;
@@ -95,11 +102,16 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         for text in &advice {
             writeln!(output, "{}", output.paint(Tone::Busy, &format!("note: {text}")))?;
         }
+        if refused {
+            let text = format!("✗ {} (--strict)", counted(remarks, "note", "notes"));
+            writeln!(output, "{}", output.paint(Tone::Bad, &text))?;
+        }
         if args.values {
             print_values(&report, output)?;
         }
     }
-    Ok(if mistakes == 0 && !edits.iter().any(Edit::harms) { Exit::Done } else { Exit::Mistakes })
+    let right = mistakes == 0 && !refused && !edits.iter().any(Edit::harms);
+    Ok(if right { Exit::Done } else { Exit::Mistakes })
 }
 
 /// Of each module whose file is right: what it comes to.
@@ -190,17 +202,44 @@ fn own(report: &RootReport) -> impl Iterator<Item = &Mistakes> {
     report.node.as_ref().err().into_iter().chain(report.modules.iter().filter_map(|(_, m)| m.as_ref().err()))
 }
 
-fn print(report: &RootReport, all: &[&Mistakes], mistakes: usize, output: &mut Output) -> io::Result<()> {
+/// `broken` of the mistakes are files that cannot be used at all.
+fn print(
+    report: &RootReport,
+    all: &[&Mistakes],
+    (mistakes, broken): (usize, usize),
+    output: &mut Output,
+) -> io::Result<()> {
     for file in all {
         writeln!(output, "{}", file.render(output.colored()))?;
     }
-    let files = report.modules.len() + 1;
     if mistakes > 0 {
-        let text =
-            format!("✗ {mistakes} {} in {files} files", if mistakes == 1 { "mistake" } else { "mistakes" });
+        let text = told(mistakes, wrong_files(all) + broken);
         return writeln!(output, "{}", output.paint(Tone::Bad, &text));
     }
     let names: Vec<&str> = report.modules.iter().map(|(name, _)| name.trim_end_matches(".toml")).collect();
     let modules = if names.is_empty() { "no modules yet".to_owned() } else { names.join(", ") };
     writeln!(output, "{}", output.paint(Tone::Good, &format!("✓ the files are right: {modules}")))
+}
+
+/// How many files there are mistakes in.
+fn wrong_files(all: &[&Mistakes]) -> usize {
+    let files = all.iter().flat_map(|mistakes| mistakes.iter()).map(|mistake| mistake.file.as_str());
+    files.collect::<BTreeSet<_>>().len()
+}
+
+fn told(mistakes: usize, files: usize) -> String {
+    let (mistakes, files) = (counted(mistakes, "mistake", "mistakes"), counted(files, "file", "files"));
+    format!("✗ {mistakes} in {files}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_counted_by_the_files_they_are_in() {
+        assert_eq!(told(2, 1), "✗ 2 mistakes in 1 file");
+        assert_eq!(told(1, 1), "✗ 1 mistake in 1 file");
+        assert_eq!(told(3, 2), "✗ 3 mistakes in 2 files");
+    }
 }

@@ -3,14 +3,15 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use bellwether_core::moment::plain;
 use bellwether_daemon::app::Ready;
 use bellwether_daemon::serve::wire::{ModuleStatus, NodeStatus};
 
 use super::layout;
-use super::visitor::Visitor;
+use super::visitor::{GOOD_FOR, Visitor};
 use crate::output::{self, Output, Tone};
 
-/// Every address as a full URL, the health address first, and what to try.
+/// Every address as a full URL, the console's first, and what to try.
 /// `root` is said in the commands if it must be.
 pub(super) fn print(
     ready: &Ready,
@@ -25,11 +26,11 @@ pub(super) fn print(
     for problem in &status.problems {
         writeln!(output, "{} {problem}", output.paint(Tone::Bad, "✗ refused:"))?;
     }
+    print_console(ready, visitor, &format!("{program} console{tail}"), output)?;
     for module in &status.modules {
         print_module(ready, module, root, output)?;
         print_trials(ready, module, root, &format!("{program} {{}}{tail}"), output)?;
     }
-    print_console(ready, visitor, &format!("{program} console{tail}"), output)?;
     for (address, module) in &ready.agents {
         let who = module.as_ref().map_or("all modules", |module| module.as_str());
         writeln!(output, "  agent-check of {who}   tcp://{address}")?;
@@ -59,7 +60,7 @@ fn print_console(
 ) -> io::Result<()> {
     let Some(console) = &ready.console else { return Ok(()) };
     if let Some(Visitor { name, address }) = visitor {
-        writeln!(output, "\nThe console, in a browser (signs {name} in once, within a minute):")?;
+        writeln!(output, "\nThe console, in a browser (signs {name} in once, within {}):", plain(GOOD_FOR))?;
         writeln!(output, "\n  {address}")?;
         return writeln!(
             output,

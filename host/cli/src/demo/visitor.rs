@@ -1,5 +1,7 @@
 //! Who looks at the demo in a browser.
 
+use std::time::Duration;
+
 use bellwether_daemon::app::Ready;
 use bellwether_daemon::serve::wire::UserLine;
 use hyper::Method;
@@ -12,11 +14,14 @@ use crate::exit::Failure;
 /// The user of the example. There is no password: one-time addresses only.
 const NAME: &str = "demo";
 
+/// Who tries a demo reads first what it prints.
+pub(super) const GOOD_FOR: Duration = Duration::from_mins(10);
+
 /// Somebody who may open the console.
 #[derive(Debug)]
 pub(super) struct Visitor {
     pub(super) name: &'static str,
-    /// It signs in once, within a minute.
+    /// It signs in once, within [`GOOD_FOR`].
     pub(super) address: String,
 }
 
@@ -32,7 +37,7 @@ impl Visitor {
         } else if !users.iter().any(|user| user.name == NAME) {
             return Ok(None);
         }
-        let (address, _) = console::address(client, NAME).await?;
+        let (address, _) = console::address(client, NAME, GOOD_FOR).await?;
         Ok(Some(Self { name: NAME, address }))
     }
 }

@@ -15,8 +15,10 @@ use crate::output::Tone;
 
 /// Narrower than this, a module takes two lines.
 const NARROW: u16 = 64;
-/// From this on, the restarts and both forms of a moment have room.
+/// From this on, the restarts have room.
 const WIDE: u16 = 110;
+/// From this on, both forms of a moment have room.
+const WIDER: u16 = 150;
 /// Columns of a name; a longer one is cut.
 const NAME: u16 = 20;
 
@@ -47,13 +49,11 @@ pub(super) fn height(text: &Text<'_>, width: u16) -> u16 {
 
 fn head(model: &Model, paint: &Paint) -> Text<'static> {
     let Some(status) = &model.status else { return Text::from("no news yet") };
-    let ready = status.modules.iter().filter(|module| module.ready).count();
-    let of = status.modules.len();
     let mut text = Text::default();
     match &model.lost {
         None => {
             let node = Span::styled(status.node.to_string(), paint.style(Tone::Title));
-            let rest = format!("  {ready} of {of} modules ready  {}", paint.when.now());
+            let rest = format!("  {}  {}", status.headline, paint.when.now());
             text.push_line(Line::from(vec![node, Span::raw(rest)]));
         }
         Some(lost) => {
@@ -144,7 +144,8 @@ fn columns(width: u16) -> (Vec<Constraint>, Option<Vec<&'static str>>) {
         let widths = vec![Length(NAME - 4), Length(16), Length(10), Fill(1)];
         return (widths, Some(vec!["MODULE", "STATE", "SINCE", "WHY"]));
     }
-    let widths = vec![Length(NAME), Length(24), Length(5), Length(26), Length(12), Fill(1)];
+    let [state, since] = if width < WIDER { [18, 12] } else { [24, 26] };
+    let widths = vec![Length(NAME), Length(state), Length(5), Length(since), Length(12), Fill(1)];
     (widths, Some(vec!["MODULE", "STATE", "READY", "SINCE", "RESTARTS", "WHY"]))
 }
 
@@ -170,7 +171,9 @@ fn row<'a>(module: &ModuleStatus, model: &Model, paint: &Paint, width: u16) -> R
     };
     let (tone, counted) = restarts(module);
     let counted = Line::styled(counted, paint.style(tone));
-    let since = Line::raw(paint.when.both(module.shown_since()));
+    let since = module.shown_since();
+    let since = if width < WIDER { paint.when.relative(since) } else { paint.when.both(since) };
+    let since = Line::raw(since);
     Row::new([name, state, ready, since, counted, reason].map(Cell::from))
 }
 

@@ -35,7 +35,7 @@ async fn snapshots(
     tell: &mpsc::Sender<Input>,
     heard: &mut Timestamp,
 ) -> Result<(), Failure> {
-    let mut lines = client.lines("/status/stream").await?;
+    let mut lines = client.lines("/status/stream").await?.fresh();
     loop {
         let Some(line) = lines.next().await? else { return Err(ended()) };
         *heard = Timestamp::now();

@@ -243,7 +243,11 @@ fn view(module: &ModuleStatus) -> ModuleView {
         changed: module.changed,
         ready: module.ready,
         reason: module.reason.clone(),
-        wish: Wish { started: module.wanted == Wanted::Started, suspended: module.suspended },
+        wish: Wish {
+            started: module.wanted == Wanted::Started,
+            suspended: module.suspended,
+            ..Wish::default()
+        },
         restarts: module.restarts,
         restarts_allowed: module.budget.restarts,
         restarts_within: Duration::from_secs(module.budget.within_s),

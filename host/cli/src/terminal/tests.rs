@@ -28,7 +28,7 @@ fn module(name: &str, attention: &str, state: &str, ready: bool) -> Value {
 fn node(modules: &[Value]) -> NodeStatus {
     let status = json!({
         "node": "node-1", "generation": 9, "at": "2026-11-22T21:07:13Z",
-        "modules": modules, "components": [], "problems": [],
+        "headline": "1 of 3 modules down", "modules": modules, "components": [], "problems": [],
     });
     serde_json::from_value(status).unwrap()
 }

@@ -15,8 +15,10 @@ use crate::moment::Moment;
 pub const IDLE: Duration = Duration::from_mins(30);
 /// No sign-in lasts longer, however much it is used.
 pub const LIFE: Duration = Duration::from_hours(12);
-/// A one-time address is good for so long.
+/// A one-time address is good for so long, unless it is asked for otherwise.
 pub const ONE_TIME: Duration = Duration::from_secs(60);
+/// No one-time address is good for longer.
+pub const ONE_TIME_MOST: Duration = Duration::from_mins(10);
 
 /// When a sign-in began, and when it was used last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,10 @@
 //! A person's command resets the budget and the backoff; a person's stop wins
 //! over whatever is under way.
 
+use std::time::Duration;
+
 use crate::command::{Command, CommandOutcome, DeniedReason};
-use crate::moment::plain;
+use crate::moment::{Moment, plain};
 use crate::outbox::Outbox;
 use crate::plan::Occasion;
 use crate::record::RecordKind;
@@ -12,6 +14,8 @@ use crate::record::RecordKind;
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 use CommandOutcome::{Accepted, AlreadySo, Denied};
+
+const ACTING_AGAIN: &str = "acting on checkers again";
 
 fn accepted(what: &str) -> CommandOutcome {
     Accepted(what.to_owned())
@@ -22,11 +26,18 @@ fn already(why: &str) -> CommandOutcome {
 }
 
 impl Module {
-    /// Carries a command out, as far as that is possible at once.
-    pub(crate) fn command(&mut self, command: Command, by: &str, out: &mut Outbox<'_>) -> CommandOutcome {
+    /// Carries a command out, as far as that is possible at once. `lasts`: for how long it holds, of a
+    /// suspension.
+    pub(crate) fn command(
+        &mut self,
+        command: Command,
+        lasts: Option<Duration>,
+        by: &str,
+        out: &mut Outbox<'_>,
+    ) -> CommandOutcome {
         let before = self.wish;
         // The command is told before what it leads to: its outcome is known first.
-        let outcome = self.judge_command(command);
+        let outcome = self.judge_command(command, lasts);
         out.record(
             Some(&self.name),
             RecordKind::Command { command, by: by.to_owned(), outcome: outcome.clone() },
@@ -35,8 +46,8 @@ impl Module {
             (Denied(_), _) => return outcome,
             (Accepted(_) | AlreadySo(_), Command::Stop) => self.wish.started = false,
             (Accepted(_), Command::Start | Command::Restart) => self.wish.started = true,
-            (Accepted(_), Command::Suspend) => self.wish.suspended = true,
-            (Accepted(_), Command::Resume) => self.wish.suspended = false,
+            (Accepted(_), Command::Suspend) => self.suspend(lasts.map(|lasts| out.now + lasts)),
+            (Accepted(_), Command::Resume) => self.lift(),
             (Accepted(_), Command::Reset | Command::Confirm)
             | (
                 AlreadySo(_),
@@ -57,21 +68,53 @@ impl Module {
     }
 
     /// What becomes of a command in the present state.
-    fn judge_command(&self, command: Command) -> CommandOutcome {
+    fn judge_command(&self, command: Command, lasts: Option<Duration>) -> CommandOutcome {
         match command {
             Command::Start => self.judge_start(),
             Command::Stop => self.judge_stop(),
             Command::Restart => self.judge_restart(),
-            Command::Suspend if self.wish.suspended => already("it is suspended"),
-            Command::Suspend => accepted("checkers run and show; nothing is acted on until `resume`"),
+            Command::Suspend => self.judge_suspend(lasts),
             Command::Resume if !self.wish.suspended => already("it is not suspended"),
-            Command::Resume => accepted("acting on checkers again"),
+            Command::Resume => accepted(ACTING_AGAIN),
             Command::Reset => self.judge_reset(),
             Command::Confirm => match self.on_probation() {
                 Some(names) => Accepted(format!("what is seen by {names} is acted on from now on")),
                 None => already("no checker is on probation"),
             },
         }
+    }
+
+    fn judge_suspend(&self, lasts: Option<Duration>) -> CommandOutcome {
+        let until_resumed = self.wish.suspended && self.wish.suspended_until.is_none();
+        match lasts {
+            None if until_resumed => already("it is suspended"),
+            None => accepted("checkers run and show; nothing is acted on until `resume`"),
+            Some(lasts) => Accepted(format!(
+                "checkers run and show; nothing is acted on for {}, or until `resume`",
+                plain(lasts)
+            )),
+        }
+    }
+
+    fn suspend(&mut self, until: Option<Moment>) {
+        self.wish.suspended = true;
+        self.wish.suspended_until = until;
+    }
+
+    fn lift(&mut self) {
+        self.wish.suspended = false;
+        self.wish.suspended_until = None;
+    }
+
+    /// What was suspended for a time is acted on again when that is over.
+    pub(super) fn end_suspension(&mut self, out: &mut Outbox<'_>) {
+        if self.wish.suspended_until.is_none_or(|until| out.now < until) {
+            return;
+        }
+        self.lift();
+        self.unremembered = true;
+        let (by, outcome) = ("the end of the time it was suspended for".to_owned(), accepted(ACTING_AGAIN));
+        out.record(Some(&self.name), RecordKind::Command { command: Command::Resume, by, outcome });
     }
 
     fn judge_start(&self) -> CommandOutcome {

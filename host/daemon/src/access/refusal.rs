@@ -15,7 +15,7 @@ pub enum Refusal {
     #[error("too many tries: wait {}", plain(whole(*.0)))]
     TooSoon(Duration),
     /// A one-time address that is not good, or not any more.
-    #[error("this address has been used, or is older than a minute")]
+    #[error("this address has been used, or is too old")]
     UsedUp,
     /// The sign-in has ended.
     #[error("you are not signed in any more")]

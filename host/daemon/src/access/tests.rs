@@ -1,6 +1,8 @@
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
+use bellwether_core::access::ONE_TIME;
+
 use super::*;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -169,11 +171,11 @@ async fn a_network_of_ipv6_is_one_address_to_those_who_guess() {
 #[tokio::test]
 async fn a_one_time_address_signs_in_once() {
     let world = world().await;
-    let code = world.access.one_time("alice", "root").unwrap();
+    let code = world.access.one_time("alice", ONE_TIME, "root").unwrap();
     assert_eq!(world.access.one_time_for(&code).as_deref(), Some("alice"), "looking at it uses nothing up");
     assert!(world.access.redeem(&code, HERE).await.is_ok());
     assert!(matches!(world.access.redeem(&code, HERE).await, Err(Refusal::UsedUp)));
-    assert!(matches!(world.access.one_time("bob", "root"), Err(Refusal::NoSuch(_))));
+    assert!(matches!(world.access.one_time("bob", ONE_TIME, "root"), Err(Refusal::NoSuch(_))));
 }
 
 #[tokio::test]

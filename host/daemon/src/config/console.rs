@@ -33,6 +33,10 @@ pub(super) struct ConsoleTable {
     /// in the certificate that the daemon makes for itself, and requests that name another host are refused.
     #[schemars(example = ["console.example.org"])]
     names: Option<Vec<Located<String>>>,
+    /// The address by which people reach the console: notifications link to the page of the module. Default:
+    /// `https://`, the first of `names` and the port; without `names`, or on the loopback, no link.
+    #[schemars(example = &"https://console.example.org")]
+    url: Option<Located<String>>,
 }
 
 /// Unless the file says otherwise.
@@ -59,7 +63,9 @@ impl ConsoleTable {
                     .expected("expected a name such as \"console.example.org\", without a port");
             }
         }
+        let url = self.url.as_ref().and_then(|url| address(findings, url));
         self.enabled.unwrap_or(true).then(|| ConsoleSpec {
+            url,
             listen: configured.unwrap_or(DEFAULT_LISTEN),
             configured: configured.is_some(),
             pair,
@@ -83,6 +89,24 @@ impl ConsoleTable {
         }
         None
     }
+}
+
+/// Without a slash at its end.
+fn address(findings: &mut Findings<'_>, url: &Located<String>) -> Option<String> {
+    let parsed: Option<http::Uri> = url.get().parse().ok();
+    let is_address = |uri: &http::Uri| {
+        matches!(uri.scheme_str(), Some("https" | "http"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.path() == "/"
+            && uri.query().is_none()
+    };
+    if parsed.as_ref().is_some_and(is_address) {
+        return Some(url.get().trim_end_matches('/').to_owned());
+    }
+    findings
+        .at(url.span(), format!("`{}` is not the address of a console", url.get()))
+        .expected("expected an address such as \"https://console.example.org\", without a path");
+    None
 }
 
 fn is_host(text: &str) -> bool {

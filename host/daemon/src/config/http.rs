@@ -27,6 +27,7 @@ pub(super) struct HttpTable {
     proxy: Option<Located<String>>,
     /// Addresses, networks and names that are asked without the proxy; `*.internal` means all
     /// names below `internal`.
+    #[schemars(example = ["10.0.0.0/8", "*.internal"])]
     no_proxy: Option<Vec<Located<String>>>,
 }
 

@@ -30,6 +30,7 @@ use super::telemetry::{self, TelemetryTable};
 #[schemars(title = "bellwether.toml")]
 pub(super) struct NodeFile {
     /// The name of this node, unique in its farm. Default: the host name.
+    #[schemars(example = &"node-1")]
     name: Option<Located<String>>,
     /// What load balancers ask over HTTP.
     health: Option<HealthTable>,
@@ -121,6 +122,7 @@ struct AgentCheckTable {
     #[schemars(required, example = &"0.0.0.0:9011")]
     listen: Option<Located<String>>,
     /// The module to answer for. Default: all modules together.
+    #[schemars(example = &"web")]
     module: Option<Located<String>>,
     /// Whether the server's administrative state and its weight in `HAProxy` are this agent's alone: each
     /// answer then sets both (`up ready 100%`) and undoes what a person has set there. Default: false, and

@@ -194,6 +194,7 @@ struct WebhookTable {
     #[schemars(example = &"https://chat.example.org/hooks/abc")]
     url: Option<Located<String>>,
     /// In place of `url`: a file that holds it, which only its owner may read. Relative to the root.
+    #[schemars(example = &"/etc/bellwether/chat.url")]
     url_file: Option<Located<String>>,
     /// Headers of the request, as they are.
     headers: Option<BTreeMap<Located<String>, Located<String>>>,
@@ -217,8 +218,10 @@ struct EmailTable {
     /// How the connection is secured. Default: `"starttls"`.
     tls: Option<SmtpTls>,
     /// Who signs in at the server. Default: nobody.
+    #[schemars(example = &"bellwether")]
     user: Option<Located<String>>,
     /// The file with the password, which only its owner may read. Relative to the root.
+    #[schemars(example = &"/etc/bellwether/mail.secret")]
     password_file: Option<Located<String>>,
 }
 

@@ -76,6 +76,16 @@ pub struct ConsoleSpec {
     pub pair: Option<PairFiles>,
     /// How the console is reached, besides the host's own name and addresses. In lower case.
     pub names: Vec<String>,
+    /// The address by which people reach it, without a slash at its end, if the file says so.
+    pub url: Option<String>,
+}
+
+impl ConsoleSpec {
+    /// The address by which people reach it, as far as that is known.
+    pub fn address(&self) -> Option<String> {
+        let name = || self.names.first().filter(|_| !self.listen.ip().is_loopback());
+        self.url.clone().or_else(|| name().map(|name| format!("https://{name}:{}", self.listen.port())))
+    }
 }
 
 /// `[shutdown]`

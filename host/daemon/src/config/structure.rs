@@ -250,6 +250,8 @@ impl Walk<'_, '_> {
         let free: Vec<&str> =
             keys.filter(|(key, inner)| is_free(key, inner)).map(|(key, _)| key.as_str()).collect();
         let near = nearest::nearest(name, free.iter().copied());
+        let known = |key: &&str| *key != name && property(schema, key).is_some();
+        let taken = nearest::nearest(name, present.iter().map(String::as_str).filter(known));
         let path = if place.path.is_empty() {
             near.unwrap_or(name).to_owned()
         } else {
@@ -261,9 +263,10 @@ impl Walk<'_, '_> {
             places_of_key(self.root, name, &Place::root(), &mut places);
             (!places.is_empty()).then(|| places.join(" or "))
         };
-        let (expected, help) = match near {
-            Some(near) => (format!("did you mean `{near}`?"), None),
-            None => match elsewhere() {
+        let (expected, help) = match (near, taken) {
+            (Some(near), _) => (format!("did you mean `{near}`?"), None),
+            (None, Some(taken)) => (format!("did you mean `{taken}`?"), Some(stands_already(schema, taken))),
+            (None, None) => match elsewhere() {
                 Some(places) => (format!("`{name}` belongs in {places}"), None),
                 None if free.is_empty() => ("nothing more is expected here".to_owned(), None),
                 None => (format!("expected {}", nearest::list(free.iter().copied())), takes_config(&free)),
@@ -297,6 +300,18 @@ impl Walk<'_, '_> {
             _ => "expected something else".to_owned(),
         };
         self.findings.at(span, format!("`{name}` is {wrong}")).expected(expected);
+    }
+}
+
+fn property<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
+    schema.get("properties").and_then(|properties| properties.get(key))
+}
+
+/// What is meant stands there already, and may stand there once.
+fn stands_already(schema: &Value, key: &str) -> String {
+    match property(schema, key).and_then(type_of) {
+        Some("object") => format!("`{key}` stands there already: put what belongs into it there"),
+        _ => format!("`{key}` stands there already: remove one of the two"),
     }
 }
 

@@ -7,18 +7,21 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 
 /// Fields are added, never renamed. `text` alone is what chat programs show.
-pub(super) fn json(notification: &Notification, clock: Clock) -> Value {
+pub(super) fn json(notification: &Notification, link: Option<&str>, clock: Clock) -> Value {
     let Notification { key, node, target, module, standing, reminder, at, items, left_out, more } =
         notification;
+    // Chat programs show nothing but the text.
+    let seen_at = link.map(|link| format!("\n{link}")).unwrap_or_default();
     let alerts: Vec<Value> = items.iter().map(|item| alert(item, module.as_ref(), clock)).collect();
     let modules: Vec<&ModuleName> = notification.modules().into_iter().flatten().collect();
     json!({
-        "text": notification.text(),
+        "text": format!("{}{seen_at}", notification.text()),
         "title": notification.title(),
         "status": standing.word(),
         "node": node,
         "module": module,
         "modules": modules,
+        "link": link,
         "target": target,
         "key": key,
         "at": clock.timestamp(*at),

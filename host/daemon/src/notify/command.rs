@@ -29,10 +29,11 @@ impl Program {
     pub(super) async fn deliver(
         &self,
         notification: &Notification,
+        link: Option<&str>,
         clock: Clock,
         within: Duration,
     ) -> Result<(), NotDelivered> {
-        let text = body::json(notification, clock).to_string().into_bytes();
+        let text = body::json(notification, link, clock).to_string().into_bytes();
         let env = BTreeMap::from([("BELLWETHER_KEY".to_owned(), notification.key.clone())]);
         let run = self.run.clone();
         let spec = CommandSpec {

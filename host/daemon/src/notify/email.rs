@@ -58,8 +58,13 @@ impl Email {
 
     /// A connection of its own for each: there are few. A recipient that the server refuses keeps no other
     /// one from being told.
-    pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Delivery {
-        let message = self.message(notification, clock)?;
+    pub(super) async fn deliver(
+        &self,
+        notification: &Notification,
+        link: Option<&str>,
+        clock: Clock,
+    ) -> Delivery {
+        let message = self.message(notification, link, clock)?;
         let mut told = self.told(&notification.key);
         let to = message.envelope().to();
         let left: Vec<Address> = to.iter().filter(|to| !told.contains(&to.to_string())).cloned().collect();
@@ -145,7 +150,12 @@ impl Email {
         built.map_err(|error| no_tls(chain(&error)))
     }
 
-    fn message(&self, notification: &Notification, clock: Clock) -> Result<Message, NotDelivered> {
+    fn message(
+        &self,
+        notification: &Notification,
+        link: Option<&str>,
+        clock: Clock,
+    ) -> Result<Message, NotDelivered> {
         let Notification { key, node, standing, at, .. } = notification;
         let mut message = Message::builder()
             .from(self.spec.from.clone())
@@ -163,7 +173,8 @@ impl Email {
         }
         let micros = u64::try_from(clock.wall_micros(*at)).unwrap_or(0);
         message = message.date(std::time::UNIX_EPOCH + Duration::from_micros(micros));
-        let text = format!("{}\n\nkey: {key}\n", notification.text());
+        let link = link.map(|link| format!("\n\n{link}")).unwrap_or_default();
+        let text = format!("{}{link}\n\nkey: {key}\n", notification.text());
         message.body(text).map_err(|error| NotDelivered::new(format!("no mail can be made of it: {error}")))
     }
 }

@@ -34,6 +34,8 @@ pub type Delivery = Result<Option<String>, NotDelivered>;
 pub(super) struct Outlet {
     way: Way,
     timeout: Duration,
+    /// Where the console is, without a slash at the end.
+    console: Option<String>,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,8 @@ enum Way {
 }
 
 impl Outlet {
-    pub(super) fn new(spec: &NotifySpec, home: &Home, connector: &Connector) -> Self {
+    /// `console`: its address as people reach it, if that is known.
+    pub(super) fn new(spec: &NotifySpec, home: &Home, connector: &Connector, console: Option<&str>) -> Self {
         let root = || home.root.clone();
         let way = match &spec.way {
             WaySpec::Webhook(webhook) => {
@@ -55,17 +58,28 @@ impl Outlet {
             }
             WaySpec::Command(run) => Way::Command(Program::new(run.clone(), home.clone())),
         };
-        Self { way, timeout: spec.timeout }
+        Self { way, timeout: spec.timeout, console: console.map(str::to_owned) }
+    }
+
+    /// The page on which a person sees what it is about, and can act.
+    fn link(&self, notification: &Notification) -> Option<String> {
+        let console = self.console.as_ref()?;
+        Some(match &notification.module {
+            Some(module) => format!("{console}/modules/{module}"),
+            None => format!("{console}/"),
+        })
     }
 
     /// One try.
     pub(super) async fn deliver(&self, notification: &Notification, clock: Clock) -> Delivery {
+        let link = self.link(notification);
+        let link = link.as_deref();
         let attempt = async {
             match &self.way {
-                Way::Webhook(webhook) => webhook.deliver(notification, clock).await.map(|()| None),
-                Way::Email(email) => email.deliver(notification, clock).await,
+                Way::Webhook(webhook) => webhook.deliver(notification, link, clock).await.map(|()| None),
+                Way::Email(email) => email.deliver(notification, link, clock).await,
                 Way::Command(program) => {
-                    program.deliver(notification, clock, self.timeout).await.map(|()| None)
+                    program.deliver(notification, link, clock, self.timeout).await.map(|()| None)
                 }
             }
         };

@@ -28,7 +28,7 @@ fn outlet_within(root: &Path, timeout: &str, table: &str) -> Outlet {
     let text = format!("{rest}\n[[notify]]\nname = \"on-call\"\ntimeout = \"{timeout}\"\n{table}\n");
     let node = parse_node(&text, "n1").map_err(|mistakes| mistakes.render(false)).unwrap().spec;
     let home = Home { root: root.to_owned(), node: "n1".parse().unwrap(), launcher: Launcher::Nobody };
-    Outlet::new(&node.notify[0], &home, &Connector::new(&node.http))
+    Outlet::new(&node.notify[0], &home, &Connector::new(&node.http), Some("https://console.example.org"))
 }
 
 fn notification() -> Notification {
@@ -134,6 +134,7 @@ async fn a_webhook_gets_json_with_a_key_and_its_headers() {
     );
     assert!(body["text"].as_str().unwrap().starts_with("[TEST] web on n1: this is a test"), "{body}");
     assert_eq!(body["at"], "2026-03-20T09:46:40.000Z");
+    assert_eq!(body["link"], "https://console.example.org/modules/web", "the page on which a person can act");
 }
 
 #[tokio::test]

@@ -87,9 +87,10 @@ impl Webhook {
     pub(super) async fn deliver(
         &self,
         notification: &Notification,
+        link: Option<&str>,
         clock: Clock,
     ) -> Result<(), NotDelivered> {
-        let request = self.request(notification, clock).await?;
+        let request = self.request(notification, link, clock).await?;
         let answer = self.connector.request(request).await?;
         let status = answer.status();
         if status.is_success() {
@@ -109,6 +110,7 @@ impl Webhook {
     async fn request(
         &self,
         notification: &Notification,
+        link: Option<&str>,
         clock: Clock,
     ) -> Result<Request<Full<Bytes>>, NotDelivered> {
         let url = match &self.spec.url {
@@ -119,7 +121,7 @@ impl Webhook {
                     .map_err(|why| NotDelivered::new(format!("the URL in {}: {why}", file.display())))?
             }
         };
-        let text = body::json(notification, clock).to_string();
+        let text = body::json(notification, link, clock).to_string();
         let mut request = Request::post(url)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("bellwether/", env!("CARGO_PKG_VERSION")))

@@ -22,6 +22,12 @@ impl Refused {
         self.0.load().iter().map(sentence).collect()
     }
 
+    /// Each file, relative to the root, and why it is not in force.
+    pub fn all(&self) -> Vec<(String, String)> {
+        let told = |(file, why): (&FileKey, &String)| (file.path().display().to_string(), why.clone());
+        self.0.load().iter().map(told).collect()
+    }
+
     /// The files, relative to the root.
     pub fn files(&self) -> BTreeSet<String> {
         self.0.load().keys().map(|file| file.path().display().to_string()).collect()

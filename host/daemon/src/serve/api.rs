@@ -1,7 +1,7 @@
 //! The API for clients on this node: HTTP/1.1 over a Unix socket in the root.
 //!
 //! What can be asked is listed in [`operations`], and described in `docs/openapi.json`.
-//! Streams are newline-delimited JSON; an empty line every five seconds says
+//! Streams are newline-delimited JSON; an empty line every second says
 //! that the daemon is still there. Errors are `application/problem+json`.
 
 use std::convert::Infallible;
@@ -15,7 +15,7 @@ use axum::extract::{Extension, Request};
 use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use bellwether_core::access::Role;
-use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::command::{CommandOutcome, Order};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::observation::Observation;
 use bellwether_core::plan::{Occasion, Plan};
@@ -52,7 +52,7 @@ mod pictures;
 mod plain;
 mod problem;
 pub mod socket;
-mod status;
+pub(in crate::serve) mod status;
 mod stream;
 
 /// What the API needs of the daemon. Everything but commands, runs of a checker
@@ -88,6 +88,11 @@ pub trait Daemon: Send + Sync + 'static {
     }
     /// Files that were refused, and why.
     fn problems(&self) -> Vec<String>;
+    /// Files of the modules and components whose latest version is not in force, relative to the root, and
+    /// why. All of them are among the problems, too.
+    fn not_in_force(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     /// Where the console is reached, if there is one.
     fn console(&self) -> Option<ConsoleStatus> {
         None
@@ -105,7 +110,7 @@ pub trait Daemon: Send + Sync + 'static {
     fn command(
         &self,
         module: ModuleName,
-        command: Command,
+        order: Order,
         seen: Option<u64>,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome>;

@@ -178,7 +178,15 @@ pub(crate) fn forbidden(caller: &Caller, needed: Role) -> Problem {
         title: "forbidden".into(),
         status: 403,
         detail: format!("{} has the role {}; this needs the role {needed}", caller.name, caller.role),
-        next: format!("ask an admin for it: bellwether user role NAME {needed}"),
+        next: match caller.name.strip_prefix("token ") {
+            // The role of a token is given when it is made.
+            Some(token) => {
+                format!(
+                    "ask an admin for another token in place of it: bellwether token create {token}-{needed} --role {needed}"
+                )
+            }
+            None => format!("ask an admin for it: bellwether user role {} {needed}", caller.name),
+        },
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bellwether_core::attention::Attention;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::drain::needed_instead;
+use bellwether_core::headline::NodeCounts;
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
@@ -53,6 +54,9 @@ pub struct NodeStatus {
     pub generation: u64,
     /// When this was true.
     pub at: String,
+    /// The worst that is true of it, in one sentence.
+    #[serde(default)]
+    pub headline: String,
     /// By name.
     pub modules: Vec<ModuleStatus>,
     /// Checkers and restart scripts that are loaded, or cannot be.
@@ -307,6 +311,7 @@ impl NodeStatus {
             node: snapshot.node.clone(),
             generation: snapshot.generation,
             at: clock.timestamp(snapshot.at),
+            headline: NodeCounts::of(snapshot.modules.iter().map(AsRef::as_ref)).headline().sentence,
             modules: snapshot.modules.iter().map(|m| ModuleStatus::new(m, clock)).collect(),
             components,
             problems,
@@ -535,7 +540,7 @@ mod tests {
             since: at,
             ready_since: at,
             reason: "it ended at once".into(),
-            wish: Wish { started: true, suspended: false },
+            wish: Wish::default(),
             next: Some(at + Duration::from_secs(2)),
             restarts: 1,
             restarts_allowed: 3,

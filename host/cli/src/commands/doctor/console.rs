@@ -106,7 +106,8 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = taken.local_addr().unwrap();
         let level = |configured| {
-            listener(&ConsoleSpec { listen, configured, pair: None, names: Vec::new() }, false).level
+            listener(&ConsoleSpec { listen, configured, pair: None, names: Vec::new(), url: None }, false)
+                .level
         };
         assert_eq!((level(false), level(true)), (Level::Advice, Level::Problem));
     }

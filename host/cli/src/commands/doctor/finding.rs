@@ -7,6 +7,8 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     Ok,
+    /// It cannot be told from here.
+    Unknown,
     Advice,
     Problem,
 }
@@ -22,6 +24,10 @@ pub(super) struct Finding {
 
 pub(super) fn ok(topic: &'static str, what: impl Into<String>) -> Finding {
     Finding { topic, level: Level::Ok, what: what.into(), next: None }
+}
+
+pub(super) fn unknown(topic: &'static str, what: impl Into<String>, next: impl Into<String>) -> Finding {
+    Finding { topic, level: Level::Unknown, what: what.into(), next: Some(next.into()) }
 }
 
 pub(super) fn advice(topic: &'static str, what: impl Into<String>, next: impl Into<String>) -> Finding {

@@ -1,12 +1,14 @@
 //! The root: its files, who may change them, and the disk that they are on.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use bellwether_daemon::config;
 
-use super::finding::{Finding, advice, ok, problem};
+use super::finding::{Finding, advice, ok, problem, unknown};
+use crate::output::counted;
 
 /// Below this the journal and the logs of applications soon cannot be written, in bytes.
 const LITTLE: u64 = 64 << 20;
@@ -31,8 +33,13 @@ fn files(root: &Path) -> Finding {
             format!("no modules in {}", root.join("modules").display()),
             "copy modules/example.toml.sample to modules/NAME.toml and edit it",
         ),
-        (0, modules) => ok("files", format!("no mistakes in bellwether.toml and {modules} files of modules")),
-        (mistakes, _) => problem("files", format!("{mistakes} mistakes"), "bellwether validate shows them"),
+        (0, modules) => {
+            let modules = counted(modules, "module file", "module files");
+            ok("files", format!("no mistakes in bellwether.toml and {modules}"))
+        }
+        (mistakes, _) => {
+            problem("files", counted(mistakes, "mistake", "mistakes"), "bellwether validate shows them")
+        }
     }
 }
 
@@ -47,7 +54,13 @@ fn permissions(root: &Path) -> Vec<Finding> {
         std::iter::once(folder).chain(inside)
     });
     for path in nodes {
-        let Ok(found) = fs::metadata(&path) else { continue };
+        let found = match fs::metadata(&path) {
+            Ok(found) => found,
+            Err(error) => {
+                findings.extend(not_told(&path, &error));
+                continue;
+            }
+        };
         if found.mode() & 0o002 != 0 {
             findings.push(problem(
                 "permissions",
@@ -58,7 +71,13 @@ fn permissions(root: &Path) -> Vec<Finding> {
     }
     for folder in ["state", "logs"] {
         let path = root.join(folder);
-        let Ok(found) = fs::metadata(&path) else { continue };
+        let found = match fs::metadata(&path) {
+            Ok(found) => found,
+            Err(error) => {
+                findings.extend(not_told(&path, &error));
+                continue;
+            }
+        };
         if found.permissions().mode() & 0o077 != 0 {
             findings.push(problem(
                 "permissions",
@@ -78,6 +97,13 @@ fn permissions(root: &Path) -> Vec<Finding> {
         findings.push(ok("permissions", "nobody else may change or read what they should not"));
     }
     findings
+}
+
+/// What is not there needs no permissions; of what cannot be looked at nothing is known.
+fn not_told(path: &Path, error: &io::Error) -> Option<Finding> {
+    let what = || format!("who may change {} cannot be told: {error}", path.display());
+    let next = "look again as the daemon's user, or as root";
+    (error.kind() != io::ErrorKind::NotFound).then(|| unknown("permissions", what(), next))
 }
 
 fn space(root: &Path) -> Finding {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
-use super::finding::{Finding, advice, ok, problem};
+use super::finding::{Finding, advice, ok, problem, unknown};
 
 pub(super) fn look(root: &Path) -> Vec<Finding> {
     let mut findings = vec![clock(), synchronized()];
@@ -42,9 +42,10 @@ fn synchronized() -> Finding {
             "it is not synchronised: records of several nodes cannot be compared",
             "install chrony or systemd-timesyncd",
         ),
-        _ => ok(
+        _ => unknown(
             "clock",
             "whether it is synchronised cannot be told here (there is no timedatectl that answers)",
+            "ask what keeps its time: chronyc tracking, or ntpq -p",
         ),
     }
 }
@@ -127,7 +128,15 @@ fn limits(root: &Path) -> Vec<Finding> {
         ));
     }
     if findings.is_empty() {
-        findings.push(ok("limits", format!("{whose} limits and the kernel's are high enough")));
+        findings.push(if whose == "the daemon's" {
+            ok("limits", "the daemon's limits and the kernel's are high enough")
+        } else {
+            unknown(
+                "limits",
+                "the daemon's limits cannot be told while none runs; this shell's and the kernel's are high enough",
+                "look again when it runs",
+            )
+        });
     }
     findings
 }

@@ -10,6 +10,7 @@ use bellwether_daemon::serve::wire::NodeStatus;
 
 use super::finding::{Finding, advice, ok, problem};
 use crate::commands::install::unit_text;
+use crate::output::counted;
 
 /// Where units are, the first one found counts.
 const UNITS: [&str; 3] = ["etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
@@ -80,7 +81,8 @@ fn daemon(root: &Path, status: Option<&NodeStatus>) -> Vec<Finding> {
         ));
     }
     let ready = status.modules.iter().filter(|module| module.ready).count();
-    findings.push(ok("daemon", format!("it answers: {} modules, {ready} ready", status.modules.len())));
+    let modules = counted(status.modules.len(), "module", "modules");
+    findings.push(ok("daemon", format!("it answers: {modules}, {ready} ready")));
     findings
 }
 
@@ -95,7 +97,7 @@ fn ports(root: &Path, daemon_runs: bool) -> Vec<Finding> {
 pub(super) fn port(who: &str, address: SocketAddr, daemon_runs: bool) -> Finding {
     if daemon_runs {
         return match TcpStream::connect_timeout(&address, CONNECT_WITHIN) {
-            Ok(_) => ok("ports", format!("{who} answers on {address}")),
+            Ok(_) => ok("ports", format!("connections for {who} are taken on {address}")),
             Err(error) => problem(
                 "ports",
                 format!("{who} does not answer on {address}: {error}"),

@@ -3,7 +3,7 @@
 
 use super::world::{World, keep, module, step};
 use super::*;
-use crate::event::Event;
+use crate::event::{Event, Wish};
 use crate::id::AttemptId;
 use crate::observation::{Observation, ProcessFact};
 use crate::verdict::Verdict;
@@ -65,6 +65,33 @@ fn a_suspended_module_is_found_running_by_a_new_daemon_and_shown() {
     world.see("app", Status::Pass);
     world.see("app", Status::Pass);
     assert_eq!((world.state(), world.ready()), (StateName::Up, true));
+}
+
+#[test]
+fn what_is_suspended_for_a_time_is_acted_on_again_by_itself() {
+    let mut world = World::up();
+    assert!(accepted(&world.command_for(Command::Suspend, Some(SECOND * 60))));
+    world.pass_time(SECOND * 59);
+    assert!(world.wish().suspended);
+    world.pass_time(SECOND * 2);
+    assert_eq!(world.wish(), Wish::default());
+}
+
+#[test]
+fn the_time_of_a_suspension_outlives_the_daemon_and_can_be_changed() {
+    let mut world = World::up();
+    world.command_for(Command::Suspend, Some(SECOND * 60));
+    world.kill_daemon();
+    assert!(world.wish().suspended);
+    assert!(accepted(&world.command_for(Command::Suspend, Some(SECOND * 600))));
+    world.pass_time(SECOND * 61);
+    assert!(world.wish().suspended, "it was said again for longer");
+    assert!(accepted(&world.command(Command::Suspend)));
+    world.pass_time(SECOND * 700);
+    assert!(world.wish().suspended, "until somebody resumes it");
+    assert!(!accepted(&world.command(Command::Suspend)));
+    assert!(accepted(&world.command(Command::Resume)));
+    assert_eq!(world.wish(), Wish::default());
 }
 
 #[test]

@@ -391,9 +391,13 @@ impl World {
     }
 
     pub(super) fn command(&mut self, command: Command) -> CommandOutcome {
+        self.command_for(command, None)
+    }
+
+    pub(super) fn command_for(&mut self, command: Command, lasts: Option<Duration>) -> CommandOutcome {
         self.answers.clear();
         let by = "somebody".to_owned();
-        self.tell(Event::Commanded { request: RequestId(1), module: module(), command, by });
+        self.tell(Event::Commanded { request: RequestId(1), module: module(), command, lasts, by });
         assert_eq!(self.answers.len(), 1, "every command gets one answer");
         self.answers[0].clone()
     }

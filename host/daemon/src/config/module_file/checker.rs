@@ -29,7 +29,7 @@ use crate::config::spec::{
 #[schemars(extend("oneOf" = [{ "required": ["process"] }, { "required": ["component"] }]))]
 pub(super) struct CheckerTable {
     /// Its name, unique within the module.
-    #[schemars(required)]
+    #[schemars(required, example = &"home")]
     name: Option<Located<String>>,
     /// Watch processes of this host. Either this or `component`.
     process: Option<Located<ProcessTable>>,

@@ -45,6 +45,7 @@ pub(super) struct CommandTable {
     #[schemars(example = &"/etc/default/tomcat10")]
     env_file: Option<Located<String>>,
     /// The folder it runs in, absolute or relative to the root. Default: the root.
+    #[schemars(example = &"/srv/shop")]
     dir: Option<Located<String>>,
     /// Which arguments a component may add behind the declared ones: each must match this regular
     /// expression as a whole. `".*"` allows any. Default: none may be added.
@@ -55,8 +56,10 @@ pub(super) struct CommandTable {
     #[schemars(example = &"postgres")]
     user: Option<Located<String>>,
     /// The primary group, by name or number. Default: that of the user.
+    #[schemars(example = &"postgres")]
     group: Option<Located<String>>,
     /// Groups besides those that have the user as a member.
+    #[schemars(example = ["ssl-cert"])]
     supplementary_groups: Option<Vec<Located<String>>>,
     /// The only capabilities that it has and may ever get, such as `CAP_NET_BIND_SERVICE`: `AmbientCapabilities=` and
     /// `CapabilityBoundingSet=` in one. `[]`: none. The daemon has to run as root. Default: those of the user.

@@ -29,8 +29,10 @@ pub(super) struct HealthTable {
     degrade: Option<bool>,
     /// The declared command that tells a load balancer which never asks that it may use this node. It is run
     /// when the answer has become yes, once at the daemon's start, and again until it exits with 0.
+    #[schemars(example = &"announce-yes")]
     on_yes: Option<Located<String>>,
     /// Likewise, that it must not: as soon as a drain begins or the application fails.
+    #[schemars(example = &"announce-no")]
     on_no: Option<Located<String>>,
 }
 

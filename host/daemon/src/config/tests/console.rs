@@ -69,3 +69,21 @@ fn an_address_that_another_listener_has() {
     let text = "[metrics]\nlisten = \"127.0.0.1:9013\"\n[console]\nlisten = \"0.0.0.0:9013\"\n";
     assert!(mistakes(text).contains("taken by the metrics"), "{}", mistakes(text));
 }
+
+#[test]
+fn notifications_link_to_the_address_by_which_people_reach_the_console() {
+    let address = |text: &str| console(&format!("[console]\n{text}\n")).unwrap().address();
+    assert_eq!(
+        address("url = \"https://console.example.org/\"").as_deref(),
+        Some("https://console.example.org")
+    );
+    let names = "names = [\"node-1.example.org\"]";
+    let listened = format!("listen = \"0.0.0.0:9013\"\n{names}");
+    assert_eq!(address(&listened).as_deref(), Some("https://node-1.example.org:9013"));
+    assert_eq!(address(names), None, "others cannot reach the loopback");
+    assert_eq!(address(""), None);
+    for wrong in ["console.example.org", "https://console.example.org/bellwether", "ftp://x"] {
+        let said = mistakes(&format!("[console]\nurl = \"{wrong}\"\n"));
+        assert!(said.contains("is not the address of a console"), "{said}");
+    }
+}

@@ -285,3 +285,16 @@ fn a_very_long_line_is_shown_in_part() {
     assert!(shown.contains("keeep = true"), "{shown}");
     assert!(shown.len() < 2000, "{shown}");
 }
+
+#[test]
+fn a_misspelled_table_beside_the_right_one_is_recognized() {
+    let said = mistakes(&format!("[health]\ndrain = \"5s\"\n\n[helth]\ndrain = \"45s\"\n\n{CHECKER}"));
+    assert!(said.contains("did you mean `health`?"), "{said}");
+    assert!(said.contains("`health` stands there already"), "{said}");
+    let said = mistakes(&format!("{CHECKER}procesS = {{ name = \"apache2\" }}\n"));
+    assert!(said.contains("did you mean `process`?"), "{said}");
+    assert!(
+        said.contains("remove one of the two") || said.contains("put what belongs into it there"),
+        "{said}"
+    );
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use bellwether_core::access::{ONE_TIME, Role};
+use bellwether_core::access::{ONE_TIME, ONE_TIME_MOST, Role};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -153,16 +153,27 @@ pub(super) async fn revoke_token(
 pub(super) struct NewSignIn {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     user: String,
+    /// It is good for so long; without it, for a minute.
+    #[serde(default, deserialize_with = "whole")]
+    #[schemars(range(min = 1, max = 600))]
+    good_for_s: Option<u64>,
 }
 
 /// A one-time address.
 pub(super) async fn one_time(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
-    Json(NewSignIn { user }): Json<NewSignIn>,
+    Json(NewSignIn { user, good_for_s }): Json<NewSignIn>,
 ) -> Result<(StatusCode, Json<OneTimeAnswer>), Problem> {
-    let code = daemon.access().one_time(&user, &caller.by()).map_err(|error| problem(&error))?;
-    let answer = OneTimeAnswer { user, path: format!("/login/{code}"), expires_in_s: ONE_TIME.as_secs() };
+    let within = good_for_s.map_or(ONE_TIME, Duration::from_secs);
+    if within.is_zero() || within > ONE_TIME_MOST {
+        let most = ONE_TIME_MOST.as_secs();
+        return Err(Problem::bad_request(format!(
+            "good_for_s: expected a number of seconds from 1 to {most}"
+        )));
+    }
+    let code = daemon.access().one_time(&user, within, &caller.by()).map_err(|error| problem(&error))?;
+    let answer = OneTimeAnswer { user, path: format!("/login/{code}"), expires_in_s: within.as_secs() };
     Ok((StatusCode::CREATED, Json(answer)))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   opened ──▶ snapshot ──changed──▶ snapshot … ──▶ bye: the sign-in has ended
-//!                 └──silence──▶ heartbeat, while the core turns
+//!                 └──a second──▶ heartbeat, which says whether the core turns
 //! ```
 //! An event names what has changed and does not carry it: whoever wants it asks. So a client costs a
 //! few comparisons for each change, and a slow one misses pictures between, never the latest.
@@ -35,6 +35,8 @@ const RETRY: Duration = Duration::from_secs(2);
 struct News<'a> {
     generation: u64,
     at: String,
+    /// Whether the core turns: otherwise all of it may be old.
+    turns: bool,
     /// So many modules are down.
     down: usize,
     /// Modules that differ from the event before.
@@ -75,23 +77,19 @@ impl Listener {
         if self.last.is_none() {
             return Some(self.news().retry(RETRY));
         }
-        loop {
-            let heard = tokio::time::timeout(HEARTBEAT, changed(&mut self.generations, self.next));
-            let heard = tokio::select! {
-                () = self.caller.ended() => {
-                    self.over = true;
-                    return Some(Event::default().event("bye").data("{}"));
-                }
-                heard = heard => heard,
-            };
-            match heard {
-                Ok(true) => return Some(self.news()),
-                // The daemon ends.
-                Ok(false) => return None,
-                Err(_) if self.daemon.turns() => return Some(self.heartbeat()),
-                // A core that has stalled has nothing fresh to show: the silence tells so.
-                Err(_) => {}
+        let heard = tokio::time::timeout(HEARTBEAT, changed(&mut self.generations, self.next));
+        let heard = tokio::select! {
+            () = self.caller.ended() => {
+                self.over = true;
+                return Some(Event::default().event("bye").data("{}"));
             }
+            heard = heard => heard,
+        };
+        match heard {
+            Ok(true) => Some(self.news()),
+            // The daemon ends.
+            Ok(false) => None,
+            Err(_) => Some(self.heartbeat()),
         }
     }
 
@@ -107,7 +105,8 @@ impl Listener {
         let moved = changed.iter().copied().filter(moved).collect();
         let down = snapshot.modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
         let at = self.daemon.clock().timestamp(snapshot.at);
-        let news = News { generation: snapshot.generation, at, down, changed, moved };
+        let news =
+            News { generation: snapshot.generation, at, turns: self.daemon.turns(), down, changed, moved };
         let data = serde_json::to_string(&news).unwrap_or_default();
         let data = json(&data);
         let event = Event::default().event("snapshot").id(news.generation.to_string()).data(data);
@@ -118,7 +117,8 @@ impl Listener {
 
     fn heartbeat(&self) -> Event {
         let clock = self.daemon.clock();
-        let data = serde_json::json!({ "at": clock.timestamp(clock.now()) });
+        // A core that has stalled has nothing fresh to show, and the page says so.
+        let data = serde_json::json!({ "at": clock.timestamp(clock.now()), "turns": self.daemon.turns() });
         Event::default().event("heartbeat").data(data.to_string())
     }
 }

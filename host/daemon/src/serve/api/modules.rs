@@ -1,7 +1,9 @@
 //! What can be asked of one module.
 
+use std::time::Duration;
+
 use axum::extract::{Extension, State};
-use bellwether_core::command::{Command, CommandOutcome, DeniedReason};
+use bellwether_core::command::{Command, CommandOutcome, DeniedReason, LASTS_AT_MOST, Order, with_reason};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::why::why as explain;
@@ -43,20 +45,43 @@ pub(super) struct Decided {
     /// The generation of the snapshot that was seen.
     #[schemars(range(max = u64::MAX))]
     seen: Option<u64>,
+    /// Why it is asked for: one line, which is written down beside who asks.
+    #[schemars(length(max = 200), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    reason: Option<String>,
+    /// Of `suspend`: for so long, in seconds; without it, until `resume`.
+    #[schemars(range(min = 1, max = 2_592_000))]
+    for_s: Option<u64>,
+}
+
+impl Decided {
+    /// The whole command, and who gives it.
+    fn order(&self, module: &ModuleName, command: Command, by: String) -> Result<(Order, String), Problem> {
+        let lasts = self.for_s.map(Duration::from_secs);
+        if lasts.is_some() && command != Command::Suspend {
+            return Err(Problem::denied(module, command, "only a suspension lasts for a time (`for_s`)"));
+        }
+        if lasts.is_some_and(|lasts| lasts.is_zero() || lasts > LASTS_AT_MOST) {
+            let most = LASTS_AT_MOST.as_secs();
+            return Err(Problem::bad_request(format!(
+                "for_s: expected a number of seconds from 1 to {most}"
+            )));
+        }
+        let by = with_reason(by, self.reason.as_deref().unwrap_or_default()).map_err(Problem::bad_request)?;
+        Ok((Order { command, lasts }, by))
+    }
 }
 
 pub(super) async fn command(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path((name, word)): Path<(String, String)>,
-    Query(Decided { seen }): Query<Decided>,
+    Query(decided): Query<Decided>,
 ) -> Result<Json<CommandAnswer>, Problem> {
     let Ok(command) = word.parse::<Command>() else { return Err(no_such_page().await) };
     let module = known(&*daemon, &name)?;
-    let outcome =
-        tokio::time::timeout(COMMAND_WITHIN, daemon.command(module.clone(), command, seen, caller.by()))
-            .await
-            .map_err(|_| overdue())?;
+    let (order, by) = decided.order(&module, command, caller.by())?;
+    let asked = daemon.command(module.clone(), order, decided.seen, by);
+    let outcome = tokio::time::timeout(COMMAND_WITHIN, asked).await.map_err(|_| overdue())?;
     match &outcome {
         CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Ok(Json((&outcome).into())),
         CommandOutcome::Denied(DeniedReason::NoSuchModule) => Err(Problem::no_such_module(&name)),

@@ -148,7 +148,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
         ),
         Operation::get(
             "/status/stream",
-            "The same, a line for each change; an empty line at least every five seconds",
+            "The same, a line for each change; an empty line at least every second",
             Stream("application/x-ndjson"),
             || get(status::stream),
         ),
@@ -368,7 +368,7 @@ fn management() -> Vec<Operation> {
             "post",
             "/sign-ins",
             Role::Admin,
-            "A one-time address that signs a user in, within a minute",
+            "A one-time address that signs a user in, within a minute or as long as is asked for",
             Created(Some(of::<wire::OneTimeAnswer>)),
             || post(accounts::one_time),
         )

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
+use bellwether_core::headline::NodeCounts;
+use bellwether_core::snapshot::Snapshot;
 use futures_util::stream::unfold;
 
 use super::extract::Json;
@@ -46,5 +48,49 @@ pub(super) async fn stream(State(daemon): State<Handle>, Extension(caller): Exte
 fn look(daemon: &dyn Daemon) -> NodeStatus {
     let snapshot: Arc<_> = daemon.snapshot();
     let status = NodeStatus::new(&snapshot, daemon.components(), daemon.problems(), daemon.clock());
-    NodeStatus { notifications: daemon.notifications(), console: daemon.console(), ..status }
+    NodeStatus {
+        headline: counts(daemon, &snapshot).headline().sentence,
+        notifications: daemon.notifications(),
+        console: daemon.console(),
+        ..status
+    }
+}
+
+/// What is true of the node as a whole.
+pub(in crate::serve) fn counts(daemon: &dyn Daemon, snapshot: &Snapshot) -> NodeCounts {
+    let not_in_force = daemon.not_in_force();
+    let never_loaded = not_in_force.iter().filter(|(file, _)| never_loaded(file, snapshot).is_some()).count();
+    let problems = daemon.problems().len().saturating_sub(not_in_force.len());
+    NodeCounts {
+        never_loaded,
+        not_in_force: not_in_force.len() - never_loaded,
+        problems,
+        stalled: !daemon.turns(),
+        ..NodeCounts::of(snapshot.modules.iter().map(AsRef::as_ref))
+    }
+}
+
+/// Which module this file should be, if no version of it is in force.
+pub(in crate::serve) fn never_loaded<'f>(file: &'f str, snapshot: &Snapshot) -> Option<&'f str> {
+    let name = file.strip_prefix("modules/")?.strip_suffix(".toml")?;
+    snapshot.module(name).is_none().then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_core::moment::Moment;
+    use bellwether_core::snapshot::ModuleView;
+    use bellwether_core::state::StateName;
+
+    use super::*;
+
+    #[test]
+    fn only_a_module_file_without_a_version_in_force_was_never_loaded() {
+        let mut snapshot = Snapshot::empty("n1".parse().unwrap(), Moment::default());
+        snapshot.modules.push(Arc::new(ModuleView::empty("web".parse().unwrap(), StateName::Up)));
+        let of = |file| never_loaded(file, &snapshot);
+        assert_eq!(of("modules/db.toml"), Some("db"));
+        assert_eq!(of("modules/web.toml"), None, "its last good version is in force");
+        assert_eq!(of("checkers/db.wasm"), None);
+    }
 }

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::{Caller, Line};
 
-/// An empty line at least this often says that the daemon is still there.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
+/// An empty line or an event at least this often says that the daemon is still there. Who shows the stream
+/// takes three seconds of silence for lost contact.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// One object on a line of its own.
 pub(super) fn line(value: &impl Serialize) -> String {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use axum::body::Bytes;
-use bellwether_core::command::DeniedReason;
+use bellwether_core::command::{Command, DeniedReason};
 use bellwether_core::id::NodeName;
 use bellwether_core::measurements::Bucket;
 use bellwether_core::observation::Status;
@@ -148,7 +148,7 @@ impl Daemon for FakeDaemon {
     fn command(
         &self,
         _: ModuleName,
-        command: Command,
+        Order { command, .. }: Order,
         _: Option<u64>,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome> {
@@ -261,6 +261,22 @@ async fn a_denied_command_is_a_problem_with_the_reason_and_the_next_step() {
     assert!(head.contains("application/problem+json"), "{head}");
     assert!(body["detail"].as_str().unwrap().contains("just being stopped"), "{body}");
     assert_eq!(body["next"], "see `bellwether why web`");
+}
+
+#[tokio::test]
+async fn a_command_carries_a_reason_and_a_suspension_its_time() {
+    let api = Api::start();
+    for (asked, answered, says) in [
+        ("suspend?for_s=60&reason=new%20disk", StatusCode::OK, "(new disk) says"),
+        ("stop?for_s=60", StatusCode::CONFLICT, "only a suspension lasts for a time"),
+        ("suspend?for_s=0", StatusCode::BAD_REQUEST, "a number of seconds from 1"),
+        ("suspend?for_s=2592001", StatusCode::BAD_REQUEST, "a number of seconds from 1"),
+        ("stop?reason=a%0Ab", StatusCode::BAD_REQUEST, "the reason: expected one line"),
+    ] {
+        let (status, _, body) = api.ask(Method::POST, &format!("/modules/web/{asked}")).await;
+        assert_eq!(status, answered, "{asked}: {body}");
+        assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{asked}: {body}");
+    }
 }
 
 #[tokio::test]

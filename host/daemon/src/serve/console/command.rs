@@ -1,12 +1,15 @@
-//! A command: first what it will do, then, if the person says so, doing it.
+//! A command: first what it will do, then, if the person says so, doing it. What became of it stands on
+//! top of the module's page, which the browser is sent to.
+
+use std::time::Duration;
 
 use askama::Template;
 use axum::Form;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use bellwether_core::access::Role;
-use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::command::{Command, CommandOutcome, MAX_REASON, Order, with_reason};
 use bellwether_core::consequence::Consequence;
 use bellwether_core::plan::Occasion;
 use bellwether_core::snapshot::ModuleView;
@@ -33,6 +36,10 @@ struct ConfirmPage {
     /// Why this person may not.
     forbidden: Option<String>,
     seen: u64,
+    /// No reason is longer.
+    longest: usize,
+    /// For how long, if that can be chosen.
+    lasts: Vec<&'static str>,
     /// The plan that the restart script would make now.
     plan: Option<Result<(String, Vec<String>), String>>,
 }
@@ -44,6 +51,12 @@ pub(super) struct Given {
     /// The module's name, typed; asked for where nobody would serve any more.
     #[serde(default)]
     typed: String,
+    /// Why, in one line.
+    #[serde(default)]
+    reason: String,
+    /// Of a suspension: for how long, as people write it: `30m`.
+    #[serde(default)]
+    lasts: String,
 }
 
 /// `GET /modules/M/COMMAND`: what it will do.
@@ -69,6 +82,8 @@ pub(super) async fn ask(
         forbidden,
         // Of the picture that this very page was made of.
         seen: snapshot.generation,
+        longest: MAX_REASON,
+        lasts: LASTS.iter().filter(|_| command == Command::Suspend).map(|(word, _)| *word).collect(),
         module: name,
         frame,
     };
@@ -95,17 +110,45 @@ pub(super) async fn give(
         let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
         return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back);
     }
-    let order = daemon.command(module.name.clone(), command, Some(given.seen), caller.by());
+    let (order, by) = match order(command, &given, caller.by()) {
+        Ok(order) => order,
+        Err(why) => {
+            return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why).again(again), back);
+        }
+    };
+    let order = daemon.command(module.name.clone(), order, Some(given.seen), by);
     let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, order).await else {
         let why = "The daemon did not answer in time. Look at the state before you try again.".to_owned();
         return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
     };
-    let (status, outcome) = match outcome {
-        CommandOutcome::Accepted(what) => (StatusCode::OK, Outcome::yes(what)),
-        CommandOutcome::AlreadySo(why) => (StatusCode::OK, Outcome::nothing(why)),
-        CommandOutcome::Denied(why) => (StatusCode::CONFLICT, Outcome::no(why.to_string()).again(again)),
+    match outcome {
+        // The module's page says on top what was said and what comes of it.
+        CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Redirect::to(&back.0).into_response(),
+        CommandOutcome::Denied(why) => {
+            told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why.to_string()).again(again), back)
+        }
+    }
+}
+
+/// For how long a person can suspend a module here.
+const LASTS: [(&str, Duration); 4] = [
+    ("30m", Duration::from_mins(30)),
+    ("2h", Duration::from_hours(2)),
+    ("8h", Duration::from_hours(8)),
+    ("1d", Duration::from_hours(24)),
+];
+
+/// The whole command, and who gives it; or what is wrong with what was filled in.
+fn order(command: Command, given: &Given, by: String) -> Result<(Order, String), String> {
+    let by = with_reason(by, &given.reason)?;
+    let lasts = match (command, given.lasts.as_str()) {
+        (Command::Suspend, lasts) if !lasts.is_empty() => {
+            let known = LASTS.into_iter().find(|(word, _)| *word == lasts);
+            Some(known.ok_or_else(|| format!("`{lasts}` is none of the times that can be chosen"))?.1)
+        }
+        _ => None,
     };
-    told(&daemon, caller, status, outcome, back)
+    Ok((Order { command, lasts }, by))
 }
 
 /// What the restart script would do, for commands that ask it.

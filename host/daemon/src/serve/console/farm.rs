@@ -13,8 +13,13 @@ use bellwether_core::why::next_step;
 
 use super::frame::{Frame, Page, Time, Times};
 use super::look::Look;
-use super::{Handle, filters, html};
+use super::{Handle, encoded, filters, html};
 use crate::serve::api::Caller;
+use crate::serve::api::status::{counts, never_loaded};
+
+use self::lately::{Lately, Recent};
+
+mod lately;
 
 #[derive(Debug, Template)]
 #[template(path = "farm.html")]
@@ -39,20 +44,24 @@ struct Tally {
 #[derive(Debug)]
 struct Row {
     name: String,
+    /// Its own page; of one that was never loaded its file.
+    href: String,
     look: Look,
     /// Of the cell: what is held stays loud however well it is.
     tone: &'static str,
     suspended: bool,
     spent: bool,
-    since: Time,
+    since: Option<Time>,
     reason: String,
+    /// What happens by itself or can be done; empty if nothing is to be done.
     next: String,
     command: Option<String>,
     /// The button for the next step, if it is a command.
     button: Option<Button>,
     answer: Look,
     checkers: Vec<CheckerTally>,
-    restarts: String,
+    restarts: Option<String>,
+    lately: Lately,
     due: Option<Time>,
     step: Option<String>,
 }
@@ -76,13 +85,30 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
     let snapshot = daemon.snapshot();
     let times = Times::new(daemon.clock());
     let now = daemon.clock().now();
+    let recent = Recent::read(&daemon, &times).await;
     let mut modules: Vec<&ModuleView> = snapshot.modules.iter().map(AsRef::as_ref).collect();
     modules.sort_by_key(|module| (Attention::of(module), module.shown_since()));
-    let rows = modules.iter().map(|module| Row::new(module, &caller, &times, now)).collect();
+    let mut rows: Vec<Row> = modules
+        .iter()
+        .map(|module| Row {
+            lately: recent.of(module.name.as_str()),
+            ..Row::new(module, &caller, &times, now)
+        })
+        .collect();
+    // What nothing watches comes behind what is known to be down.
+    let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
+    let not_in_force = daemon.not_in_force();
+    let missing: Vec<Row> = not_in_force
+        .iter()
+        .filter_map(|(file, why)| Some(Row::never_loaded(never_loaded(file, &snapshot)?, file, why, &recent)))
+        .collect();
+    let never = missing.len();
+    rows.splice(down..down, missing);
+    let headline = counts(&*daemon, &snapshot).headline();
     let page = FarmPage {
-        headline: headline(&modules),
-        look: overall(&modules),
-        tallies: tallies(&modules),
+        headline: headline.sentence,
+        look: overall(headline.worst),
+        tallies: tallies(&modules, never),
         problems: daemon.problems(),
         rows,
         frame: Frame::new(&daemon, caller, Page::Farm, "Farm"),
@@ -90,20 +116,8 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
     html(StatusCode::OK, &page)
 }
 
-fn headline(modules: &[&ModuleView]) -> String {
-    let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
-    let ready = modules.iter().filter(|module| module.ready).count();
-    match (modules.len(), down) {
-        (0, _) => "There is no module yet".to_owned(),
-        (1, 0) if ready == 1 => "The module is ready".to_owned(),
-        (all, 0) if ready == all => format!("All {all} modules are ready"),
-        (all, 0) => format!("{ready} of {all} modules ready"),
-        (all, down) => format!("{down} of {all} modules down"),
-    }
-}
-
-fn overall(modules: &[&ModuleView]) -> Look {
-    match Attention::of_all(modules.iter().copied()) {
+fn overall(worst: Attention) -> Look {
+    match worst {
         Attention::Down => Look { glyph: "failed", word: "down", tone: "bad" },
         Attention::Moving => Look { glyph: "restarting", word: "moving", tone: "move" },
         Attention::Held => Look { glyph: "suspended", word: "held", tone: "held" },
@@ -112,9 +126,10 @@ fn overall(modules: &[&ModuleView]) -> Look {
     }
 }
 
-fn tallies(modules: &[&ModuleView]) -> Vec<Tally> {
+fn tallies(modules: &[&ModuleView], never_loaded: usize) -> Vec<Tally> {
     let count = |attention| modules.iter().filter(|module| Attention::of(module) == attention).count();
-    Attention::ALL
+    let never = Tally { count: never_loaded, words: "never loaded", look: Look::never_loaded() };
+    let mut tallies: Vec<Tally> = Attention::ALL
         .into_iter()
         .map(|attention| {
             let (words, glyph, tone) = match attention {
@@ -126,8 +141,10 @@ fn tallies(modules: &[&ModuleView]) -> Vec<Tally> {
             };
             Tally { count: count(attention), words, look: Look { glyph, word: words, tone } }
         })
-        .filter(|tally| tally.count > 0)
-        .collect()
+        .collect();
+    tallies.insert(1, never);
+    tallies.retain(|tally| tally.count > 0);
+    tallies
 }
 
 impl Row {
@@ -136,20 +153,47 @@ impl Row {
         let within = plain(module.restarts_within);
         Self {
             name: module.name.to_string(),
+            href: format!("/modules/{}", module.name),
             tone: if Attention::of(module) == Attention::Held { "held" } else { Look::module(module).tone },
             look: Look::module(module),
             suspended: module.wish.suspended,
             spent: spent(module),
-            since: times.of(module.shown_since()),
+            since: Some(times.of(module.shown_since())),
             reason: module.reason.clone(),
-            next: next.sentence,
+            next: if next.sentence == "Nothing to do." { String::new() } else { next.sentence },
             button: next.command.as_deref().and_then(|command| button(module, command, caller)),
             command: next.command,
             answer: quiet(module, Look::answer(module.ready)),
             checkers: checkers(module),
-            restarts: format!("{} of {} in {within}", module.restarts, module.restarts_allowed),
+            restarts: Some(format!("{} of {} in {within}", module.restarts, module.restarts_allowed)),
+            lately: Lately::default(),
             due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
             step: module.plan.as_ref().and_then(|plan| plan.steps.get(plan.step).cloned()),
+        }
+    }
+
+    /// A module's file of which no version is in force.
+    fn never_loaded(name: &str, file: &str, why: &str, recent: &Recent) -> Self {
+        Self {
+            name: name.to_owned(),
+            href: format!("/configuration?file={}#wrong", encoded(file)),
+            look: Look::never_loaded(),
+            tone: "bad",
+            suspended: false,
+            spent: false,
+            since: recent.refused(file),
+            reason: why.to_owned(),
+            next: "No version of this file has been in force: nothing watches the application. When the file is \
+                   right, it is taken over by itself."
+                .to_owned(),
+            command: None,
+            button: None,
+            answer: Look::answer(false),
+            checkers: Vec::new(),
+            restarts: None,
+            lately: recent.of(name),
+            due: None,
+            step: None,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What stands around every page: where one is, who one is, how fresh it is.
 
-use bellwether_core::attention::Attention;
+use bellwether_core::access::Role;
 use bellwether_core::moment::Moment;
 
 use super::{Handle, assets};
 use crate::clock::Clock;
 use crate::serve::api::Caller;
+use crate::serve::api::status::counts;
 use crate::when::When;
 
 /// Around every page.
@@ -29,7 +30,7 @@ pub(super) struct Frame {
     pub(super) live: bool,
     /// Which module it is about, if about one: others do not concern it.
     pub(super) about: Option<String>,
-    /// So many modules are down.
+    /// So many modules are down, or were never loaded.
     pub(super) down: usize,
     /// Of the daemon.
     pub(super) version: &'static str,
@@ -80,8 +81,8 @@ impl Frame {
     /// Around a page about what is now.
     pub(super) fn new(daemon: &Handle, caller: Caller, here: Page, title: &str) -> Self {
         let snapshot = daemon.snapshot();
-        let stalled = !daemon.turns();
-        let down = snapshot.modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
+        let counts = counts(&**daemon, &snapshot);
+        let (stalled, down) = (counts.stalled, counts.all_down());
         let count = if down == 0 { String::new() } else { format!("({down} down) ") };
         Self {
             title: format!("{count}{title} · {} · Bellwether", snapshot.node),
@@ -105,13 +106,17 @@ impl Frame {
     /// What the bar leads to.
     pub(super) fn pages(&self) -> Vec<Entry> {
         let entry = |word, href, page| Entry { word, href, here: self.here == page };
-        vec![
+        let mut pages = vec![
             entry("Farm", "/", Page::Farm),
             entry("Events", "/events", Page::Events),
             entry("Components", "/components", Page::Components),
             entry("Configuration", "/configuration", Page::Configuration),
-            entry("Users", "/users", Page::Users),
-        ]
+        ];
+        // Others are refused there.
+        if self.person.as_ref().is_some_and(|person| person.role.may(Role::Admin)) {
+            pages.push(entry("Users", "/users", Page::Users));
+        }
+        pages
     }
 }
 

@@ -42,6 +42,11 @@ impl Look {
         Self::state(module.state, module.ready)
     }
 
+    /// Of a module of which no version is in force.
+    pub(super) fn never_loaded() -> Self {
+        look("unwatched", "not loaded", "bad")
+    }
+
     /// Of the answer that load balancers get.
     pub(super) fn answer(ready: bool) -> Self {
         if ready { look("yes", "yes", "ok") } else { look("no", "no", "bad") }

@@ -7,17 +7,18 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellwether_core::access::Role;
-use bellwether_core::attention::{Attention, spent};
+use bellwether_core::attention::spent;
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::record::Record;
 use bellwether_core::snapshot::ModuleView;
-use bellwether_core::why::why;
+use bellwether_core::why::{Brief, brief, why};
 use serde::Deserialize;
 
 use self::chart::{Chart, charts};
 use self::checkers::{CheckerRow, checkers};
+use self::given::{Given, given};
 use self::log::{Log, logs};
 use self::plans::{PastPlan, plans};
 use self::timeline::{Known, Timeline, timeline};
@@ -33,6 +34,7 @@ use crate::serve::wire::configuration::module_path;
 
 mod chart;
 mod checkers;
+mod given;
 mod log;
 mod plans;
 pub(super) mod run;
@@ -49,6 +51,8 @@ const DRAWN: usize = 1_000;
 const STORY: usize = 500;
 /// Points of a chart, as they are read: an hour in the finest resolution there is. Fewer are drawn.
 const POINTS: u64 = 360;
+/// Lines of what led to it; all of it is among the events.
+const LINES: usize = 5;
 
 #[derive(Debug, Template)]
 #[template(path = "module.html")]
@@ -64,20 +68,25 @@ struct ModulePage {
     due: Option<Time>,
     next: String,
     command: Option<String>,
-    why: WhyView,
+    led: Led,
+    given: Option<Given>,
     buttons: Vec<Button>,
+    may_act: bool,
     restarts: u32,
     allowed: u32,
     within: String,
-    drain: String,
+    /// Nothing if it stops at once.
+    drain: Option<String>,
     processes: Vec<String>,
     under_way: Option<UnderWay>,
     checkers: Vec<CheckerRow>,
-    may_run: bool,
     ranges: Vec<Range>,
-    range: &'static str,
+    /// `the last 1h`, or since when there is anything.
+    range: String,
     timeline: Timeline,
     charts: Vec<Chart>,
+    /// Where the other charts are, and how many there are.
+    more_charts: Option<(String, usize)>,
     plans: Vec<PastPlan>,
     logs: Vec<Log>,
     problem: Option<String>,
@@ -85,19 +94,29 @@ struct ModulePage {
     refused: Vec<String>,
 }
 
-/// What led to it.
+/// What led to it, in a few lines.
 #[derive(Debug)]
-struct WhyView {
-    open: bool,
-    links: Vec<(Time, &'static str, String)>,
+struct Led {
+    lines: Vec<LedLine>,
+    left_out: usize,
+}
+
+#[derive(Debug)]
+struct LedLine {
+    at: Time,
+    text: String,
+    /// So many times, if more than once.
+    times: Option<usize>,
 }
 
 #[derive(Debug)]
 struct Button {
     word: String,
     href: String,
-    idle: Option<String>,
+    /// It takes the module out of the load balancer.
     danger: bool,
+    /// It is what is most likely to help now.
+    first: bool,
 }
 
 #[derive(Debug)]
@@ -119,9 +138,11 @@ struct Range {
 pub(super) struct Asked {
     #[serde(default)]
     since: String,
+    #[serde(default)]
+    charts: String,
 }
 
-/// `GET /modules/M?since=1h`
+/// `GET /modules/M?since=1h&charts=all`
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -136,12 +157,17 @@ pub(super) async fn page(
     let clock = daemon.clock();
     let now = clock.now();
     let until = clock.wall_micros(now);
-    let since = until - seconds * 1_000_000;
-    let past = Past::read(&daemon, module, since, until).await;
+    let past = Past::read(&daemon, module, until - seconds * 1_000_000, until).await;
+    let since = past.begins(until - seconds * 1_000_000, until);
     let times = Times::new(clock);
     let story: Vec<Record> = past.story.iter().map(|entry| entry.record.clone()).collect();
-    let answer = WhyAnswer::new(module.name.clone(), why(module, &story, now), &past.story, clock);
-    let may = caller.role.may(Role::Control);
+    let told = why(module, &story, now);
+    let in_short = brief(&module.reason, &told.chain, LINES);
+    let answer = WhyAnswer::new(module.name.clone(), told, &past.story, clock);
+    let may_act = caller.role.may(Role::Control);
+    let all_charts = asked.charts == "all";
+    let drawn = charts(module, &past.chart, since / 1_000_000, until / 1_000_000, all_charts);
+    let more = drawn.left_out;
     let mut frame = Frame::new(&daemon, caller, Page::Elsewhere, &name);
     frame.about = Some(name.clone());
     let page = ModulePage {
@@ -149,26 +175,32 @@ pub(super) async fn page(
         look: Look::module(module),
         answer: Look::answer(module.ready),
         since: times.of(module.shown_since()),
-        reason: module.reason.clone(),
+        reason: sentence(&module.reason),
         suspended: module.wish.suspended,
         spent: spent(module),
         due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
-        next: answer.next.clone(),
-        command: answer.command.clone(),
-        why: why_view(module, answer, &times),
-        buttons: buttons(module, may),
+        buttons: buttons(module, may_act, answer.command.as_deref()),
+        given: given(module, &past.story, until, &times),
+        led: led(in_short, &answer, &times),
+        next: answer.next,
+        command: answer.command,
+        may_act,
         restarts: module.restarts,
         allowed: module.restarts_allowed,
         within: plain(module.restarts_within),
-        drain: plain(module.drain),
+        drain: (!module.drain.is_zero()).then(|| plain(module.drain)),
         processes: processes(module),
         under_way: under_way(module),
         checkers: checkers(module, &times),
-        may_run: may,
         ranges: ranges(&name, word),
-        range: word,
+        range: if since == until - seconds * 1_000_000 {
+            format!("the last {word}")
+        } else {
+            format!("since {}, where it begins", times.short(since, false))
+        },
         timeline: timeline(module, past.known(), since, until, &times),
-        charts: charts(&past.chart, since / 1_000_000, until / 1_000_000),
+        charts: drawn.charts,
+        more_charts: (more > 0).then(|| (format!("/modules/{name}?since={word}&charts=all#charts"), more)),
         plans: plans(&past.story, &times),
         logs: logs(&daemon, module).await,
         problem: past.problem,
@@ -189,6 +221,17 @@ struct Past {
 }
 
 impl Past {
+    /// Where the axis begins: at `since`, or where what is known of the module begins, if that is later.
+    fn begins(&self, since: i64, until: i64) -> i64 {
+        let first = self.story.first().map(|entry| entry.wall);
+        let measured = self.chart.series.iter().filter_map(|series| series.buckets.first());
+        let measured = measured.map(|bucket| bucket.start.saturating_mul(1_000_000)).min();
+        let known = first.into_iter().chain(measured).min();
+        // A story as long as this is not known from its beginning.
+        let whole = self.story.len() < STORY;
+        begins(since, until, known.filter(|_| whole))
+    }
+
     fn known(&self) -> Known<'_> {
         let cut = self.records.len() >= DRAWN;
         Known { records: &self.records, around: &self.around, measured: &self.chart, cut }
@@ -240,24 +283,45 @@ fn refused(problems: Vec<String>, name: &str) -> Vec<String> {
     problems.into_iter().filter(|problem| problem.starts_with(&file)).collect()
 }
 
-fn why_view(module: &ModuleView, answer: WhyAnswer, times: &Times) -> WhyView {
-    let links = answer.chain.into_iter().map(|link| {
-        let depth = ["depth-0", "depth-1", "depth-2"].get(link.role.depth()).copied().unwrap_or("depth-2");
-        (times.told(link.at), depth, link.text)
-    });
-    WhyView { open: Attention::of(module) < Attention::Held, links: links.collect() }
+/// No axis is shorter than this, in microseconds.
+const SHORTEST: i64 = 10_000_000;
+
+/// `known` is when the first thing is known of, if all of it is.
+fn begins(since: i64, until: i64, known: Option<i64>) -> i64 {
+    known.map_or(since, |known| known.min(until - SHORTEST).max(since))
 }
 
-fn buttons(module: &ModuleView, may: bool) -> Vec<Button> {
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    if text.is_empty() { String::new() } else { format!("{}.", capitalised(text)) }
+}
+
+fn led(brief: Brief, answer: &WhyAnswer, times: &Times) -> Led {
+    let line = |line: bellwether_core::why::BriefLine| {
+        let at = &answer.chain.get(line.first)?.at;
+        Some(LedLine {
+            at: times.told(at.clone()),
+            text: line.text,
+            times: (line.times > 1).then_some(line.times),
+        })
+    };
+    Led { lines: brief.lines.into_iter().filter_map(line).collect(), left_out: brief.left_out }
+}
+
+/// Only what can be done now. `next` is what is proposed, as it is typed: `start web`.
+fn buttons(module: &ModuleView, may: bool, next: Option<&str>) -> Vec<Button> {
+    let proposed = next.and_then(|next| next.split(' ').next()).and_then(|word| word.parse::<Command>().ok());
     let button = |consequence: Consequence| Button {
         word: capitalised(consequence.command.word()),
         href: format!("/modules/{}/{}", module.name, consequence.command),
         danger: consequence.takes_out,
-        idle: if may { consequence.idle } else { Some(format!("needs the role {}", Role::Control)) },
+        first: proposed == Some(consequence.command),
     };
-    // Most often there is nothing to confirm: the button is there when there is.
-    let offered = |c: &Consequence| c.command != Command::Confirm || c.idle.is_none();
-    Consequence::of_all(module, 0).into_iter().filter(offered).map(button).collect()
+    let possible = Consequence::of_all(module, 0).into_iter().filter(|c| may && c.idle.is_none());
+    let mut buttons: Vec<Button> = possible.map(button).collect();
+    buttons.sort_by_key(|button| !button.first);
+    buttons
 }
 
 fn processes(module: &ModuleView) -> Vec<String> {
@@ -291,5 +355,43 @@ pub(super) fn took(took: Duration) -> String {
         micros @ 0..1_000 => format!("{micros} µs"),
         1_000..1_000_000 => format!("{:.1} ms", seconds * 1e3),
         _ => format!("{seconds:.1} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_core::state::StateName;
+
+    use super::*;
+
+    #[test]
+    fn the_axis_begins_where_the_data_begin() {
+        let hour = 3_600_000_000;
+        assert_eq!(begins(0, hour, None), 0, "it is not known where the data begin");
+        assert_eq!(begins(0, hour, Some(hour / 2)), hour / 2);
+        assert_eq!(begins(0, hour, Some(-hour)), 0, "they begin before");
+        assert_eq!(begins(0, hour, Some(hour - 1)), hour - SHORTEST, "an axis has a length");
+    }
+
+    #[test]
+    fn only_what_can_be_done_has_a_button_and_what_is_proposed_is_the_first() {
+        let words = |state, may, next| {
+            let module = ModuleView::empty("web".parse().unwrap(), state);
+            buttons(&module, may, next).into_iter().map(|b| (b.word, b.first)).collect::<Vec<_>>()
+        };
+        let failed = words(StateName::Failed, true, Some("start web"));
+        assert_eq!(failed.first(), Some(&("Start".to_owned(), true)));
+        assert!(!failed.iter().any(|(word, _)| word == "Resume" || word == "Confirm"), "{failed:?}");
+        let up = words(StateName::Up, true, None);
+        let up: Vec<&str> = up.iter().map(|(word, _)| word.as_str()).collect();
+        assert_eq!(up, ["Stop", "Restart", "Suspend"]);
+        assert!(words(StateName::Up, false, None).is_empty());
+    }
+
+    #[test]
+    fn a_reason_is_a_sentence() {
+        assert_eq!(sentence("the application serves"), "The application serves.");
+        assert_eq!(sentence("done."), "Done.");
+        assert_eq!(sentence(""), "");
     }
 }

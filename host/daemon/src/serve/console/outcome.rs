@@ -39,11 +39,6 @@ impl Outcome {
         Self::new("Done", detail, Look { glyph: "yes", word: "accepted", tone: "ok" })
     }
 
-    /// It was so already.
-    pub(super) fn nothing(detail: String) -> Self {
-        Self::new("Nothing to do", detail, Look { glyph: "no", word: "nothing to do", tone: "idle" })
-    }
-
     /// It is not done.
     pub(super) fn no(detail: String) -> Self {
         Self::new("Not carried out", detail, Look { glyph: "out", word: "denied", tone: "bad" })

@@ -4,17 +4,19 @@
 use std::fmt::Write as _;
 
 use bellwether_core::measurements::Bucket;
+use bellwether_core::snapshot::ModuleView;
 
+use self::choice::chosen;
 use super::checkers::{rounded, unit_for};
-use crate::journal::Chart as Measured;
+use crate::journal::{Chart as Measured, ChartSeries};
 use crate::when::When;
+
+mod choice;
 
 /// The height of the picture, in pixels.
 const HEIGHT: f64 = 72.0;
 /// More bars than these are too narrow to be told apart.
 const BARS: i64 = 60;
-/// More of them are in the API.
-const SHOWN: usize = 24;
 
 #[derive(Debug)]
 pub(super) struct Chart {
@@ -50,37 +52,63 @@ pub(super) struct Row {
     pub(super) max: String,
 }
 
+/// What is drawn, and how much there is besides.
+#[derive(Debug)]
+pub(super) struct Drawn {
+    pub(super) charts: Vec<Chart>,
+    pub(super) left_out: usize,
+}
+
 /// Between two moments, in seconds after the Unix epoch.
-pub(super) fn charts(measured: &Measured, since: i64, until: i64) -> Vec<Chart> {
+pub(super) fn charts(module: &ModuleView, measured: &Measured, since: i64, until: i64, all: bool) -> Drawn {
     let when = When::here();
     let step = coarser(measured.step_s, until - since);
-    let chart = |(index, series): (usize, &crate::journal::ChartSeries)| {
-        let (buckets, unit) = scaled(&merged(&series.buckets, step), &series.unit);
-        let most = buckets.iter().map(|bucket| bucket.max).fold(0.0, f64::max);
-        let top = round_above(most);
-        let last = buckets.last().map_or(0.0, Bucket::mean);
-        let title = if series.name == "duration" {
-            format!("{}: how long it takes", series.checker)
-        } else {
-            format!("{}: {}", series.checker, series.name)
-        };
-        let worst = buckets.iter().map(|bucket| bucket.max).fold(f64::MIN, f64::max);
-        let said = format!("Last mean {} {unit}, largest {} {unit}.", rounded(last), rounded(worst));
-        let mut rows: Vec<Row> = buckets.iter().map(|bucket| row(bucket, &when)).collect();
-        rows.reverse();
-        Chart {
-            id: format!("chart-{index}"),
-            title,
-            scale: [short(top), short(top / 2.0)],
-            most: rounded(most),
-            last: rounded(last),
-            said,
-            bars: bars(&buckets, step, top, since, until),
-            rows,
-            unit,
-        }
+    let (chosen, left_out) = chosen(module, &measured.series, all);
+    let drawn = |(index, series): (usize, &ChartSeries)| chart(index, series, step, (since, until), &when);
+    Drawn { charts: chosen.into_iter().enumerate().map(drawn).collect(), left_out }
+}
+
+fn chart(index: usize, series: &ChartSeries, step: i64, (since, until): (i64, i64), when: &When) -> Chart {
+    let (buckets, unit) = scaled(&merged(&series.buckets, step), &series.unit);
+    let number: fn(f64) -> String = if is_count(&series.buckets, &series.unit) { whole } else { rounded };
+    let most = buckets.iter().map(|bucket| bucket.max).fold(0.0, f64::max);
+    let top = round_above(most);
+    let last = buckets.last().map_or(0.0, Bucket::mean);
+    let title = if series.name == "duration" {
+        format!("{}: how long it takes", series.checker)
+    } else {
+        format!("{}: {}", series.checker, series.name)
     };
-    measured.series.iter().take(SHOWN).enumerate().map(chart).collect()
+    let worst = buckets.iter().map(|bucket| bucket.max).fold(f64::MIN, f64::max);
+    let said = format!("Last mean {} {unit}, largest {} {unit}.", number(last), number(worst));
+    let mut rows: Vec<Row> = buckets.iter().map(|bucket| row(bucket, number, when)).collect();
+    rows.reverse();
+    // Half of one process is none.
+    let middle = if is_count(&series.buckets, &series.unit) && (top / 2.0).fract() != 0.0 {
+        String::new()
+    } else {
+        short(top / 2.0)
+    };
+    Chart {
+        id: format!("chart-{index}"),
+        title,
+        scale: [short(top), middle],
+        most: number(most),
+        last: number(last),
+        said,
+        bars: bars(&buckets, step, top, since, until),
+        rows,
+        unit,
+    }
+}
+
+/// Whether what was counted are things, of which there are no halves.
+fn is_count(buckets: &[Bucket], unit: &str) -> bool {
+    unit.is_empty() && buckets.iter().all(|bucket| bucket.min.fract() == 0.0 && bucket.max.fract() == 0.0)
+}
+
+fn whole(value: f64) -> String {
+    format!("{value:.0}")
 }
 
 /// The next of 1, 2, 5, 10, 20, 50 and so on: a scale that is read at a glance, and that does not
@@ -135,13 +163,13 @@ fn scaled(buckets: &[Bucket], unit: &str) -> (Vec<Bucket>, String) {
     (buckets.iter().map(scale).collect(), unit.to_owned())
 }
 
-fn row(bucket: &Bucket, when: &When) -> Row {
+fn row(bucket: &Bucket, number: fn(f64) -> String, when: &When) -> Row {
     Row {
         at: when.zoned(&crate::clock::timestamp(bucket.start.saturating_mul(1_000_000))),
         count: bucket.count,
-        min: rounded(bucket.min),
-        mean: rounded(bucket.mean()),
-        max: rounded(bucket.max),
+        min: number(bucket.min),
+        mean: number(bucket.mean()),
+        max: number(bucket.max),
     }
 }
 
@@ -219,6 +247,22 @@ mod tests {
             assert_eq!(short(round_above(most)), top, "{most}");
         }
         assert_eq!([short(2.5), short(0.25), short(100.0)], ["2.5", "0.25", "100"]);
+    }
+
+    #[test]
+    fn things_are_counted_in_whole_numbers() {
+        let series = |unit: &str, max| ChartSeries {
+            checker: "process".into(),
+            name: "threads".into(),
+            unit: unit.into(),
+            buckets: vec![bucket(0, 1.0, max)],
+        };
+        let drawn = |unit, max| chart(0, &series(unit, max), 10, (0, 100), &When::here());
+        let threads = drawn("", 2.0);
+        assert_eq!((threads.last.as_str(), threads.most.as_str()), ("2", "2"), "a mean of one and a half");
+        assert_eq!(threads.scale, ["2", "1"]);
+        assert_eq!(drawn("", 1.0).scale, ["1", ""], "there is no half thread");
+        assert_eq!(drawn("%", 2.0).last, "1.50");
     }
 
     #[test]

@@ -84,10 +84,10 @@ fn row(checker: &CheckerView, times: &Times) -> CheckerRow {
     }
 }
 
-/// Three digits are enough to look at.
+/// Three digits are enough to look at, and a whole number needs none behind the point.
 pub(super) fn rounded(value: f64) -> String {
     let digits = match value.abs() {
-        0.0 => 0,
+        whole if whole.fract() == 0.0 => 0,
         large if large >= 100.0 => 0,
         middle if middle >= 10.0 => 1,
         small if small >= 1.0 => 2,
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits_that_count() {
-        let shown = [0.0, 0.1234, 1.234, 12.34, 123.4, 123_456.0].map(rounded);
-        assert_eq!(shown, ["0", "0.123", "1.23", "12.3", "123", "123456"]);
+        let shown = [0.0, 0.1234, 1.0, 1.234, 12.34, 123.4, 123_456.0].map(rounded);
+        assert_eq!(shown, ["0", "0.123", "1", "1.23", "12.3", "123", "123456"]);
     }
 }

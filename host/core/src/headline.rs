@@ -1,0 +1,178 @@
+//! The one sentence about a whole node, for everything that shows several modules: the worst that is
+//! true of it.
+
+use crate::attention::Attention;
+use crate::snapshot::ModuleView;
+
+/// What is true of a node, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeCounts {
+    /// Modules that are in force.
+    pub modules: usize,
+    /// Those of them that serve.
+    pub ready: usize,
+    /// Those of them that should serve and do not.
+    pub down: usize,
+    /// What the worst of them needs.
+    pub worst: Attention,
+    /// Module files of which no version is in force: nothing watches their applications.
+    pub never_loaded: usize,
+    /// Other files whose latest version is not in force: refused, in quarantine, or waiting for approval.
+    pub not_in_force: usize,
+    /// Anything else that is wrong with the daemon.
+    pub problems: usize,
+    /// The core does not turn: all of it may be old.
+    pub stalled: bool,
+}
+
+/// The sentence, and how much the node needs to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headline {
+    /// In one sentence, without a full stop.
+    pub sentence: String,
+    /// How bad it is.
+    pub worst: Attention,
+}
+
+impl NodeCounts {
+    /// Of these modules, with nothing else known.
+    pub fn of<'a>(modules: impl IntoIterator<Item = &'a ModuleView>) -> Self {
+        let mut counts = Self { worst: Attention::Well, ..Self::default() };
+        for module in modules {
+            let attention = Attention::of(module);
+            counts.modules += 1;
+            counts.ready += usize::from(module.ready);
+            counts.down += usize::from(attention == Attention::Down);
+            counts.worst = counts.worst.min(attention);
+        }
+        counts
+    }
+
+    /// All that should serve and does not, with those that were never loaded.
+    pub fn all_down(&self) -> usize {
+        self.down + self.never_loaded
+    }
+
+    /// The worst that is true.
+    pub fn headline(&self) -> Headline {
+        if self.stalled {
+            let sentence = "The core has stalled: what is shown may be old, and health answers no".to_owned();
+            return Headline { sentence, worst: Attention::Down };
+        }
+        let besides = self.besides();
+        let worst = match (self.all_down(), &besides) {
+            (1.., _) => Attention::Down,
+            (0, Some(_)) => self.worst.min(Attention::Warned),
+            (0, None) => self.worst,
+        };
+        let modules = self.of_modules();
+        let sentence = match besides {
+            Some(besides) if worst == Attention::Warned => format!("{modules}, but {besides}"),
+            Some(besides) => format!("{modules}, and {besides}"),
+            None => modules,
+        };
+        Headline { sentence, worst }
+    }
+
+    fn of_modules(&self) -> String {
+        let Self { modules, ready, .. } = *self;
+        let all = modules + self.never_loaded;
+        match (all, self.all_down()) {
+            (0, _) => "There is no module yet".to_owned(),
+            (1, 1) if self.never_loaded == 1 => "The module has not been loaded".to_owned(),
+            (1, 1) => "The module is down".to_owned(),
+            (1, 0) if ready == 1 => "The module is ready".to_owned(),
+            (1, 0) => "The module is not ready".to_owned(),
+            (all, 0) if ready == all => format!("All {all} modules are ready"),
+            (all, 0) => format!("{ready} of {all} modules ready"),
+            (all, down) => format!("{down} of {all} modules down"),
+        }
+    }
+
+    /// What is wrong beside the modules.
+    fn besides(&self) -> Option<String> {
+        let files = match self.not_in_force {
+            0 => None,
+            1 => Some("1 file is not in force".to_owned()),
+            many => Some(format!("{many} files are not in force")),
+        };
+        let problems = match self.problems {
+            0 => None,
+            1 => Some("there is 1 problem with the daemon".to_owned()),
+            many => Some(format!("there are {many} problems with the daemon")),
+        };
+        match (files, problems) {
+            (Some(files), Some(problems)) => Some(format!("{files}, and {problems}")),
+            (files, problems) => files.or(problems),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::StateName;
+
+    fn said(counts: NodeCounts) -> (String, Attention) {
+        let Headline { sentence, worst } = counts.headline();
+        (sentence, worst)
+    }
+
+    fn ready(modules: usize) -> NodeCounts {
+        NodeCounts { modules, ready: modules, worst: Attention::Well, ..NodeCounts::default() }
+    }
+
+    #[test]
+    fn refused_files_are_worse_than_all_modules_being_ready() {
+        let counts = NodeCounts { not_in_force: 3, ..ready(3) };
+        assert_eq!(
+            said(counts),
+            ("All 3 modules are ready, but 3 files are not in force".into(), Attention::Warned)
+        );
+        let counts = NodeCounts { problems: 1, not_in_force: 1, ..ready(1) };
+        assert_eq!(
+            said(counts),
+            (
+                "The module is ready, but 1 file is not in force, and there is 1 problem with the daemon"
+                    .into(),
+                Attention::Warned
+            )
+        );
+    }
+
+    #[test]
+    fn a_module_that_was_never_loaded_counts_as_down() {
+        let counts = NodeCounts { never_loaded: 1, ..ready(2) };
+        assert_eq!(said(counts), ("1 of 3 modules down".into(), Attention::Down));
+        let counts = NodeCounts { never_loaded: 1, not_in_force: 2, ..ready(2) };
+        assert_eq!(
+            said(counts),
+            ("1 of 3 modules down, and 2 files are not in force".into(), Attention::Down)
+        );
+        assert_eq!(said(NodeCounts { never_loaded: 1, ..ready(0) }).0, "The module has not been loaded");
+    }
+
+    #[test]
+    fn nothing_is_worse_than_a_core_that_has_stalled() {
+        let (sentence, worst) = said(NodeCounts { stalled: true, ..ready(2) });
+        assert!(sentence.starts_with("The core has stalled") && worst == Attention::Down, "{sentence}");
+    }
+
+    #[test]
+    fn when_nothing_is_wrong_it_says_so() {
+        assert_eq!(said(ready(0)), ("There is no module yet".into(), Attention::Well));
+        assert_eq!(said(ready(1)), ("The module is ready".into(), Attention::Well));
+        assert_eq!(said(ready(2)), ("All 2 modules are ready".into(), Attention::Well));
+        let moving = NodeCounts { ready: 1, worst: Attention::Moving, ..ready(2) };
+        assert_eq!(said(moving), ("1 of 2 modules ready".into(), Attention::Moving));
+    }
+
+    #[test]
+    fn modules_are_counted_by_what_they_need() {
+        let module = |state| ModuleView::empty("web".parse().unwrap(), state);
+        let modules = [module(StateName::Up), module(StateName::Failed), module(StateName::Stopped)];
+        let counts = NodeCounts::of(&modules);
+        assert_eq!((counts.modules, counts.ready, counts.down, counts.worst), (3, 1, 1, Attention::Down));
+        assert_eq!(NodeCounts::of([]).worst, Attention::Well);
+    }
+}

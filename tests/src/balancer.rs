@@ -35,7 +35,7 @@ pub struct Kind {
 }
 
 /// All of the guide.
-pub const ALL: [Kind; 7] = [
+pub const ALL: [Kind; 8] = [
     Kind {
         title: "HAProxy",
         program: "/usr/sbin/haproxy",
@@ -50,6 +50,12 @@ pub const ALL: [Kind; 7] = [
     },
     Kind {
         title: "Envoy",
+        program: "envoy",
+        file: "envoy.yaml",
+        arguments: &["-c", "FILE", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
+    },
+    Kind {
+        title: "Envoy by gRPC",
         program: "envoy",
         file: "envoy.yaml",
         arguments: &["-c", "FILE", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],

@@ -454,6 +454,11 @@ impl Running {
             side.spawn(telemetry.run());
         }
         side.spawn(rotate_forever(self.root.clone()));
+        if let Some(certificates) = health.certificates() {
+            let (office, problems) = (Arc::clone(&self.office), self.office.problems.clone());
+            let say = move |message| office.note(None, RecordKind::Daemon { message });
+            side.spawn(certificates.look_after(problems, say));
+        }
         side.spawn(self.continuity.keep_forever(clock));
         let access = self.office.access.clone();
         side.spawn({

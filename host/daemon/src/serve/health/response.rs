@@ -1,5 +1,6 @@
 //! An HTTP response, as bytes.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use bellwether_core::health::{Answer, Body, Code};
@@ -17,15 +18,8 @@ pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method
         Code::NotFound => b"404 Not Found",
         Code::Unavailable => b"503 Service Unavailable",
     };
-    let report;
-    let (media, body): (&[u8], &[u8]) = match &answer.body {
-        Body::Plain(text) => (b"text/plain; charset=utf-8", text.as_bytes()),
-        Body::Report(document) => {
-            report = serde_json::to_vec(document).expect("text and finite numbers are always JSON");
-            (b"application/health+json", &report)
-        }
-    };
-    write_head(output, status, media, body.len());
+    let (media, body) = content(answer);
+    write_head(output, status, media.as_bytes(), body.len());
     if answer.degraded {
         output.extend_from_slice(DEGRADED);
     }
@@ -34,7 +28,18 @@ pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method
     }
     write_end(output, persistence);
     if method != Method::Head {
-        output.extend_from_slice(body);
+        output.extend_from_slice(&body);
+    }
+}
+
+/// The media type of an answer, and its body.
+pub(super) fn content(answer: &Answer) -> (&'static str, Cow<'_, [u8]>) {
+    match &answer.body {
+        Body::Plain(text) => ("text/plain; charset=utf-8", Cow::Borrowed(text.as_bytes())),
+        Body::Report(document) => {
+            let report = serde_json::to_vec(document).expect("text and finite numbers are always JSON");
+            ("application/health+json", Cow::Owned(report))
+        }
     }
 }
 

@@ -18,7 +18,8 @@ const KEEPALIVED: &str = "/usr/sbin/keepalived";
 /// In a network of its own; writes down whether the virtual address is there.
 const SCRIPT: &str = r#"
 ip link set lo up
-ip link add eth0 type dummy
+ip link add eth0 type veth peer name eth1
+ip link set eth1 up
 ip address add 10.0.0.11/24 dev eth0
 ip link set eth0 up
 "$1" run --root "$2" > "$2/log" 2>&1 &

@@ -30,7 +30,7 @@ pub struct Kind {
     pub program: &'static str,
     /// The name of its configuration.
     file: &'static str,
-    /// How it is run in the foreground, if the guide does not say (in `sh`): `FOLDER`, `FILE` and `FRONT` (where it listens) stand for what they say.
+    /// How it is run in the foreground, where the guide has no command for it: `FOLDER`, `FILE` and `FRONT` (where it listens) stand for what they say.
     arguments: &'static [&'static str],
 }
 

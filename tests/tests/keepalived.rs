@@ -1,6 +1,7 @@
 //! A real keepalived, as `docs/load-balancers.md` configures it: the virtual address is where the application serves.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use bellwether_tests::balancer::block;
@@ -23,7 +24,7 @@ ip link set eth1 up
 ip address add 10.0.0.11/24 dev eth0
 ip link set eth0 up
 "$1" run --root "$2" > "$2/log" 2>&1 &
-keepalived --dont-fork --log-console --vrrp --use-file "$2/keepalived.conf" --pid "$2/keepalived.pid" \
+"$3" --dont-fork --log-console --vrrp --use-file "$2/keepalived.conf" --pid "$2/keepalived.pid" \
     --vrrp_pid "$2/vrrp.pid" > "$2/keepalived.log" 2>&1 &
 while :; do
     if ip -oneline address show dev eth0 | grep -q 10.0.0.100; then echo here; else echo away; fi > "$2/address.new"
@@ -47,7 +48,10 @@ fn the_virtual_address_is_there_as_long_as_the_application_serves() {
         .replace("/usr/bin/bellwether", &bellwether().display().to_string())
         .replace("/etc/bellwether", &root.path().display().to_string());
     root.write("keepalived.conf", text);
-    let Some(_inside) = unshared(&["--net"], SCRIPT, &[bellwether(), root.path()]) else { return };
+    let Some(_inside) = unshared(&["--net"], SCRIPT, &[bellwether(), root.path(), Path::new(KEEPALIVED)])
+    else {
+        return;
+    };
     let address = || fs::read_to_string(root.path().join("address")).unwrap_or_default();
     let until_address_is = |word: &str| {
         within(PATIENCE, &format!("the address is {word}"), || (address().trim() == word).then_some(()));

@@ -432,6 +432,7 @@ impl Running {
         // A core that has ended is seen below.
         drop(self.events.send(Message::Loaded).await);
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
+        self.watched.push(Watched { ward: watchdog::HEALTH_HTTP2, pulse: health.multiplexed_heart() });
         let clock = self.office.means.clock;
         let mut side = JoinSet::new();
         self.watched.extend(self.beside.begin(&mut side, clock));

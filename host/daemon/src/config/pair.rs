@@ -34,6 +34,7 @@ pub(super) fn pair(
 pub(super) fn with_pairs(root: &Path, mut node: Sourced<NodeSpec>) -> Result<Sourced<NodeSpec>, Mistakes> {
     let console = node.spec.console.as_mut().and_then(|console| console.pair.as_mut());
     let pairs = [("console", console), ("health", node.spec.health_pair.as_mut())];
+    let mut mistakes = Vec::new();
     for (table, pair) in pairs.into_iter().filter_map(|(table, pair)| Some((table, pair?))) {
         *pair = PairFiles { certificate: root.join(&pair.certificate), key: root.join(&pair.key) };
         let Err(error) = Pair::read(pair) else { continue };
@@ -51,7 +52,7 @@ pub(super) fn with_pairs(root: &Path, mut node: Sourced<NodeSpec>) -> Result<Sou
         let mut mistake = Mistake::new(&node.source, span, format!("`{key}` {why}"));
         mistake.expected(expected);
         mistake.help("the user that the daemon runs as must be able to read both files");
-        return Err(mistake.into());
+        mistakes.push(mistake);
     }
-    Ok(node)
+    Mistakes::new(mistakes).map_or(Ok(node), Err)
 }

@@ -19,12 +19,13 @@
 //!   core's pulse has stopped.
 //! - It says nothing that is not known: while the daemon starts, and after a pause of the whole process,
 //!   questions wait for a moment (`opening.rs`, `Pulse::is_catching_up`).
-//! - It waits for nobody else: the snapshot is read without a lock, and nothing is
-//!   logged from here, since a log can block.
+//! - It waits for nothing else: the snapshot is read without a lock, and nothing is
+//!   logged from the event loop, since a log can block.
 //! - It is bounded whoever calls: so many connections, so many bytes, so much time.
 //! - It is asked all day long by every load balancer, so it should cost nothing:
 //!   no more than nginx does (`benches/health_endpoint`).
 
+mod activity;
 mod connection;
 mod conversation;
 mod event_loop;
@@ -191,6 +192,7 @@ pub struct HealthServer {
     addresses: Vec<SocketAddr>,
     stop: Arc<Stop>,
     heart: Pulse,
+    multiplexed_heart: Pulse,
     certificates: Option<Certificates>,
     thread: Option<JoinHandle<io::Result<()>>>,
     /// The thread of HTTP/2 and TLS, which ends after the other.
@@ -227,7 +229,9 @@ impl HealthServer {
         let sockets = listeners.iter().map(Listener::for_the_next).collect::<io::Result<Vec<_>>>();
         let sockets = sockets.map_err(BindError::Start)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
-        let multiplexed = multiplexed::start(view.clone(), certificates.clone());
+        let multiplexed_heart = Pulse::default();
+        multiplexed_heart.beat(view.clock);
+        let multiplexed = multiplexed::start(view.clone(), certificates.clone(), multiplexed_heart.clone());
         let (entrance, multiplexed) = multiplexed.map_err(BindError::Start)?;
         let event_loop = EventLoop::new(listeners, view, entrance).map_err(BindError::Start)?;
         let waker = event_loop.waker().map_err(BindError::Start)?;
@@ -239,7 +243,7 @@ impl HealthServer {
             .spawn(move || event_loop.run(|| stopped.wanted.load(Ordering::Acquire)))
             .map_err(BindError::Start)?;
         let (thread, multiplexed) = (Some(thread), Some(multiplexed));
-        Ok((Self { addresses, stop, heart, certificates, thread, multiplexed }, sockets))
+        Ok((Self { addresses, stop, heart, multiplexed_heart, certificates, thread, multiplexed }, sockets))
     }
 
     /// Where it listens: HTTP first, then the agents in the order they were given.
@@ -250,6 +254,11 @@ impl HealthServer {
     /// Beats at every turn of the thread.
     pub fn heart(&self) -> Pulse {
         self.heart.clone()
+    }
+
+    /// Beats at every turn of the thread for HTTP/2 and TLS.
+    pub fn multiplexed_heart(&self) -> Pulse {
+        self.multiplexed_heart.clone()
     }
 
     /// What it speaks TLS with.

@@ -12,7 +12,7 @@
 //!                ▼
 //!            Lingering ── end of input, enough, or too late ──▶ closed
 //! ```
-//! A connection on which HTTP/2 or TLS is spoken is handed over. An agent-check begins in Sending, or in Waiting. Every phase but the shortest has a
+//! A connection that begins with HTTP/2 or TLS is handed over. An agent-check begins in Sending, or in Waiting. Every phase but the shortest has a
 //! deadline. Lingering reads and forgets what the other side still sends: a
 //! socket closed with unread input resets the connection, and the reset can
 //! destroy the answer on its way (RFC 9112, section 9.6).
@@ -107,7 +107,7 @@ pub(super) enum Outcome {
     Waiting,
     /// There may be more; others first.
     Unfinished,
-    /// It speaks what others understand.
+    /// HTTP/2 or TLS is spoken: hand it over.
     HandOver,
     /// It is over: close it.
     Over,
@@ -180,7 +180,7 @@ impl Connection {
         Outcome::Unfinished
     }
 
-    /// What others need to go on with it.
+    /// The socket, and what was received on it.
     pub(super) fn into_incoming(self) -> Incoming {
         let (received, peer) = (self.conversation.into_received(), self.peer);
         Incoming { stream: self.stream.into(), received, peer }

@@ -34,7 +34,7 @@ pub(super) enum Next {
     SendFirst,
     /// The next question has no answer yet: [`Conversation::receive`] nothing a little later.
     AskAgain,
-    /// Another protocol is spoken: what was received is for [others](super::multiplexed).
+    /// HTTP/2 or TLS is spoken: hand the connection to [`super::multiplexed`], with what was received.
     HandOver,
     /// Close. `unread` is whether the other side may still be sending.
     Close { unread: bool },

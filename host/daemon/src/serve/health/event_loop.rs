@@ -317,7 +317,11 @@ impl EventLoop {
     /// Makes room for one more descriptor. Says whether there is any.
     fn free_descriptor(&mut self, now: Instant) -> bool {
         self.sweep_at.get_or_insert(now + SWEEP);
-        self.reserve.pop().is_some() || self.let_quietest_go()
+        if self.reserve.pop().is_some() || self.let_quietest_go() {
+            return true;
+        }
+        self.multiplexed.make_room();
+        false
     }
 
     /// Its descriptor is for the one who waits, not for the reserve.
@@ -333,6 +337,9 @@ impl EventLoop {
             self.forget(place);
         }
         self.restock();
+        if self.reserve.len() < RESERVE {
+            self.multiplexed.make_room();
+        }
         let at_rest = self.connections.is_empty() && self.reserve.len() == RESERVE;
         self.sweep_at = (!at_rest).then(|| now + SWEEP);
     }

@@ -10,14 +10,15 @@ use bellwether_core::health::{ServingStatus, Subject};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::stream;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body_util::{BodyExt as _, Empty, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use prost::Message;
 use tokio::time::timeout;
 
-use super::service::{Body, Service};
+use super::service::{Body, Service, patiently};
 use crate::patience::at_most;
+use crate::pulse::Pulse;
 
 const MEDIA: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -29,7 +30,7 @@ const MAX_REQUEST: usize = 1 << 10;
 /// It must be whole within this time.
 const REQUEST_WITHIN: Duration = at_most(Duration::from_secs(5));
 /// How often a watched service is looked at. That the core has stalled has no event, so all are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Pulse::BEAT;
 
 /// What can be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(super) enum Procedure {
     Check,
     Watch,
     List,
-    /// None that there is.
+    /// Another one.
     Unknown,
 }
 
@@ -48,11 +49,13 @@ impl Procedure {
         let is_grpc = media
             .strip_prefix("application/grpc")
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('+') || rest.starts_with(';'));
-        (is_grpc && request.method() == Method::POST).then(|| match request.uri().path() {
-            "/grpc.health.v1.Health/Check" => Self::Check,
-            "/grpc.health.v1.Health/Watch" => Self::Watch,
-            "/grpc.health.v1.Health/List" => Self::List,
-            _ => Self::Unknown,
+        (is_grpc && request.method() == Method::POST && request.version() == Version::HTTP_2).then(|| {
+            match request.uri().path() {
+                "/grpc.health.v1.Health/Check" => Self::Check,
+                "/grpc.health.v1.Health/Watch" => Self::Watch,
+                "/grpc.health.v1.Health/List" => Self::List,
+                _ => Self::Unknown,
+            }
         })
     }
 }
@@ -101,9 +104,6 @@ pub(super) async fn respond(
     called: Procedure,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if called == Procedure::Unknown {
-        return failed(NO_SUCH_PROCEDURE);
-    }
     let body = Limited::new(request.into_body(), MAX_REQUEST).collect();
     let body = match timeout(REQUEST_WITHIN, body).await {
         Ok(Ok(body)) => body.to_bytes(),
@@ -115,9 +115,10 @@ pub(super) async fn respond(
         Err(failure) => return failed(failure),
     };
     match called {
+        Procedure::Unknown => failed(NO_SUCH_PROCEDURE),
         Procedure::Watch => watch(service, asked),
-        Procedure::List => one(&service.list()),
-        Procedure::Check | Procedure::Unknown => match service.serving(&asked).await {
+        Procedure::List => service.list().await.map_or_else(|| failed(NO_ANSWER), |all| one(&all)),
+        Procedure::Check => match service.serving(&asked).await {
             None => failed(NO_ANSWER),
             Some(ServingStatus::ServiceUnknown) => failed(NO_SUCH_SERVICE),
             Some(status) => one(&HealthCheckResponse::of(status)),
@@ -126,13 +127,20 @@ pub(super) async fn respond(
 }
 
 impl Service {
-    fn list(&self) -> HealthListResponse {
-        let snapshot = self.view.snapshot.load();
-        let names = snapshot.modules.iter().map(|module| module.name.as_str()).chain([""]);
-        let status =
-            |name| self.view.serving(None, Subject::of_service(name)).unwrap_or(ServingStatus::NotServing);
-        let statuses = names.map(|name| (name.to_owned(), HealthCheckResponse::of(status(name)))).collect();
-        HealthListResponse { statuses }
+    /// Nothing if it cannot be told in time.
+    async fn list(&self) -> Option<HealthListResponse> {
+        // Of all together first: that is a question like others, and has no answer before all modules are there.
+        self.serving("").await?;
+        let list = || {
+            let snapshot = self.view.snapshot.load();
+            let names = snapshot.modules.iter().map(|module| module.name.as_str()).chain([""]);
+            let status = |name: &str| {
+                let status = self.view.serving(None, Subject::of_service(name))?;
+                Some((name.to_owned(), HealthCheckResponse::of(status)))
+            };
+            names.map(status).collect::<Option<_>>()
+        };
+        patiently(list).await.map(|statuses| HealthListResponse { statuses })
     }
 }
 
@@ -208,10 +216,10 @@ impl Watched {
             return None;
         }
         loop {
-            self.service.quiet.interrupt();
             let status = self.service.view.serving(None, Subject::of_service(&self.asked));
             if let Some(status) = status.filter(|status| self.told != Some(*status)) {
                 self.told = Some(status);
+                self.service.activity.happens();
                 return Some((Ok(Frame::data(encode(&HealthCheckResponse::of(status)))), self));
             }
             // An end, or the sender of it is gone.
@@ -261,7 +269,7 @@ mod tests {
     #[test]
     fn only_what_is_meant_for_grpc_is_taken_for_it() {
         let called = |media: Option<&str>, method: &str, path: &str| {
-            let mut request = Request::builder().method(method).uri(path);
+            let mut request = Request::builder().method(method).uri(path).version(Version::HTTP_2);
             if let Some(media) = media {
                 request = request.header(CONTENT_TYPE, media);
             }

@@ -12,43 +12,52 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::HealthView;
-use super::protocol::HANDSHAKE;
+use super::activity::Activity;
+use super::protocol::{Protocol, protocol};
 use super::request::MAX_REQUEST;
 use super::service::Service;
+use crate::fault;
 use crate::patience::at_most;
+use crate::pulse::Pulse;
 use crate::serve::certificates::Certificates;
 use crate::serve::conversation::farewell;
 
 /// At most so many connections. When there are more, the one that was quiet longest is closed.
 pub(super) const MAX_CONNECTIONS: usize = 256;
-/// So many wait to be admitted.
-const WAITING: usize = 64;
+/// So many wait to be admitted: more than the event loop accepts before it lets others have their turn, so that
+/// none is refused while there is room.
+const WAITING: usize = 1024;
 /// Keys must be agreed upon within this time.
 const HANDSHAKE_WITHIN: Duration = at_most(Duration::from_secs(5));
 /// A connection over HTTP/1 may be silent for this long, and a request must be whole by then.
 const HEAD_WITHIN: Duration = at_most(Duration::from_secs(10));
 /// A connection on which nothing is asked for this long is closed. gRPC's clients keep theirs.
 const QUIET: Duration = Duration::from_mins(5);
+/// What is under way when a connection is to end has so long.
+const SENDING: Duration = at_most(Duration::from_secs(5));
+/// What was sent must have arrived by then, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)).
+const ARRIVED_WITHIN_MS: u32 = 10_000;
+/// The loop turns at least this often.
+const BEAT: Duration = Duration::from_secs(1);
 /// How often the other side of an HTTP/2 connection shows that it is still there, and how long it has for that.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_WITHIN: Duration = at_most(Duration::from_secs(10));
 /// At most so many requests at once on a connection; gRPC's Watch keeps one.
-const MAX_STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 8;
 /// What a client may send of a request's body before it is read, in bytes.
 const WINDOW: u32 = 64 << 10;
 
@@ -60,10 +69,19 @@ pub(super) struct Incoming {
     pub(super) peer: IpAddr,
 }
 
+/// What the event loop asks for.
+#[derive(Debug)]
+enum Wish {
+    /// Go on with a connection.
+    Admit(Incoming),
+    /// Close the connection that was quiet longest: the process has no descriptor left.
+    MakeRoom,
+}
+
 /// Where connections are handed over. The thread ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Entrance {
-    sender: mpsc::Sender<Incoming>,
+    sender: mpsc::Sender<Wish>,
     tls: bool,
 }
 
@@ -75,11 +93,16 @@ impl Entrance {
 
     /// Hands a connection over. It is closed if too many wait.
     pub(super) fn admit(&self, incoming: Incoming) {
-        // Nothing here may wait: plain HTTP is answered on this thread.
-        drop(self.sender.try_send(incoming));
+        // The event loop must not wait.
+        drop(self.sender.try_send(Wish::Admit(incoming)));
     }
 
-    /// One behind which nobody is.
+    /// Asks for a descriptor, which will be free in a moment if there is a connection to close.
+    pub(super) fn make_room(&self) {
+        drop(self.sender.try_send(Wish::MakeRoom));
+    }
+
+    /// An entrance that leads nowhere.
     #[cfg(test)]
     pub(super) fn closed() -> Self {
         Self { sender: mpsc::channel(1).0, tls: false }
@@ -90,33 +113,50 @@ impl Entrance {
 pub(super) fn start(
     view: HealthView,
     certificates: Option<Certificates>,
+    heart: Pulse,
 ) -> io::Result<(Entrance, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let entrance = Entrance { sender, tls: certificates.is_some() };
     let thread = std::thread::Builder::new()
         .name("health-http2".to_owned())
-        .spawn(move || runtime.block_on(admit_all(receiver, view, certificates)))?;
+        .spawn(move || runtime.block_on(admit_all(receiver, view, certificates, heart)))?;
     Ok((entrance, thread))
 }
 
 /// Until no more can come.
 async fn admit_all(
-    mut receiver: mpsc::Receiver<Incoming>,
+    mut receiver: mpsc::Receiver<Wish>,
     view: HealthView,
     certificates: Option<Certificates>,
+    heart: Pulse,
 ) {
     let (end, ending) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut crowd = Crowd::default();
-    while let Some(incoming) = receiver.recv().await {
+    loop {
+        heart.beat(view.clock);
+        fault::stall("health-http2");
         while connections.try_join_next().is_some() {}
-        let quiet = Quiet::default();
-        let service =
-            Service { view: view.clone(), peer: incoming.peer, quiet: quiet.clone(), ending: ending.clone() };
-        let serving = serve(incoming, service, certificates.clone());
+        let incoming = match timeout(BEAT, receiver.recv()).await {
+            Err(_) => continue,
+            Ok(None) => break,
+            Ok(Some(Wish::MakeRoom)) => {
+                crowd.close_quietest();
+                continue;
+            }
+            Ok(Some(Wish::Admit(incoming))) => incoming,
+        };
+        let activity = Activity::default();
+        let service = Service {
+            view: view.clone(),
+            peer: incoming.peer,
+            activity: activity.clone(),
+            ending: ending.clone(),
+        };
         crowd.make_room();
-        crowd.members.push((connections.spawn(serving), quiet));
+        let task = connections.spawn(serve(incoming, service, certificates.clone()));
+        crowd.members.push((task, activity));
     }
     farewell(end, connections).await;
 }
@@ -124,56 +164,25 @@ async fn admit_all(
 /// All that are connected.
 #[derive(Debug, Default)]
 struct Crowd {
-    members: Vec<(AbortHandle, Quiet)>,
+    members: Vec<(AbortHandle, Activity)>,
 }
 
 impl Crowd {
     fn make_room(&mut self) {
-        if self.members.len() < MAX_CONNECTIONS {
-            return;
-        }
-        self.members.retain(|(task, _)| !task.is_finished());
         if self.members.len() >= MAX_CONNECTIONS {
-            let longest = self.members.iter().enumerate().min_by_key(|(_, (_, quiet))| quiet.since());
-            if let Some(place) = longest.map(|(place, _)| place) {
-                self.members.swap_remove(place).0.abort();
-            }
+            self.members.retain(|(task, _)| !task.is_finished());
+        }
+        if self.members.len() >= MAX_CONNECTIONS {
+            self.close_quietest();
         }
     }
-}
 
-/// Since when nothing has been asked on a connection. Cheap to clone; all clones are the same.
-#[derive(Debug, Clone)]
-pub(super) struct Quiet(Arc<Since>);
-
-#[derive(Debug)]
-struct Since {
-    begin: Instant,
-    /// In milliseconds.
-    after: AtomicU64,
-}
-
-impl Default for Quiet {
-    fn default() -> Self {
-        Self(Arc::new(Since { begin: Instant::now(), after: AtomicU64::new(0) }))
-    }
-}
-
-impl Quiet {
-    /// Something is asked, or said.
-    pub(super) fn interrupt(&self) {
-        let after = u64::try_from(self.0.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.after.store(after, Ordering::Relaxed);
-    }
-
-    fn since(&self) -> Instant {
-        self.0.begin + Duration::from_millis(self.0.after.load(Ordering::Relaxed))
-    }
-
-    /// Done when it has lasted too long.
-    async fn lasts(&self) {
-        while self.since() + QUIET > Instant::now() {
-            sleep_until(self.since() + QUIET).await;
+    fn close_quietest(&mut self) {
+        self.members.retain(|(task, _)| !task.is_finished());
+        let quietest =
+            self.members.iter().enumerate().min_by_key(|(_, (_, activity))| activity.quiet_since());
+        if let Some(place) = quietest.map(|(place, _)| place) {
+            self.members.swap_remove(place).0.abort();
         }
     }
 }
@@ -181,7 +190,9 @@ impl Quiet {
 /// One connection, from the first byte to the last. Errors are the other side's: it has gone.
 async fn serve(incoming: Incoming, service: Service, certificates: Option<Certificates>) {
     let Incoming { stream, received, .. } = incoming;
-    let is_tls = received.first() == Some(&HANDSHAKE);
+    let is_tls = protocol(&received) == Protocol::Tls;
+    // An old kernel does not know it: then the other bounds hold alone.
+    let _ = set_tcp_user_timeout(&stream, ARRIVED_WITHIN_MS);
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let (rest, writing) = stream.into_split();
     let stream = tokio::io::join(io::Cursor::new(received).chain(rest), writing);
@@ -189,12 +200,33 @@ async fn serve(incoming: Incoming, service: Service, certificates: Option<Certif
         return over_http2(stream, service).await;
     };
     let handshake = certificates.acceptor().accept(stream);
-    let Ok(Ok(stream)) = timeout(HANDSHAKE_WITHIN, handshake).await else { return };
-    // HTTP/1 unless the two have agreed upon HTTP/2 (RFC 7301).
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        over_http2(stream, service).await;
-    } else {
-        over_http1(stream, service).await;
+    let Ok(Ok(mut stream)) = timeout(HANDSHAKE_WITHIN, handshake).await else { return };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => over_http2(stream, service).await,
+        Some(_) => over_http1(stream, service).await,
+        // The two have not talked about it (RFC 7301): the first bytes tell.
+        None => {
+            let Ok(Some((is_http2, received))) = timeout(HEAD_WITHIN, first_bytes(&mut stream)).await else {
+                return;
+            };
+            let (rest, writing) = tokio::io::split(stream);
+            let stream = tokio::io::join(io::Cursor::new(received).chain(rest), writing);
+            if is_http2 { over_http2(stream, service).await } else { over_http1(stream, service).await }
+        }
+    }
+}
+
+/// Receives until it is clear whether HTTP/2 is spoken. Nothing if the connection ends before.
+async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> Option<(bool, Vec<u8>)> {
+    let mut received = Vec::with_capacity(MAX_REQUEST);
+    loop {
+        if stream.read_buf(&mut received).await.ok()? == 0 {
+            return None;
+        }
+        match protocol(&received) {
+            Protocol::Undecided => {}
+            decided => return Some((decided == Protocol::Http2, received)),
+        }
     }
 }
 
@@ -202,7 +234,7 @@ async fn over_http2<S>(stream: S, service: Service)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (quiet, mut ending) = (service.quiet.clone(), service.ending.clone());
+    let (activity, mut ending) = (service.activity.clone(), service.ending.clone());
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -215,18 +247,19 @@ where
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = activity.lacks() => return,
         _ = ending.changed() => {}
-        () = quiet.lasts() => {}
+        () = activity.is_quiet_for(QUIET) => {}
     }
     connection.as_mut().graceful_shutdown();
-    drop(timeout(HEAD_WITHIN, connection).await);
+    drop(timeout(SENDING, connection).await);
 }
 
 async fn over_http1<S>(stream: S, service: Service)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut ending = service.ending.clone();
+    let (activity, mut ending) = (service.activity.clone(), service.ending.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
@@ -235,8 +268,9 @@ where
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = activity.lacks() => return,
         _ = ending.changed() => {}
     }
     connection.as_mut().graceful_shutdown();
-    drop(timeout(HEAD_WITHIN, connection).await);
+    drop(timeout(SENDING, connection).await);
 }

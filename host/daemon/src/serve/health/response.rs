@@ -7,7 +7,11 @@ use bellwether_core::health::{Answer, Body, Code};
 
 use super::request::{Method, Persistence};
 
+/// What is answered.
+pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
 const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+/// What all others are told.
+pub(super) const ONLY_THESE: &[u8] = b"only GET, HEAD and OPTIONS are answered\n";
 /// Envoy prefers other hosts (its documentation, "Degraded endpoints"). It reads the name, not the value.
 const DEGRADED: &[u8] = b"x-envoy-degraded: true\r\n";
 
@@ -58,9 +62,7 @@ pub(super) enum Refusal {
 pub(super) fn write_refusal(output: &mut Vec<u8>, refusal: Refusal, persistence: Persistence) {
     let (status, body): (&[u8], &[u8]) = match refusal {
         Refusal::Malformed => (b"400 Bad Request", b"not an HTTP request\n"),
-        Refusal::MethodNotAllowed => {
-            (b"405 Method Not Allowed", b"only GET, HEAD and OPTIONS are answered\n")
-        }
+        Refusal::MethodNotAllowed => (b"405 Method Not Allowed", ONLY_THESE),
         Refusal::TooLarge => (b"431 Request Header Fields Too Large", b"the request is too large\n"),
     };
     write_head(output, status, b"text/plain; charset=utf-8", body.len());

@@ -14,9 +14,9 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::activity::{self, Activity};
 use super::grpc::{self, Procedure};
-use super::multiplexed::Quiet;
-use super::response::content;
+use super::response::{METHODS, ONLY_THESE, content};
 use super::{ASK_AGAIN, HealthView};
 use crate::patience::at_most;
 
@@ -33,26 +33,34 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) struct Service {
     pub(super) view: HealthView,
     pub(super) peer: IpAddr,
-    pub(super) quiet: Quiet,
+    pub(super) activity: Activity,
     /// Changes when the daemon ends.
     pub(super) ending: watch::Receiver<()>,
 }
 
 impl Service {
     /// Answers one request.
-    pub(super) async fn respond(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        self.quiet.interrupt();
-        Ok(match Procedure::called(&request) {
+    pub(super) async fn respond(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<activity::Response>, Infallible> {
+        let activity = self.activity.clone();
+        activity.happens();
+        let procedure = Procedure::called(&request);
+        let response = match procedure {
             Some(procedure) => grpc::respond(self, procedure, request).await,
             None => self.respond_plainly(&request).await,
-        })
+        };
+        Ok(response.map(|body| match procedure {
+            Some(Procedure::Watch) => activity.watches(body),
+            _ => activity.responds(body),
+        }))
     }
 
     async fn respond_plainly(&self, request: &Request<Incoming>) -> Response<Body> {
         if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
-            let body = Bytes::from_static(b"only GET, HEAD and OPTIONS are answered\n");
-            let mut response = said(StatusCode::METHOD_NOT_ALLOWED, body);
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            let mut response = said(StatusCode::METHOD_NOT_ALLOWED, Bytes::from_static(ONLY_THESE));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
             return response;
         }
         let accepts = |value: &HeaderValue| value.to_str().is_ok_and(asks_for_report);
@@ -74,7 +82,7 @@ impl Service {
 }
 
 /// Looks until there is something to say.
-async fn patiently<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+pub(super) async fn patiently<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     let until = Instant::now() + WAITING;
     loop {
         match look() {
@@ -102,7 +110,7 @@ fn answered(answer: &Answer, method: &Method) -> Response<Body> {
         response.headers_mut().insert(DEGRADED, HeaderValue::from_static("true"));
     }
     if *method == Method::OPTIONS {
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
     }
     response
 }

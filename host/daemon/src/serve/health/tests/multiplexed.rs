@@ -90,7 +90,7 @@ async fn the_protocol_is_told_behind_a_proxy_line_and_from_pieces() {
 
     let mut stream = fixture.stream().await;
     stream.set_nodelay(true).unwrap();
-    // The preface, an empty SETTINGS frame, and PING: who understands them answers with SETTINGS.
+    // The preface and an empty SETTINGS frame: the answer to them is SETTINGS.
     for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0" {
         stream.write_all(&[*byte]).await.unwrap();
     }
@@ -157,13 +157,40 @@ async fn grpc_watches_until_the_daemon_ends() {
 #[tokio::test]
 async fn a_question_that_has_no_answer_yet_waits_for_one() {
     let fixture = Fixture::opening(snapshot(StateName::Up), PATIENCE);
-    let mut client = fixture.http2().await;
+    let client = fixture.http2().await;
+    let ask = |procedure| {
+        let mut client = client.clone();
+        tokio::spawn(async move {
+            let response = call(&mut client, procedure, "nothing").await;
+            response.headers().get("grpc-status").map(|status| status.to_str().unwrap().to_owned())
+        })
+    };
+    let (checked, listed) = (ask("Check"), ask("List"));
     let mut other = client.clone();
-    let asked = tokio::spawn(async move { check(&mut other, "nothing").await });
-    let plain = tokio::spawn(async move { say(&mut client, Method::GET, "/health/nothing").await.0 });
+    let plain = tokio::spawn(async move { say(&mut other, Method::GET, "/health/nothing").await.0 });
+    // What never waits is asked behind them, on the same connection: its answer shows that they have arrived.
+    tokio::task::yield_now().await;
+    assert_eq!(say(&mut client.clone(), Method::GET, "/elsewhere").await.0, StatusCode::NOT_FOUND);
+    assert!(!checked.is_finished() && !listed.is_finished() && !plain.is_finished());
     fixture.view.opening.loaded();
-    assert_eq!(asked.await.unwrap().0, "5");
+    assert_eq!(checked.await.unwrap().as_deref(), Some("5"));
+    assert_eq!(listed.await.unwrap(), None, "its status comes behind the list");
     assert_eq!(plain.await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn many_that_come_at_once_are_all_answered() {
+    let fixture = Fixture::new(StateName::Up);
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        clients.push(fixture.http2().await);
+    }
+    let asked = clients
+        .into_iter()
+        .map(|mut client| tokio::spawn(async move { say(&mut client, Method::GET, "/health/web").await.0 }));
+    for answer in asked.collect::<Vec<_>>() {
+        assert_eq!(answer.await.unwrap(), StatusCode::OK);
+    }
 }
 
 #[tokio::test]
@@ -211,6 +238,10 @@ async fn tls_is_spoken_on_the_same_port_with_http1_and_http2() {
     let (fixture, mut client, _folder) = secure();
     assert_eq!(fixture.status("/health/web"), 200);
     let name = ServerName::try_from("localhost").unwrap();
+    // Without a word about the protocol the first bytes tell.
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client.clone()));
+    let mut silent = over(connector.connect(name.clone(), fixture.stream().await).await.unwrap()).await;
+    assert_eq!(check(&mut silent, "web").await.1, Some(SERVING));
     for protocols in [&[][..], &[b"http/1.1".to_vec()]] {
         client.alpn_protocols = protocols.to_vec();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(client.clone()));

@@ -30,12 +30,12 @@ pub struct Kind {
     pub program: &'static str,
     /// The name of its configuration.
     file: &'static str,
-    /// How it is run in the foreground: `FOLDER`, `FILE` and `FRONT` (where it listens) stand for what they say.
+    /// How it is run in the foreground, where the guide has no command for it: `FOLDER`, `FILE` and `FRONT` (where it listens) stand for what they say.
     arguments: &'static [&'static str],
 }
 
 /// All of the guide.
-pub const ALL: [Kind; 7] = [
+pub const ALL: [Kind; 9] = [
     Kind {
         title: "HAProxy",
         program: "/usr/sbin/haproxy",
@@ -50,6 +50,12 @@ pub const ALL: [Kind; 7] = [
     },
     Kind {
         title: "Envoy",
+        program: "envoy",
+        file: "envoy.yaml",
+        arguments: &["-c", "FILE", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
+    },
+    Kind {
+        title: "Envoy by gRPC",
         program: "envoy",
         file: "envoy.yaml",
         arguments: &["-c", "FILE", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"],
@@ -93,6 +99,7 @@ pub const ALL: [Kind; 7] = [
             "daemon off; pid nginx.pid;",
         ],
     },
+    Kind { title: "pen", program: "/usr/bin/pen", file: "pen.sh", arguments: &[] },
     Kind {
         title: "Apache",
         program: "/usr/sbin/apache2",
@@ -111,6 +118,22 @@ pub const ALL: [Kind; 7] = [
     },
 ];
 
+/// The blocks of a section of the guide, each with its language.
+fn blocks(title: &str) -> Vec<(&'static str, &'static str)> {
+    let section = GUIDE.split_once(&format!("\n## {title}\n")).expect("the guide has its section").1;
+    let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
+    let blocks = section.split("\n```").skip(1).step_by(2);
+    blocks.map(|block| block.split_once('\n').expect("a language and a block")).collect()
+}
+
+/// The first block in a language of a section of the guide.
+///
+/// # Panics
+/// If there is none.
+pub fn block(title: &str, language: &str) -> &'static str {
+    blocks(title).into_iter().find(|(of, _)| *of == language).expect("the section has such a block").1
+}
+
 /// Where all of a farm are.
 #[derive(Debug, Clone, Copy)]
 pub struct Places {
@@ -119,13 +142,15 @@ pub struct Places {
     application: SocketAddr,
     health: SocketAddr,
     agent: SocketAddr,
+    /// Where a load balancer takes commands.
+    control: SocketAddr,
 }
 
 impl Places {
     /// Free ones.
     pub fn free() -> Self {
-        let [front, application, health, agent] = std::array::from_fn(|_| free_address());
-        Self { front, application, health, agent }
+        let [front, application, health, agent, control] = std::array::from_fn(|_| free_address());
+        Self { front, application, health, agent, control }
     }
 
     fn of(first: SocketAddr, node: usize) -> SocketAddr {
@@ -146,7 +171,8 @@ impl Places {
     fn put_into(&self, text: &str, node: usize) -> String {
         let host = |node| self.application(node).ip().to_string();
         let (this, other) = (host(node), host(3 - node));
-        let ports = [("8080", self.application), ("9010", self.health), ("9011", self.agent)];
+        let ports =
+            [("8080", self.application), ("9010", self.health), ("9011", self.agent), ("8888", self.control)];
         let mut text = text
             .replace("10.0.0.10:80", "FRONT")
             .replace("http://:80", "http://:PORT")
@@ -156,6 +182,9 @@ impl Places {
         }
         for (index, (_, place)) in ports.iter().enumerate() {
             text = text.replace(&format!("PORT-{index}"), &place.port().to_string());
+        }
+        if node == 2 {
+            text = text.replace("\"server\", \"0\"", "\"server\", \"1\"");
         }
         let front = self.front;
         for (mark, value) in [
@@ -185,11 +214,7 @@ impl Kind {
 
     /// The blocks of its section, each with its language.
     fn blocks(&self) -> Vec<(&'static str, &'static str)> {
-        let heading = format!("\n## {}\n", self.title);
-        let section = GUIDE.split_once(&heading).expect("the guide has its section").1;
-        let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
-        let blocks = section.split("\n```").skip(1).step_by(2);
-        blocks.map(|block| block.split_once('\n').expect("a language and a block")).collect()
+        blocks(self.title)
     }
 
     /// What the guide adds to the file of a node.
@@ -227,16 +252,23 @@ impl Balancer {
     pub fn run(kind: &Kind, program: &Path, places: &Places) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let blocks = kind.blocks();
-        let (_, text) = blocks.iter().find(|(language, _)| *language != "toml").expect("a configuration");
+        let (language, text) =
+            blocks.iter().find(|(language, _)| *language != "toml").expect("a configuration");
         let file = folder.path().join(kind.file);
-        fs::write(&file, places.put_into(text, 1) + "\n").expect("a configuration");
+        let text = places.put_into(text, 1) + "\n";
+        fs::write(&file, &text).expect("a configuration");
         let log = fs::File::create(folder.path().join("log")).expect("a log file");
         let said = |argument: &str| {
             let argument = argument.replace("FOLDER", &folder.path().display().to_string());
             argument.replace("FILE", &file.display().to_string()).replace("FRONT", &places.front.to_string())
         };
         let mut command = Command::new(program);
-        command.args(kind.arguments.iter().map(|argument| said(argument))).current_dir(folder.path());
+        if *language == "sh" {
+            command.args(text.split_whitespace().skip(1));
+        } else {
+            command.args(kind.arguments.iter().map(|argument| said(argument)));
+        }
+        command.current_dir(folder.path());
         for home in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
             command.env(home, folder.path());
         }

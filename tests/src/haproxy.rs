@@ -29,13 +29,17 @@ pub enum Watch {
     Options,
     /// `GET /health/web`.
     Get,
+    /// The same over HTTP/2 without TLS.
+    Http2,
+    /// The same over TLS.
+    Tls,
     /// The agent says what the server is; the check only asks whether anybody is there.
     Agent,
 }
 
 impl Watch {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Options, Self::Get, Self::Agent];
+    pub const ALL: [Self; 5] = [Self::Options, Self::Get, Self::Http2, Self::Tls, Self::Agent];
 
     /// The lines of the configuration manual (chapter 4.2) that make it so.
     ///
@@ -45,7 +49,7 @@ impl Watch {
     fn directives(self) -> &'static str {
         match self {
             Self::Options => "option httpchk",
-            Self::Get => "option httpchk GET /health/web",
+            Self::Get | Self::Http2 | Self::Tls => "option httpchk GET /health/web",
             Self::Agent => "option httpchk GET /health/web\n  http-check expect status 200,503",
         }
     }
@@ -56,6 +60,8 @@ impl fmt::Display for Watch {
         f.write_str(match self {
             Self::Options => "options",
             Self::Get => "get",
+            Self::Http2 => "http2",
+            Self::Tls => "tls",
             Self::Agent => "agent",
         })
     }
@@ -78,7 +84,7 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Haproxy {
     child: Guarded,
-    fronts: [SocketAddr; 3],
+    fronts: [SocketAddr; Watch::ALL.len()],
     folder: TempDir,
 }
 
@@ -246,7 +252,7 @@ impl Row<'_> {
     }
 }
 
-fn configuration(socket: &str, fronts: &[SocketAddr; 3], servers: &[Server]) -> String {
+fn configuration(socket: &str, fronts: &[SocketAddr], servers: &[Server]) -> String {
     // No retries: a request that fails is to be seen. A check that a busy machine holds up is no failed one.
     let mut text = format!(
         "global\n  stats socket {socket} mode 600 level admin\n  maxconn 512\n\
@@ -263,9 +269,13 @@ fn configuration(socket: &str, fronts: &[SocketAddr; 3], servers: &[Server]) -> 
         );
         for Server { name, application, health, agent } in servers {
             let _ = write!(text, "  server {name} {application} weight 100 check port {}", health.port());
-            if *watch == Watch::Agent {
-                let _ = write!(text, " agent-check agent-port {} agent-inter 150ms", agent.port());
-            }
+            let _ = match watch {
+                Watch::Options | Watch::Get => Ok(()),
+                Watch::Http2 => write!(text, " check-proto h2"),
+                // The certificate is no authority's.
+                Watch::Tls => write!(text, " check-ssl verify none"),
+                Watch::Agent => write!(text, " agent-check agent-port {} agent-inter 150ms", agent.port()),
+            };
             text += "\n";
         }
     }

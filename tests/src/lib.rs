@@ -23,6 +23,7 @@ pub mod invocation;
 pub mod lateness;
 pub mod load;
 pub mod long;
+pub mod namespaces;
 pub mod nginx;
 pub mod probe;
 pub mod process;

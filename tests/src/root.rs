@@ -108,12 +108,27 @@ impl Root {
     /// # Panics
     /// If it cannot be written.
     pub fn write_node(&self, node: &str, more: &str) {
+        self.write_node_with("", node, more);
+    }
+
+    /// The same, with a certificate that no authority has signed: its health endpoint speaks TLS.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write_node_with_tls(&self, node: &str, more: &str) {
+        let made = rcgen::generate_simple_self_signed([node.to_owned()]).expect("a certificate");
+        self.write("health.pem", made.cert.pem());
+        self.write("health.key", made.signing_key.serialize_pem());
+        self.write_node_with("certificate = \"health.pem\"\nkey = \"health.key\"\n", node, more);
+    }
+
+    fn write_node_with(&self, health_more: &str, node: &str, more: &str) {
         let health = self.health;
         // Any free port: daemons of tests do not meet.
         let console = if more.contains("[console]") { "" } else { "[console]\nlisten = \"127.0.0.1:0\"\n" };
         self.write(
             "bellwether.toml",
-            format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{console}{more}"),
+            format!("name = \"{node}\"\n[health]\nlisten = \"{health}\"\n{health_more}{console}{more}"),
         );
     }
 

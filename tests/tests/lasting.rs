@@ -10,8 +10,9 @@ use bellwether_tests::answers::State;
 use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::{Daemon, kept};
 use bellwether_tests::eventually::{eventually, within};
+use bellwether_tests::namespaces::unshared;
 use bellwether_tests::process::{Guarded, is_alive, signal};
-use bellwether_tests::program::is_installed;
+use bellwether_tests::program::{is_installed, run};
 use bellwether_tests::root::Root;
 use rustix::process::Signal;
 
@@ -284,11 +285,6 @@ impl Drop for Disk {
     }
 }
 
-fn run(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 #[test]
 fn an_application_on_a_disk_that_turns_read_only_is_started_again_and_a_new_daemon_runs() {
     let Some(disk) = Disk::new() else { return };
@@ -347,29 +343,6 @@ fn of_root(root: &Path) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == root)).collect()
-}
-
-const UNSHARE: &str = "/usr/bin/unshare";
-/// All that runs in there ends with the command, whatever becomes of the test.
-const ENDS_TOGETHER: [&str; 4] = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-
-/// A command in namespaces of its own, for what would be seen outside otherwise.
-fn unshared(flags: &[&str], script: &str, arguments: &[&Path]) -> Option<Guarded> {
-    let flags = [flags, &ENDS_TOGETHER].concat();
-    let may = || run(UNSHARE, &[flags.as_slice(), &["/bin/true"]].concat()).is_some();
-    if !is_root() || !is_installed(UNSHARE) || !may() {
-        eprintln!("skipped: needs root, unshare and the right to make namespaces");
-        return None;
-    }
-    let child = Command::new(UNSHARE)
-        .args(flags)
-        .args(["/bin/sh", "-c", script, "sh"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    Some(Guarded(child.ok()?))
 }
 
 #[test]

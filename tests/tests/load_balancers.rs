@@ -1,5 +1,5 @@
 //! A real `HAProxy` with two nodes behind it is told the truth: by the check
-//! that it makes unless told otherwise, by a check of one module, and by an agent.
+//! that it makes unless told otherwise, by checks of one module (over HTTP/1, HTTP/2 and TLS), and by an agent.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -35,7 +35,8 @@ impl Node {
     /// `restarts` is its budget. The checker of its pages takes it out and does nothing more.
     fn run(name: &str, restarts: u32) -> Self {
         let (application, agent) = (free_address(), free_address());
-        let root = Root::new(name, &format!("[[agent-check]]\nlisten = \"{agent}\"\nmodule = \"web\"\n"));
+        let root = Root::default();
+        root.write_node_with_tls(name, &format!("[[agent-check]]\nlisten = \"{agent}\"\nmodule = \"web\"\n"));
         root.write("modules/web.toml", module_file(application, restarts));
         let daemon = Daemon::run(root.path(), root.health);
         daemon.until_ready("web");

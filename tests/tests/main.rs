@@ -30,6 +30,7 @@ mod hostile_suite;
 mod hot_reload;
 mod http_grant;
 mod journal;
+mod keepalived;
 mod kill_anywhere;
 mod lasting;
 mod load_balancers;

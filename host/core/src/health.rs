@@ -7,6 +7,7 @@
 //!                     ├─ /haproxy, /haproxy/MODULE ────▶ 200, 404 while it drains, or 503 (disable-on-404)
 //!                     └─ anything else ────────────────▶ 404
 //!  a connection for `HAProxy`'s agent-check ─────────────▶ one line (agent.rs)
+//!  gRPC's health protocol ───────────────────────────────▶ SERVING or NOT_SERVING (grpc.rs)
 //! ```
 //! While the daemon starts, a question has no answer until the application has been looked at ([`can_tell`]).
 //! Where a module's file asks for it, a yes also says whether less should be sent ([`Load`]): Envoy reads
@@ -17,12 +18,14 @@
 //! out what looks like a secret.
 
 mod agent;
+mod grpc;
 mod line;
 mod report;
 
 use std::borrow::Cow;
 
 pub use self::agent::{Agent, agent_line};
+pub use self::grpc::{ServingStatus, serving_status};
 pub use self::report::{Check, Level, Report};
 use crate::moment::Moment;
 use crate::snapshot::{Load, ModuleView, Snapshot};

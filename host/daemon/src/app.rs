@@ -435,6 +435,7 @@ impl Running {
         // A core that has ended is seen below.
         drop(self.events.send(Message::Loaded).await);
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
+        self.watched.push(Watched { ward: watchdog::HEALTH_HTTP2, pulse: health.multiplexed_heart() });
         let clock = self.office.means.clock;
         let mut side = JoinSet::new();
         self.watched.extend(self.beside.begin(&mut side, clock));
@@ -459,6 +460,11 @@ impl Running {
         side.spawn(rotate_forever(self.root.clone()));
         let problems = self.office.problems.clone();
         side.spawn(state_folder::look_after(self.root.clone(), problems, self.events.clone()));
+        if let Some(certificates) = health.certificates() {
+            let (office, problems) = (Arc::clone(&self.office), self.office.problems.clone());
+            let say = move |message| office.note(None, RecordKind::Daemon { message });
+            side.spawn(certificates.look_after(problems, say));
+        }
         side.spawn(self.continuity.keep_forever(clock));
         let access = self.office.access.clone();
         side.spawn({

@@ -26,6 +26,7 @@ mod nearest;
 pub mod node_changes;
 mod node_file;
 pub mod notify;
+mod pair;
 mod policy;
 pub mod quantity;
 pub mod read;

@@ -1,7 +1,7 @@
 //! Faults that a test brings about on purpose, to see that they are noticed.
 //!
 //! Only in builds with debug assertions, and only if `BELLWETHER_FAULTS` names a
-//! folder: a file `core`, `health`, `guests`, `reload` or `checker` in it, with a
+//! folder: a file `core`, `health`, `health-http2`, `guests`, `reload` or `checker` in it, with a
 //! number of milliseconds, is taken once by that part, which then does nothing
 //! for so long. In every other build there is nothing behind these functions.
 

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod api;
+pub mod certificates;
 pub mod console;
 mod conversation;
 mod guard;

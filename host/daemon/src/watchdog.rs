@@ -45,6 +45,12 @@ pub const HEALTH: Ward = Ward {
     bound: Duration::from_secs(5),
     hope: Some(Duration::from_secs(20)),
 };
+/// The thread that answers load balancers over HTTP/2 and TLS.
+pub const HEALTH_HTTP2: Ward = Ward {
+    name: "the health endpoint's thread for HTTP/2 and TLS",
+    bound: Duration::from_secs(5),
+    hope: Some(Duration::from_secs(20)),
+};
 /// The threads that components run on.
 pub const GUESTS: Ward = Ward {
     name: "the threads that components run on",

@@ -36,8 +36,9 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
 
     // The probes' own descriptors are taken before there are none left.
-    let sockets = (0..20).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None));
+    let sockets = (0..40).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None));
     let mut sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    let others = sockets.split_off(20);
     let late = sockets.split_off(16);
     let next = File::open("/dev/null")?.as_raw_fd();
     let limit = Rlimit { current: Some(u64::try_from(next)?), ..getrlimit(Resource::Nofile) };
@@ -70,6 +71,22 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
         let mut response = String::new();
         probe.read_to_string(&mut response)?;
         assert!(response.starts_with("HTTP/1.1 503 "), "one of the crowd, {count}: {response}");
+    }
+
+    // Connections over HTTP/2 are another thread's: it gives back what others need.
+    let (mut kept, mut others) = (Vec::new(), others.into_iter());
+    for socket in others.by_ref().take(16) {
+        let mut client = connect(socket, server.local_addrs()[0])?;
+        client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")?;
+        client.read_exact(&mut [0; 9])?;
+        kept.push(client);
+    }
+    for socket in others {
+        let mut probe = connect(socket, server.local_addrs()[0])?;
+        probe.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+        let mut response = String::new();
+        probe.read_to_string(&mut response)?;
+        assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     }
     Ok(())
 }

@@ -183,6 +183,26 @@ fn a_stalled_core_makes_every_answer_no() {
 }
 
 #[test]
+fn grpc_is_told_the_same_as_http_and_which_services_do_not_exist() {
+    let all = [module("db", StateName::Restarting, false), module("web", StateName::Up, true)];
+    let snapshot = snapshot(all.to_vec());
+    for (service, turning, stalled) in [
+        ("web", ServingStatus::Serving, ServingStatus::NotServing),
+        ("db", ServingStatus::NotServing, ServingStatus::NotServing),
+        ("", ServingStatus::NotServing, ServingStatus::NotServing),
+        ("nothing", ServingStatus::ServiceUnknown, ServingStatus::NotServing),
+    ] {
+        let subject = Subject::of_service(service);
+        assert_eq!(serving_status(&snapshot, Core::Turns, subject), turning, "{service}");
+        assert_eq!(serving_status(&snapshot, Core::Stalled, subject), stalled, "{service}");
+        assert_ne!(serving_status(&snapshot, Core::Begins, subject), ServingStatus::ServiceUnknown);
+        let yes =
+            answer(&snapshot, Core::Turns, Question::Health(subject), |_| String::new()).code == Code::Ok;
+        assert_eq!(yes, turning == ServingStatus::Serving, "{service}");
+    }
+}
+
+#[test]
 fn a_module_that_is_not_there_is_not_ready() {
     let snapshot = snapshot(vec![module("web", StateName::Up, true)]);
     let body = "no module of that name\n".to_owned();

@@ -16,6 +16,7 @@ use crate::handover::holder::HELD_FOR;
 use crate::handover::{Held, Inherited};
 use crate::serve;
 use crate::serve::api::socket;
+use crate::serve::certificates::Certificates;
 use crate::serve::health::{BindError, HealthServer, HealthView};
 use crate::serve::site::{NotOpened, Site};
 
@@ -46,7 +47,17 @@ async fn bind_health(
     view: &HealthView,
     inherited: &Inherited,
 ) -> Result<(HealthServer, Vec<OwnedFd>), BindError> {
-    let bind = || async { HealthServer::take_over(node.health, &node.agent_checks, view.clone(), inherited) };
+    let certificates = match node.health_pair.clone() {
+        Some(files) => {
+            let opened = tokio::task::spawn_blocking(|| Certificates::for_health(files)).await;
+            Some(opened.unwrap_or_else(|error| Err(error.to_string())).map_err(BindError::NoCertificate)?)
+        }
+        None => None,
+    };
+    let (agents, certificates) = (&node.agent_checks, &certificates);
+    let bind = || async {
+        HealthServer::take_over(node.health, agents, view.clone(), certificates.clone(), inherited)
+    };
     patiently(PORT_FREE_WITHIN, bind, |error| matches!(error, BindError::InUse { .. })).await
 }
 

@@ -1,15 +1,14 @@
 //! `[console]` of the node: where people and programs reach it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::mistake::{Findings, Mistake, Mistakes};
-use super::source::{Located, Sourced, Step};
-use super::spec::{ConsoleSpec, NodeSpec};
-use crate::certificate::{Pair, PairError, PairFiles};
+use super::mistake::Findings;
+use super::pair::pair;
+use super::source::Located;
+use super::spec::ConsoleSpec;
 
 /// The console and the API for browsers and for programs on other hosts. Whoever asks signs in.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -52,7 +51,7 @@ impl ConsoleTable {
         listen: impl FnOnce(&mut Findings<'_>, &Located<String>) -> Option<SocketAddr>,
     ) -> Option<ConsoleSpec> {
         let configured = self.listen.as_ref().and_then(|text| listen(findings, text));
-        let pair = self.pair(findings);
+        let pair = pair(findings, "console", self.certificate.as_ref(), self.key.as_ref());
         let mut names = Vec::new();
         for name in self.names.iter().flatten() {
             if is_host(name.get()) {
@@ -71,23 +70,6 @@ impl ConsoleTable {
             pair,
             names,
         })
-    }
-
-    fn pair(&self, findings: &mut Findings<'_>) -> Option<PairFiles> {
-        let (given, missing, example) = match (&self.certificate, &self.key) {
-            (None, None) => return None,
-            (Some(certificate), Some(key)) => {
-                return Some(PairFiles { certificate: certificate.get().into(), key: key.get().into() });
-            }
-            (Some(given), None) => (given, "key", "/etc/ssl/private/console.key"),
-            (None, Some(given)) => (given, "certificate", "/etc/ssl/console.pem"),
-        };
-        if !findings.is_incomplete(&format!("console.{missing}")) {
-            findings
-                .at(given.span(), format!("`[console]` has no `{missing}` to go with this"))
-                .expected(format!("expected `{missing} = \"{example}\"` beside it"));
-        }
-        None
     }
 }
 
@@ -121,28 +103,4 @@ fn is_host(text: &str) -> bool {
             && !label.ends_with('-')
     };
     text.len() <= MAX_NAME && text.split('.').all(label)
-}
-
-/// Makes the paths absolute, and makes sure that the files that the node's file names can be used.
-pub(super) fn with_pair(root: &Path, mut node: Sourced<NodeSpec>) -> Result<Sourced<NodeSpec>, Mistakes> {
-    let Some(pair) = node.spec.console.as_mut().and_then(|console| console.pair.as_mut()) else {
-        return Ok(node);
-    };
-    *pair = PairFiles { certificate: root.join(&pair.certificate), key: root.join(&pair.key) };
-    let Err(error) = Pair::read(pair) else { return Ok(node) };
-    let (key, why, expected) = match &error {
-        PairError::Certificate(why) => {
-            ("certificate", why, "expected a file of certificates in PEM (-----BEGIN CERTIFICATE-----)")
-        }
-        PairError::Key(why) => (
-            "key",
-            why,
-            "expected a file with the certificate's private key in PEM (-----BEGIN PRIVATE KEY-----)",
-        ),
-    };
-    let span = node.source.locate(&[Step::Key("console"), Step::Key(key)]);
-    let mut mistake = Mistake::new(&node.source, span, format!("`{key}` {why}"));
-    mistake.expected(expected);
-    mistake.help("the user that the daemon runs as must be able to read both files");
-    Err(mistake.into())
 }

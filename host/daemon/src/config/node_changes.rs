@@ -18,6 +18,7 @@ impl NodeChanges {
         let NodeSpec {
             name,
             health,
+            health_pair,
             agent_checks,
             limits,
             http,
@@ -39,6 +40,7 @@ impl NodeChanges {
         let restart: &[(bool, &'static str)] = &[
             (*name != new.name, "name"),
             (*health != new.health, "health.listen"),
+            (*health_pair != new.health_pair, "health.certificate"),
             (*agent_checks != new.agent_checks, "agent-check"),
             (*limits != new.limits, "limits"),
             (*notify != new.notify, "notify"),
@@ -97,6 +99,7 @@ mod tests {
         for (text, key) in [
             ("name = \"other\"", "name"),
             ("[health]\nlisten = \"127.0.0.1:1\"", "health.listen"),
+            ("[health]\ncertificate = \"a\"\nkey = \"b\"", "health.certificate"),
             ("[[agent-check]]\nlisten = \"127.0.0.1:1\"", "agent-check"),
             ("[limits]\nmemory = \"32MiB\"", "limits"),
             ("[journal]\nkeep = \"30d\"", "journal"),

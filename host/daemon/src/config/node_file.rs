@@ -19,6 +19,7 @@ use super::journal::JournalTable;
 use super::limits::LimitsTable;
 use super::mistake::Findings;
 use super::notify::{self, NotifyTable};
+use super::pair::pair;
 use super::quantity::DurationText;
 use super::source::Located;
 use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, ShutdownSpec, TrustSpec};
@@ -113,6 +114,14 @@ struct HealthTable {
     /// reach; `"0.0.0.0:9010"` answers load balancers on other hosts.
     #[schemars(example = &"0.0.0.0:9010")]
     listen: Option<Located<String>>,
+    /// A file with a certificate, and those that lead from it to its authority (PEM); relative to the root.
+    /// With it the same port answers over TLS as well, for load balancers that ask by HTTPS. A changed file
+    /// counts within seconds. Default: none, and plain HTTP alone.
+    #[schemars(example = &"/etc/ssl/health.pem")]
+    certificate: Option<Located<String>>,
+    /// A file with the private key of the certificate (PEM); relative to the root.
+    #[schemars(example = &"/etc/ssl/private/health.key")]
+    key: Option<Located<String>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -139,6 +148,7 @@ const DEFAULT_HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings<'_>) -> NodeSpec {
     let name = file.name.and_then(|name| field::name(findings, &name, NodeName::new));
     let health = file.health.unwrap_or_default();
+    let health_pair = pair(findings, "health", health.certificate.as_ref(), health.key.as_ref());
     let mut listeners = Listeners::default();
     let health = health
         .listen
@@ -175,6 +185,7 @@ pub(super) fn node_spec(file: NodeFile, host_name: &str, findings: &mut Findings
     NodeSpec {
         name: name.unwrap_or_else(|| name_from_host(host_name)),
         health,
+        health_pair,
         agent_checks,
         trust: trust(&file.trust.unwrap_or_default(), findings),
         rescan: field::duration(findings, "rescan", reload.rescan.as_ref(), &RESCAN, DEFAULT_RESCAN),

@@ -9,12 +9,12 @@ use bellwether_core::simulation::scenario::Scenario;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::console;
 use super::host_files::{AnyHost, HostFiles, ThisHost};
 use super::http;
 use super::mistake::{Findings, Mistake, Mistakes};
 use super::module_file;
 use super::node_file::{self, NodeFile};
+use super::pair;
 use super::scenario_file::{self, ScenarioFile};
 use super::schema::{module_schema, node_schema, scenario_schema};
 use super::source::{Source, Sourced};
@@ -75,7 +75,7 @@ pub fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes> {
     match read_text(&root.join(NODE_FILE), NODE_FILE) {
         Ok(text) => parse_node(&text, &host_name)
             .and_then(|node| http::with_bundle(root, node))
-            .and_then(|node| console::with_pair(root, node)),
+            .and_then(|node| pair::with_pairs(root, node)),
         Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => parse_node("", &host_name),
         Err(error) => Err(error.into_mistake(NODE_FILE).into()),
     }

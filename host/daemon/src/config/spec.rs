@@ -30,6 +30,8 @@ pub struct NodeSpec {
     pub name: NodeName,
     /// Where load balancers ask over HTTP.
     pub health: SocketAddr,
+    /// With what load balancers are answered over TLS as well, if they are.
+    pub health_pair: Option<PairFiles>,
     /// Where `HAProxy` agents are answered.
     pub agent_checks: Vec<AgentCheckSpec>,
     /// Limits of every run of a component.

@@ -6,6 +6,9 @@
 //!                                                      proxy.rs
 //!                                                      request.rs        pulse, clock,   answered)
 //!                                                      response.rs       opening.rs)
+//!                      │ HTTP/2, TLS
+//!                      ▼
+//!               multiplexed.rs (another OS thread) ─▶ service.rs, grpc.rs ─▶ HealthView
 //! ```
 //! This loop is our own, on an OS thread of its own, and not a handler in the
 //! web server that serves the console. The answer to the load balancer is what
@@ -16,20 +19,25 @@
 //!   core's pulse has stopped.
 //! - It says nothing that is not known: while the daemon starts, and after a pause of the whole process,
 //!   questions wait for a moment (`opening.rs`, `Pulse::is_catching_up`).
-//! - It waits for nobody else: the snapshot is read without a lock, and nothing is
-//!   logged from here, since a log can block.
+//! - It waits for nothing else: the snapshot is read without a lock, and nothing is
+//!   logged from the event loop, since a log can block.
 //! - It is bounded whoever calls: so many connections, so many bytes, so much time.
 //! - It is asked all day long by every load balancer, so it should cost nothing:
 //!   no more than nginx does (`benches/health_endpoint`).
 
+mod activity;
 mod connection;
 mod conversation;
 mod event_loop;
+mod grpc;
 mod listening;
+mod multiplexed;
 mod opening;
+mod protocol;
 mod proxy;
 mod request;
 mod response;
+mod service;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -37,9 +45,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bellwether_core::health::{self, Agent, Answer, Code, Core, Question};
+use bellwether_core::health::{self, Agent, Answer, Code, Core, Question, ServingStatus, Subject};
 use bellwether_core::snapshot::Snapshot;
 
 use self::event_loop::EventLoop;
@@ -51,6 +60,11 @@ use crate::handover::Inherited;
 use crate::metrics::Metrics;
 use crate::probers::Probers;
 use crate::pulse::Pulse;
+use crate::serve::certificates::Certificates;
+
+/// A question that has no answer yet is asked again after so long. That is in the first seconds of a daemon,
+/// and after it stood still.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What answers are made from.
 #[derive(Debug, Clone)]
@@ -92,6 +106,20 @@ impl HealthView {
         let now = self.clock.now();
         self.probers.agent_asked(from, agent, now);
         Some(health::agent_line(&snapshot, core, agent, now))
+    }
+
+    /// Likewise, for gRPC. It counts as a question if it comes `from` somewhere.
+    fn serving(&self, from: Option<IpAddr>, subject: Subject<'_>) -> Option<ServingStatus> {
+        let (snapshot, core, question) = (self.snapshot.load(), self.core(), Question::Health(subject));
+        if self.has_to_wait(&snapshot, core, question) {
+            return None;
+        }
+        let status = health::serving_status(&snapshot, core, subject);
+        if let Some(from) = from {
+            self.probers.asked(from, question, &snapshot, self.clock.now());
+            self.metrics.answered(status == ServingStatus::Serving);
+        }
+        Some(status)
     }
 
     fn core(&self) -> Core {
@@ -150,6 +178,9 @@ pub enum BindError {
         /// In the system's words.
         source: io::Error,
     },
+    /// TLS is asked for, and there is nothing to speak it with.
+    #[error("the health endpoint has no certificate: {0}")]
+    NoCertificate(String),
     /// No thread, or nothing to wait with.
     #[error("the health endpoint cannot start: {0}. Look at the limits on threads and open files")]
     Start(#[source] io::Error),
@@ -161,7 +192,11 @@ pub struct HealthServer {
     addresses: Vec<SocketAddr>,
     stop: Arc<Stop>,
     heart: Pulse,
+    multiplexed_heart: Pulse,
+    certificates: Option<Certificates>,
     thread: Option<JoinHandle<io::Result<()>>>,
+    /// The thread of HTTP/2 and TLS, which ends after the other.
+    multiplexed: Option<JoinHandle<()>>,
 }
 
 /// How the thread is told to end.
@@ -175,15 +210,16 @@ impl HealthServer {
     /// Listens for HTTP on `http` and for `HAProxy` agents on each of `agents`,
     /// and starts the thread that answers from `view`. Port 0 is any free port.
     pub fn bind(http: SocketAddr, agents: &[AgentCheckSpec], view: HealthView) -> Result<Self, BindError> {
-        Self::take_over(http, agents, view, &Inherited::default()).map(|(server, _)| server)
+        Self::take_over(http, agents, view, None, &Inherited::default()).map(|(server, _)| server)
     }
 
-    /// The same, on the sockets of the last daemon where there are any. Returns the sockets once more, for
-    /// the next daemon.
+    /// The same, on the sockets of the last daemon where there are any, and with TLS if there are
+    /// `certificates`. Returns the sockets once more, for the next daemon.
     pub fn take_over(
         http: SocketAddr,
         agents: &[AgentCheckSpec],
         view: HealthView,
+        certificates: Option<Certificates>,
         inherited: &Inherited,
     ) -> Result<(Self, Vec<OwnedFd>), BindError> {
         let mut listeners = vec![Listener::http(http, inherited)?];
@@ -193,7 +229,11 @@ impl HealthServer {
         let sockets = listeners.iter().map(Listener::for_the_next).collect::<io::Result<Vec<_>>>();
         let sockets = sockets.map_err(BindError::Start)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
-        let event_loop = EventLoop::new(listeners, view).map_err(BindError::Start)?;
+        let multiplexed_heart = Pulse::default();
+        multiplexed_heart.beat(view.clock);
+        let multiplexed = multiplexed::start(view.clone(), certificates.clone(), multiplexed_heart.clone());
+        let (entrance, multiplexed) = multiplexed.map_err(BindError::Start)?;
+        let event_loop = EventLoop::new(listeners, view, entrance).map_err(BindError::Start)?;
         let waker = event_loop.waker().map_err(BindError::Start)?;
         let heart = event_loop.heart();
         let stop = Arc::new(Stop { wanted: AtomicBool::new(false), waker });
@@ -202,7 +242,8 @@ impl HealthServer {
             .name("health".to_owned())
             .spawn(move || event_loop.run(|| stopped.wanted.load(Ordering::Acquire)))
             .map_err(BindError::Start)?;
-        Ok((Self { addresses, stop, heart, thread: Some(thread) }, sockets))
+        let (thread, multiplexed) = (Some(thread), Some(multiplexed));
+        Ok((Self { addresses, stop, heart, multiplexed_heart, certificates, thread, multiplexed }, sockets))
     }
 
     /// Where it listens: HTTP first, then the agents in the order they were given.
@@ -215,10 +256,21 @@ impl HealthServer {
         self.heart.clone()
     }
 
-    /// Whether the thread still answers. If it does not, nobody is told
+    /// Beats at every turn of the thread for HTTP/2 and TLS.
+    pub fn multiplexed_heart(&self) -> Pulse {
+        self.multiplexed_heart.clone()
+    }
+
+    /// What it speaks TLS with.
+    pub fn certificates(&self) -> Option<Certificates> {
+        self.certificates.clone()
+    }
+
+    /// Whether the threads still answer. If one does not, load balancers are not told
     /// anything any more, and the daemon should end loudly.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+            && self.multiplexed.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 }
 
@@ -233,8 +285,14 @@ impl Drop for HealthServer {
                     Ok(Err(error)) => tracing::error!(%error, "the health endpoint had failed"),
                     Err(_) => tracing::error!("the health endpoint had panicked"),
                 },
-                Err(error) => tracing::error!(%error, "the health endpoint cannot be told to stop"),
+                Err(error) => {
+                    tracing::error!(%error, "the health endpoint cannot be told to stop");
+                    return;
+                }
             }
+        }
+        if self.multiplexed.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the health endpoint's thread for HTTP/2 and TLS had panicked");
         }
     }
 }

@@ -21,17 +21,16 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::address;
+use super::certificates::{Certificates, Purpose};
 use super::conversation::{converse, farewell};
 use super::wire::ConsoleStatus;
 use crate::certificate::PairFiles;
 use crate::config::spec::{ConsoleSpec, NodeSpec};
 
-mod certificates;
 mod crowd;
 mod plain;
 mod router;
 
-pub use self::certificates::Certificates;
 use self::crowd::Crowd;
 pub(crate) use self::router::router;
 
@@ -118,7 +117,8 @@ impl Site {
         let names = names(node, spec, address);
         let certificates = if spec.pair.is_some() || !is_loopback(address.ip()) {
             let (folder, files, names) = (root.join(OWN_CERTIFICATE), spec.pair.clone(), names.clone());
-            let opened = tokio::task::spawn_blocking(move || Certificates::open(files, folder, names)).await;
+            let open = move || Certificates::open(Purpose::Console, files, folder, names);
+            let opened = tokio::task::spawn_blocking(open).await;
             let opened = opened.unwrap_or_else(|error| Err(error.to_string()));
             Some(opened.map_err(NotOpened::NoCertificate)?)
         } else {

@@ -12,7 +12,7 @@
 //!                ▼
 //!            Lingering ── end of input, enough, or too late ──▶ closed
 //! ```
-//! An agent-check begins in Sending, or in Waiting. Every phase but the shortest has a
+//! A connection that begins with HTTP/2 or TLS is handed over. An agent-check begins in Sending, or in Waiting. Every phase but the shortest has a
 //! deadline. Lingering reads and forgets what the other side still sends: a
 //! socket closed with unread input resets the connection, and the reset can
 //! destroy the answer on its way (RFC 9112, section 9.6).
@@ -26,6 +26,7 @@ use mio::net::TcpStream;
 
 use super::HealthView;
 use super::conversation::{Conversation, Next};
+use super::multiplexed::Incoming;
 use crate::patience::at_most;
 
 /// A connection that is kept may be silent for this long.
@@ -106,6 +107,8 @@ pub(super) enum Outcome {
     Waiting,
     /// There may be more; others first.
     Unfinished,
+    /// HTTP/2 or TLS is spoken: hand it over.
+    HandOver,
     /// It is over: close it.
     Over,
 }
@@ -114,12 +117,13 @@ pub(super) enum Outcome {
 enum Step {
     Done,
     WouldBlock,
+    HandOver,
     Over,
 }
 
 impl Connection {
-    /// A connection on which HTTP is spoken.
-    pub(super) fn http(stream: TcpStream, peer: IpAddr, now: Instant) -> Self {
+    /// A connection on which HTTP is spoken, or TLS where `tls` says so.
+    pub(super) fn http(stream: TcpStream, peer: IpAddr, tls: bool, now: Instant) -> Self {
         Self {
             stream,
             peer,
@@ -128,7 +132,7 @@ impl Connection {
             waits: false,
             answered: false,
             agent: None,
-            conversation: Conversation::default(),
+            conversation: Conversation::new(tls),
             phase: Phase::Idle,
             unsent: Vec::new(),
             sent: 0,
@@ -144,7 +148,7 @@ impl Connection {
             phase: Phase::Waiting,
             agent: Some(agent),
             deadline: now + WAITING,
-            ..Self::http(stream, peer, now)
+            ..Self::http(stream, peer, false, now)
         }
     }
 
@@ -169,10 +173,17 @@ impl Connection {
                 Step::Done if self.has_had_its_share() => return Outcome::Unfinished,
                 Step::Done => {}
                 Step::WouldBlock => return Outcome::Waiting,
+                Step::HandOver => return Outcome::HandOver,
                 Step::Over => return Outcome::Over,
             }
         }
         Outcome::Unfinished
+    }
+
+    /// The socket, and what was received on it.
+    pub(super) fn into_incoming(self) -> Incoming {
+        let (received, peer) = (self.conversation.into_received(), self.peer);
+        Incoming { stream: self.stream.into(), received, peer }
     }
 
     /// Whether all that was said has been sent, and there are more requests to answer.
@@ -244,7 +255,7 @@ impl Connection {
             Ok(sent) => sent,
             Err(error) => match after_error(error.kind()) {
                 Step::Over => return Step::Over,
-                Step::Done | Step::WouldBlock => 0,
+                Step::Done | Step::WouldBlock | Step::HandOver => 0,
             },
         };
         if sent == output.len() {
@@ -272,7 +283,7 @@ impl Connection {
         self.enter(Phase::Idle, now + IDLE);
         match next {
             Next::SendFirst => self.converse(&[], &mut buffers.output, view, now),
-            Next::Receive | Next::AskAgain | Next::Close { .. } => self.proceed(next, now),
+            Next::Receive | Next::AskAgain | Next::HandOver | Next::Close { .. } => self.proceed(next, now),
         }
     }
 
@@ -291,6 +302,7 @@ impl Connection {
                 self.enter(Phase::Waiting, now + WAITING);
                 return Step::WouldBlock;
             }
+            Next::HandOver => return Step::HandOver,
             Next::SendFirst => self.enter(Phase::Sending(next), now + SENDING),
             Next::Close { unread: false } => return Step::Over,
             Next::Close { unread: true } => {

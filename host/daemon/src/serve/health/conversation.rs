@@ -9,10 +9,12 @@
 //!      │     ▲                 │  │
 //!      │     └── part of one ──┘  ├── malformed, too large, a body, `close` ──▶ Close
 //!      │                           └── no answer yet: AskAgain, then parsing again
+//!      └─ the first bytes are of HTTP/2 or TLS ──▶ HandOver
 //! ```
 
 use bellwether_core::health::{Answer, Question};
 
+use super::protocol::{Protocol, protocol};
 use super::proxy::{Preamble, preamble};
 use super::request::{MAX_REQUEST, Method, Parsed, Persistence, Request, parse};
 use super::response::{Refusal, write_answer, write_refusal};
@@ -32,6 +34,8 @@ pub(super) enum Next {
     SendFirst,
     /// The next question has no answer yet: [`Conversation::receive`] nothing a little later.
     AskAgain,
+    /// HTTP/2 or TLS is spoken: hand the connection to [`super::multiplexed`], with what was received.
+    HandOver,
     /// Close. `unread` is whether the other side may still be sending.
     Close { unread: bool },
 }
@@ -40,11 +44,29 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     pending: Vec<u8>,
-    /// The first request has begun: no PROXY line any more.
+    stage: Stage,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stage {
+    /// The first request has begun: no PROXY line any more, and no other protocol.
     begun: bool,
+    /// TLS is spoken here as well.
+    tls: bool,
 }
 
 impl Conversation {
+    /// One that has not begun. `tls` is whether there is a certificate to speak TLS with.
+    pub(super) fn new(tls: bool) -> Self {
+        Self { pending: Vec::new(), stage: Stage { begun: false, tls } }
+    }
+
+    /// What was received and is not done with.
+    pub(super) fn into_received(self) -> Vec<u8> {
+        self.pending
+    }
+
     /// Whether a part of a request has been received.
     pub(super) fn is_inside_request(&self) -> bool {
         !self.pending.is_empty()
@@ -58,12 +80,12 @@ impl Conversation {
         answer: impl Fn(Question<'_>) -> Option<Answer>,
     ) -> Next {
         if self.pending.is_empty() {
-            let (used, next) = respond(&mut self.begun, input, output, answer);
+            let (used, next) = self.stage.respond(input, output, answer);
             self.pending.extend_from_slice(&input[used..]);
             return next;
         }
         self.pending.extend_from_slice(input);
-        let (used, next) = respond(&mut self.begun, &self.pending, output, answer);
+        let (used, next) = self.stage.respond(&self.pending, output, answer);
         if used == self.pending.len() {
             // Most requests come whole: connections at rest hold no memory.
             self.pending = Vec::new();
@@ -74,26 +96,44 @@ impl Conversation {
     }
 }
 
-/// Responds to the requests in `input`. Returns how many bytes are done with.
-fn respond(
-    begun: &mut bool,
-    input: &[u8],
-    output: &mut Vec<u8>,
-    answer: impl Fn(Question<'_>) -> Option<Answer>,
-) -> (usize, Next) {
-    let (mut used, mut answered) = (0, 0);
-    if !*begun {
-        match preamble(input) {
-            Preamble::Whole(length) => used = length,
+impl Stage {
+    /// Responds to the requests in `input`. Returns how many bytes are done with.
+    fn respond(
+        &mut self,
+        input: &[u8],
+        output: &mut Vec<u8>,
+        answer: impl Fn(Question<'_>) -> Option<Answer>,
+    ) -> (usize, Next) {
+        if self.begun {
+            return respond(input, 0, output, answer);
+        }
+        let used = match preamble(input) {
+            Preamble::Whole(length) => length,
             Preamble::Partial => return (0, Next::Receive),
-            Preamble::Absent => {}
+            Preamble::Absent => 0,
             Preamble::Malformed => {
                 write_refusal(output, Refusal::Malformed, Persistence::Close);
                 return (input.len(), Next::Close { unread: true });
             }
+        };
+        match protocol(&input[used..]) {
+            Protocol::Undecided => return (0, Next::Receive),
+            Protocol::Http2 => return (used, Next::HandOver),
+            Protocol::Tls if self.tls => return (used, Next::HandOver),
+            Protocol::Tls | Protocol::Http1 => self.begun = true,
         }
-        *begun = true;
+        respond(input, used, output, answer)
     }
+}
+
+/// Responds to the requests behind the first `used` bytes of `input`. Returns how many bytes are done with.
+fn respond(
+    input: &[u8],
+    mut used: usize,
+    output: &mut Vec<u8>,
+    answer: impl Fn(Question<'_>) -> Option<Answer>,
+) -> (usize, Next) {
+    let mut answered = 0;
     while used < input.len() {
         if output.len() >= ENOUGH_OUTPUT || answered == REQUESTS_AT_ONCE {
             return (used, Next::SendFirst);

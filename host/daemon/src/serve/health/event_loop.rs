@@ -28,9 +28,10 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 
-use super::HealthView;
 use super::connection::{Buffers, Connection, Outcome};
 use super::listening::{Accepted, Language, Listener};
+use super::multiplexed::Entrance;
+use super::{ASK_AGAIN, HealthView};
 use crate::fault;
 use crate::patience::at_most;
 use crate::pulse::Pulse;
@@ -50,9 +51,6 @@ const BUSY: usize = 64;
 const SWEEP: Duration = Duration::from_secs(1);
 /// The loop turns at least this often.
 const BEAT: Duration = Duration::from_secs(1);
-/// A question that has no answer yet is asked again after so long. That is in the first seconds of a daemon,
-/// and after it stood still.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
 /// When it ends, so long for those who have been accepted and have not been answered.
 const LAST_ANSWERS: Duration = at_most(Duration::from_millis(500));
 /// Descriptors that are held for those who ask when the rest of the daemon has used up all others.
@@ -78,6 +76,8 @@ pub(super) struct EventLoop {
     /// descriptors, there are still some to answer with.
     reserve: Vec<File>,
     buffers: Buffers,
+    /// Where connections go on which HTTP/2 or TLS is spoken.
+    multiplexed: Entrance,
     view: HealthView,
     heart: Pulse,
 }
@@ -95,7 +95,7 @@ struct Door {
 }
 
 impl EventLoop {
-    pub(super) fn new(listeners: Vec<Listener>, view: HealthView) -> io::Result<Self> {
+    pub(super) fn new(listeners: Vec<Listener>, view: HealthView, multiplexed: Entrance) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut doors = Vec::with_capacity(listeners.len());
         for (index, mut listener) in listeners.into_iter().enumerate() {
@@ -111,6 +111,7 @@ impl EventLoop {
             sweep_at: None,
             reserve: (0..RESERVE).map(|_| reserve()).collect::<io::Result<_>>()?,
             buffers: Buffers::default(),
+            multiplexed,
             view,
             heart: Pulse::default(),
         })
@@ -216,6 +217,7 @@ impl EventLoop {
         let Some(connection) = self.connections.get_mut(place) else { return };
         match connection.serve(&mut self.buffers, &self.view, now, to_the_end) {
             Outcome::Over => self.close(place),
+            Outcome::HandOver => self.hand_over(place),
             Outcome::Unfinished => {
                 connection.queued = true;
                 self.unfinished.push_back(place);
@@ -248,7 +250,7 @@ impl EventLoop {
             match door.listener.accept() {
                 Accepted::Connection(stream, peer) => {
                     let connection = match &door.listener.language {
-                        Language::Http => Connection::http(stream, peer, now),
+                        Language::Http => Connection::http(stream, peer, self.multiplexed.has_tls(), now),
                         Language::Agent(agent) => Connection::agent(stream, peer, agent.clone(), now),
                     };
                     self.admit(connection, now);
@@ -281,6 +283,10 @@ impl EventLoop {
             self.restock();
             return;
         }
+        if outcome == Outcome::HandOver {
+            self.multiplexed.admit(connection.into_incoming());
+            return;
+        }
         if self.connections.len() >= MAX_CONNECTIONS {
             self.let_quietest_go();
         }
@@ -311,7 +317,11 @@ impl EventLoop {
     /// Makes room for one more descriptor. Says whether there is any.
     fn free_descriptor(&mut self, now: Instant) -> bool {
         self.sweep_at.get_or_insert(now + SWEEP);
-        self.reserve.pop().is_some() || self.let_quietest_go()
+        if self.reserve.pop().is_some() || self.let_quietest_go() {
+            return true;
+        }
+        self.multiplexed.make_room();
+        false
     }
 
     /// Its descriptor is for the one who waits, not for the reserve.
@@ -327,8 +337,19 @@ impl EventLoop {
             self.forget(place);
         }
         self.restock();
+        if self.reserve.len() < RESERVE {
+            self.multiplexed.make_room();
+        }
         let at_rest = self.connections.is_empty() && self.reserve.len() == RESERVE;
         self.sweep_at = (!at_rest).then(|| now + SWEEP);
+    }
+
+    /// Gives a connection to the thread that speaks its protocol.
+    fn hand_over(&mut self, place: usize) {
+        let Some(mut connection) = self.release(place) else { return };
+        if self.poll.registry().deregister(&mut connection.stream).is_ok() {
+            self.multiplexed.admit(connection.into_incoming());
+        }
     }
 
     fn close(&mut self, place: usize) {
@@ -339,14 +360,18 @@ impl EventLoop {
     /// Ends a connection; closing its socket also ends its polling. Its place goes to the next one, and
     /// must not queue twice. Says whether there was one.
     fn forget(&mut self, place: usize) -> bool {
-        let Some(connection) = self.connections.try_remove(place) else { return false };
+        self.release(place).is_some()
+    }
+
+    fn release(&mut self, place: usize) -> Option<Connection> {
+        let connection = self.connections.try_remove(place)?;
         if connection.queued {
             self.unfinished.retain(|queued| *queued != place);
         }
         if connection.waits {
             self.waiting.retain(|waiting| *waiting != place);
         }
-        true
+        Some(connection)
     }
 
     /// What has just become free is the reserve's, before anybody else in the daemon takes it.

@@ -1,12 +1,17 @@
 //! An HTTP response, as bytes.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use bellwether_core::health::{Answer, Body, Code};
 
 use super::request::{Method, Persistence};
 
+/// What is answered.
+pub(super) const METHODS: &str = "GET, HEAD, OPTIONS";
 const ALLOW: &[u8] = b"Allow: GET, HEAD, OPTIONS\r\n";
+/// What all others are told.
+pub(super) const ONLY_THESE: &[u8] = b"only GET, HEAD and OPTIONS are answered\n";
 /// Envoy prefers other hosts (its documentation, "Degraded endpoints"). It reads the name, not the value.
 const DEGRADED: &[u8] = b"x-envoy-degraded: true\r\n";
 
@@ -17,15 +22,8 @@ pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method
         Code::NotFound => b"404 Not Found",
         Code::Unavailable => b"503 Service Unavailable",
     };
-    let report;
-    let (media, body): (&[u8], &[u8]) = match &answer.body {
-        Body::Plain(text) => (b"text/plain; charset=utf-8", text.as_bytes()),
-        Body::Report(document) => {
-            report = serde_json::to_vec(document).expect("text and finite numbers are always JSON");
-            (b"application/health+json", &report)
-        }
-    };
-    write_head(output, status, media, body.len());
+    let (media, body) = content(answer);
+    write_head(output, status, media.as_bytes(), body.len());
     if answer.degraded {
         output.extend_from_slice(DEGRADED);
     }
@@ -34,7 +32,18 @@ pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method
     }
     write_end(output, persistence);
     if method != Method::Head {
-        output.extend_from_slice(body);
+        output.extend_from_slice(&body);
+    }
+}
+
+/// The media type of an answer, and its body.
+pub(super) fn content(answer: &Answer) -> (&'static str, Cow<'_, [u8]>) {
+    match &answer.body {
+        Body::Plain(text) => ("text/plain; charset=utf-8", Cow::Borrowed(text.as_bytes())),
+        Body::Report(document) => {
+            let report = serde_json::to_vec(document).expect("text and finite numbers are always JSON");
+            ("application/health+json", Cow::Owned(report))
+        }
     }
 }
 
@@ -53,9 +62,7 @@ pub(super) enum Refusal {
 pub(super) fn write_refusal(output: &mut Vec<u8>, refusal: Refusal, persistence: Persistence) {
     let (status, body): (&[u8], &[u8]) = match refusal {
         Refusal::Malformed => (b"400 Bad Request", b"not an HTTP request\n"),
-        Refusal::MethodNotAllowed => {
-            (b"405 Method Not Allowed", b"only GET, HEAD and OPTIONS are answered\n")
-        }
+        Refusal::MethodNotAllowed => (b"405 Method Not Allowed", ONLY_THESE),
         Refusal::TooLarge => (b"431 Request Header Fields Too Large", b"the request is too large\n"),
     };
     write_head(output, status, b"text/plain; charset=utf-8", body.len());

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::*;
 use crate::namespace;
 
+mod multiplexed;
 mod waiting;
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -46,6 +47,10 @@ impl Fixture {
     }
 
     fn with(snapshot: Arc<Snapshot>, opening: Opening) -> Self {
+        Self::with_tls(snapshot, opening, None)
+    }
+
+    fn with_tls(snapshot: Arc<Snapshot>, opening: Opening, certificates: Option<Certificates>) -> Self {
         let view = HealthView {
             snapshot: Arc::new(ArcSwap::new(snapshot)),
             pulse: Pulse::default(),
@@ -59,8 +64,9 @@ impl Fixture {
         let agents = [Some(ModuleName::new("web").unwrap()), None]
             .map(|module| Agent { module, owns: false })
             .map(|agent| AgentCheckSpec { listen: LOOPBACK.parse().unwrap(), agent });
-        let server = HealthServer::bind(LOOPBACK.parse().unwrap(), &agents, view.clone()).unwrap();
-        Self { server, view }
+        let (here, nothing) = (LOOPBACK.parse().unwrap(), Inherited::default());
+        let server = HealthServer::take_over(here, &agents, view.clone(), certificates, &nothing);
+        Self { server: server.unwrap().0, view }
     }
 
     fn stall(&self) {

@@ -32,7 +32,9 @@ fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, Next) {
             match next {
                 Next::Receive => break,
                 Next::SendFirst => piece = b"",
-                Next::AskAgain | Next::Close { .. } => return (String::from_utf8(all).unwrap(), next),
+                Next::AskAgain | Next::HandOver | Next::Close { .. } => {
+                    return (String::from_utf8(all).unwrap(), next);
+                }
             }
         }
     }
@@ -237,7 +239,7 @@ fn converse(bytes: &[u8]) {
                     piece = b"";
                 }
                 Next::AskAgain => panic!("there is an answer to everything"),
-                Next::Close { .. } => break 'talk,
+                Next::HandOver | Next::Close { .. } => break 'talk,
             }
             output.clear();
         }
@@ -324,4 +326,33 @@ fn a_line_that_only_claims_to_be_one_is_refused() {
     let (said, next) = say("PROXY TCP4 somewhere\r\nGET /health HTTP/1.1\r\n\r\n");
     assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
     assert_eq!(next, CLOSE_UNREAD);
+}
+
+#[test]
+fn another_protocol_is_handed_over_with_all_that_was_received_of_it() {
+    const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for (before, tls, said, handed_over) in [
+        ("", false, PREFACE, true),
+        ("PROXY UNKNOWN\r\n", false, PREFACE, true),
+        ("", true, "\x16\x03\x01", true),
+        ("PROXY UNKNOWN\r\n", true, "\x16\x03\x01", true),
+        ("", false, "\x16\x03\x01", false),
+        ("GET / HTTP/1.1\r\n\r\n", true, "\x16\x03\x01", false),
+    ] {
+        for length in [1, 5, 100] {
+            let (mut conversation, mut next) = (Conversation::new(tls), Next::Receive);
+            for piece in format!("{before}{said}more").as_bytes().chunks(length) {
+                let mut output = Vec::new();
+                if next == Next::Receive {
+                    next = conversation.receive(piece, &mut output, echo);
+                } else {
+                    conversation.pending.extend_from_slice(piece);
+                }
+            }
+            assert_eq!(next == Next::HandOver, handed_over, "{before}{said} by {length}");
+            if handed_over {
+                assert_eq!(conversation.into_received(), format!("{said}more").as_bytes());
+            }
+        }
+    }
 }

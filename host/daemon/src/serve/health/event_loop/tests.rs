@@ -52,7 +52,7 @@ impl Bench {
         let listener = Listener::http("127.0.0.1:0".parse().unwrap(), &Inherited::default()).unwrap();
         let address = listener.address;
         Self {
-            event_loop: EventLoop::new(vec![listener], view).unwrap(),
+            event_loop: EventLoop::new(vec![listener], view, Entrance::closed()).unwrap(),
             events: Events::with_capacity(256),
             address,
         }

@@ -1,4 +1,4 @@
-//! The certificate of the console: the operator's, or one that the daemon makes for itself.
+//! The certificate of a listener: the operator's, or one that the daemon makes for itself.
 //!
 //! ```text
 //!   given:  in use ──▶ the files have changed ──▶ read ──▶ in use, for new connections
@@ -30,8 +30,34 @@ const RENEW_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// People are told when a given one has fewer days left.
 const WARN_DAYS: i64 = 14;
 const DAY: i64 = 86_400;
-/// Who reports problems.
-const WHO: &str = "console";
+
+/// Whose they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The console, over HTTP/1.1.
+    Console,
+    /// The health endpoint, over HTTP/2 as well.
+    Health,
+}
+
+impl Purpose {
+    /// In problems and records.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Health => "health endpoint",
+        }
+    }
+
+    /// What is offered (RFC 7301), the preferred one first.
+    fn protocols(self) -> Vec<Vec<u8>> {
+        let all: &[&[u8]] = match self {
+            Self::Console => &[b"http/1.1"],
+            Self::Health => &[b"h2", b"http/1.1"],
+        };
+        all.iter().map(|name| name.to_vec()).collect()
+    }
+}
 
 /// The one in use, and where it comes from. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone)]
@@ -42,6 +68,7 @@ pub struct Certificates {
 
 #[derive(Debug)]
 struct Inner {
+    purpose: Purpose,
     /// The operator's files, if there are any.
     files: Option<PairFiles>,
     /// How they were when they were read first.
@@ -69,8 +96,14 @@ impl ResolvesServerCert for Inner {
 }
 
 impl Certificates {
+    /// Reads the operator's files, for load balancers. Waits for the disk.
+    pub(crate) fn for_health(files: PairFiles) -> Result<Self, String> {
+        Self::open(Purpose::Health, Some(files), PathBuf::new(), Vec::new())
+    }
+
     /// Reads the given files, or finds or makes an own certificate in `folder`. Waits for the disk.
     pub(super) fn open(
+        purpose: Purpose,
         files: Option<PairFiles>,
         folder: PathBuf,
         names: Vec<String>,
@@ -81,14 +114,15 @@ impl Certificates {
             Some(files) => Pair::read(files).map_err(|error| sentence(files, &error))?,
             None => Own::keep_in(&folder, &names, Timestamp::now()).map_err(|error| error.to_string())?.pair,
         };
-        let inner = Arc::new(Inner { files, seen, folder, names, in_use: ArcSwap::from_pointee(pair) });
+        let inner =
+            Arc::new(Inner { purpose, files, seen, folder, names, in_use: ArcSwap::from_pointee(pair) });
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&inner) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = purpose.protocols();
         Ok(Self { inner, acceptor: Acceptor(TlsAcceptor::from(Arc::new(config))) })
     }
 
@@ -114,9 +148,10 @@ impl Certificates {
         let mut tried = self.inner.seen;
         let mut before = tried;
         let mut bad = None;
+        let who = self.inner.purpose.name();
         loop {
-            let ending = ending(&self.pair(), Timestamp::now());
-            problems.set(WHO, &[bad.clone(), ending].into_iter().flatten().collect::<Vec<_>>());
+            let ending = ending(who, &self.pair(), Timestamp::now());
+            problems.set(who, &[bad.clone(), ending].into_iter().flatten().collect::<Vec<_>>());
             tokio::time::sleep(LOOK).await;
             let now = stamps(files);
             // Two files are replaced one after the other: the second may be on its way.
@@ -130,12 +165,13 @@ impl Certificates {
                     self.take(pair, &say);
                     None
                 }
-                Err(why) => Some(format!("console: {why}; the certificate before it stays in use")),
+                Err(why) => Some(format!("{who}: {why}; the certificate before it stays in use")),
             };
         }
     }
 
     async fn renew(&self, problems: &Problems, say: impl Fn(String) + Send) {
+        let who = self.inner.purpose.name();
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
             let (folder, names) = (self.inner.folder.clone(), self.inner.names.clone());
@@ -145,17 +181,18 @@ impl Certificates {
                     self.take(own.pair, &say);
                     None
                 }
-                Ok(Err(error)) => Some(format!("console: its certificate cannot be renewed: {error}")),
-                Err(error) => Some(format!("console: its certificate cannot be renewed: {error}")),
+                Ok(Err(error)) => Some(format!("{who}: its certificate cannot be renewed: {error}")),
+                Err(error) => Some(format!("{who}: its certificate cannot be renewed: {error}")),
             };
-            problems.set(WHO, why.as_slice());
+            problems.set(who, why.as_slice());
         }
     }
 
     fn take(&self, pair: Pair, say: &impl Fn(String)) {
         if pair.fingerprint != self.pair().fingerprint {
             let until = pair.ends.map_or_else(String::new, |ends| format!(", which ends {ends}"));
-            say(format!("the console has a new certificate{until}; SHA-256 {}", pair.fingerprint));
+            let who = self.inner.purpose.name();
+            say(format!("the {who} has a new certificate{until}; SHA-256 {}", pair.fingerprint));
         }
         // Also with the same certificate: its key, or those above it, may be others.
         self.inner.in_use.store(Arc::new(pair));
@@ -187,7 +224,7 @@ fn stamps(files: &PairFiles) -> [Stamp; 2] {
 }
 
 /// One sentence, if its end is near or over.
-fn ending(pair: &Pair, now: Timestamp) -> Option<String> {
+fn ending(who: &str, pair: &Pair, now: Timestamp) -> Option<String> {
     let ends = pair.ends?;
     let left = ends.as_second() - now.as_second();
     if left > WARN_DAYS * DAY {
@@ -195,7 +232,7 @@ fn ending(pair: &Pair, now: Timestamp) -> Option<String> {
     }
     let verb = if left < 0 { "has ended at" } else { "ends at" };
     Some(format!(
-        "console: its certificate {verb} {ends}: put a new one in its place, it is taken over by itself"
+        "{who}: its certificate {verb} {ends}: put a new one in its place, it is taken over by itself"
     ))
 }
 
@@ -208,7 +245,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made: Timestamp = "2026-11-22T21:30:00Z".parse().unwrap();
         let pair = Own::keep_in(folder.path(), &["node-1".to_owned()], made).unwrap().pair;
-        let said = |now: &str| ending(&pair, now.parse().unwrap()).unwrap_or_default();
+        let said = |now: &str| ending("console", &pair, now.parse().unwrap()).unwrap_or_default();
         assert_eq!(said("2029-02-09T00:00:00Z"), "");
         assert!(said("2029-02-11T00:00:00Z").contains("certificate ends at 2029-02-24T00:00:00Z"));
         assert!(said("2029-02-24T00:00:01Z").contains("certificate has ended at 2029-02-24"));

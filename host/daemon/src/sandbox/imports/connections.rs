@@ -23,6 +23,7 @@ use self::target::{Target, tls_options};
 use super::http::direct::{NotOpened, Opened};
 use super::http::{HttpClient, Stream};
 use super::{error, refused};
+use crate::names::Share;
 use crate::process::acceptance::{self, Acceptance};
 use crate::process::port_holder;
 use crate::sandbox::bindings::connections::{Acceptance as Told, Host, HostConnection};
@@ -59,6 +60,7 @@ struct Connector {
     grants: Arc<Grants>,
     output: Output,
     client: Arc<HttpClient>,
+    names: Share,
 }
 
 impl Connector {
@@ -82,7 +84,7 @@ impl Connector {
                     self.grants.may_look_up(host).map_err(NotOpened::Refused)?;
                 }
                 let judge = |address| self.may_connect(address, host);
-                self.client.open((host.as_str(), *port), judge, tls.as_ref(), by).await
+                self.client.open((host.as_str(), *port), judge, tls.as_ref(), &self.names, by).await
             }
         }
     }
@@ -110,7 +112,8 @@ impl Host for Run {
         };
         self.sockets.take().map_err(|limit| Ended(limit.into()))?;
         let (grants, output) = (Arc::clone(&self.grants), self.output.clone());
-        let connector = Connector { grants, output, client: self.http.client() };
+        let (client, names) = (self.http.client(), self.share.names.clone());
+        let connector = Connector { grants, output, client, names };
         match connector.connect(&target, &options, by).await {
             Ok(Opened { stream, certificate_ends_ms }) => {
                 let ends =

@@ -20,6 +20,7 @@ use super::client::{HttpClient, Stream, dial, late};
 use super::failed::Failed;
 use super::trust::without_verification;
 use crate::certificate::validity;
+use crate::names::Share;
 
 /// How TLS is spoken.
 #[derive(Debug, Clone, Default)]
@@ -70,9 +71,10 @@ impl HttpClient {
         (host, port): (&str, u16),
         judge: impl Fn(SocketAddr) -> Result<(), Refusal>,
         tls: Option<&Tls>,
+        names: &Share,
         by: Instant,
     ) -> Result<Opened, NotOpened> {
-        let found = self.addresses(host, port, by).await?;
+        let found = self.addresses(host, port, names, by).await?;
         let mut refusal = None;
         let mut allowed = Vec::new();
         for address in found {

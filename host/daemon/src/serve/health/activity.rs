@@ -53,6 +53,24 @@ impl Default for Facts {
     }
 }
 
+impl Facts {
+    fn quiet_since(&self) -> Instant {
+        self.last.unwrap_or(self.accepted)
+    }
+
+    /// Whether the other side has asked for nothing, or has taken nothing, for too long.
+    fn lacks(&self, now: Instant) -> bool {
+        let silent = self.last.is_none() && now >= self.accepted + FIRST_WITHIN;
+        let takes_nothing = self.untaken > 0 && now >= self.untaken_since + TAKEN_WITHIN;
+        silent || takes_nothing
+    }
+
+    /// Whether there was nothing for so long, and no service is watched.
+    fn is_quiet_for(&self, long: Duration, now: Instant) -> bool {
+        self.watched == 0 && now >= self.quiet_since() + long
+    }
+}
+
 impl Activity {
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -65,8 +83,7 @@ impl Activity {
 
     /// When there was something last.
     pub(super) fn quiet_since(&self) -> Instant {
-        let facts = self.facts();
-        facts.last.unwrap_or(facts.accepted)
+        self.facts().quiet_since()
     }
 
     /// A response that ends: the time until it has been taken is limited.
@@ -88,20 +105,14 @@ impl Activity {
 
     /// Done when the other side has asked for nothing, or has taken nothing, for too long.
     pub(super) async fn lacks(&self) {
-        loop {
+        while !self.facts().lacks(Instant::now()) {
             sleep(LOOK).await;
-            let facts = self.facts();
-            let silent = facts.last.is_none() && facts.accepted.elapsed() >= FIRST_WITHIN;
-            let takes_nothing = facts.untaken > 0 && facts.untaken_since.elapsed() >= TAKEN_WITHIN;
-            if silent || takes_nothing {
-                return;
-            }
         }
     }
 
     /// Done when there was nothing for so long, and no service is watched.
     pub(super) async fn is_quiet_for(&self, long: Duration) {
-        while self.facts().watched > 0 || self.quiet_since().elapsed() < long {
+        while !self.facts().is_quiet_for(long, Instant::now()) {
             sleep(LOOK).await;
         }
     }
@@ -153,44 +164,47 @@ mod tests {
 
     use super::*;
 
-    async fn is_done(future: impl Future<Output = ()>, within: Duration) -> bool {
-        tokio::time::timeout(within, future).await.is_ok()
-    }
+    const MOMENT: Duration = Duration::from_millis(1);
 
     fn body() -> UnsyncBoxBody<Bytes, Infallible> {
         Empty::new().boxed_unsync()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_on_which_nothing_is_asked_lacks_something() {
+    #[test]
+    fn a_connection_on_which_nothing_is_asked_lacks_something() {
         let activity = Activity::default();
-        assert!(!is_done(activity.lacks(), FIRST_WITHIN - LOOK).await);
-        assert!(is_done(activity.lacks(), 3 * LOOK).await);
-        let asked = Activity::default();
-        asked.happens();
-        assert!(!is_done(asked.lacks(), 10 * FIRST_WITHIN).await);
+        let accepted = activity.quiet_since();
+        assert!(!activity.facts().lacks(accepted + FIRST_WITHIN.saturating_sub(MOMENT)));
+        assert!(activity.facts().lacks(accepted + FIRST_WITHIN));
+        activity.happens();
+        assert!(!activity.facts().lacks(accepted + 10 * FIRST_WITHIN));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn responses_must_be_taken_one_after_the_other_but_for_those_without_an_end() {
+    #[test]
+    fn responses_must_be_taken_one_after_the_other_but_for_those_without_an_end() {
         let activity = Activity::default();
         activity.happens();
         let _watch = activity.watches(body());
-        let mut responses: Vec<_> = (0..4).map(|_| activity.responds(body())).collect();
-        while responses.pop().is_some() {
-            assert!(!is_done(activity.lacks(), TAKEN_WITHIN - 2 * LOOK).await, "one was taken just now");
+        let mut responses: Vec<_> = (0..3).map(|_| activity.responds(body())).collect();
+        while !responses.is_empty() {
+            let since = activity.facts().untaken_since;
+            assert!(!activity.facts().lacks(since + TAKEN_WITHIN.saturating_sub(MOMENT)));
+            assert!(activity.facts().lacks(since + TAKEN_WITHIN));
+            drop(responses.pop());
+            assert!(activity.facts().untaken_since >= since);
         }
-        assert!(!is_done(activity.lacks(), 10 * TAKEN_WITHIN).await, "none is left");
-        let _response = activity.responds(body());
-        assert!(is_done(activity.lacks(), TAKEN_WITHIN + 2 * LOOK).await);
+        assert!(!activity.facts().lacks(Instant::now() + 10 * TAKEN_WITHIN), "all have been taken");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_on_which_a_service_is_watched_is_not_quiet() {
+    #[test]
+    fn a_connection_on_which_a_service_is_watched_is_not_quiet() {
         let (activity, long) = (Activity::default(), Duration::from_mins(5));
+        let later = activity.quiet_since() + long;
         let watch = activity.watches(body());
-        assert!(!is_done(activity.is_quiet_for(long), 10 * long).await);
+        assert!(!activity.facts().is_quiet_for(long, later));
         drop(watch);
-        assert!(is_done(activity.is_quiet_for(long), 2 * LOOK).await);
+        assert!(activity.facts().is_quiet_for(long, later));
+        activity.happens();
+        assert!(!activity.facts().is_quiet_for(long, later));
     }
 }

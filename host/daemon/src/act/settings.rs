@@ -15,8 +15,9 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Rlimit, Uid, geteuid, setpriority_process, setrlimit, umask};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, remove_capability_from_bounding_set,
-    set_capabilities, set_keep_capabilities, set_thread_gid, set_thread_groups, set_thread_uid,
+    CapabilitySet, CapabilitySets, capabilities, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_thread_gid,
+    set_thread_groups, set_thread_uid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -157,7 +158,7 @@ fn drop_all_but(kept: CapabilitySet) -> Result<(), NotApplied> {
             Ok(()) | Err(Errno::INVAL) => {}
             Err(error) => {
                 let name = bit.iter_names().next().map_or("of this kernel", |(name, _)| name);
-                return failed(format!("give up capability {name}"), error);
+                return failed(format!("give up CAP_{name}"), error);
             }
         }
     }
@@ -165,8 +166,15 @@ fn drop_all_but(kept: CapabilitySet) -> Result<(), NotApplied> {
     set_keep_capabilities(true).or_else(|error| failed("keep capabilities".to_owned(), error))
 }
 
-/// Also the program that it becomes has them, whoever its user is.
+/// The program that it becomes has them as well, also as another user.
 fn keep(kept: CapabilitySet) -> Result<(), NotApplied> {
+    let permitted = capabilities(None).map(|sets| sets.permitted);
+    let lacking = permitted.map(|permitted| kept.difference(permitted)).unwrap_or_default();
+    if !lacking.is_empty() {
+        let names: Vec<String> = lacking.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
+        let doing = format!("keep {}, which the daemon itself does not have", names.join(", "));
+        return failed(doing, io::Error::from(io::ErrorKind::PermissionDenied));
+    }
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: kept };
     set_capabilities(None, sets)
         .or_else(|error| failed("keep the capabilities that its file names".to_owned(), error))?;

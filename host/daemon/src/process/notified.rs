@@ -35,6 +35,9 @@ pub struct Notified {
     pub extended: u32,
     /// For so long it may say nothing once it is ready; without it, for ever.
     pub watchdog: Option<Duration>,
+    /// The application has asked that its signs of life not be waited for (`WATCHDOG_USEC=0`).
+    #[serde(default)]
+    pub watchdog_off: bool,
     /// Why it counts as one that hangs.
     #[serde(skip)]
     pub hangs: Option<Hang>,
@@ -52,7 +55,7 @@ pub enum Hang {
 impl Notified {
     /// Of an application that has just been started.
     pub fn nothing(watchdog: Option<Duration>) -> Self {
-        Self { stage: Stage::Starting, status: None, extended: 0, watchdog, hangs: None }
+        Self { stage: Stage::Starting, status: None, extended: 0, watchdog, watchdog_off: false, hangs: None }
     }
 
     /// The same, once nothing was listened to for some time.
@@ -87,8 +90,12 @@ impl Notified {
                 ("WATCHDOG_USEC", micros) => {
                     // Only an application whose file asks for signs of life chooses how often it gives them.
                     if let (Some(_), Ok(micros)) = (self.watchdog, micros.parse()) {
-                        let (least, most) = WATCHDOG.into_inner();
-                        self.watchdog = Some(Duration::from_micros(micros).clamp(least, most));
+                        // Both stand for "never" (systemd's `sd_notify`).
+                        self.watchdog_off = micros == 0 || micros == u64::MAX;
+                        if !self.watchdog_off {
+                            let (least, most) = WATCHDOG.into_inner();
+                            self.watchdog = Some(Duration::from_micros(micros).clamp(least, most));
+                        }
                         (is_alive, self.hangs) = (true, None);
                     }
                 }
@@ -105,7 +112,8 @@ impl Notified {
 
     /// When it will have been silent for too long. What is about to end need not say so again and again.
     pub fn overdue_at(&self, alive_at: Instant) -> Option<Instant> {
-        let watchdog = self.watchdog.filter(|_| self.stage == Stage::Ready && self.hangs.is_none())?;
+        let counts = self.stage == Stage::Ready && self.hangs.is_none() && !self.watchdog_off;
+        let watchdog = self.watchdog.filter(|_| counts)?;
         alive_at.checked_add(watchdog)
     }
 
@@ -116,7 +124,8 @@ impl Notified {
 
     /// Whether a daemon that is started later has to know what it has said since.
     pub fn is_worth_keeping(&self, before: &Self) -> bool {
-        (self.stage, self.watchdog) != (before.stage, before.watchdog)
+        let kept = |of: &Self| (of.stage, of.watchdog, of.watchdog_off);
+        kept(self) != kept(before)
     }
 }
 
@@ -150,9 +159,15 @@ mod tests {
         assert_eq!(notified.overdue_at(now), None);
         assert!(notified.take("READY=1"));
         assert_eq!(notified.overdue_at(now), Some(now + Duration::from_secs(30)));
-        for (micros, seconds) in [("5000000", 5), ("1", 1), ("18446744073709551615", 3600)] {
+        for (micros, seconds) in [("5000000", 5), ("1", 1), ("18446744073709551614", 3600)] {
             assert!(notified.take(&format!("WATCHDOG_USEC={micros}")));
             assert_eq!(notified.overdue_at(now), Some(now + Duration::from_secs(seconds)), "{micros}");
+        }
+        for never in ["0", "18446744073709551615"] {
+            let mut switched_off = notified.clone();
+            assert!(switched_off.take(&format!("WATCHDOG_USEC={never}")));
+            assert_eq!(switched_off.overdue_at(now), None, "{never}");
+            assert!(switched_off.is_worth_keeping(&notified));
         }
         for nonsense in ["WATCHDOG_USEC=-1", "WATCHDOG_USEC=x", "WATCHDOG_USEC=", "WATCHDOG=2"] {
             assert!(!notified.take(nonsense), "{nonsense}");

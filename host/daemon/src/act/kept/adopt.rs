@@ -35,11 +35,13 @@ impl Kept {
                 slot.set_former(Some(of).filter(|of| *of != slot.key));
             }
             tracing::info!(%module, %command, pid = process.pid, "found a kept process again");
-            let listening = notify.and_then(|listened| self.0.listen_again(&slot, listened, process));
+            let listening = notify.map(|listened| self.0.listen_again(&slot, listened, process));
             self.0.hold(&slot, Arc::new(leader), listening);
             return Ok(());
         }
         tracing::warn!(%module, %command, pid = process.pid, "a kept process ended while no daemon ran");
+        // It may have been told to: what it has left gets the time of a stop.
+        slot.expect_end();
         let log = log_file::path(&self.0.home.root, &module, &command);
         let error = log_from.and_then(|from| last_words::error_since(&log, from));
         let how = format!("ended while Bellwether was not running{}", last_words::quoted(error));

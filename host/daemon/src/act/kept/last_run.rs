@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{Inner, KILLED_WITHIN, Kept, Slot, Which};
-use crate::process::kept_table::KeptKey;
+use crate::process::kept_table::{KeptKey, KeptState};
 use crate::process::pidfd::PidFd;
 use crate::process::stat::Stat;
 use crate::process::table::Table;
@@ -107,7 +107,8 @@ impl Kept {
     /// Whether its first process has ended and nothing had told it to.
     pub fn has_died(&self, module: &ModuleName, command: &CommandName) -> bool {
         let slot = self.slot(module, command);
-        !slot.is_led() && !slot.expects_end()
+        let seen_to_end = matches!(self.0.states.state(module, command), KeptState::Ended { .. });
+        seen_to_end && !slot.is_led() && !slot.expects_end()
     }
 
     /// Knows of each command of the module that has left something.

@@ -42,6 +42,10 @@ const MAX_MESSAGE: usize = 4096;
 const MAX_AT_ONCE: usize = 64;
 /// And then none for so long: an application that never pauses costs little.
 const PAUSE: Duration = Duration::from_millis(20);
+/// A loop that wakes up so much too late has stood still, and perhaps the application with it.
+const LATE: Duration = Duration::from_millis(500);
+/// A name that the daemon before this one has not given back yet is tried again for so long.
+const NAME_FREE_WITHIN: Duration = Duration::from_secs(5);
 
 /// One socket.
 #[derive(Debug)]
@@ -72,39 +76,46 @@ impl NotifySocket {
     /// Takes in what is said and passes on what has changed, until dropped.
     async fn listen(self, of: Speaker, pass_on: watch::Sender<Notified>) {
         let mut notified = pass_on.borrow().clone();
-        let mut alive_at = Instant::now();
+        let (mut alive_at, mut excused) = (Instant::now(), false);
         loop {
             let overdue = notified.overdue_at(alive_at);
             tokio::select! {
                 readable = self.socket.readable() => if readable.is_err() { return },
                 () = at(overdue) => {}
             }
-            let is_overdue = overdue.is_some_and(|overdue| Instant::now() >= overdue);
+            let late_by = overdue.and_then(|overdue| Instant::now().checked_duration_since(overdue));
+            let is_overdue = late_by.is_some();
             let before = notified.clone();
             let mut is_alive = false;
-            for message in self.waiting(&of, is_overdue) {
+            let (messages, all) = self.waiting(&of, is_overdue);
+            for message in messages {
                 is_alive |= notified.take(&message);
             }
             if is_alive {
-                alive_at = Instant::now();
-            } else if is_overdue {
+                (alive_at, excused) = (Instant::now(), false);
+            } else if late_by.is_some_and(|late_by| late_by >= LATE) && !excused {
+                // The application gets its whole time once more to give a sign of life.
+                (alive_at, excused) = (Instant::now(), true);
+            } else if is_overdue && all {
                 notified.hangs = Some(Hang::Silent);
             }
-            // Another status is seen at the next look: an application may show one many times a second.
+            // Kept before anything follows from it: a daemon that is killed in between has not acted on it.
             pass_on.send_if_modified(|shown| {
                 shown.clone_from(&notified);
-                !notified.differs_in_status_only(&before)
+                false
             });
             if notified.is_worth_keeping(&before) {
                 of.write_ledger();
             }
+            // Another status is seen at the next look: an application may show one many times a second.
+            pass_on.send_if_modified(|_| !notified.differs_in_status_only(&before));
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// What is there now, of those who are believed. `to_the_end`: whether or not the runtime knows that there is
-    /// something, which it may not yet after a standstill of the daemon.
-    fn waiting(&self, of: &Speaker, to_the_end: bool) -> Vec<String> {
+    /// What is there now, of those who are believed, and whether that was all. `to_the_end`: whether or not the
+    /// runtime knows that there is something, which it may not yet after a standstill of the daemon.
+    fn waiting(&self, of: &Speaker, to_the_end: bool) -> (Vec<String>, bool) {
         let mut messages = Vec::new();
         for _ in 0..MAX_AT_ONCE {
             let mut received = self.socket.try_io(Interest::READABLE, || self.receive());
@@ -114,10 +125,10 @@ impl NotifySocket {
             match received {
                 Ok((message, Some(sender))) if of.is_believed(&sender) => messages.push(message),
                 Ok(_) => tracing::debug!(leader = of.leader, "a message of another process is left aside"),
-                Err(_) => break,
+                Err(_) => return (messages, true),
             }
         }
-        messages
+        (messages, false)
     }
 
     fn receive(&self) -> io::Result<(String, Option<UCred>)> {
@@ -206,12 +217,16 @@ impl Inner {
         process: ProcessId,
         notified: Notified,
     ) -> Listening {
-        let started_as = slot.former().unwrap_or_else(|| slot.key.clone());
-        let speaker = Speaker { leader: process.pid, started_as, kept: Arc::downgrade(self) };
+        let speaker = self.speaker(slot, process);
         let name = socket.name.clone();
         let (pass_on, notified) = watch::channel(notified);
         let task = tokio::spawn(socket.listen(speaker, pass_on));
         Listening { socket: name, notified, task }
+    }
+
+    fn speaker(self: &Arc<Self>, slot: &Slot, process: ProcessId) -> Speaker {
+        let started_as = slot.former().unwrap_or_else(|| slot.key.clone());
+        Speaker { leader: process.pid, started_as, kept: Arc::downgrade(self) }
     }
 
     /// The same for an application that an earlier daemon started.
@@ -220,13 +235,34 @@ impl Inner {
         slot: &Slot,
         listened: Listened,
         process: ProcessId,
-    ) -> Option<Listening> {
-        let (module, command) = &slot.key;
-        let Listened { socket, notified } = listened;
-        let socket = NotifySocket::named(socket).inspect_err(|error| {
-            tracing::warn!(%error, %module, %command, "what it says of itself is not listened to any more");
+    ) -> Listening {
+        let (module, command) = slot.key.clone();
+        let Listened { socket: name, notified } = listened;
+        let speaker = self.speaker(slot, process);
+        let (pass_on, notified) = watch::channel(notified.after_a_gap());
+        let socket = name.clone();
+        let task = tokio::spawn(async move {
+            match once_free(name).await {
+                Ok(socket) => socket.listen(speaker, pass_on).await,
+                Err(error) => tracing::warn!(
+                    %error, %module, %command, "what it says of itself is not listened to: restart it for that"
+                ),
+            }
         });
-        Some(self.listen(slot, socket.ok()?, process, notified.after_a_gap()))
+        Listening { socket, notified, task }
+    }
+}
+
+/// The socket of that name. The daemon before this one may hold it for a moment still.
+async fn once_free(name: String) -> io::Result<NotifySocket> {
+    let until = Instant::now() + NAME_FREE_WITHIN;
+    loop {
+        match NotifySocket::named(name.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            tried => return tried,
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl Event {
             },
             Self::StepEnded { module: _, attempt: _, step: _, result: Ok(text) | Err(text) }
             | Self::StepDelayed { module: _, attempt: _, step: _, reason: text, within: _ }
-            | Self::Commanded { request: _, module: _, command: _, by: text } => vec![text],
+            | Self::Commanded { request: _, module: _, command: _, lasts: _, by: text } => vec![text],
             Self::Noted { module: _, kind } => kind.texts(),
             // A policy is made of names and numbers, a memory of what was told here before.
             Self::ModuleLoaded { module: _, policy: _, memory: _ }

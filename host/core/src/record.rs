@@ -161,7 +161,8 @@ impl RecordKind {
     /// All texts in it, as [`Event::texts`](crate::event::Event::texts) has them.
     pub fn texts(&mut self) -> Vec<&mut String> {
         match self {
-            Self::Verdict { checker: _, from: _, to: _, status: _, summary } => vec![summary],
+            Self::Verdict { checker: _, from: _, to: _, status: _, summary }
+            | Self::CannotTell { checker: _, runs: _, summary } => vec![summary],
             Self::Incident { incident: Incident { at: _, checker: _, summary, observations } } => {
                 let seen =
                     observations.iter_mut().map(|PastObservation { at: _, status: _, summary }| summary);

@@ -100,11 +100,11 @@ impl Webhook {
         let said = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
         let said = said.map(Collected::to_bytes).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
-        let line = said.lines().map(str::trim).find(|line| !line.is_empty());
-        let line = line.map_or_else(String::new, |line| format!(": {}", one_line(line, MAX_SHOWN)));
+        let first = said.lines().map(str::trim).find(|first| !first.is_empty());
+        let reason = first.map_or_else(String::new, |first| format!(": {}", one_line(first, MAX_SHOWN)));
         let moved =
             if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
-        Err(NotDelivered { why: format!("answered {status}{line}{moved}"), retry_after })
+        Err(NotDelivered { why: format!("answered {status}{reason}{moved}"), retry_after })
     }
 
     async fn request(

@@ -227,7 +227,7 @@ fn read_other(n: usize, other: &wit::OtherStep) -> Result<StepAction, PlanRefusa
     let attribute = |name: &str| other.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     let name = attribute("signal").map_or("", String::as_str);
     let signal = Signal::named(name)
-        .ok_or_else(|| PlanRefusal::UnknownSignal { step: n, name: one_line(&without_control(name), 100) })?;
+        .ok_or_else(|| PlanRefusal::UnknownSignal { step: n, name: one_line(name, 100) })?;
     let target = match (attribute("command"), attribute("checker")) {
         (None, Some(name)) => Target::Checker(checker(n, name)?),
         (name, _) => Target::Command(command(n, name.map_or("", String::as_str))?),

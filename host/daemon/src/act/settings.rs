@@ -169,7 +169,7 @@ fn drop_all_but(kept: CapabilitySet) -> Result<(), NotApplied> {
 /// The program that it becomes has them as well, also as another user.
 fn keep(kept: CapabilitySet) -> Result<(), NotApplied> {
     let permitted = capabilities(None).map(|sets| sets.permitted);
-    let lacking = permitted.map(|permitted| kept.difference(permitted)).unwrap_or(CapabilitySet::empty());
+    let lacking = permitted.map_or(CapabilitySet::empty(), |permitted| kept.difference(permitted));
     if !lacking.is_empty() {
         let names: Vec<String> = lacking.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
         let doing = format!("keep {}, which the daemon itself does not have", names.join(", "));

@@ -16,6 +16,7 @@ mod proxies;
 mod queues;
 mod simulated;
 mod table;
+mod transfer;
 mod trees;
 mod trial;
 mod web;

@@ -46,6 +46,8 @@ pub(crate) struct Laid {
     pub(crate) data: Option<Data>,
     /// Keeps it busy for longer than it takes to notice.
     pub(crate) work: Option<Ask>,
+    /// Where it serves a large file, which a stop lets it send to the end.
+    pub(crate) transfer: Option<SocketAddr>,
     /// What of its command line outlives the application on purpose.
     pub(crate) outlives: Option<&'static str>,
 }
@@ -74,7 +76,7 @@ pub(crate) enum Ask {
 impl Laid {
     /// One that only has to answer this question.
     pub(crate) fn new(question: Question) -> Self {
-        Self { changes: Vec::new(), question, data: None, work: None, outlives: None }
+        Self { changes: Vec::new(), question, data: None, work: None, transfer: None, outlives: None }
     }
 
     /// In place of `recipe`, `here`.
@@ -90,6 +92,12 @@ impl Laid {
 
     pub(crate) fn outlives(mut self, part: &'static str) -> Self {
         self.outlives = Some(part);
+        self
+    }
+
+    /// A stop lets it end what it sends to its clients.
+    pub(crate) fn ends_transfers(mut self, server: SocketAddr) -> Self {
+        self.transfer = Some(server);
         self
     }
 

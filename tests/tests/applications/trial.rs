@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use super::application::{Application, Ask, Child, Laid, Question, recipe};
 use super::place::Place;
 use super::table::{Row, seconds};
+use super::transfer::Transfer;
 use super::trees::{Process, processes_of};
 
 const MODULE: &str = "app";
@@ -242,8 +243,15 @@ impl Trial {
         let main = self.until_serves();
         let all = self.processes(main);
         let before = self.last_event();
+        let transfer = self.laid.transfer.map(Transfer::begin);
         let begun = Instant::now();
         self.daemon.tell(&["stop", MODULE]);
+        if let Some(transfer) = transfer {
+            eventually("it is told to end", || {
+                self.events_after(before).iter().any(|event| event.text.contains("sent SIG")).then_some(())
+            });
+            assert!(transfer.ends_whole(), "the stop has cut off a client: {:#?}", self.events_after(before));
+        }
         self.daemon.until_state(MODULE, State::Stopped);
         let took = seconds(begun.elapsed());
         let events = self.events_after(before);

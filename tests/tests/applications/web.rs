@@ -4,6 +4,7 @@ use bellwether_tests::root::free_address;
 
 use super::application::{Application, Child, Laid, Question};
 use super::place::Place;
+use super::transfer;
 
 const PAGE: &str = "it serves\n";
 
@@ -18,6 +19,7 @@ pub(crate) const NGINX: Application = Application {
 fn nginx(place: &Place) -> Laid {
     let (address, folder) = (free_address(), place.path().display());
     place.write("www/index.html", PAGE);
+    transfer::lay_out(place, "www");
     let conf = place.write(
         "nginx.conf",
         format!(
@@ -32,6 +34,7 @@ http {{
         ),
     );
     Laid::new(Question::page(address, "/", PAGE))
+        .ends_transfers(address)
         .change("\"/usr/sbin/nginx\", ", format!("\"/usr/sbin/nginx\", \"-c\", \"{conf}\", "))
         .change("127.0.0.1:80", address.to_string())
 }
@@ -47,6 +50,7 @@ pub(crate) const APACHE2: Application = Application {
 fn apache2(place: &Place) -> Laid {
     let (address, folder) = (free_address(), place.path().display());
     place.write("www/index.html", PAGE);
+    transfer::lay_out(place, "www");
     let conf = place.write(
         "apache2.conf",
         format!(
@@ -64,6 +68,7 @@ DocumentRoot {folder}/www\n"
         ),
     );
     Laid::new(Question::page(address, "/", PAGE))
+        .ends_transfers(address)
         .change("\"/usr/sbin/apache2\", ", format!("\"/usr/sbin/apache2\", \"-f\", \"{conf}\", "))
         .change("\"/run/", format!("\"{folder}/run/"))
         .change("\"/var/log/", format!("\"{folder}/log/"))

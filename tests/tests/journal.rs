@@ -172,7 +172,7 @@ fn a_state_folder_that_is_removed_under_the_daemon_is_told_and_written_anew() {
     daemon.tell(&["suspend", "web"]);
     let serving = daemon.processes("web");
     fs::remove_dir_all(root.path().join("state")).expect("it can be removed");
-    for what in ["state/ was removed", "state/journal.db was removed"] {
+    for what in ["state/modules/web.json and", "state/journal.db was removed"] {
         eventually(&format!("it is told that {what}"), || {
             daemon.events().iter().any(|event| event.text.contains(what)).then_some(())
         });

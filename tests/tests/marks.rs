@@ -61,8 +61,10 @@ fn nothing_from_outside_is_an_order_to_a_terminal_wherever_it_is_shown() {
     });
 
     // Each is there, cleaned: what is looked for below is not merely absent.
-    let said = daemon.tell(&["events"]);
-    assert!(said.contains("mark said checker `home` is up"), "{said}");
+    let said = daemon.last("marked", "mark").map(|last| last.summary);
+    assert_eq!(said.as_deref(), Some("2Jmark said checker `home` is up"));
+    let events = daemon.tell(&["events"]);
+    assert!(events.contains("checkers/mark.wasm refused") && events.contains("mark: no room"), "{events}");
     let hostile = root.path().join("checkers/hostile.wasm").display().to_string();
     for arguments in [
         &["status"][..],

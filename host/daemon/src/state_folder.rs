@@ -52,21 +52,22 @@ fn write_lost(folder: &Path) -> (Option<String>, Option<String>) {
         .iter()
         .filter_map(|path| Some(format!("{}: {}", path.display(), durable::write_anew(path).err()?)))
         .collect();
-    let what = if whole { "state/ was".to_owned() } else { named(folder, &lost) };
+    let (what, are) = if whole { ("state/ was".to_owned(), "is") } else { named(folder, &lost) };
     if let Some(first) = failed.first() {
         let others = failed.len() - 1;
         let others = if others > 0 { format!(" (and {others} more)") } else { String::new() };
         return (None, Some(format!("{what} removed, and cannot be written anew: {first}{others}")));
     }
-    (Some(format!("{what} removed while the daemon ran, and is written anew")), None)
+    (Some(format!("{what} removed while the daemon ran, and {are} written anew")), None)
 }
 
-fn named(folder: &Path, lost: &[PathBuf]) -> String {
+fn named(folder: &Path, lost: &[PathBuf]) -> (String, &'static str) {
     let name = |path: &PathBuf| format!("state/{}", path.strip_prefix(folder).unwrap_or(path).display());
-    let names: Vec<String> = lost.iter().take(NAMED).map(name).collect();
-    match lost.len().saturating_sub(NAMED) {
-        0 => format!("{} was", names.join(", ")),
-        others => format!("{} and {others} more files were", names.join(", ")),
+    let names = lost.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
+    match (lost.len(), lost.len().saturating_sub(NAMED)) {
+        (1, _) => (format!("{names} was"), "is"),
+        (_, 0) => (format!("{names} were"), "are"),
+        (_, others) => (format!("{names} and {others} more files were"), "are"),
     }
 }
 

@@ -26,6 +26,7 @@
 // A new state must be thought about wherever one is matched.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod blindness;
 mod checker;
 mod command;
 mod ending;
@@ -310,16 +311,6 @@ impl Module {
         out.record(Some(&self.name), RecordKind::Verdict { checker, from, to, status, summary });
         if let Some(incident) = incident {
             self.keep_incident(incident, out);
-        }
-    }
-
-    /// A checker that cannot tell any more watches nothing, which nobody sees by looking at the health answer.
-    fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
-        let Some(checker) = self.checkers.get_mut(name) else { return };
-        if let Some(runs) = checker.goes_blind(out.now) {
-            let summary = checker.said().to_owned();
-            let kind = RecordKind::CannotTell { checker: name.clone(), runs, summary };
-            out.record(Some(&self.name), kind);
         }
     }
 

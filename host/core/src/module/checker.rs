@@ -48,7 +48,7 @@ pub(super) struct Checker {
     pub(super) probation: Option<Probation>,
     /// When it was told that it cannot tell, if it has not been up or down since.
     #[serde(default)]
-    blind: Option<Moment>,
+    pub(super) blind: Option<Moment>,
     /// By when the next observation is expected.
     due: Moment,
     /// So often in a row none came.
@@ -136,23 +136,6 @@ impl Checker {
     /// It ran often enough, and could not tell.
     pub(super) fn cannot_tell(&self) -> bool {
         self.judge.cannot_tell(&self.policy.thresholds)
-    }
-
-    /// Takes note that it cannot tell any more. Returns after how many runs, the first time since it
-    /// was up or down.
-    pub(super) fn goes_blind(&mut self, now: Moment) -> Option<u32> {
-        let before = self.blind;
-        let cannot_tell = self.cannot_tell().then_some(now);
-        self.blind = before.or(cannot_tell).filter(|_| self.verdict() == Verdict::Undecided);
-        (self.blind.is_some() && before.is_none()).then(|| Judge::unknowns_to_tell(&self.policy.thresholds))
-    }
-
-    /// What it said last, and how often it failed if that was not in a row.
-    pub(super) fn why(&self) -> String {
-        match self.judge.fails_among_others(&self.policy.thresholds) {
-            Some((fails, runs)) => format!("{} ({fails} of the last {runs} runs failed)", self.said()),
-            None => self.said().to_owned(),
-        }
     }
 
     /// What it said last, for a sentence.

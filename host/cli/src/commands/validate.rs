@@ -72,7 +72,7 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         }
         None => Vec::new(),
     };
-    let remarks = notes.len() + advice(&report).len();
+    let remarks = notes.len() + advice.len();
     let refused = args.strict && remarks > 0;
     if args.json {
         let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();

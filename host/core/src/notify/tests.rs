@@ -361,6 +361,18 @@ fn a_stop_ends_what_lasted_but_not_maintenance() {
 }
 
 #[test]
+fn a_suspension_that_ends_by_itself_is_told_as_over() {
+    let mut world = World::new(policy(&Topic::ALL));
+    world.happens("web", said(Command::Suspend));
+    world.passes(20);
+    let decision = crate::record::ACT_AGAIN.to_owned();
+    let reason = "the time of the suspension is over".to_owned();
+    world.happens("web", RecordKind::Decision { decision, reason });
+    world.passes(4 * 3600);
+    assert!(world.said().last().unwrap().1.starts_with("[RESOLVED]"), "{:#?}", world.said());
+}
+
+#[test]
 fn only_what_is_asked_for_is_told() {
     let only_failed =
         Policy { modules: Some(BTreeSet::from(["web".parse().unwrap()])), ..policy(&[Topic::Failed]) };

@@ -308,5 +308,6 @@ fn a_module_is_suspended_for_a_time_and_for_a_reason() {
     eventually("it is acted on again by itself", || resumed().then_some(()));
     let events = daemon.tell(&["events", "--kind", "command"]);
     assert!(events.contains("(new disk) said `suspend`"), "{events}");
-    told(&on(root.path(), &["suspend", "web", "--for", "90d"]), 1, &["for_s", "2592000"]);
+    let too_long = on(root.path(), &["suspend", "web", "--for", "90d"]);
+    assert!(too_long.code == Some(2) && too_long.error.contains("at most 30d"), "{too_long:?}");
 }

@@ -222,6 +222,7 @@ mod tests {
             ready_since: String::new(),
             reason: String::new(),
             suspended: false,
+            suspended_until: None,
             wanted: Wanted::Started,
             next: None,
             restarts: 0,

@@ -1,4 +1,4 @@
-//! Who is told what, when: by example, and what holds whatever happens.
+//! Which notifications are sent, and when: by example, and what holds whatever happens.
 
 mod laws;
 

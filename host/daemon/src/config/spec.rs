@@ -46,7 +46,7 @@ pub struct NodeSpec {
     pub journal: JournalSpec,
     /// What becomes of the applications when the daemon ends.
     pub shutdown: ShutdownSpec,
-    /// Who is told what happens.
+    /// The recipients of notifications.
     pub notify: Vec<NotifySpec>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,

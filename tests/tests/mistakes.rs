@@ -294,17 +294,20 @@ fn a_module_is_suspended_for_a_time_and_for_a_reason() {
     Web::lay_out(&root);
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
-    let said = daemon.tell(&["suspend", "web", "--for", "2s", "--reason", "new disk"]);
-    assert!(said.contains("nothing is acted on for 2s"), "{said}");
+    let said = daemon.tell(&["suspend", "web", "--for", "10m", "--reason", "new disk"]);
+    assert!(said.contains("nothing is acted on for 10m"), "{said}");
     let why = daemon.tell(&["why", "web"]);
     assert!(why.contains("suspended for another"), "{why}");
+    let said = daemon.tell(&["suspend", "web", "--for", "1s"]);
+    assert!(said.contains("nothing is acted on for 1s"), "{said}");
     let resumed = || {
         daemon
-            .tell(&["events", "--kind", "command"])
-            .contains("the end of the time it was suspended for said `resume`")
+            .tell(&["events", "--kind", "decision"])
+            .contains("decided to act on checkers again: the time of the suspension is over")
     };
     eventually("it is acted on again by itself", || resumed().then_some(()));
     let events = daemon.tell(&["events", "--kind", "command"]);
     assert!(events.contains("(new disk) said `suspend`"), "{events}");
-    told(&on(root.path(), &["suspend", "web", "--for", "90d"]), 1, &["for_s", "2592000"]);
+    let too_long = on(root.path(), &["suspend", "web", "--for", "90d"]);
+    assert!(too_long.code == Some(2) && too_long.error.contains("at most 30d"), "{too_long:?}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_core::text::is_shown;
 use bellwether_daemon::serve::api::socket;
-use bellwether_daemon::serve::wire::Problem;
+use bellwether_daemon::serve::wire::{NodeStatus, Problem};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
@@ -26,7 +26,8 @@ pub(crate) use self::remote::RemoteArgs;
 
 /// An answer must be there by then.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A stream has a line every second, if only an empty one. Who waits for something is patient.
+/// A stream has a line every second, if only an empty one; that of an earlier version has one every five
+/// seconds. A command that waits for something waits through a longer silence.
 const SILENCE: Duration = Duration::from_secs(15);
 /// What is shown as it is now is called old after this.
 const STALE: Duration = Duration::from_secs(3);
@@ -234,6 +235,12 @@ fn plain_refusal(body: &[u8]) -> Failure {
     }
 }
 
+/// How long a stream of status may be silent. Daemons of earlier versions have no headline, and say something
+/// every five seconds only.
+fn silence_after(status: &NodeStatus) -> Duration {
+    if status.headline.is_empty() { SILENCE } else { STALE }
+}
+
 /// The lines of a stream.
 pub(crate) struct Lines {
     body: Incoming,
@@ -242,9 +249,10 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// For those who show how everything is now: a silence of three seconds is lost contact.
-    pub(crate) fn fresh(self) -> Self {
-        Self { silence: STALE, ..self }
+    /// For a view of how everything is now, after each status: a silence of three seconds is lost contact if
+    /// this daemon says something every second.
+    pub(crate) fn keep_fresh(&mut self, status: &NodeStatus) {
+        self.silence = silence_after(status);
     }
 
     /// The next line, which may be empty; nothing at the end of the stream.
@@ -316,6 +324,19 @@ mod tests {
         answers(root.path(), text);
         let failure = Client::new(root.path()).get::<u32>("/status").await.unwrap_err();
         assert_eq!((failure.exit(), failure.to_string().as_str()), (Exit::Denied, "error: no\n  next: wait"));
+    }
+
+    #[test]
+    fn a_daemon_of_an_earlier_version_may_be_silent_for_longer() {
+        let status = |headline: &str| -> NodeStatus {
+            serde_json::from_value(serde_json::json!({
+                "node": "node-1", "generation": 9, "at": "2026-11-22T21:31:00Z", "headline": headline,
+                "modules": [], "components": [], "problems": [],
+            }))
+            .unwrap()
+        };
+        assert_eq!(silence_after(&status("")), SILENCE);
+        assert_eq!(silence_after(&status("All is well")), STALE);
     }
 
     #[tokio::test]

@@ -59,17 +59,19 @@ impl FromStr for Command {
 }
 
 /// A command with what was said beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// What is asked for.
     pub command: Command,
     /// For how long, of a suspension. Nothing: until somebody resumes it.
     pub lasts: Option<Duration>,
+    /// Why, in one line, if that was said. It is written down, and never shown to load balancers.
+    pub reason: Option<String>,
 }
 
 impl From<Command> for Order {
     fn from(command: Command) -> Self {
-        Self { command, lasts: None }
+        Self { command, lasts: None, reason: None }
     }
 }
 
@@ -78,19 +80,27 @@ pub const LASTS_AT_MOST: Duration = Duration::from_hours(30 * 24);
 /// No reason for a command has more characters.
 pub const MAX_REASON: usize = 200;
 
-/// Who gave a command, with the reason in brackets if one was given.
+/// The reason for a command, as a person has typed it; nothing if nothing was typed.
 ///
 /// # Errors
-/// Says what is wrong with the reason.
-pub fn with_reason(by: String, reason: &str) -> Result<String, String> {
-    let reason = reason.trim();
+/// Says what is wrong with it.
+pub fn reason(typed: &str) -> Result<Option<String>, String> {
+    let reason = typed.trim();
     if reason.is_empty() {
-        return Ok(by);
+        return Ok(None);
     }
     if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
         return Err(format!("the reason: expected one line of at most {MAX_REASON} characters"));
     }
-    Ok(format!("{by} ({reason})"))
+    Ok(Some(reason.to_owned()))
+}
+
+/// Who gave a command, as it is written down: with the reason in brackets if one was given.
+pub fn with_reason(by: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) if !reason.is_empty() => format!("{by} ({reason})"),
+        _ => by.to_owned(),
+    }
 }
 
 /// What became of a command.
@@ -135,10 +145,11 @@ mod tests {
 
     #[test]
     fn a_reason_stands_behind_who_gave_the_command() {
-        let by = |reason: &str| with_reason("anna".to_owned(), reason);
-        assert_eq!(by(" new version ").as_deref(), Ok("anna (new version)"));
-        assert_eq!(by("").as_deref(), Ok("anna"));
-        assert!(by("a\nb").is_err() && by("\u{1b}[2J").is_err());
-        assert!(by(&"x".repeat(MAX_REASON)).is_ok() && by(&"x".repeat(MAX_REASON + 1)).is_err());
+        assert_eq!(reason(" new version "), Ok(Some("new version".to_owned())));
+        assert_eq!(reason(" "), Ok(None));
+        assert!(reason("a\nb").is_err() && reason("\u{1b}[2J").is_err());
+        assert!(reason(&"x".repeat(MAX_REASON)).is_ok() && reason(&"x".repeat(MAX_REASON + 1)).is_err());
+        assert_eq!(with_reason("anna", Some("new version")), "anna (new version)");
+        assert_eq!(with_reason("anna", None), "anna");
     }
 }

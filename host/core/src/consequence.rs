@@ -56,8 +56,10 @@ fn idle(module: &ModuleView, command: Command) -> Option<String> {
         (Command::Stop, S::Stopped) => "it is stopped",
         (Command::Start | Command::Restart, S::Stopping) => "it is being stopped",
         (Command::Stop, S::Stopping) if !module.wish.started => "its stop is under way",
+        (Command::Stop, S::Draining) if !module.wish.started => "it is draining, then stops",
         (Command::Restart, S::Stopped) => "it is stopped: start it",
-        (Command::Suspend, _) if module.wish.suspended => "it is suspended",
+        // One for a time can be changed, and one without end takes its place.
+        (Command::Suspend, _) if until_resumed(module) => "it is suspended",
         (Command::Resume, _) if !module.wish.suspended => "it is not suspended",
         (Command::Reset, state) if state != S::Failed && module.restarts == 0 => "no restart is counted",
         (Command::Confirm, _) if !module.checkers.iter().any(|c| c.on_probation) => {
@@ -66,6 +68,10 @@ fn idle(module: &ModuleView, command: Command) -> Option<String> {
         _ => return None,
     };
     Some(why.to_owned())
+}
+
+fn until_resumed(module: &ModuleView) -> bool {
+    module.wish.suspended && module.wish.suspended_until.is_none()
 }
 
 fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
@@ -90,7 +96,7 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
             said.extend(counted(module));
         }
         Command::Suspend => said.push(
-            "Its checkers go on and show what they see; nothing is restarted, started or stopped until somebody resumes it.".to_owned(),
+            "Its checkers go on and show what they see; nothing is restarted, started or stopped until the time is over, if one is given, or somebody resumes it.".to_owned(),
         ),
         Command::Resume => {
             said.push("What its checkers see is acted on again.".to_owned());
@@ -140,6 +146,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event::Wish;
+    use crate::moment::Moment;
 
     fn module(state: StateName, ready: bool) -> ModuleView {
         ModuleView {
@@ -177,6 +185,28 @@ mod tests {
         assert_eq!(idle(StateName::Up, Command::Reset).as_deref(), Some("no restart is counted"));
         assert_eq!(idle(StateName::Failed, Command::Reset), None);
         assert_eq!(idle(StateName::Failed, Command::Start), None);
+    }
+
+    #[test]
+    fn a_suspension_for_a_time_can_be_changed() {
+        let suspended = |suspended_until| {
+            let wish = Wish { suspended: true, suspended_until, ..Wish::default() };
+            let module = ModuleView { wish, ..module(StateName::Up, true) };
+            Consequence::of(&module, Command::Suspend, 0).idle
+        };
+        assert_eq!(suspended(None).as_deref(), Some("it is suspended"));
+        assert_eq!(suspended(Some(Moment::from_micros(5))), None);
+    }
+
+    #[test]
+    fn what_drains_and_then_stops_is_not_stopped_again() {
+        let draining = |started| {
+            let wish = Wish { started, ..Wish::default() };
+            let module = ModuleView { wish, ..module(StateName::Draining, false) };
+            Consequence::of(&module, Command::Stop, 0).idle
+        };
+        assert_eq!(draining(false).as_deref(), Some("it is draining, then stops"));
+        assert_eq!(draining(true), None, "before a restart it can still be stopped");
     }
 
     #[test]

@@ -117,8 +117,11 @@ pub enum Event {
         /// For how long, if not until another command: of [`Command::Suspend`] only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lasts: Option<Duration>,
-        /// Who, from where, and why if that was said: `root on the local socket (new version)`.
+        /// Who, and from where: `root on the local socket`.
         by: String,
+        /// Why, if that was said: `new version`. It is written down, and is no part of the module's state.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Something worth remembering happened outside the core (a reload, a start).
     Noted {
@@ -152,8 +155,10 @@ impl Event {
                 Err(why) => vec![why],
             },
             Self::StepEnded { module: _, attempt: _, step: _, result: Ok(text) | Err(text) }
-            | Self::StepDelayed { module: _, attempt: _, step: _, reason: text, within: _ }
-            | Self::Commanded { request: _, module: _, command: _, lasts: _, by: text } => vec![text],
+            | Self::StepDelayed { module: _, attempt: _, step: _, reason: text, within: _ } => vec![text],
+            Self::Commanded { request: _, module: _, command: _, lasts: _, by, reason } => {
+                [by].into_iter().chain(reason).collect()
+            }
             Self::Noted { module: _, kind } => kind.texts(),
             // A policy is made of names and numbers, a memory of what was told here before.
             Self::ModuleLoaded { module: _, policy: _, memory: _ }

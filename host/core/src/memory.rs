@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Streak};
+use crate::command::LASTS_AT_MOST;
 use crate::event::Wish;
 use crate::id::CheckerName;
 use crate::module::{InForce, State};
@@ -93,6 +94,7 @@ impl ModuleMemory {
     /// counted last for longer: nothing has happened later than now.
     #[must_use]
     pub fn no_later_than(mut self, now: Moment) -> Self {
+        self.wish.suspended_until = self.wish.suspended_until.map(|until| until.min(now + LASTS_AT_MOST));
         self.budget.no_later_than(now);
         self.streak.no_later_than(now);
         for incident in &mut self.incidents {

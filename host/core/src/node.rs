@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::command::{CommandOutcome, DeniedReason};
+use crate::command::{CommandOutcome, DeniedReason, Order};
 use crate::event::Event;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::memory::ModuleMemory;
@@ -298,9 +298,9 @@ fn handle_event(
             modules.get_mut(&name)?.step_delayed((attempt, step), reason, within, out);
             Some(name)
         }
-        Event::Commanded { request, module: name, command, lasts, by } => {
+        Event::Commanded { request, module: name, command, lasts, by, reason } => {
             let outcome = match modules.get_mut(&name) {
-                Some(module) => module.command(command, lasts, &by, out),
+                Some(module) => module.command(Order { command, lasts, reason }, &by, out),
                 None => CommandOutcome::Denied(DeniedReason::NoSuchModule),
             };
             out.push(Action::Answer { request, outcome });

@@ -1,4 +1,4 @@
-//! Who is told what, when, and how often: notifications out of records.
+//! Notifications out of records: which are sent to which recipient, when, and how often.
 //!
 //! ```text
 //!   record ──▶ news ──▶ alert, in the group of its module ──▶ notification ──▶ queue of the target ──▶ Deliver

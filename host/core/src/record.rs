@@ -154,6 +154,9 @@ pub enum RecordKind {
     },
 }
 
+/// The decision when the time of a suspension is over.
+pub(crate) const ACT_AGAIN: &str = "act on checkers again";
+
 /// How the decision begins to try a start again that has failed for some time.
 pub(crate) const KEEP_TRYING: &str = "keep trying";
 

@@ -361,7 +361,7 @@ impl Simulation {
             What::Command(command) => {
                 self.request = self.request.next();
                 let (request, module, by) = (self.request, self.cast.module.clone(), SOMEBODY.to_owned());
-                self.tell(Event::Commanded { request, module, command, lasts: None, by });
+                self.tell(Event::Commanded { request, module, command, lasts: None, by, reason: None });
             }
         }
     }

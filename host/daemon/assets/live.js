@@ -10,10 +10,11 @@ const AT_MOST_EVERY = 1_000;
 const LAZILY = 5_000; // What checkers say again and again.
 const SPEAK_AT_MOST_EVERY = 8_000;
 
-// By a clock that nobody sets.
+// Of a clock that does not jump when the time of the computer is set.
 let heard = performance.now();
 let heardWhen = new Date();
 let looked = heard;
+let skipped = false;
 let stalled = false;
 let ever = false;
 let wanted = false;
@@ -45,8 +46,7 @@ export function keepFresh() {
   // A browser has six connections for a host: pages that nobody sees keep none.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { close(); return; }
-    // Nothing has been heard meanwhile: until then it is not called live.
-    heard = performance.now();
+    // Nothing has been heard meanwhile: what is shown stays as old as it is until something is heard.
     ever = false;
     watchContact();
     open();
@@ -103,8 +103,9 @@ function refreshLazily() {
 function lookAround() {
   const late = performance.now() - looked > 4 * LOOK_EVERY;
   looked = performance.now();
-  // This page itself was held up: what has come meanwhile is heard first.
-  if (!late) watchContact();
+  // This page itself was held up: what has come meanwhile is heard first. The next look counts in any case.
+  skipped = late && !skipped;
+  if (!skipped) watchContact();
 }
 
 function watchContact() {
@@ -118,7 +119,7 @@ function watchContact() {
 
 /** Says in the headline, beside the modules and in the title when there is no news. */
 function tellContact(lost) {
-  const since = heardWhen.toLocaleTimeString();
+  const since = `${heardWhen.toLocaleTimeString()} here`;
   const why = stalled ? "the core has stalled" : "the node does not answer";
   write("contact", lost ? `no news since ${since}: ${why}` : ever ? "live" : "connecting");
   if (!lost) return;

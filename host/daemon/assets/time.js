@@ -31,7 +31,7 @@ export function nodeClock(iso) {
   if (!Number.isNaN(there)) clockError = Date.now() - there;
 }
 
-/** The same moment on the clock of whoever looks, if that shows another hour than the node's. */
+/** The same moment on the clock of the browser, if that shows another hour than the node's. */
 function tellLocal(element) {
   const time = element.closest("time");
   const there = time?.querySelector(".clock")?.textContent ?? "";

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bellwether_core::action::Action;
-use bellwether_core::command::{Command, CommandOutcome};
+use bellwether_core::command::{Command, CommandOutcome, with_reason};
 use bellwether_core::event::Event;
 use bellwether_core::id::{ModuleName, RequestId};
 use bellwether_core::moment::Moment;
@@ -57,8 +57,10 @@ pub enum Message {
         lasts: Option<Duration>,
         /// The generation that the person decided by.
         seen: Option<u64>,
-        /// Who, from where, and why if that was said.
+        /// Who, and from where.
         by: String,
+        /// Why, if that was said.
+        reason: Option<String>,
         /// Gets the outcome, once what it changes is on disk.
         answer: oneshot::Sender<CommandOutcome>,
     },
@@ -190,12 +192,13 @@ impl Driver {
                 }
                 self.handle(event);
             }
-            Message::Command { module, command, lasts, seen, mut by, answer } => {
-                text::tidy(&mut by);
+            Message::Command { module, command, lasts, seen, mut by, mut reason, answer } => {
+                [&mut by].into_iter().chain(&mut reason).for_each(text::tidy);
                 self.node.refresh();
                 let snapshot = self.node.snapshot();
                 if let Some(moved) = seen.and_then(|seen| snapshot.moved_since(module.as_str(), seen)) {
                     let outcome = CommandOutcome::Denied(moved);
+                    let by = with_reason(&by, reason.as_deref());
                     let kind = RecordKind::Command { command, by, outcome: outcome.clone() };
                     self.handle(Event::Noted { module: Some(module), kind });
                     // Whoever asked may be gone.
@@ -203,7 +206,7 @@ impl Driver {
                     return;
                 }
                 let request = self.asking.admit(module.clone(), answer);
-                self.handle(Event::Commanded { request, module, command, lasts, by });
+                self.handle(Event::Commanded { request, module, command, lasts, by, reason });
             }
             Message::Loaded => {
                 self.show();

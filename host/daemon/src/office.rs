@@ -206,8 +206,8 @@ impl Daemon for Office {
     ) -> BoxFuture<'_, CommandOutcome> {
         async move {
             let (answer, answered) = oneshot::channel();
-            let Order { command, lasts } = order;
-            let message = Message::Command { module, command, lasts, seen, by, answer };
+            let Order { command, lasts, reason } = order;
+            let message = Message::Command { module, command, lasts, seen, by, reason, answer };
             if self.events.send(message).await.is_err() {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }

@@ -77,7 +77,7 @@ test("without a script every page reads, and a command is given with the passwor
   await context.close();
 });
 
-test("moments are told by the node's clock and by that of whoever looks, where they differ", async ({ browser, daemon }) => {
+test("moments are told by the node's clock and by that of the browser, where they differ", async ({ browser, daemon }) => {
   const context = await browser.newContext({ timezoneId: "Pacific/Kiritimati" });
   const page = await context.newPage();
   await signInOn(page, daemon, "monitor");

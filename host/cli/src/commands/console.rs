@@ -58,7 +58,12 @@ pub(crate) async fn address(
         let next = "see `bellwether status` for why, and `[console]` in bellwether.toml";
         Failure::new(Exit::Error, "the console is not served on this node", next)
     })?;
-    let body = json!({ "user": user, "good_for_s": good_for.as_secs() });
+    // A daemon of an earlier version refuses a time.
+    let body = if good_for == ONE_TIME {
+        json!({ "user": user })
+    } else {
+        json!({ "user": user, "good_for_s": good_for.as_secs() })
+    };
     let once: OneTimeAnswer = client.send_body(hyper::Method::POST, "/sign-ins", &body).await?;
     Ok((format!("{}{}", console.url.trim_end_matches('/'), once.path), console.fingerprint))
 }

@@ -65,7 +65,7 @@ fn verdict(problems: usize, advice: usize, untold: usize) -> (Tone, String) {
         besides.push(counted(advice, "piece of advice", "pieces of advice"));
     }
     if untold > 0 {
-        besides.push(format!("{} that cannot be told", counted(untold, "thing", "things")));
+        besides.push(counted(untold, "unknown", "unknowns"));
     }
     let besides = besides.iter().fold(String::new(), |text, one| text + ", " + one);
     match (problems, besides.is_empty()) {
@@ -98,6 +98,6 @@ mod tests {
     fn the_last_line_counts_in_plain_english() {
         assert_eq!(verdict(0, 0, 0).1, "✓ all is well");
         assert_eq!(verdict(0, 1, 0).1, "✓ no problems, 1 piece of advice");
-        assert_eq!(verdict(1, 2, 1).1, "✗ 1 problem, 2 pieces of advice, 1 thing that cannot be told");
+        assert_eq!(verdict(1, 2, 1).1, "✗ 1 problem, 2 pieces of advice, 1 unknown");
     }
 }

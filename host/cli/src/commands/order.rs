@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_core::command::Command;
+use bellwether_core::command::{Command, LASTS_AT_MOST};
 use bellwether_core::id::ModuleName;
 use bellwether_core::state::StateName;
 use bellwether_daemon::serve::wire::{CommandAnswer, CommandWord, ModuleStatus, NodeStatus};
@@ -76,7 +76,7 @@ pub(crate) struct SuspendArgs {
     order: OrderArgs,
 
     /// Only for so long: 30m. Default: until `resume`
-    #[arg(long = "for", value_name = "TIME", value_parser = when::duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = suspended_for)]
     lasts: Option<Duration>,
 }
 
@@ -92,6 +92,16 @@ impl Order {
             Self::Confirm(args) => (Command::Confirm, args, None),
         }
     }
+}
+
+/// For clap.
+fn suspended_for(text: &str) -> Result<Duration, String> {
+    let lasts = when::duration(text)?;
+    if lasts.is_zero() || lasts > LASTS_AT_MOST {
+        let days = LASTS_AT_MOST.as_secs() / 86_400;
+        return Err(format!("expected a time of at most {days}d; without --for it lasts until `resume`"));
+    }
+    Ok(lasts)
 }
 
 /// Where the API takes it.
@@ -212,6 +222,7 @@ mod tests {
             ready_since: String::new(),
             reason: String::new(),
             suspended: false,
+            suspended_until: None,
             wanted: Wanted::Started,
             next: None,
             restarts: 0,
@@ -240,6 +251,13 @@ mod tests {
             path(Command::Suspend, &args(Some("new version & more")), half_an_hour),
             "/modules/web/suspend?for_s=1800&reason=new%20version%20%26%20more"
         );
+    }
+
+    #[test]
+    fn a_suspension_for_a_time_lasts_for_thirty_days_at_most() {
+        assert_eq!(suspended_for("30d"), Ok(Duration::from_hours(30 * 24)));
+        assert!(suspended_for("90d").is_err_and(|why| why.contains("at most 30d")));
+        assert!(suspended_for("0s").is_err());
     }
 
     #[test]

@@ -59,12 +59,14 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Ends by Ctrl-C, or when the first look fails.
 async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outcome {
-    let mut lines = client.lines("/status/stream").await?.fresh();
+    let mut lines = client.lines("/status/stream").await?;
     let mut latest: Option<NodeStatus> = None;
     loop {
         if let Ok(Some(line)) = lines.next().await {
             if !line.is_empty() {
-                let status = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+                let status: NodeStatus =
+                    serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+                lines.keep_fresh(&status);
                 let status = only(status, args.module.as_ref())?;
                 if args.json {
                     output.json_line(&status)?;
@@ -82,7 +84,7 @@ async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outco
             redraw(args, latest.as_ref(), Some(&lost), output)?;
             tokio::time::sleep(RETRY).await;
             if let Ok(lines) = client.lines("/status/stream").await {
-                break lines.fresh();
+                break lines;
             }
         };
     }
@@ -111,6 +113,16 @@ fn redraw(
     output.flush()
 }
 
+/// The worst that is true of the node, in one sentence.
+pub(crate) fn headline(status: &NodeStatus) -> String {
+    if !status.headline.is_empty() {
+        return status.headline.clone();
+    }
+    // A daemon of an earlier version says none.
+    let ready = status.modules.iter().filter(|module| module.ready).count();
+    format!("{ready} of {} modules ready", status.modules.len())
+}
+
 /// The node, with only that module if one is named.
 pub(crate) fn only(mut status: NodeStatus, module: Option<&ModuleName>) -> Result<NodeStatus, Failure> {
     let Some(name) = module else { return Ok(status) };
@@ -134,7 +146,7 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
         }
         return Ok(());
     }
-    writeln!(output, "{} at {}: {}\n", status.node, when.now(), status.headline)?;
+    writeln!(output, "{} at {}: {}\n", status.node, when.now(), headline(status))?;
     if status.modules.is_empty() {
         writeln!(output, "There is no module yet: add a file to modules/.")?;
     } else {

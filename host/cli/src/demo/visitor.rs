@@ -14,7 +14,7 @@ use crate::exit::Failure;
 /// The user of the example. There is no password: one-time addresses only.
 const NAME: &str = "demo";
 
-/// Who tries a demo reads first what it prints.
+/// People read first what the demo prints.
 pub(super) const GOOD_FOR: Duration = Duration::from_mins(10);
 
 /// Somebody who may open the console.

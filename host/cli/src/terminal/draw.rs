@@ -10,7 +10,7 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table, TableState, Wrap};
 use super::model::{Mode, Model};
 use super::paint::Paint;
 use super::{detail, dialog};
-use crate::commands::status::{restarts, state};
+use crate::commands::status::{headline, restarts, state};
 use crate::output::Tone;
 
 /// Narrower than this, a module takes two lines.
@@ -53,7 +53,7 @@ fn head(model: &Model, paint: &Paint) -> Text<'static> {
     match &model.lost {
         None => {
             let node = Span::styled(status.node.to_string(), paint.style(Tone::Title));
-            let rest = format!("  {}  {}", status.headline, paint.when.now());
+            let rest = format!("  {}  {}", headline(status), paint.when.now());
             text.push_line(Line::from(vec![node, Span::raw(rest)]));
         }
         Some(lost) => {

@@ -35,12 +35,17 @@ async fn snapshots(
     tell: &mpsc::Sender<Input>,
     heard: &mut Timestamp,
 ) -> Result<(), Failure> {
-    let mut lines = client.lines("/status/stream").await?.fresh();
+    let mut lines = client.lines("/status/stream").await?;
     loop {
         let Some(line) = lines.next().await? else { return Err(ended()) };
         *heard = Timestamp::now();
         // An empty line says that nothing has changed.
-        if !line.is_empty() && tell.send(Input::Status(read::<NodeStatus>(&line)?)).await.is_err() {
+        if line.is_empty() {
+            continue;
+        }
+        let status: NodeStatus = read(&line)?;
+        lines.keep_fresh(&status);
+        if tell.send(Input::Status(status)).await.is_err() {
             return Ok(());
         }
     }

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::command::{Command, CommandOutcome, DeniedReason};
+use crate::command::{Command, CommandOutcome, DeniedReason, Order, with_reason};
 use crate::moment::{Moment, plain};
 use crate::outbox::Outbox;
 use crate::plan::Occasion;
-use crate::record::RecordKind;
+use crate::record::{ACT_AGAIN, RecordKind};
 
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
@@ -26,22 +26,15 @@ fn already(why: &str) -> CommandOutcome {
 }
 
 impl Module {
-    /// Carries a command out, as far as that is possible at once. `lasts`: for how long it holds, of a
-    /// suspension.
-    pub(crate) fn command(
-        &mut self,
-        command: Command,
-        lasts: Option<Duration>,
-        by: &str,
-        out: &mut Outbox<'_>,
-    ) -> CommandOutcome {
+    /// Carries a command out, as far as that is possible at once.
+    pub(crate) fn command(&mut self, order: Order, by: &str, out: &mut Outbox<'_>) -> CommandOutcome {
+        let Order { command, lasts, reason } = order;
         let before = self.wish;
         // The command is told before what it leads to: its outcome is known first.
         let outcome = self.judge_command(command, lasts);
-        out.record(
-            Some(&self.name),
-            RecordKind::Command { command, by: by.to_owned(), outcome: outcome.clone() },
-        );
+        // The reason is written down here only: load balancers are told why a module is in its state.
+        let signed = with_reason(by, reason.as_deref());
+        out.record(Some(&self.name), RecordKind::Command { command, by: signed, outcome: outcome.clone() });
         match (&outcome, command) {
             (Denied(_), _) => return outcome,
             (Accepted(_) | AlreadySo(_), Command::Stop) => self.wish.started = false,
@@ -113,8 +106,11 @@ impl Module {
         }
         self.lift();
         self.unremembered = true;
-        let (by, outcome) = ("the end of the time it was suspended for".to_owned(), accepted(ACTING_AGAIN));
-        out.record(Some(&self.name), RecordKind::Command { command: Command::Resume, by, outcome });
+        let kind = RecordKind::Decision {
+            decision: ACT_AGAIN.to_owned(),
+            reason: "the time of the suspension is over".to_owned(),
+        };
+        out.record(Some(&self.name), kind);
     }
 
     fn judge_start(&self) -> CommandOutcome {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, CommandOutcome};
-use crate::record::{Record, RecordKind};
+use crate::record::{ACT_AGAIN, Record, RecordKind};
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
@@ -154,6 +154,9 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
         }
         RecordKind::Approval { what, by: Some(_), .. } => {
             vec![ends(Topic::Approval, what, record.kind.sentence())]
+        }
+        RecordKind::Decision { decision, reason } if decision == ACT_AGAIN => {
+            vec![ends(Topic::Suspended, "", reason.as_str())]
         }
         RecordKind::Decision { reason, .. } if record.kind.is_of_a_start_that_keeps_failing() => {
             vec![begins(Topic::Failed, "", format!("it does not start, and is tried again: {reason}"))]

@@ -1,4 +1,4 @@
-//! Who is told what, when: by example, and what holds whatever happens.
+//! Which notifications are sent, and when: by example, and what holds whatever happens.
 
 mod laws;
 
@@ -356,6 +356,18 @@ fn a_stop_ends_what_lasted_but_not_maintenance() {
     let group = &notifier.state.targets[&name("on-call")].groups["web"];
     assert_eq!(group.lasting(), [(Topic::Suspended, String::new())]);
     world.happens("web", said(Command::Resume));
+    world.passes(4 * 3600);
+    assert!(world.said().last().unwrap().1.starts_with("[RESOLVED]"), "{:#?}", world.said());
+}
+
+#[test]
+fn a_suspension_that_ends_by_itself_is_told_as_over() {
+    let mut world = World::new(policy(&Topic::ALL));
+    world.happens("web", said(Command::Suspend));
+    world.passes(20);
+    let decision = crate::record::ACT_AGAIN.to_owned();
+    let reason = "the time of the suspension is over".to_owned();
+    world.happens("web", RecordKind::Decision { decision, reason });
     world.passes(4 * 3600);
     assert!(world.said().last().unwrap().1.starts_with("[RESOLVED]"), "{:#?}", world.said());
 }

@@ -24,38 +24,45 @@ pub struct BriefLine {
     pub text: String,
 }
 
+/// Links of one role that say the same, and become one line.
+struct Group {
+    line: BriefLine,
+    role: Role,
+    pattern: Vec<String>,
+}
+
 /// At most `most` lines of `chain`. `said` is on the same page already.
 pub fn brief(said: &str, chain: &[Link], most: usize) -> Brief {
-    let mut lines: Vec<(BriefLine, Role)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for (place, link) in chain.iter().enumerate() {
-        let same =
-            |(line, role): &&mut (BriefLine, Role)| *role == link.role && alike(&line.text, &link.text);
-        if let Some((line, _)) = lines.iter_mut().find(same) {
+        let (role, pattern) = (link.role, pattern(link));
+        let same = |group: &&mut Group| group.role == role && group.pattern == pattern;
+        if let Some(Group { line, .. }) = groups.iter_mut().find(same) {
             line.last = place;
             line.times += 1;
             line.text.clone_from(&link.text);
         } else {
             let line = BriefLine { first: place, last: place, times: 1, text: link.text.clone() };
-            lines.push((line, link.role));
+            groups.push(Group { line, role, pattern });
         }
     }
     // Of what matters equally the latest counts, but of incidents the first: it began there.
-    lines.sort_by_key(|(line, role)| {
+    groups.sort_by_key(|Group { line, role, .. }| {
         let (rank, first) = (rank(*role, &line.text), line.first);
         (rank, if *role == Role::Incident { first } else { chain.len() - first })
     });
-    lines.truncate(most);
-    lines.sort_by_key(|(line, _)| line.first);
-    let told: usize = lines.iter().map(|(line, _)| line.times).sum();
+    groups.truncate(most);
+    groups.sort_by_key(|group| group.line.first);
+    let told: usize = groups.iter().map(|group| group.line.times).sum();
     let mut said = vec![said.to_owned()];
-    let shorter = |(line, role): (BriefLine, Role)| {
+    let shorter = |Group { line, role, .. }: Group| {
         // What it began with, and what a person said, is told whole.
         let whole = matches!(role, Role::Incident | Role::Command);
         let text = if whole { line.text.clone() } else { without(&line.text, &said) };
         said.push(line.text.clone());
         BriefLine { text, ..line }
     };
-    Brief { lines: lines.into_iter().map(shorter).collect(), left_out: chain.len() - told }
+    Brief { lines: groups.into_iter().map(shorter).collect(), left_out: chain.len() - told }
 }
 
 /// How much a link tells, the most first.
@@ -74,15 +81,51 @@ fn rank(role: Role, text: &str) -> u8 {
     }
 }
 
-/// Whether two texts differ in numbers only: process ids, ports, durations.
-fn alike(a: &str, b: &str) -> bool {
-    let plain = |text: &str| {
-        text.split(|c: char| c.is_ascii_digit())
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    a == b || plain(a) == plain(b)
+/// Stands for a number in which texts that say the same may differ.
+const NUMBER: &str = "#";
+
+/// What the texts of links have in common that become one line. A name in backticks and a number that means
+/// something, such as the status of an answer, are part of it; process ids, durations and counts are not.
+fn pattern(link: &Link) -> Vec<String> {
+    // Each incident and each command is told in its own words.
+    if matches!(link.role, Role::Incident | Role::Command) {
+        return vec![link.text.clone()];
+    }
+    let mut pattern: Vec<String> = Vec::new();
+    for (index, part) in link.text.split('`').enumerate() {
+        if index % 2 == 1 {
+            pattern.push(part.to_owned());
+            continue;
+        }
+        let words: Vec<&str> = part.split_whitespace().collect();
+        for (place, word) in words.iter().enumerate() {
+            let before = place.checked_sub(1).and_then(|place| words.get(place)).copied().unwrap_or_default();
+            let after = words.get(place + 1).copied().unwrap_or_default();
+            if !varies(bare(before), bare(word), bare(after)) {
+                pattern.push((*word).to_owned());
+            } else if pattern.last().is_none_or(|last| last != NUMBER) {
+                // A duration of two words, `2m 5s`, counts as one.
+                pattern.push(NUMBER.to_owned());
+            }
+        }
+    }
+    pattern
+}
+
+fn bare(word: &str) -> &str {
+    word.trim_matches(['(', ')', ',', ':', ';', '.'])
+}
+
+/// Whether a word is a process id, a duration or a count, by the words beside it.
+fn varies(before: &str, word: &str, after: &str) -> bool {
+    const BEFORE: [&str; 5] = ["pid", "process", "number", "try", "of"];
+    const AFTER: [&str; 6] = ["of", "time", "times", "tries", "automatic", "processes"];
+    const UNITS: [&str; 6] = ["", "ms", "s", "m", "h", "d"];
+    let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    if !word.starts_with(|c: char| c.is_ascii_digit()) || !UNITS.contains(&unit) {
+        return false;
+    }
+    !unit.is_empty() || BEFORE.contains(&before) || AFTER.contains(&after)
 }
 
 /// `text` up to the first part of it that is said already. Its beginning always stays.
@@ -167,6 +210,36 @@ mod tests {
         let [line] = brief.lines.as_slice() else { panic!("{brief:?}") };
         assert_eq!((line.first, line.last, line.times, brief.left_out), (0, 3, 4, 0));
         assert_eq!(line.text, "decided to start again in 3s (pid 34)");
+    }
+
+    #[test]
+    fn what_differs_in_a_name_or_in_an_answer_is_told_each_time() {
+        let chain: Vec<Link> = [
+            (Role::Decision, "decided to restart: checker `replica-1` is down: answered 500"),
+            (Role::Decision, "decided to restart: checker `replica-2` is down: answered 500"),
+            (Role::Decision, "decided to restart: checker `replica-2` is down: answered 404"),
+            (Role::Incident, "incident: checker `cart` is down: no answer within 2s"),
+            (Role::Incident, "incident: checker `cart` is down: no answer within 3s"),
+        ]
+        .into_iter()
+        .zip(1..)
+        .map(|((role, text), at)| link(at, role, text))
+        .collect();
+        let brief = brief("", &chain, 9);
+        assert_eq!(brief.lines.iter().map(|line| line.times).collect::<Vec<_>>(), [1; 5], "{brief:?}");
+        assert!(brief.lines[0].text.contains("`replica-1`"), "{brief:?}");
+        assert!(brief.lines[1].text.contains("`replica-2`"), "{brief:?}");
+    }
+
+    #[test]
+    fn process_ids_durations_and_counts_are_numbers_that_do_not_matter() {
+        let same =
+            |a: &str, b: &str| pattern(&link(1, Role::Decision, a)) == pattern(&link(2, Role::Decision, b));
+        assert!(same("`start` runs as pid 27019", "`start` runs as pid 8"));
+        assert!(same("not up after 2m 5s", "not up after 59s"));
+        assert!(same("restart (number 1 of 3 within 1h)", "restart (number 2 of 3 within 1h)"));
+        assert!(!same("127.0.0.1:8080 refused", "127.0.0.1:8081 refused"));
+        assert!(!same("port 8080 is taken", "port 8081 is taken"));
     }
 
     #[test]

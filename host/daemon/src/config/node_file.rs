@@ -49,7 +49,7 @@ pub(super) struct NodeFile {
     journal: Option<JournalTable>,
     /// What becomes of the applications when the daemon is told to end.
     shutdown: Option<ShutdownTable>,
-    /// Who is told what happens, one table each.
+    /// Notifications of what happens, one table for each recipient.
     notify: Option<Vec<Located<NotifyTable>>>,
     /// Metrics for Prometheus. Default: none are served.
     metrics: Option<Located<MetricsTable>>,

@@ -108,7 +108,7 @@ pub fn webhook_url(text: &str) -> Result<Uri, &'static str> {
     }
 }
 
-/// Who is told what happens: by exactly one of `webhook`, `email` and `command`.
+/// A recipient of notifications: by exactly one of `webhook`, `email` and `command`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct NotifyTable {

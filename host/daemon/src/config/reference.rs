@@ -20,8 +20,9 @@ says when it is out of date. `bellwether validate --values` shows what is in eff
 
 /// The whole page, in Markdown.
 pub fn reference() -> String {
-    let mut page = Page { text: INTRODUCTION.to_owned(), seen: Vec::new() };
+    let mut page = Page { text: INTRODUCTION.to_owned(), seen: Vec::new(), node: false };
     page.file("Module files: `modules/NAME.toml`", module_schema());
+    page.node = true;
     page.file("The node's file: `bellwether.toml`", node_schema());
     page.text
 }
@@ -30,6 +31,8 @@ struct Page<'s> {
     text: String,
     /// Tables that are described already, by their keys.
     seen: Vec<(&'s Value, String)>,
+    /// It is about the node's file, which has keys that a module's may not have.
+    node: bool,
 }
 
 impl<'s> Page<'s> {
@@ -46,19 +49,22 @@ impl<'s> Page<'s> {
 
     /// The keys of one table that hold a value.
     fn keys(&mut self, schema: &Value, path: &str) {
-        let rows: Vec<String> = properties(schema)
-            .filter(|(_, value)| Kind::of(value) == Kind::Value)
-            .map(|(key, value)| row(key, value, is_required(schema, key)))
-            .collect();
+        let node = self.node;
+        let rows = rows(schema, |value| node || !is_of_the_node(value));
+        let any = !rows.is_empty();
+        self.rows(rows);
+        if any && path.is_empty() {
+            self.line("\nThese keys stand at the beginning of the file, before the first table.");
+        }
+    }
+
+    fn rows(&mut self, rows: Vec<String>) {
         if rows.is_empty() {
             return;
         }
         self.line("\n| key | meaning | default | example |\n|---|---|---|---|");
         for row in rows {
             self.line(&row);
-        }
-        if path.is_empty() {
-            self.line("\nThese keys stand at the beginning of the file, before the first table.");
         }
     }
 
@@ -89,8 +95,11 @@ impl<'s> Page<'s> {
             return;
         };
         if let Some((_, earlier)) = self.seen.iter().find(|(known, _)| *known == keys) {
-            let text = format!("\nThe same keys as in `{earlier}`.");
+            let of_the_node = if self.node { rows(table, is_of_the_node) } else { Vec::new() };
+            let besides = if of_the_node.is_empty() { "." } else { ", and:" };
+            let text = format!("\nThe same keys as in `{earlier}`{besides}");
             self.line(&text);
+            self.rows(of_the_node);
             return;
         }
         self.seen.push((keys, title.to_owned()));
@@ -130,6 +139,19 @@ impl Kind {
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+/// The keys of one table that hold a value, as far as they are wanted.
+fn rows(schema: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
+    properties(schema)
+        .filter(|(_, value)| Kind::of(value) == Kind::Value && wanted(value))
+        .map(|(key, value)| row(key, value, is_required(schema, key)))
+        .collect()
+}
+
+/// Whether a key is a mistake in a module's file, although the table has it there as well.
+fn is_of_the_node(schema: &Value) -> bool {
+    description(schema).starts_with("For the node alone")
 }
 
 fn description(schema: &Value) -> &str {
@@ -176,10 +198,12 @@ fn words(schema: &Value) -> Vec<(&str, &str)> {
     choices.filter_map(|choice| Some((choice.get("const")?.as_str()?, description(choice)))).collect()
 }
 
-/// As it stands behind the `=`.
+/// As it stands behind the `=`. A key has one example of its own; the several ones of its type may be out of
+/// its range.
 fn example(key: &str, schema: &Value, default: &str) -> Option<String> {
-    if let Some(example) = schema.pointer("/examples/0") {
-        return Some(written(example));
+    let examples = schema.get("examples").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if let [own] = examples {
+        return Some(written(own));
     }
     if let Some((word, _)) = words(schema).first() {
         return Some(format!("\"{word}\""));
@@ -188,17 +212,21 @@ fn example(key: &str, schema: &Value, default: &str) -> Option<String> {
     if let Some(value) = quoted {
         return Some(value.to_owned());
     }
-    match schema.get("type").and_then(Value::as_str)? {
-        "boolean" => Some((default != "true").to_string()),
-        "integer" | "number" => {
-            let plain: String = default.chars().filter(|c| *c != ' ').collect();
-            let default = plain.parse::<i64>().ok().map(|default| default.to_string());
-            default.or_else(|| schema.get("minimum").map(ToString::to_string))
-        }
-        "object" if key == "config" => Some("{ url = \"http://127.0.0.1:8080/\" }".to_owned()),
-        "object" => Some("{ NAME = \"value\" }".to_owned()),
+    let of_its_type = match schema.get("type").and_then(Value::as_str) {
+        Some("boolean") => Some((default != "true").to_string()),
+        Some("integer" | "number") => number(default),
+        Some("object") if key == "config" => Some("{ url = \"http://127.0.0.1:8080/\" }".to_owned()),
+        Some("object") => Some("{ NAME = \"value\" }".to_owned()),
         _ => None,
-    }
+    };
+    of_its_type.or_else(|| examples.first().map(written))
+}
+
+/// That a default begins with: `100 000`, `1 for processes`.
+fn number(default: &str) -> Option<String> {
+    let number = default.chars().take_while(|c| c.is_ascii_digit() || *c == ' ');
+    let digits: String = number.filter(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then_some(digits)
 }
 
 /// As TOML has it. What examples consist of is written in it as in JSON, but for the `=` in tables.

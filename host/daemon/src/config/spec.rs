@@ -4,7 +4,7 @@
 //! against itself, has every default filled in, and can no longer be wrong.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub struct NodeSpec {
     pub journal: JournalSpec,
     /// What becomes of the applications when the daemon ends.
     pub shutdown: ShutdownSpec,
-    /// Who is told what happens.
+    /// The recipients of notifications.
     pub notify: Vec<NotifySpec>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
@@ -86,7 +86,12 @@ impl ConsoleSpec {
     /// The address by which people reach it, as far as that is known.
     pub fn address(&self) -> Option<String> {
         let name = || self.names.first().filter(|_| !self.listen.ip().is_loopback());
-        self.url.clone().or_else(|| name().map(|name| format!("https://{name}:{}", self.listen.port())))
+        // An IPv6 address stands in brackets before a port.
+        let host = |name: &String| {
+            if name.parse::<Ipv6Addr>().is_ok() { format!("[{name}]") } else { name.clone() }
+        };
+        let port = self.listen.port();
+        self.url.clone().or_else(|| name().map(|name| format!("https://{}:{port}", host(name))))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod console;
 mod cross;
+mod examples;
 mod execution;
 mod fuzz;
 mod grants;

@@ -1,4 +1,4 @@
-//! The file as it lies there, for whoever looks back: beside a running daemon, or without any.
+//! The file as it is on the disk, to be read: beside a running daemon, or without any.
 //!
 //! Nothing is written, and nothing that waits in a daemon's memory is seen.
 

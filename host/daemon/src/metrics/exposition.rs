@@ -44,7 +44,7 @@ pub struct Sources {
     pub events: mpsc::WeakSender<Message>,
     /// What is loaded.
     pub components: Components,
-    /// Who is told what happens.
+    /// The recipients of notifications.
     pub board: Board,
     /// What happened.
     pub journal: Journal,

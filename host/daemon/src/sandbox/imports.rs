@@ -52,7 +52,7 @@ fn error(code: &str, message: &str) -> Error {
     Error { code: code.to_owned(), message: one_line(message, MAX_REASON), attributes: Vec::new() }
 }
 
-/// The same for what is not granted; whoever looks at the run is told, too.
+/// The same for what is not granted; the run says so, too.
 fn refused(run: &Run, refusal: Refusal) -> Error {
     let told = error("not-granted", &refusal.to_string());
     run.output.refuse(refusal);

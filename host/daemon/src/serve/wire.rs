@@ -63,7 +63,7 @@ pub struct NodeStatus {
     pub components: Vec<ComponentStatus>,
     /// Files that were refused, and why.
     pub problems: Vec<String>,
-    /// Who is told what happens, and how that goes.
+    /// The recipients of notifications, and how delivery goes.
     #[serde(default)]
     pub notifications: Vec<NotifyStatus>,
     /// Where the console is reached, if there is one.
@@ -112,6 +112,9 @@ pub struct ModuleStatus {
     pub reason: String,
     /// Nothing is acted on (maintenance).
     pub suspended: bool,
+    /// Until then, if it is suspended for a time.
+    #[serde(default)]
+    pub suspended_until: Option<String>,
     /// What a person wants.
     pub wanted: Wanted,
     /// When something will happen by itself.
@@ -340,6 +343,7 @@ impl ModuleStatus {
             ready_since: clock.timestamp(view.ready_since),
             reason: view.reason.clone(),
             suspended: view.wish.suspended,
+            suspended_until: view.wish.suspended_until.map(|until| clock.timestamp(until)),
             wanted: if view.wish.started { Wanted::Started } else { Wanted::Stopped },
             next: view.next.filter(|next| *next != Moment::NEVER).map(|next| clock.timestamp(next)),
             restarts: view.restarts,

@@ -7,7 +7,7 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     Ok,
-    /// It cannot be told from here.
+    /// It cannot be determined from here.
     Unknown,
     Advice,
     Problem,

@@ -3,6 +3,7 @@
 
 use super::world::{World, keep, module, step};
 use super::*;
+use crate::command::Order;
 use crate::event::{Event, Wish};
 use crate::id::AttemptId;
 use crate::observation::{Observation, ProcessFact};
@@ -78,11 +79,35 @@ fn what_is_suspended_for_a_time_is_acted_on_again_by_itself() {
 }
 
 #[test]
-fn the_time_of_a_suspension_outlives_the_daemon_and_can_be_changed() {
+fn the_time_of_a_suspension_outlives_the_daemon() {
     let mut world = World::up();
     world.command_for(Command::Suspend, Some(SECOND * 60));
+    world.pass_time(SECOND * 20);
     world.kill_daemon();
-    assert!(world.wish().suspended);
+    world.pass_time(SECOND * 39);
+    assert!(world.view().wish.suspended, "after 59 seconds");
+    world.pass_time(SECOND * 2);
+    assert!(!world.view().wish.suspended, "after 61 seconds");
+    assert_eq!(world.wish(), Wish::default());
+}
+
+#[test]
+fn the_time_of_a_suspension_ends_while_no_daemon_runs() {
+    let mut world = World::up();
+    world.command_for(Command::Suspend, Some(SECOND * 60));
+    world.pass_time(SECOND * 20);
+    world.stop_daemon();
+    world.sleep(SECOND * 41);
+    world.redefine(|_| ());
+    assert!(!world.view().wish.suspended);
+    assert_eq!(world.wish(), Wish::default());
+    assert!(world.told("is over"));
+}
+
+#[test]
+fn the_time_of_a_suspension_can_be_changed() {
+    let mut world = World::up();
+    world.command_for(Command::Suspend, Some(SECOND * 60));
     assert!(accepted(&world.command_for(Command::Suspend, Some(SECOND * 600))));
     world.pass_time(SECOND * 61);
     assert!(world.wish().suspended, "it was said again for longer");
@@ -92,6 +117,20 @@ fn the_time_of_a_suspension_outlives_the_daemon_and_can_be_changed() {
     assert!(!accepted(&world.command(Command::Suspend)));
     assert!(accepted(&world.command(Command::Resume)));
     assert_eq!(world.wish(), Wish::default());
+}
+
+#[test]
+fn the_reason_of_a_command_is_written_down_and_is_no_part_of_the_state() {
+    let mut world = World::up().draining_for(Duration::ZERO);
+    let order = Order { reason: Some("new disk".to_owned()), ..Order::from(Command::Stop) };
+    assert!(accepted(&world.command_as(order)));
+    assert!(world.told("somebody (new disk) said `stop`"));
+    assert!(world.told("stopped by somebody"));
+    assert!(!world.view().reason.contains("new disk"), "{}", world.view().reason);
+    let states = world.records().iter().filter(|record| matches!(record.kind, RecordKind::State { .. }));
+    for state in states {
+        assert!(!state.kind.sentence().contains("new disk"), "{state:?}");
+    }
 }
 
 #[test]

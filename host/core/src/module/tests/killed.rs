@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::command::Command;
+use crate::command::{Command, LASTS_AT_MOST};
+use crate::event::Wish;
 use crate::moment::Moment;
 use crate::observation::Status;
 use crate::plan::{OnFailure, StepAction};
@@ -104,6 +105,21 @@ fn a_clock_that_was_set_back_makes_nothing_last_longer() {
     let policy = crate::policy::BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) };
     assert_eq!(memory.budget.spent(&policy, past), 1);
     assert_eq!(memory.budget.spent(&policy, past + Duration::from_secs(3600)), 0);
+}
+
+#[test]
+fn no_clock_makes_a_suspension_for_a_time_last_longer_than_one_may() {
+    let now = Moment::from_micros(1_000_000_000);
+    let until = |until| {
+        let wish = Wish { suspended: true, suspended_until: until, ..Wish::default() };
+        crate::memory::ModuleMemory::wishing(wish).no_later_than(now).wish.suspended_until
+    };
+    let latest = now + LASTS_AT_MOST;
+    assert_eq!(until(Some(latest + Duration::from_secs(1))), Some(latest));
+    assert_eq!(until(Some(Moment::NEVER)), Some(latest));
+    assert_eq!(until(Some(latest)), Some(latest));
+    assert_eq!(until(Some(Moment::from_micros(1))), Some(Moment::from_micros(1)));
+    assert_eq!(until(None), None, "until somebody resumes it");
 }
 
 #[test]

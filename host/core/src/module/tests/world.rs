@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::command::{Command, CommandOutcome};
+use crate::command::{Command, CommandOutcome, Order};
 use crate::event::{Event, Wish};
 use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::memory::ModuleMemory;
@@ -395,9 +395,13 @@ impl World {
     }
 
     pub(super) fn command_for(&mut self, command: Command, lasts: Option<Duration>) -> CommandOutcome {
+        self.command_as(Order { command, lasts, reason: None })
+    }
+
+    pub(super) fn command_as(&mut self, order: Order) -> CommandOutcome {
         self.answers.clear();
-        let by = "somebody".to_owned();
-        self.tell(Event::Commanded { request: RequestId(1), module: module(), command, lasts, by });
+        let (Order { command, lasts, reason }, by) = (order, "somebody".to_owned());
+        self.tell(Event::Commanded { request: RequestId(1), module: module(), command, lasts, by, reason });
         assert_eq!(self.answers.len(), 1, "every command gets one answer");
         self.answers[0].clone()
     }

@@ -71,11 +71,11 @@ pub(super) struct CommandTable {
     /// What each of its processes may use.
     limits: Option<ResourceLimitsTable>,
     /// Its priority for the processor, from -20 (first) to 19 (last). Default: the daemon's own.
-    #[schemars(range(min = -20, max = 19))]
+    #[schemars(range(min = -20, max = 19), example = 5)]
     nice: Option<i32>,
     /// Whether the kernel ends it when memory runs out, from -1000 (never) to 1000 (first):
     /// `OOMScoreAdjust=`. Default: the daemon's own, but never protected.
-    #[schemars(range(min = -1000, max = 1000))]
+    #[schemars(range(min = -1000, max = 1000), example = 100)]
     oom_score: Option<i32>,
     /// A kept command says by `sd_notify(3)` when it is ready and how it is: `Type=notify`. Until `READY=1` it is
     /// starting. Default: false.

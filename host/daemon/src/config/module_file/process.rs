@@ -48,7 +48,7 @@ pub(super) struct ProcessTable {
     #[schemars(range(min = 0, max = 100_000))]
     at_least: Option<Located<u32>>,
     /// More processes are a fail. Default: no limit.
-    #[schemars(range(min = 0, max = 100_000))]
+    #[schemars(range(min = 0, max = 100_000), example = 8)]
     at_most: Option<Located<u32>>,
     /// Whether processes of containers count, too, those in a process id namespace below the daemon's
     /// own. With `name` and `arguments` only. Default: false.
@@ -59,16 +59,17 @@ pub(super) struct ProcessTable {
     of: Option<Located<OfWord>>,
     /// More memory is a fail, all processes together; of pages that several processes share, each
     /// has its share. Default: no limit.
+    #[schemars(example = &"2GiB")]
     max_memory: Option<Located<SizeText>>,
     /// More CPU is a fail, in percent of one processor (150: one and a half), all processes
     /// together. Default: no limit.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000), example = 150)]
     max_cpu: Option<f64>,
     /// More open files of any one process are a fail. Default: no limit.
-    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000_000), example = 10_000)]
     max_open_files: Option<u64>,
     /// More threads are a fail, all processes together. Default: no limit.
-    #[schemars(range(min = 1, max = 1_000_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000_000), example = 500)]
     max_threads: Option<u64>,
 }
 

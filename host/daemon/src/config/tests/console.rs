@@ -80,6 +80,8 @@ fn notifications_link_to_the_address_by_which_people_reach_the_console() {
     let names = "names = [\"node-1.example.org\"]";
     let listened = format!("listen = \"0.0.0.0:9013\"\n{names}");
     assert_eq!(address(&listened).as_deref(), Some("https://node-1.example.org:9013"));
+    let of_an_address = "listen = \"[::]:9013\"\nnames = [\"2001:db8::5\"]";
+    assert_eq!(address(of_an_address).as_deref(), Some("https://[2001:db8::5]:9013"));
     assert_eq!(address(names), None, "others cannot reach the loopback");
     assert_eq!(address(""), None);
     for wrong in ["console.example.org", "https://console.example.org/bellwether", "ftp://x"] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
-use bellwether_core::command::{Command, CommandOutcome, DeniedReason, LASTS_AT_MOST, Order, with_reason};
+use bellwether_core::command::{Command, CommandOutcome, DeniedReason, LASTS_AT_MOST, Order, reason};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::why::why as explain;
@@ -54,8 +54,8 @@ pub(super) struct Decided {
 }
 
 impl Decided {
-    /// The whole command, and who gives it.
-    fn order(&self, module: &ModuleName, command: Command, by: String) -> Result<(Order, String), Problem> {
+    /// The whole command.
+    fn order(&self, module: &ModuleName, command: Command) -> Result<Order, Problem> {
         let lasts = self.for_s.map(Duration::from_secs);
         if lasts.is_some() && command != Command::Suspend {
             return Err(Problem::denied(module, command, "only a suspension lasts for a time (`for_s`)"));
@@ -66,8 +66,8 @@ impl Decided {
                 "for_s: expected a number of seconds from 1 to {most}"
             )));
         }
-        let by = with_reason(by, self.reason.as_deref().unwrap_or_default()).map_err(Problem::bad_request)?;
-        Ok((Order { command, lasts }, by))
+        let reason = reason(self.reason.as_deref().unwrap_or_default()).map_err(Problem::bad_request)?;
+        Ok(Order { command, lasts, reason })
     }
 }
 
@@ -79,8 +79,8 @@ pub(super) async fn command(
 ) -> Result<Json<CommandAnswer>, Problem> {
     let Ok(command) = word.parse::<Command>() else { return Err(no_such_page().await) };
     let module = known(&*daemon, &name)?;
-    let (order, by) = decided.order(&module, command, caller.by())?;
-    let asked = daemon.command(module.clone(), order, decided.seen, by);
+    let order = decided.order(&module, command)?;
+    let asked = daemon.command(module.clone(), order, decided.seen, caller.by());
     let outcome = tokio::time::timeout(COMMAND_WITHIN, asked).await.map_err(|_| overdue())?;
     match &outcome {
         CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Ok(Json((&outcome).into())),

@@ -1,4 +1,4 @@
-//! Who is told what happens.
+//! The recipients of notifications.
 
 use std::time::Duration;
 

@@ -196,7 +196,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
         .may_answer(&[503]),
         Operation::get(
             "/notifications",
-            "Who is told what happens, and how that goes",
+            "The recipients of notifications, and how delivery goes",
             Json(of::<Vec<wire::NotifyStatus>>),
             || get(notifications::list),
         ),

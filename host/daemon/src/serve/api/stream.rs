@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::{Caller, Line};
 
-/// An empty line or an event at least this often says that the daemon is still there. Who shows the stream
-/// takes three seconds of silence for lost contact.
+/// An empty line or an event at least this often says that the daemon is still there. A view of
+/// the stream takes three seconds of silence for lost contact.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// One object on a line of its own.

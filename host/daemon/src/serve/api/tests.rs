@@ -148,14 +148,17 @@ impl Daemon for FakeDaemon {
     fn command(
         &self,
         _: ModuleName,
-        Order { command, .. }: Order,
+        Order { command, reason, .. }: Order,
         _: Option<u64>,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome> {
         let outcome = match command {
             Command::Start => CommandOutcome::AlreadySo("it is started".into()),
             Command::Restart => CommandOutcome::Denied(DeniedReason::Stopping),
-            _ => CommandOutcome::Accepted(format!("as {by} says")),
+            _ => {
+                let signed = bellwether_core::command::with_reason(&by, reason.as_deref());
+                CommandOutcome::Accepted(format!("as {signed} says"))
+            }
         };
         std::future::ready(outcome).boxed()
     }

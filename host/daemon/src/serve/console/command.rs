@@ -9,7 +9,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bellwether_core::access::Role;
-use bellwether_core::command::{Command, CommandOutcome, MAX_REASON, Order, with_reason};
+use bellwether_core::command::{Command, CommandOutcome, MAX_REASON, Order, reason};
 use bellwether_core::consequence::Consequence;
 use bellwether_core::plan::Occasion;
 use bellwether_core::snapshot::ModuleView;
@@ -110,14 +110,14 @@ pub(super) async fn give(
         let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
         return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back);
     }
-    let (order, by) = match order(command, &given, caller.by()) {
+    let order = match order(command, &given) {
         Ok(order) => order,
         Err(why) => {
             return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why).again(again), back);
         }
     };
-    let order = daemon.command(module.name.clone(), order, Some(given.seen), by);
-    let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, order).await else {
+    let asked = daemon.command(module.name.clone(), order, Some(given.seen), caller.by());
+    let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, asked).await else {
         let why = "The daemon did not answer in time. Look at the state before you try again.".to_owned();
         return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
     };
@@ -138,9 +138,9 @@ const LASTS: [(&str, Duration); 4] = [
     ("1d", Duration::from_hours(24)),
 ];
 
-/// The whole command, and who gives it; or what is wrong with what was filled in.
-fn order(command: Command, given: &Given, by: String) -> Result<(Order, String), String> {
-    let by = with_reason(by, &given.reason)?;
+/// The whole command, or what is wrong with what was filled in.
+fn order(command: Command, given: &Given) -> Result<Order, String> {
+    let reason = reason(&given.reason)?;
     let lasts = match (command, given.lasts.as_str()) {
         (Command::Suspend, lasts) if !lasts.is_empty() => {
             let known = LASTS.into_iter().find(|(word, _)| *word == lasts);
@@ -148,7 +148,7 @@ fn order(command: Command, given: &Given, by: String) -> Result<(Order, String),
         }
         _ => None,
     };
-    Ok((Order { command, lasts }, by))
+    Ok(Order { command, lasts, reason })
 }
 
 /// What the restart script would do, for commands that ask it.

@@ -44,7 +44,7 @@ struct Tally {
 #[derive(Debug)]
 struct Row {
     name: String,
-    /// Its own page; of one that was never loaded its file.
+    /// Its own page; of one without a version in force its file.
     href: String,
     look: Look,
     /// Of the cell: what is held stays loud however well it is.
@@ -128,13 +128,14 @@ fn overall(worst: Attention) -> Look {
 
 fn tallies(modules: &[&ModuleView], never_loaded: usize) -> Vec<Tally> {
     let count = |attention| modules.iter().filter(|module| Attention::of(module) == attention).count();
-    let never = Tally { count: never_loaded, words: "never loaded", look: Look::never_loaded() };
+    let never =
+        Tally { count: never_loaded, words: "without a version in force", look: Look::never_loaded() };
     let mut tallies: Vec<Tally> = Attention::ALL
         .into_iter()
         .map(|attention| {
             let (words, glyph, tone) = match attention {
                 Attention::Down => ("down", "failed", "bad"),
-                Attention::Moving => ("on their way", "restarting", "move"),
+                Attention::Moving => ("in transition", "restarting", "move"),
                 Attention::Held => ("suspended or stopped", "suspended", "held"),
                 Attention::Warned => ("ready, with a warning", "warned", "warn"),
                 Attention::Well => ("ready", "ready", "ok"),
@@ -183,8 +184,8 @@ impl Row {
             spent: false,
             since: recent.refused(file),
             reason: why.to_owned(),
-            next: "No version of this file has been in force: nothing watches the application. When the file is \
-                   right, it is taken over by itself."
+            next: "No version of this file is in force: nothing watches the application. When the file is right, \
+                   it is taken over by itself."
                 .to_owned(),
             command: None,
             button: None,

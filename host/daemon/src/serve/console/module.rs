@@ -105,8 +105,8 @@ struct Led {
 struct LedLine {
     at: Time,
     text: String,
-    /// So many times, if more than once.
-    times: Option<usize>,
+    /// So many times, and when for the last time, if more than once.
+    times: Option<(usize, Time)>,
 }
 
 #[derive(Debug)]
@@ -299,12 +299,9 @@ fn sentence(text: &str) -> String {
 
 fn led(brief: Brief, answer: &WhyAnswer, times: &Times) -> Led {
     let line = |line: bellwether_core::why::BriefLine| {
-        let at = &answer.chain.get(line.first)?.at;
-        Some(LedLine {
-            at: times.told(at.clone()),
-            text: line.text,
-            times: (line.times > 1).then_some(line.times),
-        })
+        let at = |place: usize| Some(times.told(answer.chain.get(place)?.at.clone()));
+        let repeated = if line.times > 1 { Some((line.times, at(line.last)?)) } else { None };
+        Some(LedLine { at: at(line.first)?, text: line.text, times: repeated })
     };
     Led { lines: brief.lines.into_iter().filter_map(line).collect(), left_out: brief.left_out }
 }

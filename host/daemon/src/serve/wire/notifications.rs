@@ -1,4 +1,4 @@
-//! Who is told what happens, on the wire.
+//! The recipients of notifications, on the wire.
 
 use bellwether_core::id::TargetName;
 use bellwether_core::notify::Target;

@@ -1,4 +1,4 @@
-//! Why there is no answer: a word for the guest, and a sentence for whoever looks at the run.
+//! Why there is no answer: a word for the guest, and a sentence for people who look at the run.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};

@@ -2,6 +2,7 @@
 //! since when its file has been refused.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bellwether_core::record::RecordKind;
 
@@ -15,35 +16,47 @@ const LOOKED_AT: usize = 300;
 /// What happened to one module lately.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lately {
+    /// What is not here has not happened lately; otherwise it could not be read.
+    pub(super) known: bool,
     /// What went down, and when.
     pub(super) incident: Option<(Time, String)>,
     /// When it was last restarted without a person.
     pub(super) restart: Option<Time>,
 }
 
+/// The page does not wait longer for the journal.
+const WITHIN: Duration = Duration::from_millis(300);
+
 /// By the name of the module.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
+    /// All that was asked for was read in time.
+    known: bool,
     modules: BTreeMap<String, Lately>,
     /// By its path: when the file was last refused.
     refused: BTreeMap<String, Time>,
 }
 
 impl Recent {
-    /// From the journal. What cannot be read is not shown here; the pages of the modules say so.
+    /// From the journal. What is not read in time is not known.
     pub(super) async fn read(daemon: &Handle, times: &Times) -> Self {
         let of_kind = |kind: &str| RecordQuery {
             kind: Some(kind.to_owned()),
             limit: LOOKED_AT,
             ..RecordQuery::default()
         };
-        let (incidents, decisions, reloads) = tokio::join!(
-            daemon.records(of_kind("incident")),
-            daemon.records(of_kind("decision")),
-            daemon.records(of_kind("reload")),
-        );
-        let mut recent = Self::default();
-        for entry in incidents.iter().chain(&decisions).chain(&reloads).flatten() {
+        let all = async {
+            tokio::try_join!(
+                daemon.records(of_kind("incident")),
+                daemon.records(of_kind("decision")),
+                daemon.records(of_kind("reload")),
+            )
+        };
+        let Ok(Ok((incidents, decisions, reloads))) = tokio::time::timeout(WITHIN, all).await else {
+            return Self::default();
+        };
+        let mut recent = Self { known: true, ..Self::default() };
+        for entry in incidents.iter().chain(&decisions).chain(&reloads) {
             recent.take(entry, || times.told(entry.timestamp(entry.at)));
         }
         recent
@@ -71,7 +84,7 @@ impl Recent {
 
     /// Of one module.
     pub(super) fn of(&self, module: &str) -> Lately {
-        self.modules.get(module).cloned().unwrap_or_default()
+        Lately { known: self.known, ..self.modules.get(module).cloned().unwrap_or_default() }
     }
 
     /// When this file was last refused.
@@ -124,6 +137,13 @@ mod tests {
         assert_eq!(lately.incident, Some((time("3"), "checker `home`: timed out".to_owned())));
         assert_eq!(lately.restart, Some(time("2")));
         assert!(recent.of("db").incident.is_none());
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_called_none() {
+        assert!(!Recent::default().of("web").known);
+        let recent = Recent { known: true, ..Recent::default() };
+        assert!(recent.of("web").known);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) fn chosen<'m>(
     series: &'m [ChartSeries],
     all: bool,
 ) -> (Vec<&'m ChartSeries>, usize) {
-    // That time passes is no news.
+    // An uptime only shows that time passes.
     let mut ranked: Vec<&ChartSeries> = series.iter().filter(|series| series.name != "uptime").collect();
     ranked.sort_by_key(|series| rank(module, series));
     let most = if all { MOST } else { CHOSEN };

@@ -26,6 +26,7 @@
 // A new state must be thought about wherever one is matched.
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
+mod blindness;
 mod checker;
 mod command;
 mod ending;
@@ -313,16 +314,6 @@ impl Module {
         }
     }
 
-    /// A checker that cannot tell any more watches nothing, which nobody sees by looking at the health answer.
-    fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
-        let Some(checker) = self.checkers.get_mut(name) else { return };
-        if let Some(runs) = checker.goes_blind(out.now) {
-            let summary = checker.said().to_owned();
-            let kind = RecordKind::CannotTell { checker: name.clone(), runs, summary };
-            out.record(Some(&self.name), kind);
-        }
-    }
-
     /// Whoever should run a checker and says nothing must not leave its last verdict standing.
     fn hear_the_silent(&mut self, out: &mut Outbox<'_>) {
         if out.now < self.overdue_at {
@@ -347,7 +338,13 @@ impl Module {
 
     /// Whether a run of a checker tells nothing that is not known.
     pub(crate) fn repeats(&self, name: &CheckerName, generation: Generation, seen: &Observation) -> bool {
-        self.checkers.get(name).is_some_and(|checker| checker.repeats(generation, seen))
+        let expected = self.expects_life();
+        let repeats = |checker: &Checker| {
+            // How long it has been unable to tell is decided by.
+            let may_go_blind = expected && checker.may_go_blind();
+            !may_go_blind && checker.repeats(generation, seen)
+        };
+        self.checkers.get(name).is_some_and(repeats)
     }
 
     /// The last run of a checker so often once more, the last time at `last`.

@@ -207,6 +207,7 @@ fn told_by_host(error: HostError, address: &str, run: &Run) -> NetError {
         "no-tls" | "no-answer" => NetError::NoTls(to, message),
         "certificate-expired" => NetError::BadCertificate(to, message),
         "untrusted" => NetError::Untrusted(to, message),
+        "wrong-name" => NetError::WrongName(to, message),
         _ => NetError::Failed(to, io::Error::other(message)),
     }
 }

@@ -28,9 +28,11 @@ pub enum NetError {
     NoTls(String, String),
     /// The other side's certificate is over, or not valid yet, and what is said of it.
     BadCertificate(String, String),
-    /// The other side's certificate is of no authority that is trusted, or for somebody else, and
-    /// what is said of it: whom to trust is the operator's to say.
+    /// The other side's certificate is of no authority that is trusted, and what is said of it: which
+    /// authorities are trusted is the operator's to say.
     Untrusted(String, String),
+    /// The other side's certificate is for another name, and what is said of it.
+    WrongName(String, String),
     /// Something else went wrong on this side.
     Failed(String, io::Error),
 }
@@ -59,6 +61,9 @@ impl fmt::Display for NetError {
                 f,
                 "the certificate of {address} cannot be trusted: {why}; name the file of its authority as `ca`"
             ),
+            Self::WrongName(address, why) => {
+                write!(f, "the certificate of {address} cannot be trusted: {why}")
+            }
             Self::Failed(address, error) => write!(f, "the connection to {address} failed: {error}"),
         }
     }
@@ -79,6 +84,7 @@ impl From<NetError> for Observation {
             | NetError::NotGranted(_)
             | NetError::NoSuchName(..)
             | NetError::Untrusted(..)
+            | NetError::WrongName(..)
             | NetError::Failed(..) => Self::unknown(error.to_string()),
         }
     }

@@ -189,7 +189,7 @@ impl<'a> Connection<'a> {
 pub struct Acceptance {
     /// The service has taken it.
     pub accepted: bool,
-    /// Who should have, as far as the host may know: `redis-server 4711 (stopped)`.
+    /// The processes that should have, as far as the host may know: `redis-server 4711 (stopped)`.
     pub held_by: Option<String>,
 }
 

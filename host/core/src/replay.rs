@@ -121,7 +121,7 @@ pub struct Difference {
     pub replayed: Option<Record>,
 }
 
-/// Nobody reads more differences than this.
+/// So many differences are kept: the first is the one that counts.
 const MAX_DIFFERENCES: usize = 100;
 
 impl Comparison {
@@ -131,7 +131,7 @@ impl Comparison {
         // Earlier versions did not record it: without it, all that follows has the number that it had then.
         let unknown_then = !recorded.range(first.seq..=last.seq).any(|(_, record)| of_blindness(record));
         let known_to = recorded.range(first.seq..=last.seq).next_back().map_or(0, |(seq, _)| *seq);
-        let (mut written, mut left_out) = (BTreeMap::new(), 0);
+        let (mut written, mut left_out) = (BTreeMap::new(), 0_u64);
         for record in stretch {
             if unknown_then && of_blindness(record) && record.seq - left_out <= known_to {
                 left_out += 1;

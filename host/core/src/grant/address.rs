@@ -183,7 +183,7 @@ fn contains(network: IpAddr, prefix: u8, ip: IpAddr) -> bool {
 }
 
 /// Addresses behind which clouds keep their metadata services: link-local ones (RFC 3927,
-/// RFC 4291), and those few that live elsewhere. Whoever reaches one holds the machine's
+/// RFC 4291), and those few that live elsewhere. What reaches one holds the machine's
 /// credentials, so that a network or a name that leads there is not enough.
 pub(super) fn must_be_named_exactly(ip: IpAddr) -> bool {
     match ip {

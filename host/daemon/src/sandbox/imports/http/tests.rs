@@ -303,7 +303,7 @@ async fn an_authority_of_our_own_is_trusted_and_a_foreign_one_is_told_clearly() 
         said.contains(&format!("trust the certificate of {origin}")) && said.contains("ca-bundle"),
         "{said}"
     );
-    // The certificate is trusted, and somebody else's.
+    // The certificate is trusted, and for another name.
     let origin = format!("https://127.0.0.1:{port}");
     let mut other = requests(HttpClient::new(&authority.spec()), &[&origin], LONG);
     let distrusted = other.ask("GET", &format!("{origin}/")).await;

@@ -223,6 +223,10 @@ on-down = "notify"
     assert!(said(&own).starts_with("1 process `shop-worker`"), "{own:?}");
     assert!(!said(&own).contains(&format!("(pid {})", other.0.id())), "{own:?}");
 
+    let ended = bellwether_ends(&["validate", "--root", &root.path().display().to_string()]);
+    let words = "counts only processes that come from this module's commands; at present shop-worker ";
+    assert!(ended.out.contains(words), "{ended:?}");
+
     // Where the module keeps nothing, the host's count, and it is said whose they are.
     let plain = Root::default();
     plain.write("modules/shop.toml", "[[checker]]\nname = \"own\"\nprocess = { name = \"shop-worker\" }\n");

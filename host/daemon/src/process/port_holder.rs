@@ -47,9 +47,9 @@ pub(crate) fn of_address(address: SocketAddr) -> Vec<String> {
         here.map(|(_, inode)| *inode).collect()
     };
     let ip = address.ip().to_canonical();
-    let mut found = sockets(&|of| of.to_canonical() == ip);
+    let mut found = sockets(&|of: IpAddr| of.to_canonical() == ip);
     if found.is_empty() {
-        found = sockets(&|of| of.is_unspecified());
+        found = sockets(&|of: IpAddr| of.is_unspecified());
     }
     if found.is_empty() { Vec::new() } else { holders(&found).into_iter().take(NAMED).collect() }
 }

@@ -43,7 +43,8 @@ impl fmt::Display for NetError {
             Self::BadAddress(text) => write!(f, "`{text}` is not an address: expected `host:port`"),
             Self::NotGranted(address) => write!(
                 f,
-                "connecting to {address} is not granted: add `connect = [\"{address}\"]` to the checker's `grant`"
+                "connecting to {address} is not granted: add `connect = [\"{}\"]` to the checker's `grant`",
+                without_zone(address)
             ),
             // WASI reports a name that is not granted like one that does not exist.
             Self::NoSuchName(address, error) => {
@@ -71,6 +72,15 @@ impl fmt::Display for NetError {
 
 impl Error for NetError {}
 
+/// As it is granted: `[fe80::1]:80` for `[fe80::1%eth0]:80`.
+fn without_zone(address: &str) -> String {
+    let zoned = address.split_once('%').filter(|(before, _)| before.contains('['));
+    match zoned.and_then(|(before, rest)| Some((before, rest.split_once(']')?.1))) {
+        Some((before, port)) => format!("{before}]{port}"),
+        None => address.to_owned(),
+    }
+}
+
 impl From<NetError> for Observation {
     fn from(error: NetError) -> Self {
         match error {
@@ -86,6 +96,25 @@ impl From<NetError> for Observation {
             | NetError::Untrusted(..)
             | NetError::WrongName(..)
             | NetError::Failed(..) => Self::unknown(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grant_that_is_advised_has_no_zone() {
+        for (address, granted) in [
+            ("[fe80::1%eth0]:80", "[fe80::1]:80"),
+            ("udp:[fe80::1%eth0]:80", "udp:[fe80::1]:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("unix:/run/100%.sock", "unix:/run/100%.sock"),
+        ] {
+            let said = NetError::NotGranted(address.to_owned()).to_string();
+            let advice = format!("connecting to {address} is not granted: add `connect = [\"{granted}\"]`");
+            assert!(said.starts_with(&advice), "{said}");
         }
     }
 }

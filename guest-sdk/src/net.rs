@@ -189,7 +189,7 @@ impl<'a> Connection<'a> {
 pub struct Acceptance {
     /// The service has taken it.
     pub accepted: bool,
-    /// Who should have, as far as the host may know: `redis-server 4711 (stopped)`.
+    /// The processes that should have, as far as the host may know: `redis-server 4711 (stopped)`.
     pub held_by: Option<String>,
 }
 
@@ -207,6 +207,7 @@ fn told_by_host(error: HostError, address: &str, run: &Run) -> NetError {
         "no-tls" | "no-answer" => NetError::NoTls(to, message),
         "certificate-expired" => NetError::BadCertificate(to, message),
         "untrusted" => NetError::Untrusted(to, message),
+        "wrong-name" => NetError::WrongName(to, message),
         _ => NetError::Failed(to, io::Error::other(message)),
     }
 }

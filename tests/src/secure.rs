@@ -66,7 +66,7 @@ impl Authority {
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// A connection to somebody whom the authority vouches for.
+    /// A connection to a server with a certificate of the authority.
     ///
     /// # Panics
     /// If there is none.

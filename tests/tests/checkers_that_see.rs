@@ -47,7 +47,7 @@ fn tcp_sees_a_service_that_is_stopped_without_expecting_anything_of_it() {
     told(&check("tcp", &config, &grants, "20s"), 0, "took the connection");
 
     assert!(signal(service.0.id(), Signal::STOP));
-    let stopped = check("tcp", &config, &grants, "2s");
+    let stopped = check("tcp", &config, &grants, "8s");
     told(&stopped, 3, "has not accepted it: it hangs or is stopped");
     assert!(stopped.out.contains(&format!(" {} (stopped)", service.0.id())), "{stopped:?}");
     let off = json!({ "address": address, "expect-accept": false });
@@ -61,7 +61,7 @@ fn tcp_sees_a_service_that_is_stopped_without_expecting_anything_of_it() {
 fn a_service_that_never_accepts_hangs() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address").to_string();
-    let ended = check("tcp", &json!({ "address": address }), &[format!("connect={address}")], "1s");
+    let ended = check("tcp", &json!({ "address": address }), &[format!("connect={address}")], "8s");
     told(&ended, 3, "has not accepted it");
 }
 
@@ -73,7 +73,7 @@ fn a_unix_socket_and_udp_are_asked_where_they_are_granted() {
     std::thread::spawn(move || {
         for mut peer in service.incoming().flatten() {
             let mut asked = [0; 4];
-            // Whoever is gone needs no answer.
+            // A client that is gone needs no answer.
             drop(peer.read_exact(&mut asked).and_then(|()| peer.write_all(b"\xffpong")));
         }
     });
@@ -131,7 +131,7 @@ fn secure_service(ca: &Path, ends: i32) -> SocketAddr {
 }
 
 #[test]
-fn http_asks_by_tls_and_trusts_only_whom_it_should() {
+fn http_asks_by_tls_and_trusts_only_what_it_should() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ca, other) = (folder.path().join("ca.pem"), folder.path().join("other.pem"));
     let port = secure_service(&ca, 2090).port();
@@ -147,7 +147,7 @@ fn http_asks_by_tls_and_trusts_only_whom_it_should() {
     let elsewhere = json!({ "ca": ca, "server-name": "elsewhere.test" });
     told(&check("http", &with(elsewhere), &grants, "20s"), 3, "cannot be trusted");
     let refused = check("http", &with(json!({ "verify": false })), &[], "20s");
-    told(&refused, 3, "unknown");
+    told(&refused, 3, &format!("connect = [\"localhost:{port}\"]"));
 
     let port = secure_service(&other, 2021).port();
     let expired = json!({ "url": format!("https://localhost:{port}/"), "tls": { "ca": other } });
@@ -192,7 +192,7 @@ fn people_are_told_of_a_checker_that_cannot_tell_any_more() {
 }
 
 #[test]
-fn somebody_elses_process_of_the_same_name_counts_only_where_that_is_asked_for() {
+fn another_process_of_the_same_name_counts_only_where_that_is_asked_for() {
     let root = Root::default();
     let program = root.path().join("shop-worker");
     std::fs::copy("/bin/sleep", &program).expect("the program can be copied");
@@ -223,11 +223,15 @@ on-down = "notify"
     assert!(said(&own).starts_with("1 process `shop-worker`"), "{own:?}");
     assert!(!said(&own).contains(&format!("(pid {})", other.0.id())), "{own:?}");
 
+    let ended = bellwether_ends(&["validate", "--root", &root.path().display().to_string()]);
+    let words = "counts only processes that come from this module's commands; at present shop-worker ";
+    assert!(ended.out.contains(words), "{ended:?}");
+
     // Where the module keeps nothing, the host's count, and it is said whose they are.
     let plain = Root::default();
     plain.write("modules/shop.toml", "[[checker]]\nname = \"own\"\nprocess = { name = \"shop-worker\" }\n");
     let ended = bellwether_ends(&["validate", "--root", &plain.path().display().to_string()]);
-    assert!(ended.out.contains("whoever has started them, at present shop-worker "), "{ended:?}");
+    assert!(ended.out.contains("no matter what started them, at present shop-worker "), "{ended:?}");
 }
 
 #[test]

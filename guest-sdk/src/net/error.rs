@@ -28,9 +28,11 @@ pub enum NetError {
     NoTls(String, String),
     /// The other side's certificate is over, or not valid yet, and what is said of it.
     BadCertificate(String, String),
-    /// The other side's certificate is of no authority that is trusted, or for somebody else, and
-    /// what is said of it: whom to trust is the operator's to say.
+    /// The other side's certificate is of no authority that is trusted, and what is said of it: which
+    /// authorities are trusted is the operator's to say.
     Untrusted(String, String),
+    /// The other side's certificate is for another name, and what is said of it.
+    WrongName(String, String),
     /// Something else went wrong on this side.
     Failed(String, io::Error),
 }
@@ -41,7 +43,8 @@ impl fmt::Display for NetError {
             Self::BadAddress(text) => write!(f, "`{text}` is not an address: expected `host:port`"),
             Self::NotGranted(address) => write!(
                 f,
-                "connecting to {address} is not granted: add `connect = [\"{address}\"]` to the checker's `grant`"
+                "connecting to {address} is not granted: add `connect = [\"{}\"]` to the checker's `grant`",
+                without_zone(address)
             ),
             // WASI reports a name that is not granted like one that does not exist.
             Self::NoSuchName(address, error) => {
@@ -59,12 +62,24 @@ impl fmt::Display for NetError {
                 f,
                 "the certificate of {address} cannot be trusted: {why}; name the file of its authority as `ca`"
             ),
+            Self::WrongName(address, why) => {
+                write!(f, "the certificate of {address} cannot be trusted: {why}")
+            }
             Self::Failed(address, error) => write!(f, "the connection to {address} failed: {error}"),
         }
     }
 }
 
 impl Error for NetError {}
+
+/// As it is granted: `[fe80::1]:80` for `[fe80::1%eth0]:80`.
+fn without_zone(address: &str) -> String {
+    let zoned = address.split_once('%').filter(|(before, _)| before.contains('['));
+    match zoned.and_then(|(before, rest)| Some((before, rest.split_once(']')?.1))) {
+        Some((before, port)) => format!("{before}]{port}"),
+        None => address.to_owned(),
+    }
+}
 
 impl From<NetError> for Observation {
     fn from(error: NetError) -> Self {
@@ -79,7 +94,27 @@ impl From<NetError> for Observation {
             | NetError::NotGranted(_)
             | NetError::NoSuchName(..)
             | NetError::Untrusted(..)
+            | NetError::WrongName(..)
             | NetError::Failed(..) => Self::unknown(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grant_that_is_advised_has_no_zone() {
+        for (address, granted) in [
+            ("[fe80::1%eth0]:80", "[fe80::1]:80"),
+            ("udp:[fe80::1%eth0]:80", "udp:[fe80::1]:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("unix:/run/100%.sock", "unix:/run/100%.sock"),
+        ] {
+            let said = NetError::NotGranted(address.to_owned()).to_string();
+            let advice = format!("connecting to {address} is not granted: add `connect = [\"{granted}\"]`");
+            assert!(said.starts_with(&advice), "{said}");
         }
     }
 }

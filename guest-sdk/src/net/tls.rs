@@ -14,12 +14,12 @@ use super::NetError;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[schemars(inline)]
 pub struct Tls {
-    /// Whom the certificate must be for, and who is asked for, if that is not the host.
+    /// The name that the certificate must be for, and that the server is asked for, if that is not the host.
     pub server_name: Option<String>,
     /// A file with certificates of authorities in PEM that are trusted besides. Its directory must be
     /// granted by `read`.
     pub ca: Option<PathBuf>,
-    /// Whether the certificate is verified. Without it anybody may answer. Default: true.
+    /// Whether the certificate is verified. Without it any server can answer in its place. Default: true.
     pub verify: bool,
 }
 

@@ -338,7 +338,13 @@ impl Module {
 
     /// Whether a run of a checker tells nothing that is not known.
     pub(crate) fn repeats(&self, name: &CheckerName, generation: Generation, seen: &Observation) -> bool {
-        self.checkers.get(name).is_some_and(|checker| checker.repeats(generation, seen))
+        let expected = self.expects_life();
+        let repeats = |checker: &Checker| {
+            // How long it has been unable to tell is decided by.
+            let may_go_blind = expected && checker.may_go_blind();
+            !may_go_blind && checker.repeats(generation, seen)
+        };
+        self.checkers.get(name).is_some_and(repeats)
     }
 
     /// The last run of a checker so often once more, the last time at `last`.

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::news::Topic;
 pub use self::notification::{Item, ItemState, Notification, Standing};
 
-use self::news::{Change, news};
+use self::news::{Change, SEES_AGAIN, blind_checker, news};
 use self::notification::Contents;
 use self::queue::Queue;
 use self::together::{Batch, Groups};
@@ -347,10 +347,13 @@ fn over(
     let Some(module) = module else { return Some("the module is not in force any more") };
     match topic {
         Topic::Incident => {
-            let checker = module.checkers.iter().find(|checker| checker.name.as_str() == about);
+            let blind = blind_checker(about);
+            let name = blind.unwrap_or(about);
+            let checker = module.checkers.iter().find(|checker| checker.name.as_str() == name);
             match checker {
                 None => Some("the module has no such checker any more"),
                 Some(checker) if checker.verdict == Verdict::Up => Some("it is up"),
+                Some(checker) if blind.is_some() && checker.verdict == Verdict::Down => Some(SEES_AGAIN),
                 Some(_) if module.state == StateName::Stopped => Some("the module is stopped"),
                 Some(_) => None,
             }

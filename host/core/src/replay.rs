@@ -121,14 +121,26 @@ pub struct Difference {
     pub replayed: Option<Record>,
 }
 
-/// Nobody reads more differences than this.
+/// So many differences are kept: the first is the one that counts.
 const MAX_DIFFERENCES: usize = 100;
 
 impl Comparison {
     fn take(&mut self, stretch: &[Record], recorded: &BTreeMap<u64, Record>) {
         let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { return };
-        let written: BTreeMap<u64, &Record> = stretch.iter().map(|record| (record.seq, record)).collect();
-        for (seq, then) in recorded.range(first.seq..=last.seq) {
+        let of_blindness = |record: &Record| matches!(record.kind, RecordKind::CannotTell { .. });
+        // Earlier versions did not record it: without it, all that follows has the number that it had then.
+        let unknown_then = !recorded.range(first.seq..=last.seq).any(|(_, record)| of_blindness(record));
+        let known_to = recorded.range(first.seq..=last.seq).next_back().map_or(0, |(seq, _)| *seq);
+        let (mut written, mut left_out) = (BTreeMap::new(), 0_u64);
+        for record in stretch {
+            if unknown_then && of_blindness(record) && record.seq - left_out <= known_to {
+                left_out += 1;
+            } else {
+                written.insert(record.seq - left_out, record);
+            }
+        }
+        let Some(last) = written.keys().next_back().copied() else { return };
+        for (seq, then) in recorded.range(first.seq..=last) {
             let now = written.get(seq).copied();
             if now.is_some_and(|now| now.module == then.module && gist(&now.kind) == gist(&then.kind)) {
                 self.same += 1;

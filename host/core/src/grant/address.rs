@@ -23,6 +23,16 @@ impl GrantHost {
     /// An address, a network with its prefix length, or a name. `bracketed`: it
     /// stood in `[…]`, as an IPv6 address does before a port.
     pub(super) fn parse(text: &str, bracketed: bool) -> Result<Self, NotationError> {
+        if let Some((before, zone)) = text.split_once('%')
+            && before.parse::<Ipv6Addr>().is_ok()
+        {
+            // Which interface a connection leaves by is not judged: it must not look as if it were.
+            let zone = zone.split('/').next().unwrap_or_default();
+            return Err(NotationError::new(format!(
+                "`{text}` has a zone, and a grant holds on every interface"
+            ))
+            .help(format!("leave `%{zone}` out")));
+        }
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -83,8 +93,6 @@ pub(super) fn host_and_port(text: &str) -> Result<(GrantHost, u16), NotationErro
     let (host, port, bracketed) = if let Some(inner) = text.strip_prefix('[') {
         let bad = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
         let (host, behind) = inner.split_once(']').ok_or_else(bad)?;
-        // A zone (RFC 4007) says through which interface, which makes it no other host.
-        let host = host.split_once('%').map_or(host, |(host, _)| host);
         (host, behind.strip_prefix(':').ok_or_else(no_port)?, true)
     } else {
         let (host, port) = text.rsplit_once(':').ok_or_else(no_port)?;
@@ -175,7 +183,7 @@ fn contains(network: IpAddr, prefix: u8, ip: IpAddr) -> bool {
 }
 
 /// Addresses behind which clouds keep their metadata services: link-local ones (RFC 3927,
-/// RFC 4291), and those few that live elsewhere. Whoever reaches one holds the machine's
+/// RFC 4291), and those few that live elsewhere. What reaches one holds the machine's
 /// credentials, so that a network or a name that leads there is not enough.
 pub(super) fn must_be_named_exactly(ip: IpAddr) -> bool {
     match ip {

@@ -225,7 +225,6 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ConnectGrant>().unwrap().to_string(), text);
         }
-        assert_eq!("[fe80::1%eth0]:80".parse::<ConnectGrant>().unwrap().to_string(), "[fe80::1]:80");
         assert_eq!("tcp:DB.internal:1".parse::<ConnectGrant>().unwrap().to_string(), "db.internal:1");
     }
 
@@ -234,6 +233,9 @@ mod tests {
         for (text, why) in [
             ("http://localhost:80/", "a URL is not a host and port"),
             ("localhost", "the port is missing"),
+            ("[fe80::1%eth0]:80", "`fe80::1%eth0` has a zone, and a grant holds on every interface"),
+            ("[fe80::%eth0/10]:80", "`fe80::%eth0/10` has a zone, and a grant holds on every interface"),
+            ("[db%eth0]:80", "`db%eth0` is neither an address nor a host name"),
             ("[::1]", "the port is missing"),
             ("localhost:0", "`0` is not a port"),
             ("localhost:+1", "`+1` is not a port"),
@@ -250,5 +252,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ConnectGrant>().unwrap_err().to_string(), why, "{text}");
         }
+        let zone = "[fe80::%eth0/10]:80".parse::<ConnectGrant>().unwrap_err();
+        assert_eq!(zone.help.as_deref(), Some("leave `%eth0` out"));
     }
 }

@@ -23,7 +23,9 @@ impl FromStr for UnixGrant {
     type Err = NotationError;
 
     fn from_str(text: &str) -> Result<Self, NotationError> {
-        let path = text.strip_prefix(PREFIX).unwrap_or(text);
+        let path = text.strip_prefix(PREFIX).ok_or_else(|| {
+            NotationError::new(format!("`{}` does not begin with {PREFIX}", text.escape_debug()))
+        })?;
         if path.is_empty() || path.contains('\0') {
             return Err(NotationError::new(format!("`{}` is not a path", path.escape_debug())));
         }
@@ -56,12 +58,10 @@ impl UnixGrant {
 impl Grants {
     /// Whether the Unix socket at this path may be connected to. Returns the grant that allows it.
     pub fn may_connect_unix(&self, path: &str) -> Result<&UnixGrant, Refusal> {
-        let asked = path.parse::<UnixGrant>().ok();
+        let value = format!("{PREFIX}{path}");
+        let asked = value.parse::<UnixGrant>().ok();
         let found = asked.as_ref().and_then(|asked| self.unix.iter().find(|grant| *grant == asked));
-        found.ok_or_else(|| {
-            let value = format!("{PREFIX}{path}");
-            Refusal::missing(GrantKind::Connect, format!("connect to {value}"), &value)
-        })
+        found.ok_or_else(|| Refusal::missing(GrantKind::Connect, format!("connect to {value}"), &value))
     }
 }
 
@@ -81,9 +81,15 @@ mod tests {
         grants.add(GrantKind::Connect, "unix:/run/app//x.sock").unwrap();
         assert_eq!(grants.list(), [(GrantKind::Connect, "unix:/run/app/x.sock".to_owned())]);
         assert!(grants.may_connect_unix("/run/app/x.sock").is_ok());
-        for other in
-            ["/run/app/y.sock", "/run/app", "/run/app/../app/x.sock", "x.sock", "", "/run/app/x.sock\0"]
-        {
+        for other in [
+            "/run/app/y.sock",
+            "/run/app",
+            "/run/app/../app/x.sock",
+            "x.sock",
+            "",
+            "/run/app/x.sock\0",
+            "unix:/run/app/x.sock",
+        ] {
             let refusal = grants.may_connect_unix(other).unwrap_err();
             assert!(refusal.to_string().contains("to allow it add grant = { connect = ["), "{refusal}");
         }
@@ -95,6 +101,8 @@ mod tests {
             ("unix:", "`` is not a path"),
             ("unix:run/app.sock", "`run/app.sock` is not an absolute path"),
             ("unix:/run/../app.sock", "`/run/../app.sock` is not an absolute path"),
+            ("/run/app.sock", "`/run/app.sock` does not begin with unix:"),
+            ("unix:unix:/run/app.sock", "`unix:/run/app.sock` is not an absolute path"),
             ("unix:@abstract", "`@abstract` is not an absolute path"),
         ] {
             assert_eq!(text.parse::<UnixGrant>().unwrap_err().to_string(), why, "{text}");

@@ -1,42 +1,67 @@
-//! A checker that cannot tell any more: it watches nothing, which nobody sees by looking at the health answer.
+//! A checker that cannot tell any more watches nothing, and no health answer shows that: it is recorded.
 
+use serde::{Deserialize, Serialize};
+
+use super::Module;
+use super::checker::Checker;
 use crate::id::CheckerName;
 use crate::moment::Moment;
+use crate::observation::Status;
 use crate::outbox::Outbox;
 use crate::record::RecordKind;
 use crate::verdict::{Judge, Verdict};
 
-use super::Module;
-use super::checker::Checker;
+/// What is known of a checker's unknowns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Blindness {
+    /// When the first of its unknowns in a row was.
+    since: Option<Moment>,
+    /// It is recorded, and the checker has been neither up nor down since.
+    recorded: bool,
+}
 
-impl Module {
-    /// Tells, once, that none of a checker's last runs could tell.
-    pub(super) fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
-        let Some(checker) = self.checkers.get_mut(name) else { return };
-        if let Some(runs) = checker.goes_blind(out.now) {
-            let summary = checker.said().to_owned();
-            let kind = RecordKind::CannotTell { checker: name.clone(), runs, summary };
-            out.record(Some(&self.name), kind);
-        }
+impl Blindness {
+    /// The checker has run.
+    pub(super) fn see(&mut self, status: Status, now: Moment) {
+        self.since = (status == Status::Unknown).then(|| self.since.unwrap_or(now));
     }
 }
 
 impl Checker {
-    /// Takes note that it cannot tell any more. Returns after how many runs, the first time since it
-    /// was up or down.
-    fn goes_blind(&mut self, now: Moment) -> Option<u32> {
-        let before = self.blind;
-        let cannot_tell = self.cannot_tell().then_some(now);
-        self.blind = before.or(cannot_tell).filter(|_| self.verdict() == Verdict::Undecided);
-        let begins = self.blind.is_some() && before.is_none();
-        begins.then(|| Judge::unknowns_to_tell(&self.policy.thresholds))
+    /// Whether one more unknown may be recorded as blindness.
+    pub(super) fn may_go_blind(&self) -> bool {
+        !self.blindness.recorded && self.verdict() == Verdict::Undecided && self.cannot_tell()
     }
 
-    /// What it said last, and how often it failed if that was not in a row.
-    pub(super) fn why(&self) -> String {
-        match self.judge.fails_among_others(&self.policy.thresholds) {
-            Some((fails, runs)) => format!("{} ({fails} of the last {runs} runs failed)", self.said()),
-            None => self.said().to_owned(),
+    /// Takes note that it cannot tell any more. Returns after how many runs, the first time since it was up
+    /// or down. The runs of a start follow each other closely: only what lasts as long as so many runs at
+    /// the usual pace is blindness.
+    fn goes_blind(&mut self, now: Moment) -> Option<u32> {
+        let runs = Judge::unknowns_to_tell(&self.policy.thresholds);
+        let long = self.policy.interval.saturating_mul(runs.saturating_sub(1));
+        let lasts = self.blindness.since.is_some_and(|since| now.since(since) >= long);
+        let goes_blind = lasts && self.may_go_blind();
+        self.blindness.recorded |= goes_blind;
+        goes_blind.then_some(runs)
+    }
+}
+
+impl Module {
+    /// Records that a checker cannot tell any more, while the application should be alive. A prerequisite
+    /// that cannot tell is no news while the module waits for it: that is recorded already.
+    pub(super) fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
+        let expected = self.expects_life();
+        let Some(checker) = self.checkers.get_mut(name) else { return };
+        if checker.verdict() != Verdict::Undecided {
+            checker.blindness.recorded = false;
+        }
+        if !expected {
+            return;
+        }
+        if let Some(runs) = checker.goes_blind(out.now) {
+            let summary = checker.said().to_owned();
+            let kind = RecordKind::CannotTell { checker: name.clone(), runs, summary };
+            out.record(Some(&self.name), kind);
         }
     }
 }

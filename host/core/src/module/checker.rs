@@ -15,6 +15,7 @@ use crate::plan::{Incident, PastObservation};
 use crate::policy::{CheckerKind, CheckerPolicy, eager_pace};
 use crate::verdict::{Judge, Verdict, Weight};
 
+use super::blindness::Blindness;
 use super::probation::{self, Edit, Probation};
 use super::starting::{Starting, shows_life};
 
@@ -46,9 +47,9 @@ pub(super) struct Checker {
     /// It was edited while its application served, and has not been up since.
     #[serde(default)]
     pub(super) probation: Option<Probation>,
-    /// When it was told that it cannot tell, if it has not been up or down since.
+    /// Whether it has been unable to tell, and for how long.
     #[serde(default)]
-    pub(super) blind: Option<Moment>,
+    pub(super) blindness: Blindness,
     /// By when the next observation is expected.
     due: Moment,
     /// So often in a row none came.
@@ -82,7 +83,7 @@ impl Checker {
             trusted: false,
             starting: None,
             probation: None,
-            blind: None,
+            blindness: Blindness::default(),
             due: now,
             missed: 0,
         }
@@ -138,6 +139,14 @@ impl Checker {
         self.judge.cannot_tell(&self.policy.thresholds)
     }
 
+    /// What it said last, and how often it failed if that was not in a row.
+    pub(super) fn why(&self) -> String {
+        match self.judge.fails_among_others(&self.policy.thresholds) {
+            Some((fails, runs)) => format!("{} ({fails} of the last {runs} runs failed)", self.said()),
+            None => self.said().to_owned(),
+        }
+    }
+
     /// What it said last, for a sentence.
     pub(super) fn said(&self) -> &str {
         self.last.as_ref().map_or("not run yet", |o| o.summary.as_str())
@@ -147,7 +156,7 @@ impl Checker {
     /// looked at afresh. Answers that are under way are not counted either.
     pub(super) fn begin(&mut self, grace_until: Moment, out: &Outbox<'_>) {
         self.judge.begin(out.now, grace_until);
-        (self.trusted, self.blind) = (false, None);
+        (self.trusted, self.blindness) = (false, Blindness::default());
         self.starting = None;
         self.ask_anew(out.now);
     }
@@ -217,7 +226,7 @@ impl Checker {
             (None, None) => return,
             (None, Some(_)) => {
                 self.watch = None;
-                (self.asked, self.trusted, self.blind) = (false, false, None);
+                (self.asked, self.trusted, self.blindness) = (false, false, Blindness::default());
                 // Nobody looks any more, so nobody knows: a step that waits for
                 // this checker must not take what was known before.
                 self.judge.begin(out.now, out.now);
@@ -345,6 +354,7 @@ impl Checker {
             None => weight,
         };
         let status = observation.status;
+        self.blindness.see(status, now);
         self.last = Some(Arc::new(observation));
         let before = self.judge.observe(status, weight, &self.policy.thresholds, now);
         let rise = self.policy.thresholds.rise;

@@ -1,5 +1,6 @@
 //! The module's behaviour, told in sentences; its laws, under random events.
 
+mod blindness;
 mod corners;
 mod deciding;
 mod degraded;
@@ -26,7 +27,6 @@ use crate::command::{Command, CommandOutcome, DeniedReason};
 use crate::observation::Status;
 use crate::plan::{Occasion, OnFailure, Signal, StepAction, Target};
 use crate::policy::{CheckerKind, OnDown};
-use crate::record::RecordKind;
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
@@ -365,40 +365,6 @@ fn a_checker_that_cannot_tell_restarts_nothing_and_keeps_nobody_out() {
     }
     assert_eq!((world.state(), world.ready()), (StateName::Up, true));
     assert!(world.view().reason.contains("`page` cannot tell"), "{}", world.view().reason);
-}
-
-#[test]
-fn a_checker_that_cannot_tell_any_more_is_told_once_until_it_can() {
-    let mut world = World::up();
-    let told = |world: &World| {
-        let of_page = |record: &&crate::record::Record| matches!(&record.kind, RecordKind::CannotTell { checker, runs: 3, .. } if checker.as_str() == "page");
-        world.records().iter().filter(of_page).count()
-    };
-    for _ in 0..2 {
-        world.see("page", Status::Unknown);
-    }
-    assert_eq!(told(&world), 0, "once or twice is nothing");
-    for _ in 0..20 {
-        world.see("page", Status::Unknown);
-    }
-    assert_eq!(told(&world), 1);
-    world.see("page", Status::Pass);
-    let page = world.view().checkers.into_iter().find(|checker| checker.name.as_str() == "page");
-    assert_eq!(page.map(|page| page.verdict), Some(Verdict::Up));
-    for _ in 0..3 {
-        world.see("page", Status::Unknown);
-    }
-    assert_eq!(told(&world), 2, "it is news again");
-}
-
-#[test]
-fn a_checker_that_could_never_tell_is_told_too() {
-    let mut world = World::new().process("app").component("page", OnDown::Restart).load();
-    for _ in 0..3 {
-        world.see("page", Status::Unknown);
-    }
-    let told = world.records().iter().any(|record| matches!(record.kind, RecordKind::CannotTell { .. }));
-    assert!(told);
 }
 
 #[test]

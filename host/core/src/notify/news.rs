@@ -16,8 +16,8 @@ pub enum Topic {
     /// The module has given up and asks for a person, or has not started for a minute. Lasts until it
     /// is up, or stopped.
     Failed,
-    /// A checker went down while the application should be alive, or cannot tell any more. Lasts until
-    /// it is up.
+    /// A checker went down while the application should be alive: lasts until it is up. Or it cannot
+    /// tell any more: lasts until it is up or down.
     Incident,
     /// A prerequisite is down. Lasts until the module goes on.
     Waiting,
@@ -107,22 +107,49 @@ fn ends(topic: Topic, about: &str, why: impl Into<String>) -> Change {
     Change::Ends { topic, about: about.to_owned(), why: why.into() }
 }
 
+/// Written behind the name of a checker that cannot tell, which is another matter than that it is down: a
+/// later outage must be told although the blindness was. No name has a space.
+const CANNOT_TELL: &str = " (cannot tell)";
+
+/// Why a blindness is over.
+pub(super) const SEES_AGAIN: &str = "the checker can tell again";
+
+fn blindness(checker: &str) -> String {
+    format!("{checker}{CANNOT_TELL}")
+}
+
+/// The checker that cannot tell, if the incident is about one.
+pub(super) fn blind_checker(about: &str) -> Option<&str> {
+    about.strip_suffix(CANNOT_TELL)
+}
+
 /// In the order in which it happened.
 pub(super) fn news(record: &Record) -> Vec<Change> {
     match &record.kind {
         RecordKind::Verdict { checker, to: Verdict::Up, summary, .. } => {
-            vec![ends(Topic::Incident, checker.as_str(), format!("it is up: {summary}"))]
+            let why = format!("it is up: {summary}");
+            let blindness = blindness(checker.as_str());
+            vec![
+                ends(Topic::Incident, &blindness, why.as_str()),
+                ends(Topic::Incident, checker.as_str(), why),
+            ]
+        }
+        RecordKind::Verdict { checker, to: Verdict::Down, .. } => {
+            vec![ends(Topic::Incident, &blindness(checker.as_str()), SEES_AGAIN)]
         }
         RecordKind::Incident { incident } => {
             let checker = incident.checker.as_str();
-            vec![begins(
-                Topic::Incident,
-                checker,
-                format!("checker `{checker}` is down: {}", incident.summary),
-            )]
+            vec![
+                ends(Topic::Incident, &blindness(checker), SEES_AGAIN),
+                begins(
+                    Topic::Incident,
+                    checker,
+                    format!("checker `{checker}` is down: {}", incident.summary),
+                ),
+            ]
         }
         RecordKind::CannotTell { checker, .. } => {
-            vec![begins(Topic::Incident, checker.as_str(), record.kind.sentence())]
+            vec![begins(Topic::Incident, &blindness(checker.as_str()), record.kind.sentence())]
         }
         RecordKind::State { from, to, reason } => state(*from, *to, reason),
         RecordKind::Command { command, by, outcome: CommandOutcome::Accepted(what) } => {

@@ -69,7 +69,8 @@ pub struct Item {
     pub module: Option<ModuleName>,
     /// What kind of thing.
     pub topic: Topic,
-    /// About which checker, file or command; empty if about the module itself.
+    /// About which checker, file or command; empty if about the module itself. `NAME (cannot tell)`: about
+    /// a checker that cannot tell any more.
     pub about: String,
     /// How it stands.
     pub state: ItemState,

@@ -174,6 +174,23 @@ fn a_checker_that_cannot_tell_is_told_like_one_that_is_down_and_is_over_when_it_
 }
 
 #[test]
+fn an_outage_is_told_although_the_checker_could_not_tell_before() {
+    let mut world = World::new(policy(&[Topic::Incident, Topic::Recovered]));
+    world.happens("web", cannot_tell("page"));
+    world.passes(60);
+    world.happens("web", down("page"));
+    world.passes(60);
+    let titles: Vec<_> = world.arrived().map(|(_, told)| told.title()).collect();
+    assert_eq!(titles.len(), 2, "{titles:?}");
+    assert!(titles[0].contains("cannot tell"), "{titles:?}");
+    assert!(titles[1].contains("checker `page` is down: refused"), "{titles:?}");
+    world.happens("web", up("page"));
+    world.passes(60);
+    let titles: Vec<_> = world.arrived().map(|(_, told)| told.title()).collect();
+    assert_eq!(titles[2..], ["web on n1: well again"], "both are over");
+}
+
+#[test]
 fn what_happens_together_is_told_together_and_its_end_once() {
     let mut world = World::new(policy(&Topic::DEFAULT));
     world.happens("web", down("home"));

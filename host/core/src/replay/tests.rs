@@ -13,7 +13,7 @@ use crate::moment::Moment;
 use crate::node::Beginning;
 use crate::observation::Status;
 use crate::policy::ModulePolicy;
-use crate::record::Record;
+use crate::record::{Record, RecordKind};
 use crate::simulation::scenario::{Happening, Scenario};
 use crate::simulation::tests::{cast, dies, plan, says, story, types};
 use crate::simulation::{Simulation, Turn};
@@ -96,6 +96,18 @@ fn what_was_written_otherwise_is_told_and_free_texts_are_not_compared() {
     let [difference] = comparison.differences.as_slice() else { panic!("{:?}", comparison.differences) };
     assert_eq!(gist(&difference.recorded.as_ref().unwrap().kind), "up → failed");
     assert_eq!(gist(&difference.replayed.as_ref().unwrap().kind), "up → restarting");
+}
+
+#[test]
+fn a_journal_from_before_blindness_was_recorded_is_compared_without_it() {
+    let lines = lines(story(1000, eventful()));
+    let all = recorded(&lines);
+    let others = all.values().filter(|record| !matches!(record.kind, RecordKind::CannotTell { .. }));
+    let before: BTreeMap<u64, Record> = (1..).zip(others.cloned()).collect();
+    assert!(before.len() < all.len(), "a checker cannot tell in this story");
+    let comparison = compared(&lines, &before);
+    assert!(comparison.differences.is_empty(), "{:?}", comparison.differences);
+    assert_eq!((comparison.same, comparison.unrecorded), (before.len() as u64, 0));
 }
 
 #[test]

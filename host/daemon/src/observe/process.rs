@@ -183,9 +183,9 @@ impl Watcher {
                 None => found = self.find(News::Ended).await?,
             }
         }
-        let Found { processes, absence, remark, hidden, ended: has_ended } = found;
+        let Found { processes, absence, remark, others, hidden, ended: has_ended } = found;
         let ended = self.ended(&processes);
-        Ok(Sight { processes, absence, usage, ended, remark, hidden, has_ended, notified })
+        Ok(Sight { processes, absence, usage, ended, remark, others, hidden, has_ended, notified })
     }
 
     async fn find(&mut self, news: News) -> io::Result<Found> {

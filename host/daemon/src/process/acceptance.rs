@@ -17,8 +17,10 @@ pub(crate) enum Acceptance {
     Accepted,
     /// The kernel has completed it, and the service has not taken it.
     Queued,
-    /// It does not end on this machine, or the service asked the kernel to wait for data first
-    /// (`TCP_DEFER_ACCEPT`).
+    /// Its handshake has not ended yet: it is under way, the service's queue is full, or the service asked the
+    /// kernel to wait for data first (`TCP_DEFER_ACCEPT`).
+    Unfinished,
+    /// It does not end on this machine.
     Elsewhere,
 }
 
@@ -97,7 +99,7 @@ fn read(answer: &[u8], is_loopback: bool) -> io::Result<Acceptance> {
         let code =
             answer.get(HEADER..HEADER + 4).and_then(|code| code.try_into().ok()).ok_or_else(unclear)?;
         return match i32::from_ne_bytes(code).wrapping_neg() {
-            // It was here, and is over.
+            // The kernel knows no such connection any more: it has ended.
             ENOENT if is_loopback => Ok(Acceptance::Accepted),
             ENOENT => Ok(Acceptance::Elsewhere),
             code => Err(io::Error::from_raw_os_error(code)),
@@ -108,7 +110,7 @@ fn read(answer: &[u8], is_loopback: bool) -> io::Result<Acceptance> {
         answer.get(INODE..INODE + 4).and_then(|inode| inode.try_into().ok()).ok_or_else(unclear)?;
     Ok(match state {
         ESTABLISHED | CLOSE_WAIT if u32::from_ne_bytes(inode) == 0 => Acceptance::Queued,
-        SYN_RECV | NEW_SYN_RECV => Acceptance::Elsewhere,
+        SYN_RECV | NEW_SYN_RECV => Acceptance::Unfinished,
         // It is taken, or it is over: then the listening socket itself is told of.
         _ => Acceptance::Accepted,
     })
@@ -152,6 +154,22 @@ mod tests {
         assert_eq!(look(service, own).unwrap(), Acceptance::Queued);
         let (_peer, _) = listener.accept().unwrap();
         assert_eq!(look(service, own).unwrap(), Acceptance::Accepted);
+    }
+
+    #[test]
+    fn a_handshake_that_has_not_ended_is_neither_queued_nor_elsewhere() {
+        for (state, inode, expected) in [
+            (SYN_RECV, 0, Acceptance::Unfinished),
+            (NEW_SYN_RECV, 0, Acceptance::Unfinished),
+            (ESTABLISHED, 0, Acceptance::Queued),
+            (ESTABLISHED, 7_u32, Acceptance::Accepted),
+        ] {
+            let mut answer = vec![0_u8; INODE + 4];
+            answer[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+            answer[STATE] = state;
+            answer[INODE..].copy_from_slice(&inode.to_ne_bytes());
+            assert_eq!(read(&answer, true).unwrap(), expected, "{state} {inode}");
+        }
     }
 
     #[test]

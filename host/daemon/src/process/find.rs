@@ -45,6 +45,8 @@ pub struct Found {
     pub absence: Option<String>,
     /// What is not as it should be, although they are there.
     pub remark: Option<String>,
+    /// Those that match and do not count, because they do not come from the module.
+    pub others: Vec<u32>,
     /// There may be more that this daemon may not see.
     pub hidden: bool,
     /// There is none because the kept process, which ran, has ended.
@@ -67,11 +69,15 @@ impl Finder {
             }
             Find::Name(_) | Find::Arguments(_) | Find::Unit(_) => {
                 let table = self.table.scan(not_older_than).await?;
-                let of_us = table
-                    .living()
-                    .filter(|p| matches(&self.find, p) && self.counts(p) && self.is_ours(p, &table));
-                let processes = of_us.map(|p| p.stat.clone()).collect();
-                Ok(Found { processes, hidden: others_are_hidden(), ..Found::default() })
+                let matching = table.living().filter(|p| matches(&self.find, p) && self.counts(p));
+                let (ours, others): (Vec<&Process>, Vec<&Process>) =
+                    matching.partition(|p| self.is_ours(p, &table));
+                Ok(Found {
+                    processes: ours.into_iter().map(|p| p.stat.clone()).collect(),
+                    others: others.into_iter().map(|p| p.stat.pid).collect(),
+                    hidden: others_are_hidden(),
+                    ..Found::default()
+                })
             }
         }
     }
@@ -95,7 +101,7 @@ impl Finder {
     }
 }
 
-/// A chain of parents is followed so far. Whoever is deeper has left its application behind.
+/// A chain of parents is followed so far. A process that is deeper does not count as a part of the application.
 const MAX_PARENTS: usize = 64;
 
 impl Finder {

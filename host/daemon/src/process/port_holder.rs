@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::stat::Stat;
@@ -28,7 +29,7 @@ pub(crate) fn of_the_port_in_use(output: &str) -> Option<String> {
     );
     let held = ports.into_iter().find_map(|port| {
         let of_port: BTreeSet<u64> =
-            sockets.iter().filter(|(of, _)| *of == port).map(|(_, inode)| *inode).collect();
+            sockets.iter().filter(|(of, _)| of.port() == port).map(|(_, inode)| *inode).collect();
         (!of_port.is_empty()).then_some((port, of_port))
     });
     let (port, sockets) = held?;
@@ -36,12 +37,21 @@ pub(crate) fn of_the_port_in_use(output: &str) -> Option<String> {
     (!holders.is_empty()).then(|| format!("port {port} is held by {}", holders.join(", ")))
 }
 
-/// Who listens on this port, as far as we may know: `redis-server 4711 (stopped)`.
-pub(crate) fn of_port(port: u16) -> Vec<String> {
+/// What listens at this address, or else on its port of every address, as far as we may know:
+/// `redis-server 4711 (stopped)`.
+pub(crate) fn of_address(address: SocketAddr) -> Vec<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let sockets: BTreeSet<u64> =
-        listening(&tables).into_iter().filter(|(of, _)| *of == port).map(|(_, inode)| inode).collect();
-    if sockets.is_empty() { Vec::new() } else { holders(&sockets).into_iter().take(NAMED).collect() }
+    let listening = listening(&tables);
+    let sockets = |meant: &dyn Fn(IpAddr) -> bool| -> BTreeSet<u64> {
+        let here = listening.iter().filter(|(of, _)| of.port() == address.port() && meant(of.ip()));
+        here.map(|(_, inode)| *inode).collect()
+    };
+    let ip = address.ip().to_canonical();
+    let mut found = sockets(&|of: IpAddr| of.to_canonical() == ip);
+    if found.is_empty() {
+        found = sockets(&|of: IpAddr| of.is_unspecified());
+    }
+    if found.is_empty() { Vec::new() } else { holders(&found).into_iter().take(NAMED).collect() }
 }
 
 /// Numbers that may be the port, in lines that say that something is in use.
@@ -75,17 +85,29 @@ fn numbers_of_ports(line: &str) -> impl Iterator<Item = u16> {
     })
 }
 
-/// Ports that are listened on, with the sockets that do.
-fn listening(tables: &[String]) -> Vec<(u16, u64)> {
+/// Addresses that are listened on, with the sockets that do.
+fn listening(tables: &[String]) -> Vec<(SocketAddr, u64)> {
     let socket = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
         let local = fields.nth(1)?;
         let state = fields.nth(1)?;
         let inode = fields.nth(5)?.parse().ok()?;
-        let port = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
-        (state == LISTENS).then_some((port, inode))
+        let (ip, port) = local.rsplit_once(':')?;
+        let address = SocketAddr::new(address_of(ip)?, u16::from_str_radix(port, 16).ok()?);
+        (state == LISTENS).then_some((address, inode))
     };
     tables.iter().flat_map(|table| table.lines().skip(1).filter_map(socket)).collect()
+}
+
+/// An address as the kernel's tables write it: words of eight digits, each in the byte order of the machine.
+fn address_of(digits: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(digits.get(at..at + 8)?, 16).ok();
+    let words: Vec<u32> = (0..digits.len()).step_by(8).map(word).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes.as_slice()) {
+        return Some(v4.into());
+    }
+    <[u8; 16]>::try_from(bytes.as_slice()).ok().map(IpAddr::from)
 }
 
 /// Processes that have one of these sockets open, as far as we may see.
@@ -153,6 +175,23 @@ mod tests {
     }
 
     #[test]
+    fn addresses_are_read_as_the_kernel_writes_them() {
+        for address in ["127.0.0.1", "0.0.0.0", "::1", "::", "2001:db8::7"] {
+            let ip: IpAddr = address.parse().unwrap();
+            let bytes = match ip {
+                IpAddr::V4(v4) => v4.octets().to_vec(),
+                IpAddr::V6(v6) => v6.octets().to_vec(),
+            };
+            let words = bytes.chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().unwrap()));
+            let digits: Vec<String> = words.map(|word| format!("{word:08X}")).collect();
+            assert_eq!(address_of(&digits.concat()), Some(ip), "{address}");
+        }
+        for wrong in ["", "0100007", "0100007F00", "0100007G"] {
+            assert_eq!(address_of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn who_listens_is_named() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -161,7 +200,10 @@ mod tests {
         let told = of_the_port_in_use(&output).unwrap();
         assert!(told.starts_with(&format!("port {port} is held by ")), "{told}");
         assert!(told.contains(&format!("{} {}", this.comm, this.pid)), "{told}");
-        assert_eq!(of_port(port), [format!("{} {}", this.comm, this.pid)]);
+        assert_eq!(of_address(listener.local_addr().unwrap()), [format!("{} {}", this.comm, this.pid)]);
+        // Another address of this machine has the port for itself.
+        let elsewhere = of_address(SocketAddr::from(([127, 0, 0, 2], port)));
+        assert!(elsewhere.is_empty(), "{elsewhere:?}");
         assert_eq!(of_the_port_in_use(&format!("listens on 127.0.0.1:{port}")), None);
         drop(listener);
     }

@@ -65,7 +65,7 @@ pub enum LoadError {
     #[error("does not fit this host: {0}")]
     Incompatible(String),
     /// What it says of itself cannot be read.
-    #[error("its describe() gives a {0} with control characters in it: is that text UTF-8?")]
+    #[error("its describe() gives a {0} with NUL characters in it: is that text UTF-8?")]
     NotText(&'static str),
     /// It could not say what it is.
     #[error("its describe() gave no answer: {0}")]
@@ -202,16 +202,18 @@ impl Sandbox {
     }
 }
 
-/// Refuses what has control characters where a name or a version stands: text of another encoding has
-/// them everywhere, and would look almost right without.
+/// Refuses text with NUL characters: that of another encoding has them everywhere, and would look almost
+/// right without. All other control characters are stripped, as the interface promises.
 fn readable(about: &types::About) -> Result<(), LoadError> {
     let grants = about.grants.iter().flat_map(|grant| [("grant", &grant.kind), ("grant", &grant.value)]);
-    let mut texts = [("name", &about.name), ("version", &about.version)].into_iter().chain(grants);
-    let unreadable = texts.find(|(_, text)| text.contains(char::is_control));
-    let nul = [("summary", &about.summary), ("config schema", &about.config_schema)]
-        .into_iter()
-        .find(|(_, text)| text.contains('\0'));
-    unreadable.or(nul).map_or(Ok(()), |(what, _)| Err(LoadError::NotText(what)))
+    let texts = [
+        ("name", &about.name),
+        ("version", &about.version),
+        ("summary", &about.summary),
+        ("config schema", &about.config_schema),
+    ];
+    let unreadable = texts.into_iter().chain(grants).find(|(_, text)| text.contains('\0'));
+    unreadable.map_or(Ok(()), |(what, _)| Err(LoadError::NotText(what)))
 }
 
 /// A look at the first bytes, for a better answer than the parser's.

@@ -93,6 +93,16 @@ async fn a_good_guest_is_described_and_answers() {
     assert_eq!((seen.status, seen.summary.as_str()), (Status::Pass, "allwell"));
 }
 
+#[test]
+fn control_characters_of_what_a_guest_says_of_itself_are_stripped_and_nul_is_refused() {
+    // The last character of its version.
+    let with = |character: &'static str| Guest { describe: character, ..Guest::default() }.build();
+    let line = with("(i32.store8 (i32.const 40) (i32.const 10)) (call $about)");
+    assert_eq!(sandbox().load(line).unwrap().about().version, "1.0.");
+    let nul = with("(i32.store8 (i32.const 40) (i32.const 0)) (call $about)");
+    assert_eq!(load_error(nul), LoadError::NotText("version"));
+}
+
 #[tokio::test]
 async fn the_time_that_a_guest_is_told_is_less_than_it_has() {
     let told_a_tenth_less = Guest::checking(

@@ -52,22 +52,22 @@ fn of_tcp(component: &ComponentSpec) -> Option<String> {
     Some(format!("`tcp` without `expect` {sees}: let it `send` something and `expect` the answer"))
 }
 
-/// Whom a checker finds that counts the processes of the whole host.
+/// Which processes of the host match, for a checker of the application that finds them by what they are.
 async fn of_processes(
     module: &ModuleSpec,
     checker: &CheckerSpec,
     process: &ProcessSpec,
     table: &ProcessTable,
 ) -> Option<String> {
-    let (Find::Name(_) | Find::Arguments(_), Of::Host, OnDown::Restart | OnDown::Stop) =
-        (&process.find, process.of, checker.on_down)
+    let (Find::Name(_) | Find::Arguments(_), OnDown::Restart | OnDown::Stop) =
+        (&process.find, checker.on_down)
     else {
         return None;
     };
     let finder = Finder {
         find: process.find.clone(),
         containers: process.containers,
-        of: process.of,
+        of: Of::Host,
         known: None,
         module: module.name.clone(),
         table: table.clone(),
@@ -82,11 +82,17 @@ async fn of_processes(
     if found.len() > NAMED {
         named.push(format!("{} more", found.len() - NAMED));
     }
-    Some(format!(
-        "counts processes of this host whoever has started them, at present {}; `of = \"module\"` counts only those \
-         that come from this module's commands",
-        named.join(", ")
-    ))
+    let named = named.join(", ");
+    Some(match process.of {
+        Of::Host => format!(
+            "counts processes of this host no matter what started them, at present {named}; `of = \"module\"` counts \
+             only those that come from this module's commands"
+        ),
+        Of::Module => format!(
+            "counts only processes that come from this module's commands; at present {named} run on this host, and \
+             `of = \"host\"` counts them no matter what started them"
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -53,9 +53,9 @@ pub(super) struct ProcessTable {
     /// Whether processes of containers count, too, those in a process id namespace below the daemon's
     /// own. With `name` and `arguments` only. Default: false.
     containers: Option<Located<bool>>,
-    /// Whose processes count. With `name` and `arguments` only. Default: `"module"` if the module keeps a
-    /// command, the checker is about its application (`on-down` is `"restart"` or `"stop"`), and
-    /// containers do not count; `"host"` otherwise.
+    /// Whose processes count. With `name` and `arguments` only. Default: `"module"` if the module keeps its
+    /// `start` command (or has none, and keeps all that do not end it), the checker is about its application
+    /// (`on-down` is `"restart"` or `"stop"`), and containers do not count; `"host"` otherwise.
     of: Option<Located<OfWord>>,
     /// More memory is a fail, all processes together; of pages that several processes share, each
     /// has its share. Default: no limit.
@@ -78,7 +78,7 @@ pub(super) struct ProcessTable {
 enum OfWord {
     /// Those that come from a command of this module.
     Module,
-    /// All of this host, whoever has started them.
+    /// All of this host, no matter what started them.
     Host,
 }
 
@@ -143,9 +143,23 @@ pub(super) fn process_spec(
 }
 
 /// Whether a checker looks at what the module itself keeps. One that only waits for something, or takes
-/// the node out of the load balancer, may well look at somebody else's processes.
+/// the node out of the load balancer, may well look at processes of another module.
 fn is_of_the_application(commands: &BTreeMap<CommandName, CommandSpec>, on_down: OnDown) -> bool {
-    matches!(on_down, OnDown::Restart | OnDown::Stop) && commands.values().any(|command| command.keep)
+    matches!(on_down, OnDown::Restart | OnDown::Stop) && keeps_its_application(commands)
+}
+
+/// Commands that start nothing.
+const WITHOUT_A_START: [&str; 6] = ["stop", "reload", "kill", "drain", "status", "check"];
+
+/// Whether the kept commands are the application. A module that starts it otherwise, by a service manager, may
+/// keep something else besides, such as a program that ships its logs.
+fn keeps_its_application(commands: &BTreeMap<CommandName, CommandSpec>) -> bool {
+    if let Some(start) = commands.get("start") {
+        return start.keep;
+    }
+    let mut starting =
+        commands.iter().filter(|(name, _)| !WITHOUT_A_START.contains(&name.as_str())).peekable();
+    starting.peek().is_some() && starting.all(|(_, command)| command.keep)
 }
 
 /// A kept command is one process, whatever that one starts, and a pid file names one: no other number

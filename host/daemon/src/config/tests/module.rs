@@ -632,6 +632,19 @@ fn processes_of_the_module_count_where_it_keeps_one_and_of_the_host_otherwise() 
     assert_eq!(of(kept, &format!("{by_name}\non-down = \"wait\"")), Of::Host, "it may be somebody else's");
     assert_eq!(of(forks, by_name), Of::Host, "a service manager may have started it");
     assert_eq!(of("", by_name), Of::Host);
+    let command =
+        |name: &str, keep: bool| format!("{name} = {{ run = [\"/usr/bin/app\"], keep = {keep} }}\n");
+    for (commands, expected) in [
+        // A service manager starts the application, and a log shipper is kept.
+        (&[("start", false), ("ship-logs", true)][..], Of::Host),
+        (&[("start", true), ("ship-logs", true), ("warm-up", false)], Of::Module),
+        (&[("app", true), ("stop", false), ("reload", false)], Of::Module),
+        (&[("app", true), ("begin", false)], Of::Host),
+        (&[("stop", false)], Of::Host),
+    ] {
+        let table: String = commands.iter().map(|(name, keep)| command(name, *keep)).collect();
+        assert_eq!(of(&format!("[commands]\n{table}"), by_name), expected, "{table}");
+    }
     assert_eq!(of(forks, "process = { name = \"app\", of = \"module\" }"), Of::Module);
     let said = mistakes("[[checker]]\nname = \"a\"\nprocess = { unit = \"app\", of = \"host\" }\n");
     assert!(said.contains("`of` makes no difference here"), "{said}");

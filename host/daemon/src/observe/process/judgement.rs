@@ -28,6 +28,8 @@ pub(super) struct Sight {
     pub(super) ended: Vec<u32>,
     /// What is not as it should be, although they are there.
     pub(super) remark: Option<String>,
+    /// The ids of those that match and do not come from the module, if only such ones count.
+    pub(super) others: Vec<u32>,
     /// There may be more that this daemon may not see.
     pub(super) hidden: bool,
     /// There is none because the kept process, which ran, has ended.
@@ -69,11 +71,28 @@ pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observati
 
 fn too_few(spec: &ProcessSpec, sight: &Sight, label: &str) -> String {
     if sight.processes.is_empty() {
-        let nobody = || format!("{}no process {label} is running", ended(sight));
-        return sight.absence.clone().unwrap_or_else(nobody);
+        let none = || match others(sight) {
+            Some(others) => format!("{}no process {label} of this module is running; {others}", ended(sight)),
+            None => format!("{}no process {label} is running", ended(sight)),
+        };
+        return sight.absence.clone().unwrap_or_else(none);
     }
     let present = present(&sight.processes, label);
-    format!("{}{present}, fewer than the {} required", ended(sight), spec.at_least)
+    let others = others(sight).map_or_else(String::new, |others| format!("; {others}"));
+    format!("{}{present}, fewer than the {} required{others}", ended(sight), spec.at_least)
+}
+
+/// ``2 others run (pids 5 and 7): `of = "host"` counts them``
+fn others(sight: &Sight) -> Option<String> {
+    match sight.others.as_slice() {
+        [] => None,
+        [only] => Some(format!("1 other runs (pid {only}): `of = \"host\"` counts it")),
+        several => Some(format!(
+            "{} others run (pids {}): `of = \"host\"` counts them",
+            several.len(),
+            named(several.iter())
+        )),
+    }
 }
 
 fn too_many(spec: &ProcessSpec, sight: &Sight, label: &str) -> String {
@@ -263,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_decides_and_the_sentence_names_whom() {
+    fn the_count_decides_and_the_sentence_names_the_processes() {
         use Status::{Fail, Pass};
         for (spec, pids, ended, status, summary) in [
             (spec(1, None), &[5][..], &[][..], Pass, "1 process `nginx` (pid 5)"),
@@ -291,6 +310,20 @@ mod tests {
         ] {
             assert_eq!(judged(&spec, &sight(pids, ended)), (status, summary.to_owned()));
         }
+    }
+
+    #[test]
+    fn processes_that_are_not_of_the_module_are_named_where_too_few_are() {
+        let said = |pids: &[u32], others: &[u32]| {
+            let sight = Sight { others: others.to_vec(), ..sight(pids, &[]) };
+            judged(&spec(2, None), &sight)
+        };
+        let none = "no process `nginx` of this module is running; 3 others run (pids 5, 7 and 9): `of = \"host\"` \
+                    counts them";
+        assert_eq!(said(&[], &[5, 7, 9]), (Status::Fail, none.to_owned()));
+        let few = "1 process `nginx` (pid 4), fewer than the 2 required; 1 other runs (pid 5): `of = \"host\"` counts it";
+        assert_eq!(said(&[4], &[5]), (Status::Fail, few.to_owned()));
+        assert_eq!(said(&[4, 6], &[5]).1, "2 processes `nginx` (pids 4 and 6)");
     }
 
     #[test]

@@ -166,7 +166,7 @@ async fn a_kept_process_is_found_by_its_identity_and_its_end_is_told() {
 
 #[tokio::test]
 async fn of_the_module_only_what_comes_from_its_command_counts() {
-    // Two of the same name: one is what the module keeps, the other is somebody else's.
+    // Two of the same name: one is what the module keeps, the other is not the module's.
     let (kept, other) = (sleeper(), sleeper());
     let id = |guard: &Guard| ProcessId::of(guard.0.id()).unwrap();
     let find = Find::Arguments(regex::Regex::new("^/bin/sleep 600$").unwrap());
@@ -176,6 +176,8 @@ async fn of_the_module_only_what_comes_from_its_command_counts() {
     let seen = pids(all.look(Duration::ZERO).await.unwrap());
     assert!(seen.contains(&kept.0.id()) && seen.contains(&other.0.id()), "{seen:?}");
     assert_eq!(pids(ours.look(Duration::ZERO).await.unwrap()), [0_u32; 0], "nothing is kept yet");
+    let others = ours.look(Duration::ZERO).await.unwrap().others;
+    assert!(others.contains(&kept.0.id()) && others.contains(&other.0.id()), "{others:?}");
 
     let start = CommandName::new("start").unwrap();
     ours.kept.publish(&ours.module, &start, KeptState::Running(id(&kept)));

@@ -10,6 +10,7 @@ mod target;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,9 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// Nothing says when a connection is accepted: it is looked at after so long, then after twice as long.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(50);
-/// Kept for finding out who should have accepted it, of the time for waiting.
+/// The handshake of a connection of this machine has ended by then, if it ends.
+const FINISHES_WITHIN: Duration = Duration::from_millis(200);
+/// This part of the time for waiting is kept for finding out which process should have accepted it.
 const NAMING: u32 = 4;
 
 impl Run {
@@ -74,7 +77,8 @@ impl Connector {
             Target::Unix(path) => {
                 let grant = self.grants.may_connect_unix(path).map_err(NotOpened::Refused)?;
                 self.output.has_used(Grant::Unix(grant));
-                unix(path, by).await
+                // As it was granted, which may be written otherwise than it is asked for.
+                unix(grant.path(), by).await
             }
             Target::Tcp { host, port } | Target::Tls { host, port } => {
                 let is_tls = matches!(target, Target::Tls { .. });
@@ -143,13 +147,14 @@ impl Host for Run {
         Ok(match wait_for_acceptance(peer, local, until - naming).await {
             Ok(Acceptance::Accepted) => Ok(Told { accepted: true, attributes: Vec::new() }),
             Ok(Acceptance::Queued) => {
-                let look = tokio::task::spawn_blocking(move || port_holder::of_port(peer.port()));
+                let look = tokio::task::spawn_blocking(move || port_holder::of_address(peer));
                 let holders = timeout_at(until, look).await;
                 let holders = holders.ok().and_then(Result::ok).unwrap_or_default();
                 let held_by = (!holders.is_empty()).then(|| ("held-by".to_owned(), holders.join(", ")));
                 Ok(Told { accepted: false, attributes: held_by.into_iter().collect() })
             }
-            Ok(Acceptance::Elsewhere) => {
+            // The handshake of one that stays unfinished waits for data, as the service wanted it.
+            Ok(Acceptance::Elsewhere | Acceptance::Unfinished) => {
                 Err(error("elsewhere", "this machine does not see whether the service accepts it"))
             }
             Err(why) => {
@@ -165,11 +170,16 @@ async fn wait_for_acceptance(
     client: SocketAddr,
     by: Instant,
 ) -> std::io::Result<Acceptance> {
-    let mut pause = FIRST_LOOK;
+    let (mut pause, begun) = (FIRST_LOOK, Instant::now());
     loop {
         let seen = acceptance::look(service, client)?;
         let left = by.saturating_duration_since(Instant::now());
-        if seen != Acceptance::Queued || left.is_zero() {
+        let waits = match seen {
+            Acceptance::Queued => true,
+            Acceptance::Unfinished => begun.elapsed() < FINISHES_WITHIN,
+            Acceptance::Accepted | Acceptance::Elsewhere => false,
+        };
+        if !waits || left.is_zero() {
             return Ok(seen);
         }
         sleep(pause.min(left)).await;
@@ -177,7 +187,8 @@ async fn wait_for_acceptance(
     }
 }
 
-async fn unix(path: &str, by: Instant) -> Result<Opened, NotOpened> {
+async fn unix(path: &Path, by: Instant) -> Result<Opened, NotOpened> {
+    let shown = path.display();
     let failed = |code, why: String| NotOpened::Failed(code, why);
     let connecting = async {
         loop {
@@ -188,7 +199,7 @@ async fn unix(path: &str, by: Instant) -> Result<Opened, NotOpened> {
             }
         }
     };
-    let late = |_| failed("timeout", format!("unix:{path} takes no connection in time"));
+    let late = |_| failed("timeout", format!("unix:{shown} takes no connection in time"));
     match timeout_at(by, connecting).await.map_err(late)? {
         Ok(stream) => Ok(Opened { stream: Box::new(stream), certificate_ends_ms: None }),
         Err(error) => {
@@ -196,7 +207,7 @@ async fn unix(path: &str, by: Instant) -> Result<Opened, NotOpened> {
                 ErrorKind::ConnectionRefused | ErrorKind::NotFound => "refused",
                 _ => "unavailable",
             };
-            Err(failed(code, format!("cannot connect to unix:{path}: {error}")))
+            Err(failed(code, format!("cannot connect to unix:{shown}: {error}")))
         }
     }
 }

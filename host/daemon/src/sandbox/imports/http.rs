@@ -160,7 +160,7 @@ impl Requests {
     }
 }
 
-/// Whom a request is for.
+/// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Target {
     /// With TLS.

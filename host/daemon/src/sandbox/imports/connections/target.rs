@@ -1,6 +1,6 @@
 //! What a guest wants to connect to, and how.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -32,7 +32,8 @@ impl Target {
         };
         let digits = port.bytes().all(|b| b.is_ascii_digit());
         let port = port.parse().ok().filter(|port| digits && *port != 0).ok_or_else(wrong)?;
-        if bare.is_empty() || bare.contains('\0') {
+        let zoned = bare.contains('%');
+        if bare.is_empty() || bare.contains('\0') || (zoned && !(host.starts_with('[') && has_zone(bare))) {
             return Err(wrong());
         }
         let host = bare.to_owned();
@@ -56,7 +57,21 @@ impl Target {
     }
 }
 
-/// Certificates that one checker may trust besides. Nobody needs more.
+/// Whether this is an IPv6 address with its zone (RFC 4007), the name or number of an interface. Anything else
+/// with a `%` would be looked up as a name without having been granted as one.
+fn has_zone(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.split_once('%').is_some_and(|(address, zone)| {
+        address.parse::<Ipv6Addr>().is_ok()
+            && (1..=LONGEST_ZONE).contains(&zone.len())
+            && zone.bytes().all(plain)
+    })
+}
+
+/// `IFNAMSIZ` of netdevice(7), without the zero at its end.
+const LONGEST_ZONE: usize = 15;
+
+/// Certificates that one checker may trust besides.
 const MAX_AUTHORITIES: usize = 100;
 
 /// What the guest says of TLS.
@@ -104,6 +119,18 @@ mod tests {
         for wrong in
             ["", "tls", "tls:a", "tls:a:0", "tls:a:+1", "tls::443", "tls:::1:443", "tls:[::1:443", "udp:a:1"]
         {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+        for wrong in [
+            "tcp:127.0.0.1%.evil.test:80",
+            "tcp:[127.0.0.1%eth0]:80",
+            "tcp:[fe80::1%]:80",
+            "tcp:[fe80::1%eth0%1]:80",
+            "tcp:[fe80::1%a-name-too-long-]:80",
+            "tcp:[fe80::1%eth0/x]:80",
+            "tcp:[db%eth0]:80",
+            "tcp:%eth0:80",
+        ] {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
     }

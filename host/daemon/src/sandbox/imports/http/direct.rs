@@ -25,7 +25,7 @@ use crate::names::Share;
 /// How TLS is spoken.
 #[derive(Debug, Clone, Default)]
 pub(in crate::sandbox::imports) struct Tls {
-    /// Whom the certificate is for, if not the host.
+    /// The name of the certificate, if not the host.
     pub(in crate::sandbox::imports) server_name: Option<String>,
     /// Trusted besides.
     pub(in crate::sandbox::imports) authorities: Vec<CertificateDer<'static>>,
@@ -96,7 +96,9 @@ impl HttpClient {
     async fn wrap(&self, stream: TcpStream, host: &str, tls: &Tls, by: Instant) -> Result<Opened, NotOpened> {
         let own_fault = |why: String| NotOpened::Failed("unavailable", format!("no TLS: {why}"));
         let config = timeout_at(by, self.config(tls)).await.map_err(|_| late())?.map_err(own_fault)?;
-        let name = tls.server_name.as_deref().unwrap_or(host).to_owned();
+        // A certificate knows nothing of our interfaces: the zone of an address is not in it.
+        let address = host.split_once('%').map_or(host, |(address, _)| address);
+        let name = tls.server_name.as_deref().unwrap_or(address).to_owned();
         let wrong = |error| NotOpened::Failed("bad-option", format!("`{name}` is no server name: {error}"));
         let name = ServerName::try_from(name.clone()).map_err(wrong)?;
         let handshake = TlsConnector::from(config).connect(name, stream);
@@ -123,6 +125,7 @@ fn not_secured(error: &io::Error) -> NotOpened {
         | CertificateError::NotValidYet
         | CertificateError::NotValidYetContext { .. }
         | CertificateError::Revoked => "certificate-expired",
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "wrong-name",
         _ => "untrusted",
     };
     NotOpened::Failed(code, error.to_string())

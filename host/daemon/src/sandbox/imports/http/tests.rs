@@ -255,8 +255,7 @@ impl Authority {
         HttpSpec { authorities, ..HttpSpec::default() }
     }
 
-    /// A server that speaks TLS, and answers hello to every connection.
-    async fn server(&self) -> SocketAddr {
+    fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
         let chain = vec![CertificateDer::from_pem_file(self.file("chain.pem")).unwrap()];
         let key = PrivateKeyDer::from_pem_file(self.file("key.pem")).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -266,7 +265,12 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        tokio_rustls::TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A server that speaks TLS, and answers hello to every connection.
+    async fn server(&self) -> SocketAddr {
+        let acceptor = self.acceptor();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -299,11 +303,45 @@ async fn an_authority_of_our_own_is_trusted_and_a_foreign_one_is_told_clearly() 
         said.contains(&format!("trust the certificate of {origin}")) && said.contains("ca-bundle"),
         "{said}"
     );
-    // The certificate is trusted, and somebody else's.
+    // The certificate is trusted, and for another name.
     let origin = format!("https://127.0.0.1:{port}");
     let mut other = requests(HttpClient::new(&authority.spec()), &[&origin], LONG);
     let distrusted = other.ask("GET", &format!("{origin}/")).await;
     assert!(matches!(distrusted, Err(Error::TlsCertificateError)), "{distrusted:?}");
+}
+
+#[tokio::test]
+async fn every_connection_looks_at_the_certificate_anew() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (kinds, mut told) = tokio::sync::mpsc::channel(2);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let kind = stream.get_ref().1.handshake_kind();
+            head(&mut stream).await;
+            let _gone = stream.write_all(HELLO).await;
+            let _gone = stream.shutdown().await;
+            let _gone = kinds.send(kind).await;
+        }
+    });
+    let (origin, url) = (format!("https://localhost:{port}"), format!("https://localhost:{port}/"));
+    let mut client = requests(HttpClient::new(&authority.spec()), &[&origin], LONG);
+    for _ in 0..2 {
+        let (status, _) = client.ask("GET", &url).await.unwrap();
+        assert_eq!(status, 200);
+        let kind = tokio::time::timeout(LONG, told.recv()).await.unwrap().flatten();
+        // A session that is resumed says so: then no certificate is sent.
+        assert!(
+            matches!(
+                kind,
+                Some(rustls::HandshakeKind::Full | rustls::HandshakeKind::FullWithHelloRetryRequest)
+            ),
+            "{kind:?}"
+        );
+    }
 }
 
 /// Only the proxy's name is known to us.

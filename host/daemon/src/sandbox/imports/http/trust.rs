@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -78,7 +79,8 @@ pub(super) fn without_verification() -> Result<Arc<ClientConfig>, String> {
     let versions = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    Ok(Arc::new(versions.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()))
+    let config = versions.dangerous().with_custom_certificate_verifier(any).with_no_client_auth();
+    Ok(Arc::new(always_looks(config)))
 }
 
 /// Takes every certificate, and looks only whether the other side has its key.
@@ -130,5 +132,12 @@ fn config(own: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Err
     roots.add_parsable_certificates(own);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+    Ok(always_looks(versions.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// A session that is resumed shows the certificate of the first one again: one that has expired or was
+/// replaced since would never be seen.
+fn always_looks(mut config: ClientConfig) -> ClientConfig {
+    config.resumption = Resumption::disabled();
+    config
 }

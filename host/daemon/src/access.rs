@@ -154,7 +154,10 @@ impl Access {
         let path = root.join("state/access.json");
         let (register, damaged) = match std::fs::read(&path) {
             Ok(text) => match Register::from_json(&text, clock.now()) {
-                Ok(register) => (register, None),
+                Ok(register) => {
+                    durable::remember(&path);
+                    (register, None)
+                }
                 Err(error) => (Register::default(), Some(set_aside(&path, &error.to_string()))),
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Register::default(), None),

@@ -106,16 +106,20 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// The files below a folder that were written or remembered by this process and are not there any more.
+/// The files below a folder that were written or remembered by this process.
+pub(crate) fn known(folder: &Path) -> Vec<PathBuf> {
+    written().keys().filter(|path| path.starts_with(folder)).cloned().collect()
+}
+
+/// Those of them that are not there any more.
 pub(crate) fn lost(folder: &Path) -> Vec<PathBuf> {
-    let known: Vec<PathBuf> = written().keys().filter(|path| path.starts_with(folder)).cloned().collect();
     let is_gone = |path: &PathBuf| {
         let found = fs::symlink_metadata(path);
         found.is_err_and(|error| {
             matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         })
     };
-    known.into_iter().filter(is_gone).collect()
+    known(folder).into_iter().filter(is_gone).collect()
 }
 
 /// Writes such a file as it was written last, and the folders that it lies in.

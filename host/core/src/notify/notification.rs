@@ -214,6 +214,15 @@ impl Notification {
         self.round_off();
     }
 
+    /// Leaves out what a later one tells as well.
+    pub(super) fn leave_to(&mut self, later: &Self) {
+        let only = self.module.clone();
+        self.items.retain(|item| {
+            let told = (item.topic, &item.about, item.module.as_ref().or(only.as_ref()));
+            !later.items.iter().any(|other| (other.topic, &other.about, later.module_of(other)) == told)
+        });
+    }
+
     /// Counts what there is no room for, and says which module it is about if that is one.
     fn round_off(&mut self) {
         if let Some(beyond) = self.items.len().checked_sub(MAX_ITEMS).filter(|beyond| *beyond > 0) {

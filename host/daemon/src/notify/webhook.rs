@@ -104,7 +104,7 @@ impl Webhook {
         let reason = first.map_or_else(String::new, |first| format!(": {}", one_line(first, MAX_SHOWN)));
         let moved =
             if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
-        Err(NotDelivered { why: format!("answered {status}{reason}{moved}"), retry_after })
+        Err(NotDelivered { why: format!("answered {status}{reason}{moved}"), retry_after, partly: false })
     }
 
     async fn request(

@@ -155,7 +155,7 @@ impl Event {
             | Self::StepDelayed { module: _, attempt: _, step: _, reason: text, within: _ }
             | Self::Commanded { request: _, module: _, command: _, lasts: _, by: text } => vec![text],
             Self::Noted { module: _, kind } => kind.texts(),
-            // A policy is made of names and numbers, a memory of what was told here before.
+            // A policy is made of names and numbers, a memory of texts that came in with earlier events.
             Self::ModuleLoaded { module: _, policy: _, memory: _ }
             | Self::ModuleRemoved { module: _ }
             | Self::Starved { module: _, attempt: _ }

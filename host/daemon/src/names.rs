@@ -30,7 +30,7 @@ const SHARE: usize = 4;
 const SLOW: Duration = Duration::from_secs(2);
 /// Slow names that are remembered.
 const REMEMBERED: usize = 4_096;
-/// As good as never.
+/// Longer than any daemon runs: threads do not end.
 const NEVER_IDLE: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// What one asker may have under way at once. Cheap to clone; all clones are the same share.

@@ -141,7 +141,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// All texts in it that come from outside: from guests, applications, clients and files. Whoever tells the
+    /// All texts in it that come from outside: from guests, applications, clients and files. The party that tells the
     /// core something makes them [fit to be shown](crate::text::tidy) first, so that nothing else has to.
     pub fn texts(&mut self) -> Vec<&mut String> {
         match self {

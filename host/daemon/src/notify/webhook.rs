@@ -47,13 +47,13 @@ impl Connector {
     pub(crate) fn new(spec: &HttpSpec) -> Self {
         // A proxy elsewhere would ask itself instead of this machine.
         let spec = HttpSpec { rules: spec.rules.clone().with_loopback_direct(), ..spec.clone() };
-        let (client, names) = (Arc::new(HttpClient::new(&spec)), Share::default());
+        let (client, names) = (Arc::new(HttpClient::new(&spec)), Share::of_the_daemon());
         Self { client, authorities: spec.authorities, names }
     }
 
     /// For another target: its look-ups hold up no one else's.
     pub(super) fn of_its_own(&self) -> Self {
-        Self { names: Share::default(), ..self.clone() }
+        Self { names: Share::of_the_daemon(), ..self.clone() }
     }
 
     pub(super) fn authorities(&self) -> Vec<CertificateDer<'static>> {

@@ -39,6 +39,8 @@ pub struct Conditions {
     pub user: Option<u32>,
     /// So many files it may have open without asking for more.
     pub open_files: Option<u64>,
+    /// So many files it may have open, and not one more.
+    pub most_open_files: Option<u64>,
     /// It finds no machine code that was compiled before.
     pub compiles_all: bool,
 }
@@ -343,12 +345,14 @@ impl Daemon {
 
 fn spawn(binary: &Path, root: &Path, conditions: &Conditions) -> Guarded {
     let log = File::options().create(true).append(true).open(root.join("daemon.log")).expect("a log file");
-    let mut command = match conditions.open_files {
+    let soft = conditions.open_files.map(|most| ("ulimit -S -n", most));
+    let hard = conditions.most_open_files.map(|most| ("ulimit -n", most));
+    let mut command = match soft.or(hard) {
         None => Command::new(binary),
         // A shell that becomes the daemon: the limits of this process are those of all its tests.
-        Some(most) => {
+        Some((limit, most)) => {
             let mut shell = Command::new("/bin/sh");
-            shell.args(["-c", "ulimit -S -n \"$0\" && exec \"$@\"", &most.to_string()]).arg(binary);
+            shell.args(["-c", &format!("{limit} \"$0\" && exec \"$@\""), &most.to_string()]).arg(binary);
             shell
         }
     };

@@ -101,3 +101,10 @@ pub enum Action {
         outcome: CommandOutcome,
     },
 }
+
+impl Action {
+    /// Whether something is done, and not only written down.
+    pub(crate) fn is_more_than_writing(&self) -> bool {
+        !matches!(self, Self::Record(_) | Self::Remember { .. })
+    }
+}

@@ -144,7 +144,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// All texts in it that come from outside: from guests, applications, clients and files. Whoever tells the
+    /// All texts in it that come from outside: from guests, applications, clients and files. The party that tells the
     /// core something makes them [fit to be shown](crate::text::tidy) first, so that nothing else has to.
     pub fn texts(&mut self) -> Vec<&mut String> {
         match self {
@@ -160,7 +160,7 @@ impl Event {
                 [by].into_iter().chain(reason).collect()
             }
             Self::Noted { module: _, kind } => kind.texts(),
-            // A policy is made of names and numbers, a memory of what was told here before.
+            // A policy is made of names and numbers, a memory of texts that came in with earlier events.
             Self::ModuleLoaded { module: _, policy: _, memory: _ }
             | Self::ModuleRemoved { module: _ }
             | Self::Starved { module: _, attempt: _ }

@@ -117,8 +117,9 @@ impl Node {
         actions
     }
 
-    /// The same, and the picture stays behind until [`Self::refresh`], unless there is something to do: then it is
-    /// true before that is done. For many events in a row: a picture takes as long as a module has checkers.
+    /// The same, and the picture stays behind until [`Self::refresh`], unless there is something to do beside writing
+    /// it down, or load balancers are told something else: then it is true before that is done. For many events in a
+    /// row: a picture takes as long as a module has checkers.
     pub fn take(&mut self, event: Event, now: Moment) -> Vec<Action> {
         let redefined = match &event {
             Event::ModuleLoaded { module, .. } => Some(module.clone()),
@@ -151,12 +152,23 @@ impl Node {
             }
         }
         let actions = out.into_actions();
+        let at_once = actions.iter().any(Action::is_more_than_writing)
+            || changed.iter().any(|name| !self.answers_as_shown(name));
         self.stale.changed.extend(changed);
         self.stale.redefined.extend(redefined);
-        if !actions.is_empty() {
+        if at_once {
             self.refresh();
         }
         actions
+    }
+
+    fn answers_as_shown(&self, name: &ModuleName) -> bool {
+        match (self.known.modules.get(name), self.views.get(name)) {
+            (Some(module), Some(view)) => {
+                module.is_first_look() == self.snapshot.looking.contains(name) && module.answers_like(view)
+            }
+            (module, view) => module.is_none() && view.is_none(),
+        }
     }
 
     /// Brings the picture up to date.

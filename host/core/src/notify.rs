@@ -26,6 +26,7 @@ pub use self::notification::{Item, ItemState, Notification, Standing};
 
 use self::news::{Change, SEES_AGAIN, blind_checker, news};
 use self::notification::Contents;
+pub use self::queue::MAX_WAITING;
 use self::queue::Queue;
 use self::together::{Batch, Groups};
 use crate::id::{ModuleName, NodeName, TargetName};
@@ -94,6 +95,15 @@ pub enum Event<'a> {
         /// Chance from outside, in 0..1: nodes do not try in step.
         jitter: f64,
     },
+    /// Some of its recipients have it, and the others do not take it yet.
+    Deferred {
+        /// Which target.
+        target: &'a TargetName,
+        /// Why, in one sentence.
+        why: String,
+        /// Chance from outside, in 0..1: nodes do not try in step.
+        jitter: f64,
+    },
     /// Nothing: time has passed.
     Time,
 }
@@ -102,7 +112,7 @@ pub enum Event<'a> {
 /// again after a crash must have the key that it had.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Hand this over. Answered by [`Event::Delivered`] or [`Event::Failed`].
+    /// Hand this over. Answered by [`Event::Delivered`], [`Event::Failed`] or [`Event::Deferred`].
     Deliver {
         /// To whom.
         target: TargetName,
@@ -239,6 +249,11 @@ impl Notifier {
                     target.queue.failed(why, retry_after, jitter, now);
                 }
             }
+            Event::Deferred { target, why, jitter } => {
+                if let Some(target) = self.state.targets.get_mut(target) {
+                    target.queue.deferred(why, jitter, now);
+                }
+            }
             Event::Time => {}
         }
         self.advance()
@@ -316,7 +331,7 @@ impl Notifier {
     }
 }
 
-/// What a batch comes to.
+/// The notification that tells a batch.
 fn compose(key: String, node: &NodeName, target: &TargetName, batch: Batch, at: Moment) -> Notification {
     let mut all = Vec::new();
     let (mut left_out, mut reminder) = (0_u32, true);

@@ -14,7 +14,7 @@ pub fn is_shown(c: char) -> bool {
     !c.is_control() && !is_mark(c)
 }
 
-/// Marks that nobody sees and that change how the rest looks: of direction (UAX 9), of lines, of annotations, and tags.
+/// Invisible characters that change how the rest looks: marks of direction (UAX 9), of lines, of annotations, and tags.
 fn is_mark(c: char) -> bool {
     matches!(
         c,
@@ -84,6 +84,16 @@ pub fn without_control(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(plain)
+}
+
+/// Without control characters and marks, one by one; line ends and tabs stay. For what is made of parts, such as a
+/// page: an escape sequence in one part does not swallow the next one.
+pub fn without_marks(text: &str) -> Cow<'_, str> {
+    let stays = |c: char| is_shown(c) || matches!(c, '\n' | '\t');
+    if text.chars().all(stays) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().filter(|c| stays(*c)).collect())
 }
 
 /// The same length in bytes and, nearly always, in columns: what points into the text still does.
@@ -181,6 +191,12 @@ mod tests {
         ] {
             assert_eq!(without_control(text), plain);
         }
+    }
+
+    #[test]
+    fn an_escape_swallows_nothing_of_what_is_made_of_parts() {
+        assert_eq!(without_marks("<p>\u{1b}]x\u{202e}</p>\n"), "<p>]x</p>\n");
+        assert!(matches!(without_marks("<p>plain</p>"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -154,7 +154,10 @@ impl Access {
         let path = root.join("state/access.json");
         let (register, damaged) = match std::fs::read(&path) {
             Ok(text) => match Register::from_json(&text, clock.now()) {
-                Ok(register) => (register, None),
+                Ok(register) => {
+                    durable::remember(&path);
+                    (register, None)
+                }
                 Err(error) => (Register::default(), Some(set_aside(&path, &error.to_string()))),
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Register::default(), None),
@@ -544,7 +547,10 @@ impl Access {
     /// How long it is until the next sign-in or token ends, unless it is used meanwhile.
     fn next_end(&self) -> Duration {
         let (register, now, wall) = (self.0.register.load(), self.0.clock.now(), self.wall());
-        let sessions = register.sessions.values().map(|session| session.times().ends().since(now));
+        // What is over already could not be written down just now, and is tried again after the usual time.
+        let sessions =
+            register.sessions.values().map(|session| session.times()).filter(|times| !times.is_over(now));
+        let sessions = sessions.map(|times| times.ends().since(now));
         let tokens = register.tokens.values().filter_map(|token| token.expires);
         let tokens = tokens
             .filter_map(|expires| u64::try_from(expires.saturating_sub(wall)).ok().filter(|left| *left > 0));

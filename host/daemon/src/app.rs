@@ -460,6 +460,7 @@ impl Running {
         side.spawn(rotate_forever(self.root.clone()));
         let problems = self.office.problems.clone();
         side.spawn(state_folder::look_after(self.root.clone(), problems, self.events.clone()));
+        self.stores.tell(self.events.clone());
         if let Some(certificates) = health.certificates() {
             let (office, problems) = (Arc::clone(&self.office), self.office.problems.clone());
             let say = move |message| office.note(None, RecordKind::Daemon { message });

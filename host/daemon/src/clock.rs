@@ -67,6 +67,7 @@ impl Clock {
         let Ok(boot) = BootId::current() else { return Self::start() };
         let before = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Timeline>(&text).ok());
         if let Some(Timeline { offset, .. }) = before.filter(|before| before.boot == boot) {
+            durable::remember(&path);
             return Self { offset };
         }
         let new = Self::start();

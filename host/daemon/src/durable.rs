@@ -5,8 +5,8 @@
 //!   FILE.spare  written, then exchanged ◀──┘
 //! ```
 //! What has to be written when the disk is full is written into a file that has
-//! its room already. What was written last is remembered: a file or a folder that
-//! somebody removes under the daemon is written anew ([`lost`], [`write_anew`]).
+//! its room already. What was written last, by this daemon or by an earlier one, is remembered: a file or a
+//! folder that is removed while the daemon runs is written anew ([`lost`], [`remember`], [`write_anew`]).
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -91,22 +91,35 @@ fn written() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<[u8]>>> {
     WRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tells that the file holds what an earlier daemon has written, and this one has read and goes by. One that is
+/// of no use is not remembered: it would be written anew once it is set aside.
+pub(crate) fn remember(path: &Path) {
+    // A file that cannot be read any more has been read a moment ago, and is written anew when its content changes.
+    if let Ok(content) = fs::read(path) {
+        written().entry(path.to_owned()).or_insert_with(|| content.into());
+    }
+}
+
 /// Removes a file that was written here, for good.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     written().remove(path);
     fs::remove_file(path)
 }
 
-/// The files below a folder that were written by this process and are not there any more.
+/// The files below a folder that were written or remembered by this process.
+pub(crate) fn known(folder: &Path) -> Vec<PathBuf> {
+    written().keys().filter(|path| path.starts_with(folder)).cloned().collect()
+}
+
+/// Those of them that are not there any more.
 pub(crate) fn lost(folder: &Path) -> Vec<PathBuf> {
-    let known: Vec<PathBuf> = written().keys().filter(|path| path.starts_with(folder)).cloned().collect();
     let is_gone = |path: &PathBuf| {
         let found = fs::symlink_metadata(path);
         found.is_err_and(|error| {
             matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         })
     };
-    known.into_iter().filter(is_gone).collect()
+    known(folder).into_iter().filter(is_gone).collect()
 }
 
 /// Writes such a file as it was written last, and the folders that it lies in.
@@ -168,6 +181,30 @@ mod tests {
         assert!(!paths[2].exists());
         let mode = fs::metadata(&folder).unwrap();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_has_written_is_written_anew_as_well() {
+        let root = tempfile::tempdir().unwrap();
+        let [read, removed, other] = ["read.json", "removed.json", "other.json"].map(|n| root.path().join(n));
+        for path in [&read, &removed, &other] {
+            fs::write(path, b"[1]").unwrap();
+        }
+        remember(&read);
+        remember(&removed);
+        remember(&root.path().join("absent.json"));
+        remove(&removed).unwrap();
+        fs::remove_file(&read).unwrap();
+        fs::remove_file(&other).unwrap();
+        assert_eq!(lost(root.path()), [read.clone()]);
+        write_anew(&read).unwrap();
+        assert_eq!(fs::read(&read).unwrap(), b"[1]");
+        // What is written later is newer than what was read.
+        replace(&read, b"[2]").unwrap();
+        remember(&read);
+        fs::remove_file(&read).unwrap();
+        write_anew(&read).unwrap();
+        assert_eq!(fs::read(&read).unwrap(), b"[2]");
     }
 
     #[test]

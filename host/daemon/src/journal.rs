@@ -22,6 +22,7 @@ mod prune;
 mod query;
 mod reader;
 mod replay;
+mod rescue;
 mod schema;
 mod search;
 mod store;

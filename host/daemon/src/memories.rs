@@ -290,7 +290,9 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
         let beside = durable::beside(&path);
         if let Ok((memory, None)) = read(&beside) {
             // Before anything else is written where it is now. If that fails, it is read again.
-            let _ = fs::rename(&beside, &path);
+            if fs::rename(&beside, &path).is_ok() {
+                durable::remember(&path);
+            }
             before.memories.insert(module, memory);
             continue;
         }
@@ -299,9 +301,11 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
         }
         match read(&path) {
             Ok((memory, None)) => {
+                durable::remember(&path);
                 before.memories.insert(module, memory);
             }
             Ok((memory, Some(problem))) => {
+                durable::remember(&path);
                 before.memories.insert(module.clone(), memory);
                 before.damaged.push(format!(
                     "state/modules/{module}.json is of another version or damaged ({problem}): what people want of {module} is known, what was counted and under way is not"

@@ -7,12 +7,13 @@
 //! ```
 //! The system's resolver blocks its thread until it gives up, which takes it 10 s and more while a name
 //! server is silent, and nothing can end it sooner. Therefore look-ups have threads that do nothing else,
-//! a name keeps one of them at most, an asker keeps a few, and names that were slow last time leave some
-//! threads to all others. An asker waits no longer than it said.
+//! a name keeps one of them at most, an asker keeps a few, names that were slow last time leave some
+//! threads to all others, and checkers leave some to the daemon itself. An asker waits no longer than it said.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// Look-ups at once.
 const THREADS: usize = 64;
-/// Of these, so many for names that were slow last time.
+/// Of these, so many for checkers and restart scripts; the others are for the daemon's own requests.
+const FOR_CHECKERS: usize = 56;
+/// Of those, so many for names that were slow last time.
 const FOR_SLOW: usize = 48;
 /// Of one asker at once.
 const SHARE: usize = 4;
@@ -30,16 +33,27 @@ const SHARE: usize = 4;
 const SLOW: Duration = Duration::from_secs(2);
 /// Slow names that are remembered.
 const REMEMBERED: usize = 4_096;
-/// As good as never.
+/// Longer than any daemon runs: threads do not end.
 const NEVER_IDLE: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// What one asker may have under way at once. Cheap to clone; all clones are the same share.
 #[derive(Debug, Clone)]
-pub(crate) struct Share(Arc<Semaphore>);
+pub(crate) struct Share {
+    places: Arc<Semaphore>,
+    of_the_daemon: bool,
+}
 
+/// That of a checker.
 impl Default for Share {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(SHARE)))
+        Self { places: Arc::new(Semaphore::new(SHARE)), of_the_daemon: false }
+    }
+}
+
+impl Share {
+    /// For requests of the daemon's own. No checker takes the places that they need.
+    pub(crate) fn of_the_daemon() -> Self {
+        Self { of_the_daemon: true, ..Self::default() }
     }
 }
 
@@ -71,6 +85,7 @@ struct Inner {
     /// Its threads are the look-ups'. Only [`Drop`] takes it.
     pool: Option<Runtime>,
     places: Arc<Semaphore>,
+    checker_places: Arc<Semaphore>,
     slow_places: Arc<Semaphore>,
     known: Mutex<Known>,
 }
@@ -92,11 +107,13 @@ impl Names {
             .inspect_err(|error| tracing::error!(%error, "there are no threads for look-ups of names"))
             .ok()?;
         // With one thread that stays, look-ups go on if the system gives no further ones.
-        pool.spawn_blocking(|| {});
+        spawn(&pool, || {});
+        let checker_places = Arc::new(Semaphore::new(FOR_CHECKERS));
         let places = Arc::new(Semaphore::new(THREADS));
         let slow_places = Arc::new(Semaphore::new(FOR_SLOW));
         let pool = Some(pool);
-        Some(Self(Arc::new(Inner { resolve, pool, places, slow_places, known: Mutex::default() })))
+        let known = Mutex::default();
+        Some(Self(Arc::new(Inner { resolve, pool, places, checker_places, slow_places, known })))
     }
 
     async fn look_up(&self, host: &str, share: &Share, by: Instant) -> io::Result<Vec<SocketAddr>> {
@@ -129,9 +146,18 @@ impl Names {
         drop(known);
         let flight = Flight { inner: Arc::clone(&self.0), host: host.to_owned(), tell, _permits: permits };
         if let Some(pool) = &self.0.pool {
-            pool.spawn_blocking(move || flight.end());
+            spawn(pool, move || flight.end());
         }
         told
+    }
+}
+
+/// Without a thread the work is done by the next one that there is.
+fn spawn(pool: &Runtime, work: impl FnOnce() + Send + 'static) {
+    // tokio panics if the system gives no thread. Its queue, where the work is already, is whole then.
+    let spawned = catch_unwind(AssertUnwindSafe(|| drop(pool.spawn_blocking(work))));
+    if spawned.is_err() {
+        tracing::error!("the system gives no thread for look-ups of names");
     }
 }
 
@@ -154,6 +180,7 @@ impl Drop for Inner {
 struct Permits {
     _of_share: OwnedSemaphorePermit,
     _of_slow: Option<OwnedSemaphorePermit>,
+    _of_checkers: Option<OwnedSemaphorePermit>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -163,11 +190,14 @@ impl Permits {
             let places = Arc::clone(places);
             async move { places.acquire_owned().await.map_err(io::Error::other) }
         };
-        let of_share = acquire(&share.0).await?;
-        let is_slow = inner.known().slow.contains(host);
+        let of_share = acquire(&share.places).await?;
+        let is_slow = !share.of_the_daemon && inner.known().slow.contains(host);
         let of_slow = if is_slow { Some(acquire(&inner.slow_places).await?) } else { None };
+        // Behind the slow ones: one that waits for a place among those keeps none from others.
+        let of_checkers =
+            if share.of_the_daemon { None } else { Some(acquire(&inner.checker_places).await?) };
         let place = acquire(&inner.places).await?;
-        Ok(Self { _of_share: of_share, _of_slow: of_slow, _place: place })
+        Ok(Self { _of_share: of_share, _of_slow: of_slow, _of_checkers: of_checkers, _place: place })
     }
 }
 
@@ -279,9 +309,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn checkers_leave_threads_to_the_daemon_itself() {
+        let names = Names::start(|_| Err(io::Error::other("not asked"))).unwrap();
+        names.0.known().slow.insert("hook.example".to_owned());
+        let _slow = Arc::clone(&names.0.slow_places).acquire_many_owned(48).await.unwrap();
+        let checkers = Arc::clone(&names.0.checker_places).acquire_many_owned(56).await.unwrap();
+        let (checker, own) = (Share::default(), Share::of_the_daemon());
+        let mut waits = Box::pin(names.look_up("other.example", &checker, ample()));
+        assert!(is_pending(&mut waits).await);
+        let told = names.look_up("hook.example", &own, ample()).await.unwrap_err();
+        assert_eq!(told.to_string(), "not asked");
+        drop(checkers);
+        assert_eq!(waits.await.unwrap_err().to_string(), "not asked");
+    }
+
+    #[tokio::test]
     async fn an_address_is_no_name() {
         let names = Names::start(|_| Err(io::Error::other("asked"))).unwrap();
-        let none = Share(Arc::new(Semaphore::new(0)));
+        let none = Share { places: Arc::new(Semaphore::new(0)), of_the_daemon: false };
         let found = names.look_up("::1", &none, ample()).await.unwrap();
         assert_eq!(found, ["[::1]:0".parse().unwrap()]);
     }

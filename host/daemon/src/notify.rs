@@ -321,7 +321,12 @@ impl Notify {
                 self.board.not_all(&target, partly);
                 self.handle(Event::Delivered { target: &target });
             }
-            Err(NotDelivered { why, retry_after }) => {
+            Err(NotDelivered { why, partly: true, .. }) => {
+                tracing::warn!(%target, "notified, and to be tried again for some: {why}");
+                let jitter = fastrand::f64();
+                self.handle(Event::Deferred { target: &target, why, jitter });
+            }
+            Err(NotDelivered { why, retry_after, .. }) => {
                 tracing::warn!(%target, "not notified, to be tried again: {why}");
                 let jitter = fastrand::f64();
                 self.handle(Event::Failed { target: &target, why, retry_after, jitter });

@@ -40,30 +40,44 @@ pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::
     }
 }
 
-/// What was found, and what could not be done about it.
+/// What was written anew, and what could not be.
 fn write_lost(folder: &Path) -> (Option<String>, Option<String>) {
     let lost = durable::lost(folder);
     if lost.is_empty() {
         return (None, None);
     }
-    let whole = !folder.exists();
-    // Whoever removed them may be at it still: those that fail are tried again at the next look.
-    let failed: Vec<String> = lost
-        .iter()
-        .filter_map(|path| Some(format!("{}: {}", path.display(), durable::write_anew(path).err()?)))
-        .collect();
-    let (what, are) = if whole { ("state/ was".to_owned(), "is") } else { named(folder, &lost) };
-    if let Some(first) = failed.first() {
+    // Others may have made the folder again meanwhile.
+    let all = lost.len() == durable::known(folder).len();
+    let (mut anew, mut failed) = (Vec::new(), Vec::new());
+    // Those that fail are tried again at the next look.
+    for path in lost {
+        match durable::write_anew(&path) {
+            Ok(()) => anew.push(path),
+            Err(error) => failed.push((path, error)),
+        }
+    }
+    let told = match anew.as_slice() {
+        [] => None,
+        anew => {
+            let whole = all && anew.len() > 1 && failed.is_empty();
+            let (what, are) = if whole { ("state/ was".to_owned(), "is") } else { named(folder, anew) };
+            Some(format!("{what} removed while the daemon ran, and {are} written anew"))
+        }
+    };
+    let problem = failed.first().map(|(path, error)| {
         let others = failed.len() - 1;
         let others = if others > 0 { format!(" (and {others} more)") } else { String::new() };
-        return (None, Some(format!("{what} removed, and cannot be written anew: {first}{others}")));
-    }
-    (Some(format!("{what} removed while the daemon ran, and {are} written anew")), None)
+        format!("{} was removed, and cannot be written anew: {error}{others}", name(folder, path))
+    });
+    (told, problem)
+}
+
+fn name(folder: &Path, path: &Path) -> String {
+    format!("state/{}", path.strip_prefix(folder).unwrap_or(path).display())
 }
 
 fn named(folder: &Path, lost: &[PathBuf]) -> (String, &'static str) {
-    let name = |path: &PathBuf| format!("state/{}", path.strip_prefix(folder).unwrap_or(path).display());
-    let names = lost.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
+    let names = lost.iter().take(NAMED).map(|path| name(folder, path)).collect::<Vec<_>>().join(", ");
     match (lost.len(), lost.len().saturating_sub(NAMED)) {
         (1, _) => (format!("{names} was"), "is"),
         (_, 0) => (format!("{names} were"), "are"),
@@ -99,5 +113,26 @@ mod tests {
         assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
         assert_eq!(write_lost(&folder), (None, None));
+        // The folder is there again before anybody looks.
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));
+    }
+
+    #[test]
+    fn what_was_written_anew_is_told_also_if_something_else_was_not() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state");
+        fs::create_dir_all(folder.join("modules")).unwrap();
+        for name in ["a", "b", "modules/web.json"] {
+            durable::replace(&folder.join(name), name.as_bytes()).unwrap();
+        }
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("modules"), "a file in its place").unwrap();
+        let (told, failed) = write_lost(&folder);
+        assert_eq!(told.unwrap(), "state/a, state/b were removed while the daemon ran, and are written anew");
+        let failed = failed.unwrap();
+        assert!(failed.starts_with("state/modules/web.json was removed, and cannot be"), "{failed}");
     }
 }

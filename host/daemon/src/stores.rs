@@ -20,9 +20,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;
+use bellwether_core::record::RecordKind;
 use jiff::Timestamp;
+use tokio::sync::mpsc;
 
+use crate::driver::Message;
 use crate::patience::at_most;
 use crate::sandbox::{StateContents, StateHandle};
 
@@ -109,6 +113,8 @@ struct Shared {
     memories: Mutex<BTreeMap<Owner, Memory>>,
     writer: OnceLock<SyncSender<Job>>,
     problem: Mutex<Option<String>>,
+    /// Where it is told what became of the file.
+    events: OnceLock<mpsc::Sender<Message>>,
 }
 
 #[derive(Debug)]
@@ -158,6 +164,12 @@ impl Stores {
             problem = Some(format!("what checkers keep will not outlive this daemon: no thread: {error}"));
         }
         (stores, problem)
+    }
+
+    /// From now on it is told there what becomes of the file.
+    pub(crate) fn tell(&self, events: mpsc::Sender<Message>) {
+        // Once in a daemon.
+        let _ = self.0.events.set(events);
     }
 
     /// What belongs to this one, from earlier too.
@@ -232,11 +244,13 @@ struct Writer {
     database: Option<Database>,
     /// What is on disk: contents, and the number of runs.
     written: BTreeMap<Owner, (StateContents, u64)>,
+    /// The file was removed or replaced, and is not written anew yet.
+    lost: bool,
 }
 
 impl Writer {
     fn new(stores: Stores, path: std::path::PathBuf, database: Option<Database>) -> Self {
-        Self { stores, path, database, written: BTreeMap::new() }
+        Self { stores, path, database, written: BTreeMap::new(), lost: false }
     }
 
     fn work(mut self, jobs: &Receiver<Job>) {
@@ -256,13 +270,25 @@ impl Writer {
         }
     }
 
-    /// A file that somebody has removed takes what is written, and no one finds it there: all of it is written to
-    /// another one.
+    /// SQLite goes on to write to a file that was removed or replaced: all of it is written to another one.
     fn look_for_the_file(&mut self) {
-        if self.database.is_some() && !self.path.exists() && !self.written.is_empty() {
-            tracing::error!("state/checkers.db was removed while the daemon ran: it is written anew");
+        if self.database.as_ref().is_some_and(|database| !database.is_at(&self.path)) {
+            // With the connection go the files beside the place: before another one is opened there.
             self.database = None;
             self.written.clear();
+            self.lost = true;
+        }
+    }
+
+    fn tell_of_the_file(&self) {
+        let message =
+            "state/checkers.db was removed or replaced while the daemon ran: it is written anew".to_owned();
+        tracing::error!("{message}");
+        let Some(events) = self.stores.0.events.get() else { return };
+        let kind = RecordKind::Daemon { message };
+        // This thread does not wait for the core. The log has it.
+        if events.try_send(Message::Event(Event::Noted { module: None, kind })).is_err() {
+            tracing::warn!("that state/checkers.db was lost is not in the journal");
         }
     }
 
@@ -298,6 +324,10 @@ impl Writer {
         match result {
             Ok(()) => {
                 *problem = None;
+                drop(problem);
+                if std::mem::take(&mut self.lost) {
+                    self.tell_of_the_file();
+                }
                 for (owner, contents, runs, _) in changed {
                     self.written.insert(owner, (contents, runs));
                 }

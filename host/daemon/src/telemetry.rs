@@ -203,7 +203,9 @@ fn keep(path: &Path, sent: u64) {
 }
 
 fn progress(path: &Path) -> Option<Progress> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    let progress = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    durable::remember(path);
+    Some(progress)
 }
 
 fn now(clock: Clock) -> u64 {

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 const BLOCKING: usize = 17;
 /// They are there at once, or not to be had.
 const READY_WITHIN: Duration = Duration::from_secs(1);
-/// As good as never.
+/// Longer than any daemon runs: threads do not end.
 const NEVER_IDLE: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// The runtime for [`app::run`](crate::app::run).

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use bellwether_core::text::is_shown;
+use bellwether_core::text::{is_shown, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -113,8 +113,9 @@ where
         }
         writer.write_str(prefix)?;
         if self.style == Style::Json {
-            // It escapes what is in strings by itself.
-            return self.inner.format_event(context, writer, event);
+            let mut line = String::new();
+            self.inner.format_event(context, Writer::new(&mut line), event)?;
+            return writer.write_str(&json(&line));
         }
         let colored = writer.has_ansi_escapes();
         let mut line = String::new();
@@ -123,13 +124,30 @@ where
     }
 }
 
-/// One line, whatever is said in it. Where the line has colours, escapes are those of the colours: tracing
-/// escapes those that stand in messages.
+/// One line, whatever is said in it. Where the line has colours, the escapes that stay are those of colours: a
+/// field written with `%` has its escapes as they are.
 fn plain(line: &str, colored: bool) -> String {
-    let Some(text) = line.strip_suffix('\n') else { return line.to_owned() };
-    let stays = |c: char| is_shown(c) || (colored && c == '\u{1b}');
-    let shown = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| stays(*c));
-    shown.chain(['\n']).collect()
+    let Some(mut rest) = line.strip_suffix('\n') else { return line.to_owned() };
+    let mut shown = String::with_capacity(line.len());
+    while let Some(c) = rest.chars().next() {
+        let color = if colored { color(rest) } else { 0 };
+        let (part, behind) = rest.split_at(color.max(c.len_utf8()));
+        if color > 0 || is_shown(c) {
+            shown.push_str(if c.is_whitespace() { " " } else { part });
+        } else if c.is_whitespace() {
+            shown.push(' ');
+        }
+        rest = behind;
+    }
+    shown.push('\n');
+    shown
+}
+
+/// The length of the escape sequence for a colour (ECMA-48, SGR) that the text begins with; 0 if it does not.
+fn color(text: &str) -> usize {
+    let Some(codes) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let end = codes.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(codes.len());
+    if codes[end..].starts_with('m') { 2 + end + 1 } else { 0 }
 }
 
 /// As `syslog(3)` numbers them.
@@ -202,6 +220,37 @@ mod tests {
             assert!(!lines[0].contains("\u{1b}[2J"), "{lines:?}");
             assert_eq!(lines[0].contains('\u{1b}'), colored, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_field_that_is_shown_as_it_is_brings_no_escapes_but_colours() {
+        let said = "a\u{1b}[2Jb\u{1b}]0;c\u{7}d\u{1b}[1;31me\u{9b}f\u{202e}g\u{1b}";
+        for colored in [false, true] {
+            let paper = Paper::default();
+            let write = paper.clone();
+            let logger = tracing_subscriber::fmt().with_writer(move || write.clone()).with_ansi(colored);
+            let text = |inner: Format<Full, SystemTime>| Lines::new(inner.with_ansi(colored), Style::Text);
+            let logger = logger.map_event_format(text).finish();
+            tracing::subscriber::with_default(logger, || tracing::error!(why = %said, "it failed"));
+            let line = paper.lines().concat();
+            let shown = if colored { "a[2Jb]0;cd\u{1b}[1;31mefg" } else { "a[2Jb]0;cd[1;31mefg" };
+            assert!(line.ends_with(shown) || line.contains(&format!("{shown}\u{1b}[")), "{line:?}");
+            assert!(!line.contains("\u{1b}[2J") && !line.contains("\u{1b}]"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_has_nothing_that_is_not_shown() {
+        let paper = Paper::default();
+        let write = paper.clone();
+        let logger = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || write.clone());
+        let logger = logger.map_event_format(|inner| Lines::new(inner, Style::Json)).finish();
+        let said = "a\u{1b}b\u{9b}c\u{202e}d";
+        tracing::subscriber::with_default(logger, || tracing::error!(why = %said, "it failed"));
+        let lines = paper.lines();
+        let read: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(read["why"], "abcd");
+        assert!(lines[0].chars().all(is_shown), "{lines:?}");
     }
 
     #[test]

@@ -41,6 +41,18 @@ impl ProxyRules {
     }
 }
 
+/// This machine itself (RFC 6761, 6.3, for the names).
+const LOOPBACK: [&str; 4] = ["127.0.0.0/8", "::1", "localhost", "*.localhost"];
+
+impl ProxyRules {
+    /// The same rules, and this machine itself is asked without the proxy, which would ask itself.
+    #[must_use]
+    pub fn with_loopback_direct(mut self) -> Self {
+        self.direct.extend(LOOPBACK.iter().filter_map(|text| text.parse::<DirectHost>().ok()));
+        self
+    }
+}
+
 impl DirectHost {
     fn covers(&self, host: &str) -> bool {
         match (self, host.parse::<IpAddr>()) {
@@ -134,6 +146,21 @@ mod tests {
             assert_eq!(rules.through(host).is_some(), through, "{host}");
         }
         assert_eq!(ProxyRules::default().through("example.org"), None);
+    }
+
+    #[test]
+    fn loopback_can_be_spared() {
+        let proxy = Some("http://proxy:3128".parse().unwrap());
+        let rules = ProxyRules { proxy, direct: Vec::new() };
+        assert!(rules.through("localhost").is_some());
+        let rules = rules.with_loopback_direct();
+        for host in ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "::ffff:127.0.0.1", "LOCALHOST", "a.localhost"]
+        {
+            assert_eq!(rules.through(host), None, "{host}");
+        }
+        for host in ["128.0.0.1", "::2", "localhost.example", "example.org"] {
+            assert!(rules.through(host).is_some(), "{host}");
+        }
     }
 
     #[test]

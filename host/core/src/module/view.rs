@@ -78,6 +78,14 @@ impl Module {
         self.policy.degrade.then(load)
     }
 
+    /// Whether load balancers are told what this picture of it shows, and its state is the one that it shows.
+    pub(crate) fn answers_like(&self, view: &ModuleView) -> bool {
+        self.state.name() == view.state
+            && self.readiness().is_ok() == view.ready
+            && self.load() == view.load
+            && self.readmission.until() == view.readmit_until
+    }
+
     pub(crate) fn view(&self, now: Moment) -> ModuleView {
         let readiness = self.readiness();
         let deadline = if matches!(self.state, State::Backoff { .. } | State::Draining { .. }) {

@@ -30,6 +30,9 @@ pub struct Notification {
     pub items: Vec<Item>,
     /// What there is besides, and had no room.
     pub left_out: u32,
+    /// Modules that only what had no room is about.
+    #[serde(default)]
+    pub modules_left_out: usize,
     /// Older notifications that had no room in the queue.
     pub more: u64,
 }
@@ -148,7 +151,8 @@ impl Notification {
             times: 1,
         };
         let (module, standing, items) = (None, Standing::Test, vec![item]);
-        Self { key, node, target, module, standing, reminder: false, at, items, left_out: 0, more: 0 }
+        let (reminder, left_out, modules_left_out, more) = (false, 0, 0, 0);
+        Self { key, node, target, module, standing, reminder, at, items, left_out, modules_left_out, more }
     }
 
     pub(super) fn new(
@@ -159,9 +163,20 @@ impl Notification {
         at: Moment,
     ) -> Self {
         let Contents { items, left_out, reminder } = contents;
-        let standing = Standing::of(&items);
-        let mut new =
-            Self { key, node, target, module: None, standing, reminder, at, items, left_out, more: 0 };
+        let (standing, module, modules_left_out, more) = (Standing::of(&items), None, 0, 0);
+        let mut new = Self {
+            key,
+            node,
+            target,
+            module,
+            standing,
+            reminder,
+            at,
+            items,
+            left_out,
+            modules_left_out,
+            more,
+        };
         new.round_off();
         new
     }
@@ -211,20 +226,33 @@ impl Notification {
         }
         self.reminder &= older.reminder;
         self.left_out = self.left_out.max(older.left_out);
+        self.modules_left_out = self.modules_left_out.max(older.modules_left_out);
         self.more = self.more.saturating_add(older.more);
         self.round_off();
     }
 
+    /// Leaves out what a later one tells as well.
+    pub(super) fn leave_to(&mut self, later: &Self) {
+        let only = self.module.clone();
+        self.items.retain(|item| {
+            let told = (item.topic, &item.about, item.module.as_ref().or(only.as_ref()));
+            !later.items.iter().any(|other| (other.topic, &other.about, later.module_of(other)) == told)
+        });
+    }
+
     /// Counts what there is no room for, and says which module it is about if that is one.
     fn round_off(&mut self) {
+        let modules = self.modules();
+        let count = modules.len();
+        let is_one = count == 1 && self.modules_left_out == 0;
+        let only = modules.first().copied().flatten().filter(|_| is_one).cloned();
         if let Some(beyond) = self.items.len().checked_sub(MAX_ITEMS).filter(|beyond| *beyond > 0) {
             // The worst stays.
             self.items.sort_by_key(Item::weight);
             self.items.truncate(MAX_ITEMS);
             self.left_out = self.left_out.saturating_add(u32::try_from(beyond).unwrap_or(u32::MAX));
+            self.modules_left_out += count - self.modules().len();
         }
-        let modules = self.modules();
-        let only = modules.first().copied().flatten().filter(|_| modules.len() == 1).cloned();
         self.module = only;
     }
 
@@ -234,9 +262,14 @@ impl Notification {
         format!("{}: {still}{}", self.place(), self.what())
     }
 
+    /// How many modules it is about, also those that had no room.
+    fn module_count(&self) -> usize {
+        self.modules().len() + self.modules_left_out
+    }
+
     fn place(&self) -> String {
         let node = &self.node;
-        match (&self.module, self.modules().len()) {
+        match (&self.module, self.module_count()) {
             (Some(module), _) => format!("{module} on {node}"),
             (None, 0 | 1) => node.to_string(),
             (None, modules) => format!("{modules} modules on {node}"),
@@ -244,7 +277,7 @@ impl Notification {
     }
 
     fn what(&self) -> String {
-        let several = self.modules().len() > 1;
+        let several = self.module_count() > 1;
         match self.standing {
             Standing::Test => "this is a test".to_owned(),
             Standing::Resolved if several => format!("well again: {}", self.names()),
@@ -271,7 +304,7 @@ impl Notification {
         let modules = self.modules();
         let names = modules.iter().flatten().map(|module| module.as_str());
         let shown = names.take(NAMED).collect::<Vec<_>>().join(", ");
-        match modules.len().saturating_sub(NAMED) {
+        match self.module_count() - modules.len().min(NAMED) {
             0 => shown,
             others => format!("{shown} and {others} more"),
         }
@@ -338,5 +371,29 @@ impl Item {
                 format!("{topic}: {summary} ({} ago{times})", plain(now.since(self.since)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::tests::{at, name};
+
+    #[test]
+    fn modules_that_have_no_room_are_counted() {
+        let node: NodeName = "n1".parse().unwrap();
+        let test = Notification::test("1".to_owned(), node.clone(), name("mail"), "root", at(0));
+        let item =
+            |n: usize| Item { module: ModuleName::new(&format!("m{n}")).ok(), ..test.items[0].clone() };
+        let contents = |items| Contents { items, left_out: 0, reminder: false };
+        let told =
+            |items| Notification::new("2".to_owned(), node.clone(), name("mail"), contents(items), at(0));
+        let many = told((0..300).map(item).collect());
+        assert_eq!((many.items.len(), many.left_out), (MAX_ITEMS, 100));
+        assert!(many.title().starts_with("300 modules on n1: "), "{}", many.title());
+        // What is left is of one module, and there is another one.
+        let mostly = told((0..300).map(|n| item(usize::from(n >= MAX_ITEMS))).collect());
+        assert_eq!(mostly.module, None);
+        assert!(mostly.title().starts_with("2 modules on n1: "), "{}", mostly.title());
     }
 }

@@ -5,6 +5,9 @@
 //!               ▲            │ failed: the target is left alone for a while, longer each time
 //!               └────────────┴──▶ given up, after a day
 //! ```
+//! A notification that some recipients have and others do not take yet is left alone for a while by itself:
+//! the target works, and those behind it are delivered meanwhile.
+//!
 //! Those about the same modules become one, as long as the older one is not under
 //! way; so what waits is bounded by the modules, and by [`MAX_WAITING`].
 
@@ -18,7 +21,7 @@ use super::{Policy, Target};
 use crate::moment::Moment;
 
 /// So many wait for one target. Of more, the oldest become one.
-pub(super) const MAX_WAITING: usize = 100;
+pub const MAX_WAITING: usize = 100;
 /// Before the second try.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The wait doubles with each try that fails, up to this.
@@ -47,6 +50,12 @@ struct Waiting {
     notification: Notification,
     since: Moment,
     tried: bool,
+    /// Tries in a row that some recipients did not take.
+    #[serde(default)]
+    deferred: u32,
+    /// It is not tried before.
+    #[serde(default)]
+    not_before: Moment,
 }
 
 impl Queue {
@@ -59,7 +68,8 @@ impl Queue {
             let Some(older) = older.and_then(|at| self.waiting.remove(at)) else { break };
             notification.takes_over(older.notification);
         }
-        self.waiting.push_back(Waiting { notification, since: now, tried: false });
+        let (tried, deferred, not_before) = (false, 0, now);
+        self.waiting.push_back(Waiting { notification, since: now, tried, deferred, not_before });
         self.waiting.len() > MAX_WAITING && self.merge_oldest()
     }
 
@@ -85,7 +95,7 @@ impl Queue {
         if self.under_way.is_some() || now < self.next {
             return None;
         }
-        let first = self.waiting.front_mut()?;
+        let first = self.waiting.iter_mut().find(|waiting| waiting.not_before <= now)?;
         first.tried = true;
         self.under_way = Some(first.notification.key.clone());
         Some(&first.notification)
@@ -102,16 +112,31 @@ impl Queue {
     pub(super) fn failed(&mut self, why: String, retry_after: Option<Duration>, jitter: f64, now: Moment) {
         let Some(waiting) = self.take_under_way() else { return };
         self.failing = self.failing.saturating_add(1);
-        let doubled = FIRST_WAIT.saturating_mul(1 << (self.failing - 1).min(20)).min(LONGEST_WAIT);
-        let own = doubled.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0));
-        self.next = now + own.max(retry_after.unwrap_or_default().min(LONGEST_ASKED));
+        self.next = now + wait(self.failing, jitter).max(retry_after.unwrap_or_default().min(LONGEST_ASKED));
         self.failed = Some((now, why));
-        let newer = self.waiting.iter_mut();
-        let mut newer = newer.filter(|newer| newer.notification.is_about_the_same(&waiting.notification));
-        match newer.next() {
-            Some(newer) => newer.notification.takes_over(waiting.notification),
+        self.put_back(waiting);
+    }
+
+    /// Some recipients have it, and the others do not take it yet.
+    pub(super) fn deferred(&mut self, why: String, jitter: f64, now: Moment) {
+        let Some(mut waiting) = self.take_under_way() else { return };
+        waiting.deferred = waiting.deferred.saturating_add(1);
+        waiting.not_before = now + wait(waiting.deferred, jitter);
+        (self.failing, self.next, self.failed) = (0, now, Some((now, why)));
+        self.put_back(waiting);
+    }
+
+    fn put_back(&mut self, mut waiting: Waiting) {
+        let is_same = |newer: &Waiting| newer.notification.is_about_the_same(&waiting.notification);
+        let Some(first) = self.waiting.iter().position(is_same) else {
             // One that the target does not like does not keep the others.
-            None => self.waiting.push_back(waiting),
+            return self.waiting.push_back(waiting);
+        };
+        for newer in self.waiting.iter().skip(first + 1) {
+            waiting.notification.leave_to(&newer.notification);
+        }
+        if let Some(newer) = self.waiting.get_mut(first) {
+            newer.notification.takes_over(waiting.notification);
         }
     }
 
@@ -131,8 +156,13 @@ impl Queue {
 
     /// When there is something to do.
     pub(super) fn due(&self, policy: &Policy) -> Option<Moment> {
-        let next = (self.under_way.is_none() && !self.waiting.is_empty()).then_some(self.next);
-        next.into_iter().chain(self.overdue(policy).map(|(_, due)| due)).min()
+        self.next_try().into_iter().chain(self.overdue(policy).map(|(_, due)| due)).min()
+    }
+
+    /// When the next one is tried; nothing while one is under way, or if none waits.
+    fn next_try(&self) -> Option<Moment> {
+        let first = self.waiting.iter().map(|waiting| waiting.not_before).min()?;
+        self.under_way.is_none().then(|| first.max(self.next))
     }
 
     /// A new daemon tries at once.
@@ -140,6 +170,7 @@ impl Queue {
         (self.next, self.failing, self.under_way) = (now, 0, None);
         for waiting in &mut self.waiting {
             waiting.since = waiting.since.min(now);
+            (waiting.deferred, waiting.not_before) = (0, now);
         }
     }
 
@@ -148,19 +179,21 @@ impl Queue {
             waiting: self.waiting.len(),
             merged: self.waiting.iter().map(|waiting| waiting.notification.more).sum(),
             failing: self.failing,
-            next: (self.under_way.is_none() && !self.waiting.is_empty()).then_some(self.next),
+            next: self.next_try(),
             delivered: self.delivered,
             failed: self.failed.clone(),
             given_up: self.given_up.clone(),
         }
     }
 
-    /// What is given up at which moment, if it still waits then. Only while the target fails:
-    /// a daemon that was away for a day tries first.
+    /// What is given up at which moment, if it still waits then. Only while the target fails, or some recipients
+    /// do: a daemon that was away for a day tries first.
     fn overdue(&self, policy: &Policy) -> impl Iterator<Item = (usize, Moment)> + use<'_> {
         let give_up = policy.give_up;
         let waiting = self.waiting.iter().enumerate();
-        let free = waiting.filter(|(_, waiting)| self.failing > 0 && !self.is_under_way(waiting));
+        let fails = self.failing > 0;
+        let free = waiting
+            .filter(move |(_, waiting)| (fails || waiting.deferred > 0) && !self.is_under_way(waiting));
         free.map(move |(at, waiting)| (at, waiting.since + give_up))
     }
 
@@ -172,5 +205,67 @@ impl Queue {
         let at = self.waiting.iter().position(|waiting| self.is_under_way(waiting));
         self.under_way = None;
         self.waiting.remove(at?)
+    }
+}
+
+/// How long to wait after so many tries in a row that failed.
+fn wait(failed: u32, jitter: f64) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << failed.saturating_sub(1).min(20)).min(LONGEST_WAIT);
+    doubled.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ModuleName;
+    use crate::notify::tests::{at, name, policy};
+
+    fn about(key: &str, module: &str) -> Notification {
+        let node = "n1".parse().unwrap();
+        let mut told = Notification::test(key.to_owned(), node, name("mail"), "root", at(0));
+        told.module = ModuleName::new(module).ok();
+        told
+    }
+
+    #[test]
+    fn what_some_recipients_do_not_take_yet_delays_nothing_else() {
+        let mut queue = Queue::default();
+        queue.push(about("1", "web"), at(0));
+        assert_eq!(queue.next(at(0)).unwrap().key, "1");
+        queue.deferred("try again later".to_owned(), 0.0, at(0));
+        queue.push(about("2", "db"), at(0));
+        assert_eq!(queue.next(at(0)).unwrap().key, "2");
+        queue.delivered(at(0));
+        let standing = queue.standing();
+        assert_eq!((standing.failing, standing.waiting, standing.next), (0, 1, Some(at(1))));
+        assert_eq!(queue.next(at(0)), None);
+        // It is tried again under its key, later each time.
+        assert_eq!(queue.next(at(1)).unwrap().key, "1");
+        queue.deferred("try again later".to_owned(), 0.0, at(1));
+        assert_eq!(queue.standing().next, Some(at(3)));
+        let policy = policy(&[]);
+        let end = at(0) + policy.give_up;
+        assert_eq!(queue.give_up(&policy, end).len(), 1, "and not for ever");
+        assert_eq!(queue.standing().waiting, 0);
+    }
+
+    #[test]
+    fn what_a_later_notification_tells_is_not_told_by_an_earlier_one() {
+        let mut queue = Queue::default();
+        let mut both = about("1", "web");
+        both.module = None;
+        let item = both.items.remove(0);
+        both.items = ["web", "db"]
+            .map(|module| crate::notify::Item { module: ModuleName::new(module).ok(), ..item.clone() })
+            .to_vec();
+        queue.push(both, at(0));
+        queue.next(at(0));
+        queue.push(about("2", "web"), at(0));
+        queue.push(about("3", "db"), at(0));
+        queue.failed("refused".to_owned(), None, 0.0, at(0));
+        let first = queue.next(at(1)).unwrap();
+        assert_eq!((first.key.as_str(), first.items.len()), ("2", 1));
+        queue.delivered(at(1));
+        assert_eq!(queue.next(at(1)).unwrap().key, "3");
     }
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is: what several modules have to say at nearly the same time is told in one notification.
+//! Grouping by time: what happens to several modules at nearly the same time is told in one notification.
 //!
 //! - News of one module takes along what others would tell within `group-wait`.
 //! - That all is well with a module waits, for `group-wait` at the most, for others that are about to be well too.

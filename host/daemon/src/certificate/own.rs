@@ -49,6 +49,8 @@ impl Own {
         let files = files(folder);
         let pair = Pair::read(&files).ok().filter(|pair| serves(pair, &files, names, now));
         if let Some(pair) = pair {
+            durable::remember(&files.key);
+            durable::remember(&files.certificate);
             return Ok(Self { pair });
         }
         make(&files, folder, names, now)?;

@@ -20,6 +20,7 @@ use super::aside::{salvage, set_aside};
 use super::entry::Entry;
 use super::failure::StoreError;
 use super::import;
+use super::rescue::put_in_place;
 use super::search;
 use super::store::{Boot, GivenOut, RESERVE, Store};
 use super::waiting::LATEST;
@@ -74,6 +75,8 @@ fn open_into(opened: &mut Opened, path: &Path, settings: &Settings) -> Result<()
 
 /// Opens the file and looks at what it takes to go on with it.
 pub(super) fn open_good(path: &Path) -> Result<(Store, GivenOut), StoreError> {
+    // A daemon before may have been killed, or the disk may have refused, just before.
+    put_in_place(path)?;
     let store = Store::open(path, beside(path).exists())?;
     let given = store.given_out()?;
     Ok((store, given))

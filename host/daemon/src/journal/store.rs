@@ -9,10 +9,11 @@
 //! the next checkpoint. Numbers are reserved ahead, so that neither death has
 //! one given out twice.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub(super) struct Store {
     reserved: u64,
     /// The file system of the open file, and its number there.
     identity: (u64, u64),
+    /// The same of the log ahead of it.
+    log: Option<(u64, u64)>,
 }
 
 /// What an open file says of the numbers that were given out.
@@ -100,18 +103,23 @@ impl Store {
         )?;
         schema::migrate(&mut connection, version, schema::newest())?;
         connection.set_prepared_statement_cache_capacity(32);
-        let identity = identity(path)?;
-        Ok(Self { connection, boot: 0, reserved: 0, identity })
+        let (identity, log) = (identity(path)?, identity(&log_of(path)).ok());
+        Ok(Self { connection, boot: 0, reserved: 0, identity, log })
     }
 
-    /// Whether the open file is still the one at this place. One that somebody has removed or replaced takes
-    /// what is written, and nobody finds it there.
+    /// Whether the open file is still the one at this place. SQLite goes on to write to one that was removed or
+    /// replaced.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         match identity(path) {
             Ok(found) => found == self.identity,
             // A disk that does not answer says nothing.
             Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
         }
+    }
+
+    /// Whether the log beside this place belongs to the open file. A file that has taken its place may have its own.
+    pub(super) fn owns_log(&self, path: &Path) -> bool {
+        identity(&log_of(path)).ok() == self.log
     }
 
     /// Writes all that is in the open file into another one.
@@ -209,6 +217,12 @@ impl Store {
         drop(checkpoint);
         connection.close().map_err(|(_, error)| error)
     }
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push("-wal");
+    name.into()
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {

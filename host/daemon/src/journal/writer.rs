@@ -11,9 +11,7 @@
 //! It waits for work and for the disk, and nobody waits for it.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
@@ -23,11 +21,12 @@ use std::time::{Duration, Instant};
 use bellwether_core::measurements::{Bucket, Downsampler, Series};
 use tokio::sync::{mpsc, watch};
 
-use super::aside::{remove_companions, remove_parts, salvage, set_aside};
+use super::aside::salvage;
 use super::failure::{StoreError, is_damage, plain};
 use super::health::counted;
 use super::opening::{boot, mend, open_good, replace, reservation, reserve_beside};
 use super::prune::Pruning;
+use super::rescue::rescue;
 use super::store::{Batch, Store};
 use super::waiting::{LATEST, Turn, Waiting};
 use super::{Settings, import, path, reader};
@@ -182,6 +181,10 @@ impl Writer {
         if nothing && self.rest.is_none() {
             return;
         }
+        // After a failure the open store may be one whose file has lost its place.
+        if self.rest.is_some() && !self.look_for_the_file() {
+            return;
+        }
         let begun = Instant::now();
         self.waiting.begin(turn, self.settings.clock.now(), self.wall());
         let buckets: Vec<(Series, Bucket)> = self.buckets.iter().cloned().collect();
@@ -194,8 +197,10 @@ impl Writer {
                 self.begun = Some(place);
                 self.buckets.clear();
                 self.rest = None;
-                // What is said to be written can be found by the next daemon.
-                self.look_for_the_file();
+                // What counts as written can be found by the next daemon. It is written again until it is.
+                if !self.look_for_the_file() {
+                    return;
+                }
                 let failed = self.waiting.written(turn, begun.elapsed());
                 self.tell_of_recovery(failed);
                 if let Some(reserved) = reserved {
@@ -249,8 +254,9 @@ impl Writer {
     }
 
     fn rest(&mut self, why: &str) {
-        // What is broken about a connection is not found out with the same one.
-        self.store = None;
+        // What is broken about a connection is not found out with the same one. A store whose file has lost its
+        // place is kept: what is in it is nowhere else.
+        self.store = self.store.take().filter(|store| !store.is_at(&self.path));
         let rest = self.rest.map_or(RETRY.0, |(_, rest)| (rest * 2).min(RETRY.1));
         self.rest = Some((Instant::now() + rest, rest));
         if self.waiting.failed(why, self.wall()) {
@@ -308,7 +314,10 @@ impl Writer {
             self.same_at = now + SAME;
             self.look_for_the_file();
         }
-        if let Some(why) = self.checked() {
+        let damage = self.checked();
+        // A file that has taken the place of the open one is no concern of the open one.
+        let in_place = self.store.as_ref().is_none_or(|store| store.is_at(&self.path));
+        if let Some(why) = damage.filter(|_| in_place) {
             self.mend(&why);
         }
         if self.check_at <= now && self.checking.is_none() && self.store.is_some() {
@@ -339,13 +348,13 @@ impl Writer {
     }
 
     /// A file that somebody removed or replaced is written no more: all that is in it goes into a new one.
-    fn look_for_the_file(&mut self) {
-        let Some(store) = self.store.take() else { return };
-        if store.is_at(&self.path) {
-            self.store = Some(store);
-            return;
+    /// Returns whether all that was written is in the file at its place.
+    fn look_for_the_file(&mut self) -> bool {
+        if self.store.as_ref().is_none_or(|store| store.is_at(&self.path)) {
+            return true;
         }
-        match rescue(store, &self.path, self.wall()) {
+        let wall = self.wall();
+        match rescue(&mut self.store, &self.path, wall) {
             Ok(()) => {
                 self.rest = Some((Instant::now(), RETRY.0));
                 self.say_beside(self.begun.map_or(self.last_seq, |(_, reserved)| reserved));
@@ -353,10 +362,15 @@ impl Writer {
                             and no record is lost";
                 tracing::error!("{note}");
                 self.notice(note.to_owned());
+                true
             }
-            Err(error) => {
-                tracing::error!(%error, "what was in the journal that somebody has removed cannot be written anew");
-                self.begin_anew("somebody has removed it");
+            Err(StoreError::NotNow(why)) => {
+                self.rest(&format!("its file was removed or replaced, and cannot be written anew: {why}"));
+                false
+            }
+            Err(StoreError::Useless(why)) => {
+                self.begin_anew(&format!("it was removed or replaced, and cannot be written anew: {why}"));
+                false
             }
         }
     }
@@ -424,25 +438,6 @@ impl Writer {
     fn second(&self) -> i64 {
         self.wall().div_euclid(1_000_000)
     }
-}
-
-/// Writes what is in an open file, which is not at its place any more, there again. What is there by now is
-/// somebody else's, and is set aside.
-fn rescue(store: Store, path: &Path, wall: i64) -> Result<(), StoreError> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let new = path.with_extension("db.new");
-    remove_parts(&new)?;
-    store.copy_to(&new)?;
-    // With its last connection SQLite takes away what is beside the place that it was opened at.
-    drop(store);
-    remove_companions(path)?;
-    if path.exists() {
-        set_aside(path, wall)?;
-    }
-    fs::rename(&new, path)?;
-    Ok(())
 }
 
 /// What is wrong with the file, if something is.

@@ -8,8 +8,19 @@ use crate::clock::Clock;
 
 /// Fields are added, never renamed. `text` alone is what chat programs show.
 pub(super) fn json(notification: &Notification, link: Option<&str>, clock: Clock) -> Value {
-    let Notification { key, node, target, module, standing, reminder, at, items, left_out, more } =
-        notification;
+    let Notification {
+        key,
+        node,
+        target,
+        module,
+        standing,
+        reminder,
+        at,
+        items,
+        left_out,
+        modules_left_out: _,
+        more,
+    } = notification;
     // Chat programs show nothing but the text.
     let seen_at = link.map(|link| format!("\n{link}")).unwrap_or_default();
     let alerts: Vec<Value> = items.iter().map(|item| alert(item, module.as_ref(), clock)).collect();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bellwether_core::notify::Notification;
+use bellwether_core::notify::{MAX_WAITING, Notification};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -24,8 +24,8 @@ use crate::names::look_up;
 
 /// A server that has taken a mail may be slow to say goodbye.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
-/// Keys of which it is remembered who has been told.
-const REMEMBERED: usize = 16;
+/// Keys of which it is remembered who has been told: as many as can wait for one target.
+const REMEMBERED: usize = MAX_WAITING;
 
 pub(super) struct Email {
     spec: EmailSpec,
@@ -73,14 +73,17 @@ impl Email {
         let refused = send(&mut connection, &message, &left).await;
         let (taken, refused) = refused.map_err(|error| failed(chain(&error)))?;
         told.extend(taken.iter().map(ToString::to_string));
-        // The mail has been taken: however slow or rude the goodbye is, it is not sent again.
-        let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
         let Refused { for_now, mut for_good } = refused;
+        let partly = !told.is_empty();
+        self.remember(&notification.key, (!for_now.is_empty()).then(|| told.clone()));
+        // The mail is done with: what becomes of the connection neither delays the answer nor changes it.
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
+        });
         if !for_now.is_empty() {
-            self.remember(&notification.key, Some(told));
-            return Err(failed(format!("it does not take the mail yet for {}", for_now.join(", "))));
+            let why = format!("it does not take the mail yet for {}", for_now.join(", "));
+            return Err(NotDelivered { partly, ..failed(why) });
         }
-        self.remember(&notification.key, None);
         if told.is_empty() {
             return Err(failed(format!("it takes the mail for nobody: {}", for_good.join(", "))));
         }

@@ -19,11 +19,13 @@ pub struct NotDelivered {
     pub why: String,
     /// The target asks to be left alone for so long.
     pub retry_after: Option<Duration>,
+    /// Some of its recipients have it; only the others are to be told yet.
+    pub partly: bool,
 }
 
 impl NotDelivered {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), retry_after: None }
+        Self { why: why.into(), retry_after: None, partly: false }
     }
 }
 

@@ -27,6 +27,7 @@ impl Store {
         let read = fs::read(&self.path).and_then(|text| Ok(serde_json::from_slice::<State>(&text)?));
         match read {
             Ok(mut state) => {
+                durable::remember(&self.path);
                 state.not_behind(last_record);
                 (state, None)
             }

@@ -45,13 +45,15 @@ impl std::fmt::Debug for Connector {
 
 impl Connector {
     pub(crate) fn new(spec: &HttpSpec) -> Self {
-        let (client, names) = (Arc::new(HttpClient::new(spec)), Share::default());
-        Self { client, authorities: spec.authorities.clone(), names }
+        // A proxy elsewhere would ask itself instead of this machine.
+        let spec = HttpSpec { rules: spec.rules.clone().with_loopback_direct(), ..spec.clone() };
+        let (client, names) = (Arc::new(HttpClient::new(&spec)), Share::of_the_daemon());
+        Self { client, authorities: spec.authorities, names }
     }
 
     /// For another target: its look-ups hold up no one else's.
     pub(super) fn of_its_own(&self) -> Self {
-        Self { names: Share::default(), ..self.clone() }
+        Self { names: Share::of_the_daemon(), ..self.clone() }
     }
 
     pub(super) fn authorities(&self) -> Vec<CertificateDer<'static>> {
@@ -104,7 +106,7 @@ impl Webhook {
         let reason = first.map_or_else(String::new, |first| format!(": {}", one_line(first, MAX_SHOWN)));
         let moved =
             if status.is_redirection() { " (what has moved is not followed: correct the URL)" } else { "" };
-        Err(NotDelivered { why: format!("answered {status}{reason}{moved}"), retry_after })
+        Err(NotDelivered { why: format!("answered {status}{reason}{moved}"), retry_after, partly: false })
     }
 
     async fn request(

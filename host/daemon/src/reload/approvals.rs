@@ -152,7 +152,11 @@ impl Approvals {
 
 fn read(path: &Path) -> io::Result<Contents> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
+        Ok(bytes) => {
+            let contents = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+            durable::remember(path);
+            Ok(contents)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contents::default()),
         Err(error) => Err(error),
     }

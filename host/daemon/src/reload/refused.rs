@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bellwether_core::text::tidy;
 
 use super::folders::{FileKey, Folder};
 
@@ -28,9 +29,14 @@ impl Refused {
         self.0.load().iter().map(told).collect()
     }
 
-    /// The files, relative to the root.
+    /// The files, relative to the root, as the core has them in its records: made fit to be shown.
     pub fn files(&self) -> BTreeSet<String> {
-        self.0.load().keys().map(|file| file.path().display().to_string()).collect()
+        let named = |file: &FileKey| {
+            let mut name = file.path().display().to_string();
+            tidy(&mut name);
+            name
+        };
+        self.0.load().keys().map(named).collect()
     }
 
     /// Returns whether that is news.

@@ -25,7 +25,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
 use bellwether_core::access::Role;
-use bellwether_core::text::without_control;
+use bellwether_core::text::without_marks;
 
 use super::api::Daemon;
 use super::guard::page_needs;
@@ -104,12 +104,32 @@ pub(super) fn encoded(text: &str) -> String {
 /// The page, or what is wrong with its template.
 fn html(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
-        // Templates have nothing in them that a text may not have.
-        Ok(text) => (status, Html(without_control(&text).into_owned())).into_response(),
+        // Templates have nothing in them that a text may not have. An escape sequence is not taken as one: what is
+        // behind it is the page.
+        Ok(text) => (status, Html(without_marks(&text).into_owned())).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page of the console cannot be made");
             (StatusCode::INTERNAL_SERVER_ERROR, "this page cannot be made: see the daemon's log")
                 .into_response()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Template)]
+    #[template(source = "<html><p>{{ said }}</p></html>", ext = "html")]
+    struct Page {
+        said: &'static str,
+    }
+
+    #[tokio::test]
+    async fn an_escape_in_a_page_swallows_nothing_of_it() {
+        let said = "a\u{1b}]b\u{1b}[\u{202e}c\u{9b}";
+        let response = html(StatusCode::OK, &Page { said });
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert_eq!(body, "<html><p>a]b[c</p></html>");
     }
 }

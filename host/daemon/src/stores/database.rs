@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,10 +37,20 @@ pub(super) struct Stored {
 /// Whose, what, how many runs, and whether only that number differs.
 pub(super) type Change = (Owner, StateContents, u64, bool);
 
+/// The connection, and the file system and number of the file.
 #[derive(Debug)]
-pub(super) struct Database(Connection);
+pub(super) struct Database(Connection, (u64, u64));
 
 impl Database {
+    /// Whether the open file is still the one at this place.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        match identity(path) {
+            Ok(found) => found == self.1,
+            // A disk that does not answer says nothing.
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
     /// What cannot be used is set aside. None if there can be no file at all.
     pub(super) fn open(path: &Path) -> (Option<Self>, Option<String>) {
         match connect(path) {
@@ -123,7 +134,13 @@ fn connect(path: &Path) -> rusqlite::Result<Database> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     connection.execute_batch(TABLES)?;
-    Ok(Database(connection))
+    let identity = identity(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    Ok(Database(connection, identity))
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Out of the way, with what belongs to it.

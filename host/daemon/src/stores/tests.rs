@@ -118,3 +118,32 @@ fn what_cannot_be_written_is_said_and_written_later() {
     assert_eq!(stores.problem(), None);
     assert_eq!(kept(&Stores::open(root.path()).0.memory(owner("a")))["key"], b"other");
 }
+
+#[test]
+fn a_file_that_is_removed_or_replaced_is_written_anew_and_that_is_told() {
+    for replaced in [false, true] {
+        let root = root();
+        let path = root.path().join("state/checkers.db");
+        let (stores, _) = Stores::open(root.path());
+        let (events, mut told) = mpsc::channel(8);
+        stores.tell(events);
+        let memory = stores.memory(owner("a"));
+        keep(&memory, "key", b"value");
+        stores.finish();
+        assert!(told.try_recv().is_err(), "nothing has happened to the file yet");
+        fs::remove_file(&path).unwrap();
+        if replaced {
+            fs::write(&path, "").unwrap();
+        }
+        memory.count_run();
+        stores.finish();
+        let message = told.try_recv().unwrap();
+        let Message::Event(Event::Noted { kind: RecordKind::Daemon { message }, .. }) = message else {
+            panic!("{replaced}: something else is told");
+        };
+        assert!(message.contains("written anew"), "{message}");
+        let (again, problem) = Stores::open(root.path());
+        assert_eq!(problem, None);
+        assert_eq!(kept(&again.memory(owner("a")))["key"], b"value");
+    }
+}

@@ -98,6 +98,7 @@ impl Belonging {
 fn key(path: &Path) -> io::Result<[u8; KEY_LENGTH]> {
     let known = fs::read(path).ok().and_then(|key| key.try_into().ok());
     if let Some(key) = known {
+        durable::remember(path);
         return Ok(key);
     }
     let mut key = [0; KEY_LENGTH];

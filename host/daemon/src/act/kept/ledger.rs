@@ -112,7 +112,10 @@ impl Ledger {
             text => text.with_context(|| format!("cannot read {}", self.path.display()))?,
         };
         match serde_json::from_slice::<Document>(&text) {
-            Ok(document) => Ok(document.processes),
+            Ok(document) => {
+                durable::remember(&self.path);
+                Ok(document.processes)
+            }
             Err(error) => {
                 let aside = self.path.with_extension("json.damaged");
                 tracing::warn!(

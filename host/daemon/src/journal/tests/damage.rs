@@ -134,6 +134,66 @@ async fn what_is_said_to_be_written_outlives_a_daemon_whose_file_or_folder_was_r
     }
 }
 
+#[tokio::test]
+async fn a_removed_file_that_cannot_be_written_anew_at_once_loses_nothing() {
+    let world = World::new();
+    let (journal, mut notices) = world.open();
+    world.write(&journal, 3);
+    journal.flush().await;
+    let obstacle = world.file().with_extension("db.new");
+    fs::create_dir(&obstacle).unwrap();
+    fs::remove_file(world.file()).unwrap();
+    world.write(&journal, 1);
+    eventually("it is told", || journal.health().failing.is_some()).await;
+    assert_eq!((journal.health().written, journal.health().waiting), (3, 1));
+    fs::remove_dir(&obstacle).unwrap();
+    eventually("it is written again", || journal.health().failing.is_none()).await;
+    journal.flush().await;
+    assert_eq!(written(&world), [1, 2, 3, 4]);
+    assert!(notices.recv().await.unwrap().contains("no record is lost"));
+    journal.end().await;
+}
+
+#[tokio::test]
+async fn a_whole_copy_that_a_killed_daemon_left_is_put_in_place() {
+    for replaced in [false, true] {
+        let world = World::new();
+        let journal = world.journal();
+        world.write(&journal, 3);
+        journal.end().await;
+        fs::rename(world.file(), world.file().with_extension("db.new")).unwrap();
+        if replaced {
+            fs::write(world.file(), "somebody else's").unwrap();
+        }
+        let journal = world.journal();
+        assert_eq!(seqs(&journal).await, [1, 2, 3], "replaced: {replaced}");
+        assert_eq!(world.files("journal.db.damaged-").len(), usize::from(replaced));
+        assert_eq!(world.files("journal.db.new"), [] as [String; 0]);
+        journal.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_file_is_set_aside_with_its_own_log() {
+    let world = World::new();
+    let (journal, mut notices) = world.open();
+    world.write(&journal, 3);
+    journal.flush().await;
+    for part in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        fs::remove_file(world.file().with_file_name(part)).unwrap();
+    }
+    fs::write(world.file(), "somebody else's").unwrap();
+    fs::write(world.file().with_file_name("journal.db-wal"), "its log").unwrap();
+    assert!(notices.recv().await.unwrap().contains("no record is lost"));
+    world.write(&journal, 1);
+    journal.flush().await;
+    assert_eq!(written(&world), [1, 2, 3, 4]);
+    let aside = world.files("journal.db.damaged-");
+    let log = aside.iter().find(|name| name.ends_with("-wal")).unwrap();
+    assert_eq!(fs::read(world.file().with_file_name(log)).unwrap(), b"its log");
+    journal.end().await;
+}
+
 /// What another program finds in the file.
 fn written(world: &World) -> Vec<i64> {
     let connection = Connection::open(world.file()).unwrap();

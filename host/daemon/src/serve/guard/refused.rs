@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
-use bellwether_core::text::without_control;
+use bellwether_core::text::without_marks;
 
 use crate::access::Refusal;
 use crate::serve::console;
@@ -69,7 +69,7 @@ fn refused(
 fn page(status: StatusCode, title: &'static str, detail: String, next: String, back: String) -> Response {
     let page = RefusedPage { frame: console::Bare::new(title), title, detail, next, back };
     match page.render() {
-        Ok(text) => (status, Html(without_control(&text).into_owned())).into_response(),
+        Ok(text) => (status, Html(without_marks(&text).into_owned())).into_response(),
         Err(_) => status.into_response(),
     }
 }

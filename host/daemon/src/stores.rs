@@ -270,7 +270,7 @@ impl Writer {
         }
     }
 
-    /// SQLite goes on to write to a file that was removed or replaced: all of it is written to another one.
+    /// The database goes on to write to a file that was removed or replaced. Then all of it is written to another one.
     fn look_for_the_file(&mut self) {
         if self.database.as_ref().is_some_and(|database| !database.is_at(&self.path)) {
             // With the connection go the files beside the place: before another one is opened there.

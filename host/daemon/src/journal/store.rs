@@ -107,7 +107,7 @@ impl Store {
         Ok(Self { connection, boot: 0, reserved: 0, identity, log })
     }
 
-    /// Whether the open file is still the one at this place. SQLite goes on to write to one that was removed or
+    /// Whether the open file is still the one at this place. The database goes on to write to one that was removed or
     /// replaced.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         match identity(path) {

@@ -179,11 +179,12 @@ async fn a_replaced_file_is_set_aside_with_its_own_log() {
     let (journal, mut notices) = world.open();
     world.write(&journal, 3);
     journal.flush().await;
-    for part in ["journal.db", "journal.db-wal", "journal.db-shm"] {
-        fs::remove_file(world.file().with_file_name(part)).unwrap();
+    // Each in one instant, and the log first: the journal's thread may look at any time.
+    for (part, content) in [("journal.db-wal", "its log"), ("journal.db", "somebody else's")] {
+        let other = world.file().with_file_name("other");
+        fs::write(&other, content).unwrap();
+        fs::rename(&other, world.file().with_file_name(part)).unwrap();
     }
-    fs::write(world.file(), "somebody else's").unwrap();
-    fs::write(world.file().with_file_name("journal.db-wal"), "its log").unwrap();
     assert!(notices.recv().await.unwrap().contains("no record is lost"));
     world.write(&journal, 1);
     journal.flush().await;

@@ -295,7 +295,7 @@ fn until_closed(mut stream: TcpStream) -> Vec<u8> {
     let mut said = Vec::new();
     // An error is an end as well, but not the one of our own patience.
     if let Err(error) = stream.read_to_end(&mut said) {
-        assert!(!matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
+        assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
     }
     said
 }

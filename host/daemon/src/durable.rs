@@ -196,7 +196,7 @@ mod tests {
         remove(&removed).unwrap();
         fs::remove_file(&read).unwrap();
         fs::remove_file(&other).unwrap();
-        assert_eq!(lost(root.path()), [read.clone()]);
+        assert_eq!(lost(root.path()), std::slice::from_ref(&read));
         write_anew(&read).unwrap();
         assert_eq!(fs::read(&read).unwrap(), b"[1]");
         // What is written later is newer than what was read.

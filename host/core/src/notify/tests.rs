@@ -475,11 +475,11 @@ fn when_too_many_wait_the_oldest_become_one_that_says_how_many() {
     }
     world.passes(60);
     let standing = world.notifier.targets().into_values().next().unwrap();
-    assert_eq!((standing.waiting, standing.merged), (queue::MAX_WAITING, 150));
+    assert_eq!((standing.waiting, standing.merged), (MAX_WAITING, 150));
     world.broken = false;
     world.passes(3600);
     let more: u64 = world.arrived().map(|(_, told)| told.more).sum();
-    assert_eq!((world.arrived().count(), more), (queue::MAX_WAITING, 150));
+    assert_eq!((world.arrived().count(), more), (MAX_WAITING, 150));
     same_content_under_a_key(&world);
 }
 

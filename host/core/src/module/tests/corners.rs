@@ -7,6 +7,7 @@ use crate::command::Order;
 use crate::event::{Event, Wish};
 use crate::id::AttemptId;
 use crate::observation::{Observation, ProcessFact};
+use crate::record::RecordKind;
 use crate::verdict::Verdict;
 
 fn wait_for(checker: &str) -> StepAction {

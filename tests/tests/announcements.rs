@@ -170,7 +170,8 @@ fn a_node_that_works_less_well_asks_for_less() {
         return;
     }
     let (application, agent) = (free_address(), free_address());
-    let root = Root::new("node-1", &format!("[[agent-check]]\nlisten = \"{agent}\"\nmodule = \"web\"\n"));
+    let root = Root::default();
+    root.write_node_with_tls("node-1", &format!("[[agent-check]]\nlisten = \"{agent}\"\nmodule = \"web\"\n"));
     root.write("modules/web.toml", that_may_degrade(application));
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");

@@ -187,7 +187,8 @@ fn a_component_reaches_only_what_it_was_granted() {
     let file = root.write("tcp.wasm", guest::TCP).display().to_string();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");
-    let (config, grant) = (format!(r#"{{"address":"{address}"}}"#), format!("connect={address}"));
+    let (config, grant) =
+        (format!(r#"{{"address":"{address}","expect-accept":false}}"#), format!("connect={address}"));
     let check = ["check", "--component", &file, "--config", &config];
     let granted = bellwether_ends(&[&check[..], &["--grant", &grant]].concat());
     assert_eq!(granted.code, Some(0), "{granted:?}");

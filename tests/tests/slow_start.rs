@@ -309,7 +309,7 @@ interval = "2s"
 fall = 2
 rise = 1
 on-down = "wait"
-config = {{ address = "{database}" }}
+config = {{ address = "{database}", expect-accept = false }}
 grant = {{ connect = ["{database}"] }}
 "#
     );

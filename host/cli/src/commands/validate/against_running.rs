@@ -11,7 +11,7 @@ use bellwether_core::policy::OnDown;
 use bellwether_core::state::StateName;
 use bellwether_daemon::clock::Clock;
 use bellwether_daemon::config::spec::{
-    CheckerSpec, ComponentSpec, Find, LimitsSpec, ModuleSpec, ProcessSpec, Subject,
+    CheckerSpec, ComponentSpec, Find, LimitsSpec, ModuleSpec, Of, ProcessSpec, Subject,
 };
 use bellwether_daemon::config::{self, ComponentKind, RootReport};
 use bellwether_daemon::observe::process::{ProcessContext, watch_processes};
@@ -102,8 +102,10 @@ async fn look(
         kept: KeptTable::default(),
         module: module.clone(),
     };
+    // Which processes come from the module's commands is known to its daemon alone.
+    let process = ProcessSpec { of: Of::Host, ..process.clone() };
     let (sender, mut receiver) = mpsc::channel(1);
-    let watching = watch_processes(process.clone(), checker.interval, false, context, sender);
+    let watching = watch_processes(process, checker.interval, false, context, sender);
     let seen: Option<Observation> = tokio::select! {
         seen = receiver.recv() => seen,
         () = watching => None,

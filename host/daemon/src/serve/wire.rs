@@ -586,7 +586,7 @@ mod tests {
             value,
             json!({
                 "name": "web", "changed": 0, "attention": "down", "state": "backoff", "ready": false, "ready_since": "2026-03-20T09:46", "since": "2026-03-20T09:46",
-                "reason": "it ended at once", "suspended": false, "wanted": "started",
+                "reason": "it ended at once", "suspended": false, "suspended_until": null, "wanted": "started",
                 "next": "2026-03-20T09:46", "restarts": 1,
                 "budget": { "restarts": 3, "within": "1d", "within_s": 86400 },
                 "drain_s": 0.0, "probed_every_s": null, "drain_needed_s": null, "plan": null,

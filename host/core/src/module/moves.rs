@@ -254,6 +254,8 @@ impl Module {
             // What is left in the background may yet end, and may be another process that its
             // checkers take for it: the next try looks first.
             (State::Backoff { clearing, .. }, Some(_)) if !self.policy.keeps() => *clearing = None,
+            // The node is to blame, and not the application: the next try looks first.
+            (State::Backoff { clearing, .. }, Some(_)) if starved => *clearing = None,
             (State::Backoff { .. }, Some(reason)) => {
                 self.enter(State::Failed, reason, out);
             }

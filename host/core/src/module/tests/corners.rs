@@ -1,7 +1,7 @@
 //! What goes wrong only when two things meet: a restart of the daemon, a
 //! suspension, a file that comes back, a verdict that is old.
 
-use super::world::{World, keep, module, step};
+use super::world::{World, keep, module, run, step};
 use super::*;
 use crate::command::Order;
 use crate::event::{Event, Wish};
@@ -284,4 +284,23 @@ fn a_start_that_the_node_cannot_afford_is_tried_again_for_ever_and_not_counted()
     world.serve_plans_until(|world| matches!(world.step_at_work(), Some((_, _, StepAction::Keep(_)))));
     world.step_failed("no such port");
     assert_eq!(world.view().restarts, before + 1);
+}
+
+#[test]
+fn where_the_node_cannot_afford_to_look_for_what_is_left_the_next_try_looks() {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    world.serve_plans_until(|world| matches!(world.step_at_work(), Some((_, _, StepAction::Keep(_)))));
+    world.step_failed("no such port");
+    assert_eq!(world.state(), StateName::Backoff);
+    world.plan(vec![run("stop", OnFailure::Fail)]);
+    let (attempt, ..) = world.step_at_work().unwrap();
+    world.tell(Event::Starved { module: module(), attempt });
+    world.step_failed("too many open files");
+    world.plan(vec![run("forced-stop", OnFailure::Fail)]);
+    world.step_failed("too many open files");
+    assert!(world.killing());
+    world.step_failed("too many open files");
+    assert_eq!(world.state(), StateName::Backoff);
+    world.serve_plans_until(|world| world.state() == StateName::Up);
 }

@@ -168,6 +168,29 @@ fn http_asks_by_tls_and_trusts_only_what_it_should() {
 }
 
 #[test]
+fn an_https_url_with_an_address_has_to_say_how_the_certificate_is_verified() {
+    let root = Root::default();
+    let validate = |tls: &str| {
+        let config = format!("{{ url = \"https://127.0.0.1:9/\"{tls} }}");
+        root.write(
+            "modules/web.toml",
+            format!(
+                "[[checker]]\nname = \"page\"\ncomponent = \"http\"\non-down = \"notify\"\nconfig = {config}\n\
+                 grant = {{ connect = [\"127.0.0.1:9\"] }}\n"
+            ),
+        );
+        bellwether_ends(&["validate", "--root", root.path().to_str().expect("UTF-8")])
+    };
+    let refused = validate("");
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.out.contains("`http` needs `tls`") && refused.out.contains("server-name"), "{refused:?}");
+    for tls in [", tls = { server-name = \"shop.internal\" }", ", tls = { verify = false }"] {
+        let taken = validate(tls);
+        assert_eq!(taken.code, Some(0), "{taken:?}");
+    }
+}
+
+#[test]
 fn people_are_told_of_a_checker_that_cannot_tell_any_more() {
     let root = Root::default();
     let web = Web::lay_out(&root);

@@ -26,8 +26,19 @@ use crate::expect::ExpectStatus;
 use crate::request::Request;
 
 /// `config = { url = "http://127.0.0.1:8080/", expect-status = [200, 204] }`
+///
+/// A certificate is made for names. Where `url` has an address, it is not verified by chance: the schema
+/// wants `tls` to say how.
 #[bellwether_guest::config]
 #[derive(Debug)]
+#[schemars(extend(
+    "if" = { "properties": { "url": { "pattern": "^https://(\\[|[0-9.]+([:/]|$))" } } },
+    "then" = {
+        "required": ["tls"],
+        "description": "a certificate is made for names, and `url` has an address: add `tls = { server-name = \"…\" }` with \
+                        the name in the certificate (the address itself if it stands there)",
+    }
+))]
 pub struct Config {
     /// What to ask for: `http://127.0.0.1:8080/health`, or `https://…` with TLS.
     url: String,

@@ -193,6 +193,13 @@ fn the_schema_knows_every_key() {
 }
 
 #[test]
+fn the_schema_wants_to_know_how_the_certificate_of_an_address_is_verified() {
+    let schema = config_schema::<Config>();
+    assert!(schema.contains(r#""then":{"#) && schema.contains(r#""required":["tls"]"#), "{schema}");
+    assert!(schema.contains(r"^https://(\\[|[0-9.]+([:/]|$))"), "{schema}");
+}
+
+#[test]
 fn a_certificate_that_ends_soon_is_warned_of() {
     use std::time::SystemTime;
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);

@@ -187,8 +187,12 @@ impl ComponentCheck<'_> {
             }
             ValidationErrorKind::Required { property } => {
                 let key = property.as_str().unwrap_or_default();
-                self.at(&path, format!("`{component}` needs `{key}` in `{shown}`"))
-                    .expected(format!("expected `{key}`"));
+                let why = condition(schema, error);
+                let mistake = self.at(&path, format!("`{component}` needs `{key}` in `{shown}`"));
+                mistake.expected(format!("expected `{key}`"));
+                if let Some(why) = why {
+                    mistake.help(why);
+                }
             }
             _ => {
                 let reason = error.masked_with(format!("`{shown}`")).to_string();
@@ -204,6 +208,15 @@ impl ComponentCheck<'_> {
         self.mistakes.push(Mistake::new(source, source.locate(path), message));
         &mut self.mistakes[index]
     }
+}
+
+/// What the schema says of a key that is wanted under a condition only: the description of its `then`.
+fn condition<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Option<&'s str> {
+    let then = error.schema_path().as_str().strip_suffix("/required")?;
+    if !then.ends_with("/then") && !then.ends_with("/else") {
+        return None;
+    }
+    schema.pointer(then)?.get("description")?.as_str()
 }
 
 /// The keys that the part of the schema knows that an unexpected key offends.

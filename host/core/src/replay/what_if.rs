@@ -189,6 +189,8 @@ struct Recording {
     steps: BTreeMap<String, Vec<Ended>>,
     /// What each checker said last.
     heard: BTreeMap<CheckerName, (Moment, Generation, Arc<Observation>)>,
+    /// The last watch of each checker.
+    watched: BTreeMap<CheckerName, Generation>,
     story: Story,
     /// Whether the application is meant to serve.
     serving: bool,
@@ -205,6 +207,7 @@ impl Recording {
             plans: BTreeMap::new(),
             steps: BTreeMap::new(),
             heard: BTreeMap::new(),
+            watched: BTreeMap::new(),
             story: Story::default(),
             serving: false,
             asked: BTreeMap::new(),
@@ -267,6 +270,10 @@ impl Recording {
                     self.delays.insert((*attempt, *step), (reason.clone(), *within));
                 }
             }
+            // Of a watch that had ended: the core did not count it.
+            Event::Observed { module: of, checker, generation, .. }
+                if of == module && self.watched.get(checker).is_some_and(|watched| watched != generation) => {
+            }
             Event::Observed { module: of, checker, generation, observation } if of == module => {
                 let heard = (at, *generation, Arc::new(observation.clone()));
                 self.heard.insert(checker.clone(), heard);
@@ -318,6 +325,9 @@ impl Recording {
             match action {
                 Action::MakePlan { module: of, attempt, request, .. } if of == module => {
                     self.asked.insert(*attempt, (request.occasion.word(), at));
+                }
+                Action::Watch { module: of, checker, generation, .. } if of == module => {
+                    self.watched.insert(checker.clone(), *generation);
                 }
                 Action::RunStep { module: of, attempt, step, action, .. } if of == module => {
                     self.at_work.insert((*attempt, *step), (action.to_string(), at));

@@ -37,7 +37,9 @@ test("what is wrong, since when, what was done and what can be done are in one s
   await expect(page.locator("h1")).toContainText("failed");
   await inSight(page, page.locator("#head time"), "since when");
   await inSight(page, page.locator("#why .lead"), "why");
-  await inSight(page, page.locator("#led li").last(), "what was done");
+  // The outcome of a command, if one was given in the last minutes; it stands above what led to it.
+  const result = page.locator("#result");
+  await inSight(page, (await result.isVisible()) ? result : page.locator("#led li").last(), "what was done");
   expect(await page.locator("#led li").count()).toBeLessThanOrEqual(5);
   await expect(page.locator("#led")).toContainText("decided to");
   const start = page.getByRole("link", { name: "Start…", exact: true });

@@ -1,12 +1,13 @@
 //! One run of the binary that is expected to end by itself.
 
 use std::ffi::OsStr;
-use std::io::{Read as _, Seek as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::process::{Command, Stdio};
 
 use crate::binary::bellwether;
 use crate::eventually::{PATIENCE, within};
 use crate::process::Guarded;
+use crate::root::Root;
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,4 +45,24 @@ pub fn bellwether_ends<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
         text
     });
     Ended { code: status.code(), out, error }
+}
+
+/// Runs a client command of this root that is told a password.
+///
+/// # Panics
+/// If it cannot be started, or fails.
+pub fn with_password(root: &Root, arguments: &[&str], password: &str) {
+    let mut child = Command::new(bellwether())
+        .args(arguments)
+        .arg("--password-stdin")
+        .arg("--root")
+        .arg(root.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the client runs");
+    let mut input = child.stdin.take().expect("it listens");
+    writeln!(input, "{password}").expect("it takes the password");
+    drop(input);
+    assert!(child.wait().expect("it ends").success(), "{arguments:?}");
 }

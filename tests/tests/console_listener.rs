@@ -5,13 +5,11 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::{Conditions, Daemon};
 use bellwether_tests::eventually::{PATIENCE, eventually};
 use bellwether_tests::http;
-use bellwether_tests::invocation::{Ended, bellwether_ends};
+use bellwether_tests::invocation::{Ended, bellwether_ends, with_password};
 use bellwether_tests::root::{Root, default_ports};
 use bellwether_tests::secure::{Authority, Pair};
 use bellwether_tests::usage::Usage;
@@ -408,7 +406,7 @@ fn what_is_not_among_the_assets_is_not_there() {
 fn signing_in_again_and_again_takes_no_memory() {
     let (root, daemon) = serving("[console]\nlisten = \"127.0.0.1:0\"\n");
     let console = daemon.console();
-    add_user(&root, "ann", "correct horse battery");
+    with_password(&root, &["user", "add", "ann", "--role", "control"], "correct horse battery");
     let sign_in = || {
         let form = "name=ann&password=correct+horse+battery";
         let request = format!(
@@ -429,18 +427,4 @@ fn signing_in_again_and_again_takes_no_memory() {
     let after = Usage::of(daemon.pid());
     // One buffer of argon2 has 19 MiB; sixty of them were kept.
     assert!(after.memory < before.memory + (16 << 10), "{before:?} {after:?}");
-}
-
-fn add_user(root: &Root, name: &str, password: &str) {
-    let mut child = Command::new(bellwether())
-        .args(["user", "add", name, "--role", "control", "--password-stdin", "--root"])
-        .arg(root.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the client runs");
-    let mut input = child.stdin.take().expect("it listens");
-    writeln!(input, "{password}").expect("it takes the password");
-    drop(input);
-    assert!(child.wait().expect("it ends").success());
 }

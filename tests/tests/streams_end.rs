@@ -2,12 +2,11 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
 
-use bellwether_tests::binary::bellwether;
 use bellwether_tests::daemon::Daemon;
 use bellwether_tests::eventually::{PATIENCE, eventually};
 use bellwether_tests::http;
+use bellwether_tests::invocation::with_password;
 use bellwether_tests::root::Root;
 use bellwether_tests::web::Web;
 
@@ -25,23 +24,6 @@ fn console() -> (Root, Daemon, SocketAddr) {
     daemon.until_ready("web");
     let console = daemon.console();
     (root, daemon, console)
-}
-
-/// A client command that is told a password.
-fn with_password(root: &Root, arguments: &[&str], password: &str) {
-    let mut child = Command::new(bellwether())
-        .args(arguments)
-        .arg("--password-stdin")
-        .arg("--root")
-        .arg(root.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the client runs");
-    let mut input = child.stdin.take().expect("it listens");
-    writeln!(input, "{password}").expect("it takes the password");
-    drop(input);
-    assert!(child.wait().expect("it ends").success(), "{arguments:?}");
 }
 
 fn sign_in(console: SocketAddr, name: &str) -> Credential {

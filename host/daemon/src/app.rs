@@ -38,7 +38,7 @@ use crate::act::log_file::rotate_forever;
 use crate::act::step::StepRunner;
 use crate::announcer::Announcer;
 use crate::clock::Clock;
-use crate::config::spec::NodeSpec;
+use crate::config::spec::{ConsoleSpec, NodeSpec};
 use crate::config::{Mistakes, read_node};
 use crate::continuity::Continuity;
 use crate::driver::{self, Asking, Driver, Message, Published};
@@ -46,6 +46,7 @@ use crate::handover::Held;
 use crate::journal::{Journal, Notices};
 use crate::memories::Memories;
 use crate::metrics::{Exposition, Metrics, Sources};
+use crate::names;
 use crate::notify::{self, Notify};
 use crate::observe::{Means, Observers};
 use crate::office::{self, Office};
@@ -130,7 +131,7 @@ pub async fn run(
     mut told: mpsc::Receiver<Told>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
-    crate::names::start();
+    names::start();
     open_files::raise();
     shortage::hold_back();
     let prepared = root::prepare_unless_told(&options.root, options.state.as_deref(), &mut told);
@@ -331,7 +332,7 @@ impl Parts {
             clock,
             targets: node.notify,
             http: node.http,
-            console: node.console.as_ref().and_then(crate::config::spec::ConsoleSpec::address),
+            console: node.console.as_ref().and_then(ConsoleSpec::address),
             journal: journal.clone(),
             published: published.clone(),
             refused: refused.clone(),

@@ -184,6 +184,17 @@ mod tests {
     }
 
     impl Paper {
+        /// The lines of text for a person that come of what is logged.
+        fn text(colored: bool, log: impl FnOnce()) -> Vec<String> {
+            let paper = Self::default();
+            let write = paper.clone();
+            let logger = tracing_subscriber::fmt().with_writer(move || write.clone()).with_ansi(colored);
+            let text = |inner: Format<Full, SystemTime>| Lines::new(inner.with_ansi(colored), Style::Text);
+            let logger = logger.map_event_format(text).finish();
+            tracing::subscriber::with_default(logger, log);
+            paper.lines()
+        }
+
         fn lines(&self) -> Vec<String> {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
         }
@@ -206,15 +217,9 @@ mod tests {
     #[test]
     fn a_message_is_one_line_whatever_is_said_in_it() {
         for colored in [false, true] {
-            let paper = Paper::default();
-            let write = paper.clone();
-            let logger = tracing_subscriber::fmt().with_writer(move || write.clone()).with_ansi(colored);
-            let text = |inner: Format<Full, SystemTime>| Lines::new(inner.with_ansi(colored), Style::Text);
-            let logger = logger.map_event_format(text).finish();
-            tracing::subscriber::with_default(logger, || {
+            let lines = Paper::text(colored, || {
                 tracing::error!(module = "a\u{202e}b\u{1b}[2J", "one\ntwo\u{9b}\u{1b}[2Jthree\u{202e}");
             });
-            let lines = paper.lines();
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert!(lines[0].contains("one two") && !lines[0].contains(['\u{202e}', '\u{9b}']), "{lines:?}");
             assert!(!lines[0].contains("\u{1b}[2J"), "{lines:?}");
@@ -226,13 +231,7 @@ mod tests {
     fn a_field_that_is_shown_as_it_is_brings_no_escapes_but_colours() {
         let said = "a\u{1b}[2Jb\u{1b}]0;c\u{7}d\u{1b}[1;31me\u{9b}f\u{202e}g\u{1b}";
         for colored in [false, true] {
-            let paper = Paper::default();
-            let write = paper.clone();
-            let logger = tracing_subscriber::fmt().with_writer(move || write.clone()).with_ansi(colored);
-            let text = |inner: Format<Full, SystemTime>| Lines::new(inner.with_ansi(colored), Style::Text);
-            let logger = logger.map_event_format(text).finish();
-            tracing::subscriber::with_default(logger, || tracing::error!(why = %said, "it failed"));
-            let line = paper.lines().concat();
+            let line = Paper::text(colored, || tracing::error!(why = %said, "it failed")).concat();
             let shown = if colored { "a[2Jb]0;cd\u{1b}[1;31mefg" } else { "a[2Jb]0;cd[1;31mefg" };
             assert!(line.ends_with(shown) || line.contains(&format!("{shown}\u{1b}[")), "{line:?}");
             assert!(!line.contains("\u{1b}[2J") && !line.contains("\u{1b}]"), "{line:?}");

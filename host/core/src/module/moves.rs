@@ -251,11 +251,11 @@ impl Module {
                 self.try_again(Cause::Plan, format!("the restart failed: {reason}"), out);
             }
             (State::Backoff { clearing, .. }, None) => *clearing = None,
-            // What is left in the background may yet end, and may be another process that its
-            // checkers take for it: the next try looks first.
-            (State::Backoff { clearing, .. }, Some(_)) if !self.policy.keeps() => *clearing = None,
-            // The node is to blame, and not the application: the next try looks first.
-            (State::Backoff { clearing, .. }, Some(_)) if starved => *clearing = None,
+            // What is left in the background may yet end, and may be another process that its checkers take
+            // for it; or the node lacks what it takes to find out. The next try looks first.
+            (State::Backoff { clearing, .. }, Some(_)) if starved || !self.policy.keeps() => {
+                *clearing = None;
+            }
             (State::Backoff { .. }, Some(reason)) => {
                 self.enter(State::Failed, reason, out);
             }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bellwether_core::text::one_line;
 use serde::{Deserialize, Serialize};
 
-/// Of a status that is shown, in characters.
+/// Of a status that is shown, in bytes.
 const MAX_STATUS: usize = 200;
 /// What `WATCHDOG_USEC` may ask for. A shorter time would be for the daemon to miss.
 const WATCHDOG: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
@@ -77,8 +78,7 @@ impl Notified {
                 }
                 ("STOPPING", "1") => self.stage = Stage::Stopping,
                 ("STATUS", text) => {
-                    let shown = text.chars().filter(|next| !next.is_control()).take(MAX_STATUS);
-                    let text: String = shown.collect();
+                    let text = one_line(text, MAX_STATUS);
                     self.status = (!text.is_empty()).then_some(text);
                 }
                 ("EXTEND_TIMEOUT_USEC", _) if self.is_starting() => {

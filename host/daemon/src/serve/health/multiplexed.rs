@@ -194,8 +194,7 @@ async fn serve(incoming: Incoming, service: Service, certificates: Option<Certif
     // An old kernel does not know it: then the other bounds hold alone.
     let _ = set_tcp_user_timeout(&stream, ARRIVED_WITHIN_MS);
     let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let (rest, writing) = stream.into_split();
-    let stream = tokio::io::join(io::Cursor::new(received).chain(rest), writing);
+    let stream = rewound(received, stream);
     let Some(certificates) = certificates.filter(|_| is_tls) else {
         return over_http2(stream, service).await;
     };
@@ -209,11 +208,16 @@ async fn serve(incoming: Incoming, service: Service, certificates: Option<Certif
             let Ok(Some((is_http2, received))) = timeout(HEAD_WITHIN, first_bytes(&mut stream)).await else {
                 return;
             };
-            let (rest, writing) = tokio::io::split(stream);
-            let stream = tokio::io::join(io::Cursor::new(received).chain(rest), writing);
+            let stream = rewound(received, stream);
             if is_http2 { over_http2(stream, service).await } else { over_http1(stream, service).await }
         }
     }
+}
+
+/// The stream as it was before this was received on it.
+fn rewound<S: AsyncRead + AsyncWrite>(received: Vec<u8>, stream: S) -> impl AsyncRead + AsyncWrite + use<S> {
+    let (rest, writing) = tokio::io::split(stream);
+    tokio::io::join(io::Cursor::new(received).chain(rest), writing)
 }
 
 /// Receives until it is clear whether HTTP/2 is spoken. Nothing if the connection ends before.

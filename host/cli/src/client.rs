@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_api::{NodeStatus, Problem};
 use bellwether_core::text::is_shown;
-use bellwether_daemon::serve::api::socket;
-use bellwether_daemon::serve::wire::{NodeStatus, Problem};
+use bellwether_os::socket;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};

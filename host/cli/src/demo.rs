@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_api::NodeStatus;
 use bellwether_core::state::StateName;
-use bellwether_daemon::app::{self, Ready, RunOptions};
-use bellwether_daemon::serve::wire::NodeStatus;
+use bellwether_daemon::app;
+use bellwether_daemon::app::{Ready, RunOptions};
 use clap::Args;
 use tokio::sync::oneshot;
 

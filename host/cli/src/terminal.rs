@@ -12,8 +12,8 @@
 
 use std::time::Duration;
 
+use bellwether_api::{CommandAnswer, NodeStatus};
 use bellwether_core::id::ModuleName;
-use bellwether_daemon::serve::wire::{CommandAnswer, NodeStatus};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

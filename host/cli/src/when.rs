@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub(crate) use bellwether_daemon::when::When;
+pub(crate) use bellwether_api::when::When;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 /// `10m`, `1h 30m`, `2d`: for clap.

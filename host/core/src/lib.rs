@@ -15,12 +15,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod about;
 pub mod access;
 pub mod action;
 pub mod announcement;
+pub mod approval;
 pub mod attention;
 pub mod budget;
 pub mod change_set;
+pub mod chart;
 pub mod command;
 pub mod consequence;
 pub mod drain;

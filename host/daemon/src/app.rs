@@ -29,53 +29,64 @@ pub use self::error::RunError;
 use self::listeners::{bind_metrics, listeners, open_health, open_site, read_only};
 use self::remembered::Remembered;
 use self::side::Loops;
-use crate::access::Access;
-use crate::act::Actors;
-use crate::act::child::Home;
-use crate::act::gate::Launcher;
-use crate::act::kept::Kept;
-use crate::act::log_file::rotate_forever;
-use crate::act::step::StepRunner;
-use crate::announcer::Announcer;
-use crate::clock::Clock;
-use crate::config::spec::{ConsoleSpec, NodeSpec};
-use crate::config::{Mistakes, read_node};
 use crate::continuity::Continuity;
-use crate::driver::{self, Asking, Driver, Message, Published};
-use crate::handover::Held;
-use crate::journal::{Journal, Notices};
-use crate::memories::Memories;
-use crate::metrics::{Exposition, Metrics, Sources};
-use crate::names;
-use crate::notify::{self, Notify};
-use crate::observe::{Means, Observers};
-use crate::office::{self, Office};
-use crate::probers::{self, Probers};
-use crate::problems::Problems;
-use crate::process::kept_table::KeptTable;
-use crate::process::table::ProcessTable;
-use crate::process::{inherited, open_files};
-use crate::pulse::Pulse;
-use crate::registry::Registry;
-use crate::reload::{LookNow, Refused, Reload, Settings, load_standard};
-use crate::root;
-use crate::roster::Roster;
-use crate::sandbox::Sandbox;
-use crate::sandbox::compile::Compiler;
-use crate::serve;
-use crate::serve::api::{self, Daemon, socket};
-use crate::serve::health::{HealthServer, HealthView, Opening};
-use crate::serve::site::Site;
-use crate::serve::wire::ConsoleStatus;
-use crate::service_manager::ServiceManager;
-use crate::shortage;
+use crate::driver;
+use crate::driver::{Asking, Driver};
+use crate::office;
+use crate::office::Office;
 use crate::state_folder;
-use crate::steward::{Steward, Told};
-use crate::stores::Stores;
-use crate::telemetry::{self, Telemetry};
-use crate::transcriber::Transcriber;
-use crate::unclaimed;
-use crate::watchdog::{self, Watched};
+use crate::steward::Steward;
+use crate::steward::Told;
+use crate::watchdog;
+use crate::watchdog::Watched;
+use bellwether_api::ConsoleStatus;
+use bellwether_bus::metrics::Metrics;
+use bellwether_bus::problems::Problems;
+use bellwether_bus::{Message, Published};
+use bellwether_config::spec::{ConsoleSpec, NodeSpec};
+use bellwether_config::{Mistakes, read_node};
+use bellwether_health::probers;
+use bellwether_health::probers::Probers;
+use bellwether_health::{HealthServer, HealthView, Opening};
+use bellwether_journal::transcriber::Transcriber;
+use bellwether_journal::{Journal, Notices};
+use bellwether_os::clock::Clock;
+use bellwether_os::handover::Held;
+use bellwether_os::names;
+use bellwether_os::process::kept_table::KeptTable;
+use bellwether_os::process::table::ProcessTable;
+use bellwether_os::process::{inherited, open_files};
+use bellwether_os::pulse::Pulse;
+use bellwether_os::root;
+use bellwether_os::service_manager::ServiceManager;
+use bellwether_os::shortage;
+use bellwether_os::socket;
+use bellwether_os::spawn::child::Home;
+use bellwether_os::spawn::gate::Launcher;
+use bellwether_os::spawn::log_file::rotate_forever;
+use bellwether_outbound::exposition::{Exposition, Sources};
+use bellwether_outbound::notify;
+use bellwether_outbound::notify::Notify;
+use bellwether_outbound::telemetry;
+use bellwether_outbound::telemetry::Telemetry;
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::compile::Compiler;
+use bellwether_server as serve;
+use bellwether_server::access::Access;
+use bellwether_server::api;
+use bellwether_server::api::Daemon;
+use bellwether_server::site::Site;
+use bellwether_supervisor::act::Actors;
+use bellwether_supervisor::act::kept::Kept;
+use bellwether_supervisor::act::step::StepRunner;
+use bellwether_supervisor::announcer::Announcer;
+use bellwether_supervisor::memories::Memories;
+use bellwether_supervisor::observe::{Means, Observers};
+use bellwether_supervisor::registry::Registry;
+pub use bellwether_supervisor::reload::{StandardComponent, LookNow, Refused, Reload, Settings, load_standard};
+use bellwether_supervisor::roster::Roster;
+use bellwether_supervisor::stores::Stores;
+use bellwether_supervisor::unclaimed;
 
 /// What to run.
 #[derive(Debug)]
@@ -87,23 +98,12 @@ pub struct RunOptions {
     /// Who waits at the gate to become an application.
     pub launcher: Launcher,
     /// The first argument that makes this program hold the sockets for the next daemon (see
-    /// [`handover`](crate::handover)). Without one, probes are refused between two daemons.
+    /// [`handover`](bellwether_os::handover)). Without one, probes are refused between two daemons.
     pub holder: Option<&'static str>,
     /// What comes with the binary.
     pub standard: Vec<StandardComponent>,
     /// Where the daemon keeps what it writes, if not in the root itself.
     pub state: Option<PathBuf>,
-}
-
-/// A component that comes with the binary.
-#[derive(Debug, Clone, Copy)]
-pub struct StandardComponent {
-    /// `checkers` or `restart-scripts`.
-    pub folder: &'static str,
-    /// Its file name without `.wasm`.
-    pub name: &'static str,
-    /// The component itself.
-    pub bytes: &'static [u8],
 }
 
 /// Where the daemon listens, once it does.
@@ -121,6 +121,18 @@ pub struct Ready {
     pub socket: PathBuf,
 }
 
+/// Completes when the daemon is told to end. A request to read the files again is ignored: nothing has been
+/// read yet.
+async fn end_is_told(told: &mut mpsc::Receiver<Told>) {
+    loop {
+        match told.recv().await {
+            Some(Told::End) => return,
+            Some(Told::Reload) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Runs until it is `told` to end. The applications run on, unless the node's file says otherwise.
 ///
 /// A module's file that is wrong does not keep the others from running; the
@@ -134,7 +146,7 @@ pub async fn run(
     names::start();
     open_files::raise();
     shortage::hold_back();
-    let prepared = root::prepare_unless_told(&options.root, options.state.as_deref(), &mut told);
+    let prepared = root::prepare_unless(&options.root, options.state.as_deref(), end_is_told(&mut told));
     let Some((root, _lock)) = prepared.await? else { return Ok(()) };
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
     // Whoever gives a command from here on waits until it can be carried out.
@@ -453,7 +465,7 @@ impl Running {
         side.spawn(self.reload.run());
         side.spawn(self.notify.run());
         if let Some((listener, exposition)) = self.scraped {
-            side.spawn(serve::metrics::serve(listener, exposition));
+            side.spawn(serve::metrics::serve(listener, Arc::new(move || exposition.page())));
         }
         if let Some(telemetry) = self.telemetry {
             side.spawn(telemetry.run());

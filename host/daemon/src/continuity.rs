@@ -17,9 +17,9 @@ use std::time::Duration;
 use bellwether_core::moment::Moment;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Clock;
-use crate::durable;
-use crate::process::identity::BootId;
+use bellwether_os::clock::Clock;
+use bellwether_os::durable;
+use bellwether_os::process::identity::BootId;
 
 /// A daemon that starts within this after the last one was seen follows it. An upgrade takes less.
 const FOLLOWS_WITHIN: Duration = Duration::from_secs(30);

@@ -26,74 +26,22 @@ use bellwether_core::text;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::act::Actors;
-use crate::clock::Clock;
-use crate::fault;
-use crate::journal::Journal;
-use crate::memories::Memories;
-use crate::metrics::Metrics;
-use crate::observe::Observers;
-use crate::pulse::Pulse;
-use crate::serve::health::Opening;
-use crate::transcriber::Transcriber;
+use bellwether_bus::metrics::Metrics;
+use bellwether_bus::{Message, Published};
+use bellwether_health::Opening;
+use bellwether_journal::Journal;
+use bellwether_journal::transcriber::Transcriber;
+use bellwether_os::clock::Clock;
+use bellwether_os::fault;
+use bellwether_os::pulse::Pulse;
+use bellwether_supervisor::act::Actors;
+use bellwether_supervisor::memories::Memories;
+use bellwether_supervisor::observe::Observers;
 
 /// Messages that wait for the core. Whoever has more to say waits with it.
 pub const WAITING: usize = 1024;
 /// So many messages are taken in before time is looked at again.
 const BATCH: usize = 64;
-
-/// What the loop is told.
-#[derive(Debug)]
-pub enum Message {
-    /// Something happened.
-    Event(Event),
-    /// A person wants something.
-    Command {
-        /// Of which module.
-        module: ModuleName,
-        /// What.
-        command: Command,
-        /// For how long, of a suspension.
-        lasts: Option<Duration>,
-        /// The generation that the person decided by.
-        seen: Option<u64>,
-        /// Who, and from where.
-        by: String,
-        /// Why, if that was said.
-        reason: Option<String>,
-        /// Gets the outcome, once what it changes is on disk.
-        answer: oneshot::Sender<CommandOutcome>,
-    },
-    /// All modules are in force.
-    Loaded,
-    /// The daemon ends; told back once the core knows.
-    Ending(Shutdown, oneshot::Sender<()>),
-}
-
-/// Where the present picture is found.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// The picture.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Changes with it, to its generation.
-    pub generation: watch::Sender<u64>,
-}
-
-impl Published {
-    /// Nothing has been seen yet.
-    pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        let (generation, _) = watch::channel(snapshot.generation);
-        Self { snapshot: Arc::new(ArcSwap::new(snapshot)), generation }
-    }
-
-    fn publish(&self, snapshot: Arc<Snapshot>) {
-        let generation = snapshot.generation;
-        if self.snapshot.load().generation != generation {
-            self.snapshot.store(snapshot);
-            self.generation.send_replace(generation);
-        }
-    }
-}
 
 /// The loop and all that it drives.
 #[derive(Debug)]

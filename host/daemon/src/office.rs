@@ -15,27 +15,31 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
-use crate::access::Access;
-use crate::act::log_file::{self, LogTail};
-use crate::act::preview::preview;
-use crate::clock::Clock;
-use crate::config::{ComponentKind, ComponentUse, RootReport, Sourced, read_root};
-use crate::driver::{Message, Published};
-use crate::journal::{self, Chart, ChartQuery, Journal, NotRead, RecordQuery};
-use crate::memories::Memories;
-use crate::notify::{Desk, Tested};
-use crate::observe::Means;
-use crate::problems::Problems;
-use crate::pulse::Pulse;
-use crate::registry::{ComponentKey, Entry, Origin};
-use crate::reload::{Approve, Approved, NotApproved, Refused};
-use crate::serve::api::Daemon;
-use crate::serve::site::Whereabouts;
-use crate::serve::wire::{
-    self, ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, UseLine,
-    WaitingStatus,
+use bellwether_api as wire;
+use bellwether_api::notifications::Tested;
+use bellwether_api::{
+    ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, UseLine, WaitingStatus,
 };
-use crate::stores::Stores;
+use bellwether_bus::problems::Problems;
+use bellwether_bus::{Message, Published};
+use bellwether_config::{ComponentKind, ComponentUse, RootReport, Sourced, read_root};
+use bellwether_core::chart::{Chart, ChartQuery};
+use bellwether_journal as journal;
+use bellwether_journal::{Journal, NotRead, RecordQuery};
+use bellwether_os::clock::Clock;
+use bellwether_os::pulse::Pulse;
+use bellwether_os::spawn::log_file;
+use bellwether_os::spawn::log_file::LogTail;
+use bellwether_outbound::notify::Desk;
+use bellwether_server::access::Access;
+use bellwether_server::api::Daemon;
+use bellwether_server::site::Whereabouts;
+use bellwether_supervisor::act::preview::preview;
+use bellwether_supervisor::memories::Memories;
+use bellwether_supervisor::observe::Means;
+use bellwether_supervisor::registry::{ComponentKey, Entry, Origin};
+use bellwether_supervisor::reload::{Approve, Approved, NotApproved, Refused};
+use bellwether_supervisor::stores::Stores;
 
 /// A disk that hangs keeps nobody waiting for longer.
 const READ_WITHIN: Duration = Duration::from_secs(3);

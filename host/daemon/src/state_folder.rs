@@ -11,9 +11,9 @@ use bellwether_core::event::Event;
 use bellwether_core::record::RecordKind;
 use tokio::sync::mpsc;
 
-use crate::driver::Message;
-use crate::durable;
-use crate::problems::Problems;
+use bellwether_bus::Message;
+use bellwether_bus::problems::Problems;
+use bellwether_os::durable;
 
 /// How late it may be noticed.
 const LOOK: Duration = Duration::from_secs(2);

@@ -18,14 +18,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::config::node_changes::NodeChanges;
-use crate::config::spec::NodeSpec;
-use crate::config::{Mistakes, read_node};
-use crate::driver::{Message, Published};
-use crate::problems::Problems;
-use crate::reload::LookNow;
-use crate::sandbox::Sandbox;
-use crate::service_manager::ServiceManager;
+use bellwether_bus::problems::Problems;
+use bellwether_bus::{Message, Published};
+use bellwether_config::node_changes::NodeChanges;
+use bellwether_config::spec::NodeSpec;
+use bellwether_config::{Mistakes, read_node};
+use bellwether_os::service_manager::ServiceManager;
+use bellwether_sandbox::Sandbox;
+use bellwether_supervisor::reload::LookNow;
 
 /// What can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

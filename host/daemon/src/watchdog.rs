@@ -22,12 +22,12 @@ use bellwether_core::record::RecordKind;
 use bellwether_core::watchdog::{Change, Ward, Watchdog};
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
-use crate::driver::{Message, Published};
-use crate::problems::Problems;
-use crate::pulse::Pulse;
-use crate::sandbox::Sandbox;
-use crate::service_manager::{ServiceManager, status_line};
+use bellwether_bus::problems::Problems;
+use bellwether_bus::{Message, Published};
+use bellwether_os::clock::Clock;
+use bellwether_os::pulse::Pulse;
+use bellwether_os::service_manager::{ServiceManager, status_line};
+use bellwether_sandbox::Sandbox;
 
 /// The exit code of a daemon that ended itself because a part of it was lost.
 pub const EXIT_LOST: i32 = 10;

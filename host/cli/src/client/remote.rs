@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bellwether_daemon::certificate::Fingerprint;
-use bellwether_daemon::serve::site::is_loopback;
+use bellwether_config::certificate::Fingerprint;
+use bellwether_server::site::is_loopback;
 use clap::Args;
 use hyper::Uri;
 use hyper::header::HeaderValue;

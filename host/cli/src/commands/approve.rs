@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 
+use bellwether_api::ApprovalAnswer;
 use bellwether_core::id::ComponentName;
 use bellwether_core::record::short;
-use bellwether_daemon::serve::wire::ApprovalAnswer;
 use clap::Args;
 
 use crate::client::ANSWER_WITHIN;

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_api::ObservationStatus;
+use bellwether_config::add_grant;
+use bellwether_config::spec::LimitsSpec;
 use bellwether_core::grant::Grants;
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::observation::Status;
-use bellwether_daemon::clock::Clock;
-use bellwether_daemon::config::add_grant;
-use bellwether_daemon::config::spec::LimitsSpec;
-use bellwether_daemon::sandbox::Sandbox;
-use bellwether_daemon::sandbox::compile::Compiler;
-use bellwether_daemon::sandbox::facilities::NoModule;
-use bellwether_daemon::sandbox::run::{CheckReport, CheckRun};
-use bellwether_daemon::serve::wire::ObservationStatus;
+use bellwether_os::clock::Clock;
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::compile::Compiler;
+use bellwether_sandbox::facilities::NoModule;
+use bellwether_sandbox::run::{CheckReport, CheckRun};
 use clap::Args;
 
 use super::inspect::{keep_compiled, read_component};
@@ -119,7 +119,7 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
         limits: limits.run,
         grants: Arc::new(grants),
         facilities: Arc::new(NoModule),
-        state: bellwether_daemon::sandbox::StateHandle::default(),
+        state: bellwether_sandbox::StateHandle::default(),
     };
     let granted = Arc::clone(&run.grants);
     let report = sandbox.check(&component, run).await;

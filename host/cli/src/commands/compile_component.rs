@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use bellwether_daemon::sandbox::compile::{self, Compiler};
+use bellwether_sandbox::compile;
+use bellwether_sandbox::compile::Compiler;
 
 use crate::exit::{Exit, Failure, Outcome};
 

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use bellwether_api::{NodeStatus, OneTimeAnswer, UserLine};
 use bellwether_core::access::{ONE_TIME, Role};
 use bellwether_core::id::AccountName;
-use bellwether_daemon::serve::wire::{NodeStatus, OneTimeAnswer, UserLine};
 use clap::Args;
 use serde_json::json;
 

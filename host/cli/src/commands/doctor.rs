@@ -10,7 +10,7 @@ mod service;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use bellwether_daemon::serve::wire::NodeStatus;
+use bellwether_api::NodeStatus;
 use clap::Args;
 use serde_json::json;
 

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_api::EventLine;
 use bellwether_core::id::{CheckerName, ModuleName};
-use bellwether_daemon::serve::wire::EventLine;
 use clap::Args;
 use jiff::Timestamp;
 

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bellwether_config::{ComponentKind, ComponentUse, RootReport, Sourced};
+use bellwether_core::about::About;
 use bellwether_core::grant::{GrantKind, GrantRequest};
 use bellwether_core::id::ComponentName;
-use bellwether_daemon::config::{ComponentKind, ComponentUse, RootReport, Sourced};
-use bellwether_daemon::sandbox::Sandbox;
-use bellwether_daemon::sandbox::component::About;
+use bellwether_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use crate::standard::STANDARD;

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use bellwether_daemon::handover::holder;
+use bellwether_os::handover::holder;
 
 /// The first argument.
 pub(crate) const NAME: &str = "hold-sockets";

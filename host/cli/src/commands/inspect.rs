@@ -4,13 +4,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use bellwether_config as config;
+use bellwether_config::spec::LimitsSpec;
+use bellwether_config::{ComponentKind, ComponentUse};
 use bellwether_core::grant::GrantRequest;
 use bellwether_core::id::ModuleName;
-use bellwether_daemon::config::spec::LimitsSpec;
-use bellwether_daemon::config::{self, ComponentKind, ComponentUse};
-use bellwether_daemon::sandbox::Sandbox;
-use bellwether_daemon::sandbox::compile::Compiler;
-use bellwether_daemon::sandbox::component::{Component, Kind, MAX_SIZE};
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::compile::Compiler;
+use bellwether_sandbox::component::{Component, Kind, MAX_SIZE};
 use clap::Args;
 use serde_json::{Value, json};
 

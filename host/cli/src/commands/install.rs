@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_examples_are_right() {
-        use bellwether_daemon::config::{AnyHost, parse_module, parse_node};
+        use bellwether_config::{AnyHost, parse_module, parse_node};
         let open: String = NODE_FILE
             .lines()
             .map(|line| line.strip_prefix("# ").unwrap_or(line))

@@ -5,7 +5,8 @@
 
 use std::process::ExitCode;
 
-use bellwether_daemon::act::gate::{self, Launcher};
+use bellwether_os::spawn::gate;
+use bellwether_os::spawn::gate::Launcher;
 
 /// The first argument.
 const NAME: &str = "launch-kept";

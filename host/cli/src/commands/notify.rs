@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use bellwether_api::{NotifyStatus, TestAnswer};
 use bellwether_core::id::TargetName;
-use bellwether_daemon::serve::wire::{NotifyStatus, TestAnswer};
 use clap::{Args, Subcommand};
 
 use super::status::took;

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_api::{CommandAnswer, CommandWord, ModuleStatus, NodeStatus};
 use bellwether_core::command::{Command, LASTS_AT_MOST};
 use bellwether_core::id::ModuleName;
 use bellwether_core::state::StateName;
-use bellwether_daemon::serve::wire::{CommandAnswer, CommandWord, ModuleStatus, NodeStatus};
 use clap::{Args, Subcommand};
 
 use super::events::escaped;
@@ -207,7 +207,7 @@ fn module(status: NodeStatus, name: &ModuleName) -> Result<ModuleStatus, Failure
 
 #[cfg(test)]
 mod tests {
-    use bellwether_daemon::serve::wire::{BudgetStatus, Wanted};
+    use bellwether_api::{BudgetStatus, Wanted};
 
     use super::*;
 

@@ -4,8 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use bellwether_config as config;
 use bellwether_core::id::ModuleName;
-use bellwether_daemon::config;
 use clap::Args;
 
 use crate::exit::{Exit, Failure, Outcome};

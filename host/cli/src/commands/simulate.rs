@@ -4,15 +4,16 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bellwether_config as config;
+use bellwether_config::spec::ModuleSpec;
+use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::plain;
 use bellwether_core::record::RecordKind;
 use bellwether_core::simulation::report::{Entry, EntryKind, Outcome as Expectation, Report, Seen, Summary};
-use bellwether_daemon::config::spec::ModuleSpec;
-use bellwether_daemon::config::{self, ComponentKind, Mistakes};
-use bellwether_daemon::sandbox::Sandbox;
-use bellwether_daemon::sandbox::compile::Compiler;
-use bellwether_daemon::simulate::Stage;
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::compile::Compiler;
+use bellwether_supervisor::simulate::Stage;
 use clap::Args;
 use serde_json::{Value, json};
 

@@ -4,12 +4,10 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bellwether_api::{CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus, NotifyStatus};
 use bellwether_core::id::ModuleName;
 use bellwether_core::record::short;
 use bellwether_core::snapshot::ON_PROBATION;
-use bellwether_daemon::serve::wire::{
-    CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus, NotifyStatus,
-};
 use clap::Args;
 
 use crate::client::Client;

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use bellwether_api::{TokenAnswer, TokenLine};
 use bellwether_core::access::Role;
 use bellwether_core::id::AccountName;
-use bellwether_daemon::serve::wire::{TokenAnswer, TokenLine};
 use clap::{Args, Subcommand};
 use serde_json::json;
 

@@ -3,9 +3,9 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
+use bellwether_api::UserLine;
 use bellwether_core::access::Role;
 use bellwether_core::id::AccountName;
-use bellwether_daemon::serve::wire::UserLine;
 use clap::{Args, Subcommand};
 use serde_json::json;
 

@@ -8,12 +8,13 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use bellwether_config as config;
+use bellwether_config::spec::LimitsSpec;
+use bellwether_config::{ComponentKind, ComponentUse, Effective, Mistakes, Origin, RootReport};
 use bellwether_core::grant::GrantRequest;
 use bellwether_core::id::ComponentName;
-use bellwether_daemon::config::spec::LimitsSpec;
-use bellwether_daemon::config::{self, ComponentKind, ComponentUse, Effective, Mistakes, Origin, RootReport};
-use bellwether_daemon::sandbox::Sandbox;
-use bellwether_daemon::sandbox::compile::Compiler;
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::compile::Compiler;
 use clap::Args;
 use serde_json::{Value, json};
 

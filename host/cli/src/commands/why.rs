@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
+use bellwether_api::WhyAnswer;
 use bellwether_core::id::ModuleName;
-use bellwether_daemon::serve::wire::WhyAnswer;
 use clap::Args;
 
 use crate::exit::{Exit, Outcome};

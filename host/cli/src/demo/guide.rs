@@ -3,9 +3,9 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use bellwether_api::{ModuleStatus, NodeStatus};
 use bellwether_core::moment::plain;
 use bellwether_daemon::app::Ready;
-use bellwether_daemon::serve::wire::{ModuleStatus, NodeStatus};
 
 use super::layout;
 use super::visitor::{GOOD_FOR, Visitor};

@@ -164,7 +164,7 @@ mod tests {
     fn the_files_have_no_mistakes() {
         let root = tempfile::tempdir().unwrap();
         lay_out(root.path(), &std::env::current_exe().unwrap(), NodeFile::find(root.path())).unwrap();
-        let report = bellwether_daemon::config::read_root(root.path());
+        let report = bellwether_config::read_root(root.path());
         assert!(report.node.is_ok(), "{:?}", report.node);
         let [(file, module)] = report.modules.as_slice() else { panic!("{:?}", report.modules) };
         assert_eq!(file, "web.toml");

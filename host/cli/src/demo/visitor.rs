@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use bellwether_api::UserLine;
 use bellwether_daemon::app::Ready;
-use bellwether_daemon::serve::wire::UserLine;
 use hyper::Method;
 use serde_json::json;
 

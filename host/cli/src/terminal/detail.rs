@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
+use bellwether_api::{CheckerStatus, ModuleStatus};
 use bellwether_core::verdict::Verdict;
-use bellwether_daemon::serve::wire::{CheckerStatus, ModuleStatus};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span, Text};

@@ -1,6 +1,6 @@
 //! The picture: a head, the modules or one of them, and what can be done.
 
-use bellwether_daemon::serve::wire::{ModuleStatus, NodeStatus};
+use bellwether_api::{ModuleStatus, NodeStatus};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Modifier;

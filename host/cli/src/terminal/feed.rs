@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use bellwether_api::{EventLine, NodeStatus, WhyAnswer};
 use bellwether_core::id::ModuleName;
-use bellwether_daemon::serve::wire::{EventLine, NodeStatus, WhyAnswer};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 

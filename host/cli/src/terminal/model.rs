@@ -9,15 +9,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bellwether_api::{
+    CheckerStatus, CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
+};
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::event::Wish;
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::Moment;
 use bellwether_core::snapshot::{CheckerView, ModuleView};
-use bellwether_daemon::serve::wire::{
-    CheckerStatus, CommandAnswer, CommandWord, EventLine, ModuleStatus, NodeStatus, Wanted, WhyAnswer,
-};
 use ratatui::crossterm::event::KeyEvent;
 
 use super::keys;

@@ -1,5 +1,5 @@
+use bellwether_api::NodeStatus;
 use bellwether_core::command::Command;
-use bellwether_daemon::serve::wire::NodeStatus;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};

@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::serve::health::BindError;
+use bellwether_health::BindError;
+use bellwether_os::root::RootError;
 
 /// Why the daemon does not run.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,16 @@ impl From<BindError> for RunError {
         match error {
             BindError::InUse { address } => Self::PortInUse { addr: address },
             other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl From<RootError> for RunError {
+    fn from(error: RootError) -> Self {
+        match error {
+            RootError::NotWritable { root, source } => Self::RootNotWritable { root, source },
+            RootError::SecondDaemon { pid } => Self::SecondDaemon { pid },
+            RootError::Interrupted(error) => Self::Other(error.into()),
         }
     }
 }

@@ -11,14 +11,14 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::RunError;
-use crate::config::spec::NodeSpec;
-use crate::handover::holder::HELD_FOR;
-use crate::handover::{Held, Inherited};
-use crate::serve;
-use crate::serve::api::socket;
-use crate::serve::certificates::Certificates;
-use crate::serve::health::{BindError, HealthServer, HealthView};
-use crate::serve::site::{NotOpened, Site};
+use bellwether_config::certificates::Certificates;
+use bellwether_config::spec::NodeSpec;
+use bellwether_health::{BindError, HealthServer, HealthView};
+use bellwether_os::handover::holder::HELD_FOR;
+use bellwether_os::handover::{Held, Inherited};
+use bellwether_os::socket;
+use bellwether_server as serve;
+use bellwether_server::site::{NotOpened, Site};
 
 /// How long a port that is in use is tried: a daemon of another root may have ended a moment ago, and its sockets
 /// are held for the one after it.

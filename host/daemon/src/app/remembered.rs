@@ -7,12 +7,13 @@ use anyhow::Context as _;
 use bellwether_core::id::ModuleName;
 use bellwether_core::memory::ModuleMemory;
 
-use crate::clock::Clock;
-use crate::config::spec::NodeSpec;
 use crate::continuity::Continuity;
-use crate::journal::{self, Journal, Notices};
-use crate::memories::{Before, Memories};
-use crate::stores::Stores;
+use bellwether_config::spec::NodeSpec;
+use bellwether_journal as journal;
+use bellwether_journal::{Journal, Notices};
+use bellwether_os::clock::Clock;
+use bellwether_supervisor::memories::{Before, Memories};
+use bellwether_supervisor::stores::Stores;
 
 /// All of it, opened.
 pub(super) struct Remembered {

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use bellwether_core::watchdog::Ward;
 use tokio::task::JoinSet;
 
-use crate::act::kept::Kept;
-use crate::announcer::Announcer;
-use crate::clock::Clock;
-use crate::problems::Problems;
-use crate::process::orphans;
-use crate::pulse::Pulse;
-use crate::serve::address;
 use crate::watchdog::{ADDRESSES, ANNOUNCER, DESCENDANTS, ORPHANS, PROBERS, UNCLAIMED, Watched};
-use crate::{probers, unclaimed};
+use bellwether_bus::problems::Problems;
+use bellwether_health::probers;
+use bellwether_os::address;
+use bellwether_os::clock::Clock;
+use bellwether_os::process::orphans;
+use bellwether_os::pulse::Pulse;
+use bellwether_supervisor::act::kept::Kept;
+use bellwether_supervisor::announcer::Announcer;
+use bellwether_supervisor::unclaimed;
 
 /// What they need.
 #[derive(Debug)]
@@ -40,7 +41,9 @@ impl Loops {
         side.spawn(self.unclaimed.run(beating(UNCLAIMED), clock));
         side.spawn(self.probers.run(beating(PROBERS)));
         side.spawn(self.announcer.run(beating(ANNOUNCER)));
-        side.spawn(address::watch_forever(self.listeners, self.problems, beating(ADDRESSES), clock));
+        let problems = self.problems;
+        let report = move |absent: &[String]| problems.set("addresses", absent);
+        side.spawn(address::watch_forever(self.listeners, report, beating(ADDRESSES), clock));
         side.spawn(self.kept.look_forever(beating(DESCENDANTS), clock));
         if orphans::adopts() {
             side.spawn(orphans::reap_forever(beating(ORPHANS), clock));

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use bellwether_daemon::certificate::{Pair, PairFiles};
-use bellwether_daemon::config;
-use bellwether_daemon::config::spec::ConsoleSpec;
-use bellwether_daemon::serve::site::{is_loopback, own_files};
+use bellwether_config as config;
+use bellwether_config::certificate::{Pair, PairFiles};
+use bellwether_config::spec::ConsoleSpec;
+use bellwether_server::site::{is_loopback, own_files};
 use jiff::Timestamp;
 
 use super::finding::{Finding, advice, ok, problem};

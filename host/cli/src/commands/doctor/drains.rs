@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use bellwether_api::NodeStatus;
 use bellwether_core::moment::plain;
-use bellwether_daemon::serve::wire::NodeStatus;
 
 use super::finding::{Finding, advice};
 
@@ -11,7 +11,7 @@ use super::finding::{Finding, advice};
 const ASKS_SELDOM: f64 = 1.0;
 
 pub(super) fn look(status: &NodeStatus) -> Vec<Finding> {
-    let too_short = |module: &bellwether_daemon::serve::wire::ModuleStatus| {
+    let too_short = |module: &bellwether_api::ModuleStatus| {
         let every = module.probed_every_s.filter(|every| *every >= ASKS_SELDOM)?;
         let told = |seconds: f64| plain(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         let needed = told(module.drain_needed_s?);

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use bellwether_daemon::config;
+use bellwether_config as config;
 
 use super::finding::{Finding, advice, ok, problem, unknown};
 use crate::output::counted;

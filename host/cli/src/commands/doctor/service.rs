@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether_daemon::config;
-use bellwether_daemon::serve::wire::NodeStatus;
+use bellwether_api::NodeStatus;
+use bellwether_config as config;
 
 use super::finding::{Finding, advice, ok, problem};
 use crate::commands::install::unit_text;

@@ -5,22 +5,22 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use bellwether_api::{CheckerStatus, ModuleStatus, NodeStatus};
+use bellwether_config as config;
+use bellwether_config::spec::{CheckerSpec, ComponentSpec, LimitsSpec, ModuleSpec, ProcessSpec, Subject};
+use bellwether_config::{ComponentKind, RootReport};
 use bellwether_core::id::{CheckerName, CommandName, ModuleName, NodeName};
 use bellwether_core::observation::{Observation, Status};
 use bellwether_core::policy::OnDown;
 use bellwether_core::state::StateName;
-use bellwether_daemon::clock::Clock;
-use bellwether_daemon::config::spec::{
-    CheckerSpec, ComponentSpec, Find, LimitsSpec, ModuleSpec, Of, ProcessSpec, Subject,
-};
-use bellwether_daemon::config::{self, ComponentKind, RootReport};
-use bellwether_daemon::observe::process::{ProcessContext, watch_processes};
-use bellwether_daemon::process::kept_table::KeptTable;
-use bellwether_daemon::process::table::ProcessTable;
-use bellwether_daemon::sandbox::Sandbox;
-use bellwether_daemon::sandbox::facilities::NoModule;
-use bellwether_daemon::sandbox::run::CheckRun;
-use bellwether_daemon::serve::wire::{CheckerStatus, ModuleStatus, NodeStatus};
+use bellwether_os::clock::Clock;
+use bellwether_os::process::find::{Find, Of};
+use bellwether_os::process::kept_table::KeptTable;
+use bellwether_os::process::table::ProcessTable;
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::facilities::NoModule;
+use bellwether_sandbox::run::CheckRun;
+use bellwether_supervisor::observe::process::{ProcessContext, watch_processes};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -155,7 +155,7 @@ async fn run(
         limits: LimitsSpec::default().run.with(&component.limits),
         grants: Arc::clone(&component.grants),
         facilities: Arc::new(NoModule),
-        state: bellwether_daemon::sandbox::StateHandle::default(),
+        state: bellwether_sandbox::StateHandle::default(),
     };
     let seen = sandbox.check(&loaded, run).await.into_observation(Clock::start().now());
     Ok((seen.status, seen.summary))

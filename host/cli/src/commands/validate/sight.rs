@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use bellwether_config::RootReport;
+use bellwether_config::spec::{CheckerSpec, ComponentSpec, ModuleSpec, ProcessSpec, Subject};
 use bellwether_core::policy::OnDown;
-use bellwether_daemon::config::RootReport;
-use bellwether_daemon::config::spec::{
-    CheckerSpec, ComponentSpec, Find, ModuleSpec, Of, ProcessSpec, Subject,
-};
-use bellwether_daemon::process::find::Finder;
-use bellwether_daemon::process::kept_table::KeptTable;
-use bellwether_daemon::process::table::ProcessTable;
+use bellwether_os::process::find::Finder;
+use bellwether_os::process::find::{Find, Of};
+use bellwether_os::process::kept_table::KeptTable;
+use bellwether_os::process::table::ProcessTable;
 use serde_json::Value;
 
 /// So many processes are named.
@@ -97,8 +96,8 @@ async fn of_processes(
 
 #[cfg(test)]
 mod tests {
+    use bellwether_config::spec::ComponentSpec;
     use bellwether_core::id::ComponentName;
-    use bellwether_daemon::config::spec::ComponentSpec;
 
     use super::*;
 
@@ -107,7 +106,7 @@ mod tests {
             component: ComponentName::new(component).unwrap(),
             config,
             grants: std::sync::Arc::default(),
-            limits: bellwether_daemon::config::spec::OwnLimits::default(),
+            limits: bellwether_config::spec::OwnLimits::default(),
         })
     }
 

@@ -1,0 +1,16 @@
+//! What goes round between the rooms of the daemon.
+//!
+//! ```text
+//!   observe, act, reload, people ──Message──▶ driver (owns the core) ──▶ Published: the snapshot
+//!                                                │
+//!                                                └──▶ Entry (a record), Metrics (counters), Problems
+//! ```
+//! None of it decides anything, and none of it waits.
+
+mod entry;
+mod message;
+pub mod metrics;
+pub mod problems;
+
+pub use self::entry::Entry;
+pub use self::message::{Message, Published};

@@ -1,0 +1,343 @@
+//! Numbers for Prometheus.
+//!
+//! ```text
+//!   driver, checkers, health thread ──count, without a lock──▶ Metrics ──┐
+//!   snapshot, components, notifications, the process itself ────────────┴──▶ a page, when one is asked for
+//! ```
+//! Nobody who counts waits: what is counted is atomic, and the table of checkers and modules is
+//! read without a lock. What can be read from the present picture is not counted at all.
+
+mod count;
+mod histogram;
+mod used;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bellwether_core::command::CommandOutcome;
+use bellwether_core::event::Event;
+use bellwether_core::grant::GrantKind;
+use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::moment::Moment;
+use bellwether_core::observation::{Observation, Status};
+use bellwether_core::record::{Record, RecordKind};
+use bellwether_core::snapshot::Snapshot;
+use serde::Serialize;
+
+pub use self::count::Count;
+use self::histogram::Histogram;
+use self::used::UsedGrants;
+
+/// All that is counted. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(pub Arc<Counts>);
+
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub core: CoreCounts,
+    pub health: HealthCounts,
+    pub records: Count,
+    pub commands: [Count; COMMAND_RESULTS.len()],
+    pub reloads: [Count; RELOAD_RESULTS.len()],
+    pub quarantines: Count,
+    pub exports: [[Count; EXPORT_RESULTS.len()]; Signal::ALL.len()],
+    pub not_exported: Count,
+    pub modules: Table<ModuleName, ModuleCounts>,
+    pub checkers: Table<(ModuleName, CheckerName), CheckerCounts>,
+    /// Of the modules' restart scripts.
+    scripts: Table<ModuleName, Spent>,
+}
+
+/// The loop that owns the core.
+#[derive(Debug, Default)]
+pub struct CoreCounts {
+    pub events: Count,
+    pub busy: Count,
+    pub lag: Histogram<{ LAG.len() }>,
+}
+
+#[derive(Debug, Default)]
+pub struct HealthCounts {
+    pub yes: Count,
+    pub no: Count,
+}
+
+#[derive(Debug, Default)]
+pub struct ModuleCounts {
+    pub restarts: Count,
+    pub incidents: Count,
+    pub plans: [Count; PLAN_RESULTS.len()],
+    pub steps: [Count; STEP_RESULTS.len()],
+}
+
+#[derive(Debug, Default)]
+pub struct CheckerCounts {
+    pub runs: [Count; STATUSES.len()],
+    pub took: Histogram<{ TOOK.len() }>,
+    pub spent: Spent,
+}
+
+/// What the runs of a component have cost. An observation of a component that is not in force is none:
+/// nothing has run.
+#[derive(Debug, Default)]
+pub struct Spent {
+    runs: Count,
+    took: Count,
+    pub cpu: Count,
+    pub memory: AtomicU64,
+    pub refusals: Count,
+    used: UsedGrants,
+}
+
+impl Spent {
+    fn add(&self, cost: &Cost<'_>, at: Moment) {
+        self.took.add_time(cost.took);
+        self.cpu.add_time(cost.usage.cpu);
+        self.memory.store(cost.usage.memory, Relaxed);
+        self.refusals.add(cost.refusals as u64);
+        self.used.note(cost.used, at);
+        // Last: who sees the run sees what it used.
+        self.runs.add(1);
+    }
+
+    fn cost(&self) -> RunCost {
+        let time = |count: &Count| Duration::try_from_secs_f64(count.seconds()).unwrap_or_default();
+        RunCost {
+            runs: self.runs.get(),
+            took: time(&self.took),
+            cpu: time(&self.cpu),
+            memory: self.memory.load(Relaxed),
+            refusals: self.refusals.get(),
+            used: self.used.all(),
+        }
+    }
+}
+
+pub const STATUSES: [Status; 4] = [Status::Pass, Status::Warn, Status::Fail, Status::Unknown];
+pub const COMMAND_RESULTS: [&str; 3] = ["accepted", "already-so", "denied"];
+pub const RELOAD_RESULTS: [&str; 2] = ["loaded", "refused"];
+pub const PLAN_RESULTS: [&str; 2] = ["made", "none"];
+pub const EXPORT_RESULTS: [&str; 2] = ["taken", "failed"];
+pub const STEP_RESULTS: [&str; 2] = ["done", "failed"];
+/// Upper bounds of how late the core's timers are, in seconds.
+const LAG: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0];
+/// Upper bounds of how long checks take, in seconds.
+const TOOK: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
+
+/// A table that is read without a lock and seldom grows.
+#[derive(Debug)]
+pub struct Table<K, V>(ArcSwap<BTreeMap<K, Arc<V>>>);
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self(ArcSwap::default())
+    }
+}
+
+impl<K: Ord + Clone, V: Default> Table<K, V> {
+    fn get(&self, key: &K) -> Arc<V> {
+        if let Some(found) = self.0.load().get(key) {
+            return Arc::clone(found);
+        }
+        self.0.rcu(|table| {
+            let mut table = BTreeMap::clone(table);
+            table.entry(key.clone()).or_default();
+            table
+        });
+        // It may have been taken out again just now: then it is not shown any more.
+        self.0.load().get(key).cloned().unwrap_or_default()
+    }
+
+    fn retain(&self, keep: impl Fn(&K) -> bool) {
+        if self.0.load().keys().all(&keep) {
+            return;
+        }
+        self.0.rcu(|table| {
+            let mut table = BTreeMap::clone(table);
+            table.retain(|key, _| keep(key));
+            table
+        });
+    }
+
+    pub fn all(&self) -> Arc<BTreeMap<K, Arc<V>>> {
+        self.0.load_full()
+    }
+}
+
+impl Metrics {
+    /// The core has taken an event in, and was at it for so long.
+    pub fn turned(&self, took: Duration) {
+        self.0.core.events.add(1);
+        self.0.core.busy.add_time(took);
+    }
+
+    /// A timer of the core went off so late.
+    pub fn late(&self, by: Duration) {
+        self.0.core.lag.observe(by);
+    }
+
+    /// What the core is told.
+    pub fn told(&self, event: &Event) {
+        if let Event::Observed { module, checker, observation, .. } = event {
+            self.observed(module, checker, observation);
+        }
+    }
+
+    pub fn observed(&self, module: &ModuleName, checker: &CheckerName, observation: &Observation) {
+        let counts = self.0.checkers.get(&(module.clone(), checker.clone()));
+        let status = STATUSES.iter().position(|status| *status == observation.status);
+        if let Some(runs) = status.and_then(|at| counts.runs.get(at)) {
+            runs.add(1);
+        }
+        counts.took.observe(observation.took);
+    }
+
+    /// What a run of a checker's component cost.
+    pub fn ran(&self, module: &ModuleName, checker: &CheckerName, cost: Cost<'_>, at: Moment) {
+        self.0.checkers.get(&(module.clone(), checker.clone())).spent.add(&cost, at);
+    }
+
+    /// What it cost to ask a module's restart script for a plan.
+    pub fn planned(&self, module: &ModuleName, cost: Cost<'_>, at: Moment) {
+        self.0.scripts.get(module).add(&cost, at);
+    }
+
+    /// What the runs of a component cost for this checker, or without one for the module's restart
+    /// script, since the daemon has started.
+    pub fn cost(&self, module: &ModuleName, checker: Option<&CheckerName>) -> RunCost {
+        match checker {
+            Some(checker) => self.0.checkers.get(&(module.clone(), checker.clone())).spent.cost(),
+            None => self.0.scripts.get(module).cost(),
+        }
+    }
+
+    /// What is written down.
+    pub fn recorded(&self, record: &Record) {
+        let counts = &*self.0;
+        counts.records.add(1);
+        let in_module = |count: fn(&ModuleCounts) -> &Count| {
+            if let Some(module) = &record.module {
+                count(&counts.modules.get(module)).add(1);
+            }
+        };
+        match &record.kind {
+            RecordKind::Incident { .. } => in_module(|module| &module.incidents),
+            // Those that the budget counts.
+            RecordKind::Decision { decision, .. } if decision.starts_with("restart") => {
+                in_module(|module| &module.restarts);
+            }
+            RecordKind::Plan { .. } => in_module(|module| &module.plans[0]),
+            RecordKind::NoPlan { .. } => in_module(|module| &module.plans[1]),
+            RecordKind::Step { ok: true, .. } => in_module(|module| &module.steps[0]),
+            RecordKind::Step { ok: false, .. } => in_module(|module| &module.steps[1]),
+            RecordKind::Command { outcome: CommandOutcome::Accepted(_), .. } => counts.commands[0].add(1),
+            RecordKind::Command { outcome: CommandOutcome::AlreadySo(_), .. } => counts.commands[1].add(1),
+            RecordKind::Command { outcome: CommandOutcome::Denied(_), .. } => counts.commands[2].add(1),
+            RecordKind::Reload { ok: true, .. } => counts.reloads[0].add(1),
+            RecordKind::Reload { ok: false, .. } => counts.reloads[1].add(1),
+            RecordKind::Quarantine { .. } => counts.quarantines.add(1),
+            RecordKind::Decision { .. }
+            | RecordKind::Verdict { .. }
+            | RecordKind::CannotTell { .. }
+            | RecordKind::State { .. }
+            | RecordKind::Approval { .. }
+            | RecordKind::Access { .. }
+            | RecordKind::Daemon { .. } => {}
+        }
+    }
+
+    /// A request to the collector has ended.
+    pub fn exported(&self, signal: Signal, ok: bool) {
+        let [metrics, logs] = &self.0.exports;
+        let [taken, failed] = match signal {
+            Signal::Metrics => metrics,
+            Signal::Logs => logs,
+        };
+        if ok { taken } else { failed }.add(1);
+    }
+
+    /// So many records the collector does not want.
+    pub fn not_exported(&self, records: u64) {
+        self.0.not_exported.add(records);
+    }
+
+    /// Somebody was told whether to send requests here.
+    pub fn answered(&self, yes: bool) {
+        if yes { &self.0.health.yes } else { &self.0.health.no }.add(1);
+    }
+
+    /// Modules and checkers that are no more are not shown any more.
+    pub fn forget_all_but(&self, snapshot: &Snapshot) {
+        self.0.modules.retain(|module| snapshot.module(module.as_str()).is_some());
+        self.0.scripts.retain(|module| snapshot.module(module.as_str()).is_some());
+        self.0.checkers.retain(|(module, checker)| {
+            let module = snapshot.module(module.as_str());
+            module.is_some_and(|module| module.checkers.iter().any(|known| known.name == *checker))
+        });
+    }
+}
+
+/// What is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// The numbers.
+    Metrics,
+    /// The journal's records.
+    Logs,
+}
+
+impl Signal {
+    pub const ALL: [Self; 2] = [Self::Metrics, Self::Logs];
+
+    /// The conventions' word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+}
+
+/// What the runs of a component cost for one checker or one restart script, together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunCost {
+    /// So many.
+    pub runs: u64,
+    /// How long all of them took.
+    pub took: Duration,
+    /// Of a processor.
+    pub cpu: Duration,
+    /// Of the last one, in bytes, when it was most.
+    pub memory: u64,
+    /// What they wanted and may not.
+    pub refusals: u64,
+    /// The grants that have allowed them something, in the notation of grants, and when last.
+    pub used: BTreeMap<(GrantKind, String), Moment>,
+}
+
+/// What one run cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Of a processor, the host's work for the guest included.
+    pub cpu: Duration,
+    /// Over all memories and tables, in bytes, when there were most of them.
+    pub memory: u64,
+    /// From guest to host.
+    pub host_calls: u64,
+}
+
+/// What a run of a component cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost<'c> {
+    /// From its begin to its end.
+    pub took: Duration,
+    /// Of the machine.
+    pub usage: Usage,
+    /// What it wanted and may not.
+    pub refusals: usize,
+    /// The grants that have allowed it something.
+    pub used: &'c [(GrantKind, String)],
+}

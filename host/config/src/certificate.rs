@@ -1,0 +1,143 @@
+//! Certificates with their keys, as TLS listeners of the daemon show them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+mod own;
+pub mod validity;
+
+pub use self::own::{Own, files as own_files};
+
+/// Where a certificate and its key are, both in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairFiles {
+    /// The certificate, and those that lead from it to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// A certificate and the key that belongs to it.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// For TLS.
+    pub certified: Arc<CertifiedKey>,
+    /// What people compare: SHA-256 over the certificate.
+    pub fingerprint: Fingerprint,
+    /// It counts until then, if that can be read in it.
+    pub ends: Option<Timestamp>,
+}
+
+/// SHA-256 over a certificate (DER). Shown as `AB:CD:…`, as browsers and openssl do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// Why two files are not a certificate with its key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PairError {
+    /// It is the certificate's file.
+    #[error("{0}")]
+    Certificate(String),
+    /// It is the key's file, or the two do not belong together.
+    #[error("{0}")]
+    Key(String),
+}
+
+/// A file of certificates is never larger, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+impl Pair {
+    /// Reads both files, and makes sure that they belong together.
+    pub fn read(files: &PairFiles) -> Result<Self, PairError> {
+        let chain = read_chain(&files.certificate).map_err(PairError::Certificate)?;
+        let bytes = read(&files.key).map_err(PairError::Key)?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes)
+            .map_err(|_| PairError::Key("has no private key in it that can be used".to_owned()))?;
+        Self::new(chain, key)
+    }
+
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, PairError> {
+        let no_certificate = || PairError::Certificate("has no certificate in it".to_owned());
+        let first = chain.first().ok_or_else(no_certificate)?;
+        let (fingerprint, ends) = (Fingerprint::of(first), validity::ends(first));
+        let certified = CertifiedKey::from_der(chain, key, &default_provider());
+        let certified = certified.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                PairError::Key("does not belong to the certificate".to_owned())
+            }
+            rustls::Error::InvalidCertificate(why) => {
+                PairError::Certificate(format!("has a certificate that cannot be used: {why:?}"))
+            }
+            other => PairError::Key(format!("has a private key that cannot be used: {other}")),
+        })?;
+        Ok(Self { certified: Arc::new(certified), fingerprint, ends })
+    }
+}
+
+/// The certificates of a file (PEM), at least one; or why not: `cannot be read: …`.
+pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = read(path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| format!("is damaged: {error}"))?;
+    if found.is_empty() { Err("has no certificate in it".to_owned()) } else { Ok(found) }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("has more than {MAX_FILE} bytes"));
+    }
+    Ok(bytes)
+}
+
+impl Fingerprint {
+    /// Of one certificate.
+    pub fn of(certificate: &CertificateDer<'_>) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
+    }
+
+    /// From 64 hexadecimal digits, with or without colons, as people copy them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text
+            .trim()
+            .trim_start_matches("SHA256:")
+            .chars()
+            .filter(|c| *c != ':' && *c != ' ')
+            .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect::<Option<_>>()?;
+        let bytes: Vec<u8> =
+            digits.chunks(2).map(|pair| pair.iter().fold(0, |all, d| all << 4 | d)).collect();
+        if digits.len() == 64 { bytes.try_into().ok().map(Self) } else { None }
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let colon = if index == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The certificate that the daemon makes for itself, if the operator gives none.
+//!
+//! ```text
+//!   none, damaged, for other names, or near its end ──▶ made anew ──▶ kept
+//! ```
+//! Two files in a folder of their own, for the daemon's user alone.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
+
+use super::{Pair, PairFiles};
+use bellwether_os::durable;
+
+/// It counts for so many days. Some clients refuse those that count for longer.
+const DAYS: i64 = 825;
+/// It is made anew when it has fewer days left.
+const RENEW: i64 = 30;
+/// Of a name, so much stands in the certificate's own (RFC 5280, ub-common-name).
+const MAX_COMMON_NAME: usize = 50;
+/// How the file says for which names it was made, above the certificate.
+const NAMES: &str = "Names: ";
+
+/// A certificate that nobody has signed, as it is kept.
+#[derive(Debug, Clone)]
+pub struct Own {
+    pub(crate) pair: Pair,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OwnError {
+    #[error("it cannot be made: {0}")]
+    Made(#[from] rcgen::Error),
+    #[error("it cannot be kept: {0}")]
+    Kept(#[from] io::Error),
+    #[error("it cannot be read again: {0}")]
+    Read(#[from] super::PairError),
+}
+
+impl Own {
+    /// The one that is kept in this folder, or a new one.
+    pub(crate) fn keep_in(folder: &Path, names: &[String], now: Timestamp) -> Result<Self, OwnError> {
+        let files = files(folder);
+        let pair = Pair::read(&files).ok().filter(|pair| serves(pair, &files, names, now));
+        if let Some(pair) = pair {
+            durable::remember(&files.key);
+            durable::remember(&files.certificate);
+            return Ok(Self { pair });
+        }
+        make(&files, folder, names, now)?;
+        Ok(Self { pair: Pair::read(&files)? })
+    }
+}
+
+/// Where they are.
+pub fn files(folder: &Path) -> PairFiles {
+    PairFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") }
+}
+
+fn serves(pair: &Pair, files: &PairFiles, names: &[String], now: Timestamp) -> bool {
+    let renew = now.as_second() + RENEW * 86_400;
+    let lasts = pair.ends.is_some_and(|ends| ends.as_second() > renew);
+    let text = fs::read_to_string(&files.certificate).unwrap_or_default();
+    lasts && text.lines().next() == Some(&*heading(names))
+}
+
+fn heading(names: &[String]) -> String {
+    format!("{NAMES}{}", names.join(" "))
+}
+
+fn make(files: &PairFiles, folder: &Path, names: &[String], now: Timestamp) -> Result<(), OwnError> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(names.to_vec())?;
+    let name: String =
+        names.first().into_iter().flat_map(|name| name.chars()).take(MAX_COMMON_NAME).collect();
+    params.distinguished_name.push(DnType::CommonName, format!("Bellwether {name}"));
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // rcgen's moments have no name here.
+    let midnight = |date: Date| {
+        date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
+    };
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    // Clocks of clients may be a little behind.
+    params.not_before = midnight(today.saturating_sub(Span::new().days(1)));
+    params.not_after = midnight(today.saturating_add(Span::new().days(DAYS)));
+    let certificate = params.self_signed(&key)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    durable::replace(&files.key, key.serialize_pem().as_bytes())?;
+    let text = format!("{}\n{}", heading(names), certificate.pem());
+    durable::replace(&files.certificate, text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! What a module's file comes to, value by value, and where each comes from.
+
+use bellwether_core::drain::Drain;
+use bellwether_core::grant::GrantKind;
+use bellwether_core::shutdown::Shutdown;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use toml::de::{DeTable, DeValue};
+
+use super::execution::{execution_keys, resource_limit_keys};
+use super::module_file::AUTO;
+use super::policy::find_text;
+use super::quantity::{show_duration, show_size};
+use super::source::{Sourced, Step, checker_index, locate_in};
+use super::spec::{
+    AgentCheckSpec, CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject,
+};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The file says so.
+    File,
+    /// The file does not say.
+    Default,
+}
+
+/// One value that is in effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Effective {
+    /// Which: `restart.budget.within`, `checker.home-page.interval`.
+    pub key: String,
+    /// As one would write it in the file.
+    pub value: String,
+    /// Where it comes from.
+    pub source: Origin,
+}
+
+impl Sourced<ModuleSpec> {
+    /// Every value in effect: first what concerns the module, then command by command and
+    /// checker by checker. What has no default and is not in the file is left out.
+    pub fn effective(&self) -> Vec<Effective> {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let mut listing = Listing { table: table.get_ref(), values: Vec::new() };
+        listing.module(&self.spec);
+        listing.values
+    }
+}
+
+impl Sourced<NodeSpec> {
+    /// The values in effect that an operator looks for. Secrets are not among them.
+    pub fn effective(&self) -> Vec<Effective> {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let mut listing = Listing { table: table.get_ref(), values: Vec::new() };
+        listing.node(&self.spec);
+        listing.values
+    }
+}
+
+impl<S> Sourced<S> {
+    /// How many values the file itself has.
+    pub fn said(&self) -> usize {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        table.get_ref().values().map(|value| leaves(value.get_ref())).sum()
+    }
+}
+
+/// A list of plain values is one value.
+fn leaves(value: &DeValue<'_>) -> usize {
+    match value {
+        DeValue::Table(table) => table.values().map(|value| leaves(value.get_ref())).sum(),
+        DeValue::Array(list) if list.iter().any(|value| matches!(value.get_ref(), DeValue::Table(_))) => {
+            list.iter().map(|value| leaves(value.get_ref())).sum()
+        }
+        _ => 1,
+    }
+}
+
+struct Listing<'t> {
+    table: &'t DeTable<'t>,
+    values: Vec<Effective>,
+}
+
+/// A key as it is shown, and the way to it in the file; none to what is not in the file at all.
+pub struct Table<'p> {
+    title: String,
+    path: Option<Vec<Step<'p>>>,
+}
+
+impl Listing<'_> {
+    fn node(&mut self, node: &NodeSpec) {
+        let table = |keys: &[&'static str]| Table {
+            title: keys.join("."),
+            path: Some(keys.iter().map(|key| Step::Key(key)).collect()),
+        };
+        self.text(&table(&[]), "name", node.name.as_str());
+        self.text(&table(&["health"]), "listen", &node.health.to_string());
+        for (index, AgentCheckSpec { listen, agent }) in node.agent_checks.iter().enumerate() {
+            let table = Table {
+                title: format!("agent-check.{}", index + 1),
+                path: Some(vec![Step::Key("agent-check"), Step::Index(index)]),
+            };
+            self.text(&table, "listen", &listen.to_string());
+            if let Some(module) = &agent.module {
+                self.text(&table, "module", module.as_str());
+            }
+            self.add(&table, "owns", agent.owns.to_string());
+        }
+        self.add(&table(&["console"]), "enabled", node.console.is_some().to_string());
+        if let Some(console) = &node.console {
+            self.text(&table(&["console"]), "listen", &console.listen.to_string());
+            self.add(&table(&["console"]), "names", Value::from(console.names.clone()).to_string());
+        }
+        if let Some(metrics) = node.metrics {
+            self.text(&table(&["metrics"]), "listen", &metrics.to_string());
+        }
+        if let Some(telemetry) = &node.telemetry {
+            self.text(&table(&["telemetry"]), "endpoint", &telemetry.endpoint.to_string());
+            self.text(&table(&["telemetry"]), "interval", &show_duration(telemetry.interval));
+        }
+        self.text(&table(&["reload"]), "rescan", &show_duration(node.rescan));
+        self.text(
+            &table(&["shutdown"]),
+            "applications",
+            match node.shutdown.applications {
+                None => "leave",
+                Some(Shutdown::Drain) => "drain",
+                Some(Shutdown::Stop) => "stop",
+            },
+        );
+        self.text(&table(&["shutdown"]), "within", &show_duration(node.shutdown.within));
+        self.add(&table(&["trust"]), "require-signature", node.trust.require_signature.to_string());
+        for target in &node.notify {
+            let table = Table { title: format!("notify.{}", target.name), path: None };
+            self.text(&table, "name", target.name.as_str());
+        }
+    }
+
+    fn module(&mut self, module: &ModuleSpec) {
+        let table = |keys: &[&'static str]| Table {
+            title: keys.join("."),
+            path: Some(keys.iter().map(|key| Step::Key(key)).collect()),
+        };
+        let restart = &module.restart;
+        self.text(&table(&["restart"]), "script", restart.script.as_str());
+        self.add(&table(&["restart"]), "config", restart.config.to_string());
+        self.grants(&table(&["restart", "grant"]), &restart.grants);
+        for (key, value) in restart.limits.list() {
+            self.add(&table(&["restart", "limits"]), key, value);
+        }
+        self.add(&table(&["restart", "budget"]), "restarts", restart.budget.restarts.to_string());
+        self.text(&table(&["restart", "budget"]), "within", &show_duration(restart.budget.within));
+        self.text(&table(&["restart", "backoff"]), "first", &show_duration(restart.backoff.first));
+        self.text(&table(&["restart", "backoff"]), "max", &show_duration(restart.backoff.max));
+        self.text(&table(&["restart"]), "start-within", &show_duration(restart.start_within));
+        self.text(&table(&["restart"]), "keep-trying", &show_duration(restart.keep_trying));
+        let drain = match module.health.drain {
+            Drain::For(time) => show_duration(time),
+            Drain::UntilHeard => AUTO.to_owned(),
+        };
+        self.text(&table(&["health"]), "drain", &drain);
+        self.add(&table(&["health"]), "degrade", module.health.degrade.to_string());
+        for (key, command) in [("on-yes", &module.health.on_yes), ("on-no", &module.health.on_no)] {
+            if let Some(command) = command {
+                self.text(&table(&["health"]), key, command.as_str());
+            }
+        }
+        for (name, command) in &module.commands {
+            self.command(name.as_str(), command);
+        }
+        for checker in module.checkers.values() {
+            self.checker(checker);
+        }
+    }
+
+    fn command(&mut self, name: &str, command: &CommandSpec) {
+        let table = Table {
+            title: format!("commands.{name}"),
+            path: Some(vec![Step::Key("commands"), Step::Key(name)]),
+        };
+        self.add(&table, "run", Value::from(command.run.clone()).to_string());
+        self.add(&table, "keep", command.keep.to_string());
+        self.text(&table, "timeout", &show_duration(command.timeout));
+        if command.keep || name == "start" {
+            self.text(&table, "leftovers", &show_duration(command.leftovers));
+        }
+        let env = command.env.iter().map(|(key, value)| format!("{key:?} = {value:?}")).collect::<Vec<_>>();
+        if !env.is_empty() {
+            self.add(&table, "env", format!("{{ {} }}", env.join(", ")));
+        }
+        match &command.dir {
+            Some(dir) => self.text(&table, "dir", &dir.display().to_string()),
+            None => self.text(&table, "dir", "."),
+        }
+        if let Some(pattern) = &command.arguments {
+            self.add(&table, "arguments", format!("{:?}", pattern.as_str()));
+        }
+        for (key, value) in execution_keys(&command.execution) {
+            self.add(&table, key, value);
+        }
+        for (key, value) in resource_limit_keys(&command.execution.limits) {
+            self.add(&table.inner("limits"), key, value);
+        }
+    }
+
+    /// Those that are given: nobody has any by default.
+    fn grants(&mut self, table: &Table<'_>, grants: &Grants) {
+        let list = grants.list();
+        for kind in GrantKind::ALL {
+            let values: Vec<&str> =
+                list.iter().filter(|(of, _)| *of == kind).map(|(_, value)| value.as_str()).collect();
+            match (kind, values.as_slice()) {
+                (_, []) => {}
+                (GrantKind::Processes, _) => self.add(table, kind.word(), "true".to_owned()),
+                (_, values) => self.add(table, kind.word(), Value::from(values).to_string()),
+            }
+        }
+    }
+
+    fn checker(&mut self, checker: &CheckerSpec) {
+        let name = checker.name.as_str();
+        let index = checker_index(self.table, name);
+        let path = index.map(|index| vec![Step::Key("checker"), Step::Index(index)]);
+        let table = Table { title: format!("checker.{name}"), path };
+        match &checker.subject {
+            Subject::Process(process) => self.process(&table, process),
+            Subject::Component(component) => {
+                self.text(&table, "component", component.component.as_str());
+                self.add(&table, "config", component.config.to_string());
+                self.grants(&table.inner("grant"), &component.grants);
+                let limits = table.inner("limits");
+                for (key, value) in component.limits.list() {
+                    self.add(&limits, key, value);
+                }
+            }
+        }
+        let thresholds = &checker.thresholds;
+        self.text(&table, "interval", &show_duration(checker.interval));
+        self.text(&table, "timeout", &show_duration(checker.timeout));
+        self.add(&table, "rise", thresholds.rise.to_string());
+        match thresholds.fall_of {
+            Some(runs) => self.text(&table, "fall", &format!("{} of {runs}", thresholds.fall)),
+            None => self.add(&table, "fall", thresholds.fall.to_string()),
+        }
+        self.text(&table, "grace", &show_duration(thresholds.grace));
+        self.text(&table, "unknown", if thresholds.unknown_is_fail { "fail" } else { "ignore" });
+        self.text(&table, "on-down", checker.on_down.word());
+    }
+
+    fn process(&mut self, table: &Table<'_>, process: &ProcessSpec) {
+        let table = table.inner("process");
+        let (way, what) = find_text(&process.find);
+        self.text(&table, way, &what);
+        self.add(&table, "at-least", process.at_least.to_string());
+        if matches!(process.find, Find::Name(_) | Find::Arguments(_)) {
+            self.add(&table, "containers", process.containers.to_string());
+            self.text(&table, "of", process.of.word());
+        }
+        let bounds = &process.bounds;
+        let bounds = [
+            ("at-most", process.at_most.map(|count| count.to_string())),
+            ("max-memory", bounds.memory.map(|bytes| format!("\"{}\"", show_size(bytes)))),
+            ("max-cpu", bounds.cpu.map(|percent| percent.to_string())),
+            ("max-open-files", bounds.open_files.map(|count| count.to_string())),
+            ("max-threads", bounds.threads.map(|count| count.to_string())),
+        ];
+        for (key, bound) in bounds {
+            if let Some(bound) = bound {
+                self.add(&table, key, bound);
+            }
+        }
+    }
+
+    fn text(&mut self, table: &Table<'_>, key: &'static str, value: &str) {
+        self.add(table, key, Value::from(value).to_string());
+    }
+
+    fn add(&mut self, table: &Table<'_>, key: &'static str, value: String) {
+        let is_in_file = table.inner(key).path.is_some_and(|path| locate_in(self.table, &path).0.is_some());
+        let source = if is_in_file { Origin::File } else { Origin::Default };
+        let title = if table.title.is_empty() { key.to_owned() } else { format!("{}.{key}", table.title) };
+        self.values.push(Effective { key: title, value, source });
+    }
+}
+
+impl<'p> Table<'p> {
+    fn inner(&self, key: &'p str) -> Self {
+        let mut path = self.path.clone();
+        if let Some(path) = &mut path {
+            path.push(Step::Key(key));
+        }
+        Table { title: format!("{}.{key}", self.title), path }
+    }
+}

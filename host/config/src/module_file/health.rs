@@ -1,0 +1,103 @@
+//! `[health]`
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bellwether_core::drain::Drain;
+use bellwether_core::id::CommandName;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::super::field;
+use super::super::mistake::Findings;
+use super::super::nearest;
+use super::super::quantity::DurationText;
+use super::super::source::Located;
+use super::super::spec::{CommandSpec, HealthSpec};
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct HealthTable {
+    /// Say no for this long before an application that serves is stopped, so that load
+    /// balancers turn away first. Default: `"auto"`, until each that asks regularly has been told
+    /// no six times, between 15 s and 90 s.
+    #[schemars(schema_with = "drain_schema")]
+    drain: Option<Located<DurationText>>,
+    /// While a checker with `on-down = "notify"` is down, ask load balancers for less: Envoy is answered
+    /// `x-envoy-degraded`, `HAProxy`'s agent-check half the weight. Default: false.
+    degrade: Option<bool>,
+    /// The declared command that tells a load balancer which never asks that it may use this node. It is run
+    /// when the answer has become yes, once at the daemon's start, and again until it exits with 0.
+    #[schemars(example = &"announce-yes")]
+    on_yes: Option<Located<String>>,
+    /// Likewise, that it must not: as soon as a drain begins or the application fails.
+    #[schemars(example = &"announce-no")]
+    on_no: Option<Located<String>>,
+}
+
+const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
+/// As long as those that ask need.
+pub(crate) const AUTO: &str = "auto";
+
+fn drain_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "null"],
+        "pattern": "^(auto|([0-9]+(ms|s|m|h|d))+)$",
+        "examples": [AUTO, "15s", "1m30s"],
+    })
+}
+
+pub(super) fn health_spec(
+    table: HealthTable,
+    commands: &BTreeMap<CommandName, CommandSpec>,
+    findings: &mut Findings<'_>,
+) -> HealthSpec {
+    let drain = match table.drain {
+        Some(text) if text.get().0 != AUTO => {
+            Drain::For(field::duration(findings, "drain", Some(&text), &DRAIN, Duration::ZERO))
+        }
+        Some(_) | None => Drain::UntilHeard,
+    };
+    let mut told_by = |name: Option<Located<String>>| declared(&name?, commands, findings);
+    HealthSpec {
+        drain,
+        degrade: table.degrade.unwrap_or_default(),
+        on_yes: told_by(table.on_yes),
+        on_no: told_by(table.on_no),
+    }
+}
+
+/// A command that runs and ends.
+fn declared(
+    text: &Located<String>,
+    commands: &BTreeMap<CommandName, CommandSpec>,
+    findings: &mut Findings<'_>,
+) -> Option<CommandName> {
+    let name = field::name(findings, text, CommandName::new)?;
+    match commands.get(&name) {
+        Some(command) if !command.keep => return Some(name),
+        // What is wrong with the commands has been said.
+        _ if findings.is_incomplete("commands") => {}
+        Some(_) => {
+            findings
+                .at(text.span(), format!("the command `{name}` is kept, and would never end"))
+                .expected("expected a command without `keep`, which tells the load balancer and ends");
+        }
+        None => {
+            let ending =
+                || commands.iter().filter(|(_, command)| !command.keep).map(|(name, _)| name.as_str());
+            let known = || match ending().next() {
+                Some(_) => format!("expected {}", nearest::list(ending())),
+                None => "expected a command without `keep`, and there is none".to_owned(),
+            };
+            let expected = nearest::did_you_mean(name.as_str(), ending()).unwrap_or_else(known);
+            findings.at(text.span(), format!("`[commands]` has no `{name}`")).expected(expected).help(
+                format!(
+                    "declare it: `{name} = {{ run = [\"/path/to/program\", \"ARGUMENT\"] }}` in `[commands]`"
+                ),
+            );
+        }
+    }
+    None
+}

@@ -1,0 +1,175 @@
+//! `[[expect]]`
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bellwether_core::simulation::scenario::{Expectation, Expected, Look};
+use bellwether_core::state::StateName;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Cues;
+use crate::quantity::DurationText;
+use crate::source::{Located, Source};
+
+/// Something that must be so: at a time (`at`), at some time (`within`), or over the whole of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct ExpectTable {
+    /// At this time, after all that happens then. With `state`, `ready` or `restarts`.
+    #[schemars(example = &"2m10s")]
+    at: Option<Located<DurationText>>,
+    /// At some time within so long. With `state`, `ready` or `restarts`.
+    #[schemars(example = &"30s")]
+    within: Option<Located<DurationText>>,
+    /// From when `within` counts. Default: `"0s"`, the beginning.
+    after: Option<Located<DurationText>>,
+    /// The module's state.
+    state: Option<Located<StateWord>>,
+    /// What the load balancer is told.
+    ready: Option<Located<bool>>,
+    /// Automatic restarts since the beginning.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    restarts: Option<Located<u32>>,
+    /// The module is never in this state.
+    never: Option<Located<StateWord>>,
+    /// There are no more automatic restarts than this in all.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    restarts_at_most: Option<Located<u32>>,
+    /// The load balancer is told no for no longer than this in all.
+    not_ready_at_most: Option<Located<DurationText>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum StateWord {
+    /// As a person wants.
+    Stopped,
+    /// Being started, or not yet seen to be well.
+    Starting,
+    /// It serves.
+    Up,
+    /// Being restarted.
+    Restarting,
+    /// The next try is due.
+    Backoff,
+    /// A person must look.
+    Failed,
+    /// Health says no, the application still serves.
+    Draining,
+    /// Being stopped.
+    Stopping,
+    /// A prerequisite is down.
+    Waiting,
+}
+
+impl From<StateWord> for StateName {
+    fn from(word: StateWord) -> Self {
+        match word {
+            StateWord::Stopped => Self::Stopped,
+            StateWord::Starting => Self::Starting,
+            StateWord::Up => Self::Up,
+            StateWord::Restarting => Self::Restarting,
+            StateWord::Backoff => Self::Backoff,
+            StateWord::Failed => Self::Failed,
+            StateWord::Draining => Self::Draining,
+            StateWord::Stopping => Self::Stopping,
+            StateWord::Waiting => Self::Waiting,
+        }
+    }
+}
+
+/// What an entry of `[[expect]]` comes to.
+pub(super) fn expectation(
+    source: &Source,
+    index: usize,
+    table: &Located<ExpectTable>,
+    cues: &mut Cues<'_, '_>,
+) -> Option<Expectation> {
+    let line = source.place(&table.span()).line;
+    let what = expected(index, table, cues)?;
+    Some(Expectation { line, what })
+}
+
+fn expected(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>) -> Option<Expected> {
+    let ExpectTable { at, within, never, restarts_at_most, not_ready_at_most, .. } = table.get();
+    let kinds: [Option<Range<usize>>; 5] = [
+        at.as_ref().map(Located::span),
+        within.as_ref().map(Located::span),
+        never.as_ref().map(Located::span),
+        restarts_at_most.as_ref().map(Located::span),
+        not_ready_at_most.as_ref().map(Located::span),
+    ];
+    let mut given = kinds.into_iter().flatten();
+    let (first, second) = (given.next(), given.next());
+    if let (Some(_), Some(second)) = (&first, second) {
+        cues.findings
+            .at(second, "an expectation is one thing, and this is a second one")
+            .expected("expected another `[[expect]]` for it");
+        return None;
+    }
+    if first.is_none() {
+        if !cues.findings.is_incomplete(&format!("expect[{index}]")) {
+            cues.findings.at(table.span(), "it is not said when this must be so").expected(
+                "expected `at` or `within` with `state`, `ready` or `restarts`, or one of `never`, \
+                 `restarts-at-most` and `not-ready-at-most`",
+            );
+        }
+        return None;
+    }
+    timed(index, table, cues).or_else(|| over_all(table.get(), cues))
+}
+
+/// `at` and `within`.
+fn timed(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>) -> Option<Expected> {
+    let ExpectTable { at, within, after, .. } = table.get();
+    if let (Some(after), None) = (after, within) {
+        cues.findings
+            .at(after.span(), "`after` without `within`")
+            .expected("expected `within = \"…\"` beside it");
+    }
+    let look = look(index, table, cues, at.is_some() || within.is_some());
+    if let Some(at) = at {
+        return Some(Expected::At(cues.time("at", at), look));
+    }
+    let within = within.as_ref()?;
+    let from = after.as_ref().map_or(Duration::ZERO, |after| cues.time("after", after));
+    Some(Expected::Within(from, from + cues.time("within", within), look))
+}
+
+fn look(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>, is_timed: bool) -> Look {
+    let ExpectTable { state, ready, restarts, .. } = table.get();
+    let spans = [
+        state.as_ref().map(Located::span),
+        ready.as_ref().map(Located::span),
+        restarts.as_ref().map(Located::span),
+    ];
+    match (is_timed, spans.into_iter().flatten().next()) {
+        (true, None) if !cues.findings.is_incomplete(&format!("expect[{index}]")) => {
+            cues.findings
+                .at(table.span(), "nothing is expected at that time")
+                .expected("expected `state`, `ready` or `restarts`");
+        }
+        (false, Some(span)) => {
+            cues.findings
+                .at(span, "it is not said when this must be so")
+                .expected("expected it with `at` or `within`");
+        }
+        (true, _) | (false, None) => {}
+    }
+    Look {
+        state: state.as_ref().map(|state| (*state.get()).into()),
+        ready: ready.as_ref().map(|ready| *ready.get()),
+        restarts: restarts.as_ref().map(|restarts| *restarts.get()),
+    }
+}
+
+fn over_all(table: &ExpectTable, cues: &mut Cues<'_, '_>) -> Option<Expected> {
+    let ExpectTable { never, restarts_at_most, not_ready_at_most, .. } = table;
+    let never = never.as_ref().map(|state| Expected::Never((*state.get()).into()));
+    let restarts = restarts_at_most.as_ref().map(|most| Expected::RestartsAtMost(*most.get()));
+    let not_ready = not_ready_at_most
+        .as_ref()
+        .map(|most| Expected::NotReadyAtMost(cues.length("not-ready-at-most", most)));
+    never.or(restarts).or(not_ready)
+}

@@ -1,0 +1,150 @@
+//! Which components a module's file uses, and what each of them is granted there.
+
+use bellwether_core::grant::{GrantKind, GrantRequest, Grants, missing};
+use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+use toml::de::DeTable;
+
+use super::cross_check::{ComponentKind, checker_path};
+use super::source::{Sourced, Step};
+use super::spec::{ModuleSpec, Subject};
+
+/// One place where a module's file names a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentUse {
+    /// Whose file.
+    pub module: ModuleName,
+    /// Which file, relative to the root.
+    pub file: String,
+    /// The line where its grants stand, or else where it is named, from 1. The file may not name
+    /// the restart script, which then is the standard one: 1.
+    pub line: usize,
+    /// Which checker; none if it is the restart script.
+    pub checker: Option<CheckerName>,
+    /// What it is used as.
+    pub kind: ComponentKind,
+    /// Which component.
+    pub component: ComponentName,
+    /// What it is granted.
+    pub grants: Grants,
+}
+
+impl Sourced<ModuleSpec> {
+    /// The restart script, and every checker with a component.
+    pub fn component_uses(&self) -> Vec<ComponentUse> {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let restart = &self.spec.restart;
+        let script = |key| vec![Step::Key("restart"), Step::Key(key)];
+        let script = self.component_use(
+            None,
+            ComponentKind::RestartScript,
+            (&restart.script, &restart.grants),
+            [script("grant"), script("script")],
+        );
+        let checkers = self.spec.checkers.values().filter_map(|checker| {
+            let Subject::Component(component) = &checker.subject else { return None };
+            let path = |key| checker_path(table.get_ref(), &checker.name, key);
+            let paths = [path("grant"), path("component")];
+            let what = (&component.component, component.grants.as_ref());
+            Some(self.component_use(Some(checker.name.clone()), ComponentKind::Checker, what, paths))
+        });
+        std::iter::once(script).chain(checkers).collect()
+    }
+
+    fn component_use(
+        &self,
+        checker: Option<CheckerName>,
+        kind: ComponentKind,
+        (component, grants): (&ComponentName, &Grants),
+        [grant, name]: [Vec<Step<'_>>; 2],
+    ) -> ComponentUse {
+        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let is_there = super::source::locate_in(table.get_ref(), &grant).0.is_some();
+        let span = self.source.locate_key(if is_there { &grant } else { &name });
+        ComponentUse {
+            module: self.spec.name.clone(),
+            file: self.source.file().to_owned(),
+            line: self.source.place(&span).line,
+            checker,
+            kind,
+            component: component.clone(),
+            grants: grants.clone(),
+        }
+    }
+}
+
+impl ComponentUse {
+    /// What the component asks for and is not granted here.
+    pub fn missing(&self, asked: &[GrantRequest]) -> Vec<GrantRequest> {
+        missing(asked, &self.grants)
+    }
+
+    /// What it is granted here and asks for in no form.
+    pub fn unasked(&self, asked: &[GrantRequest]) -> Vec<(GrantKind, String)> {
+        let is_asked = |kind: GrantKind| asked.iter().any(|request| request.kind == kind.word());
+        self.grants.list().into_iter().filter(|(kind, _)| !is_asked(*kind)).collect()
+    }
+
+    /// What it is, for people: ``checker `home` ``, `restart script`.
+    pub fn title(&self) -> String {
+        match &self.checker {
+            Some(checker) => format!("checker `{checker}`"),
+            None => "restart script".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AnyHost, parse_module};
+
+    const FILE: &str = r#"
+[restart]
+script = "careful"
+grant = { processes = true }
+
+[commands]
+start = { run = ["/app"], keep = true }
+probe = { run = ["/probe"] }
+
+[[checker]]
+name = "home"
+component = "http"
+grant = { connect = ["127.0.0.1:80"], commands = ["probe"] }
+
+[[checker]]
+name = "plain"
+component = "tcp"
+"#;
+
+    fn request(kind: &str, value: &str) -> GrantRequest {
+        GrantRequest { kind: kind.to_owned(), value: value.to_owned(), reason: "because".to_owned() }
+    }
+
+    #[test]
+    fn every_use_is_found_with_its_line_and_its_grants() {
+        let name = ModuleName::new("web").unwrap();
+        let module = parse_module(name, "modules/web.toml", FILE, &AnyHost).unwrap();
+        let uses = module.component_uses();
+        let shown: Vec<_> = uses
+            .iter()
+            .map(|of| {
+                format!("{}:{} {} {} {}", of.file, of.line, of.title(), of.component, of.grants.list().len())
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "modules/web.toml:4 restart script careful 1",
+                "modules/web.toml:13 checker `home` http 2",
+                "modules/web.toml:17 checker `plain` tcp 0",
+            ]
+        );
+        let asked = [request("connect", ""), request("ping", "10.0.0.1")];
+        let missing = |of: &ComponentUse| of.missing(&asked).into_iter().map(|r| r.kind).collect::<Vec<_>>();
+        assert_eq!(missing(&uses[0]), ["connect", "ping"]);
+        assert_eq!(missing(&uses[1]), ["ping"]);
+        assert_eq!(uses[1].unasked(&asked), [(GrantKind::Commands, "probe".to_owned())]);
+        assert_eq!(uses[2].unasked(&asked), []);
+    }
+}

@@ -1,0 +1,121 @@
+//! The sockets that the health endpoint listens on.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use bellwether_core::health::Agent;
+use mio::net::{TcpListener, TcpStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::BindError;
+use bellwether_config::spec::AgentCheckSpec;
+use bellwether_os::address;
+use bellwether_os::handover::Inherited;
+
+/// So many connections wait in the kernel to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// One socket, and what is spoken on it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) language: Language,
+}
+
+/// What those who connect want to hear.
+#[derive(Debug, Clone)]
+pub(super) enum Language {
+    Http,
+    /// One line for `HAProxy`, about a module or about all.
+    Agent(Agent),
+}
+
+/// What comes of accepting.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Connection(TcpStream, IpAddr),
+    /// That one has gone already; there may be another.
+    Gone,
+    /// Nobody waits.
+    Nobody,
+    /// The process, or the system, has no file descriptor left.
+    NoDescriptor,
+    /// The system is short of something else.
+    Exhausted,
+}
+
+impl Listener {
+    pub(super) fn http(address: SocketAddr, inherited: &Inherited) -> Result<Self, BindError> {
+        Self::bind(address, Language::Http, inherited)
+    }
+
+    pub(super) fn agent(spec: &AgentCheckSpec, inherited: &Inherited) -> Result<Self, BindError> {
+        Self::bind(spec.listen, Language::Agent(spec.agent.clone()), inherited)
+    }
+
+    fn bind(address: SocketAddr, language: Language, inherited: &Inherited) -> Result<Self, BindError> {
+        let socket = match inherited.listening_on(address) {
+            Some(socket) => take_over(socket),
+            None => listen(address),
+        };
+        let socket = socket.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BindError::InUse { address },
+            io::ErrorKind::PermissionDenied => BindError::NotPermitted { address },
+            io::ErrorKind::AddrNotAvailable => BindError::NoSuchAddress { address },
+            _ => BindError::Refused { address, source },
+        })?;
+        let address = socket.local_addr().map_err(|source| BindError::Refused { address, source })?;
+        Ok(Self { socket, address, language })
+    }
+
+    /// The same socket once more, for the next daemon.
+    pub(super) fn for_the_next(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
+    /// Whether somebody waits to be accepted. Needs no descriptor to tell.
+    pub(super) fn has_somebody(&self) -> bool {
+        let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
+        // An error: accepting tells.
+        poll(&mut asked, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+    }
+
+    pub(super) fn accept(&self) -> Accepted {
+        let error = match self.socket.accept() {
+            Ok((stream, peer)) => return Accepted::Connection(stream, peer.ip().to_canonical()),
+            Err(error) => error,
+        };
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Accepted::Nobody,
+            io::ErrorKind::OutOfMemory => return Accepted::Exhausted,
+            _ => {}
+        }
+        match rustix::io::Errno::from_io_error(&error) {
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => Accepted::NoDescriptor,
+            Some(rustix::io::Errno::NOBUFS) => Accepted::Exhausted,
+            // accept(2): errors of the new connection, to be treated like "try again".
+            _ => Accepted::Gone,
+        }
+    }
+}
+
+/// A socket of the last daemon: those who wait in its queue are accepted first.
+fn take_over(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A daemon that is upgraded must get its port back at once.
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit it: each answer is one write, there is nothing to wait for.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    address::bind(&socket, address)?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}

@@ -1,0 +1,284 @@
+//! Connections that carry HTTP/2 (gRPC's health protocol among it) or TLS.
+//!
+//! ```text
+//!  event_loop.rs ── the first bytes tell ──▶ admitted ── TLS ──▶ HTTP/1 or HTTP/2 ──▶ quiet for long ─▶ closed
+//!                                               │  └── HTTP/2 ───────▲      │
+//!                                               ▼                    │      └─ answers: service.rs, grpc.rs
+//!                             too many: the one that was quiet longest is closed
+//! ```
+//! They have a thread of their own, so plain HTTP, which most load balancers speak, never waits for a handshake.
+//! Here hyper and rustls do the work: what they need (compression of fields, flow control, cryptography) is not
+//! for us to write. Every connection is bounded in time, memory and streams.
+
+use std::io;
+use std::net::IpAddr;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::HealthView;
+use super::activity::Activity;
+use super::protocol::{Protocol, protocol};
+use super::request::MAX_REQUEST;
+use super::service::Service;
+use bellwether_config::certificates::Certificates;
+use bellwether_os::at_most;
+use bellwether_os::fault;
+use bellwether_os::pulse::Pulse;
+
+/// At most so many connections. When there are more, the one that was quiet longest is closed.
+pub(super) const MAX_CONNECTIONS: usize = 256;
+/// So many wait to be admitted: more than the event loop accepts before it lets others have their turn, so that
+/// none is refused while there is room.
+const WAITING: usize = 1024;
+/// Keys must be agreed upon within this time.
+const HANDSHAKE_WITHIN: Duration = at_most!(Duration::from_secs(5));
+/// A connection over HTTP/1 may be silent for this long, and a request must be whole by then.
+const HEAD_WITHIN: Duration = at_most!(Duration::from_secs(10));
+/// A connection on which nothing is asked for this long is closed. gRPC's clients keep theirs.
+const QUIET: Duration = Duration::from_mins(5);
+/// What is under way at a shutdown has so long to end.
+const END_WITHIN: Duration = Duration::from_millis(500);
+/// What is under way when a connection is to end has so long.
+const SENDING: Duration = at_most!(Duration::from_secs(5));
+/// What was sent must have arrived by then, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)).
+const ARRIVED_WITHIN_MS: u32 = 10_000;
+/// The loop turns at least this often.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often the other side of an HTTP/2 connection shows that it is still there, and how long it has for that.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_WITHIN: Duration = at_most!(Duration::from_secs(10));
+/// At most so many requests at once on a connection; gRPC's Watch keeps one.
+const MAX_STREAMS: u32 = 8;
+/// What a client may send of a request's body before it is read, in bytes.
+const WINDOW: u32 = 64 << 10;
+
+/// A connection that was accepted, what was received on it, and from where it comes.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) received: Vec<u8>,
+    pub(super) peer: IpAddr,
+}
+
+/// What the event loop asks for.
+#[derive(Debug)]
+enum Wish {
+    /// Go on with a connection.
+    Admit(Incoming),
+    /// Close the connection that was quiet longest: the process has no descriptor left.
+    MakeRoom,
+}
+
+/// Where connections are handed over. The thread ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    sender: mpsc::Sender<Wish>,
+    tls: bool,
+}
+
+impl Entrance {
+    /// Whether TLS is spoken.
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Hands a connection over. It is closed if too many wait.
+    pub(super) fn admit(&self, incoming: Incoming) {
+        // The event loop must not wait.
+        drop(self.sender.try_send(Wish::Admit(incoming)));
+    }
+
+    /// Asks for a descriptor, which will be free in a moment if there is a connection to close.
+    pub(super) fn make_room(&self) {
+        drop(self.sender.try_send(Wish::MakeRoom));
+    }
+
+    /// An entrance that leads nowhere.
+    #[cfg(test)]
+    pub(super) fn closed() -> Self {
+        Self { sender: mpsc::channel(1).0, tls: false }
+    }
+}
+
+/// Starts the thread. TLS is spoken with `certificates`, if there are any.
+pub(super) fn start(
+    view: HealthView,
+    certificates: Option<Certificates>,
+    heart: Pulse,
+) -> io::Result<(Entrance, JoinHandle<()>)> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entrance = Entrance { sender, tls: certificates.is_some() };
+    let thread = std::thread::Builder::new()
+        .name("health-http2".to_owned())
+        .spawn(move || runtime.block_on(admit_all(receiver, view, certificates, heart)))?;
+    Ok((entrance, thread))
+}
+
+/// Until no more can come.
+async fn admit_all(
+    mut receiver: mpsc::Receiver<Wish>,
+    view: HealthView,
+    certificates: Option<Certificates>,
+    heart: Pulse,
+) {
+    let (end, ending) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut crowd = Crowd::default();
+    loop {
+        heart.beat(view.clock);
+        fault::stall("health-http2");
+        while connections.try_join_next().is_some() {}
+        let incoming = match timeout(BEAT, receiver.recv()).await {
+            Err(_) => continue,
+            Ok(None) => break,
+            Ok(Some(Wish::MakeRoom)) => {
+                crowd.close_quietest();
+                continue;
+            }
+            Ok(Some(Wish::Admit(incoming))) => incoming,
+        };
+        let activity = Activity::default();
+        let service = Service {
+            view: view.clone(),
+            peer: incoming.peer,
+            activity: activity.clone(),
+            ending: ending.clone(),
+        };
+        crowd.make_room();
+        let task = connections.spawn(serve(incoming, service, certificates.clone()));
+        crowd.members.push((task, activity));
+    }
+    // Idle connections end at once, what is under way soon.
+    drop(end);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    let _ = timeout(END_WITHIN, all_ended).await;
+}
+
+/// All that are connected.
+#[derive(Debug, Default)]
+struct Crowd {
+    members: Vec<(AbortHandle, Activity)>,
+}
+
+impl Crowd {
+    fn make_room(&mut self) {
+        if self.members.len() >= MAX_CONNECTIONS {
+            self.members.retain(|(task, _)| !task.is_finished());
+        }
+        if self.members.len() >= MAX_CONNECTIONS {
+            self.close_quietest();
+        }
+    }
+
+    fn close_quietest(&mut self) {
+        self.members.retain(|(task, _)| !task.is_finished());
+        let quietest =
+            self.members.iter().enumerate().min_by_key(|(_, (_, activity))| activity.quiet_since());
+        if let Some(place) = quietest.map(|(place, _)| place) {
+            self.members.swap_remove(place).0.abort();
+        }
+    }
+}
+
+/// One connection, from the first byte to the last. Errors are the other side's: it has gone.
+async fn serve(incoming: Incoming, service: Service, certificates: Option<Certificates>) {
+    let Incoming { stream, received, .. } = incoming;
+    let is_tls = protocol(&received) == Protocol::Tls;
+    // An old kernel does not know it: then the other bounds hold alone.
+    let _ = set_tcp_user_timeout(&stream, ARRIVED_WITHIN_MS);
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let stream = rewound(received, stream);
+    let Some(certificates) = certificates.filter(|_| is_tls) else {
+        return over_http2(stream, service).await;
+    };
+    let handshake = certificates.acceptor().accept(stream);
+    let Ok(Ok(mut stream)) = timeout(HANDSHAKE_WITHIN, handshake).await else { return };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => over_http2(stream, service).await,
+        Some(_) => over_http1(stream, service).await,
+        // The two have not talked about it (RFC 7301): the first bytes tell.
+        None => {
+            let Ok(Some((is_http2, received))) = timeout(HEAD_WITHIN, first_bytes(&mut stream)).await else {
+                return;
+            };
+            let stream = rewound(received, stream);
+            if is_http2 { over_http2(stream, service).await } else { over_http1(stream, service).await }
+        }
+    }
+}
+
+/// The stream as it was before this was received on it.
+fn rewound<S: AsyncRead + AsyncWrite>(received: Vec<u8>, stream: S) -> impl AsyncRead + AsyncWrite + use<S> {
+    let (rest, writing) = tokio::io::split(stream);
+    tokio::io::join(io::Cursor::new(received).chain(rest), writing)
+}
+
+/// Receives until it is clear whether HTTP/2 is spoken. Nothing if the connection ends before.
+async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> Option<(bool, Vec<u8>)> {
+    let mut received = Vec::with_capacity(MAX_REQUEST);
+    loop {
+        if stream.read_buf(&mut received).await.ok()? == 0 {
+            return None;
+        }
+        match protocol(&received) {
+            Protocol::Undecided => {}
+            decided => return Some((decided == Protocol::Http2, received)),
+        }
+    }
+}
+
+async fn over_http2<S>(stream: S, service: Service)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (activity, mut ending) = (service.activity.clone(), service.ending.clone());
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(8 << 10)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_WITHIN)
+        .serve_connection(TokioIo::new(stream), service_fn(move |request| service.clone().respond(request)));
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = activity.lacks() => return,
+        _ = ending.changed() => {}
+        () = activity.is_quiet_for(QUIET) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    drop(timeout(SENDING, connection).await);
+}
+
+async fn over_http1<S>(stream: S, service: Service)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (activity, mut ending) = (service.activity.clone(), service.ending.clone());
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(MAX_REQUEST)
+        .serve_connection(TokioIo::new(stream), service_fn(move |request| service.clone().respond(request)));
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = activity.lacks() => return,
+        _ = ending.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    drop(timeout(SENDING, connection).await);
+}

@@ -1,0 +1,70 @@
+//! How the journal is, for `status`, the metrics and the watchdog.
+
+use std::time::Duration;
+
+use bellwether_os::clock::timestamp;
+
+/// How the journal is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JournalHealth {
+    /// Why it cannot be written, if it cannot.
+    pub failing: Option<Failing>,
+    /// Records that wait to be written.
+    pub waiting: u64,
+    /// Records that could not be kept until the disk works again. Starts anew when that has been said.
+    pub lost: u64,
+    /// Inputs, checkpoints and measurements that could not be kept, since the daemon's start.
+    pub replay_lost: u64,
+    /// Records written since the daemon's start.
+    pub written: u64,
+    /// How long the last batch took.
+    pub last_batch: Duration,
+    /// What was found damaged since the daemon's start, in words.
+    pub damaged: Vec<String>,
+}
+
+/// The journal cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// Since when, in microseconds after the Unix epoch.
+    pub since: i64,
+    /// Why.
+    pub why: String,
+}
+
+impl JournalHealth {
+    /// What a person should know, a sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.damaged.clone();
+        if let Some(failing) = &self.failing {
+            problems.push(format!(
+                "the journal cannot be written since {}: {}; {} wait, {} are lost",
+                timestamp(failing.since),
+                failing.why,
+                counted(self.waiting),
+                self.lost
+            ));
+        }
+        problems
+    }
+}
+
+/// `1 record`, `2 records`
+pub(super) fn counted(records: u64) -> String {
+    if records == 1 { "1 record".to_owned() } else { format!("{records} records") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_cannot_be_written_says_since_when_why_and_what_it_costs() {
+        let failing = Some(Failing { since: 1_774_000_000_000_000, why: "disk full".to_owned() });
+        let health = JournalHealth { failing, waiting: 3, lost: 1, ..JournalHealth::default() };
+        let told = "the journal cannot be written since 2026-03-20T09:46:40.000Z: disk full; \
+                    3 records wait, 1 are lost";
+        assert_eq!(health.problems(), [told]);
+        assert!(JournalHealth::default().problems().is_empty());
+    }
+}

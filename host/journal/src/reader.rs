@@ -1,0 +1,356 @@
+//! Reads the file, and what is only in memory yet, as one.
+//!
+//! ```text
+//!   at hand (memory) ── is it all that is asked for? ──yes──▶ answer
+//!         │ no
+//!         ▼ a connection of its own, on a thread that may wait
+//!   the file ──merged by number──▶ answer
+//!         └── gone, hung ──▶ what is at hand
+//! ```
+//! What is at hand is looked at first: whatever is written meanwhile is found
+//! in the file, and what is found twice counts once.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::id::{ModuleName, NodeName};
+use bellwether_core::moment::Moment;
+use bellwether_core::record::{Record, RecordKind};
+use rusqlite::types::Value;
+use rusqlite::{
+    Connection, InterruptHandle, OpenFlags, OptionalExtension as _, Row, params, params_from_iter,
+};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::charts::{self, Chart, ChartQuery};
+use super::failure::is_damage;
+use super::query::RecordQuery;
+use super::replay::{Checkpoint, InputRow, Numbered};
+use super::search;
+use super::store::signed;
+use super::waiting::Waiting;
+use bellwether_bus::Entry;
+use bellwether_os::at_most;
+
+/// So many read at once.
+const READERS: usize = 4;
+/// Whoever asks gets an answer by then. Clients wait a little longer.
+const READ_WITHIN: Duration = at_most!(Duration::from_secs(3));
+/// A disk that works lets go within this time when it is told to.
+const LET_GO_WITHIN: Duration = Duration::from_millis(200);
+/// So many records of a module are looked through rather than looked up.
+const FEW: i64 = 2_000;
+/// The writer's short exclusive moments are waited for so long.
+const BUSY: Duration = at_most!(Duration::from_millis(500));
+
+/// Why nothing was read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRead {
+    /// It would take too long.
+    #[error("the journal could not be searched in time")]
+    TooMuch,
+    /// The disk does not answer, or the file cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Disk(String),
+}
+
+/// Reads. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    path: Arc<Path>,
+    waiting: Arc<Waiting>,
+    readers: Arc<Semaphore>,
+}
+
+impl Reader {
+    pub(super) fn new(path: PathBuf, waiting: Arc<Waiting>) -> Self {
+        Self { path: path.into(), waiting, readers: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    pub(super) async fn records(&self, query: RecordQuery) -> Result<Vec<Entry>, NotRead> {
+        let at_hand = self.waiting.at_hand();
+        let wanted: Vec<&Arc<Entry>> = at_hand.iter().filter(|entry| query.wants(entry)).collect();
+        if is_all(&query, &at_hand, wanted.len()) {
+            return Ok(query.limited(wanted).into_iter().map(|entry| Entry::clone(entry)).collect());
+        }
+        let mut found: BTreeMap<u64, Entry> =
+            wanted.into_iter().map(|entry| (entry.seq, Entry::clone(entry))).collect();
+        let asked = query.clone();
+        match self.read(move |connection| records(connection, &asked)).await {
+            Ok((written, broke_off)) => {
+                found.extend(written.into_iter().map(|entry| (entry.seq, entry)));
+                if let Some(error) = broke_off {
+                    drop(self.not_read::<()>(&error));
+                }
+            }
+            Err(NotRead::TooMuch) => return Err(NotRead::TooMuch),
+            // `status` says that the disk is gone; here is what there is.
+            Err(NotRead::Disk(why)) => tracing::warn!("only the latest records can be shown: {why}"),
+        }
+        Ok(query.limited(found.into_values().collect()))
+    }
+
+    pub(super) async fn chart(&self, query: ChartQuery, now: i64) -> Result<Chart, NotRead> {
+        self.read(move |connection| charts::read(connection, &query, now)).await
+    }
+
+    pub(super) async fn inputs(
+        &self,
+        ids: RangeInclusive<u64>,
+        limit: usize,
+    ) -> Result<Vec<Numbered<InputRow>>, NotRead> {
+        self.read(move |connection| inputs(connection, &ids, limit)).await
+    }
+
+    pub(super) async fn checkpoint(&self, input: u64) -> Result<Option<Numbered<Checkpoint>>, NotRead> {
+        self.read(move |connection| checkpoint(connection, input)).await
+    }
+
+    /// Reads on a thread that may wait for the disk, until the time is up.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, NotRead> {
+        let gone = || NotRead::Disk("the disk does not answer".to_owned());
+        let turn = tokio::time::timeout(READ_WITHIN, Arc::clone(&self.readers).acquire_owned()).await;
+        let permit = turn.map_err(|_| gone())?.map_err(|_| gone())?;
+        let (tell, mut told) = oneshot::channel::<InterruptHandle>();
+        let path = Arc::clone(&self.path);
+        let mut reading = tokio::task::spawn_blocking(move || {
+            // Held for as long as the disk is waited for, however long that is.
+            let _permit = permit;
+            let connection = open(&path)?;
+            // Whoever asked may have given up.
+            let _ = tell.send(connection.get_interrupt_handle());
+            read(&connection)
+        });
+        let Ok(read) = tokio::time::timeout(READ_WITHIN, &mut reading).await else {
+            let Ok(interrupt) = told.try_recv() else { return Err(gone()) };
+            interrupt.interrupt();
+            return match tokio::time::timeout(LET_GO_WITHIN, reading).await {
+                Ok(_) => Err(NotRead::TooMuch),
+                Err(_) => Err(gone()),
+            };
+        };
+        let read = read.map_err(|error| NotRead::Disk(error.to_string()))?;
+        read.or_else(|error| self.not_read(&error))
+    }
+
+    fn not_read<T>(&self, error: &rusqlite::Error) -> Result<T, NotRead> {
+        if is_damage(error) {
+            self.waiting.suspect(error.to_string());
+        }
+        Err(NotRead::Disk(error.to_string()))
+    }
+}
+
+/// Whether what is at hand answers the whole question.
+fn is_all(query: &RecordQuery, at_hand: &[Arc<Entry>], wanted: usize) -> bool {
+    let Some(first) = at_hand.first() else { return false };
+    match query.after {
+        // Nothing is missing behind the first one.
+        Some(after) => after.saturating_add(1) >= first.seq,
+        None => wanted >= query.limit,
+    }
+}
+
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON")?;
+    Ok(connection)
+}
+
+/// What [`entry`] reads.
+pub(super) const COLUMNS: &str = "seq, at, records.wall, node, module, text, body";
+/// Where it is read from.
+pub(super) const RECORDS: &str = "records LEFT JOIN boots ON boots.id = records.boot";
+/// The same for those that are in the index of all texts: it comes first, and has the order.
+const SOUGHT: &str = "sought CROSS JOIN records ON records.seq = sought.rowid
+    LEFT JOIN boots ON boots.id = records.boot";
+
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let seq: i64 = row.get(0)?;
+    let node: Option<String> = row.get(3)?;
+    let module: Option<String> = row.get(4)?;
+    let body: String = row.get(6)?;
+    // What a later version has written remains readable as text.
+    let kind = match serde_json::from_str::<RecordKind>(&body) {
+        Ok(kind) => kind,
+        Err(_) => RecordKind::Daemon { message: row.get(5)? },
+    };
+    let unknown = || NodeName::new("node").expect("`node` is a name");
+    let record = Record {
+        seq: u64::try_from(seq).unwrap_or(0),
+        at: Moment::from_micros(row.get(1)?),
+        node: node.and_then(|node| NodeName::new(&node).ok()).unwrap_or_else(unknown),
+        module: module.and_then(|module| ModuleName::new(&module).ok()),
+        kind,
+    };
+    Ok(Entry { record, wall: row.get(2)? })
+}
+
+/// What is wanted, as far as it can be read; and what broke it off, if it did not come to its end.
+type Found = (Vec<Entry>, Option<rusqlite::Error>);
+
+fn records(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<Found> {
+    let (mut found, broke_off) = match query.search.as_deref().and_then(search::parts) {
+        None => select(connection, query, RECORDS, Condition::of(query, "seq"))?,
+        // Those of a module that says little are read sooner than all that has the text.
+        Some(_) if are_few(connection, query)? => {
+            select(connection, query, RECORDS, Condition::of(query, "seq"))?
+        }
+        Some(parts) => search(connection, query, parts)?,
+    };
+    if query.after.is_none() {
+        found.reverse();
+    }
+    Ok((found, broke_off))
+}
+
+/// Whether the module that is asked for has few records.
+fn are_few(connection: &Connection, query: &RecordQuery) -> rusqlite::Result<bool> {
+    let Some(module) = &query.module else { return Ok(false) };
+    let sql = "SELECT count(*) FROM
+               (SELECT 1 FROM records INDEXED BY records_module WHERE module = ?1 LIMIT ?2)";
+    let count: i64 = connection.query_row(sql, params![module.as_str(), FEW + 1], |row| row.get(0))?;
+    Ok(count <= FEW)
+}
+
+/// Looks into the index, and reads what is older than it. The one that comes first in the order first,
+/// and the other one only if there is room for it.
+fn search(connection: &Connection, query: &RecordQuery, parts: String) -> rusqlite::Result<Found> {
+    let sql = "SELECT ifnull(max(value), 0) FROM facts WHERE name = 'sought_from'";
+    let from: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    let mut sought = Condition::of(query, "sought.rowid");
+    sought.add("sought MATCH ?", parts.into());
+    sought.add("sought.rowid >= ?", from.into());
+    let mut older = Condition::of(query, "seq");
+    older.add("seq < ?", from.into());
+    let mut ways = [(SOUGHT, sought), (RECORDS, older)];
+    if query.after.is_some() {
+        ways.reverse();
+    }
+    let mut all = Vec::new();
+    for (tables, condition) in ways {
+        let limit = query.limit.saturating_sub(all.len());
+        let rest = RecordQuery { limit, ..query.clone() };
+        let (found, broke_off) = select(connection, &rest, tables, condition)?;
+        all.extend(found);
+        if broke_off.is_some() || all.len() >= query.limit {
+            return Ok((all, broke_off));
+        }
+    }
+    Ok((all, None))
+}
+
+/// In the order in which they are looked for.
+fn select(
+    connection: &Connection,
+    query: &RecordQuery,
+    tables: &str,
+    condition: Condition,
+) -> rusqlite::Result<Found> {
+    let Condition { seq, conditions, values } = condition;
+    let conditions = conditions.join(" AND ");
+    let order = if query.after.is_some() { "" } else { "DESC" };
+    let limit = signed(query.limit as u64);
+    let sql =
+        format!("SELECT {COLUMNS} FROM {tables} WHERE {conditions} ORDER BY {seq} {order} LIMIT {limit}");
+    let mut statement = connection.prepare(&sql)?;
+    let (mut found, mut broke_off) = (Vec::new(), None);
+    for read in statement.query_map(params_from_iter(values), entry)? {
+        match read {
+            Ok(entry) => found.push(entry),
+            Err(error) => broke_off = Some(error),
+        }
+    }
+    Ok((found, broke_off))
+}
+
+/// What a record must be like.
+struct Condition {
+    /// The column that has its number.
+    seq: &'static str,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Condition {
+    /// Numbers are looked up by number, kinds and modules by their indexes; the wall clock only tells
+    /// where to begin and to end, because its index is of no use for the order.
+    fn of(query: &RecordQuery, seq: &'static str) -> Self {
+        let mut all = Self { seq, conditions: Vec::new(), values: Vec::new() };
+        all.add(&format!("{seq} > ?"), signed(query.after.unwrap_or(0)).into());
+        if let Some(since) = query.since {
+            let first =
+                "SELECT ifnull(min(r.seq), 0) FROM records r INDEXED BY records_wall WHERE r.wall >= ?";
+            all.add(&format!("{seq} >= ({first})"), since.into());
+            all.add("+records.wall >= ?", since.into());
+        }
+        if let Some(until) = query.until {
+            all.add("+records.wall <= ?", until.into());
+        }
+        if let Some(before) = query.before {
+            all.add(&format!("{seq} < ?"), signed(before).into());
+        }
+        if let Some(module) = &query.module {
+            all.add("module = ?", module.to_string().into());
+        }
+        if let Some(kind) = &query.kind {
+            all.add("kind = ?", kind.clone().into());
+        }
+        if let Some(checker) = &query.checker {
+            all.add("checker = ?", checker.to_string().into());
+        }
+        if let Some(text) = &query.search {
+            let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            all.add("text LIKE ? ESCAPE '\\'", format!("%{escaped}%").into());
+        }
+        all
+    }
+
+    fn add(&mut self, condition: &str, value: Value) {
+        self.conditions.push(condition.to_owned());
+        self.values.push(value);
+    }
+}
+
+fn inputs(
+    connection: &Connection,
+    ids: &RangeInclusive<u64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Numbered<InputRow>>> {
+    let mut statement = connection.prepare(
+        "SELECT id, boot, at, module, body FROM inputs WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+    )?;
+    let range = params![signed(*ids.start()), signed(*ids.end()), signed(limit as u64)];
+    let rows = statement.query_map(range, |row| {
+        let module: Option<String> = row.get(3)?;
+        let module = module.and_then(|module| ModuleName::new(&module).ok());
+        let input = InputRow { at: Moment::from_micros(row.get(2)?), module, body: row.get(4)? };
+        Ok(Numbered { id: id(row)?, boot: row.get(1)?, row: input })
+    })?;
+    rows.collect()
+}
+
+fn checkpoint(connection: &Connection, input: u64) -> rusqlite::Result<Option<Numbered<Checkpoint>>> {
+    let sql = "SELECT id, boot, at, input, body FROM checkpoints WHERE input <= ?1
+               ORDER BY input DESC, id DESC LIMIT 1";
+    let read = |row: &Row<'_>| {
+        let input: i64 = row.get(3)?;
+        let input = u64::try_from(input).unwrap_or(0);
+        let checkpoint = Checkpoint { at: Moment::from_micros(row.get(2)?), input, body: row.get(4)? };
+        Ok(Numbered { id: id(row)?, boot: row.get(1)?, row: checkpoint })
+    };
+    connection.query_row(sql, [signed(input)], read).optional()
+}
+
+fn id(row: &Row<'_>) -> rusqlite::Result<u64> {
+    let id: i64 = row.get(0)?;
+    Ok(u64::try_from(id).unwrap_or(0))
+}

@@ -1,0 +1,86 @@
+//! Writes down what the core is told, so that it can be told again.
+//!
+//! ```text
+//!   event ──▶ what is new in it (core/src/transcript.rs) ──▶ the journal's inputs
+//!        every hour, or after many inputs ──▶ the whole core ──▶ the journal's checkpoints
+//! ```
+//! The journal takes it in without waiting, and lets it go before any record if
+//! the disk does not keep up: what is missing then, a replay says.
+
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::moment::Moment;
+use bellwether_core::node::{Beginning, Node};
+use bellwether_core::transcript::{Input, Transcript};
+
+use crate::{Checkpoint, InputRow, Journal};
+
+/// A checkpoint is made after so many inputs,
+const EVERY: u32 = 10_000;
+/// or after this, if there was any.
+const AT_LEAST: Duration = Duration::from_hours(1);
+
+/// Between the driver and the journal.
+#[derive(Debug)]
+pub struct Transcriber {
+    transcript: Transcript,
+    journal: Journal,
+    /// Inputs since the last checkpoint.
+    inputs: u32,
+    checked: Moment,
+}
+
+impl Transcriber {
+    /// A daemon begins, with an empty core.
+    pub fn new(journal: Journal, beginning: &Beginning) -> Self {
+        let checked = beginning.now;
+        let mut transcriber = Self { transcript: Transcript::default(), journal, inputs: 0, checked };
+        transcriber.write(&Input::Began(beginning.clone()), checked);
+        transcriber
+    }
+
+    /// Before the core is told this: what of it is to be written. The load
+    /// balancer is answered first.
+    pub fn take(&mut self, node: &Node, event: &Event, now: Moment) -> Vec<Input> {
+        self.transcript.take(node, event, now)
+    }
+
+    /// After the core was told it.
+    pub fn keep(&mut self, inputs: &[Input], node: &Node, now: Moment) {
+        for input in inputs {
+            self.write(input, now);
+        }
+        if self.inputs >= EVERY || (self.inputs > 0 && now.since(self.checked) >= AT_LEAST) {
+            self.check(node, now);
+        }
+    }
+
+    /// What was only counted up to now, at the end.
+    pub fn finish(&mut self, now: Moment) {
+        if let Some(input) = self.transcript.finish() {
+            self.write(&input, now);
+        }
+    }
+
+    fn check(&mut self, node: &Node, now: Moment) {
+        self.finish(now);
+        (self.inputs, self.checked) = (0, now);
+        match serde_json::to_vec(&node.checkpoint()) {
+            Ok(body) => {
+                self.journal.checkpoint(Checkpoint { at: now, input: self.journal.last_input(), body });
+            }
+            Err(error) => tracing::error!(%error, "the core cannot be written down for replay"),
+        }
+    }
+
+    fn write(&mut self, input: &Input, at: Moment) {
+        self.inputs = self.inputs.saturating_add(1);
+        match serde_json::to_string(input) {
+            Ok(body) => {
+                self.journal.input(InputRow { at, module: input.module().cloned(), body });
+            }
+            Err(error) => tracing::error!(%error, "what the core is told cannot be written down for replay"),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Files that outlive the daemon and the machine.
+//!
+//! ```text
+//!   FILE        what counts             ◀──┐ exchanged in one instant
+//!   FILE.spare  written, then exchanged ◀──┘
+//! ```
+//! What has to be written when the disk is full is written into a file that has
+//! its room already. What was written last, by this daemon or by an earlier one, is remembered: a file or a
+//! folder that is removed while the daemon runs is written anew ([`lost`], [`remember`], [`write_anew`]).
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use crate::shortage::with_reserve;
+
+/// Whole or not at all: a new file, synced, takes the place of the old one. For its owner alone.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_beside(path, content)?.take_its_place()
+}
+
+/// A file that is written, and neither synced nor in its place. A daemon that is killed leaves it
+/// whole; the machine may not.
+#[derive(Debug)]
+pub struct Beside {
+    file: File,
+    path: PathBuf,
+    content: Arc<[u8]>,
+}
+
+/// Where it is until then.
+pub fn beside(path: &Path) -> PathBuf {
+    with_ending(path, ".new")
+}
+
+/// The first half of [`replace`].
+pub fn write_beside(path: &Path, content: &[u8]) -> io::Result<Beside> {
+    let new = beside(path);
+    with_reserve(|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(content)?;
+        Ok(Beside { file, path: path.to_owned(), content: content.into() })
+    })
+}
+
+impl Beside {
+    /// The second half, which waits for the disk.
+    pub fn take_its_place(self) -> io::Result<()> {
+        let Self { file, path, content } = self;
+        file.sync_all()?;
+        fs::rename(beside(&path), &path)?;
+        written().insert(path.clone(), content);
+        match path.parent() {
+            Some(folder) => with_reserve(|| File::open(folder))?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Room that is asked for at a time, in bytes.
+const ROOM: usize = 16 << 10;
+
+/// Whole or not at all, and without new room on the disk as long as the content does not outgrow
+/// that of both files: a JSON document, filled up with blanks. Not synced: for what counts only
+/// as long as the machine runs.
+pub fn exchange(path: &Path, json: &[u8]) -> io::Result<()> {
+    let spare = with_ending(path, ".spare");
+    let filled = json.len().div_ceil(ROOM).max(1) * ROOM;
+    let mut content = json.to_vec();
+    content.resize(filled, b' ');
+    with_reserve(|| write_over(&spare, &content))?;
+    // If it fails: there is none yet, or the file system cannot exchange.
+    if renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE).is_err() {
+        fs::rename(&spare, path)?;
+        // For the next time. If there is no room now, there may be then.
+        let _ = write_over(&spare, &content);
+    }
+    written().insert(path.to_owned(), json.into());
+    Ok(())
+}
+
+/// What was written last, by its place.
+fn written() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<[u8]>>> {
+    static WRITTEN: Mutex<BTreeMap<PathBuf, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+    WRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells that the file holds what an earlier daemon has written, and this one has read and goes by. One that is
+/// of no use is not remembered: it would be written anew once it is set aside.
+pub fn remember(path: &Path) {
+    // A file that cannot be read any more has been read a moment ago, and is written anew when its content changes.
+    if let Ok(content) = fs::read(path) {
+        written().entry(path.to_owned()).or_insert_with(|| content.into());
+    }
+}
+
+/// Removes a file that was written here, for good.
+pub fn remove(path: &Path) -> io::Result<()> {
+    written().remove(path);
+    fs::remove_file(path)
+}
+
+/// The files below a folder that were written or remembered by this process.
+pub fn known(folder: &Path) -> Vec<PathBuf> {
+    written().keys().filter(|path| path.starts_with(folder)).cloned().collect()
+}
+
+/// Those of them that are not there any more.
+pub fn lost(folder: &Path) -> Vec<PathBuf> {
+    let is_gone = |path: &PathBuf| {
+        let found = fs::symlink_metadata(path);
+        found.is_err_and(|error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        })
+    };
+    known(folder).into_iter().filter(is_gone).collect()
+}
+
+/// Writes such a file as it was written last, and the folders that it lies in.
+pub fn write_anew(path: &Path) -> io::Result<()> {
+    let Some(content) = written().get(path).cloned() else { return Ok(()) };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // Under a name of its own: the owner of the file may just be writing it as well, and then that is the newer one.
+    let anew = with_ending(path, ".anew");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&anew)?;
+    file.write_all(&content)?;
+    file.sync_all()?;
+    match renameat_with(CWD, &anew, CWD, path, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => fs::remove_file(&anew),
+        // The file system knows no such rename.
+        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(&anew, path),
+        renamed => Ok(renamed?),
+    }
+}
+
+/// Its blocks stay its own: nothing is cut off before it is written.
+fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    if file.metadata()?.len() > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt as _;
+
+    #[test]
+    fn what_somebody_removes_is_written_anew_and_what_was_removed_here_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("state/modules");
+        fs::create_dir_all(&folder).unwrap();
+        let paths = ["web.json", "db.json", "gone.json"].map(|name| folder.join(name));
+        replace(&paths[0], b"{}").unwrap();
+        exchange(&paths[1], b"[1]").unwrap();
+        replace(&paths[2], b"{}").unwrap();
+        remove(&paths[2]).unwrap();
+        assert_eq!(lost(root.path()), [] as [PathBuf; 0]);
+        fs::remove_dir_all(root.path().join("state")).unwrap();
+        assert_eq!(lost(root.path()), [paths[1].clone(), paths[0].clone()]);
+        assert_eq!(lost(Path::new("/nonexistent")), [] as [PathBuf; 0]);
+        for path in lost(root.path()) {
+            write_anew(&path).unwrap();
+        }
+        assert_eq!(fs::read(&paths[0]).unwrap(), b"{}");
+        assert_eq!(serde_json::from_slice::<Vec<u32>>(&fs::read(&paths[1]).unwrap()).unwrap(), [1]);
+        assert!(!paths[2].exists());
+        let mode = fs::metadata(&folder).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o700);
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_has_written_is_written_anew_as_well() {
+        let root = tempfile::tempdir().unwrap();
+        let [read, removed, other] = ["read.json", "removed.json", "other.json"].map(|n| root.path().join(n));
+        for path in [&read, &removed, &other] {
+            fs::write(path, b"[1]").unwrap();
+        }
+        remember(&read);
+        remember(&removed);
+        remember(&root.path().join("absent.json"));
+        remove(&removed).unwrap();
+        fs::remove_file(&read).unwrap();
+        fs::remove_file(&other).unwrap();
+        assert_eq!(lost(root.path()), std::slice::from_ref(&read));
+        write_anew(&read).unwrap();
+        assert_eq!(fs::read(&read).unwrap(), b"[1]");
+        // What is written later is newer than what was read.
+        replace(&read, b"[2]").unwrap();
+        remember(&read);
+        fs::remove_file(&read).unwrap();
+        write_anew(&read).unwrap();
+        assert_eq!(fs::read(&read).unwrap(), b"[2]");
+    }
+
+    #[test]
+    fn two_files_take_turns_and_keep_their_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept.json");
+        exchange(&path, b"[1]").unwrap();
+        let spare = with_ending(&path, ".spare");
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        let (first, second) = (inode(&path), inode(&spare));
+        let read = || serde_json::from_slice::<Vec<u32>>(&fs::read(&path).unwrap()).unwrap();
+        for round in 0..5_u32 {
+            let numbers: Vec<u32> = (0..round * 10_000).collect();
+            exchange(&path, &serde_json::to_vec(&numbers).unwrap()).unwrap();
+            assert_eq!(read(), numbers);
+            assert!([first, second].contains(&inode(&path)), "no third file");
+        }
+        exchange(&path, b"[2]").unwrap();
+        assert_eq!(read(), [2], "a shorter one has no rest of the longer one");
+    }
+}

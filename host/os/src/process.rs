@@ -1,0 +1,30 @@
+//! Facts about the processes of this node. All of it is Linux's own: pidfd and /proc.
+//!
+//! Nothing here decides anything: it says which processes there are, which of
+//! them are meant, what they use, and when they end.
+
+pub mod acceptance;
+pub mod account;
+pub mod capability;
+pub mod control_group;
+pub mod ending;
+pub mod environment;
+pub mod errands;
+pub mod find;
+pub mod group;
+pub mod hidden;
+pub mod identity;
+pub mod inherited;
+pub mod kept_table;
+pub mod notified;
+pub mod open_files;
+pub mod orphans;
+pub mod own;
+mod pid_file;
+pub mod pidfd;
+pub mod port_holder;
+pub mod stat;
+pub mod table;
+pub mod usage;
+
+pub mod readable;

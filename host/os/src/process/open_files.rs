@@ -1,0 +1,47 @@
+//! How many files the daemon may open, and those whom it starts.
+//!
+//! The daemon raises its own limit as far as it may. Those whom it starts get the one that it was
+//! started with: a program that uses `select` breaks when it has more than 1024, and one that
+//! closes all it might have is slow when that may be a million (`getrlimit(2)`).
+
+use std::sync::OnceLock;
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+
+/// The daemon needs no more, whatever it may have.
+const ENOUGH: u64 = 1 << 20;
+
+static BEFORE: OnceLock<Rlimit> = OnceLock::new();
+
+/// Raises the daemon's own limit. To be called once, before anything is started.
+pub fn raise() {
+    let before = *BEFORE.get_or_init(|| getrlimit(Resource::Nofile));
+    let most = before.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    if before.current.is_some_and(|current| current < most) {
+        let raised = Rlimit { current: Some(most), ..before };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "cannot raise the number of files that may be open");
+        }
+    }
+}
+
+/// The number that those whom the daemon starts may open without asking; `None` if it was not changed.
+pub(crate) fn of_others() -> Option<u64> {
+    BEFORE.get().and_then(|before| before.current)
+}
+
+/// Gives a process that was just started the limit that it should have.
+pub fn restore_in(pid: Pid) {
+    let Some(before) = BEFORE.get() else { return };
+    // An error: it is another user's by now, or gone. It may open more than it knows what to do with.
+    if let Err(error) = prlimit(Some(pid), Resource::Nofile, *before) {
+        tracing::debug!(%error, ?pid, "a process keeps the daemon's limit of open files");
+    }
+}
+
+/// Gives this process that limit, in the moment before it becomes a program.
+pub fn lower_to(most: u64) {
+    let now = getrlimit(Resource::Nofile);
+    // An error: it can do with more.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..now });
+}

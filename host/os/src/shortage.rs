@@ -1,0 +1,179 @@
+//! What this node may run out of, in words that an operator understands.
+//!
+//! What fails for want of it says nothing of the application: it is tried again
+//! without an end, and is not counted against the application's budget.
+//!
+//! Some descriptors are held back, so that an application that has died is
+//! started again when everything else in the daemon has used up the others.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// The daemon may open no further file.
+    Descriptors,
+    /// Nobody on this machine may.
+    FilesOfTheMachine,
+    /// No further process or thread may be made.
+    Processes,
+    /// There is no memory left, or the daemon may have no more of it.
+    Memory,
+    /// The disk is full, or this user's share of it.
+    Disk,
+    /// The disk may only be read: the kernel makes it so after an error.
+    ReadOnly,
+}
+
+impl Shortage {
+    /// If that is why an operation failed.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        Some(match Errno::from_io_error(error)? {
+            Errno::MFILE => Self::Descriptors,
+            Errno::NFILE => Self::FilesOfTheMachine,
+            Errno::NOMEM => Self::Memory,
+            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::Disk,
+            Errno::ROFS => Self::ReadOnly,
+            _ => return None,
+        })
+    }
+
+    /// If that is why a process could not be started: there, "try again" has a meaning of its own
+    /// (fork(2)).
+    pub fn of_start(error: &io::Error) -> Option<Self> {
+        match Errno::from_io_error(error) {
+            Some(Errno::AGAIN) => Some(Self::Processes),
+            _ => Self::of(error),
+        }
+    }
+
+    /// The first in the chain of an error's causes.
+    pub fn behind(error: &anyhow::Error) -> Option<Self> {
+        error.chain().find_map(|cause| match cause.downcast_ref::<Self>() {
+            Some(shortage) => Some(*shortage),
+            None => cause.downcast_ref::<io::Error>().and_then(Self::of),
+        })
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Descriptors => "the daemon has no file descriptor left: raise its limit (LimitNOFILE)",
+            Self::FilesOfTheMachine => {
+                "this machine has no file descriptor left: find who holds them (`lsof`), or raise fs.file-max"
+            }
+            Self::Processes => {
+                "no further process may be started: the limit of this user (`ulimit -u`) or of the \
+                 control group (TasksMax) is reached"
+            }
+            Self::Memory => "there is no memory left, or the daemon's limit of it is reached",
+            Self::Disk => "the disk is full: make room on it",
+            Self::ReadOnly => {
+                "the disk is read-only: after an error the kernel makes it so (`dmesg` says why); mend it and mount \
+                 it writable"
+            }
+        })
+    }
+}
+
+impl std::error::Error for Shortage {}
+
+/// An error that may have a shortage behind it.
+pub(crate) trait Lack {
+    fn of(&self) -> Option<Shortage>;
+}
+
+impl Lack for io::Error {
+    fn of(&self) -> Option<Shortage> {
+        Shortage::of(self)
+    }
+}
+
+impl Lack for anyhow::Error {
+    fn of(&self) -> Option<Shortage> {
+        Shortage::behind(self)
+    }
+}
+
+/// What one start needs: its log, its streams, its gate, a handle of it, and a file to write it down.
+const HELD_BACK: usize = 16;
+
+static RESERVE: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// Holds them back from now on.
+pub fn hold_back() {
+    restock(&mut reserve());
+}
+
+/// Does it; if descriptors are lacking, once more with those that are held back.
+pub fn with_reserve<T, E: Lack>(mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    hold_back();
+    match work() {
+        Err(error) if matches!(error.of(), Some(Shortage::Descriptors | Shortage::FilesOfTheMachine)) => {}
+        result => return result,
+    }
+    // Nobody else may have them in the meantime: one start at a time.
+    let mut reserve = reserve();
+    reserve.clear();
+    let second = work();
+    restock(&mut reserve);
+    second
+}
+
+fn reserve() -> MutexGuard<'static, Vec<File>> {
+    RESERVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn restock(reserve: &mut Vec<File>) {
+    while reserve.len() < HELD_BACK
+        && let Ok(one) = File::open("/dev/null")
+    {
+        reserve.push(one);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn what_is_lacking_is_found_behind_what_failed() {
+        let of = |errno: Errno| {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            Shortage::behind(
+                &anyhow::Error::from(error).context("cannot open a file").context("cannot start"),
+            )
+        };
+        assert_eq!(of(Errno::MFILE), Some(Shortage::Descriptors));
+        assert_eq!(of(Errno::NOSPC), Some(Shortage::Disk));
+        assert_eq!(of(Errno::ROFS), Some(Shortage::ReadOnly));
+        assert_eq!(of(Errno::NOENT), None);
+        assert_eq!(of(Errno::AGAIN), None, "only of a start does it say that");
+        let error: anyhow::Error = Err::<(), _>(Shortage::Processes).context("cannot start").unwrap_err();
+        assert_eq!(Shortage::behind(&error), Some(Shortage::Processes));
+    }
+
+    #[test]
+    fn what_needs_descriptors_is_done_once_more_with_those_that_are_held_back() {
+        let mut tries = 0;
+        let done: anyhow::Result<i32> = with_reserve(|| {
+            tries += 1;
+            if tries == 1 { Err(Shortage::Descriptors.into()) } else { Ok(tries) }
+        });
+        assert_eq!(done.unwrap(), 2);
+        assert_eq!(reserve().len(), HELD_BACK, "they are held back again");
+        let mut tries = 0;
+        let failed = with_reserve(|| {
+            tries += 1;
+            Err::<(), anyhow::Error>(Shortage::Memory.into())
+        });
+        assert_eq!((failed.unwrap_err().to_string(), tries), (Shortage::Memory.to_string(), 1));
+    }
+}

@@ -1,0 +1,459 @@
+//! The page that Prometheus reads: `OpenMetrics` text, version 1.0.
+//!
+//! Labels are few and have few values: modules, checkers, states and results are what an operator
+//! wrote down. Which node it is, Prometheus knows by the address.
+
+mod family;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bellwether_core::snapshot::{ModuleView, Snapshot};
+use bellwether_core::state::StateName;
+use bellwether_core::verdict::Verdict;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::mpsc;
+
+pub use self::family::{Family, Kind, Value};
+use crate::notify::Board;
+use bellwether_bus::Message;
+use bellwether_bus::metrics::{CheckerCounts, 
+    COMMAND_RESULTS, Count, Counts, EXPORT_RESULTS, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES,
+    STEP_RESULTS, Signal,
+};
+use bellwether_journal::{Journal, JournalHealth};
+use bellwether_os::clock::Clock;
+use bellwether_os::process::own::OwnUse;
+use bellwether_os::pulse::Pulse;
+use bellwether_supervisor::registry::Registry as Components;
+
+/// Where the numbers come from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The present picture.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Whether it is still being painted.
+    pub pulse: Pulse,
+    /// The daemon's time line.
+    pub clock: Clock,
+    /// What waits for the core.
+    pub events: mpsc::WeakSender<Message>,
+    /// What is loaded.
+    pub components: Components,
+    /// The recipients of notifications.
+    pub board: Board,
+    /// What happened.
+    pub journal: Journal,
+}
+
+/// Makes the page.
+#[derive(Debug)]
+pub struct Exposition(Registry);
+
+impl Exposition {
+    /// From these.
+    pub fn new(sources: Sources) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(sources));
+        Self(registry)
+    }
+
+    /// The page. An error is none of the numbers': the text cannot be made.
+    pub fn page(&self) -> Result<String, fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.0)?;
+        Ok(page)
+    }
+}
+
+impl Collector for Sources {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.write(Page(Paper::Text(encoder)))
+    }
+}
+
+impl Sources {
+    /// The same numbers, for those who write them down in another way.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let mut families = Vec::new();
+        // Only writing text can fail.
+        let _ = self.write(Page(Paper::List(&mut families)));
+        families
+    }
+
+    fn write(&self, mut page: Page<'_>) -> fmt::Result {
+        let snapshot = self.snapshot.load_full();
+        self.metrics.forget_all_but(&snapshot);
+        let counts = &*self.metrics.0;
+        page.modules(&snapshot)?;
+        page.module_counts(counts)?;
+        page.checkers(&snapshot)?;
+        page.checks(counts)?;
+        self.core(counts, &mut page)?;
+        page.journal(counts, &self.journal.health())?;
+        page.files(counts, &self.components)?;
+        page.health(counts)?;
+        page.notifications(&self.board)?;
+        page.exports(counts)?;
+        page.process(&OwnUse::now())
+    }
+
+    fn core(&self, counts: &Counts, page: &mut Page<'_>) -> fmt::Result {
+        let alive = self.pulse.alive(self.clock);
+        let queue = self.events.upgrade().map_or(0, |events| events.max_capacity() - events.capacity());
+        page.gauge("bellwether_core_alive", "1 while the core turns", None, [(NONE, yes(alive))])?;
+        page.gauge(
+            "bellwether_core_queue_length",
+            "Events and commands that wait for the core",
+            None,
+            [(NONE, number(queue as u64))],
+        )?;
+        let events = number(counts.core.events.get());
+        page.counter("bellwether_core_events", "Events that the core has taken in", None, [(NONE, events)])?;
+        let busy = counts.core.busy.seconds();
+        let help = "Time that the core and its loop spent on events";
+        page.counter("bellwether_core_busy_seconds", help, SECONDS, [(NONE, busy)])?;
+        let lag = counts.core.lag.read();
+        let help = "How late the timers of the core's loop were";
+        page.histogram("bellwether_core_lag_seconds", help, [(NONE, lag)])
+    }
+}
+
+/// Labels and their values.
+pub(super) type Labels = Vec<(&'static str, String)>;
+
+const NONE: Labels = Vec::new();
+const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
+const BYTES: Option<&Unit> = Some(&Unit::Bytes);
+
+/// The page under way. A name ends with its unit, as the format demands; the suffix of a
+/// counter is added to it.
+struct Page<'p>(Paper<'p>);
+
+enum Paper<'p> {
+    Text(DescriptorEncoder<'p>),
+    List(&'p mut Vec<Family>),
+}
+
+impl Page<'_> {
+    fn modules(&mut self, snapshot: &Snapshot) -> fmt::Result {
+        let each = |value: fn(&ModuleView) -> f64| {
+            let series = move |module: &Arc<ModuleView>| (of_module(module.name.as_str()), value(module));
+            snapshot.modules.iter().map(series).collect::<Vec<_>>()
+        };
+        let help = "1 if load balancers are told to send requests";
+        self.gauge("bellwether_module_ready", help, None, each(|module| yes(module.ready)))?;
+        let states = snapshot.modules.iter().flat_map(|module| {
+            STATES.iter().map(|state| {
+                let labels = vec![("module", module.name.to_string()), ("state", state.to_string())];
+                (labels, yes(module.state == *state))
+            })
+        });
+        self.gauge("bellwether_module_state", "1 for the state that the module is in", None, states)?;
+        let help = "1 while nothing is acted on (maintenance)";
+        self.gauge("bellwether_module_suspended", help, None, each(|module| yes(module.wish.suspended)))?;
+        let help = "Automatic restarts that the budget allows within its window";
+        let allowed = each(|module| f64::from(module.restarts_allowed));
+        self.gauge("bellwether_module_restart_budget", help, None, allowed)?;
+        let left = each(|module| f64::from(module.restarts_allowed.saturating_sub(module.restarts)));
+        let help = "Automatic restarts that are left within the window";
+        self.gauge("bellwether_module_restart_budget_left", help, None, left)
+    }
+
+    fn module_counts(&mut self, counts: &Counts) -> fmt::Result {
+        let modules = counts.modules.all();
+        let restarts =
+            modules.iter().map(|(name, module)| (of_module(name.as_str()), number(module.restarts.get())));
+        self.counter("bellwether_restarts", "Automatic restarts", None, restarts)?;
+        let incidents =
+            modules.iter().map(|(name, module)| (of_module(name.as_str()), number(module.incidents.get())));
+        let help = "Verdicts that turned down while the application should be alive";
+        self.counter("bellwether_incidents", help, None, incidents)?;
+        let plans = modules.iter().flat_map(|(name, module)| {
+            by_result(Some(name.as_str()), &PLAN_RESULTS, module.plans.iter().map(Count::get))
+        });
+        self.counter("bellwether_plans", "Answers of restart scripts", None, plans)?;
+        let steps = modules.iter().flat_map(|(name, module)| {
+            by_result(Some(name.as_str()), &STEP_RESULTS, module.steps.iter().map(Count::get))
+        });
+        self.counter("bellwether_steps", "Steps of plans that were carried out", None, steps)?;
+        let commands = by_result(None, &COMMAND_RESULTS, counts.commands.iter().map(Count::get));
+        self.counter("bellwether_commands", "Commands that people gave", None, commands)
+    }
+
+    fn checkers(&mut self, snapshot: &Snapshot) -> fmt::Result {
+        let verdicts = snapshot.modules.iter().flat_map(|module| {
+            let checkers = module.checkers.iter();
+            checkers.flat_map(move |checker| {
+                VERDICTS.iter().map(move |verdict| {
+                    let mut labels = of_checker(module.name.as_str(), checker.name.as_str());
+                    labels.push(("state", verdict.to_string()));
+                    (labels, yes(checker.verdict == *verdict))
+                })
+            })
+        });
+        let help = "1 for what the runs of the checker add up to";
+        self.gauge("bellwether_checker_verdict", help, None, verdicts)
+    }
+
+    fn checks(&mut self, counts: &Counts) -> fmt::Result {
+        let checkers = counts.checkers.all();
+        let each = |value: fn(&CheckerCounts) -> f64| {
+            checkers
+                .iter()
+                .map(|((module, checker), counts)| {
+                    (of_checker(module.as_str(), checker.as_str()), value(counts))
+                })
+                .collect::<Vec<_>>()
+        };
+        let runs = checkers.iter().flat_map(|((module, checker), counts)| {
+            STATUSES.iter().zip(&counts.runs).map(|(status, runs)| {
+                let mut labels = of_checker(module.as_str(), checker.as_str());
+                labels.push(("result", status.to_string()));
+                (labels, number(runs.get()))
+            })
+        });
+        self.counter("bellwether_check_runs", "Runs of checkers, by what they saw", None, runs)?;
+        let took = checkers.iter().map(|((module, checker), counts)| {
+            (of_checker(module.as_str(), checker.as_str()), counts.took.read())
+        });
+        self.histogram("bellwether_check_duration_seconds", "How long runs of checkers took", took)?;
+        let cpu = each(|counts| counts.spent.cpu.seconds());
+        self.counter("bellwether_check_cpu_seconds", "CPU time of component checkers", SECONDS, cpu)?;
+        let memory = each(|counts| number(counts.spent.memory.load(std::sync::atomic::Ordering::Relaxed)));
+        let help = "Most memory that the last run of a component checker had";
+        self.gauge("bellwether_check_memory_bytes", help, BYTES, memory)?;
+        let refusals = each(|counts| number(counts.spent.refusals.get()));
+        let help = "What component checkers wanted and were not granted";
+        self.counter("bellwether_check_refusals", help, None, refusals)
+    }
+
+    fn journal(&mut self, counts: &Counts, health: &JournalHealth) -> fmt::Result {
+        let records = number(counts.records.get());
+        self.counter("bellwether_journal_records", "Records of the journal", None, [(NONE, records)])?;
+        let ok = number(u64::from(health.failing.is_none()));
+        self.gauge("bellwether_journal_ok", "Whether the journal can be written", None, [(NONE, ok)])?;
+        let waiting = number(health.waiting);
+        self.gauge("bellwether_journal_waiting", "Records that wait for the disk", None, [(NONE, waiting)])?;
+        let help = "Records that could not be kept since the journal was last written";
+        self.gauge("bellwether_journal_lost", help, None, [(NONE, number(health.lost))])?;
+        let help = "How long the last batch of records took to write";
+        let took = health.last_batch.as_secs_f64();
+        self.gauge("bellwether_journal_last_batch_seconds", help, SECONDS, [(NONE, took)])
+    }
+
+    fn files(&mut self, counts: &Counts, components: &Components) -> fmt::Result {
+        let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(Count::get));
+        self.counter("bellwether_reloads", "Files that were taken over, or not", None, reloads)?;
+        let quarantines = number(counts.quarantines.get());
+        let help = "Versions of components that were put in quarantine";
+        self.counter("bellwether_quarantines", help, None, [(NONE, quarantines)])?;
+        let entries = components.entries();
+        let some = |is: fn(&bellwether_supervisor::registry::Entry) -> bool| {
+            entries.values().filter(|entry| is(entry)).count()
+        };
+        let states = [
+            ("in-force", some(|entry| entry.component.is_some())),
+            ("refused", some(|entry| entry.error.is_some())),
+            ("quarantined", some(|entry| entry.quarantined.is_some())),
+            ("waiting", some(|entry| entry.waiting.is_some())),
+        ];
+        let states = states.map(|(state, count)| (vec![("state", state.to_owned())], number(count as u64)));
+        let help = "Components in force, and files of components that are not";
+        self.gauge("bellwether_components", help, None, states)
+    }
+
+    fn health(&mut self, counts: &Counts) -> fmt::Result {
+        let answers = [("yes", &counts.health.yes), ("no", &counts.health.no)];
+        let answers =
+            answers.map(|(result, count)| (vec![("result", result.to_owned())], number(count.get())));
+        self.counter("bellwether_health_answers", "Answers to load balancers", None, answers)
+    }
+
+    fn notifications(&mut self, board: &Board) -> fmt::Result {
+        let targets = board.targets();
+        let labels = |target: &bellwether_core::id::TargetName| vec![("target", target.to_string())];
+        let load =
+            |count: &std::sync::atomic::AtomicU64| number(count.load(std::sync::atomic::Ordering::Relaxed));
+        let tries = targets.iter().flat_map(|(target, _, counts)| {
+            [("delivered", &counts.delivered), ("failed", &counts.failed)].map(|(result, count)| {
+                (vec![("target", target.to_string()), ("result", result.to_owned())], load(count))
+            })
+        });
+        self.counter("bellwether_notification_tries", "Tries to deliver notifications", None, tries)?;
+        let given_up = targets.iter().map(|(target, _, counts)| (labels(target), load(&counts.given_up)));
+        let help = "Notifications that could not be delivered";
+        self.counter("bellwether_notifications_given_up", help, None, given_up)?;
+        let waiting =
+            targets.iter().map(|(target, standing, _)| (labels(target), number(standing.waiting as u64)));
+        self.gauge("bellwether_notifications_waiting", "Notifications to be delivered", None, waiting)
+    }
+
+    fn exports(&mut self, counts: &Counts) -> fmt::Result {
+        let tries = Signal::ALL.iter().zip(&counts.exports).flat_map(|(signal, results)| {
+            let results = EXPORT_RESULTS.iter().zip(results);
+            results.map(|(result, count)| {
+                let labels = vec![("signal", signal.word().to_owned()), ("result", (*result).to_owned())];
+                (labels, number(count.get()))
+            })
+        });
+        self.counter("bellwether_telemetry_exports", "Requests to the collector", None, tries)?;
+        let lost = number(counts.not_exported.get());
+        let help = "Records that the collector does not want";
+        self.counter("bellwether_telemetry_records_refused", help, None, [(NONE, lost)])
+    }
+
+    /// The names are those that every client library has.
+    fn process(&mut self, own: &OwnUse) -> fmt::Result {
+        let info = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        self.gauge("bellwether_build_info", "The daemon's version", None, [(info, 1.0)])?;
+        let one = |value: Option<f64>| value.map(|value| (NONE, value));
+        self.gauge("process_resident_memory_bytes", "Resident memory", BYTES, one(own.memory))?;
+        self.gauge("process_open_fds", "Open file descriptors", None, one(own.open_files))?;
+        self.gauge("process_max_fds", "Most file descriptors allowed", None, one(own.max_open_files))?;
+        self.gauge("process_threads", "Threads", None, one(own.threads))?;
+        let help = "Start of the process, in seconds after the Unix epoch";
+        self.gauge("process_start_time_seconds", help, SECONDS, one(own.started))?;
+        self.counter("process_cpu_seconds", "CPU time, user and system", SECONDS, one(own.cpu))
+    }
+
+    fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        series: impl IntoIterator<Item = (Labels, f64)>,
+    ) -> fmt::Result {
+        let name = bare(name, unit);
+        let encoder = match &mut self.0 {
+            Paper::Text(encoder) => encoder,
+            Paper::List(families) => {
+                let series = series.into_iter().map(|(labels, value)| (labels, Value::Number(value)));
+                families.push(Family::new(name, help, unit, Kind::Gauge, series));
+                return Ok(());
+            }
+        };
+        let mut metric = encoder.encode_descriptor(&name, help, unit, MetricType::Gauge)?;
+        for (labels, value) in series {
+            if labels.is_empty() {
+                metric.encode_gauge(&value)?;
+            } else {
+                metric.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        series: impl IntoIterator<Item = (Labels, f64)>,
+    ) -> fmt::Result {
+        let name = bare(name, unit);
+        let encoder = match &mut self.0 {
+            Paper::Text(encoder) => encoder,
+            Paper::List(families) => {
+                let series = series.into_iter().map(|(labels, value)| (labels, Value::Number(value)));
+                families.push(Family::new(name, help, unit, Kind::Counter, series));
+                return Ok(());
+            }
+        };
+        let mut metric = encoder.encode_descriptor(&name, help, unit, MetricType::Counter)?;
+        for (labels, value) in series {
+            if labels.is_empty() {
+                metric.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+            } else {
+                metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = (Labels, (f64, u64, Vec<(f64, u64)>))>,
+    ) -> fmt::Result {
+        let name = bare(name, SECONDS);
+        let encoder = match &mut self.0 {
+            Paper::Text(encoder) => encoder,
+            Paper::List(families) => {
+                let series = series
+                    .into_iter()
+                    .map(|(labels, (sum, count, buckets))| (labels, Value::Buckets { sum, count, buckets }));
+                families.push(Family::new(name, help, SECONDS, Kind::Histogram, series));
+                return Ok(());
+            }
+        };
+        let mut metric = encoder.encode_descriptor(&name, help, SECONDS, MetricType::Histogram)?;
+        for (labels, (sum, count, buckets)) in series {
+            if labels.is_empty() {
+                metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            } else {
+                metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The unit is added by the encoder.
+fn bare(name: &str, unit: Option<&Unit>) -> String {
+    let suffix = unit.map_or_else(String::new, |unit| format!("_{}", unit.as_str()));
+    name.strip_suffix(&suffix).unwrap_or(name).to_owned()
+}
+
+fn of_module(module: &str) -> Labels {
+    vec![("module", module.to_owned())]
+}
+
+fn of_checker(module: &str, checker: &str) -> Labels {
+    vec![("module", module.to_owned()), ("checker", checker.to_owned())]
+}
+
+fn by_result(
+    module: Option<&str>,
+    results: &[&'static str],
+    counts: impl Iterator<Item = u64>,
+) -> Vec<(Labels, f64)> {
+    let series = results.iter().zip(counts).map(|(result, count)| {
+        let mut labels = module.map(of_module).unwrap_or_default();
+        labels.push(("result", (*result).to_owned()));
+        (labels, number(count))
+    });
+    series.collect()
+}
+
+fn yes(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+/// Exact up to 2^53, which nothing here ever reaches.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+const STATES: [StateName; 9] = [
+    StateName::Stopped,
+    StateName::Starting,
+    StateName::Up,
+    StateName::Restarting,
+    StateName::Backoff,
+    StateName::Failed,
+    StateName::Draining,
+    StateName::Stopping,
+    StateName::Waiting,
+];
+const VERDICTS: [Verdict; 3] = [Verdict::Up, Verdict::Down, Verdict::Undecided];

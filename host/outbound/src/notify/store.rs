@@ -1,0 +1,130 @@
+//! `state/notifications.json`: what is to be told, and the last record that is in it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bellwether_core::moment::Moment;
+use bellwether_core::notify::State;
+
+use bellwether_os::durable;
+
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    /// Why the last write failed, if it did.
+    problem: Option<String>,
+}
+
+impl Store {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { path: root.join("state/notifications.json"), problem: None }
+    }
+
+    /// What the daemon before has left. A damaged file is set aside and reported.
+    pub(super) fn read(&self, last_record: u64, now: Moment) -> (State, Option<String>) {
+        let new = || State::new(last_record, now);
+        let read = fs::read(&self.path).and_then(|text| Ok(serde_json::from_slice::<State>(&text)?));
+        match read {
+            Ok(mut state) => {
+                durable::remember(&self.path);
+                state.not_behind(last_record);
+                (state, None)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (new(), None),
+            Err(error) => {
+                let aside = self.path.with_extension("json.damaged");
+                let moved =
+                    fs::rename(&self.path, aside).map_or("could not be set aside", |()| "is set aside");
+                let problem = format!(
+                    "state/notifications.json {moved}: {error}; notifications that waited in it are lost"
+                );
+                (new(), Some(problem))
+            }
+        }
+    }
+
+    /// Stores a state that is the first one, before anything happens: what happens before the next
+    /// one is stored is no history for a daemon that comes after a crash. Once on each root.
+    pub(super) fn begin(&mut self, state: &State) {
+        if !self.path.exists() {
+            let written = serde_json::to_vec(state).map_err(io::Error::from);
+            let written = written.and_then(|text| durable::replace(&self.path, &text));
+            self.note(written.err().map(|error| error.to_string()));
+        }
+    }
+
+    /// A disk that cannot be written keeps nobody from being told.
+    pub(super) async fn write(&mut self, state: &State) {
+        let text = serde_json::to_vec(state);
+        let path = self.path.clone();
+        let written = tokio::task::spawn_blocking(move || durable::replace(&path, &text?)).await;
+        self.note(match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        });
+    }
+
+    fn note(&mut self, problem: Option<String>) {
+        if let Some(problem) = problem.as_ref().filter(|problem| self.problem.as_ref() != Some(problem)) {
+            tracing::error!(
+                "state/notifications.json cannot be written, and will not survive this daemon: {problem}"
+            );
+        }
+        self.problem = problem;
+    }
+
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Nobody is told anything.
+    pub(super) fn forget(&self) {
+        match durable::remove(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "state/notifications.json cannot be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_stored_is_read_again_and_what_is_damaged_is_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("state")).unwrap();
+        let now = Moment::from_micros(1);
+        let mut store = Store::new(root.path());
+        assert_eq!(store.read(7, now), (State::new(7, now), None));
+        store.begin(&State::new(4, now));
+        assert_eq!(store.read(7, now).0.record(), 4, "what happened since is no history");
+        store.write(&State::new(5, now)).await;
+        store.begin(&State::new(7, now));
+        assert_eq!(store.read(7, now).0.record(), 5);
+        assert_eq!(store.read(3, now).0.record(), 3, "the journal was lost");
+        fs::write(root.path().join("state/notifications.json"), "{").unwrap();
+        let (state, problem) = store.read(9, now);
+        assert_eq!(state.record(), 9);
+        assert!(problem.is_some_and(|problem| problem.contains("is set aside")));
+        assert!(root.path().join("state/notifications.json.damaged").exists());
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_cannot_be_written_is_a_problem_until_it_can() {
+        let root = tempfile::tempdir().unwrap();
+        let mut store = Store::new(root.path());
+        store.write(&State::new(5, Moment::default())).await;
+        assert!(store.problem().is_some());
+        fs::create_dir(root.path().join("state")).unwrap();
+        store.write(&State::new(5, Moment::default())).await;
+        assert_eq!(store.problem(), None);
+        store.forget();
+        store.forget();
+        assert!(!root.path().join("state/notifications.json").exists());
+    }
+}

@@ -1,0 +1,209 @@
+//! wasi:http, as far as `http` grants reach: the host makes the requests.
+//!
+//! ```text
+//!   handle() ──▶ judged by origin and method ──▶ exchange, a task of the run's ──▶ answer
+//!                      │ not granted
+//!                      ▼
+//!                    HTTP-request-denied, and a refusal that is remembered
+//! ```
+//! No redirect is followed here: a guest that follows one asks again, and is
+//! judged again. What a request holds (a task, a socket) hangs on handles of
+//! the run and ends with them.
+
+mod answer;
+mod client;
+pub(super) mod direct;
+mod exchange;
+mod failed;
+mod own;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod tunnel;
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bellwether_core::grant::Grants;
+use bellwether_core::grant::http::HttpRequest;
+use http::uri::Scheme;
+use http::{Method, Request, Response, Uri};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
+
+pub use self::client::HttpClient;
+pub(super) use self::client::Stream;
+use self::exchange::{Exchange, Times};
+use super::sockets::SocketLimit;
+use crate::output::{LogLevel, Output};
+use crate::share::Share;
+use bellwether_os::names;
+
+/// Headers of a request, of an answer, in bytes.
+const MAX_HEADERS: usize = 32 << 10;
+/// The body of one answer, in bytes.
+const MAX_ANSWER: u64 = 8 << 20;
+
+/// wasi:http of one run.
+pub(crate) struct Http {
+    context: WasiHttpCtx,
+    requests: Requests,
+}
+
+/// The requests of one run.
+struct Requests {
+    client: Arc<HttpClient>,
+    grants: Arc<Grants>,
+    output: Output,
+    sockets: SocketLimit,
+    names: names::Share,
+    answer_by: Instant,
+}
+
+impl Http {
+    pub(crate) fn new(
+        client: Arc<HttpClient>,
+        grants: Arc<Grants>,
+        output: Output,
+        sockets: SocketLimit,
+        share: &Share,
+        answer_by: Instant,
+    ) -> Self {
+        let names = share.names.clone();
+        let mut context = WasiHttpCtx::new();
+        context.set_field_size_limit(MAX_HEADERS);
+        Self { context, requests: Requests { client, grants, output, sockets, names, answer_by } }
+    }
+
+    /// What makes the connections.
+    pub(crate) fn client(&self) -> Arc<HttpClient> {
+        Arc::clone(&self.requests.client)
+    }
+
+    pub(crate) fn view<'v>(&'v mut self, table: &'v mut ResourceTable) -> WasiHttpCtxView<'v> {
+        WasiHttpCtxView { hooks: &mut self.requests, table, ctx: &mut self.context }
+    }
+}
+
+type Connection = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Answer = Result<(Response<WasiBody>, Connection), Error>;
+
+impl WasiHttpHooks for Requests {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Connection,
+    ) -> Box<dyn Future<Output = Answer> + Send> {
+        match self.judge(&request) {
+            Ok(target) => {
+                let exchange = Exchange {
+                    client: Arc::clone(&self.client),
+                    grants: Arc::clone(&self.grants),
+                    output: self.output.clone(),
+                    names: self.names.clone(),
+                    times: Times::new(options.unwrap_or_default(), self.answer_by),
+                    method: request.method().clone(),
+                    target,
+                };
+                Box::new(exchange.run(request))
+            }
+            Err(error) => Box::new(ready(Err(error))),
+        }
+    }
+
+    // The original ones write to the daemon's log, which is no place for what a guest can cause.
+    fn p2_error_from_hyper(&mut self, _error: &hyper::Error) -> ErrorCode {
+        ErrorCode::HttpProtocolError
+    }
+
+    fn p2_error_from_connect(&mut self, _error: &std::io::Error) -> ErrorCode {
+        ErrorCode::ConnectionRefused
+    }
+
+    fn p2_error_from_tls(&mut self, _error: &std::io::Error) -> ErrorCode {
+        ErrorCode::TlsProtocolError
+    }
+}
+
+impl Requests {
+    fn judge(&self, request: &Request<WasiBody>) -> Result<Target, Error> {
+        let target = Target::of(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        let asked = HttpRequest {
+            method: request.method().as_str(),
+            https: target.https,
+            host: &target.host,
+            port: target.port,
+        };
+        match self.grants.may_request(&asked) {
+            Ok(grant) => self.output.has_used(grant),
+            Err(refusal) => {
+                self.output.refuse(refusal);
+                return Err(Error::HttpRequestDenied);
+            }
+        }
+        // A tunnel is no request: what goes through it nobody judges.
+        if request.method() == Method::CONNECT {
+            return Err(Error::HttpRequestMethodInvalid);
+        }
+        self.sockets.take().map_err(|limit| {
+            // A run that says too much is ended at the next thing it says itself.
+            let _ended_elsewhere = self.output.log(LogLevel::Warn, &limit.to_string());
+            Error::ConnectionLimitReached
+        })?;
+        if Instant::now() >= self.answer_by {
+            return Err(Error::ConnectionTimeout);
+        }
+        Ok(target)
+    }
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    /// With TLS.
+    https: bool,
+    /// An IPv6 address stands without brackets.
+    host: String,
+    port: u16,
+}
+
+impl Target {
+    /// `None` if the authority is not `HOST` or `HOST:PORT` (RFC 9110, 4.2; users in it are deprecated).
+    fn of(uri: &Uri) -> Option<Self> {
+        let https = *uri.scheme()? == Scheme::HTTPS;
+        let authority = uri.authority()?.as_str();
+        let host = uri.authority()?.host();
+        let port = match authority.strip_prefix(host)? {
+            "" => {
+                if https {
+                    443
+                } else {
+                    80
+                }
+            }
+            port => {
+                let digits =
+                    port.strip_prefix(':').filter(|port| port.bytes().all(|b| b.is_ascii_digit()))?;
+                digits.parse().ok().filter(|port| *port != 0)?
+            }
+        };
+        let host = host.trim_matches(['[', ']']);
+        (!host.is_empty()).then(|| Self { https, host: host.to_owned(), port })
+    }
+
+    /// `HOST:PORT`.
+    fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// As grants write it, without the scheme's own port.
+    fn origin(&self) -> String {
+        let (scheme, own) = if self.https { ("https", ":443") } else { ("http", ":80") };
+        let authority = self.authority();
+        format!("{scheme}://{}", authority.strip_suffix(own).unwrap_or(&authority))
+    }
+}

@@ -1,0 +1,61 @@
+//! What the journal learns of it. Of failures only so many: whoever knocks all day fills no disk.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::moment::Moment;
+use bellwether_core::record::RecordKind;
+use bellwether_core::text::one_line;
+use tokio::sync::mpsc;
+
+use super::refusal::Refusal;
+use bellwether_bus::Message;
+
+/// Failures that are written down in a [`SPAN`].
+const FAILURES: u32 = 30;
+const SPAN: Duration = Duration::from_mins(10);
+/// Of a name that somebody typed.
+const NAME_AT_MOST: usize = 40;
+
+#[derive(Debug)]
+pub(super) struct Notes {
+    events: mpsc::Sender<Message>,
+    failures: Mutex<Failures>,
+}
+
+#[derive(Debug, Default)]
+struct Failures {
+    since: Option<Moment>,
+    count: u32,
+}
+
+impl Notes {
+    pub(super) fn new(events: mpsc::Sender<Message>) -> Self {
+        Self { events, failures: Mutex::default() }
+    }
+
+    pub(super) fn write(&self, by: String, what: String) {
+        let kind = RecordKind::Access { by, what };
+        let (events, message) = (self.events.clone(), Message::Event(Event::Noted { module: None, kind }));
+        // In its turn, however much waits; an ending daemon writes no more.
+        tokio::spawn(async move { drop(events.send(message).await) });
+    }
+
+    /// Somebody was not let in.
+    pub(super) fn failed(&self, who: String, refusal: &Refusal, name: &str, now: Moment) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.since.is_none_or(|since| now.since(since) >= SPAN) {
+            *failures = Failures { since: Some(now), count: 0 };
+        }
+        failures.count += 1;
+        let name = one_line(name, NAME_AT_MOST);
+        match failures.count {
+            ..FAILURES => self.write(who, format!("could not sign in as `{name}`: {refusal}")),
+            FAILURES => self.write(who, format!(
+                "could not sign in as `{name}`: {refusal}; more failures within ten minutes are not written down"
+            )),
+            _ => {}
+        }
+    }
+}

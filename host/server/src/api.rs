@@ -1,0 +1,286 @@
+//! The API for clients on this node: HTTP/1.1 over a Unix socket in the root.
+//!
+//! What can be asked is listed in [`operations`], and described in `docs/openapi.json`.
+//! Streams are newline-delimited JSON; an empty line every second says
+//! that the daemon is still there. Errors are `application/problem+json`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse, Response};
+use bellwether_core::access::Role;
+use bellwether_core::command::{CommandOutcome, Order};
+use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::observation::Observation;
+use bellwether_core::plan::{Occasion, Plan};
+use bellwether_core::record::RecordKind;
+use bellwether_core::snapshot::Snapshot;
+use futures_util::future::BoxFuture;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::task::JoinSet;
+
+use super::conversation::{converse, farewell};
+use super::guard::never_ends;
+use super::in_time;
+use crate::access::Access;
+use bellwether_api::notifications::Tested;
+use bellwether_api::{ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus};
+use bellwether_bus::Entry;
+use bellwether_config::RootReport;
+use bellwether_core::approval::{Approved, NotApproved};
+use bellwether_core::chart::{Chart, ChartQuery};
+use bellwether_journal::{NotRead, RecordQuery};
+use bellwether_os::clock::Clock;
+use bellwether_os::spawn::log_file::LogTail;
+
+mod accounts;
+mod components;
+mod events;
+pub(crate) mod extract;
+mod live;
+mod measurements;
+mod modules;
+mod notifications;
+mod openapi;
+mod operations;
+mod pictures;
+mod plain;
+mod problem;
+pub(crate) mod status;
+mod stream;
+
+/// What the API needs of the daemon. Everything but commands, runs of a checker
+/// and what is read from the journal is published already, and returns at once.
+pub trait Daemon: Send + Sync + 'static {
+    /// The time line that all moments are on.
+    fn clock(&self) -> Clock;
+    /// Who may do what.
+    fn access(&self) -> &Access;
+    /// The latest snapshot.
+    fn snapshot(&self) -> Arc<Snapshot>;
+    /// Changes with every snapshot, to its generation.
+    fn generations(&self) -> watch::Receiver<u64>;
+    /// Records, the latest last.
+    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>>;
+    /// Records from now on. Whoever lags behind reads them again by [`Daemon::records`].
+    fn follow(&self) -> broadcast::Receiver<Entry>;
+    /// What checkers measured.
+    fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>>;
+    /// The end of what the commands of a module have written, the latest written first.
+    fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>>;
+    /// What the restart script would do now, and nobody carries out.
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>>;
+    /// The operator's files as they are now, each read on its own; nothing if that takes too long.
+    fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>>;
+    /// Everything about one component: `checkers/http`.
+    fn component(&self, folder: String, name: String) -> BoxFuture<'_, Option<ComponentDetail>>;
+    /// What is loaded, and what cannot be.
+    fn components(&self) -> Vec<ComponentStatus>;
+    /// Whether the core turns. While it does not, nothing that is shown counts as fresh.
+    fn turns(&self) -> bool {
+        true
+    }
+    /// Files that were refused, and why.
+    fn problems(&self) -> Vec<String>;
+    /// Files of the modules and components whose latest version is not in force, relative to the root, and
+    /// why. All of them are among the problems, too.
+    fn not_in_force(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    /// Where the console is reached, if there is one.
+    fn console(&self) -> Option<ConsoleStatus> {
+        None
+    }
+    /// How things stand with those who are told what happens.
+    fn notifications(&self) -> Vec<NotifyStatus> {
+        Vec::new()
+    }
+    /// Sends a test to one of them, or to all. Nothing if there is none of that name.
+    fn test_notifications(&self, _target: Option<String>, _by: String) -> BoxFuture<'_, Vec<Tested>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+    /// Hands a command to the core. `seen` is the generation that the person decided by;
+    /// if the module has moved since, nothing is done.
+    fn command(
+        &self,
+        module: ModuleName,
+        order: Order,
+        seen: Option<u64>,
+        by: String,
+    ) -> BoxFuture<'_, CommandOutcome>;
+    /// Writes something down that a person did.
+    fn note(&self, module: Option<ModuleName>, kind: RecordKind);
+    /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`; the one
+    /// with this digest, if it is said.
+    fn approve(
+        &self,
+        name: String,
+        seen: Option<String>,
+        by: String,
+    ) -> BoxFuture<'_, Result<Approved, NotApproved>>;
+    /// Runs a checker once, beside its schedule. The observation is shown and not judged.
+    /// An error says why it cannot be run.
+    fn run_checker(
+        &self,
+        module: ModuleName,
+        checker: CheckerName,
+    ) -> BoxFuture<'_, Result<Observation, String>>;
+}
+
+/// Who asks, and what this one may do.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// `root`, `uid 1000`, a user's name, or `token NAME`.
+    pub(crate) name: String,
+    /// What this one may do.
+    pub(crate) role: Role,
+    /// From where: `on the local socket`, `from 192.0.2.7`.
+    pub(crate) origin: String,
+    /// By a sign-in that can be ended.
+    pub(crate) signed_in: bool,
+    /// Turns true when the sign-in, or the token, has ended.
+    pub(crate) ended: watch::Receiver<bool>,
+}
+
+impl Caller {
+    /// Whoever may open the local socket may do everything.
+    fn local(uid: u32) -> Self {
+        let name = if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
+        Self {
+            name,
+            role: Role::Admin,
+            origin: "on the local socket".to_owned(),
+            signed_in: false,
+            ended: never_ends(),
+        }
+    }
+
+    /// For the journal.
+    pub(crate) fn by(&self) -> String {
+        format!("{} {}", self.name, self.origin)
+    }
+}
+
+type Handle = Arc<dyn Daemon>;
+
+/// A request that is not answered by then gets an error. Above the longest
+/// time that a checker may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+/// The core answers a command in the same turn; behind this it is stalled.
+pub(crate) const COMMAND_WITHIN: Duration = Duration::from_secs(4);
+/// A client must have said what it wants by then.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// More clients wait in the queue of the socket.
+const MAX_CLIENTS: usize = 64;
+/// Commands and queries are small.
+const MAX_BODY: usize = 64 << 10;
+
+/// The API alone, for the local socket.
+fn router(daemon: Handle) -> Router {
+    bounded(routes(daemon).fallback(problem::no_such_page)).layer(from_fn(in_time::body))
+}
+
+/// Its bodies are small, and it is answered in time.
+pub(crate) fn bounded(router: Router) -> Router {
+    router
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .layer(map_response(plain::answer))
+        .layer(from_fn(answer_in_time))
+}
+
+/// The routes, for any listener that knows who asks.
+pub(crate) fn routes(daemon: Handle) -> Router {
+    let mut v1 = Router::new();
+    for operation in operations::all() {
+        v1 = v1.route(operation.path, operation.route());
+    }
+    let v1 = v1
+        .fallback(problem::no_such_page)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .with_state(daemon);
+    Router::new().nest("/api/v1", v1)
+}
+
+async fn answer_in_time(request: Request, next: Next) -> Response {
+    // The head of a stream is answered at once; its body is not waited for here.
+    match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => problem::overdue().into_response(),
+    }
+}
+
+/// Answers clients until `shutdown` is done. Only the daemon's own user and root
+/// are let in (`SO_PEERCRED`, unix(7)).
+pub async fn serve(
+    listener: UnixListener,
+    daemon: Arc<dyn Daemon>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let router = router(daemon);
+    let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let (end, ending) = watch::channel(());
+    let mut clients = JoinSet::new();
+    tokio::pin!(shutdown);
+    let mut failing = false;
+    loop {
+        while clients.try_join_next().is_some() {}
+        let slot = tokio::select! {
+            slot = Arc::clone(&slots).acquire_owned() => slot.map_err(io::Error::other)?,
+            () = &mut shutdown => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => {
+                failing = false;
+                stream
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "clients of the local socket cannot be accepted; the next try is due soon");
+                }
+                // Out of file descriptors, most likely: others must end first.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(caller) = admitted(&stream) else { continue };
+        let router = router.clone().layer(Extension(caller));
+        let client = converse(stream, router, HEAD_WITHIN, ending.clone());
+        clients.spawn(async move {
+            client.await;
+            drop(slot);
+        });
+    }
+    farewell(end, clients).await;
+    Ok(())
+}
+
+/// The caller, if this one may ask at all.
+fn admitted(stream: &UnixStream) -> Option<Caller> {
+    let uid = stream.peer_cred().ok()?.uid();
+    let allowed = may_ask(uid, rustix::process::geteuid().as_raw());
+    if !allowed {
+        tracing::warn!(uid, "refused on the local socket: only the daemon's own user and root may ask");
+    }
+    allowed.then(|| Caller::local(uid))
+}
+
+fn may_ask(uid: u32, own: u32) -> bool {
+    uid == 0 || uid == own
+}
+
+/// A body that is written line by line.
+type Line = Result<String, Infallible>;
+
+#[cfg(test)]
+mod tests;

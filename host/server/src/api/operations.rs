@@ -1,0 +1,379 @@
+//! Every operation of the API: the one place that says what it is called, who may do it, what it takes
+//! and gives, and who answers it. Routes, roles and the description all come from here.
+
+use axum::middleware::from_fn;
+use axum::routing::{MethodRouter, delete, get, post, put};
+use bellwether_core::access::Role;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::{
+    Handle, accounts, components, events, live, measurements, modules, notifications, openapi, pictures,
+    status,
+};
+use crate::guard::needs;
+use bellwether_api as wire;
+use bellwether_api::shapes;
+
+/// One thing that can be asked.
+pub(super) struct Operation {
+    /// `get`, `post`, `put` or `delete`.
+    pub(super) method: &'static str,
+    /// Below `/api/v1`, with names in braces.
+    pub(super) path: &'static str,
+    /// What one must be; nothing if it is open to everybody.
+    pub(super) role: Option<Role>,
+    /// In half a sentence.
+    pub(super) summary: &'static str,
+    /// What stands behind the question mark.
+    pub(super) query: Option<Shape>,
+    /// What is sent.
+    pub(super) body: Option<Shape>,
+    /// What comes back if all goes well.
+    pub(super) answer: Answer,
+    /// What else may come back, besides what every operation may answer.
+    pub(super) problems: &'static [u16],
+    /// Who answers.
+    route: fn() -> MethodRouter<Handle>,
+}
+
+/// Describes a type.
+pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// What comes back if all goes well.
+pub(super) enum Answer {
+    /// 200 with JSON.
+    Json(Shape),
+    /// 201 with JSON.
+    Created(Option<Shape>),
+    /// 204.
+    Nothing,
+    /// 200, with lines or events that go on.
+    Stream(&'static str),
+}
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+impl Operation {
+    const fn get(
+        path: &'static str,
+        summary: &'static str,
+        answer: Answer,
+        route: fn() -> MethodRouter<Handle>,
+    ) -> Self {
+        Self {
+            method: "get",
+            path,
+            role: Some(Role::Monitor),
+            summary,
+            query: None,
+            body: None,
+            answer,
+            problems: &[],
+            route,
+        }
+    }
+
+    const fn change(
+        method: &'static str,
+        path: &'static str,
+        role: Role,
+        summary: &'static str,
+        answer: Answer,
+        route: fn() -> MethodRouter<Handle>,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            role: Some(role),
+            summary,
+            query: None,
+            body: None,
+            answer,
+            problems: &[],
+            route,
+        }
+    }
+
+    const fn query(self, query: Shape) -> Self {
+        Self { query: Some(query), ..self }
+    }
+
+    const fn body(self, body: Shape) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    const fn may_answer(self, problems: &'static [u16]) -> Self {
+        Self { problems, ..self }
+    }
+
+    const fn role(self, role: Option<Role>) -> Self {
+        Self { role, ..self }
+    }
+
+    /// Its route, behind its role.
+    pub(super) fn route(&self) -> MethodRouter<Handle> {
+        let route = (self.route)();
+        match self.role {
+            None => route,
+            Some(role) => route.route_layer(from_fn(move |request, next| needs(role, request, next))),
+        }
+    }
+}
+
+/// All of them.
+pub(super) fn all() -> Vec<Operation> {
+    let mut all = pictures_of_the_node();
+    all.extend(of_modules());
+    all.extend(commands());
+    all.extend(management());
+    all
+}
+
+fn pictures_of_the_node() -> Vec<Operation> {
+    use Answer::{Json, Stream};
+    vec![
+        Operation::get("/openapi.json", "This description", Json(of::<serde_json::Value>), || {
+            get(openapi::page)
+        })
+        .role(None),
+        Operation::get("/me", "Who asks, and what this one may do", Json(of::<wire::MeAnswer>), || {
+            get(accounts::me)
+        }),
+        Operation::get(
+            "/status",
+            "Everything about the node, at one moment",
+            Json(of::<wire::NodeStatus>),
+            || get(status::now),
+        ),
+        Operation::get(
+            "/status/stream",
+            "The same, a line for each change; an empty line at least every second",
+            Stream("application/x-ndjson"),
+            || get(status::stream),
+        ),
+        Operation::get(
+            "/stream",
+            "What has changed, for browsers: events `snapshot` (id: the generation), `heartbeat` and `bye`",
+            Stream("text/event-stream"),
+            || get(live::stream),
+        ),
+        Operation::get(
+            "/events",
+            "Records of the journal, the latest last",
+            Json(of::<Vec<wire::EventLine>>),
+            || get(events::list),
+        )
+        .query(of::<events::Asked>)
+        .may_answer(&[400, 404, 503]),
+        Operation::get(
+            "/events/stream",
+            "The same, a line for each new one",
+            Stream("application/x-ndjson"),
+            || get(events::stream),
+        )
+        .query(of::<events::Asked>)
+        .may_answer(&[400, 404, 503]),
+        Operation::get(
+            "/components",
+            "Checkers and restart scripts",
+            Json(of::<Vec<wire::ComponentStatus>>),
+            || get(components::list),
+        ),
+        Operation::get(
+            "/components/{folder}/{name}",
+            "Everything about one of them",
+            Json(of::<wire::ComponentDetail>),
+            || get(components::one),
+        )
+        .may_answer(&[404]),
+        Operation::get(
+            "/configuration",
+            "The operator's files as they are now, with their mistakes",
+            Json(of::<wire::ConfigurationAnswer>),
+            || get(pictures::configuration),
+        )
+        .may_answer(&[503]),
+        Operation::get(
+            "/notifications",
+            "The recipients of notifications, and how delivery goes",
+            Json(of::<Vec<wire::NotifyStatus>>),
+            || get(notifications::list),
+        ),
+    ]
+}
+
+fn of_modules() -> Vec<Operation> {
+    use Answer::Json;
+    let not_there: &[u16] = &[404];
+    vec![
+        Operation::get("/modules", "All modules", Json(of::<Vec<wire::ModuleStatus>>), || {
+            get(pictures::modules)
+        }),
+        Operation::get("/modules/{module}", "One module", Json(of::<wire::ModuleStatus>), || {
+            get(pictures::module)
+        })
+        .may_answer(not_there),
+        Operation::get(
+            "/modules/{module}/why",
+            "What led to its present state",
+            Json(of::<wire::WhyAnswer>),
+            || get(modules::why),
+        )
+        .may_answer(&[404, 503]),
+        Operation::get(
+            "/modules/{module}/checkers",
+            "Its checkers",
+            Json(of::<Vec<wire::CheckerStatus>>),
+            || get(pictures::checkers),
+        )
+        .may_answer(not_there),
+        Operation::get(
+            "/modules/{module}/checkers/{checker}",
+            "One checker",
+            Json(of::<wire::CheckerStatus>),
+            || get(pictures::checker),
+        )
+        .may_answer(not_there),
+        Operation::get(
+            "/modules/{module}/consequences",
+            "What each command would do now",
+            Json(of::<Vec<shapes::Consequence>>),
+            || get(pictures::consequences),
+        )
+        .may_answer(not_there),
+        Operation::get(
+            "/modules/{module}/plans/{occasion}",
+            "The plan that the restart script would make now; nobody carries it out",
+            Json(of::<wire::PlanAnswer>),
+            || get(pictures::plan),
+        )
+        .may_answer(&[404, 409]),
+        Operation::get(
+            "/modules/{module}/measurements",
+            "What its checkers measured, for charts",
+            Json(of::<wire::MeasurementsAnswer>),
+            || get(measurements::list),
+        )
+        .query(of::<measurements::Asked>)
+        .may_answer(&[400, 404, 503]),
+        Operation::get(
+            "/modules/{module}/log",
+            "What its commands have written last",
+            Json(of::<Vec<wire::LogAnswer>>),
+            || get(pictures::log),
+        )
+        .may_answer(not_there),
+        Operation::get(
+            "/modules/{module}/configuration",
+            "Its file: every value in effect with its source, or its mistakes",
+            Json(of::<wire::FileStatus>),
+            || get(pictures::module_configuration),
+        )
+        .may_answer(&[404, 503]),
+    ]
+}
+
+fn commands() -> Vec<Operation> {
+    use Answer::Json;
+    vec![
+        Operation::change("post", "/modules/{module}/{command}", Role::Control, "Give a module a command. Repeated, it finds nothing to do, or is refused if the module has moved since `seen`", Json(of::<wire::CommandAnswer>), || post(modules::command))
+            .query(of::<modules::Decided>).may_answer(&[400, 404, 409]),
+        Operation::change("post", "/modules/{module}/checkers/{checker}/run", Role::Control, "Run a checker once, now; what it sees is shown and not judged", Json(of::<wire::ObservationStatus>), || post(modules::run_checker)).may_answer(&[404, 409]),
+        Operation::change("post", "/notifications/test", Role::Control, "Send a test notification, and say what became of it", Json(of::<Vec<wire::TestAnswer>>), || post(notifications::test))
+            .query(of::<notifications::Asked>).may_answer(&[400, 404]),
+    ]
+}
+
+fn management() -> Vec<Operation> {
+    use Answer::{Created, Json, Nothing};
+    let change = Operation::change;
+    vec![
+        change(
+            "post",
+            "/components/{name}/approve",
+            Role::Admin,
+            "Let in a version that waits for approval, by its name alone",
+            Json(of::<wire::ApprovalAnswer>),
+            || post(components::approve),
+        )
+        .query(of::<components::Decided>)
+        .may_answer(&[400, 409]),
+        change(
+            "post",
+            "/components/{folder}/{name}/approve",
+            Role::Admin,
+            "Let in a version that waits for approval",
+            Json(of::<wire::ApprovalAnswer>),
+            || post(components::approve_in),
+        )
+        .query(of::<components::Decided>)
+        .may_answer(&[400, 409]),
+        Operation::get("/users", "All users", Json(of::<Vec<wire::UserLine>>), || get(accounts::users))
+            .role(Some(Role::Admin)),
+        change("post", "/users", Role::Admin, "Add a user", Created(None), || post(accounts::add_user))
+            .body(of::<accounts::NewUser>)
+            .may_answer(&[400, 409, 413, 415, 503]),
+        change(
+            "put",
+            "/users/{name}",
+            Role::Admin,
+            "Give a user another role; ends that user's sign-ins",
+            Nothing,
+            || put(accounts::set_role),
+        )
+        .body(of::<accounts::NewRole>)
+        .may_answer(&[400, 404, 409, 413, 415, 503]),
+        change(
+            "put",
+            "/users/{name}/password",
+            Role::Admin,
+            "Set a user's password; ends that user's sign-ins",
+            Nothing,
+            || put(accounts::set_password),
+        )
+        .body(of::<accounts::NewPassword>)
+        .may_answer(&[400, 404, 413, 415, 503]),
+        change(
+            "delete",
+            "/users/{name}",
+            Role::Admin,
+            "Remove a user; ends that user's sign-ins",
+            Nothing,
+            || delete(accounts::remove_user),
+        )
+        .may_answer(&[404, 409, 503]),
+        Operation::get(
+            "/tokens",
+            "All tokens, without their secrets",
+            Json(of::<Vec<wire::TokenLine>>),
+            || get(accounts::tokens),
+        )
+        .role(Some(Role::Admin)),
+        change(
+            "post",
+            "/tokens",
+            Role::Admin,
+            "Make a token; its secret is in the answer and nowhere else",
+            Created(Some(of::<wire::TokenAnswer>)),
+            || post(accounts::create_token),
+        )
+        .body(of::<accounts::NewToken>)
+        .may_answer(&[400, 409, 413, 415, 503]),
+        change("delete", "/tokens/{name}", Role::Admin, "Revoke a token", Nothing, || {
+            delete(accounts::revoke_token)
+        })
+        .may_answer(&[404, 503]),
+        change(
+            "post",
+            "/sign-ins",
+            Role::Admin,
+            "A one-time address that signs a user in, within a minute or as long as is asked for",
+            Created(Some(of::<wire::OneTimeAnswer>)),
+            || post(accounts::one_time),
+        )
+        .body(of::<accounts::NewSignIn>)
+        .may_answer(&[400, 404, 413, 415]),
+    ]
+}

@@ -1,0 +1,176 @@
+//! A command: first what it will do, then, if the person says so, doing it. What became of it stands on
+//! top of the module's page, which the browser is sent to.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use bellwether_core::access::Role;
+use bellwether_core::command::{Command, CommandOutcome, MAX_REASON, Order, reason};
+use bellwether_core::consequence::Consequence;
+use bellwether_core::plan::Occasion;
+use bellwether_core::snapshot::ModuleView;
+use serde::Deserialize;
+
+use super::farm::capitalised;
+use super::frame::{Frame, Page};
+use super::look::Look;
+use super::missing::not_there;
+use super::outcome::{Outcome, told};
+use super::{Handle, filters, html};
+use crate::api::{COMMAND_WITHIN, Caller};
+
+#[derive(Debug, Template)]
+#[template(path = "confirm.html")]
+struct ConfirmPage {
+    frame: Frame,
+    module: String,
+    word: &'static str,
+    title: String,
+    look: Look,
+    reason: String,
+    consequence: Consequence,
+    /// Why this person may not.
+    forbidden: Option<String>,
+    seen: u64,
+    /// No reason is longer.
+    longest: usize,
+    /// For how long, if that can be chosen.
+    lasts: Vec<&'static str>,
+    /// The plan that the restart script would make now.
+    plan: Option<Result<(String, Vec<String>), String>>,
+}
+
+/// As the form sends it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Given {
+    seen: u64,
+    /// The module's name, typed; asked for where nobody would serve any more.
+    #[serde(default)]
+    typed: String,
+    /// Why, in one line.
+    #[serde(default)]
+    reason: String,
+    /// Of a suspension: for how long, as people write it: `30m`.
+    #[serde(default)]
+    lasts: String,
+}
+
+/// `GET /modules/M/COMMAND`: what it will do.
+pub(super) async fn ask(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path((name, word)): Path<(String, String)>,
+) -> Response {
+    let snapshot = daemon.snapshot();
+    let (Some(module), Ok(command)) = (snapshot.module(&name), word.parse::<Command>()) else {
+        return not_there(&daemon, caller, nothing(&name, &word));
+    };
+    let forbidden = (!caller.role.may(Role::Control)).then(|| needs(&caller));
+    let mut frame = Frame::new(&daemon, caller, Page::Elsewhere, &format!("{command} {name}"));
+    frame.live = false;
+    let page = ConfirmPage {
+        plan: plan(&daemon, module, command).await,
+        title: format!("{} {name}?", capitalised(command.word())),
+        word: command.word(),
+        look: Look::module(module),
+        reason: module.reason.clone(),
+        consequence: Consequence::of(module, command, 0),
+        forbidden,
+        // Of the picture that this very page was made of.
+        seen: snapshot.generation,
+        longest: MAX_REASON,
+        lasts: LASTS.iter().filter(|_| command == Command::Suspend).map(|(word, _)| *word).collect(),
+        module: name,
+        frame,
+    };
+    html(StatusCode::OK, &page)
+}
+
+/// `POST /modules/M/COMMAND`: do it, if the module has not moved since the page was made.
+pub(super) async fn give(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path((name, word)): Path<(String, String)>,
+    Form(given): Form<Given>,
+) -> Response {
+    let snapshot = daemon.snapshot();
+    let (Some(module), Ok(command)) = (snapshot.module(&name), word.parse::<Command>()) else {
+        return not_there(&daemon, caller, nothing(&name, &word));
+    };
+    let (back, again) = ((format!("/modules/{name}"), name.clone()), format!("/modules/{name}/{command}"));
+    if !caller.role.may(Role::Control) {
+        let why = needs(&caller);
+        return told(&daemon, caller, StatusCode::FORBIDDEN, Outcome::no(why), back);
+    }
+    if Consequence::of(module, command, 0).last_ready && given.typed.trim() != name {
+        let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
+        return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back);
+    }
+    let order = match order(command, &given) {
+        Ok(order) => order,
+        Err(why) => {
+            return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why).again(again), back);
+        }
+    };
+    let asked = daemon.command(module.name.clone(), order, Some(given.seen), caller.by());
+    let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, asked).await else {
+        let why = "The daemon did not answer in time. Look at the state before you try again.".to_owned();
+        return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
+    };
+    match outcome {
+        // The module's page says on top what was said and what comes of it.
+        CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Redirect::to(&back.0).into_response(),
+        CommandOutcome::Denied(why) => {
+            told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why.to_string()).again(again), back)
+        }
+    }
+}
+
+/// For how long a person can suspend a module here.
+const LASTS: [(&str, Duration); 4] = [
+    ("30m", Duration::from_mins(30)),
+    ("2h", Duration::from_hours(2)),
+    ("8h", Duration::from_hours(8)),
+    ("1d", Duration::from_hours(24)),
+];
+
+/// The whole command, or what is wrong with what was filled in.
+fn order(command: Command, given: &Given) -> Result<Order, String> {
+    let reason = reason(&given.reason)?;
+    let lasts = match (command, given.lasts.as_str()) {
+        (Command::Suspend, lasts) if !lasts.is_empty() => {
+            let known = LASTS.into_iter().find(|(word, _)| *word == lasts);
+            Some(known.ok_or_else(|| format!("`{lasts}` is none of the times that can be chosen"))?.1)
+        }
+        _ => None,
+    };
+    Ok(Order { command, lasts, reason })
+}
+
+/// What the restart script would do, for commands that ask it.
+async fn plan(
+    daemon: &Handle,
+    module: &ModuleView,
+    command: Command,
+) -> Option<Result<(String, Vec<String>), String>> {
+    let occasion = match command {
+        Command::Start => Occasion::Start,
+        Command::Stop => Occasion::Stop,
+        Command::Restart => Occasion::Restart,
+        Command::Suspend | Command::Resume | Command::Reset | Command::Confirm => return None,
+    };
+    let asked = daemon.preview(module.name.clone(), occasion).await;
+    Some(asked.map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())))
+}
+
+fn nothing(name: &str, word: &str) -> String {
+    format!("There is no module `{name}` on this node, or nothing called `{word}` can be done with it.")
+}
+
+fn needs(caller: &Caller) -> String {
+    format!("{} has the role {}: commands need the role {}.", caller.name, caller.role, Role::Control)
+}

@@ -1,0 +1,239 @@
+//! The farm: nodes across, modules down, worst first.
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bellwether_core::attention::{Attention, spent};
+use bellwether_core::consequence::Consequence;
+use bellwether_core::moment::{Moment, plain};
+use bellwether_core::snapshot::ModuleView;
+use bellwether_core::verdict::Verdict;
+use bellwether_core::why::next_step;
+
+use super::frame::{Frame, Page, Time, Times};
+use super::look::Look;
+use super::{Handle, encoded, filters, html};
+use crate::api::Caller;
+use crate::api::status::{counts, never_loaded};
+
+use self::lately::{Lately, Recent};
+
+mod lately;
+
+#[derive(Debug, Template)]
+#[template(path = "farm.html")]
+struct FarmPage {
+    frame: Frame,
+    headline: String,
+    look: Look,
+    tallies: Vec<Tally>,
+    problems: Vec<String>,
+    rows: Vec<Row>,
+}
+
+/// How many modules are how.
+#[derive(Debug)]
+struct Tally {
+    count: usize,
+    words: &'static str,
+    look: Look,
+}
+
+/// One module on this node.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    /// Its own page; of one without a version in force its file.
+    href: String,
+    look: Look,
+    /// Of the cell: what is held stays loud however well it is.
+    tone: &'static str,
+    suspended: bool,
+    spent: bool,
+    since: Option<Time>,
+    reason: String,
+    /// What happens by itself or can be done; empty if nothing is to be done.
+    next: String,
+    command: Option<String>,
+    /// The button for the next step, if it is a command.
+    button: Option<Button>,
+    answer: Look,
+    checkers: Vec<CheckerTally>,
+    restarts: Option<String>,
+    lately: Lately,
+    due: Option<Time>,
+    step: Option<String>,
+}
+
+#[derive(Debug)]
+struct CheckerTally {
+    count: usize,
+    look: Look,
+}
+
+#[derive(Debug)]
+struct Button {
+    word: String,
+    href: String,
+    /// Why it cannot be pressed, for this person or now.
+    idle: Option<String>,
+}
+
+/// `GET /`
+pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
+    let snapshot = daemon.snapshot();
+    let times = Times::new(daemon.clock());
+    let now = daemon.clock().now();
+    let recent = Recent::read(&daemon, &times).await;
+    let mut modules: Vec<&ModuleView> = snapshot.modules.iter().map(AsRef::as_ref).collect();
+    modules.sort_by_key(|module| (Attention::of(module), module.shown_since()));
+    let mut rows: Vec<Row> = modules
+        .iter()
+        .map(|module| Row {
+            lately: recent.of(module.name.as_str()),
+            ..Row::new(module, &caller, &times, now)
+        })
+        .collect();
+    // What nothing watches comes behind what is known to be down.
+    let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
+    let not_in_force = daemon.not_in_force();
+    let missing: Vec<Row> = not_in_force
+        .iter()
+        .filter_map(|(file, why)| Some(Row::never_loaded(never_loaded(file, &snapshot)?, file, why, &recent)))
+        .collect();
+    let never = missing.len();
+    rows.splice(down..down, missing);
+    let headline = counts(&*daemon, &snapshot).headline();
+    let page = FarmPage {
+        headline: headline.sentence,
+        look: overall(headline.worst),
+        tallies: tallies(&modules, never),
+        problems: daemon.problems(),
+        rows,
+        frame: Frame::new(&daemon, caller, Page::Farm, "Farm"),
+    };
+    html(StatusCode::OK, &page)
+}
+
+fn overall(worst: Attention) -> Look {
+    match worst {
+        Attention::Down => Look { glyph: "failed", word: "down", tone: "bad" },
+        Attention::Moving => Look { glyph: "restarting", word: "moving", tone: "move" },
+        Attention::Held => Look { glyph: "suspended", word: "held", tone: "held" },
+        Attention::Warned => Look { glyph: "warned", word: "warned", tone: "warn" },
+        Attention::Well => Look { glyph: "ready", word: "well", tone: "ok" },
+    }
+}
+
+fn tallies(modules: &[&ModuleView], never_loaded: usize) -> Vec<Tally> {
+    let count = |attention| modules.iter().filter(|module| Attention::of(module) == attention).count();
+    let never =
+        Tally { count: never_loaded, words: "without a version in force", look: Look::never_loaded() };
+    let mut tallies: Vec<Tally> = Attention::ALL
+        .into_iter()
+        .map(|attention| {
+            let (words, glyph, tone) = match attention {
+                Attention::Down => ("down", "failed", "bad"),
+                Attention::Moving => ("in transition", "restarting", "move"),
+                Attention::Held => ("suspended or stopped", "suspended", "held"),
+                Attention::Warned => ("ready, with a warning", "warned", "warn"),
+                Attention::Well => ("ready", "ready", "ok"),
+            };
+            Tally { count: count(attention), words, look: Look { glyph, word: words, tone } }
+        })
+        .collect();
+    tallies.insert(1, never);
+    tallies.retain(|tally| tally.count > 0);
+    tallies
+}
+
+impl Row {
+    fn new(module: &ModuleView, caller: &Caller, times: &Times, now: Moment) -> Self {
+        let next = next_step(module, now);
+        let within = plain(module.restarts_within);
+        Self {
+            name: module.name.to_string(),
+            href: format!("/modules/{}", module.name),
+            tone: if Attention::of(module) == Attention::Held { "held" } else { Look::module(module).tone },
+            look: Look::module(module),
+            suspended: module.wish.suspended,
+            spent: spent(module),
+            since: Some(times.of(module.shown_since())),
+            reason: module.reason.clone(),
+            next: if next.sentence == "Nothing to do." { String::new() } else { next.sentence },
+            button: next.command.as_deref().and_then(|command| button(module, command, caller)),
+            command: next.command,
+            answer: quiet(module, Look::answer(module.ready)),
+            checkers: checkers(module),
+            restarts: Some(format!("{} of {} in {within}", module.restarts, module.restarts_allowed)),
+            lately: Lately::default(),
+            due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
+            step: module.plan.as_ref().and_then(|plan| plan.steps.get(plan.step).cloned()),
+        }
+    }
+
+    /// A module's file of which no version is in force.
+    fn never_loaded(name: &str, file: &str, why: &str, recent: &Recent) -> Self {
+        Self {
+            name: name.to_owned(),
+            href: format!("/configuration?file={}#wrong", encoded(file)),
+            look: Look::never_loaded(),
+            tone: "bad",
+            suspended: false,
+            spent: false,
+            since: recent.refused(file),
+            reason: why.to_owned(),
+            next: "No version of this file is in force: nothing watches the application. When the file is right, \
+                   it is taken over by itself."
+                .to_owned(),
+            command: None,
+            button: None,
+            answer: Look::answer(false),
+            checkers: Vec::new(),
+            restarts: None,
+            lately: recent.of(name),
+            due: None,
+            step: None,
+        }
+    }
+}
+
+/// The next step, to be pressed. `command` is as it is typed: `start web`.
+fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button> {
+    let word = command.split(' ').next()?;
+    let command = word.parse().ok()?;
+    let idle = Consequence::of(module, command, 0).idle;
+    let role = bellwether_core::access::Role::Control;
+    let idle = if caller.role.may(role) { idle } else { Some(format!("needs the role {role}")) };
+    Some(Button { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
+}
+
+/// `Start`
+pub(super) fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What nobody wants to run alarms nobody by not running.
+fn quiet(module: &ModuleView, look: Look) -> Look {
+    if module.wish.started || look.tone == "ok" { look } else { Look { tone: "idle", ..look } }
+}
+
+fn checkers(module: &ModuleView) -> Vec<CheckerTally> {
+    let mut tallies: Vec<CheckerTally> = Vec::new();
+    let mut views: Vec<_> = module.checkers.iter().collect();
+    views.sort_by_key(|checker| match checker.verdict {
+        _ if !checker.watched => 3,
+        Verdict::Down => 0,
+        Verdict::Undecided => 1,
+        Verdict::Up => 2,
+    });
+    for look in views.into_iter().map(|checker| quiet(module, Look::verdict(checker))) {
+        match tallies.iter_mut().find(|tally| tally.look == look) {
+            Some(tally) => tally.count += 1,
+            None => tallies.push(CheckerTally { count: 1, look }),
+        }
+    }
+    tallies
+}

@@ -1,0 +1,100 @@
+//! How a state looks: a shape, a word and a tone, so that each alone would do.
+
+use bellwether_core::observation::Status;
+use bellwether_core::snapshot::{CheckerView, ModuleView};
+use bellwether_core::state::StateName;
+use bellwether_core::verdict::Verdict;
+
+/// A shape, a word and a tone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The symbol's name in `glyphs.html`.
+    pub(super) glyph: &'static str,
+    /// The word beside it.
+    pub(super) word: &'static str,
+    /// The class of the style sheet: `ok`, `bad`, `warn`, `move`, `held`, `idle`.
+    pub(super) tone: &'static str,
+}
+
+const fn look(glyph: &'static str, word: &'static str, tone: &'static str) -> Look {
+    Look { glyph, word, tone }
+}
+
+impl Look {
+    /// Of a module's state.
+    pub(super) fn state(state: StateName, ready: bool) -> Self {
+        match state {
+            StateName::Up if ready => look("ready", "up", "ok"),
+            StateName::Up => look("out", "up, not ready", "bad"),
+            StateName::Starting => look("starting", "starting", "move"),
+            StateName::Restarting => look("restarting", "restarting", "move"),
+            StateName::Backoff => look("backoff", "backoff", "bad"),
+            StateName::Failed => look("failed", "failed", "bad"),
+            StateName::Draining => look("draining", "draining", "warn"),
+            StateName::Stopping => look("stopping", "stopping", "warn"),
+            StateName::Stopped => look("stopped", "stopped", "idle"),
+            StateName::Waiting => look("waiting", "waiting", "bad"),
+        }
+    }
+
+    /// Of a module.
+    pub(super) fn module(module: &ModuleView) -> Self {
+        Self::state(module.state, module.ready)
+    }
+
+    /// Of a module of which no version is in force.
+    pub(super) fn never_loaded() -> Self {
+        look("unwatched", "not loaded", "bad")
+    }
+
+    /// Of the answer that load balancers get.
+    pub(super) fn answer(ready: bool) -> Self {
+        if ready { look("yes", "yes", "ok") } else { look("no", "no", "bad") }
+    }
+
+    /// Of what one run saw.
+    pub(super) fn status(status: Status) -> Self {
+        match status {
+            Status::Pass => look("up", "pass", "ok"),
+            Status::Warn => look("warned", "warn", "warn"),
+            Status::Fail => look("down", "fail", "bad"),
+            Status::Unknown => look("undecided", "unknown", "warn"),
+        }
+    }
+
+    /// Of a checker's verdict.
+    pub(super) fn verdict(checker: &CheckerView) -> Self {
+        match checker.verdict {
+            _ if !checker.watched => look("unwatched", "not watched", "idle"),
+            Verdict::Up => look("up", "up", "ok"),
+            Verdict::Down => look("down", "down", "bad"),
+            Verdict::Undecided => look("undecided", "undecided", "warn"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_states_share_a_word_or_a_shape() {
+        use StateName::*;
+        let all = [Stopped, Starting, Up, Restarting, Backoff, Failed, Draining, Stopping, Waiting];
+        let mut looks: Vec<Look> = all.iter().map(|state| Look::state(*state, false)).collect();
+        looks.push(Look::state(Up, true));
+        let words: std::collections::BTreeSet<_> = looks.iter().map(|look| look.word).collect();
+        let glyphs: std::collections::BTreeSet<_> = looks.iter().map(|look| look.glyph).collect();
+        assert_eq!((words.len(), glyphs.len()), (looks.len(), looks.len()));
+    }
+
+    #[test]
+    fn every_shape_is_drawn() {
+        let drawn = include_str!("../../templates/glyphs.html");
+        let source = include_str!("look.rs");
+        for line in source.lines().filter_map(|line| line.split_once("look(\"").map(|(_, rest)| rest)) {
+            let glyph = line.split('"').next().unwrap();
+            assert!(drawn.contains(&format!("id=\"g-{glyph}\"")) || glyph == ")", "{glyph}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What is not there.
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+
+use super::frame::{Frame, Page};
+use super::{Handle, filters, html};
+use crate::api::Caller;
+
+#[derive(Debug, Template)]
+#[template(path = "missing.html")]
+struct MissingPage {
+    frame: Frame,
+    what: String,
+}
+
+/// No page at this address.
+pub(super) async fn page(State(daemon): State<Handle>, caller: Option<Extension<Caller>>) -> Response {
+    // Below what anybody may see, for instance: `/assets/a/b`.
+    let Some(Extension(caller)) = caller else { return StatusCode::NOT_FOUND.into_response() };
+    not_there(&daemon, caller, "There is no page at this address.".to_owned())
+}
+
+/// Something that a page would be about is not there.
+pub(super) fn not_there(daemon: &Handle, caller: Caller, what: String) -> Response {
+    let mut frame = Frame::new(daemon, caller, Page::Elsewhere, "Not there");
+    frame.live = false;
+    html(StatusCode::NOT_FOUND, &MissingPage { frame, what })
+}

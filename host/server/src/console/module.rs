@@ -1,0 +1,396 @@
+//! One module: how it is, why, what happened to it, what can be done.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bellwether_core::access::Role;
+use bellwether_core::attention::spent;
+use bellwether_core::command::Command;
+use bellwether_core::consequence::Consequence;
+use bellwether_core::moment::{Moment, plain};
+use bellwether_core::record::Record;
+use bellwether_core::snapshot::ModuleView;
+use bellwether_core::why::{Brief, brief, why};
+use serde::Deserialize;
+
+use self::chart::{Chart, charts};
+use self::checkers::{CheckerRow, checkers};
+use self::given::{Given, given};
+use self::log::{Log, logs};
+use self::plans::{PastPlan, plans};
+use self::timeline::{Known, Timeline, timeline};
+use super::farm::capitalised;
+use super::frame::{Frame, Page, Time, Times};
+use super::look::Look;
+use super::missing::not_there;
+use super::{Handle, filters, html};
+use crate::api::Caller;
+use bellwether_api::WhyAnswer;
+use bellwether_api::configuration::module_path;
+use bellwether_bus::Entry;
+use bellwether_core::chart::ChartQuery;
+use bellwether_journal::RecordQuery;
+
+mod chart;
+mod checkers;
+mod given;
+mod log;
+mod plans;
+pub(super) mod run;
+mod timeline;
+
+pub(super) use self::timeline::kind_look;
+
+/// What can be chosen, in seconds, as it is written in the address.
+const RANGES: [(&str, i64); 5] =
+    [("15m", 900), ("1h", 3_600), ("6h", 21_600), ("1d", 86_400), ("7d", 604_800)];
+/// More records than these are not drawn.
+const DRAWN: usize = 1_000;
+/// The story of the latest change fits into so many records.
+const STORY: usize = 500;
+/// Points of a chart, as they are read: an hour in the finest resolution there is. Fewer are drawn.
+const POINTS: u64 = 360;
+/// Lines of what led to it; all of it is among the events.
+const LINES: usize = 5;
+
+#[derive(Debug, Template)]
+#[template(path = "module.html")]
+struct ModulePage {
+    frame: Frame,
+    name: String,
+    look: Look,
+    answer: Look,
+    since: Time,
+    reason: String,
+    suspended: bool,
+    spent: bool,
+    due: Option<Time>,
+    next: String,
+    command: Option<String>,
+    led: Led,
+    given: Option<Given>,
+    buttons: Vec<Button>,
+    may_act: bool,
+    restarts: u32,
+    allowed: u32,
+    within: String,
+    /// Nothing if it stops at once.
+    drain: Option<String>,
+    processes: Vec<String>,
+    under_way: Option<UnderWay>,
+    checkers: Vec<CheckerRow>,
+    ranges: Vec<Range>,
+    /// `the last 1h`, or since when there is anything.
+    range: String,
+    timeline: Timeline,
+    charts: Vec<Chart>,
+    /// Where the other charts are, and how many there are.
+    more_charts: Option<(String, usize)>,
+    plans: Vec<PastPlan>,
+    logs: Vec<Log>,
+    problem: Option<String>,
+    /// What is wrong with its file as it is now.
+    refused: Vec<String>,
+}
+
+/// What led to it, in a few lines.
+#[derive(Debug)]
+struct Led {
+    lines: Vec<LedLine>,
+    left_out: usize,
+}
+
+#[derive(Debug)]
+struct LedLine {
+    at: Time,
+    text: String,
+    /// So many times, and when for the last time, if more than once.
+    times: Option<(usize, Time)>,
+}
+
+#[derive(Debug)]
+struct Button {
+    word: String,
+    href: String,
+    /// It takes the module out of the load balancer.
+    danger: bool,
+    /// It is what is most likely to help now.
+    first: bool,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    occasion: String,
+    summary: String,
+    steps: Vec<(String, &'static str)>,
+}
+
+#[derive(Debug)]
+struct Range {
+    word: &'static str,
+    href: String,
+    here: bool,
+}
+
+/// Behind the question mark.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    since: String,
+    #[serde(default)]
+    charts: String,
+}
+
+/// `GET /modules/M?since=1h&charts=all`
+pub(super) async fn page(
+    State(daemon): State<Handle>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let snapshot = daemon.snapshot();
+    let Some(module) = snapshot.module(&name) else {
+        return not_there(&daemon, caller, format!("There is no module `{name}` on this node."));
+    };
+    let (word, seconds) = RANGES.into_iter().find(|(word, _)| *word == asked.since).unwrap_or(RANGES[1]);
+    let clock = daemon.clock();
+    let now = clock.now();
+    let until = clock.wall_micros(now);
+    let past = Past::read(&daemon, module, until - seconds * 1_000_000, until).await;
+    let since = past.begins(until - seconds * 1_000_000, until);
+    let times = Times::new(clock);
+    let story: Vec<Record> = past.story.iter().map(|entry| entry.record.clone()).collect();
+    let told = why(module, &story, now);
+    let in_short = brief(&module.reason, &told.chain, LINES);
+    let answer = WhyAnswer::new(module.name.clone(), told, &past.story, clock);
+    let may_act = caller.role.may(Role::Control);
+    let all_charts = asked.charts == "all";
+    let drawn = charts(module, &past.chart, since / 1_000_000, until / 1_000_000, all_charts);
+    let more = drawn.left_out;
+    let mut frame = Frame::new(&daemon, caller, Page::Elsewhere, &name);
+    frame.about = Some(name.clone());
+    let page = ModulePage {
+        frame,
+        look: Look::module(module),
+        answer: Look::answer(module.ready),
+        since: times.of(module.shown_since()),
+        reason: sentence(&module.reason),
+        suspended: module.wish.suspended,
+        spent: spent(module),
+        due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
+        buttons: buttons(module, may_act, answer.command.as_deref()),
+        given: given(module, &past.story, until, &times),
+        led: led(in_short, &answer, &times),
+        next: answer.next,
+        command: answer.command,
+        may_act,
+        restarts: module.restarts,
+        allowed: module.restarts_allowed,
+        within: plain(module.restarts_within),
+        drain: (!module.drain.is_zero()).then(|| plain(module.drain)),
+        processes: processes(module),
+        under_way: under_way(module),
+        checkers: checkers(module, &times),
+        ranges: ranges(&name, word),
+        range: if since == until - seconds * 1_000_000 {
+            format!("the last {word}")
+        } else {
+            format!("since {}, where it begins", times.short(since, false))
+        },
+        timeline: timeline(module, past.known(), since, until, &times),
+        charts: drawn.charts,
+        more_charts: (more > 0).then(|| (format!("/modules/{name}?since={word}&charts=all#charts"), more)),
+        plans: plans(&past.story, &times),
+        logs: logs(&daemon, module).await,
+        problem: past.problem,
+        refused: refused(daemon.problems(), &name),
+        name,
+    };
+    html(StatusCode::OK, &page)
+}
+
+/// What the journal has of it.
+struct Past {
+    records: Vec<Entry>,
+    /// Of the daemon, and of files that belong to no module.
+    around: Vec<Entry>,
+    story: Vec<Entry>,
+    chart: bellwether_core::chart::Chart,
+    problem: Option<String>,
+}
+
+impl Past {
+    /// Where the axis begins: at `since`, or where what is known of the module begins, if that is later.
+    fn begins(&self, since: i64, until: i64) -> i64 {
+        let first = self.story.first().map(|entry| entry.wall);
+        let measured = self.chart.series.iter().filter_map(|series| series.buckets.first());
+        let measured = measured.map(|bucket| bucket.start.saturating_mul(1_000_000)).min();
+        let known = first.into_iter().chain(measured).min();
+        // A story as long as this is not known from its beginning.
+        let whole = self.story.len() < STORY;
+        begins(since, until, known.filter(|_| whole))
+    }
+
+    fn known(&self) -> Known<'_> {
+        let cut = self.records.len() >= DRAWN;
+        Known { records: &self.records, around: &self.around, measured: &self.chart, cut }
+    }
+
+    async fn read(daemon: &Handle, module: &ModuleView, since: i64, until: i64) -> Self {
+        let own = RecordQuery { module: Some(module.name.clone()), ..RecordQuery::default() };
+        let of_kind = |kind: &str| RecordQuery {
+            kind: Some(kind.to_owned()),
+            since: Some(since),
+            limit: DRAWN / 10,
+            ..RecordQuery::default()
+        };
+        let query = ChartQuery {
+            module: module.name.clone(),
+            checker: None,
+            since: since / 1_000_000,
+            until: until / 1_000_000,
+            points: POINTS,
+        };
+        let (records, story, daemons, reloads, chart) = tokio::join!(
+            daemon.records(RecordQuery { since: Some(since), limit: DRAWN, ..own.clone() }),
+            daemon.records(RecordQuery { limit: STORY, ..own }),
+            daemon.records(of_kind("daemon")),
+            daemon.records(of_kind("reload")),
+            daemon.chart(query),
+        );
+        let mut problem = None;
+        let mut told = |read: Result<Vec<Entry>, bellwether_journal::NotRead>| {
+            read.unwrap_or_else(|error| {
+                problem = Some(error.to_string());
+                Vec::new()
+            })
+        };
+        let (records, story) = (told(records), told(story));
+        let mut around = told(daemons);
+        around.extend(told(reloads).into_iter().filter(|entry| entry.module.is_none()));
+        let chart = chart.unwrap_or_else(|error| {
+            problem = Some(error.to_string());
+            bellwether_core::chart::Chart { step_s: 1, series: Vec::new() }
+        });
+        Self { records, around, story, chart, problem }
+    }
+}
+
+/// Those of the node's problems that are about its file.
+fn refused(problems: Vec<String>, name: &str) -> Vec<String> {
+    let file = format!("{}:", module_path(&format!("{name}.toml")));
+    problems.into_iter().filter(|problem| problem.starts_with(&file)).collect()
+}
+
+/// No axis is shorter than this, in microseconds.
+const SHORTEST: i64 = 10_000_000;
+
+/// `known` is when the first thing is known of, if all of it is.
+fn begins(since: i64, until: i64, known: Option<i64>) -> i64 {
+    known.map_or(since, |known| known.min(until - SHORTEST).max(since))
+}
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    if text.is_empty() { String::new() } else { format!("{}.", capitalised(text)) }
+}
+
+fn led(brief: Brief, answer: &WhyAnswer, times: &Times) -> Led {
+    let line = |line: bellwether_core::why::BriefLine| {
+        let at = |place: usize| Some(times.told(answer.chain.get(place)?.at.clone()));
+        let repeated = if line.times > 1 { Some((line.times, at(line.last)?)) } else { None };
+        Some(LedLine { at: at(line.first)?, text: line.text, times: repeated })
+    };
+    Led { lines: brief.lines.into_iter().filter_map(line).collect(), left_out: brief.left_out }
+}
+
+/// Only what can be done now. `next` is what is proposed, as it is typed: `start web`.
+fn buttons(module: &ModuleView, may: bool, next: Option<&str>) -> Vec<Button> {
+    let proposed = next.and_then(|next| next.split(' ').next()).and_then(|word| word.parse::<Command>().ok());
+    let button = |consequence: Consequence| Button {
+        word: capitalised(consequence.command.word()),
+        href: format!("/modules/{}/{}", module.name, consequence.command),
+        danger: consequence.takes_out,
+        first: proposed == Some(consequence.command),
+    };
+    let possible = Consequence::of_all(module, 0).into_iter().filter(|c| may && c.idle.is_none());
+    let mut buttons: Vec<Button> = possible.map(button).collect();
+    buttons.sort_by_key(|button| !button.first);
+    buttons
+}
+
+fn processes(module: &ModuleView) -> Vec<String> {
+    const SHOWN: usize = 12;
+    let shown =
+        module.processes.iter().take(SHOWN).map(|process| format!("{} {}", process.name, process.pid));
+    let more = module.processes.len().saturating_sub(SHOWN);
+    shown.chain((more > 0).then(|| format!("and {more} more"))).collect()
+}
+
+fn under_way(module: &ModuleView) -> Option<UnderWay> {
+    let plan = module.plan.as_ref()?;
+    let how = |index: usize| match index.cmp(&plan.step) {
+        std::cmp::Ordering::Less => "done",
+        std::cmp::Ordering::Equal => "now",
+        std::cmp::Ordering::Greater => "to come",
+    };
+    let steps = plan.steps.iter().enumerate().map(|(index, step)| (step.clone(), how(index)));
+    Some(UnderWay { occasion: plan.occasion.clone(), summary: plan.summary.clone(), steps: steps.collect() })
+}
+
+fn ranges(name: &str, here: &str) -> Vec<Range> {
+    let range = |(word, _)| Range { word, href: format!("/modules/{name}?since={word}"), here: word == here };
+    RANGES.into_iter().map(range).collect()
+}
+
+/// `3.1 ms`
+pub(super) fn took(took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    match took.as_micros() {
+        micros @ 0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", seconds * 1e3),
+        _ => format!("{seconds:.1} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwether_core::state::StateName;
+
+    use super::*;
+
+    #[test]
+    fn the_axis_begins_where_the_data_begin() {
+        let hour = 3_600_000_000;
+        assert_eq!(begins(0, hour, None), 0, "it is not known where the data begin");
+        assert_eq!(begins(0, hour, Some(hour / 2)), hour / 2);
+        assert_eq!(begins(0, hour, Some(-hour)), 0, "they begin before");
+        assert_eq!(begins(0, hour, Some(hour - 1)), hour - SHORTEST, "an axis has a length");
+    }
+
+    #[test]
+    fn only_what_can_be_done_has_a_button_and_what_is_proposed_is_the_first() {
+        let words = |state, may, next| {
+            let module = ModuleView::empty("web".parse().unwrap(), state);
+            buttons(&module, may, next).into_iter().map(|b| (b.word, b.first)).collect::<Vec<_>>()
+        };
+        let failed = words(StateName::Failed, true, Some("start web"));
+        assert_eq!(failed.first(), Some(&("Start".to_owned(), true)));
+        assert!(!failed.iter().any(|(word, _)| word == "Resume" || word == "Confirm"), "{failed:?}");
+        let up = words(StateName::Up, true, None);
+        let up: Vec<&str> = up.iter().map(|(word, _)| word.as_str()).collect();
+        assert_eq!(up, ["Stop", "Restart", "Suspend"]);
+        assert!(words(StateName::Up, false, None).is_empty());
+    }
+
+    #[test]
+    fn a_reason_is_a_sentence() {
+        assert_eq!(sentence("the application serves"), "The application serves.");
+        assert_eq!(sentence("done."), "Done.");
+        assert_eq!(sentence(""), "");
+    }
+}

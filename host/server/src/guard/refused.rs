@@ -1,0 +1,129 @@
+//! What those are told who are not let in: programs as a problem, people as a page.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
+use bellwether_core::text::without_marks;
+
+use crate::access::Refusal;
+use crate::console;
+use bellwether_api::Problem;
+
+fn is_program(request: &Request) -> bool {
+    request.uri().path().starts_with("/api/")
+}
+
+/// Nobody is signed in.
+pub(super) fn nobody(request: &Request) -> Response {
+    if is_program(request) {
+        let problem = Problem {
+            title: "not signed in".into(),
+            status: 401,
+            detail: "this needs a sign-in, or a token that is still good".into(),
+            next: "send `Authorization: Bearer TOKEN`; an admin makes tokens with `bellwether token create`"
+                .into(),
+        };
+        let mut response = problem.into_response();
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return response;
+    }
+    let mut response = Redirect::to(&sign_in(request.uri(), request.method() == Method::GET)).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Where to sign in, to go on from there to where one wanted to go.
+fn sign_in(uri: &Uri, come_back: bool) -> String {
+    match uri.path_and_query().filter(|_| come_back).map(PathAndQuery::as_str) {
+        None | Some("/") => "/login".to_owned(),
+        Some(path) => format!("/login?next={}", console::encoded(path)),
+    }
+}
+
+#[derive(Debug, Template)]
+#[template(path = "refused.html")]
+struct RefusedPage {
+    frame: console::Bare,
+    title: &'static str,
+    detail: String,
+    next: String,
+    back: String,
+}
+
+fn refused(
+    request: &Request,
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+    next: &'static str,
+) -> Response {
+    if is_program(request) {
+        return Problem { title: title.into(), status: status.as_u16(), detail, next: next.into() }
+            .into_response();
+    }
+    page(status, title, detail, next.to_owned(), request.uri().path().to_owned())
+}
+
+fn page(status: StatusCode, title: &'static str, detail: String, next: String, back: String) -> Response {
+    let page = RefusedPage { frame: console::Bare::new(title), title, detail, next, back };
+    match page.render() {
+        Ok(text) => (status, Html(without_marks(&text).into_owned())).into_response(),
+        Err(_) => status.into_response(),
+    }
+}
+
+/// Signed in, and the role does not reach: as a page.
+pub(super) fn forbidden(problem: &Problem) -> Response {
+    let next = "Ask an admin to do it, or to give you that role.".to_owned();
+    // The same address would refuse again: the way back leads to what everybody may see.
+    page(StatusCode::FORBIDDEN, "Not with your role", format!("{}.", problem.detail), next, "/".to_owned())
+}
+
+/// A page that is not ours sent it, or none at all.
+pub(super) fn forged(request: &Request) -> Response {
+    let detail = "No page of this console sent this request.".to_owned();
+    refused(
+        request,
+        StatusCode::FORBIDDEN,
+        "Not carried out",
+        detail,
+        "Open the console itself, and do it there.",
+    )
+}
+
+/// Neither key nor password.
+pub(super) fn no_key(request: &Request) -> Response {
+    let detail =
+        "A change needs the key that this browser got when you signed in, or your password.".to_owned();
+    refused(
+        request,
+        StatusCode::FORBIDDEN,
+        "Not carried out",
+        detail,
+        "Type your password into the form, or sign in again.",
+    )
+}
+
+/// The password that stands for the key is not the one.
+pub(super) fn wrong_password(request: &Request, refusal: &Refusal) -> Response {
+    let status = match refusal {
+        Refusal::TooSoon(_) => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::FORBIDDEN,
+    };
+    refused(request, status, "Not carried out", format!("{refusal}."), "Try again; nothing has been done.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_signs_in_goes_on_to_where_the_way_led() {
+        let to = |text: &'static str| sign_in(&Uri::from_static(text), true);
+        assert_eq!(to("/modules/web?since=1h&x=a"), "/login?next=/modules/web%3Fsince%3D1h%26x%3Da");
+        assert_eq!(to("/"), "/login");
+        assert_eq!(sign_in(&Uri::from_static("/modules/web/stop"), false), "/login");
+    }
+}

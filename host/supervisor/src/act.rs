@@ -1,0 +1,217 @@
+//! Does what the core asks for: plans are asked for, steps are carried out.
+//!
+//! ```text
+//!   MakePlan ──▶ a run of the restart script ──▶ PlanMade
+//!   RunStep  ──▶ a task ──▶ StepEnded
+//!                  ▲ CancelStep: the task is dropped, and its command ends with it
+//! ```
+//! A start that is given up may have happened all the same. So whoever asks for
+//! a plan, or kills what is kept, first waits for what has been given up.
+//!
+//! There is no choice in here: what to do, and for how long, is in the action.
+
+pub mod kept;
+mod last_words;
+pub mod preview;
+pub mod step;
+
+#[cfg(test)]
+pub(crate) mod harness;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::id::{AttemptId, CommandName, ModuleName};
+use bellwether_core::plan::{Plan, PlanRequest, StepAction};
+use futures_util::future::{BoxFuture, join_all};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::observe::Means;
+use bellwether_bus::Message;
+use bellwether_bus::metrics::Cost;
+use bellwether_config::ComponentKind;
+use bellwether_config::spec::ModuleSpec;
+use bellwether_sandbox::plan::DeclaredCommand;
+use bellwether_sandbox::run::PlanRun;
+
+use self::step::{NotDone, StepRunner};
+
+/// How long the end of a command may take that is declared no more: what it is
+/// where a file does not say.
+const FORMER_TIMEOUT: Duration = Duration::from_secs(10);
+
+type StepKey = (ModuleName, AttemptId, usize);
+
+/// Carries out actions.
+#[derive(Debug)]
+pub struct Actors {
+    means: Means,
+    steps: StepRunner,
+    events: mpsc::Sender<Message>,
+    under_way: HashMap<StepKey, JoinHandle<()>>,
+    given_up: Vec<(ModuleName, JoinHandle<()>)>,
+}
+
+impl Actors {
+    /// Completions go to `events`.
+    pub fn new(means: Means, steps: StepRunner, events: mpsc::Sender<Message>) -> Self {
+        Self { means, steps, events, under_way: HashMap::new(), given_up: Vec::new() }
+    }
+
+    /// Asks the module's restart script, after `first`.
+    pub fn make_plan(
+        &mut self,
+        module: ModuleName,
+        attempt: AttemptId,
+        request: PlanRequest,
+        timeout: Duration,
+        first: BoxFuture<'static, ()>,
+    ) {
+        let (means, steps, events) = (self.means.clone(), self.steps.clone(), self.events.clone());
+        let given_up = self.given_up(&module);
+        tokio::spawn(async move {
+            tokio::join!(first, join_all(given_up));
+            let plan = plan(&means, &steps, &module, request, timeout).await;
+            send(&events, Event::PlanMade { module, attempt, plan }).await;
+        });
+    }
+
+    /// Carries out a step of an attempt, after `first`.
+    pub fn run_step(
+        &mut self,
+        key: (ModuleName, AttemptId, usize),
+        action: StepAction,
+        timeout: Duration,
+        first: BoxFuture<'static, ()>,
+    ) {
+        let (steps, member) = (self.steps.clone(), self.means.roster.get(&key.0));
+        let (events, (module, attempt, step)) = (self.events.clone(), key.clone());
+        self.spawn(key, async move {
+            first.await;
+            let member = member.ok_or_else(|| "the module's file is gone".to_owned())?;
+            let tell = |reason, within| async move {
+                send(&events, Event::StepDelayed { module, attempt, step, reason, within }).await;
+            };
+            steps.end_last_run(&member.spec, &action, tell).await?;
+            steps.attempt(&member.spec, &action, timeout).await
+        });
+    }
+
+    /// Ends every process that the module keeps.
+    pub fn kill_kept(&mut self, module: ModuleName, attempt: AttemptId) {
+        let (steps, name) = (self.steps.clone(), module.clone());
+        let member = self.means.roster.get(&module);
+        let given_up = self.given_up(&module);
+        self.spawn((module, attempt, 0), async move {
+            join_all(given_up).await;
+            Ok(steps.kill_kept(&name, member.as_ref().map(|member| &member.spec)).await?)
+        });
+    }
+
+    /// Looks whether all that the module runs has ended, or ends within this time.
+    pub fn look_stopped(&mut self, module: ModuleName, attempt: AttemptId, within: Duration) {
+        let (steps, name) = (self.steps.clone(), module.clone());
+        let member = self.means.roster.get(&module);
+        let given_up = self.given_up(&module);
+        self.spawn((module, attempt, 0), async move {
+            join_all(given_up).await;
+            Ok(steps.look_stopped(&name, member.as_ref().map(|member| &member.spec), within).await?)
+        });
+    }
+
+    /// Gives up a step.
+    pub fn cancel_step(&mut self, module: ModuleName, attempt: AttemptId, step: usize) {
+        if let Some(task) = self.under_way.remove(&(module.clone(), attempt, step)) {
+            task.abort();
+            self.given_up.retain(|(_, task)| !task.is_finished());
+            self.given_up.push((module, task));
+        }
+    }
+
+    /// The steps of this module that were told to end, and may not have heard it.
+    fn given_up(&mut self, module: &ModuleName) -> Vec<JoinHandle<()>> {
+        self.given_up.extract_if(.., |(of, _)| of == module).map(|(_, task)| task).collect()
+    }
+
+    fn spawn(&mut self, key: StepKey, work: impl Future<Output = Result<String, NotDone>> + Send + 'static) {
+        self.under_way.retain(|_, task| !task.is_finished());
+        let events = self.events.clone();
+        let (module, attempt, step) = key.clone();
+        let task = tokio::spawn(async move {
+            let result = work.await;
+            if result.as_ref().is_err_and(|not_done| not_done.shortage.is_some()) {
+                send(&events, Event::Starved { module: module.clone(), attempt }).await;
+            }
+            let result = result.map_err(|not_done| not_done.reason);
+            send(&events, Event::StepEnded { module, attempt, step, result }).await;
+        });
+        self.under_way.insert(key, task);
+    }
+}
+
+/// A completion is never dropped: it waits until the core takes it. Once the
+/// daemon ends, nobody does.
+async fn send(events: &mpsc::Sender<Message>, event: Event) {
+    if events.send(Message::Event(event)).await.is_err() {
+        tracing::debug!("a completion came after the end of the core");
+    }
+}
+
+async fn plan(
+    means: &Means,
+    steps: &StepRunner,
+    module: &ModuleName,
+    request: PlanRequest,
+    timeout: Duration,
+) -> Result<Plan, String> {
+    let member = means.roster.get(module).ok_or_else(|| "the module's file is gone".to_owned())?;
+    let script = &member.spec.restart.script;
+    let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
+    let component = in_force.ok_or_else(|| {
+        format!("there is no restart script `{script}`: put it into restart-scripts/{script}.wasm")
+    })?;
+    steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
+    let running = steps.kept.running(module);
+    let commands = commands_of(&member.spec, &running);
+    let run = PlanRun {
+        node: means.node.clone(),
+        module: module.clone(),
+        config: Arc::clone(&member.script_config),
+        request,
+        commands,
+        time: timeout,
+        limits: means.limits.run.with(&member.spec.restart.limits),
+        facilities: means.facilities(module),
+        grants: Arc::clone(&member.script_grants),
+        state: member.script_state.clone(),
+        clock: means.clock,
+    };
+    let report = means.sandbox.plan_report(&component, run).await;
+    let (took, usage) = (report.took, report.usage);
+    let cost = Cost { took, usage, refusals: report.refusals.len(), used: &report.used };
+    means.metrics.planned(module, cost, means.clock.now());
+    report.plan.map_err(|error| error.to_string())
+}
+
+/// What the module's file declares, and what runs though it is declared no
+/// more: it has to be stopped all the same.
+pub(crate) fn commands_of(module: &ModuleSpec, running: &[CommandName]) -> Vec<DeclaredCommand> {
+    let declared = module.commands.iter().map(|(name, spec)| DeclaredCommand {
+        name: name.clone(),
+        keep: spec.keep,
+        running: running.contains(name),
+        timeout: spec.timeout,
+    });
+    let former = running.iter().filter(|name| !module.commands.contains_key(*name));
+    let former = former.map(|name| DeclaredCommand {
+        name: name.clone(),
+        keep: true,
+        running: true,
+        timeout: FORMER_TIMEOUT,
+    });
+    declared.chain(former).collect()
+}

@@ -1,0 +1,291 @@
+//! What a command has left: processes that live on after its first one, in its process group or out of it.
+//!
+//! ```text
+//!   the first process ends ──▶ what is left is asked to end ──its time is over──▶ SIGKILL ──▶ nobody is left
+//! ```
+//! Before the next start, after a stop, and when all is killed: the same processes are meant.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use bellwether_core::id::{CommandName, ModuleName};
+use bellwether_core::left::{Left, does_not_end, waiting_for};
+use bellwether_core::plan::Signal;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{Inner, KILLED_WITHIN, Kept, Slot, Which};
+use bellwether_os::process::kept_table::{KeptKey, KeptState};
+use bellwether_os::process::pidfd::PidFd;
+use bellwether_os::process::stat::Stat;
+use bellwether_os::process::table::Table;
+
+/// So many ends are waited for at once, the rest after them.
+const MAX_HELD: usize = 64;
+/// While processes cannot be held (too many open files), look again after so long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How what is left is asked to end: in stages, one after the other. What lives after the last one gets SIGKILL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The first comes first.
+    pub stages: Vec<Stage>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// What is sent.
+    pub signal: Signal,
+    /// What lives then gets the next one.
+    pub within: Duration,
+}
+
+impl Request {
+    fn within(&self) -> Duration {
+        self.stages.iter().fold(Duration::ZERO, |sum, stage| sum.saturating_add(stage.within))
+    }
+}
+
+impl Kept {
+    /// Ends what the last runs of these commands have left, unless their first process lives. `tell` hears what is waited
+    /// for and for how long at most, if there is anything. An error names what does not end.
+    pub async fn end_last_run<T: Future<Output = ()>>(
+        &self,
+        module: &ModuleName,
+        requests: Vec<(CommandName, Request)>,
+        tell: impl FnOnce(String, Duration) -> T,
+    ) -> Result<(), String> {
+        let requests = requests.into_iter().map(|(command, request)| (self.slot(module, &command), request));
+        let requests: Vec<_> = requests.filter(|(slot, _)| !slot.is_led()).collect();
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let table = self.0.table.scan(Duration::ZERO).await.map_err(|error| cannot_tell(&error))?;
+        let mut all = Vec::new();
+        let mut ends = Vec::new();
+        let mut within = Duration::ZERO;
+        for (slot, request) in &requests {
+            let left = self.0.left_in(slot, &table);
+            if !left.is_empty() {
+                all.extend(named(&left));
+                within = within.max(request.within());
+                ends.push(self.end_left(slot, request));
+            }
+        }
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let text = waiting_for(&all);
+        tracing::info!(%module, "{text}");
+        tell(text, within.saturating_add(KILLED_WITHIN)).await;
+        join_all(ends).await.into_iter().collect()
+    }
+
+    async fn end_left(&self, slot: &Slot, request: &Request) -> Result<(), String> {
+        for Stage { signal, within } in &request.stages {
+            let ends = self.0.left_ends(slot, Some(*signal));
+            if let Ok(ended) = tokio::time::timeout(*within, ends).await {
+                return ended.map_err(|error| cannot_tell(&error));
+            }
+        }
+        let (module, command) = &slot.key;
+        tracing::info!(%module, %command, "what the last run has left is ended by SIGKILL");
+        if self.end(slot, Instant::now() + KILLED_WITHIN, Which::All).await.is_ok() {
+            return Ok(());
+        }
+        let left = self.0.left(slot).await.map_err(|error| cannot_tell(&error))?;
+        if left.is_empty() { Ok(()) } else { Err(does_not_end(&named(&left))) }
+    }
+
+    /// From now on, what this command leaves is asked to end by this signal.
+    pub fn set_ends_by(&self, module: &ModuleName, command: &CommandName, signal: Signal) {
+        self.slot(module, command).set_ends_by(Some(signal));
+    }
+
+    /// Whether its first process has ended and nothing had told it to.
+    pub fn has_died(&self, module: &ModuleName, command: &CommandName) -> bool {
+        let slot = self.slot(module, command);
+        let seen_to_end = matches!(self.0.states.state(module, command), KeptState::Ended { .. });
+        seen_to_end && !slot.is_led() && !slot.expects_end()
+    }
+
+    /// Knows of each command of the module that has left something.
+    pub(super) async fn discover(&self, module: &ModuleName) -> io::Result<()> {
+        let table = self.0.table.scan(Duration::ZERO).await?;
+        let commands: BTreeSet<KeptKey> = table
+            .living()
+            .filter_map(|process| self.0.belonging.of(&process.image))
+            .filter(|(of, _)| of == module)
+            .collect();
+        for (module, command) in commands {
+            self.slot(&module, &command);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// All that live of the command: in its group, and what came from it otherwise.
+    pub(super) async fn left(&self, slot: &Slot) -> io::Result<Vec<Stat>> {
+        Ok(self.left_in(slot, &*self.table.scan(Duration::ZERO).await?))
+    }
+
+    /// The same, as this table shows them.
+    pub(super) fn left_in(&self, slot: &Slot, table: &Table) -> Vec<Stat> {
+        let mut left = self.outside_in(slot, table);
+        for pid in slot.group().map(|group| group.members(table)).unwrap_or_default() {
+            left.extend(table.get(pid).map(|process| process.stat.clone()));
+        }
+        left.sort_unstable_by_key(|stat| stat.pid);
+        left
+    }
+
+    /// Those that have left its group.
+    pub(super) async fn outside(&self, slot: &Slot) -> io::Result<Vec<Stat>> {
+        Ok(self.outside_in(slot, &*self.table.scan(Duration::ZERO).await?))
+    }
+
+    fn outside_in(&self, slot: &Slot, table: &Table) -> Vec<Stat> {
+        let keys = self.keys_of(slot);
+        let group = slot.group().map(|group| group.members(table)).unwrap_or_default();
+        let outside = table.living().filter(|process| {
+            let of = self.belonging.of(&process.image);
+            of.is_some_and(|of| keys.contains(&of)) && !group.contains(&process.stat.pid)
+        });
+        outside.map(|process| process.stat.clone()).collect()
+    }
+
+    /// Which commands its processes were started as: after a rename, another one.
+    fn keys_of(&self, slot: &Slot) -> Vec<KeptKey> {
+        let own = (!self.has_heir(slot)).then(|| slot.key.clone());
+        own.into_iter().chain(slot.former()).collect()
+    }
+
+    /// Whether a module that was renamed has taken over what this command had started.
+    pub(super) fn has_heir(&self, slot: &Slot) -> bool {
+        self.all_slots()
+            .iter()
+            .any(|other| other.group().is_some() && other.former().as_ref() == Some(&slot.key))
+    }
+
+    /// What its processes have in their environment. Nothing, while what an heir of it runs has the same.
+    pub(super) fn mark(&self, slot: &Slot) -> Option<String> {
+        (!self.has_heir(slot)).then(|| self.belonging.mark(&slot.key.0, &slot.key.1))
+    }
+
+    /// Puts a process that waits at the gate into the control group of its command.
+    pub(super) fn enter(&self, slot: &Slot, pid: u32) {
+        slot.set_former(None);
+        if !self.has_heir(slot) {
+            // From here on what has this key is this command's: nothing that was taken over from it lives.
+            for other in self.all_slots().iter().filter(|other| other.former().as_ref() == Some(&slot.key)) {
+                other.set_former(None);
+            }
+            self.belonging.enter(&slot.key.0, &slot.key.1, pid);
+        }
+    }
+
+    /// Sends the signal to those that have left its group; `false` if there are none.
+    pub(super) async fn signal_outside(&self, slot: &Slot, signal: Signal) -> io::Result<bool> {
+        if signal == Signal::Kill {
+            self.kill_control_groups(slot);
+        }
+        let mut sent = false;
+        for stat in self.outside(slot).await? {
+            if let Some(process) = hold(&stat)? {
+                sent |= reaches(&process, signal)?;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Also what is just being started.
+    fn kill_control_groups(&self, slot: &Slot) {
+        for (module, command) in self.keys_of(slot) {
+            let killed = self.belonging.group(&module, &command).map(|group| group.kill());
+            // Each process is signalled besides.
+            if let Some(Err(error)) = killed {
+                tracing::debug!(%module, %command, %error, "cannot kill a control group");
+            }
+        }
+    }
+
+    /// Returns when nobody of the command lives. Its group is waited for; what has left it is asked to end, if there is
+    /// a signal for that.
+    pub(super) async fn left_ends(&self, slot: &Slot, signal: Option<Signal>) -> io::Result<()> {
+        let (mut asked, mut out_of_reach) = (BTreeSet::new(), BTreeSet::new());
+        loop {
+            let mut left = self.left(slot).await?;
+            // What this daemon may not end is not waited for either.
+            left.retain(|stat| !out_of_reach.contains(&(stat.pid, stat.start_time)));
+            if left.is_empty() {
+                break;
+            }
+            let mut held = Vec::new();
+            for stat in &left {
+                let Ok(Some(process)) = hold(stat) else { continue };
+                if let Some(signal) = signal
+                    && asked.insert((stat.pid, stat.start_time))
+                    && !reaches(&process, signal)?
+                    && !process.has_ended()
+                {
+                    out_of_reach.insert((stat.pid, stat.start_time));
+                    continue;
+                }
+                if held.len() < MAX_HELD {
+                    held.push(process);
+                }
+            }
+            if held.is_empty() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            join_all(held.iter().map(PidFd::exited)).await;
+        }
+        self.remove_control_groups(slot);
+        if slot.group().is_none() {
+            slot.set_former(None);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_control_groups(&self, slot: &Slot) {
+        for (module, command) in self.keys_of(slot) {
+            if let Some(group) = self.belonging.group(&module, &command) {
+                group.remove();
+            }
+        }
+    }
+}
+
+fn cannot_tell(error: &io::Error) -> String {
+    format!("cannot tell what the last run has left: {error}")
+}
+
+/// Exactly this process, if it lives.
+fn hold(stat: &Stat) -> io::Result<Option<PidFd>> {
+    Ok(PidFd::open(stat.pid)?.filter(|process| process.id().start_time == stat.start_time))
+}
+
+/// Sends a signal. Whether the process has got it: one that runs wholly as another user is out of reach of a daemon that
+/// is not root.
+fn reaches(process: &PidFd, signal: Signal) -> io::Result<bool> {
+    match process.signal(signal) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(
+                pid = process.id().pid,
+                "a process of an application may not be signalled: it is another user's"
+            );
+            Ok(false)
+        }
+        result => result,
+    }
+}
+
+fn named(left: &[Stat]) -> Vec<Left> {
+    left.iter().map(|stat| Left { name: stat.comm.clone(), pid: stat.pid }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Which kept processes run, written down for the next daemon: `state/kept.json`.
+//!
+//! Nothing is synced to the disk: the list is only of use in the same boot of
+//! the machine, and a crash of the daemon alone loses nothing that was written.
+//! A full disk does not keep it from being written.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use bellwether_core::id::{CommandName, ModuleName};
+use serde::{Deserialize, Serialize};
+
+use super::Inner;
+use super::slot::Slot;
+use bellwether_config::execution::{execution_keys, resource_limit_keys};
+use bellwether_os::durable;
+use bellwether_os::process::identity::ProcessId;
+use bellwether_os::process::kept_table::KeptKey;
+use bellwether_os::process::notified::Notified;
+use bellwether_os::spawn::command::CommandSpec;
+
+/// One kept process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Of which module.
+    pub(super) module: ModuleName,
+    /// Of which command.
+    pub(super) command: CommandName,
+    /// Its first process; its group may outlive it.
+    pub(super) process: ProcessId,
+    /// What it was started with; earlier daemons did not write it down.
+    #[serde(default)]
+    pub(super) launched: Option<Launched>,
+    /// How long its log was before it wrote there, where that is known.
+    #[serde(default)]
+    pub(super) log_from: Option<u64>,
+    /// The command that it was started as, if another module has taken it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) former: Option<KeptKey>,
+    /// Where it says of itself how it is, and what it has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) notify: Option<Listened>,
+}
+
+/// What the next daemon goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Listened {
+    /// The name of the socket.
+    pub(super) socket: String,
+    /// What has been said there.
+    pub(super) notified: Notified,
+}
+
+/// What a kept command was started with, to be compared with what its file says later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launched {
+    /// The program and its arguments, as they are declared.
+    pub run: Vec<String>,
+    /// BLAKE3 of its environment, its folder, and as whom it runs; there may be secrets in it.
+    pub surroundings: String,
+}
+
+impl Launched {
+    /// By this declaration.
+    pub fn by(spec: &CommandSpec) -> Self {
+        let mut surroundings = blake3::Hasher::new();
+        let mut add = |text: &[u8]| {
+            // Each with its length, so that no two sets of them look the same.
+            surroundings.update(&text.len().to_le_bytes());
+            surroundings.update(text);
+        };
+        for (name, value) in &spec.env {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
+        add(spec.dir.as_ref().map_or(b"", |dir| dir.as_os_str().as_encoded_bytes()));
+        // Nothing where the file says nothing: earlier daemons wrote down what runs.
+        for (key, value) in
+            execution_keys(&spec.execution).into_iter().chain(resource_limit_keys(&spec.execution.limits))
+        {
+            add(key.as_bytes());
+            add(value.as_bytes());
+        }
+        Self { run: spec.run.clone(), surroundings: surroundings.finalize().to_hex().to_string() }
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Document {
+    processes: Vec<Entry>,
+}
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    path: PathBuf,
+    /// One writer at a time, so that an older list never replaces a newer one.
+    writing: Mutex<()>,
+}
+
+impl Ledger {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { path: root.join("state").join("kept.json"), writing: Mutex::new(()) }
+    }
+
+    /// What the daemon before us wrote; nothing if there is no file, or one that cannot be
+    /// understood, which is put aside.
+    pub(super) fn read(&self) -> anyhow::Result<Vec<Entry>> {
+        let text = match fs::read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.with_context(|| format!("cannot read {}", self.path.display()))?,
+        };
+        match serde_json::from_slice::<Document>(&text) {
+            Ok(document) => {
+                durable::remember(&self.path);
+                Ok(document.processes)
+            }
+            Err(error) => {
+                let aside = self.path.with_extension("json.damaged");
+                tracing::warn!(
+                    %error,
+                    "{} is damaged and put aside as {}: processes kept before are looked for by their mark",
+                    self.path.display(),
+                    aside.display(),
+                );
+                if let Err(error) = fs::rename(&self.path, &aside) {
+                    tracing::warn!(%error, "it could not be put aside");
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Writes what `entries` says by then.
+    pub(super) fn write(&self, entries: impl FnOnce() -> Vec<Entry>) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = serde_json::to_vec_pretty(&Document { processes: entries() })?;
+        if let Some(folder) = self.path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        durable::exchange(&self.path, &text)
+    }
+}
+
+impl Inner {
+    /// Writes down what runs.
+    pub(super) fn write_ledger(&self) {
+        let entries = || {
+            let slots = self.all_slots();
+            let entry = |slot: &Arc<Slot>| {
+                let process = slot.process()?;
+                let (module, command) = slot.key.clone();
+                let (launched, log_from, former) = (slot.launched(), slot.log_from(), slot.former());
+                let notify = slot.listened();
+                Some(Entry { module, command, process, launched, log_from, former, notify })
+            };
+            slots.iter().filter_map(entry).collect()
+        };
+        if let Err(error) = self.ledger.write(entries) {
+            tracing::warn!(
+                %error,
+                "cannot write state/kept.json: a daemon that is started later will not find what is kept now"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_ledger_is_put_aside_and_counts_as_empty() {
+        let root = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(root.path());
+        assert_eq!(ledger.read().unwrap(), []);
+        ledger.write(Vec::new).unwrap();
+        assert_eq!(ledger.read().unwrap(), []);
+        fs::write(&ledger.path, b"{\"processes\":[{").unwrap();
+        assert_eq!(ledger.read().unwrap(), []);
+        assert!(root.path().join("state/kept.json.damaged").exists());
+        assert_eq!(ledger.read().unwrap(), []);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let root = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(root.path());
+        let entry = Entry {
+            module: ModuleName::new("web").unwrap(),
+            command: CommandName::new("start").unwrap(),
+            process: ProcessId::of(std::process::id()).unwrap(),
+            launched: None,
+            log_from: Some(7),
+            former: None,
+            notify: None,
+        };
+        ledger.write(|| vec![entry.clone()]).unwrap();
+        assert_eq!(ledger.read().unwrap(), [entry]);
+    }
+}

@@ -1,0 +1,274 @@
+//! Listens to what a kept application says of itself: the socket of its `NOTIFY_SOCKET` (`sd_notify(3)`).
+//!
+//! ```text
+//!   application ──READY=1, STATUS=…, WATCHDOG=1──▶ socket ──▶ Notified ──▶ the process checker of its command
+//! ```
+//! Each start has a socket of its own, in the abstract namespace: an application of another user could not
+//! reach a file in the daemon's folders. Every user of the host can send to it, so the kernel has to say who
+//! sent a message: only the application's processes are believed, and users that could do anything to it anyway.
+//!
+//! The socket is read before an application counts as silent: a daemon that was stopped for a while says
+//! nothing of others.
+
+use std::fs;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, UCred, recvmsg};
+use rustix::process::geteuid;
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::ledger::Listened;
+use super::slot::Slot;
+use super::{Belonging, Inner};
+use bellwether_os::process::identity::ProcessId;
+use bellwether_os::process::kept_table::KeptKey;
+use bellwether_os::process::notified::{Hang, Notified};
+use bellwether_os::process::stat::Stat;
+use bellwether_os::process::table::Image;
+
+/// A longer message is cut, in bytes.
+const MAX_MESSAGE: usize = 4096;
+/// So many messages are read before others get their turn.
+const MAX_AT_ONCE: usize = 64;
+/// And then none for so long: an application that never pauses costs little.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A loop that wakes up so much too late has stood still, and perhaps the application with it.
+const LATE: Duration = Duration::from_millis(500);
+/// A name that the daemon before this one has not given back yet is tried again for so long.
+const NAME_FREE_WITHIN: Duration = Duration::from_secs(5);
+
+/// One socket.
+#[derive(Debug)]
+pub(super) struct NotifySocket {
+    socket: UnixDatagram,
+    name: String,
+}
+
+impl NotifySocket {
+    /// With a new name. Needs a tokio runtime around it.
+    pub(super) fn new() -> io::Result<Self> {
+        Self::named(format!("bellwether-notify-{:032x}", fastrand::u128(..)))
+    }
+
+    /// With the name that an earlier daemon gave to the application.
+    fn named(name: String) -> io::Result<Self> {
+        let socket = StdDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+        set_socket_passcred(&socket, true)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: UnixDatagram::from_std(socket)?, name })
+    }
+
+    /// The value of `NOTIFY_SOCKET`.
+    pub(super) fn address(&self) -> String {
+        format!("@{}", self.name)
+    }
+
+    /// Takes in what is said and passes on what has changed, until dropped.
+    async fn listen(self, of: Speaker, pass_on: watch::Sender<Notified>) {
+        let mut notified = pass_on.borrow().clone();
+        let (mut alive_at, mut excused) = (Instant::now(), false);
+        loop {
+            let overdue = notified.overdue_at(alive_at);
+            tokio::select! {
+                readable = self.socket.readable() => if readable.is_err() { return },
+                () = at(overdue) => {}
+            }
+            let late_by = overdue.and_then(|overdue| Instant::now().checked_duration_since(overdue));
+            let is_overdue = late_by.is_some();
+            let before = notified.clone();
+            let mut is_alive = false;
+            let (messages, all) = self.waiting(&of, is_overdue);
+            for message in messages {
+                is_alive |= notified.take(&message);
+            }
+            if is_alive {
+                (alive_at, excused) = (Instant::now(), false);
+            } else if late_by.is_some_and(|late_by| late_by >= LATE) && !excused {
+                // The application gets its whole time once more to give a sign of life.
+                (alive_at, excused) = (Instant::now(), true);
+            } else if is_overdue && all {
+                notified.hangs = Some(Hang::Silent);
+            }
+            // Kept before anything follows from it: a daemon that is killed in between has not acted on it.
+            pass_on.send_if_modified(|shown| {
+                shown.clone_from(&notified);
+                false
+            });
+            if notified.is_worth_keeping(&before) {
+                of.write_ledger();
+            }
+            // Another status is seen at the next look: an application may show one many times a second.
+            pass_on.send_if_modified(|_| !notified.differs_in_status_only(&before));
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// What is there now, of those who are believed, and whether that was all. `to_the_end`: whether or not the
+    /// runtime knows that there is something, which it may not yet after a standstill of the daemon.
+    fn waiting(&self, of: &Speaker, to_the_end: bool) -> (Vec<String>, bool) {
+        let mut messages = Vec::new();
+        for _ in 0..MAX_AT_ONCE {
+            let mut received = self.socket.try_io(Interest::READABLE, || self.receive());
+            if to_the_end && received.is_err() {
+                received = self.receive();
+            }
+            match received {
+                Ok((message, Some(sender))) if of.is_believed(&sender) => messages.push(message),
+                Ok(_) => tracing::debug!(leader = of.leader, "a message of another process is left aside"),
+                Err(_) => return (messages, true),
+            }
+        }
+        (messages, false)
+    }
+
+    fn receive(&self) -> io::Result<(String, Option<UCred>)> {
+        let mut bytes = [0; MAX_MESSAGE];
+        // Descriptors that are sent along find no room, and are closed.
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let slices = &mut [IoSliceMut::new(&mut bytes)];
+        let received = recvmsg(&self.socket, slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        let sender = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(sender) => Some(sender),
+            _ => None,
+        });
+        let message = bytes.get(..received.bytes).unwrap_or_default();
+        Ok((String::from_utf8_lossy(message).into_owned(), sender))
+    }
+}
+
+/// The application that is listened to.
+struct Speaker {
+    /// Its first process.
+    leader: u32,
+    /// The command that its processes were started as.
+    started_as: KeptKey,
+    kept: std::sync::Weak<Inner>,
+}
+
+impl Speaker {
+    /// A process of the application, or of a user who could do anything to it.
+    fn is_believed(&self, sender: &UCred) -> bool {
+        let (uid, leader) = (sender.uid.as_raw(), self.leader);
+        if uid == 0 || uid == geteuid().as_raw() {
+            return true;
+        }
+        if fs::metadata(format!("/proc/{leader}")).is_ok_and(|leader| leader.uid() == uid) {
+            return true;
+        }
+        let Ok(pid) = u32::try_from(sender.pid.as_raw_nonzero().get()) else { return false };
+        Stat::read(pid).is_ok_and(|stat| stat.group == leader)
+            || self.kept.upgrade().is_some_and(|kept| comes_from(&kept.belonging, &self.started_as, pid))
+    }
+
+    fn write_ledger(&self) {
+        if let Some(kept) = self.kept.upgrade() {
+            kept.write_ledger();
+        }
+    }
+}
+
+fn comes_from(belonging: &Belonging, command: &KeptKey, pid: u32) -> bool {
+    belonging.of(&Image::read(pid)).as_ref() == Some(command)
+}
+
+/// A socket that is listened to until this is dropped.
+#[derive(Debug)]
+pub(super) struct Listening {
+    socket: String,
+    notified: watch::Receiver<Notified>,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    /// What has been said, now and from now on.
+    pub(super) fn notified(&self) -> watch::Receiver<Notified> {
+        self.notified.clone()
+    }
+
+    /// For the next daemon.
+    pub(super) fn state(&self) -> Listened {
+        Listened { socket: self.socket.clone(), notified: self.notified.borrow().clone() }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Inner {
+    /// Listens to what this process of the command, and those that it starts, say.
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        slot: &Slot,
+        socket: NotifySocket,
+        process: ProcessId,
+        notified: Notified,
+    ) -> Listening {
+        let speaker = self.speaker(slot, process);
+        let name = socket.name.clone();
+        let (pass_on, notified) = watch::channel(notified);
+        let task = tokio::spawn(socket.listen(speaker, pass_on));
+        Listening { socket: name, notified, task }
+    }
+
+    fn speaker(self: &Arc<Self>, slot: &Slot, process: ProcessId) -> Speaker {
+        let started_as = slot.former().unwrap_or_else(|| slot.key.clone());
+        Speaker { leader: process.pid, started_as, kept: Arc::downgrade(self) }
+    }
+
+    /// The same for an application that an earlier daemon started.
+    pub(super) fn listen_again(
+        self: &Arc<Self>,
+        slot: &Slot,
+        listened: Listened,
+        process: ProcessId,
+    ) -> Listening {
+        let (module, command) = slot.key.clone();
+        let Listened { socket: name, notified } = listened;
+        let speaker = self.speaker(slot, process);
+        let (pass_on, notified) = watch::channel(notified.after_a_gap());
+        let socket = name.clone();
+        let task = tokio::spawn(async move {
+            match once_free(name).await {
+                Ok(socket) => socket.listen(speaker, pass_on).await,
+                Err(error) => tracing::warn!(
+                    %error, %module, %command, "what it says of itself is not listened to: restart it for that"
+                ),
+            }
+        });
+        Listening { socket, notified, task }
+    }
+}
+
+/// The socket of that name. The daemon before this one may hold it for a moment still.
+async fn once_free(name: String) -> io::Result<NotifySocket> {
+    let until = Instant::now() + NAME_FREE_WITHIN;
+    loop {
+        match NotifySocket::named(name.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            tried => return tried,
+        }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}

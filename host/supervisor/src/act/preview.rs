@@ -1,0 +1,51 @@
+//! A plan that nobody carries out: what the restart script would do now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::id::{CommandName, ModuleName};
+use bellwether_core::plan::{Occasion, Plan, PlanRequest};
+
+use super::commands_of;
+use crate::observe::Means;
+use bellwether_config::ComponentKind;
+use bellwether_sandbox::StateHandle;
+use bellwether_sandbox::run::PlanRun;
+
+/// A person waits for it.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// Asks the module's restart script, in the sandbox, without anything that it could change: it is
+/// granted nothing, and what it remembers is forgotten. A script that needs a grant to decide may
+/// decide otherwise when it counts.
+///
+/// # Errors
+/// Why there is no plan.
+pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> Result<Plan, String> {
+    let member = means.roster.get(module).ok_or_else(|| "the module's file is gone".to_owned())?;
+    let script = &member.spec.restart.script;
+    let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
+    let component = in_force.ok_or_else(|| format!("there is no restart script `{script}`"))?;
+    let runs = |command: &&CommandName| means.kept.state(module, command).running().is_some();
+    let running: Vec<CommandName> = member.spec.commands.keys().filter(runs).cloned().collect();
+    let request = PlanRequest {
+        occasion,
+        history: Vec::new(),
+        restarts: 0,
+        restarts_allowed: member.spec.restart.budget.restarts,
+    };
+    let run = PlanRun {
+        node: means.node.clone(),
+        module: module.clone(),
+        config: Arc::clone(&member.script_config),
+        request,
+        commands: commands_of(&member.spec, &running),
+        time: WITHIN,
+        limits: means.limits.run.with(&member.spec.restart.limits),
+        facilities: means.facilities(module),
+        grants: Arc::default(),
+        state: StateHandle::default(),
+        clock: means.clock,
+    };
+    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string())
+}

@@ -1,0 +1,202 @@
+//! Tells load balancers that never ask: runs `[health] on-yes` and `on-no` of a module when its answer changes.
+//!
+//! ```text
+//!   snapshot (ready, or not) ──▶ core::announcement ──▶ the declared command ──▶ a record, and a problem while it fails
+//! ```
+//! When which word is said is decided in [`bellwether_core::announcement`].
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use bellwether_core::announcement::Announcement;
+use bellwether_core::event::Event;
+use bellwether_core::id::{CommandName, ModuleName};
+use bellwether_core::moment::{Moment, plain};
+use bellwether_core::record::RecordKind;
+use bellwether_core::snapshot::Snapshot;
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::roster::Roster;
+use bellwether_bus::problems::Problems;
+use bellwether_bus::{Message, Published};
+use bellwether_config::spec::ModuleSpec;
+use bellwether_os::clock::Clock;
+use bellwether_os::process::ending::Ending;
+use bellwether_os::pulse::Pulse;
+use bellwether_os::spawn::captured;
+use bellwether_os::spawn::captured::{CaptureError, Captured};
+use bellwether_os::spawn::child::{Home, Launch};
+use bellwether_os::spawn::command::CommandSpec;
+
+/// It looks at least this often, also when nothing changes.
+const LOOK: Duration = Duration::from_secs(5);
+/// So many commands run at once; the words of further modules wait.
+const AT_ONCE: usize = 16;
+
+/// What is needed to tell them.
+#[derive(Debug)]
+pub struct Announcer {
+    /// Starts the commands.
+    pub home: Home,
+    /// Which commands there are.
+    pub roster: Roster,
+    /// The health answers.
+    pub published: Published,
+    /// The daemon's time line.
+    pub clock: Clock,
+    /// To the core, which writes down what was said.
+    pub messages: mpsc::Sender<Message>,
+    /// Where it is shown that a load balancer could not be told.
+    pub problems: Problems,
+}
+
+/// What one module's load balancer has been told, and by which commands.
+#[derive(Default)]
+struct Line {
+    announcement: Announcement,
+    on_yes: Option<Order>,
+    on_no: Option<Order>,
+    /// Why the last command has failed.
+    problem: Option<String>,
+}
+
+/// A declared command.
+#[derive(Clone, PartialEq)]
+struct Order {
+    name: CommandName,
+    spec: CommandSpec,
+}
+
+/// A command that has ended.
+struct Told {
+    module: ModuleName,
+    command: CommandName,
+    word: bool,
+    /// In words, well or not.
+    result: Result<String, String>,
+}
+
+impl Line {
+    /// By what its file says now. Commands that differ have told nothing yet; one that is running ends first.
+    fn follow(&mut self, module: &ModuleSpec) {
+        let order = |name: &Option<CommandName>| {
+            let name = name.clone()?;
+            Some(Order { spec: module.commands.get(&name)?.clone(), name })
+        };
+        let (on_yes, on_no) = (order(&module.health.on_yes), order(&module.health.on_no));
+        if !self.announcement.is_telling() && (&on_yes, &on_no) != (&self.on_yes, &self.on_no) {
+            *self = Self { on_yes, on_no, ..Self::default() };
+        }
+    }
+
+    fn order(&self, word: bool) -> Option<&Order> {
+        if word { self.on_yes.as_ref() } else { self.on_no.as_ref() }
+    }
+}
+
+impl Announcer {
+    /// Until dropped, or until the core takes nothing more.
+    pub async fn run(self, pulse: Pulse) {
+        let mut lines = BTreeMap::<ModuleName, Line>::new();
+        let mut telling = JoinSet::new();
+        let mut generation = self.published.generation.subscribe();
+        loop {
+            pulse.beat(self.clock);
+            let snapshot = self.published.snapshot.load_full();
+            self.begin(&snapshot, &mut lines, &mut telling);
+            let problems = lines.values().filter_map(|line| line.problem.clone());
+            self.problems.set("announcer", &problems.collect::<Vec<_>>());
+            let now = self.clock.now();
+            // What is due and has no place waits for the end of another.
+            let next = lines.values().filter_map(|line| line.announcement.next()).filter(|next| *next > now);
+            let wake = next.min().unwrap_or(Moment::NEVER).min(now + LOOK);
+            tokio::select! {
+                changed = generation.changed() => if changed.is_err() { return },
+                Some(told) = telling.join_next() => match told {
+                    Ok(told) => if !self.take(told, &mut lines).await { return },
+                    Err(error) => tracing::error!(%error, "telling a load balancer was cut short"),
+                },
+                () = tokio::time::sleep_until(self.clock.instant(wake)) => {}
+            }
+        }
+    }
+
+    /// Starts what is due.
+    fn begin(
+        &self,
+        snapshot: &Snapshot,
+        lines: &mut BTreeMap<ModuleName, Line>,
+        telling: &mut JoinSet<Told>,
+    ) {
+        for view in &snapshot.modules {
+            if let Some(member) = self.roster.get(&view.name) {
+                lines.entry(view.name.clone()).or_default().follow(&member.spec);
+            }
+        }
+        let now = self.clock.now();
+        lines.retain(|module, line| {
+            let view = snapshot.module(module.as_str());
+            // A module that is gone is not ready: that is told as well, by the last of its files.
+            let ready = view.is_some_and(|view| view.ready);
+            if !snapshot.looking.contains(module) && telling.len() < AT_ONCE {
+                self.begin_one(module, line, ready, telling);
+            }
+            view.is_some()
+                || line.announcement.is_telling()
+                || line.announcement.due(false, now).is_some()
+                || line.problem.is_some()
+        });
+    }
+
+    fn begin_one(&self, module: &ModuleName, line: &mut Line, ready: bool, telling: &mut JoinSet<Told>) {
+        let Some(word) = line.announcement.due(ready, self.clock.now()) else { return };
+        line.announcement.began(word);
+        let Some(Order { name, spec }) = line.order(word).cloned() else {
+            // There is nothing to say, and that is said.
+            line.announcement.ended(true, self.clock.now());
+            line.problem = None;
+            return;
+        };
+        let (home, module) = (self.home.clone(), module.clone());
+        telling.spawn(async move {
+            let launch = Launch { module: &module, command: &name, spec: &spec, arguments: &[] };
+            let run = AssertUnwindSafe(captured::run(&home, &launch, None, spec.timeout));
+            let result = run.catch_unwind().await.map_or_else(|_| Err("has panicked".to_owned()), in_words);
+            Told { module, command: name, word, result }
+        });
+    }
+
+    /// Returns whether the core still takes anything.
+    async fn take(&self, told: Told, lines: &mut BTreeMap<ModuleName, Line>) -> bool {
+        let Told { module, command, word, result } = told;
+        let Some(line) = lines.get_mut(&module) else { return true };
+        let is_news = line.announcement.ended(result.is_ok(), self.clock.now());
+        let (answer, ok) = (if word { "yes" } else { "no" }, result.is_ok());
+        line.problem = result.as_ref().err().map(|why| {
+            tracing::warn!(%module, %command, "the load balancer was not told {answer}: {why}");
+            format!(
+                "module `{module}`: the load balancer was not told {answer}: command `{command}` {why}. It is tried again; \
+                 see to it that the command works, or tell the load balancer by hand"
+            )
+        });
+        if !is_news {
+            return true;
+        }
+        let result = result.unwrap_or_else(|why| why);
+        let kind =
+            RecordKind::Step { step: format!("tell the load balancer {answer}: `{command}`"), ok, result };
+        self.messages.send(Message::Event(Event::Noted { module: Some(module), kind })).await.is_ok()
+    }
+}
+
+fn in_words(outcome: Result<Captured, CaptureError>) -> Result<String, String> {
+    let ended = outcome.map_err(|error| error.to_string())?;
+    if ended.ending == Ending::Exited(0) {
+        return Ok(format!("done in {}", plain(ended.took)));
+    }
+    let said = ended.last_words().map(|line| format!(": {line}")).unwrap_or_default();
+    Err(format!("{}{said}", ended.ending))
+}

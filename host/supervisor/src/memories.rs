@@ -1,0 +1,445 @@
+//! What of the modules outlives the daemon, in `state/modules/NAME.json`: what
+//! people want, what is counted, what was under way.
+//!
+//! ```text
+//!   core ──remember──▶ the latest of each module ──▶ task: write, sync, rename
+//!        ──answer────▶ answers ──────────────────────────────────┴──▶ the command's answer
+//! ```
+//! A command is answered after what it changes is on disk. The disk is waited
+//! for by a task of its own, never by the core: however slow it is, only the
+//! latest memory of each module waits for it. What could not be written is tried
+//! again, and said until it is.
+//!
+//! A plan and its steps wait until the next daemon would know of them, which is
+//! before the disk does: it must not do again what this one has done.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bellwether_core::command::CommandOutcome;
+use bellwether_core::event::Wish;
+use bellwether_core::id::ModuleName;
+use bellwether_core::memory::ModuleMemory;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+use bellwether_os::at_most;
+use bellwether_os::durable;
+use bellwether_os::durable::Beside;
+use bellwether_os::process::identity::BootId;
+
+/// Answers that wait for the disk. A person gives one command at a time.
+const WAITING: usize = 256;
+/// What could not be written is tried again after this.
+const AGAIN: Duration = Duration::from_secs(2);
+/// What is to be done waits so long for being written down.
+const SETTLED_WITHIN: Duration = at_most!(Duration::from_millis(100));
+/// The disk gets so long at the end.
+const FINISH_WITHIN: Duration = at_most!(Duration::from_secs(2));
+
+/// Remembers. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Memories(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    /// There is something to do.
+    work: Notify,
+    /// All that was to be done has been tried.
+    idle: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    memories: BTreeMap<ModuleName, Box<ModuleMemory>>,
+    answers: Vec<(ModuleName, oneshot::Sender<CommandOutcome>, CommandOutcome)>,
+    busy: bool,
+    /// Not even beside its place is what is being written.
+    unsettled: bool,
+    /// What is not on disk, and why.
+    unwritten: BTreeMap<ModuleName, String>,
+}
+
+/// What earlier daemons knew.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// Of each module.
+    pub memories: BTreeMap<ModuleName, ModuleMemory>,
+    /// What of it was damaged, for people.
+    pub damaged: Vec<String>,
+}
+
+/// One file. What a person wants stands by itself, so that it can be read
+/// whatever became of the rest.
+#[derive(Debug, Serialize, Deserialize)]
+struct Document {
+    boot: BootId,
+    wish: Wish,
+    memory: Value,
+}
+
+impl Memories {
+    /// What was known before, and the task that writes what is from now on.
+    pub fn open(root: &Path) -> (Self, Before) {
+        let folder = root.join("state/modules");
+        let mut before = Before::default();
+        if let Err(error) = read_all(&folder, &mut before) {
+            before.damaged.push(format!("state/modules cannot be read: {error}"));
+        }
+        let memories = Self::default();
+        for (module, wish) in earlier_wishes(root, &mut before.damaged) {
+            if let Entry::Vacant(unknown) = before.memories.entry(module.clone()) {
+                let memory = unknown.insert(ModuleMemory::wishing(wish));
+                memories.remember(module, Box::new(memory.clone()));
+            }
+        }
+        tokio::spawn(work(root.to_owned(), folder, Arc::clone(&memories.0)));
+        (memories, before)
+    }
+
+    /// Writes down what is to be known of a module.
+    pub fn remember(&self, module: ModuleName, memory: Box<ModuleMemory>) {
+        self.0.lock().memories.insert(module, memory);
+        self.0.work.notify_one();
+    }
+
+    /// Answers a command to `module`, once all that was to be remembered before is on disk.
+    pub fn answer(
+        &self,
+        module: ModuleName,
+        answer: oneshot::Sender<CommandOutcome>,
+        outcome: CommandOutcome,
+    ) {
+        let mut pending = self.0.lock();
+        if pending.answers.len() < WAITING {
+            pending.answers.push((module, answer, outcome));
+            drop(pending);
+            self.0.work.notify_one();
+        } else {
+            drop(pending);
+            // The command was carried out: that is said, and what is missing with it.
+            tell(answer, outcome, Some("the disk does not keep up"));
+        }
+    }
+
+    /// What would not survive this daemon, and why, for people.
+    pub fn problems(&self) -> Vec<String> {
+        let pending = self.0.lock();
+        let sentence = |(module, why): (&ModuleName, &String)| {
+            format!("what is to be remembered of {module} cannot be written to state/modules: {why}")
+        };
+        pending.unwritten.iter().map(sentence).collect()
+    }
+
+    /// Waits until everything has been written, or the disk has had its time.
+    pub async fn finish(&self) {
+        if timeout(FINISH_WITHIN, self.once(Pending::is_idle)).await.is_err() {
+            tracing::error!("what is to be remembered could not be written in time");
+        }
+    }
+
+    /// Done once the next daemon would know what is to be remembered by now, or soon: a disk that
+    /// hangs delays nobody for long.
+    pub fn settled(&self) -> impl Future<Output = ()> + Send + 'static {
+        let this = self.clone();
+        async move { drop(timeout(SETTLED_WITHIN, this.once(Pending::is_settled)).await) }
+    }
+
+    async fn once(&self, done: impl Fn(&Pending) -> bool) {
+        loop {
+            let changed = self.0.idle.notified();
+            if done(&self.0.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    /// What is tried again later is not waited for.
+    fn is_idle(&self) -> bool {
+        !self.busy && self.answers.is_empty() && self.is_settled()
+    }
+
+    /// Likewise.
+    fn is_settled(&self) -> bool {
+        let waits = |module: &ModuleName| !self.unwritten.contains_key(module);
+        !self.unsettled && !self.memories.keys().any(waits)
+    }
+}
+
+/// Answers a command. One that was carried out and could not be written down says so.
+fn tell(answer: oneshot::Sender<CommandOutcome>, outcome: CommandOutcome, unwritten: Option<&str>) {
+    let outcome = match (outcome, unwritten) {
+        (CommandOutcome::Accepted(what), Some(why)) => CommandOutcome::Accepted(format!(
+            "{what}; but it could not be written down and will not survive a restart of the daemon: {why}"
+        )),
+        (outcome, _) => outcome,
+    };
+    // A client that has gone away misses nothing.
+    drop(answer.send(outcome));
+}
+
+async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
+    let mut imported = false;
+    loop {
+        let again = !shared.lock().unwritten.is_empty();
+        let woken = shared.work.notified();
+        if again {
+            // Time is up: tried again.
+            drop(timeout(AGAIN, woken).await);
+        } else {
+            woken.await;
+        }
+        let (memories, answers) = {
+            let mut pending = shared.lock();
+            (pending.busy, pending.unsettled) = (true, true);
+            (std::mem::take(&mut pending.memories), std::mem::take(&mut pending.answers))
+        };
+        let (to, whole) = (folder.clone(), Arc::clone(&shared));
+        let settled = move || {
+            whole.lock().unsettled = false;
+            whole.idle.notify_waiters();
+        };
+        let written = tokio::task::spawn_blocking(move || write_all(&to, memories, settled)).await;
+        let failed = written.unwrap_or_default();
+        let mut pending = shared.lock();
+        pending.unwritten.clear();
+        for (module, memory, error) in failed {
+            tracing::error!(%module, %error, "what is to be remembered could not be written");
+            pending.unwritten.insert(module.clone(), error.to_string());
+            // Unless there is a newer one by now.
+            pending.memories.entry(module).or_insert(memory);
+        }
+        for (module, answer, outcome) in answers {
+            tell(answer, outcome, pending.unwritten.get(&module).map(String::as_str));
+        }
+        if !imported && pending.unwritten.is_empty() {
+            imported = true;
+            // All of it has a file of its own by now.
+            drop(fs::remove_file(earlier_path(&root)));
+        }
+        (pending.busy, pending.unsettled) = (false, false);
+        drop(pending);
+        shared.idle.notify_waiters();
+    }
+}
+
+type Failed = Vec<(ModuleName, Box<ModuleMemory>, io::Error)>;
+
+/// All of it beside its place first, which is enough for the next daemon, and takes no time. Then
+/// whatever takes time.
+fn write_all(
+    folder: &Path,
+    memories: BTreeMap<ModuleName, Box<ModuleMemory>>,
+    settled: impl FnOnce(),
+) -> Failed {
+    let written = memories.into_iter().map(|(module, memory)| {
+        let beside = write(folder, &module, &memory);
+        (module, memory, beside)
+    });
+    let written: Vec<_> = written.collect();
+    settled();
+    let in_place = |(module, memory, beside): (ModuleName, _, io::Result<Beside>)| {
+        let error = beside.and_then(Beside::take_its_place).err()?;
+        Some((module, memory, error))
+    };
+    written.into_iter().filter_map(in_place).collect()
+}
+
+fn write(folder: &Path, module: &ModuleName, memory: &ModuleMemory) -> io::Result<Beside> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let document =
+        Document { boot: BootId::current()?, wish: memory.wish, memory: serde_json::to_value(memory)? };
+    durable::write_beside(&folder.join(format!("{module}.json")), &serde_json::to_vec_pretty(&document)?)
+}
+
+fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let mut modules = BTreeSet::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let name = name.to_str().map(|name| name.strip_suffix(".new").unwrap_or(name));
+        let module = name.and_then(|name| name.strip_suffix(".json")).map(ModuleName::new);
+        modules.extend(module.and_then(Result::ok));
+    }
+    for module in modules {
+        let path = folder.join(format!("{module}.json"));
+        // What the last daemon could not bring to its place any more is newer, if it is whole.
+        let beside = durable::beside(&path);
+        if let Ok((memory, None)) = read(&beside) {
+            // Before anything else is written where it is now. If that fails, it is read again.
+            if fs::rename(&beside, &path).is_ok() {
+                durable::remember(&path);
+            }
+            before.memories.insert(module, memory);
+            continue;
+        }
+        if !path.exists() {
+            continue;
+        }
+        match read(&path) {
+            Ok((memory, None)) => {
+                durable::remember(&path);
+                before.memories.insert(module, memory);
+            }
+            Ok((memory, Some(problem))) => {
+                durable::remember(&path);
+                before.memories.insert(module.clone(), memory);
+                before.damaged.push(format!(
+                    "state/modules/{module}.json is of another version or damaged ({problem}): what people want of {module} is known, what was counted and under way is not"
+                ));
+            }
+            Err(error) => before.damaged.push(set_aside(&path, &module, &error)),
+        }
+    }
+    Ok(())
+}
+
+fn set_aside(path: &Path, module: &ModuleName, error: &io::Error) -> String {
+    let aside = path.with_extension("json.damaged");
+    let moved = fs::rename(path, &aside).map_or("could not be set aside", |()| "is set aside");
+    format!(
+        "state/modules/{module}.json {moved}: {error}; {module} counts as wanted started and not as suspended"
+    )
+}
+
+/// The memory, and what of it could not be read.
+fn read(path: &Path) -> io::Result<(ModuleMemory, Option<String>)> {
+    let document: Document = serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)?;
+    match serde_json::from_value::<ModuleMemory>(document.memory) {
+        Ok(memory) if document.boot == BootId::current()? => Ok((memory, None)),
+        Ok(memory) => Ok((memory.after_reboot(), None)),
+        Err(error) => Ok((ModuleMemory::wishing(document.wish), Some(error.to_string()))),
+    }
+}
+
+fn earlier_path(root: &Path) -> PathBuf {
+    root.join("state/wishes.json")
+}
+
+/// Version 0.1 kept what people want in one file.
+fn earlier_wishes(root: &Path, damaged: &mut Vec<String>) -> BTreeMap<ModuleName, Wish> {
+    let Ok(text) = fs::read(earlier_path(root)) else { return BTreeMap::new() };
+    serde_json::from_slice(&text).unwrap_or_else(|error| {
+        damaged.push(format!("state/wishes.json of an earlier version cannot be read: {error}"));
+        BTreeMap::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("state")).unwrap();
+        root
+    }
+
+    fn web() -> ModuleName {
+        "web".parse().unwrap()
+    }
+
+    fn stopped() -> ModuleMemory {
+        ModuleMemory::wishing(Wish { started: false, suspended: true, ..Wish::default() })
+    }
+
+    async fn told(memories: &Memories) -> CommandOutcome {
+        let (answer, answered) = oneshot::channel();
+        memories.answer(web(), answer, CommandOutcome::Accepted("stopping".to_owned()));
+        answered.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_command_changes_is_on_disk_before_it_is_answered() {
+        let root = root();
+        let (memories, before) = Memories::open(root.path());
+        assert!(before.memories.is_empty());
+        memories.remember(web(), Box::new(stopped()));
+        assert_eq!(told(&memories).await, CommandOutcome::Accepted("stopping".to_owned()));
+        let (_, after) = Memories::open(root.path());
+        assert_eq!((after.memories.get(&web()), after.damaged), (Some(&stopped()), Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_set_aside_and_reported() {
+        let root = root();
+        fs::create_dir(root.path().join("state/modules")).unwrap();
+        let path = root.path().join("state/modules/web.json");
+        for (text, expected) in [("{ \"web\": ", None), ("", None)] {
+            fs::write(&path, text).unwrap();
+            let (_, before) = Memories::open(root.path());
+            assert_eq!(before.memories.get(&web()), expected);
+            assert!(before.damaged[0].contains("is set aside"), "{:?}", before.damaged);
+            assert!(path.with_extension("json.damaged").exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_person_wants_is_read_whatever_became_of_the_rest() {
+        let root = root();
+        fs::create_dir(root.path().join("state/modules")).unwrap();
+        let document = Document {
+            boot: BootId::current().unwrap(),
+            wish: stopped().wish,
+            memory: serde_json::json!({ "budget": "of a later version" }),
+        };
+        let text = serde_json::to_vec(&document).unwrap();
+        fs::write(root.path().join("state/modules/web.json"), text).unwrap();
+        let (_, before) = Memories::open(root.path());
+        assert_eq!(before.memories.get(&web()), Some(&stopped()));
+        assert_eq!(before.damaged.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn wishes_of_an_earlier_version_are_taken_over_once() {
+        let root = root();
+        let earlier = root.path().join("state/wishes.json");
+        fs::write(&earlier, r#"{"web":{"started":false,"suspended":true}}"#).unwrap();
+        let (memories, before) = Memories::open(root.path());
+        assert_eq!(before.memories.get(&web()), Some(&stopped()));
+        memories.finish().await;
+        assert!(!earlier.exists());
+        assert_eq!(Memories::open(root.path()).1.memories.get(&web()), Some(&stopped()));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_said_and_written_later() {
+        let root = root();
+        // A file where the folder should be: nobody can write there, root neither.
+        let folder = root.path().join("state/modules");
+        fs::write(&folder, "").unwrap();
+        let (memories, _) = Memories::open(root.path());
+        memories.remember(web(), Box::new(stopped()));
+        let CommandOutcome::Accepted(text) = told(&memories).await else { panic!("it was carried out") };
+        assert!(text.contains("will not survive"), "{text}");
+        assert!(memories.problems()[0].contains("web"), "{:?}", memories.problems());
+        fs::remove_file(&folder).unwrap();
+        assert_eq!(told(&memories).await, CommandOutcome::Accepted("stopping".to_owned()));
+        assert!(memories.problems().is_empty());
+        assert_eq!(Memories::open(root.path()).1.memories.get(&web()), Some(&stopped()));
+    }
+}

@@ -1,0 +1,314 @@
+//! Runs the checkers that the core wants to be run.
+//!
+//! ```text
+//!   Watch ──▶ a task for this checker ──observation──▶ event for the core
+//!               ▲ │ same generation: only the pace changes
+//!               └─┘
+//!   Unwatch ──▶ the task is dropped, and its run with it
+//! ```
+
+pub mod component;
+pub mod process;
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::event::Event;
+use bellwether_core::id::{CheckerName, Generation, ModuleName, NodeName};
+use bellwether_core::observation::{Observation, Status};
+use bellwether_core::policy::eager_pace;
+use futures_util::FutureExt as _;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::facilities::ModuleFacilities;
+use crate::registry::Registry;
+use crate::roster::{CheckerKit, Roster};
+use bellwether_bus::Message;
+use bellwether_bus::metrics::Metrics;
+use bellwether_config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
+use bellwether_os::clock::Clock;
+use bellwether_os::fault;
+use bellwether_os::process::kept_table::KeptTable;
+use bellwether_os::process::table::ProcessTable;
+use bellwether_os::spawn::gate::Launcher;
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::facilities::{Facilities, NoModule};
+
+use self::component::ComponentChecker;
+use self::process::{ProcessContext, watch_processes};
+
+/// A checker that failed in the daemon itself is begun again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Observations of one process checker that wait for the core.
+const WAITING: usize = 4;
+
+/// What all checkers need.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// The daemon's folder: paths in the modules' files that are not absolute are relative to it.
+    pub root: PathBuf,
+    /// This node's name.
+    pub node: NodeName,
+    /// The daemon's time line.
+    pub clock: Clock,
+    /// Limits of every run of a component.
+    pub limits: LimitsSpec,
+    /// Where components run.
+    pub sandbox: Arc<Sandbox>,
+    /// The components.
+    pub registry: Registry,
+    /// The modules' files.
+    pub roster: Roster,
+    /// The processes of this node.
+    pub processes: ProcessTable,
+    /// The processes that the host keeps.
+    pub kept: KeptTable,
+    /// Counts what runs cost.
+    pub metrics: Metrics,
+    /// What starts commands as another user, or within limits of their own.
+    pub launcher: Launcher,
+}
+
+/// The checkers that are being run.
+#[derive(Debug)]
+pub struct Observers {
+    means: Means,
+    events: mpsc::Sender<Message>,
+    running: HashMap<(ModuleName, CheckerName), Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    generation: Generation,
+    eager: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Observers {
+    /// Nothing is run yet. Observations go to `events`.
+    pub fn new(means: Means, events: mpsc::Sender<Message>) -> Self {
+        Self { means, events, running: HashMap::new() }
+    }
+
+    /// Runs a checker from now on, in place of an earlier watch of it.
+    pub fn watch(&mut self, module: ModuleName, checker: CheckerName, generation: Generation, eager: bool) {
+        let key = (module, checker);
+        if let Some(running) = self.running.get(&key).filter(|running| running.generation == generation) {
+            running.eager.send_replace(eager);
+            return;
+        }
+        // The old run ends before the new one begins: never two at once.
+        self.running.remove(&key);
+        let (module, checker) = key.clone();
+        let Some(member) = self.means.roster.get(&module) else { return };
+        let Some(spec) = member.checker(&checker).cloned() else { return };
+        let (pace, paces) = watch::channel(eager);
+        let outlet = Outlet { module, checker: checker.clone(), generation, events: self.events.clone() };
+        let means = self.means.clone();
+        let task = tokio::spawn(supervise(spec, member.kit(&checker), means, paces, outlet));
+        self.running.insert(key, Running { generation, eager: pace, task });
+    }
+
+    /// Stops running a checker.
+    pub fn unwatch(&mut self, module: ModuleName, checker: CheckerName) {
+        self.running.remove(&(module, checker));
+    }
+}
+
+impl Means {
+    /// Runs a checker once, beside its schedule. An error says why it cannot be run.
+    pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, String> {
+        let member = self.roster.get(module).ok_or_else(|| format!("there is no module `{module}`"))?;
+        let spec = member.checker(checker).cloned().ok_or_else(|| {
+            let names: Vec<&str> = member.spec.checkers.keys().map(CheckerName::as_str).collect();
+            format!("module `{module}` has no checker `{checker}`; it has {}", names.join(", "))
+        })?;
+        match (&spec.subject, member.kit(checker)) {
+            (Subject::Process(process), _) => {
+                let (sender, mut receiver) = mpsc::channel(1);
+                let context = self.process_context(module);
+                let watching = watch_processes(process.clone(), spec.interval, false, context, sender);
+                tokio::select! {
+                    seen = receiver.recv() => seen.ok_or_else(|| "the checker gave no answer".to_owned()),
+                    () = watching => Err("the checker gave no answer".to_owned()),
+                    () = tokio::time::sleep(spec.timeout) => Err(format!("no answer within {:?}", spec.timeout)),
+                }
+            }
+            (Subject::Component(component), kit) => {
+                let kit: Arc<CheckerKit> = kit.ok_or_else(|| "the module is just being loaded".to_owned())?;
+                let component = component.component.clone();
+                Ok(ComponentChecker { component, spec, kit }.run(self, module).await)
+            }
+        }
+    }
+
+    /// What the module offers its components; nothing if its file is gone.
+    pub fn facilities(&self, module: &ModuleName) -> Arc<dyn Facilities> {
+        match self.roster.get(module) {
+            Some(member) => Arc::new(ModuleFacilities::new(self, member)),
+            None => Arc::new(NoModule),
+        }
+    }
+
+    fn process_context(&self, module: &ModuleName) -> ProcessContext {
+        ProcessContext {
+            clock: self.clock,
+            table: self.processes.clone(),
+            kept: self.kept.clone(),
+            module: module.clone(),
+        }
+    }
+}
+
+/// Where a checker's observations go.
+struct Outlet {
+    module: ModuleName,
+    checker: CheckerName,
+    generation: Generation,
+    events: mpsc::Sender<Message>,
+}
+
+impl Outlet {
+    /// Returns whether anybody still listens. Waits while the core is busy, so
+    /// that a checker never gets ahead of it.
+    async fn send(&self, observation: Observation) -> bool {
+        let event = Event::Observed {
+            module: self.module.clone(),
+            checker: self.checker.clone(),
+            generation: self.generation,
+            observation,
+        };
+        self.events.send(Message::Event(event)).await.is_ok()
+    }
+}
+
+/// Runs a checker for as long as it is watched. One that fails in the daemon
+/// itself must not leave its last verdict standing for ever: that is told, and
+/// it is begun again.
+async fn supervise(
+    spec: CheckerSpec,
+    kit: Option<Arc<CheckerKit>>,
+    means: Means,
+    watched: watch::Receiver<bool>,
+    outlet: Outlet,
+) {
+    loop {
+        let (spec, paces) = (spec.clone(), watched.clone());
+        let running = async {
+            match (spec.subject.clone(), kit.clone()) {
+                (Subject::Process(process), _) => run_process(process, spec, &means, paces, &outlet).await,
+                (Subject::Component(component), Some(kit)) => {
+                    let checker = ComponentChecker { component: component.component, spec, kit };
+                    run_component(checker, &means, paces, &outlet).await;
+                }
+                (Subject::Component(_), None) => {}
+            }
+        };
+        let ended = AssertUnwindSafe(running).catch_unwind().await;
+        // Nobody watches it any more, or the daemon ends.
+        if ended.is_ok() && (watched.has_changed().is_err() || outlet.events.is_closed()) {
+            return;
+        }
+        let summary = "the checker has ended by a fault of the daemon itself; it is begun again".to_owned();
+        tracing::error!(module = %outlet.module, checker = %outlet.checker, "{summary}");
+        if !outlet.send(unknown(summary, means.clock)).await {
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn run_process(
+    process: ProcessSpec,
+    spec: CheckerSpec,
+    means: &Means,
+    mut paces: watch::Receiver<bool>,
+    outlet: &Outlet,
+) {
+    loop {
+        let eager = *paces.borrow_and_update();
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let context = means.process_context(&outlet.module);
+        let watching = watch_processes(process.clone(), spec.interval, eager, context, sender);
+        let passing_on = async {
+            while let Some(observation) = receiver.recv().await {
+                if !outlet.send(observation).await {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(watching, passing_on) } => return,
+            changed = paces.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn run_component(
+    checker: ComponentChecker,
+    means: &Means,
+    mut paces: watch::Receiver<bool>,
+    outlet: &Outlet,
+) {
+    let interval = checker.spec.interval;
+    let mut eager = *paces.borrow_and_update();
+    let first = if eager { Duration::ZERO } else { spread(&outlet.module, &outlet.checker, interval) };
+    let mut since = tokio::time::Instant::now();
+    let mut due = since + first;
+    let pace = |eager: bool, since: tokio::time::Instant| {
+        if eager { eager_pace(interval, since.elapsed()) } else { interval }
+    };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(due) => {}
+            changed = paces.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                eager = *paces.borrow_and_update();
+                since = tokio::time::Instant::now();
+                let soonest = since + pace(eager, since);
+                due = if eager { due.min(soonest) } else { soonest };
+                continue;
+            }
+        }
+        let begun = tokio::time::Instant::now();
+        fault::hang("checker").await;
+        let observation = checker.run(means, &outlet.module).await;
+        let passes = matches!(observation.status, Status::Pass | Status::Warn);
+        if !outlet.send(observation).await {
+            return;
+        }
+        // From the beginning of one run to the beginning of the next; a run that
+        // took longer is followed at once, and the ones it missed are not made up for.
+        let before = std::mem::replace(&mut eager, *paces.borrow_and_update());
+        if eager != before || passes {
+            since = begun;
+        }
+        due = (begun + pace(eager, since)).max(tokio::time::Instant::now());
+    }
+}
+
+/// Where in its interval a checker runs: always the same for one checker, different
+/// for different ones, so that a thousand checkers do not run in one instant.
+pub(crate) fn spread(module: &ModuleName, checker: &CheckerName, interval: Duration) -> Duration {
+    let name = format!("{module}/{checker}");
+    let digest = blake3::hash(name.as_bytes());
+    let [a, b, ..] = *digest.as_bytes();
+    interval.mul_f64(f64::from(u16::from_be_bytes([a, b])) / 65536.0)
+}
+
+/// An observation of a checker that could not be run.
+fn unknown(summary: String, clock: Clock) -> Observation {
+    Observation::new(Status::Unknown, summary, clock.now())
+}

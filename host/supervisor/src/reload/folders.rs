@@ -1,0 +1,280 @@
+//! The three folders that are watched, and what lies in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use bellwether_core::text::sentence;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use super::settle::{Listing, Stamp};
+use bellwether_config::ComponentKind;
+use bellwether_os::shortage::with_reserve;
+
+/// More files of its kind than this in a folder are not looked at.
+pub(super) const MAX_FILES: usize = 4096;
+/// Nor are more entries of any kind: a folder that something else fills without an end.
+const MAX_ENTRIES: usize = 1 << 18;
+
+/// Of a file's path that is shown, in bytes.
+const MAX_SHOWN: usize = 300;
+
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Folder {
+    /// `checkers/*.wasm`
+    Checkers,
+    /// `restart-scripts/*.wasm`
+    RestartScripts,
+    /// `modules/*.toml`
+    Modules,
+}
+
+impl Folder {
+    /// All of them, components first: a module's file may need one that came with it.
+    pub(super) const ALL: [Self; 3] = [Self::Checkers, Self::RestartScripts, Self::Modules];
+
+    /// Its name in the root.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Checkers => ComponentKind::Checker.folder(),
+            Self::RestartScripts => ComponentKind::RestartScript.folder(),
+            Self::Modules => bellwether_config::read::MODULES_FOLDER,
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Checkers | Self::RestartScripts => "wasm",
+            Self::Modules => "toml",
+        }
+    }
+}
+
+/// A file in one of the folders.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FileKey {
+    /// Which folder.
+    pub(super) folder: Folder,
+    /// The file's name without its extension.
+    pub(super) stem: String,
+}
+
+impl fmt::Display for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever drops a file chooses its name.
+        f.write_str(&sentence(&self.path().display().to_string(), MAX_SHOWN))
+    }
+}
+
+impl FileKey {
+    /// Relative to the root: `checkers/http.wasm`.
+    pub(super) fn path(&self) -> PathBuf {
+        Path::new(self.folder.name()).join(format!("{}.{}", self.stem, self.folder.extension()))
+    }
+}
+
+/// What tells one folder from another that takes its place: its file system and its number there.
+pub(super) type Identity = (u64, u64);
+
+/// A folder as it stands there, apart from what lies in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// This folder.
+    There(Identity),
+    /// No folder.
+    Away,
+    /// It cannot be read at present (no descriptor left, a network that is away).
+    Unreadable,
+}
+
+/// What a look at the disk says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OnDisk {
+    /// Every file. Of a folder that cannot be read, what was there before counts as still there.
+    pub(super) files: Listing<FileKey>,
+    /// How each folder stands there.
+    pub(super) folders: BTreeMap<Folder, Standing>,
+    /// Folders that hold more than is looked at.
+    pub(super) overfull: BTreeSet<Folder>,
+    /// Links that lead nowhere. What was there before counts as still there.
+    pub(super) dangling: BTreeSet<FileKey>,
+}
+
+/// Everything in the folders. Symbolic links are followed, hidden files passed over.
+pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
+    let mut on_disk = OnDisk::default();
+    for folder in Folder::ALL {
+        let path = root.join(folder.name());
+        let standing = match with_reserve(|| list_folder(&path, folder, previous)) {
+            Ok(seen) => {
+                on_disk.files.extend(seen.files);
+                on_disk.overfull.extend(seen.overfull.then_some(folder));
+                on_disk.dangling.extend(seen.dangling);
+                Standing::There(seen.identity)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Away,
+            Err(error) => {
+                tracing::warn!(%error, folder = folder.name(), "cannot be read: what was there before stays in force");
+                let same = previous.iter().filter(|(file, _)| file.folder == folder);
+                on_disk.files.extend(same.map(|(file, stamp)| (file.clone(), *stamp)));
+                Standing::Unreadable
+            }
+        };
+        on_disk.folders.insert(folder, standing);
+    }
+    on_disk
+}
+
+/// The files of its kind, by their names without the extension, and whether some are left out. What
+/// was there before comes first: a flood of new files does not displace it.
+fn names_in(
+    path: &Path,
+    folder: Folder,
+    previous: &Listing<FileKey>,
+    most_entries: usize,
+) -> io::Result<(Vec<FileKey>, bool)> {
+    let (mut names, mut entries) = (Vec::new(), 0);
+    for entry in fs::read_dir(path)?.take(most_entries) {
+        entries += 1;
+        let name = entry?.file_name();
+        let name = Path::new(&name);
+        let matches = name.extension().is_some_and(|extension| extension == folder.extension());
+        let stem = name.file_stem().and_then(|stem| stem.to_str());
+        if let Some(stem) = stem.filter(|stem| matches && !stem.starts_with('.')) {
+            names.push(FileKey { folder, stem: stem.to_owned() });
+        }
+    }
+    let cut_off = entries == most_entries;
+    if cut_off {
+        // They may be among the entries that were not read: each is looked at by its name.
+        names.extend(previous.keys().filter(|file| file.folder == folder).cloned());
+    }
+    let overfull = names.len() > MAX_FILES || cut_off;
+    names.sort_by_key(|file| (!previous.contains_key(file), file.stem.clone()));
+    names.dedup();
+    names.truncate(MAX_FILES);
+    Ok((names, overfull))
+}
+
+/// What lies in one folder.
+struct Seen {
+    identity: Identity,
+    files: Listing<FileKey>,
+    overfull: bool,
+    dangling: Vec<FileKey>,
+}
+
+fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Result<Seen> {
+    let metadata = fs::metadata(path)?;
+    let identity = (metadata.dev(), metadata.ino());
+    let (names, overfull) = names_in(path, folder, previous, MAX_ENTRIES)?;
+    let (mut files, mut dangling) = (BTreeMap::new(), Vec::new());
+    for file in names {
+        let path = path.join(format!("{}.{}", file.stem, folder.extension()));
+        match stamp(&path, folder) {
+            Ok(Some(stamp)) => {
+                files.insert(file, stamp);
+            }
+            // A folder or a pipe by that name; removed while we looked.
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {}
+            // The link is there: nothing was removed that it stands for. A share may be unmounted.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                files.extend(previous.get(&file).map(|stamp| (file.clone(), *stamp)));
+                dangling.push(file);
+            }
+            // One file that cannot be looked at (its link leads where we may not go) is no reason
+            // to pass over the others.
+            Err(error) => {
+                tracing::debug!(%error, file = %path.display(), "cannot be looked at");
+                files.extend(previous.get(&file).map(|stamp| (file, *stamp)));
+            }
+        }
+    }
+    Ok(Seen { identity, files, overfull, dangling })
+}
+
+/// The signature that belongs to a component's file: `http.wasm.minisig`.
+pub(super) fn signature_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".minisig");
+    PathBuf::from(name)
+}
+
+/// Links are followed to what they lead to at this moment, so that a link that is set to another
+/// version is another version. Nothing if it is no regular file.
+fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
+    let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let changed = |metadata: &fs::Metadata| nanos(metadata.ctime(), metadata.ctime_nsec());
+    let signature = match folder {
+        Folder::Modules => None,
+        Folder::Checkers | Folder::RestartScripts => fs::metadata(signature_of(path)).ok(),
+    };
+    Ok(Some(Stamp {
+        size: metadata.len(),
+        modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
+        changed: changed(&metadata),
+        inode: metadata.ino(),
+        device: metadata.dev(),
+        signature: signature.map(|beside| (beside.ino(), beside.len(), changed(&beside))),
+    }))
+}
+
+/// Hints that something has changed. Without them (a file system that reports
+/// nothing, no more watches to be had) the periodic look finds it a little later.
+#[derive(Debug)]
+pub(super) struct Hints {
+    watcher: Option<RecommendedWatcher>,
+    hints: mpsc::Receiver<()>,
+}
+
+impl Hints {
+    /// Begins to watch.
+    pub(super) fn new() -> Self {
+        let (hint, hints) = mpsc::channel(1);
+        // One hint that waits is enough: whoever takes it looks at everything.
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
+            if !read_only {
+                let _ = hint.try_send(());
+            }
+        });
+        let watcher =
+            watcher.map_err(|error| tracing::warn!(%error, "files are looked at by the clock only")).ok();
+        Self { watcher, hints }
+    }
+
+    /// Watches the folders that are there now. To be called again at each look:
+    /// a folder may have been made anew.
+    pub(super) fn arm(&mut self, root: &Path) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for folder in Folder::ALL {
+            let path = root.join(folder.name());
+            if path.is_dir()
+                && let Err(error) = watcher.watch(&path, RecursiveMode::NonRecursive)
+            {
+                tracing::debug!(%error, folder = %path.display(), "not watched; the periodic look sees it");
+            }
+        }
+    }
+
+    /// Something may have changed.
+    pub(super) async fn next(&mut self) {
+        match self.hints.recv().await {
+            Some(()) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

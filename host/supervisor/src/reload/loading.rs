@@ -1,0 +1,205 @@
+//! Reads, checks and compiles files, beside everything else.
+//!
+//! ```text
+//!   component: a place ──▶ read ──▶ signature ──▶ quarantine? ──▶ cache, compile, link, describe
+//!   module:    a place ──▶ read ──▶ mistakes of its own?
+//! ```
+//! Two components are compiled at once, and only one of them may be large: a
+//! small one never waits behind a language runtime of 18 MB.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bellwether_core::id::ComponentName;
+use bellwether_core::quarantine::{Case, Quarantine};
+use tokio::sync::Semaphore;
+
+use super::folders::FileKey;
+use super::settle::Stamp;
+use super::trust::Trust;
+use crate::registry::Registry;
+use bellwether_config::spec::ModuleSpec;
+use bellwether_config::{ComponentKind, Mistake, Mistakes, Sourced, read};
+use bellwether_os::clock::Clock;
+use bellwether_os::shortage::Shortage;
+use bellwether_sandbox::Sandbox;
+use bellwether_sandbox::component::{Component, Kind, LoadError, MAX_SIZE};
+
+/// Components that are compiled at once, of any size.
+const COMPILERS: usize = 2;
+/// From this size on, in bytes, one at a time.
+pub(super) const LARGE: u64 = 2 << 20;
+/// Modules' files that are read at once.
+const READERS: usize = 4;
+
+/// Loads files.
+#[derive(Debug, Clone)]
+pub(super) struct Loader {
+    root: PathBuf,
+    sandbox: Arc<Sandbox>,
+    registry: Registry,
+    pub(super) quarantine: Arc<Mutex<Quarantine>>,
+    pub(super) trust: Arc<Trust>,
+    clock: Clock,
+    places: Arc<Places>,
+}
+
+#[derive(Debug)]
+struct Places {
+    compilers: Semaphore,
+    large: Semaphore,
+    readers: Semaphore,
+}
+
+/// Why a component's file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It could not be read just now: it is tried again soon.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// The very same version is in quarantine already.
+    #[error("{}", .0.why)]
+    Quarantined(Case),
+    /// This version does not work.
+    #[error("{why}")]
+    Broken { digest: String, why: String },
+    /// Whatever is in it, it may not run as it is there.
+    #[error("{0}")]
+    Not(String),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    Module(Result<Box<Sourced<ModuleSpec>>, Mistakes>),
+    Component(Result<Component, Refusal>),
+}
+
+impl Loader {
+    pub(super) fn new(
+        root: PathBuf,
+        sandbox: Arc<Sandbox>,
+        registry: Registry,
+        trust: Arc<Trust>,
+        clock: Clock,
+    ) -> Self {
+        let places = Places {
+            compilers: Semaphore::new(COMPILERS),
+            large: Semaphore::new(1),
+            readers: Semaphore::new(READERS),
+        };
+        Self { root, sandbox, registry, quarantine: Arc::default(), trust, clock, places: Arc::new(places) }
+    }
+
+    /// Loads a module's file.
+    pub(super) async fn module(self, file: FileKey) -> Loaded {
+        let _place = self.places.readers.acquire().await;
+        let (root, path) = (self.root.clone(), file.path());
+        let read = tokio::task::spawn_blocking(move || read::read_module_file(&root, &path)).await;
+        Loaded::Module(match read {
+            Ok(read) => read.map(Box::new),
+            Err(error) => {
+                tracing::error!(%error, "reading a module's file failed in the daemon itself");
+                let shown = file.path().display().to_string();
+                Err(Mistake::of_file(&shown, "could not be read: a bug in the daemon, see its log").into())
+            }
+        })
+    }
+
+    /// Loads a component's file.
+    pub(super) async fn component(self, kind: ComponentKind, file: FileKey, stamp: Stamp) -> Loaded {
+        let large = stamp.size >= LARGE;
+        let _large = if large { Some(self.places.large.acquire().await) } else { None };
+        let _place = self.places.compilers.acquire().await;
+        let place = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || place.load(kind, &file)).await;
+        Loaded::Component(loaded.unwrap_or_else(|error| {
+            tracing::error!(%error, "loading a component failed in the daemon itself");
+            Err(Refusal::Not("could not be loaded: a bug in the daemon, see its log".to_owned()))
+        }))
+    }
+
+    fn load(&self, kind: ComponentKind, file: &FileKey) -> Result<Component, Refusal> {
+        let name = ComponentName::new(&file.stem).map_err(|error| Refusal::Not(error.to_string()))?;
+        let path = self.root.join(file.path());
+        let bytes = read_component(&path)?;
+        self.trust.check(&path, &bytes).map_err(|distrust| Refusal::Not(distrust.to_string()))?;
+        let digest = blake3::hash(&bytes).to_hex().to_string();
+        if let Some(same) = self.registry.get(kind, &name).filter(|before| before.digest() == digest) {
+            return Ok(same);
+        }
+        let what = file.path().display().to_string();
+        let held = {
+            let quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
+            quarantine.holds(&what, &digest, self.clock.now()).cloned()
+        };
+        if let Some(case) = held {
+            return Err(Refusal::Quarantined(case));
+        }
+        let component = self.sandbox.load(&bytes).map_err(|error| match error {
+            LoadError::TooLarge(_) => Refusal::Not(error.to_string()),
+            error => Refusal::Broken { digest, why: error.to_string() },
+        })?;
+        let fits = match component.kind() {
+            Kind::Checker => kind == ComponentKind::Checker,
+            Kind::RestartScript => kind == ComponentKind::RestartScript,
+        };
+        if fits {
+            Ok(component)
+        } else {
+            Err(Refusal::Not(format!("it is no {kind}: it belongs into the other folder")))
+        }
+    }
+}
+
+/// The whole of a regular file that is not too large. Never waits for a pipe, and never reads more
+/// than a component may have, however large a file (with holes, perhaps) pretends to be.
+fn read_component(path: &Path) -> Result<Vec<u8>, Refusal> {
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(Refusal::Not("it is not a regular file".to_owned()));
+    }
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    if size > MAX_SIZE {
+        return Err(Refusal::Not(LoadError::TooLarge(size).to_string()));
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size).map_err(|_| Refusal::Not(Shortage::Memory.to_string()))?;
+    // One byte more than it has: it may be growing.
+    file.take(size as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        read_component(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_a_regular_file_of_a_sensible_size_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wasm");
+        fs::write(&path, "bytes").unwrap();
+        assert_eq!(read_component(&path).unwrap(), b"bytes");
+        let sparse = folder.path().join("sparse.wasm");
+        File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(refusal(&sparse), "the file has 1099511627776 bytes; a component has at most 67108864");
+        let pipe = folder.path().join("pipe.wasm");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(refusal(&pipe), "it is not a regular file");
+        assert_eq!(refusal(folder.path()), "it is not a regular file");
+        assert!(refusal(&folder.path().join("none.wasm")).starts_with("cannot be read: "));
+    }
+}

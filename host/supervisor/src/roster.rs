@@ -1,0 +1,132 @@
+//! The modules as their files describe them, with what belongs to each beside it.
+//!
+//! Written by the reload alone; read without a lock. What a checker leaves
+//! behind from run to run belongs to its name, across reloads of the file and of
+//! the component, and across daemons.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bellwether_core::id::{CheckerName, ModuleName};
+
+use crate::registry::Pin;
+use crate::stores::{Memory, Owner, OwnerKind, Stores};
+use bellwether_config::spec::{CheckerSpec, ComponentSpec, Grants, ModuleSpec, Subject};
+use bellwether_sandbox::StateHandle;
+
+/// One module that is in force.
+#[derive(Debug)]
+pub struct Member {
+    /// What its file says.
+    pub spec: ModuleSpec,
+    /// The restart script's configuration, as the script reads it.
+    pub script_config: Arc<str>,
+    /// What the restart script is allowed.
+    pub script_grants: Arc<Grants>,
+    /// What the restart script left behind.
+    pub script_state: StateHandle,
+    /// The version of the restart script that belongs to this version of the file.
+    pub script_pin: Pin,
+    checkers: BTreeMap<CheckerName, Arc<CheckerKit>>,
+}
+
+/// What a component checker needs for its runs, made ready once.
+#[derive(Debug)]
+pub struct CheckerKit {
+    /// Its configuration, as the component reads it.
+    pub config: Arc<str>,
+    /// What it is allowed.
+    pub grants: Arc<Grants>,
+    /// What it left behind, and how often it ran.
+    pub memory: Memory,
+    /// The version of the component that belongs to this configuration.
+    pub pin: Pin,
+}
+
+impl CheckerKit {
+    /// For the runs of this checker.
+    pub(crate) fn new(component: &ComponentSpec, memory: Memory) -> Self {
+        Self {
+            config: component.config.to_string().into(),
+            grants: Arc::clone(&component.grants),
+            memory,
+            pin: Pin::default(),
+        }
+    }
+}
+
+impl Member {
+    /// The checker of that name, as the file describes it.
+    pub fn checker(&self, name: &CheckerName) -> Option<&CheckerSpec> {
+        self.spec.checkers.get(name)
+    }
+
+    /// What a run of that component checker needs.
+    pub fn kit(&self, name: &CheckerName) -> Option<Arc<CheckerKit>> {
+        self.checkers.get(name).cloned()
+    }
+
+    fn new(spec: ModuleSpec, stores: &Stores) -> Self {
+        let memory = |kind, name: &str| {
+            let module = spec.name.clone();
+            stores.memory(Owner { module, kind, name: name.to_owned() })
+        };
+        let checkers = spec.checkers.values().filter_map(|checker| {
+            let Subject::Component(component) = &checker.subject else { return None };
+            let kit = CheckerKit::new(component, memory(OwnerKind::Checker, checker.name.as_str()));
+            Some((checker.name.clone(), Arc::new(kit)))
+        });
+        Self {
+            checkers: checkers.collect(),
+            script_grants: Arc::clone(&spec.restart.grants),
+            script_config: spec.restart.config.to_string().into(),
+            script_state: memory(OwnerKind::RestartScript, "").state,
+            script_pin: Pin::default(),
+            spec,
+        }
+    }
+}
+
+/// All modules in force. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Roster {
+    members: Arc<ArcSwap<BTreeMap<ModuleName, Arc<Member>>>>,
+    stores: Stores,
+}
+
+impl Roster {
+    /// No module yet, and what earlier daemons kept for them.
+    pub fn new(stores: Stores) -> Self {
+        Self { members: Arc::default(), stores }
+    }
+
+    /// The module of that name.
+    pub fn get(&self, module: &ModuleName) -> Option<Arc<Member>> {
+        self.members.load().get(module).cloned()
+    }
+
+    /// Whether there is no module at all.
+    pub fn is_empty(&self) -> bool {
+        self.members.load().is_empty()
+    }
+
+    /// Puts modules in force, or what their files say now, all at one moment.
+    pub(crate) fn put(&self, specs: Vec<ModuleSpec>) {
+        if specs.is_empty() {
+            return;
+        }
+        let mut members = BTreeMap::clone(&self.members.load());
+        for spec in specs {
+            let member = Member::new(spec, &self.stores);
+            members.insert(member.spec.name.clone(), Arc::new(member));
+        }
+        self.members.store(Arc::new(members));
+    }
+
+    pub(crate) fn remove(&self, module: &ModuleName) {
+        let mut members = BTreeMap::clone(&self.members.load());
+        members.remove(module);
+        self.members.store(Arc::new(members));
+    }
+}

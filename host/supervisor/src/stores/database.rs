@@ -1,0 +1,161 @@
+//! The file.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bellwether_core::id::ModuleName;
+use rusqlite::{Connection, params};
+
+use super::{Owner, OwnerKind};
+use bellwether_sandbox::StateContents;
+
+/// Grows with the shape of the tables (`PRAGMA user_version`).
+const VERSION: i64 = 1;
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS owners(
+    id INTEGER PRIMARY KEY, module TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+    runs INTEGER NOT NULL, seen INTEGER NOT NULL, UNIQUE(module, kind, name)
+);
+CREATE TABLE IF NOT EXISTS entries(
+    owner INTEGER NOT NULL REFERENCES owners(id) ON DELETE CASCADE,
+    key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(owner, key)
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+";
+
+/// What one owner had.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) values: BTreeMap<String, Vec<u8>>,
+    pub(super) runs: u64,
+}
+
+/// Whose, what, how many runs, and whether only that number differs.
+pub(super) type Change = (Owner, StateContents, u64, bool);
+
+/// The connection, and the file system and number of the file.
+#[derive(Debug)]
+pub(super) struct Database(Connection, (u64, u64));
+
+impl Database {
+    /// Whether the open file is still the one at this place.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        match identity(path) {
+            Ok(found) => found == self.1,
+            // A disk that does not answer says nothing.
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
+    /// What cannot be used is set aside. None if there can be no file at all.
+    pub(super) fn open(path: &Path) -> (Option<Self>, Option<String>) {
+        match connect(path) {
+            Ok(database) => (Some(database), None),
+            Err(error) => {
+                let told = set_aside(path, &error);
+                (connect(path).ok(), Some(told))
+            }
+        }
+    }
+
+    /// All that is there, without what nobody has used for `keep`. Moments in seconds of Unix time.
+    pub(super) fn load(&mut self, now: i64, keep: Duration) -> rusqlite::Result<Vec<(Owner, Stored)>> {
+        let oldest = now.saturating_sub_unsigned(keep.as_secs());
+        // A disk that is full keeps no daemon from starting.
+        if let Err(error) = self.0.execute("DELETE FROM owners WHERE seen < ?1", [oldest]) {
+            tracing::warn!(%error, "what checkers of long ago kept cannot be removed");
+        }
+        let mut owners: BTreeMap<i64, (Owner, Stored)> = BTreeMap::new();
+        let mut statement = self.0.prepare("SELECT id, module, kind, name, runs FROM owners")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (module, kind): (String, String) = (row.get(1)?, row.get(2)?);
+            let (Ok(module), Some(kind)) = (ModuleName::new(&module), OwnerKind::of(&kind)) else { continue };
+            // SQLite counts with a sign.
+            let runs = u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0);
+            let stored = Stored { runs, ..Stored::default() };
+            owners.insert(row.get(0)?, (Owner { module, kind, name: row.get(3)? }, stored));
+        }
+        let mut statement = self.0.prepare("SELECT owner, key, value FROM entries")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some((_, stored)) = owners.get_mut(&row.get(0)?) {
+                stored.values.insert(row.get(1)?, row.get(2)?);
+            }
+        }
+        Ok(owners.into_values().collect())
+    }
+
+    /// All or nothing.
+    pub(super) fn write(&mut self, changes: &[Change], now: i64) -> rusqlite::Result<()> {
+        let transaction = self.0.transaction()?;
+        for (owner, contents, runs, only_runs) in changes {
+            let runs = i64::try_from(*runs).unwrap_or(i64::MAX);
+            let id: i64 = transaction
+                .prepare_cached(
+                    "INSERT INTO owners(module, kind, name, runs, seen) VALUES(?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT(module, kind, name) DO UPDATE SET runs = ?4, seen = ?5 RETURNING id",
+                )?
+                .query_row(
+                    params![owner.module.as_str(), owner.kind.word(), owner.name, runs, now],
+                    |row| row.get(0),
+                )?;
+            if *only_runs {
+                continue;
+            }
+            transaction.prepare_cached("DELETE FROM entries WHERE owner = ?1")?.execute([id])?;
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO entries(owner, key, value) VALUES(?1, ?2, ?3)")?;
+            for (key, value) in contents.values() {
+                insert.execute(params![id, key, value])?;
+            }
+        }
+        transaction.commit()
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Database> {
+    // What a checker keeps may be anybody's secret: made for its owner alone.
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    // In the write-ahead log a batch survives a killed daemon without a sync of the disk
+    // (sqlite.org/wal.html); a power cut may cost the last batches, and nothing else.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION {
+        return Err(rusqlite::Error::InvalidQuery);
+    }
+    connection.execute_batch(TABLES)?;
+    let identity = identity(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    Ok(Database(connection, identity))
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+/// Out of the way, with what belongs to it.
+pub(super) fn set_aside(path: &Path, error: &rusqlite::Error) -> String {
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let moved = fs::rename(path, with(".damaged")).map_or("could not be set aside", |()| "is set aside");
+    for companion in ["-wal", "-shm"] {
+        // Without its database it is of no use to anybody.
+        drop(fs::remove_file(with(companion)));
+    }
+    format!(
+        "state/checkers.db {moved}: {error}; checkers begin with nothing kept and count their runs from 1"
+    )
+}

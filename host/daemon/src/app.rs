@@ -83,7 +83,9 @@ use bellwether_supervisor::announcer::Announcer;
 use bellwether_supervisor::memories::Memories;
 use bellwether_supervisor::observe::{Means, Observers};
 use bellwether_supervisor::registry::Registry;
-pub use bellwether_supervisor::reload::{StandardComponent, LookNow, Refused, Reload, Settings, load_standard};
+pub use bellwether_supervisor::reload::{
+    LookNow, Refused, Reload, Settings, StandardComponent, load_standard,
+};
 use bellwether_supervisor::roster::Roster;
 use bellwether_supervisor::stores::Stores;
 use bellwether_supervisor::unclaimed;

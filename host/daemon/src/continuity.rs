@@ -28,7 +28,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// The file, and what it says.
 #[derive(Debug, Clone)]
-pub struct Continuity {
+pub(crate) struct Continuity {
     path: PathBuf,
     since: Moment,
 }
@@ -42,7 +42,7 @@ struct Document {
 
 impl Continuity {
     /// Goes on where the last daemon ended, if it ended a moment ago.
-    pub fn carry_on(root: &Path, clock: Clock) -> Self {
+    pub(crate) fn carry_on(root: &Path, clock: Clock) -> Self {
         let path = root.join("state/watched.json");
         let now = clock.now();
         let before = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Document>(&text).ok());
@@ -55,12 +55,12 @@ impl Continuity {
     }
 
     /// Since when.
-    pub fn since(&self) -> Moment {
+    pub(crate) fn since(&self) -> Moment {
         self.since
     }
 
     /// Writes down again and again that the daemon runs, until dropped.
-    pub async fn keep_forever(self, clock: Clock) {
+    pub(crate) async fn keep_forever(self, clock: Clock) {
         loop {
             let this = self.clone();
             let written = tokio::task::spawn_blocking(move || this.write(clock.now())).await;

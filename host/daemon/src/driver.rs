@@ -9,22 +9,18 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use bellwether_core::action::Action;
-use bellwether_core::command::{Command, CommandOutcome, with_reason};
+use bellwether_core::command::{CommandOutcome, with_reason};
 use bellwether_core::event::Event;
 use bellwether_core::id::{ModuleName, RequestId};
 use bellwether_core::moment::Moment;
 use bellwether_core::node::Node;
 use bellwether_core::record::RecordKind;
-use bellwether_core::shutdown::Shutdown;
-use bellwether_core::snapshot::Snapshot;
 use bellwether_core::text;
 use futures_util::FutureExt as _;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use bellwether_bus::metrics::Metrics;
 use bellwether_bus::{Message, Published};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use bellwether_core::chart::{Chart, ChartQuery, ChartSeries};
+pub(crate) use bellwether_core::chart::{Chart, ChartQuery, ChartSeries};
 use bellwether_core::id::CheckerName;
 use bellwether_core::measurements::{Bucket, Resolution};
 use rusqlite::{Connection, params};

@@ -85,7 +85,7 @@ impl fmt::Display for Shortage {
 impl std::error::Error for Shortage {}
 
 /// An error that may have a shortage behind it.
-pub(crate) trait Lack {
+pub trait Lack {
     fn of(&self) -> Option<Shortage>;
 }
 

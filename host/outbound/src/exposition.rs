@@ -23,9 +23,9 @@ use tokio::sync::mpsc;
 pub use self::family::{Family, Kind, Value};
 use crate::notify::Board;
 use bellwether_bus::Message;
-use bellwether_bus::metrics::{CheckerCounts, 
-    COMMAND_RESULTS, Count, Counts, EXPORT_RESULTS, Metrics, PLAN_RESULTS, RELOAD_RESULTS, STATUSES,
-    STEP_RESULTS, Signal,
+use bellwether_bus::metrics::{
+    COMMAND_RESULTS, CheckerCounts, Count, Counts, EXPORT_RESULTS, Metrics, PLAN_RESULTS, RELOAD_RESULTS,
+    STATUSES, STEP_RESULTS, Signal,
 };
 use bellwether_journal::{Journal, JournalHealth};
 use bellwether_os::clock::Clock;

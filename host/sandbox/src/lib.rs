@@ -96,6 +96,7 @@ impl Sandbox {
 
     /// For tests: components have another time to describe themselves, for instance as much as a busy
     /// machine takes.
+    #[must_use]
     pub fn describing_within(self, describe_time: Duration) -> Self {
         Self { describe_time, ..self }
     }

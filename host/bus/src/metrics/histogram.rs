@@ -14,7 +14,7 @@ pub struct Histogram<const N: usize> {
 }
 
 /// Whose bounds they are is known by their number.
-pub(super) trait Bounds {
+pub trait Bounds {
     /// In seconds, ascending.
     const BOUNDS: &'static [f64];
 }

@@ -96,7 +96,7 @@ pub(super) struct Sum {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub struct Histogram {
+pub(super) struct Histogram {
     #[prost(message, repeated, tag = "1")]
     pub(super) data_points: Vec<HistogramDataPoint>,
     #[prost(enumeration = "AggregationTemporality", tag = "2")]

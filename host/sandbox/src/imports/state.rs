@@ -98,6 +98,7 @@ impl StateHandle {
     }
 
     /// Another store with the same contents.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let contents = Mutex::new(Arc::clone(&self.lock()));
         Self(Arc::new(Shared { contents, observer: OnceLock::new() }))

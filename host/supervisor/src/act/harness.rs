@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bellwether_core::id::{CheckerName, CommandName, ModuleName, NodeName};
+use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
 use bellwether_testing::process::{Root, command, until};
 

@@ -18,7 +18,7 @@ use crate::exit::{Exit, Failure};
 #[expect(clippy::doc_markdown, reason = "help is shown as it stands")]
 pub(crate) struct LogArgs {
     /// What to log to standard error: error, warn, info, debug or trace, also for a part alone
-    /// (info,bellwether_daemon=debug)
+    /// (info,bellwether=debug)
     #[arg(
         long,
         value_name = "LEVEL",

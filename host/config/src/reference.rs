@@ -10,7 +10,7 @@ use super::schema::{module_schema, node_schema};
 const INTRODUCTION: &str = "\
 # Reference: every key of the files
 
-This page is generated from the descriptions that the program itself checks files with (`host/daemon/schema`), and a test
+This page is generated from the descriptions that the program itself checks files with (`host/config/schema`), and a test
 says when it is out of date. `bellwether validate --values` shows what is in effect on a root, and where each value comes from.
 
 - A duration is a text such as `\"2s\"`, `\"350ms\"`, `\"1m30s\"` or `\"24h\"`; a size is one such as `\"64MiB\"` or `\"2GB\"`.
@@ -265,7 +265,7 @@ mod tests {
         assert!(
             kept == text,
             "docs/reference.md is not what the code says. If the code is right, write it anew: \
-             BELLWETHER_UPDATE=1 cargo test -p bellwether-daemon reference"
+             BELLWETHER_UPDATE=1 cargo test -p bellwether-config reference"
         );
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Editors complete and check with them, and reading checks keys and types
 //! against the same: what an editor accepts is what is read. They are kept in
-//! `host/daemon/schema`, and a test says when they are out of date.
+//! `host/config/schema`, and a test says when they are out of date.
 
 use std::sync::OnceLock;
 
@@ -81,8 +81,8 @@ mod tests {
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             kept == text,
-            "host/daemon/schema/{name} is not what the code says. If the code is right, write it anew: \
-             BELLWETHER_UPDATE=1 cargo test -p bellwether-daemon schema"
+            "host/config/schema/{name} is not what the code says. If the code is right, write it anew: \
+             BELLWETHER_UPDATE=1 cargo test -p bellwether-config schema"
         );
     }
 

@@ -77,7 +77,7 @@ fn a_load_balancer_that_asks_rarely_is_told_six_times_before_the_application_sto
     let doctor = daemon.client(&["doctor"]);
     let advice = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(
-        advice.contains("module `app` drains for 2s, and a load balancer asks about it every"),
+        advice.contains("module `app` drains for 2s, and a load balancer probes it every"),
         "{advice}"
     );
     root.write("modules/app.toml", module("[health]\ndrain = \"auto\"\n"));

@@ -16,13 +16,13 @@ use bellwether_tests::web::Web;
 /// The exit codes, as `bellwether --help` says them.
 const CODES: [(i32, &str); 10] = [
     (0, "done"),
-    (1, "something went wrong"),
-    (2, "the command line makes no sense"),
-    (3, "denied, or not as asked: a command that was refused, a check that is not well"),
+    (1, "error"),
+    (2, "invalid command line"),
+    (3, "denied or failed: a refused command, a failing check"),
     (4, "no daemon runs on this root"),
-    (5, "the files have mistakes"),
+    (5, "configuration errors"),
     (6, "a port is in use"),
-    (7, "the root cannot be written"),
+    (7, "the root is not writable"),
     (8, "another daemon runs on this root"),
     (9, "a program that a module declares is missing"),
 ];
@@ -78,7 +78,7 @@ fn every_mistake_of_a_module_is_shown_with_its_line_and_underlined() {
     told(&run, 5, &["the files have mistakes", "bellwether validate"]);
     let validate = on(root.path(), &["validate"]);
     assert_eq!(validate.code, Some(5), "{validate:?}");
-    assert!(validate.out.contains("4 mistakes in 1 file"), "{}", validate.out);
+    assert!(validate.out.contains("4 errors in 1 file"), "{}", validate.out);
     for text in [&run.error, &validate.out] {
         for part in SHOWN.as_flattened() {
             assert!(text.contains(part), "`{part}` is not said:\n{text}");

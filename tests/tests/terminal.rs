@@ -64,7 +64,7 @@ fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
     screen.until(&["✓ stop web:", "○ stopped"]);
     daemon.until_state("web", State::Stopped);
     screen.key("s");
-    screen.until(&["start web?", "y does it"]);
+    screen.until(&["start web?", "y confirms"]);
     screen.key("y");
     screen.until(&["● up"]);
     let by_the_view: Vec<String> = daemon.events().into_iter().filter_map(|event| event.command).collect();
@@ -79,7 +79,7 @@ fn what_moved_meanwhile_is_refused_and_the_state_now_is_shown() {
     screen.key("r");
     screen.until(&["restart web?", "Type the module's name"]);
     daemon.tell(&["suspend", "web"]);
-    screen.until(&["It has moved since you asked"]);
+    screen.until(&["The state has changed"]);
     screen.line("web");
     screen.until(&["✗ `restart web` is not carried out", "it is up and ready now"]);
     assert!(!daemon.events().iter().any(|event| event.occasion.as_deref() == Some("restart")));

@@ -40,7 +40,7 @@ pub(crate) struct DemoArgs {
     #[arg(long)]
     lay_out_only: bool,
 
-    /// What to log to standard error
+    /// The log level for standard error
     #[arg(
         long,
         value_name = "LEVEL",

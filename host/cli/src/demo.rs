@@ -127,8 +127,7 @@ async fn settle(client: &Client) -> Result<NodeStatus, Failure> {
     let settled = async {
         let mut lines = client.lines("/status/stream").await?;
         while let Some(line) = lines.next_said().await? {
-            let status: NodeStatus =
-                serde_json::from_str(&line).context("the daemon's answer is invalid")?;
+            let status: NodeStatus = serde_json::from_str(&line).context("the daemon's answer is invalid")?;
             let calm = |state| matches!(state, StateName::Up | StateName::Stopped | StateName::Failed);
             if !status.modules.is_empty() && status.modules.iter().all(|module| calm(module.state)) {
                 return Ok(status);

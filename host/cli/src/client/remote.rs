@@ -96,8 +96,7 @@ fn read_token(file: &Path) -> Result<String, Failure> {
 
 fn bearer(token: &str) -> Result<HeaderValue, Failure> {
     let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
-    let mut value =
-        value.map_err(|_| usage("this is not a token", "a token begins with bw_"))?;
+    let mut value = value.map_err(|_| usage("this is not a token", "a token begins with bw_"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -36,7 +36,11 @@ pub(crate) async fn run(args: &ApproveArgs, root: &RootArg, output: &mut Output)
         output.json(&answer)?;
     } else {
         let ApprovalAnswer { what, digest, version, asks } = answer;
-        writeln!(output, "{what}: version {version} ({}) may run with the grants of the modules", short(&digest))?;
+        writeln!(
+            output,
+            "{what}: version {version} ({}) may run with the grants of the modules",
+            short(&digest)
+        )?;
         writeln!(output, "  requested but not granted: {}", asks.join(", "))?;
     }
     Ok(Exit::Done)

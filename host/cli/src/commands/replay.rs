@@ -255,8 +255,7 @@ fn print_what_if((from, to): (Moment, Moment), what_if: &WhatIf, output: &mut Ou
     let when = When::here();
     writeln!(output, "from {} to {}", when.fine(&at(from)), when.fine(&at(to)))?;
     for checker in &what_if.silent {
-        let text =
-            format!("checker `{checker}` is not in the recording: its results are unknown");
+        let text = format!("checker `{checker}` is not in the recording: its results are unknown");
         writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
     }
     if what_if.broken_off {

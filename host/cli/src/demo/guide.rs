@@ -60,7 +60,11 @@ fn print_console(
 ) -> io::Result<()> {
     let Some(console) = &ready.console else { return Ok(()) };
     if let Some(Visitor { name, address }) = visitor {
-        writeln!(output, "\nThe console, in a browser (one-time link for {name}, valid for {}):", plain(GOOD_FOR))?;
+        writeln!(
+            output,
+            "\nThe console, in a browser (one-time link for {name}, valid for {}):",
+            plain(GOOD_FOR)
+        )?;
         writeln!(output, "\n  {address}")?;
         return writeln!(
             output,

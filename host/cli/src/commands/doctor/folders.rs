@@ -140,8 +140,7 @@ fn old_files(root: &Path, daemon_runs: bool) -> Vec<Finding> {
     }
     let socket = root.join("bellwether.sock");
     if !daemon_runs && fs::symlink_metadata(&socket).is_ok_and(|found| found.file_type().is_socket()) {
-        findings
-            .push(ok("old files", "a killed daemon left its socket; the next daemon replaces it"));
+        findings.push(ok("old files", "a killed daemon left its socket; the next daemon replaces it"));
     }
     findings
 }

@@ -19,14 +19,14 @@ use super::spec::{HttpSpec, NodeSpec};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct HttpTable {
-    /// A file of certificates (PEM) that are trusted besides the system's; relative to the root.
+    /// A file of certificates (PEM) that are trusted in addition to the system's; relative to the root.
     #[schemars(example = &"/etc/ssl/own-ca.pem")]
     ca_bundle: Option<Located<String>>,
-    /// The proxy that requests go through. It looks names up itself.
+    /// The proxy for requests. It resolves names itself.
     #[schemars(example = &"http://proxy:3128")]
     proxy: Option<Located<String>>,
-    /// Addresses, networks and names that are asked without the proxy; `*.internal` means all
-    /// names below `internal`.
+    /// Addresses, networks and names that are reached without the proxy; `*.internal` stands for all names
+    /// below `internal`.
     #[schemars(example = ["10.0.0.0/8", "*.internal"])]
     no_proxy: Option<Vec<Located<String>>>,
 }

@@ -16,21 +16,22 @@ use crate::config::quantity::DurationText;
 use crate::config::source::Located;
 use crate::process::capability;
 
-/// What a process of the command may use, as with `prlimit`: soft and hard limits alike. Default: what
-/// the daemon was started with.
+/// The limits of a process of the command, as with `prlimit`, both soft and hard. Default: those that the
+/// daemon was started with.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct ResourceLimitsTable {
     /// Open files of one process (systemd's `LimitNOFILE=`).
     #[schemars(range(min = 16, max = 1_073_741_816), example = 65_536)]
     open_files: Option<u64>,
-    /// The file that the kernel writes when it crashes, from `"0B"` (none), or `"infinity"` (`LimitCORE=`).
+    /// The core file that the kernel writes when it crashes, from `"0B"` (none), or `"infinity"`
+    /// (`LimitCORE=`).
     #[schemars(example = &"infinity")]
     core: Option<Located<BoundText>>,
     /// Address space of one process, from `"1MiB"`, or `"infinity"` (`LimitAS=`, not `MemoryMax=`).
     #[schemars(example = &"4GiB")]
     memory: Option<Located<BoundText>>,
-    /// Processes and threads of its user, all of that user's programs together; root is not limited
+    /// Processes and threads of its user, across all of that user's programs; root is not limited
     /// (`LimitNPROC=`).
     #[schemars(range(min = 1, max = 4_194_304), example = 4_096)]
     processes: Option<u64>,

@@ -12,32 +12,31 @@ use crate::config::nearest;
 use crate::config::source::Located;
 use crate::config::spec::CommandSpec;
 
-/// What a component is allowed. Nothing is allowed without a grant.
+/// The permissions of a component. Nothing is allowed without a grant.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct GrantTable {
-    /// TCP connections to these hosts and ports (UDP with `udp:` before it): an address, a
-    /// network or a host name, and a port. Unix sockets by their path, with `unix:` before it.
+    /// TCP connections to these hosts and ports (UDP with the prefix `udp:`): an address, a network or a host
+    /// name, and a port. Unix sockets by their path, with the prefix `unix:`.
     #[schemars(example = ["127.0.0.1:8080", "[::1]:80", "10.0.0.0/8:443", "db.internal:5432", "udp:10.0.0.53:53", "unix:/run/app.sock"])]
     connect: Option<Vec<Located<String>>>,
-    /// Host names that may be looked up, besides those in `connect` and `http`; `*.` before a
-    /// name means all names below it.
+    /// Host names that may be looked up, in addition to those in `connect` and `http`; the prefix `*.` stands
+    /// for all names below the name.
     #[schemars(example = ["db.internal", "*.svc.internal"])]
     resolve: Option<Vec<Located<String>>>,
-    /// Origins that HTTP requests may be made to; the host makes them. Without methods before
-    /// it: GET, HEAD and OPTIONS.
+    /// Origins of HTTP requests, which the host makes. Without methods in front: GET, HEAD and OPTIONS.
     #[schemars(example = ["https://api.internal", "GET,POST http://127.0.0.1:8080"])]
     http: Option<Vec<Located<String>>>,
     /// Directories that may be read, absolute or relative to the root.
     #[schemars(example = ["/etc/app", "data"])]
     read: Option<Vec<Located<String>>>,
-    /// Variables of the daemon's environment.
+    /// Environment variables of the daemon.
     #[schemars(example = ["LANG", "APP_MODE"])]
     env: Option<Vec<Located<String>>>,
-    /// Secrets: the name that the component asks for, and the file that holds the value,
-    /// absolute or relative to the root. Never logged, never shown.
+    /// Secrets: the name that the component uses, and the file with the value, absolute or relative to the
+    /// root. Never logged, never shown.
     secrets: Option<BTreeMap<Located<String>, Located<String>>>,
-    /// Commands of this module that may be run, by their names. A kept command may not.
+    /// Commands of this module that may be run, by name. Kept commands are not allowed.
     #[schemars(example = ["probe"])]
     commands: Option<Vec<Located<String>>>,
     /// Facts about the processes of this module. Default: false.

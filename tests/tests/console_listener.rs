@@ -237,7 +237,7 @@ fn files_that_are_no_pair_are_mistakes_with_their_line() {
     for (pair, says) in [
         (None, "`certificate` cannot be read"),
         (Some((&one.certificate, &other.key)), "`key` does not belong to the certificate"),
-        (Some((&one.key, &one.key)), "`certificate` has no certificate in it"),
+        (Some((&one.key, &one.key)), "`certificate` contains no certificate"),
     ] {
         if let Some((certificate, key)) = pair {
             root.write("console.pem", certificate);

@@ -58,7 +58,7 @@ const SHOWN: [[&str; 3]; 4] = [
     ["modules/web.toml:2:1", "`[restart]` has no key `budgett`", "did you mean `budget`?"],
     ["modules/web.toml:5:64", "`soon` is not a duration", "expected a duration such as \"2s\""],
     ["modules/web.toml:9:20", "`[commands]` has no `strat`", "did you mean `start`?"],
-    ["modules/web.toml:10:11", "`restrat` is not a word for `on-down`", "did you mean `restart`?"],
+    ["modules/web.toml:10:11", "`restrat` is not a valid value for `on-down`", "did you mean `restart`?"],
 ];
 
 #[test]

@@ -61,7 +61,7 @@ fn wrong(
     error: &bellwether_core::grant::NotationError,
     expected: &str,
 ) {
-    let mistake = findings.at(text.span(), format!("`{key}` does not take this: {error}"));
+    let mistake = findings.at(text.span(), format!("`{key}` is invalid: {error}"));
     mistake.expected(expected);
     mistake.help.clone_from(&error.help);
 }
@@ -102,13 +102,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| format!("is damaged: {error}"))?;
     if found.is_empty() {
-        return Err("has no certificate in it".to_owned());
+        return Err("contains no certificate".to_owned());
     }
     let mut roots = RootCertStore::empty();
     for (index, certificate) in found.iter().enumerate() {
         let added = roots.add(certificate.clone());
         added.map_err(|error| {
-            format!("has a certificate that cannot be used, number {}: {error}", index + 1)
+            format!("contains a certificate that cannot be used, number {}: {error}", index + 1)
         })?;
     }
     Ok(found)

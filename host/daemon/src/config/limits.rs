@@ -81,7 +81,7 @@ impl LimitsTable {
     pub(super) fn own_of_component(&self, findings: &mut Findings<'_>) -> OwnLimits {
         if let Some(runs) = &self.concurrent_runs {
             findings
-                .at(runs.span(), "`concurrent-runs` is about all components of the node")
+                .at(runs.span(), "`concurrent-runs` applies to all components of the node")
                 .expected("expected it under `[limits]` in bellwether.toml");
         }
         self.own(findings)

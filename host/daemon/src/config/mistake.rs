@@ -125,7 +125,7 @@ impl Mistakes {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         if let Some(first_left_out) = mistakes.get(MAX_MISTAKES) {
             let mut rest = first_left_out.clone();
-            rest.message = format!("{} more mistakes from here on", mistakes.len() - MAX_MISTAKES);
+            rest.message = format!("{} more errors from here on", mistakes.len() - MAX_MISTAKES);
             rest.expected = None;
             rest.help = None;
             mistakes.truncate(MAX_MISTAKES);

@@ -101,7 +101,7 @@ struct BackoffTable {
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
-const KEPT_IS_WATCHED: &str = "a kept command is watched by itself: \
+const KEPT_IS_WATCHED: &str = "a kept command is monitored automatically: \
     `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`";
 const DEFAULT_SCRIPT: &str = "command";
 const START_WITHIN: RangeInclusive<Duration> = SECOND..=DAY;
@@ -137,7 +137,7 @@ pub(super) fn module_spec(
     }
     if checkers.is_empty() && findings.as_slice().is_empty() {
         findings
-            .at(0..0, "nothing would be watched: the module has no checker")
+            .at(0..0, "nothing would be monitored: the module has no checker")
             .expected("expected a `[[checker]]`, or a command with `keep = true`")
             .help(KEPT_IS_WATCHED);
     }
@@ -153,8 +153,8 @@ fn add_checker(
     if checkers.contains_key(&checker.name) {
         let span = table.get().name_span().unwrap_or_else(|| table.span());
         findings
-            .at(span, format!("a second checker is named `{}`", checker.name))
-            .expected("expected a name of its own");
+            .at(span, format!("another checker is named `{}`", checker.name))
+            .expected("expected a unique name");
         return;
     }
     checkers.insert(checker.name.clone(), checker);
@@ -178,8 +178,8 @@ fn restart_spec(
     {
         findings
             .at(text.span(), "`max` is shorter than `first`")
-            .expected("expected the longest wait")
-            .help("the wait begins with `first` and doubles with each try up to `max`");
+            .expected("expected the longest delay")
+            .help("the delay begins with `first` and doubles with each attempt up to `max`");
     }
     let start_within = table.start_within.as_ref();
     let keep_trying = table.keep_trying.as_ref();

@@ -236,7 +236,7 @@ fn trust(table: &TrustTable, findings: &mut Findings<'_>) -> TrustSpec {
     if let Some(required) = table.require_signature.as_ref().filter(|required| *required.get() && none_given)
     {
         findings
-            .at(required.span(), "a signature is required, and there is no key to check one with")
+            .at(required.span(), "a signature is required, but there is no key to verify it")
             .expected("expected `keys = [\"RW…\"]` beside it")
             .help("without a key every component would be refused");
     }
@@ -256,14 +256,14 @@ impl Listeners {
             findings
                 .at(text.span(), format!("`{}` is not an address with a port", text.get()))
                 .expected("expected an address such as \"127.0.0.1:9010\" or \"[::]:9010\"")
-                .help("names are not looked up here: write the address of one of this host's interfaces");
+                .help("host names are not resolved here: use the address of one of this host's interfaces");
             return None;
         };
         if let Some((_, other)) = self.taken.iter().find(|(other, _)| overlap(*other, address)) {
             findings
-                .at(text.span(), format!("`{address}` is taken by {other}"))
-                .expected("expected a port of its own")
-                .help("every listener needs an address and port that no other listener of this file has");
+                .at(text.span(), format!("`{address}` is already used by {other}"))
+                .expected("expected a unique port")
+                .help("every listener of this file needs its own address and port");
             return None;
         }
         self.taken.insert((address, who.to_owned()));

@@ -101,10 +101,10 @@ pub fn webhook_url(text: &str) -> Result<Uri, &'static str> {
     }
     match url.authority() {
         Some(authority) if authority.as_str().contains('@') => {
-            Err("a user name does not belong into a URL: use a header")
+            Err("a URL must not contain a user name: use a header")
         }
         Some(authority) if !authority.host().is_empty() => Ok(url),
-        _ => Err("it names no host"),
+        _ => Err("it has no host"),
     }
 }
 
@@ -252,7 +252,7 @@ pub(super) fn specs(tables: &[Located<NotifyTable>], findings: &mut Findings<'_>
             let span = table.get().name.as_ref().map_or(table.span(), Located::span);
             findings
                 .at(span, format!("there is another `[[notify]]` named `{}`", spec.name))
-                .expected("expected a name of its own");
+                .expected("expected a unique name");
             continue;
         }
         specs.push(spec);
@@ -303,7 +303,7 @@ fn way(path: &str, table: &Located<NotifyTable>, findings: &mut Findings<'_>) ->
             let wrong = |key: &str| findings.is_incomplete(&format!("{path}.{key}"));
             if !["webhook", "email", "command"].into_iter().any(wrong) {
                 findings
-                    .at(table.span(), "`[[notify]]` does not say how, or says it twice")
+                    .at(table.span(), "`[[notify]]` has no kind of target, or more than one")
                     .expected("expected exactly one of `webhook`, `email` and `command`");
             }
             None
@@ -318,7 +318,7 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
             Ok(url) => Some(UrlSpec::Plain(url)),
             Err(why) => {
                 findings
-                    .at(url.span(), format!("`url` does not take this: {why}"))
+                    .at(url.span(), format!("`url` is invalid: {why}"))
                     .expected("expected a URL such as \"https://chat.example.org/hooks/abc\"");
                 None
             }
@@ -326,7 +326,7 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
         (None, Some(file)) => Some(UrlSpec::File(file.get().into())),
         _ => {
             findings
-                .at(table.span(), "`webhook` has no address, or two")
+                .at(table.span(), "`webhook` has no URL, or two")
                 .expected("expected exactly one of `url` and `url-file`");
             None
         }
@@ -336,7 +336,7 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
         match HeaderValue::from_str(value.get()) {
             Ok(value) => plain.extend(header(name, findings).map(|name| (name.as_str().to_owned(), value))),
             Err(_) => {
-                findings.at(value.span(), "this is not a value for a header").expected("expected plain text");
+                findings.at(value.span(), "this is not a valid header value").expected("expected plain text");
             }
         }
     }
@@ -356,7 +356,7 @@ fn header(name: &Located<String>, findings: &mut Findings<'_>) -> Option<HeaderN
     match HeaderName::from_bytes(name.get().as_bytes()) {
         Ok(header) if OWN_HEADERS.contains(&header.as_str()) => {
             findings
-                .at(name.span(), format!("the header `{header}` is the host's own"))
+                .at(name.span(), format!("the header `{header}` is set by the host"))
                 .expected(format!("expected none of {}", OWN_HEADERS.join(", ")));
             None
         }
@@ -383,8 +383,8 @@ fn email(path: &str, table: &Located<EmailTable>, findings: &mut Findings<'_>) -
     let receivers = to.as_deref().unwrap_or_default();
     if receivers.len() > MAX_TO {
         findings
-            .at(table.span(), "this mail has too many receivers")
-            .expected(format!("expected at most {MAX_TO}: the mail server has lists"));
+            .at(table.span(), "this mail has too many recipients")
+            .expected(format!("expected at most {MAX_TO}: use a mailing list"));
     }
     let to: Vec<Mailbox> = receivers.iter().filter_map(|text| mailbox(text, findings)).collect();
     let from = from.as_ref().and_then(|text| mailbox(text, findings));

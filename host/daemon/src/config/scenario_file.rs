@@ -175,7 +175,7 @@ impl Cues<'_, '_> {
         if at > self.lasts {
             let end = show_duration(self.lasts);
             self.findings
-                .at(text.span(), format!("`{key}` is behind the end of the scenario"))
+                .at(text.span(), format!("`{key}` is after the end of the scenario"))
                 .expected(format!("expected at most \"{end}\", which is its `for`"));
         }
         at
@@ -206,15 +206,15 @@ fn steps(tables: &[Located<StepTable>], cues: &mut Cues<'_, '_>) -> BTreeMap<Com
         if let Some(ends_in) = ends_in.as_ref().filter(|_| !keep) {
             cues.findings
                 .at(ends_in.span(), format!("`ends-in` is for kept commands, and `{command}` is not kept"))
-                .expected("expected `takes`, for a command that is run to its end");
+                .expected("expected `takes`, for a command that runs to completion");
         }
         if let Some(then) = then.as_ref().filter(|_| keep) {
             cues.findings
                 .at(
                     then.span(),
-                    format!("`then` is for commands that are run to their end; `{command}` is kept"),
+                    format!("`then` is for commands that run to completion; `{command}` is kept"),
                 )
-                .expected("expected no `then`: it runs once it has been started");
+                .expected("expected no `then`: it is running once it has been started");
         }
         if let (Some(times), None) = (times, fails) {
             cues.findings
@@ -233,7 +233,7 @@ fn steps(tables: &[Located<StepTable>], cues: &mut Cues<'_, '_>) -> BTreeMap<Com
         };
         if commands.insert(command.clone(), behaviour).is_some() {
             cues.findings
-                .at(text.span(), format!("a second `[[step]]` is about `{command}`"))
+                .at(text.span(), format!("there is another `[[step]]` for `{command}`"))
                 .expected("expected one for each command");
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn spec(
         }
         Err(why) => {
             findings
-                .at(endpoint.span(), format!("`{}` is no endpoint: {why}", endpoint.get()))
+                .at(endpoint.span(), format!("`{}` is not an endpoint: {why}", endpoint.get()))
                 .expected(format!("expected a URL without a query such as {EXAMPLE}"));
             None
         }
@@ -61,5 +61,5 @@ pub(super) fn spec(
 
 fn base(text: &str) -> Result<Uri, &'static str> {
     let url = webhook_url(text)?;
-    if url.query().is_some() { Err("a query cannot stand in it") } else { Ok(url) }
+    if url.query().is_some() { Err("it must not have a query") } else { Ok(url) }
 }

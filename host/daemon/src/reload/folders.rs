@@ -207,7 +207,7 @@ pub(super) fn signature_of(path: &Path) -> PathBuf {
 }
 
 /// Links are followed to what they lead to at this moment, so that a link that is set to another
-/// version is another version. Nothing if it is no regular file.
+/// version is another version. Nothing if it is not a regular file.
 fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
     let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
     let metadata = fs::metadata(path)?;

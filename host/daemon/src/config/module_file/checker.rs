@@ -182,7 +182,7 @@ fn subject(
             findings
                 .at(span, "both `process` and `component`")
                 .expected("expected only one of them")
-                .help("a checker looks at one thing: make two checkers of it");
+                .help("a checker has one subject: split it into two checkers");
             None
         }
         (None, None) => {
@@ -190,7 +190,7 @@ fn subject(
                 ["process", "component"].map(|key| findings.is_incomplete(&format!("{path}.{key}")));
             if !left_out.contains(&true) {
                 findings
-                    .at(table.span(), "this checker looks at nothing")
+                    .at(table.span(), "this checker has no subject")
                     .expected("expected `process = { … }` or `component = \"NAME\"`");
             }
             None

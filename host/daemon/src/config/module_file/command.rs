@@ -174,7 +174,7 @@ fn argument_pattern(
             let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
             findings
                 .at(text.span(), format!("not a regular expression: {reason}"))
-                .expected("expected what each added argument must be, such as \"--[a-z]+\"");
+                .expected("expected a pattern for each added argument, such as \"--[a-z]+\"");
         })
         .ok()
 }
@@ -200,7 +200,7 @@ fn check_program(program: &Located<String>, host: &dyn HostFiles, findings: &mut
     let name = program.get();
     if name.is_empty() || name.contains('\0') {
         findings
-            .at(program.span(), "no program is named")
+            .at(program.span(), "no program is specified")
             .expected("expected the path of a program, or its name");
         return;
     }

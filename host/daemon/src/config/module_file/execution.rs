@@ -118,12 +118,12 @@ impl ExecutionKeys {
         let says = self.notify.as_ref().filter(|notify| *notify.get());
         if let Some(notify) = says.filter(|_| !self.keep) {
             findings
-                .at(notify.span(), "only a kept command is listened to")
+                .at(notify.span(), "only a kept command can use `notify`")
                 .expected("expected only with `keep = true`");
         }
         if let Some(watchdog) = self.watchdog.as_ref().filter(|_| says.is_none()) {
             findings
-                .at(watchdog.span(), "what is not listened to cannot give signs of life")
+                .at(watchdog.span(), "`watchdog` needs `notify`")
                 .expected("expected only with `notify = true`");
         }
         let least = *WATCHDOG.start();
@@ -143,12 +143,12 @@ fn told(text: &Located<String>, key: &str, found: Result<(), AccountProblem>, fi
                 "expected a {key} of /etc/{}, or a number",
                 if key == "user" { "passwd" } else { "group" }
             ))
-            .help("users and groups of a directory service are named by number"),
+            .help("users and groups of a directory service are given by number"),
         AccountProblem::NotRoot => findings
             .at(text.span(), format!("only a daemon that runs as root can start a command as another {key}"))
             .expected(format!("expected the daemon's own {key}, or no `{key}`")),
         AccountProblem::NoGroup => findings
-            .at(text.span(), format!("the user {name} is not in /etc/passwd, so its group is not known"))
+            .at(text.span(), format!("the user {name} is not in /etc/passwd, so its group is unknown"))
             .expected("expected `group` beside it"),
         AccountProblem::Unreadable(why) => {
             findings.at(text.span(), format!("cannot look for {key} `{name}`: {why}"))
@@ -159,7 +159,7 @@ fn told(text: &Located<String>, key: &str, found: Result<(), AccountProblem>, fi
 fn env_file(path: &Located<String>, host: &dyn HostFiles, findings: &mut Findings<'_>) -> Option<PathBuf> {
     let file = PathBuf::from(path.get());
     if path.get().is_empty() || path.get().contains('\0') {
-        findings.at(path.span(), "no file is named").expected("expected the path of a file of variables");
+        findings.at(path.span(), "no file is specified").expected("expected the path of an environment file");
         return None;
     }
     if let Err(problem) = host.env_file(&file).map_err(anyhow::Error::new) {

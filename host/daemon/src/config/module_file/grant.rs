@@ -113,8 +113,8 @@ fn check_command(
         Some(command) if command.keep => {
             findings
                 .at(text.span(), format!("`{name}` is a kept command"))
-                .expected("expected a command that runs to its end")
-                .help("the application itself is started by the restart script alone");
+                .expected("expected a command that runs to completion")
+                .help("only the restart script starts the application itself");
         }
         Some(_) => {}
     }
@@ -125,7 +125,7 @@ fn check_command(
 pub fn add_grant(grants: &mut Grants, text: &str) -> Result<(), String> {
     let kinds = || GrantKind::ALL.map(|kind| format!("`{kind}=`")).join(", ");
     let (kind, value) = text.split_once('=').unwrap_or((text, ""));
-    let kind: GrantKind = kind.parse().map_err(|()| format!("it begins with none of {}", kinds()))?;
+    let kind: GrantKind = kind.parse().map_err(|()| format!("it does not begin with one of {}", kinds()))?;
     grants.add(kind, value).map_err(|error| match error.help {
         Some(help) => format!("{}; {help}", error.why),
         None => error.why,

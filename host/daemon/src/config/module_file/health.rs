@@ -82,8 +82,8 @@ fn declared(
         _ if findings.is_incomplete("commands") => {}
         Some(_) => {
             findings
-                .at(text.span(), format!("the command `{name}` is kept, and would never end"))
-                .expected("expected a command without `keep`, which tells the load balancer and ends");
+                .at(text.span(), format!("the command `{name}` is a kept command, and would never exit"))
+                .expected("expected a command without `keep` that notifies the load balancer and exits");
         }
         None => {
             let ending =

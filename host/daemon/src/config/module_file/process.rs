@@ -122,12 +122,12 @@ pub(super) fn process_spec(
     };
     if let (Some(text), Some(Find::PidFile(_) | Find::Unit(_) | Find::Kept(_))) = (containers, &find) {
         findings
-            .at(text.span(), "`containers` makes no difference here")
+            .at(text.span(), "`containers` has no effect here")
             .expected("expected only with `name` or `arguments`");
     }
     if let (Some(text), Some(Find::PidFile(_) | Find::Unit(_) | Find::Kept(_))) = (of, &find) {
         findings
-            .at(text.span(), "`of` makes no difference here")
+            .at(text.span(), "`of` has no effect here")
             .expected("expected only with `name` or `arguments`");
     }
     let at_most = at_most.as_ref().map(|count| *count.get());
@@ -210,7 +210,7 @@ fn find(
         [] => {
             if !WAYS.iter().any(|way| findings.is_incomplete(&format!("{path}.{way}"))) {
                 findings
-                    .at(table.span(), "it does not say how the processes are found")
+                    .at(table.span(), "the way to find the processes is missing")
                     .expected(format!("expected exactly one of {}", nearest::list(WAYS.into_iter())));
             }
             None

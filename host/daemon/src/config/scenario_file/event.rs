@@ -122,7 +122,7 @@ pub(super) fn happenings(
     let lasts = event.lasts.as_ref().map(|text| cues.length("lasts", text));
     let Some(what) = what(index, table, cues) else { return Vec::new() };
     if let (Some(text), What::Command(_)) = (&event.lasts, &what) {
-        cues.findings.at(text.span(), "a command does not last").expected("expected no `lasts`");
+        cues.findings.at(text.span(), "a command has no duration").expected("expected no `lasts`");
     }
     let once = Happening { at, lasts, what };
     if let Some(every) = &event.every {
@@ -167,7 +167,7 @@ fn what(index: usize, table: &Located<EventTable>, cues: &mut Cues<'_, '_>) -> O
     let mut given = subjects.into_iter().flatten();
     if let (Some(_), Some(second)) = (given.next(), given.next()) {
         cues.findings
-            .at(second, "an event is one thing, and this is a second one")
+            .at(second, "an event has only one kind, and this is a second one")
             .expected("expected only one of `checker`, `kill`, `exit` and `command`");
         return None;
     }
@@ -213,7 +213,7 @@ fn what(index: usize, table: &Located<EventTable>, cues: &mut Cues<'_, '_>) -> O
     }
     if !cues.findings.is_incomplete(&format!("event[{index}]")) {
         cues.findings
-            .at(table.span(), "nothing happens in this event")
+            .at(table.span(), "this event has no effect")
             .expected("expected `checker` and `says`, or `kill`, `exit` or `command`");
     }
     None

@@ -104,13 +104,13 @@ fn expected(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>)
     let (first, second) = (given.next(), given.next());
     if let (Some(_), Some(second)) = (&first, second) {
         cues.findings
-            .at(second, "an expectation is one thing, and this is a second one")
+            .at(second, "an expectation has only one kind, and this is a second one")
             .expected("expected another `[[expect]]` for it");
         return None;
     }
     if first.is_none() {
         if !cues.findings.is_incomplete(&format!("expect[{index}]")) {
-            cues.findings.at(table.span(), "it is not said when this must be so").expected(
+            cues.findings.at(table.span(), "the time of this expectation is missing").expected(
                 "expected `at` or `within` with `state`, `ready` or `restarts`, or one of `never`, \
                  `restarts-at-most` and `not-ready-at-most`",
             );
@@ -147,12 +147,12 @@ fn look(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>, is_
     match (is_timed, spans.into_iter().flatten().next()) {
         (true, None) if !cues.findings.is_incomplete(&format!("expect[{index}]")) => {
             cues.findings
-                .at(table.span(), "nothing is expected at that time")
+                .at(table.span(), "nothing is expected at this time")
                 .expected("expected `state`, `ready` or `restarts`");
         }
         (false, Some(span)) => {
             cues.findings
-                .at(span, "it is not said when this must be so")
+                .at(span, "the time of this expectation is missing")
                 .expected("expected it with `at` or `within`");
         }
         (true, _) | (false, None) => {}

@@ -295,11 +295,11 @@ fn a_module_is_suspended_for_a_time_and_for_a_reason() {
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let said = daemon.tell(&["suspend", "web", "--for", "10m", "--reason", "new disk"]);
-    assert!(said.contains("nothing is acted on for 10m"), "{said}");
+    assert!(said.contains("no automatic action is taken for 10m"), "{said}");
     let why = daemon.tell(&["why", "web"]);
     assert!(why.contains("suspended for another"), "{why}");
     let said = daemon.tell(&["suspend", "web", "--for", "1s"]);
-    assert!(said.contains("nothing is acted on for 1s"), "{said}");
+    assert!(said.contains("no automatic action is taken for 1s"), "{said}");
     let resumed = || {
         daemon
             .tell(&["events", "--kind", "decision"])

@@ -215,7 +215,7 @@ impl Reload {
         let asks = waiting.asks.join(", ");
         let name = what.trim_end_matches(".wasm");
         let why = format!(
-            "waits for approval: it asks for {asks}; grant it, or let it run without: bellwether approve {name}"
+            "waits for approval: it requests {asks}; grant it, or let it run without: bellwether approve {name}"
         );
         if let Some(File::Component(key)) = subject(file) {
             self.settings.means.registry.refuse(key, why.clone(), None, Some(waiting.clone()));

@@ -75,7 +75,7 @@ fn every_mistake_of_a_module_is_shown_with_its_line_and_underlined() {
     let root = Root::default();
     root.write("modules/web.toml", WRONG);
     let run = on(root.path(), &["run"]);
-    told(&run, 5, &["the files have mistakes", "bellwether validate"]);
+    told(&run, 5, &["the files have errors", "bellwether validate"]);
     let validate = on(root.path(), &["validate"]);
     assert_eq!(validate.code, Some(5), "{validate:?}");
     assert!(validate.out.contains("4 errors in 1 file"), "{}", validate.out);

@@ -226,7 +226,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
                     Ok(given) if digits && length.is_none_or(|before| before == given) => {
                         length = Some(given);
                     }
-                    _ => return Err(format!("`{}` is no Content-Length", value.escape_debug())),
+                    _ => return Err(format!("`{}` is not a Content-Length", value.escape_debug())),
                 }
             }
         }

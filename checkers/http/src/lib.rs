@@ -86,7 +86,7 @@ pub fn check(config: Config, run: &Run) -> Observation {
         }
         Err(NoAnswer::Net(error)) => error.into(),
         Err(NoAnswer::Malformed(reason)) => {
-            Observation::fail(format!("{} gave an answer that is no HTTP: {reason}", request.address))
+            Observation::fail(format!("{} gave an answer that is not HTTP: {reason}", request.address))
         }
         Err(NoAnswer::Silent) => {
             Observation::fail(format!("{} closed the connection without an answer", request.address))

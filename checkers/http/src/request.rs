@@ -21,7 +21,7 @@ impl Request {
     pub(crate) fn new(url: &str, method: &str, headers: &BTreeMap<String, String>) -> Result<Self, String> {
         let Url { is_tls, authority, address, target } = Url::parse(url)?;
         if !is_token(method) {
-            return Err(format!("`method` is wrong: `{}` is no HTTP method", method.escape_debug()));
+            return Err(format!("`method` is wrong: `{}` is not an HTTP method", method.escape_debug()));
         }
         let mut text = format!("{method} {target} HTTP/1.1\r\n");
         let own = [

@@ -359,7 +359,7 @@ fn over(
     if key.is_empty() {
         return None;
     }
-    let Some(module) = module else { return Some("the module is not in force any more") };
+    let Some(module) = module else { return Some("the module is not active any more") };
     match topic {
         Topic::Incident => {
             let blind = blind_checker(about);

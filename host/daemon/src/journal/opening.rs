@@ -97,7 +97,7 @@ pub(super) fn replace(path: &Path, why: &str, wall: i64) -> io::Result<(String, 
     let aside = set_aside(path, wall)?;
     let name = aside.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let note = format!(
-        "state/journal.db could not be used ({why}): it is set aside as state/{name}, and a new one is begun"
+        "state/journal.db could not be used ({why}): it was moved to state/{name}, and a new one was created"
     );
     Ok((note, salvaged))
 }

@@ -119,7 +119,7 @@ pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Away,
             Err(error) => {
-                tracing::warn!(%error, folder = folder.name(), "cannot be read: what was there before stays in force");
+                tracing::warn!(%error, folder = folder.name(), "cannot be read: the previous files stay active");
                 let same = previous.iter().filter(|(file, _)| file.folder == folder);
                 on_disk.files.extend(same.map(|(file, stamp)| (file.clone(), *stamp)));
                 Standing::Unreadable

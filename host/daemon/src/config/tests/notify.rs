@@ -100,7 +100,7 @@ fn each_mistake_says_what_was_expected() {
         ("[[notify]]\nname = \"a\"\nwebhook = {}\n", "exactly one of `url` and `url-file`"),
         (
             "[[notify]]\nname = \"a\"\nwebhook = { url = \"http://x/\", headers = { Host = \"y\" } }\n",
-            "the host's own",
+            "set by the host",
         ),
         (
             "[[notify]]\nname = \"a\"\nemail = { to = [\"x\"], from = \"a@b.org\", server = \"s\" }\n",

@@ -67,7 +67,7 @@ impl Asked {
         }
         if let Some(kind) = self.kind.as_ref().filter(|kind| !RecordKind::WORDS.contains(&kind.as_str())) {
             let what =
-                format!("`{kind}` is no kind of record; expected one of {}", RecordKind::WORDS.join(", "));
+                format!("`{kind}` is not a kind of record; expected one of {}", RecordKind::WORDS.join(", "));
             return Err(Problem::bad_request(what));
         }
         Ok(RecordQuery {

@@ -23,31 +23,31 @@ use crate::serve::wire::{EventLine, Problem};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
-    /// Of this module only.
+    /// Only of this module.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     module: Option<String>,
-    /// Of this kind only.
+    /// Only of this kind.
     #[schemars(extend("enum" = RecordKind::WORDS))]
     kind: Option<String>,
-    /// About this checker only.
+    /// Only about this checker.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
     /// With this in the text.
     #[schemars(length(max = 200))]
     search: Option<String>,
-    /// Not older than this.
+    /// Since this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
-    /// Not younger than this.
+    /// Until this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
-    /// Behind the record of this number.
+    /// After the record of this number.
     #[schemars(range(max = u64::MAX))]
     after: Option<u64>,
     /// Before the record of this number.
     #[schemars(range(max = u64::MAX))]
     before: Option<u64>,
-    /// So many at most.
+    /// At most this number.
     #[schemars(range(max = u64::MAX))]
     limit: Option<usize>,
 }

@@ -1,4 +1,4 @@
-//! How TLS is spoken, as a part of a checker's configuration.
+//! TLS settings, as a part of a checker's configuration.
 
 use std::fs;
 use std::path::PathBuf;

@@ -17,7 +17,7 @@ use crate::config::source::Located;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct EventTable {
-    /// When.
+    /// The time of the event.
     #[schemars(required, example = &"30s")]
     at: Option<Located<DurationText>>,
     /// How long it lasts. Default: until the next result; a process ends once. With `kill` and `exit`, new

@@ -182,7 +182,7 @@ impl Reader {
                 self.state = State::Chunked { status, left: 0 };
             }
         } else {
-            match parse_chunk_size(&self.pending).map_err(|_| "the size of a chunk is none".to_owned())? {
+            match parse_chunk_size(&self.pending).map_err(|_| "the size of a chunk is invalid".to_owned())? {
                 Status::Complete((_, 0)) => return Ok(Some(status)),
                 Status::Complete((line, size)) => {
                     self.pending.drain(..line);

@@ -86,7 +86,7 @@ pub(super) fn open_good(path: &Path) -> Result<(Store, GivenOut), StoreError> {
 pub(super) fn mend(path: &Path) -> bool {
     let renewed = open_good(path).and_then(|(mut store, _)| Ok(search::renew(&mut store.connection)?));
     renewed.unwrap_or_else(|error| {
-        tracing::debug!(%error, "the index of the journal could not be begun anew");
+        tracing::debug!(%error, "the index of the journal could not be rebuilt");
         false
     })
 }

@@ -249,7 +249,7 @@ impl Hints {
             }
         });
         let watcher =
-            watcher.map_err(|error| tracing::warn!(%error, "files are looked at by the clock only")).ok();
+            watcher.map_err(|error| tracing::warn!(%error, "files are only scanned periodically")).ok();
         Self { watcher, hints }
     }
 

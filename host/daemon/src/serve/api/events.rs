@@ -89,7 +89,8 @@ fn module(name: &str) -> Result<ModuleName, Problem> {
 }
 
 pub(super) fn checker(name: &str) -> Result<CheckerName, Problem> {
-    CheckerName::new(name).map_err(|error| Problem::bad_request(format!("`{name}` is no checker: {error}")))
+    CheckerName::new(name)
+        .map_err(|error| Problem::bad_request(format!("`{name}` is not a checker name: {error}")))
 }
 
 /// A moment as people write it, in microseconds after the Unix epoch.

@@ -151,8 +151,8 @@ fn what_is_wrong_with_a_step_is_told_with_what_was_expected() {
     are_mistaken(&[
         (
             "for = \"5m\"\n[[step]]\ncommand = \"stop\"\nends-in = \"3s\"",
-            "4:11: `ends-in` is for kept commands, and `stop` is not kept; expected `takes`, for a command that is run \
-             to its end",
+            "4:11: `ends-in` is for kept commands, and `stop` is not kept; expected `takes`, for a command that runs \
+             to completion",
         ),
         (
             "for = \"5m\"\n[[step]]\ncommand = \"stop\"\n[[step]]\ncommand = \"stop\"",

@@ -158,8 +158,7 @@ pub(super) async fn page(
     let Some(module) = snapshot.module(&name) else {
         return not_there(&daemon, caller, format!("There is no module `{name}` on this node."));
     };
-    let (word, in_words, seconds) =
-        RANGES.into_iter().find(|(word, _, _)| *word == asked.since).unwrap_or(RANGES[1]);
+    let (word, in_words, seconds) = *RANGES.iter().find(|range| range.0 == asked.since).unwrap_or(&RANGES[1]);
     let clock = daemon.clock();
     let now = clock.now();
     let until = clock.wall_micros(now);
@@ -347,9 +346,8 @@ fn under_way(module: &ModuleView) -> Option<UnderWay> {
 }
 
 fn ranges(name: &str, here: &str) -> Vec<Range> {
-    let range =
-        |(word, _, _)| Range { word, href: format!("/modules/{name}?since={word}"), here: word == here };
-    RANGES.into_iter().map(range).collect()
+    let href = |word: &str| format!("/modules/{name}?since={word}");
+    RANGES.into_iter().map(|(word, _, _)| Range { word, href: href(word), here: word == here }).collect()
 }
 
 /// `3.1 ms`

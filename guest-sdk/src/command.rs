@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::granted::HostError;
 use crate::host::Host;
 
-/// A declared command that is about to be run: [`Run::command`](crate::Run::command) makes one.
+/// A declared command before it is run: [`Run::command`](crate::Run::command) makes one.
 ///
 /// ```
 /// use bellwether_guest::prelude::*;
@@ -30,21 +30,21 @@ pub struct Command<'a> {
     order: CommandOrder,
 }
 
-/// What a command was asked for.
+/// The request of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandOrder {
     /// Its name in `[commands]`.
     pub name: String,
-    /// Added behind the declared arguments.
+    /// Arguments that are added after the declared ones.
     pub arguments: Vec<String>,
-    /// What it reads.
+    /// Its standard input.
     pub stdin: Option<Vec<u8>>,
 }
 
-/// A command that came to its end, well or not.
+/// The result of a command, successful or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandOutput {
-    /// What it returned. None if a signal ended it.
+    /// Its exit code. None if a signal ended it.
     pub exit: Option<i32>,
     /// The signal that ended it, if one did (signal(7)).
     pub signal: Option<i32>,
@@ -52,7 +52,7 @@ pub struct CommandOutput {
     pub stdout: Vec<u8>,
     /// The first 64 KiB of what it wrote to its standard error.
     pub stderr: Vec<u8>,
-    /// It wrote more than that.
+    /// Whether it wrote more than that.
     pub truncated: bool,
     /// How long it took.
     pub took: Duration,
@@ -63,53 +63,53 @@ impl<'a> Command<'a> {
         Self { host, order: CommandOrder { name: name.to_owned(), ..CommandOrder::default() } }
     }
 
-    /// Adds an argument behind the declared ones, where the declaration allows it.
+    /// Adds an argument after the declared ones, if the declaration allows it.
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.order.arguments.push(argument.into());
         self
     }
 
-    /// Gives it something to read, at most 64 KiB.
+    /// Sets its standard input, at most 64 KiB.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.order.stdin = Some(bytes.into());
         self
     }
 
-    /// Runs it and waits for its end. A command that returns another code than
-    /// 0 is no error here: ask [`success`](CommandOutput::success).
+    /// Runs it and waits for it to exit. An exit code other than 0 is not an
+    /// error here: use [`success`](CommandOutput::success).
     pub fn run(self) -> Result<CommandOutput, HostError> {
         self.host.run_command(self.order)
     }
 }
 
 impl CommandOutput {
-    /// It returned 0.
+    /// Whether it exited with 0.
     pub fn success(&self) -> bool {
         self.exit == Some(0)
     }
 
-    /// Its standard output as text, without the blanks around it.
+    /// Its standard output as text, without surrounding whitespace.
     pub fn stdout_text(&self) -> Cow<'_, str> {
         text(&self.stdout)
     }
 
-    /// Its standard error as text, without the blanks around it.
+    /// Its standard error as text, without surrounding whitespace.
     pub fn stderr_text(&self) -> Cow<'_, str> {
         text(&self.stderr)
     }
 
-    /// One that returned this, for a test.
+    /// A command that exited with this code, for a test.
     pub fn exited(code: i32) -> Self {
         Self { exit: Some(code), ..Self::default() }
     }
 
-    /// The same with this on its standard output.
+    /// Sets its standard output.
     #[must_use]
     pub fn with_stdout(self, text: impl Into<Vec<u8>>) -> Self {
         Self { stdout: text.into(), ..self }
     }
 
-    /// The same with this on its standard error.
+    /// Sets its standard error.
     #[must_use]
     pub fn with_stderr(self, text: impl Into<Vec<u8>>) -> Self {
         Self { stderr: text.into(), ..self }

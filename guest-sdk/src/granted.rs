@@ -1,28 +1,28 @@
-//! What a grant opens beyond the standard library, and why it did not do as asked.
+//! What a grant adds to the standard library, and the errors of these calls.
 
 use std::error::Error;
 use std::fmt;
 
 use crate::observation::Observation;
 
-/// Why the host did not do as asked. The text is one sentence.
+/// Why the host refused or failed. The text is one sentence.
 ///
-/// As an observation it is **unknown**, except where the resource was asked
-/// and is not well: a command that did not end in time, a host that did not
+/// As an observation it is **unknown**, except if the resource was examined
+/// and is unhealthy: a command that did not exit in time, a host that did not
 /// answer a ping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostError {
-    /// A word for programs: `not-granted`, `timeout`, … Later hosts may have others.
+    /// A code for programs: `not-granted`, `timeout`, … Later hosts may have others.
     pub code: String,
     /// One sentence for people. If it is not granted, it says what to add.
     pub message: String,
 }
 
-/// The codes that speak of the resource and not of the host.
+/// The codes that describe the resource and not the host.
 const FAILS: [&str; 3] = ["timeout", "no-answer", "unreachable"];
 
 impl HostError {
-    /// An error of your own making, for a test.
+    /// Creates an error, for a test.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
     }

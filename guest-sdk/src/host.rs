@@ -1,4 +1,4 @@
-//! What the host offers every component, a log and a small store, and what a grant opens.
+//! What the host offers every component, a log and a small store, and what a grant adds.
 //!
 //! In a component they are the host's own; in a native test they are kept in
 //! memory, under the same limits, for the test to look at.
@@ -15,14 +15,14 @@ pub(crate) use component::Host;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use memory::Host;
 
-/// How much a log line matters.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// For the component's author.
     Debug,
-    /// For whoever looks.
+    /// Information.
     Info,
-    /// Somebody should look.
+    /// A warning.
     Warn,
     /// The component cannot do its work.
     Error,

@@ -1,8 +1,8 @@
 //! HTTP requests, which the host makes, TLS and proxy included.
 //!
 //! Granted by `grant = { http = ["https://api.internal"] }`: an origin, and the
-//! methods that may be used there. No redirect is followed: an answer of 302
-//! is an answer.
+//! methods that may be used there. Redirects are not followed: a response of 302
+//! is returned as it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::fmt;
 use crate::granted::HostError;
 use crate::run::Run;
 
-/// Asks for something.
+/// A request.
 ///
 /// ```
 /// use bellwether_guest::http::{Request, Response};
@@ -31,70 +31,70 @@ use crate::run::Run;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
-    /// In capital letters.
+    /// The method, in capital letters.
     pub method: String,
     /// `http://HOST:PORT/path?query` or `https://…`.
     pub url: String,
-    /// Sent in this order. `Host`, `Connection` and the like are the host's alone.
+    /// The headers, sent in this order. The host sets `Host`, `Connection` and similar ones.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Sent with its length.
+    /// The body, sent with its length.
     pub body: Vec<u8>,
 }
 
-/// The answer, whatever its status says.
+/// A response, whatever its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Response {
-    /// Such as 200.
+    /// The status, such as 200.
     pub status: u16,
-    /// With names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// All of it. The host hands over 8 MiB at most; a longer one is an error.
+    /// The whole body. The host returns at most 8 MiB; a longer one is an error.
     pub body: Vec<u8>,
 }
 
-/// Asks for this URL: [`Request::get`] and [`Request::send`] in one.
+/// Requests this URL: [`Request::get`] and [`Request::send`] combined.
 pub fn get(run: &Run, url: impl Into<String>) -> Result<Response, HostError> {
     Request::get(url).send(run)
 }
 
 impl Request {
-    /// With any method.
+    /// A request with any method.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         Self { method: method.into(), url: url.into(), headers: Vec::new(), body: Vec::new() }
     }
 
-    /// `GET`.
+    /// A `GET` request.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new("GET", url)
     }
 
-    /// `POST` with this body. A grant has to name the method: `"POST https://api.internal"`.
+    /// A `POST` request with this body. A grant has to name the method: `"POST https://api.internal"`.
     pub fn post(url: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
         Self::new("POST", url).body(body)
     }
 
-    /// With one header more.
+    /// Adds a header.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// With this body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Sends it, and reads the whole answer within what is left of the run's time.
+    /// Sends it, and reads the whole response within the remaining time of the run.
     ///
-    /// The codes of errors: `not-granted`; `bad-request` (there is no such URL or header);
+    /// The error codes: `not-granted`; `bad-request` (an invalid URL or header);
     /// `no-such-name`; `unreachable`; `no-answer`; `timeout`; `untrusted` (the certificate);
     /// `too-large`; `unavailable`.
     pub fn send(&self, run: &Run) -> Result<Response, HostError> {
         run.host.fetch(self, run.time_left())
     }
 
-    /// What the URL is made of.
+    /// The parts of the URL.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         allow(dead_code, reason = "a test's host looks at the whole URL")
@@ -125,7 +125,7 @@ impl Request {
     }
 }
 
-/// A URL taken apart.
+/// The parts of a URL.
 #[derive(Debug, PartialEq, Eq)]
 #[cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "a test's host looks at the whole URL"))]
 pub(crate) struct Parts<'u> {
@@ -135,25 +135,25 @@ pub(crate) struct Parts<'u> {
 }
 
 impl Response {
-    /// With no headers and no body: for a test.
+    /// A response without headers and body, for a test.
     pub fn new(status: u16) -> Self {
         Self { status, ..Self::default() }
     }
 
-    /// With one header more.
+    /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into().to_ascii_lowercase(), value.into()));
         self
     }
 
-    /// With this body.
+    /// Sets the body.
     #[must_use]
     pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }
     }
 
-    /// 200 to 299.
+    /// Whether the status is 200 to 299.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }

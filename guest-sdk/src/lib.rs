@@ -1,7 +1,7 @@
 //! Write Bellwether checkers and restart scripts in Rust.
 //!
-//! A **checker** observes one resource, once, and says what it saw. It is one
-//! function with one attribute:
+//! A **checker** observes one resource, once, and returns an observation. It is
+//! one function with one attribute:
 //!
 //! ```
 //! use bellwether_guest::prelude::*;
@@ -32,7 +32,7 @@
 //! ```
 //!
 //! A **restart script** answers a command or an incident with a [`Plan`]. It
-//! does nothing itself: the host shows the plan, and carries it out.
+//! executes nothing itself: the host shows the plan, and carries it out.
 //!
 //! ```
 //! use bellwether_guest::prelude::*;
@@ -54,22 +54,22 @@
 //!
 //! Compiled for `wasm32-wasip2` the crate is a component of the package
 //! `bellwether:guest@1.1.0` (`wit/guest.wit`); compiled for anything else it is
-//! an ordinary library whose log and state stay in memory. `README.md` goes
+//! an ordinary library whose log and state stay in memory. `README.md` leads
 //! from an empty folder to a running checker.
 //!
 //! # What a component may use
 //! Of the standard library: clocks, random numbers, and what the operator
 //! grants: TCP and UDP (`connect`), names (`resolve`), files to read (`read`),
-//! variables (`env`). What is not granted is refused with
-//! [`PermissionDenied`](std::io::ErrorKind::PermissionDenied), or is not there.
-//! There are no threads. Each call is made on a fresh instance; what should
-//! last goes to [`Run::state`]. A panic makes the observation unknown, with the
+//! variables (`env`). Anything else is refused with
+//! [`PermissionDenied`](std::io::ErrorKind::PermissionDenied), or does not exist.
+//! There are no threads. Each call uses a fresh instance; keep persistent data
+//! in [`Run::state`]. A panic makes the observation unknown, with the
 //! panic's message.
 //!
-//! And of the host, where granted: [`Run::secret`] (`secrets`),
+//! And of the host, if granted: [`Run::secret`] (`secrets`),
 //! [`Run::command`] (`commands`), [`Run::processes`] (`processes`),
-//! [`Run::ping`] (`ping`) and requests by [`http`] (`http`). What is not granted is a [`HostError`] that says
-//! which grant to add; as an observation it is unknown. A component that calls
+//! [`Run::ping`] (`ping`) and requests by [`http`] (`http`). A missing grant is a [`HostError`] that names
+//! the grant to add; as an observation it is unknown. A component that calls
 //! none of these does not even import them.
 
 #[cfg(target_arch = "wasm32")]
@@ -99,13 +99,13 @@ mod state;
 /// `Deserialize` and `JsonSchema`; [`macro@config`] sees to that. A
 /// configuration that does not fit is unknown, and the function is not called.
 ///
-/// What the component says of itself: the summary is the first paragraph of
+/// The description of the component: the summary is the first paragraph of
 /// the function's doc comment, the version is the crate's, and the name is the
 /// library's, unless the attribute says `name = "…"`. `grants(connect = "…")`
-/// asks for a grant and says what for; with a fixed value it is
+/// requests a grant with a reason; with a fixed value it is
 /// `grants(connect("10.0.0.1:53") = "…")`. The kinds are `connect`, `resolve`,
-/// `http`, `read`, `env`, `secrets`, `commands`, `processes` and `ping`. What is
-/// asked for is shown to the operator, who decides.
+/// `http`, `read`, `env`, `secrets`, `commands`, `processes` and `ping`. The
+/// requests are shown to the operator, who decides.
 pub use bellwether_guest_macros::checker;
 
 /// Makes a struct or an enum a configuration.
@@ -116,8 +116,8 @@ pub use bellwether_guest_macros::checker;
 pub use bellwether_guest_macros::config;
 
 /// Makes `fn(config: Config, request: &PlanRequest) -> Result<Plan, String>` a
-/// restart script. It takes what [`macro@checker`] takes. An error says why
-/// there is no plan.
+/// restart script. It accepts the same arguments as [`macro@checker`]. An error
+/// says why there is no plan.
 pub use bellwether_guest_macros::restart_script;
 
 pub use command::{Command, CommandOrder, CommandOutput};

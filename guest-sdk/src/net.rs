@@ -1,8 +1,8 @@
-//! TCP, TLS, UDP and Unix sockets for checkers: everything ends within the run's time, and every error is
-//! told apart the way an observation must be.
+//! TCP, TLS, UDP and Unix sockets for checkers: every operation ends within the run's time, and errors
+//! are distinguished as an observation requires.
 //!
 //! A resource that refuses, hangs or cannot be reached is a **fail**; a missing
-//! grant, an address that is none or a name that nobody knows is **unknown**.
+//! grant, an invalid address or a name that does not resolve is **unknown**.
 //!
 //! In a component prefer this to [`TcpStream::connect_timeout`], which reports
 //! a refused connection as a good one there (Rust 1.95).
@@ -45,7 +45,7 @@ pub struct Connection<'a> {
     run: &'a Run,
 }
 
-/// Who makes the connection.
+/// The side that makes the connection.
 #[derive(Debug)]
 enum Stream {
     /// WASI, or the system.
@@ -55,8 +55,8 @@ enum Stream {
 }
 
 impl<'a> Connection<'a> {
-    /// Connects to `host:port` within the run's time. Of a name's addresses the
-    /// first that answers is taken.
+    /// Connects to `host:port` within the run's time. If a name has several
+    /// addresses, the first that answers is used.
     pub fn open(run: &'a Run, address: &str) -> Result<Self, NetError> {
         // WASI knows no names of network interfaces.
         if address.contains('%') {
@@ -84,8 +84,8 @@ impl<'a> Connection<'a> {
         Err(first_error.unwrap_or_else(none))
     }
 
-    /// Connects to `host:port` within the run's time, and speaks TLS on the connection. The host does
-    /// so, by the same `connect` grant.
+    /// Connects to `host:port` within the run's time, with TLS. The host makes the connection, with the
+    /// same `connect` grant.
     pub fn open_tls(run: &'a Run, address: &str, tls: &Tls) -> Result<Self, NetError> {
         Self::by_host(run, address, "tls:", &tls.options(address)?)
     }
@@ -112,7 +112,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Sends all of it within the run's time.
+    /// Sends all bytes within the run's time.
     pub fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), NetError> {
         while !bytes.is_empty() {
             let time_left = self.time_left()?;
@@ -131,7 +131,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Waits for some bytes within the run's time. Zero: the other side has said all.
+    /// Waits for some bytes within the run's time. Zero means that the other side sends no more.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NetError> {
         loop {
             let time_left = self.time_left()?;
@@ -153,8 +153,8 @@ impl<'a> Connection<'a> {
     /// Whether the service has accepted the connection, and not only the kernel for it, as it does also
     /// for a service that is stopped or hangs. Waits until it is accepted, within the run's time.
     ///
-    /// An error means that nobody can tell: the service is on another machine, or the host does not
-    /// say. That is no fault of the service.
+    /// An error means that this cannot be determined: the service is on another machine, or the host does
+    /// not say. That is not a failure of the service.
     pub fn accepted(&self) -> Result<Acceptance, HostError> {
         let Stream::Tcp(stream) = &self.stream else {
             return Err(HostError::new("elsewhere", "only of TCP can be told whether it is accepted"));
@@ -164,14 +164,14 @@ impl<'a> Connection<'a> {
         self.run.host.accepted(&local.to_string(), &peer.to_string(), self.run.time_left())
     }
 
-    /// When the other side's certificate is valid no more, in milliseconds since 1970; nothing without TLS.
+    /// When the other side's certificate expires, in milliseconds since 1970; None without TLS.
     pub fn certificate_ends_ms(&self) -> Option<i64> {
         let Stream::Host(link) = &self.stream else { return None };
         let about = link.about();
         about.iter().find(|(name, _)| name == "certificate-ends-ms")?.1.parse().ok()
     }
 
-    /// Where it leads, as it was asked for.
+    /// The target, as it was requested.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -184,12 +184,12 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// What became of a connection that the kernel has completed.
+/// The state of a connection that the kernel has completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acceptance {
-    /// The service has taken it.
+    /// The service has accepted it.
     pub accepted: bool,
-    /// The processes that should have, as far as the host may know: `redis-server 4711 (stopped)`.
+    /// The processes that should have accepted it, as far as the host may know: `redis-server 4711 (stopped)`.
     pub held_by: Option<String>,
 }
 

@@ -2,14 +2,14 @@
 
 use std::fmt::Display;
 
-/// The four things a run can say.
+/// The four results of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// The resource is well.
+    /// The resource is healthy.
     Pass,
-    /// The resource works, and somebody should look at it. Counts as pass.
+    /// The resource works, but needs attention. Counts as pass.
     Warn,
-    /// The resource was looked at and is not well.
+    /// The resource was examined and is unhealthy.
     Fail,
     /// Could not tell: the checker itself is at fault (its configuration, a missing grant).
     /// A resource that does not answer is a fail.
@@ -27,7 +27,7 @@ pub struct Measurement {
     pub unit: String,
 }
 
-/// What one run of a checker saw, with a reason.
+/// The result of one run of a checker, with a reason.
 ///
 /// ```
 /// use bellwether_guest::{Observation, Status};
@@ -41,30 +41,30 @@ pub struct Observation {
     pub status: Status,
     /// One sentence that an on-call engineer understands without the documentation.
     pub summary: String,
-    /// Numbers measured on the way.
+    /// The measurements of the run.
     pub measurements: Vec<Measurement>,
-    /// What else there is to say, by name. A name the host does not know is ignored.
+    /// Further information, by name. The host ignores unknown names.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Observation {
-    /// The resource is well.
+    /// The resource is healthy.
     pub fn pass(summary: impl Into<String>) -> Self {
         Self::new(Status::Pass, summary)
     }
 
-    /// The resource works, and somebody should look at it.
+    /// The resource works, but needs attention.
     pub fn warn(summary: impl Into<String>) -> Self {
         Self::new(Status::Warn, summary)
     }
 
-    /// The resource was looked at and is not well.
+    /// The resource was examined and is unhealthy.
     pub fn fail(summary: impl Into<String>) -> Self {
         Self::new(Status::Fail, summary)
     }
 
-    /// The resource is there, and gave no answer in time. A fail; the host knows besides that it
-    /// hangs, and does not wait long for it to end politely.
+    /// The resource exists, but gave no answer in time. This is a fail; the host also knows that the
+    /// resource hangs, and keeps the polite phase of a stop short.
     pub fn hang(summary: impl Into<String>) -> Self {
         Self::fail(summary).attribute("hang", "true")
     }
@@ -86,7 +86,7 @@ impl Observation {
         self
     }
 
-    /// Adds a name and a value for whoever knows the name.
+    /// Adds further information: a name and a value.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.attributes.push((name.into(), value.into()));

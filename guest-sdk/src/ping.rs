@@ -22,8 +22,8 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PingReply {
-    /// From the question to the answer.
+    /// The round-trip time.
     pub round_trip: Duration,
-    /// Which address answered.
+    /// The address that answered.
     pub address: String,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// For a step that says nothing else.
+/// The default time limit of a step.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The processes a step is about.
@@ -50,7 +50,7 @@ pub enum Signal {
     Pwr,
 }
 
-/// What a checker's observations have added up to.
+/// The verdict of a checker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum Verdict {
@@ -58,14 +58,14 @@ pub enum Verdict {
     Down,
 }
 
-/// One thing to do.
+/// One action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepAction {
-    /// Run a declared command to its end. It must exit with 0.
+    /// Run a declared command to completion. It must exit with 0.
     Run {
         /// Its declared name.
         command: String,
-        /// Added behind the declared arguments. A host may refuse any.
+        /// Arguments that are added after the declared ones. A host may refuse any.
         arguments: Vec<String>,
     },
     /// Start a kept command, unless it runs.
@@ -76,7 +76,7 @@ pub enum StepAction {
     AwaitExit(Target),
     /// Wait until a checker of the module has this verdict.
     AwaitChecker(String, Verdict),
-    /// Do nothing for so long.
+    /// Do nothing for this time.
     Pause(Duration),
 }
 
@@ -85,9 +85,9 @@ pub enum StepAction {
 pub enum OnFailure {
     /// The plan has failed.
     Fail,
-    /// Go on with the next step.
+    /// Continue with the next step.
     GoOn,
-    /// Carry out a forced stop, then go on with the next step. Inside a forced
+    /// Carry out a forced stop, then continue with the next step. Inside a forced
     /// stop the same as `Fail`.
     ForceStop,
 }
@@ -100,12 +100,12 @@ pub struct Step {
     pub action: StepAction,
     /// How long it may take.
     pub timeout: Duration,
-    /// What if it does not work.
+    /// What a failure means.
     pub on_failure: OnFailure,
 }
 
 impl Step {
-    /// Run a declared command to its end.
+    /// Run a declared command to completion.
     pub fn run(command: impl Into<String>) -> Self {
         Self::new(StepAction::Run { command: command.into(), arguments: Vec::new() })
     }
@@ -130,7 +130,7 @@ impl Step {
         Self::new(StepAction::AwaitChecker(checker.into(), verdict))
     }
 
-    /// Do nothing for so long.
+    /// Do nothing for this time.
     pub fn pause(duration: Duration) -> Self {
         Self::new(StepAction::Pause(duration)).timeout(duration.saturating_add(USUAL_TIMEOUT))
     }
@@ -141,13 +141,13 @@ impl Step {
         Self { timeout, ..self }
     }
 
-    /// If it does not work, go on with the next step.
+    /// If it fails, continue with the next step.
     #[must_use]
     pub fn or_go_on(self) -> Self {
         Self { on_failure: OnFailure::GoOn, ..self }
     }
 
-    /// If it does not work, carry out a forced stop, then go on with the next step.
+    /// If it fails, carry out a forced stop, then continue with the next step.
     #[must_use]
     pub fn or_force_stop(self) -> Self {
         Self { on_failure: OnFailure::ForceStop, ..self }
@@ -158,7 +158,7 @@ impl Step {
     }
 }
 
-/// What a restart script answers.
+/// The answer of a restart script.
 ///
 /// ```
 /// use bellwether_guest::{Plan, Step};
@@ -173,14 +173,14 @@ impl Step {
 pub struct Plan {
     /// What it does, in half a sentence: `restart nginx`.
     pub summary: String,
-    /// Carried out one after the other; a host takes at most 64.
+    /// The steps, carried out in order; a host accepts at most 64.
     pub steps: Vec<Step>,
-    /// What else there is to say, by name. A name the host does not know is ignored.
+    /// Further information, by name. The host ignores unknown names.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// A plan without steps: there is nothing to do, and that is well.
+    /// A plan without steps, which succeeds.
     pub fn new(summary: impl Into<String>) -> Self {
         Self { summary: summary.into(), steps: Vec::new(), attributes: Vec::new() }
     }

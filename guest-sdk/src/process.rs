@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// One process of the module that lives: [`Run::processes`](crate::Run::processes) finds them.
+/// One running process of the module: [`Run::processes`](crate::Run::processes) finds them.
 ///
 /// ```
 /// use bellwether_guest::prelude::*;
@@ -28,19 +28,19 @@ pub struct Process {
     pub checkers: Vec<String>,
     /// When it started.
     pub started_at: SystemTime,
-    /// Processor time that it has used since then, user and system.
+    /// CPU time that it has used since then, user and system.
     pub cpu: Duration,
     /// Resident memory.
     pub resident_bytes: u64,
-    /// How many threads it has.
+    /// The number of threads.
     pub threads: u32,
-    /// How many files it holds open. None if the host may not know.
+    /// The number of open files. None if the host may not know.
     pub open_files: Option<u32>,
     /// `running`, `sleeping`, `waiting` (for a disk or the like), `stopped`, or another word.
     pub state: String,
 }
 
-/// A sleeping process that has used nothing: for tests, which say the rest.
+/// A sleeping process that has used nothing, for tests, which set the rest.
 impl Default for Process {
     fn default() -> Self {
         Self {

@@ -15,7 +15,7 @@ use crate::ping::PingReply;
 use crate::process::Process;
 use crate::state::State;
 
-/// Kept in hand of every time limit, to say what was seen: a tenth of it, and never more than this.
+/// The reserve of every time limit for returning the observation: a tenth of it, at most this.
 const MOST_IN_HAND: Duration = Duration::from_millis(100);
 
 /// One run of a checker.
@@ -52,19 +52,19 @@ impl Run {
         self.number
     }
 
-    /// How long this run may take. What has not returned by then is ended, and
-    /// the observation is unknown.
+    /// The time limit of this run. A run that has not returned by then is ended,
+    /// and the observation is unknown.
     pub fn time_limit(&self) -> Duration {
         self.time_limit
     }
 
-    /// How long this run may wait for its resource: the time limit without
-    /// what is kept in hand to say what was seen (a tenth, at most 100 ms).
+    /// How long this run may wait for its resource: the time limit without the
+    /// reserve for returning the observation (a tenth, at most 100 ms).
     pub fn working_time(&self) -> Duration {
         self.time_limit.saturating_sub(MOST_IN_HAND.min(self.time_limit / 10))
     }
 
-    /// What is left of [`working_time`](Self::working_time). Zero if nothing is.
+    /// The rest of [`working_time`](Self::working_time), or zero.
     pub fn time_left(&self) -> Duration {
         self.working_time().saturating_sub(self.elapsed())
     }
@@ -79,7 +79,7 @@ impl Run {
         (self.elapsed().as_secs_f64() * 1_000_000.0).round() / 1000.0
     }
 
-    /// What else the host says, by name. Ignore names you do not know.
+    /// Further information from the host, by name. Ignore unknown names.
     pub fn attributes(&self) -> &[(String, String)] {
         &self.attributes
     }
@@ -89,28 +89,28 @@ impl Run {
         State::new(&self.host)
     }
 
-    /// Says something for the component's author.
+    /// Logs a message for the component's author.
     pub fn debug(&self, message: impl AsRef<str>) {
         self.host.log(Level::Debug, message.as_ref());
     }
 
-    /// Says something for whoever looks.
+    /// Logs a message.
     pub fn info(&self, message: impl AsRef<str>) {
         self.host.log(Level::Info, message.as_ref());
     }
 
-    /// Says something that somebody should look at.
+    /// Logs a warning.
     pub fn warn(&self, message: impl AsRef<str>) {
         self.host.log(Level::Warn, message.as_ref());
     }
 
-    /// Says that the checker cannot do its work.
+    /// Logs that the checker cannot do its work.
     pub fn error(&self, message: impl AsRef<str>) {
         self.host.log(Level::Error, message.as_ref());
     }
 
     /// A secret that the operator has granted under this name, as text, without one line end at
-    /// its end. Whatever else is said in this run, the host replaces it by `***`.
+    /// its end. The host replaces it by `***` in all other output of this run.
     ///
     /// ```
     /// use bellwether_guest::Run;
@@ -124,7 +124,7 @@ impl Run {
         secret_text(name, self.host.secret(name)?)
     }
 
-    /// The same as the file has it, byte by byte.
+    /// The same, with exactly the bytes of the file.
     pub fn secret_bytes(&self, name: &str) -> Result<Vec<u8>, HostError> {
         self.host.secret(name)
     }
@@ -134,14 +134,14 @@ impl Run {
         Command::new(&self.host, name)
     }
 
-    /// The living processes of the module, if the operator has granted that: its kept commands
+    /// The running processes of the module, if the operator has granted that: its kept commands
     /// with all they have started, and those that its process checkers find.
     pub fn processes(&self) -> Result<Vec<Process>, HostError> {
         self.host.processes()
     }
 
-    /// Whether a host answers, if the operator has granted that: an address or a name is asked
-    /// once, and has what is left of the run's time to answer.
+    /// Pings a host, if the operator has granted that: one echo request is sent to the address or name,
+    /// with the remaining time of the run for the answer.
     pub fn ping(&self, host: &str) -> Result<PingReply, HostError> {
         self.host.ping(host, self.time_left())
     }
@@ -185,49 +185,49 @@ impl Run {
         Self { number: self.number + 1, started: Instant::now(), ..self }
     }
 
-    /// The same with a secret granted.
+    /// Grants a secret.
     #[must_use]
     pub fn with_secret(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.host.granted.secrets.insert(name.into(), value.into());
         self
     }
 
-    /// The same with a command granted, which always ends like this.
+    /// Grants a command, which always has this result.
     #[must_use]
     pub fn with_command(mut self, name: impl Into<String>, output: CommandOutput) -> Self {
         self.host.granted.commands.insert(name.into(), output);
         self
     }
 
-    /// The same with facts about processes granted, which are these.
+    /// Grants the facts about processes, which are these.
     #[must_use]
     pub fn with_processes(mut self, processes: Vec<Process>) -> Self {
         self.host.granted.processes = Some(processes);
         self
     }
 
-    /// The same with a host that may be asked, and answers after so long.
+    /// Grants a ping of a host, which answers after this time.
     #[must_use]
     pub fn with_ping(mut self, host: impl Into<String>, round_trip: Duration) -> Self {
         self.host.granted.pings.insert(host.into(), Ok(round_trip));
         self
     }
 
-    /// The same with a host that may be asked, and of which the host says this.
+    /// Grants a ping of a host, with this error.
     #[must_use]
     pub fn with_ping_error(mut self, host: impl Into<String>, error: HostError) -> Self {
         self.host.granted.pings.insert(host.into(), Err(error));
         self
     }
 
-    /// The same with a URL that may be asked for, whatever the method, and answers this.
+    /// Grants a URL with any method, which has this response.
     #[must_use]
     pub fn with_answer(mut self, url: impl Into<String>, answer: Response) -> Self {
         self.host.granted.answers.insert(url.into(), Ok(answer));
         self
     }
 
-    /// The same with a URL that may be asked for, and of which the host says this.
+    /// Grants a URL, with this error.
     #[must_use]
     pub fn with_answer_error(mut self, url: impl Into<String>, error: HostError) -> Self {
         self.host.granted.answers.insert(url.into(), Err(error));
@@ -241,18 +241,18 @@ impl Run {
         self
     }
 
-    /// What was said so far, in all runs.
+    /// The log so far, of all runs.
     pub fn logged(&self) -> Vec<(Level, String)> {
         self.host.logged()
     }
 
-    /// The commands that were asked for so far, in all runs.
+    /// The commands so far, of all runs.
     pub fn commands_run(&self) -> Vec<CommandOrder> {
         self.host.commands_run()
     }
 }
 
-/// A secret as text: editors end a file with a line end, and nobody means it.
+/// A secret as text: editors add a line end to a file, which is not a part of the secret.
 pub(crate) fn secret_text(name: &str, bytes: Vec<u8>) -> Result<String, HostError> {
     let mut text = String::from_utf8(bytes)
         .map_err(|_| HostError::new("unreadable", format!("the secret `{name}` is not UTF-8 text")))?;

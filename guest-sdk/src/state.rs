@@ -23,17 +23,17 @@ pub struct State<'a> {
     host: &'a Host,
 }
 
-/// Why the store did not take or give a value.
+/// Why the store could not keep or return a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateError {
-    /// The host refuses it; it says which limit would be exceeded.
+    /// The host refuses it, with the limit that would be exceeded.
     Refused(String),
     /// The value cannot be written as JSON, or is not what the caller expects:
     /// perhaps an earlier version of the component left it.
     Unfit {
-        /// Whose value.
+        /// The key of the value.
         key: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -54,31 +54,31 @@ impl<'a> State<'a> {
         Self { host }
     }
 
-    /// A value that was set as JSON. None if there is none.
+    /// Returns a value that was set as JSON, or None.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StateError> {
         let unfit =
             |error: serde_json::Error| StateError::Unfit { key: key.into(), reason: error.to_string() };
         self.get_bytes(key).map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(unfit)
     }
 
-    /// Keeps a value as JSON.
+    /// Stores a value as JSON.
     pub fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), StateError> {
         let bytes = serde_json::to_vec(value)
             .map_err(|error| StateError::Unfit { key: key.into(), reason: error.to_string() })?;
         self.set_bytes(key, &bytes)
     }
 
-    /// A value as it was set.
+    /// Returns the bytes of a value.
     pub fn get_bytes(&self, key: &str) -> Option<Vec<u8>> {
         self.host.get(key)
     }
 
-    /// Keeps a value as it is.
+    /// Stores the bytes of a value.
     pub fn set_bytes(&self, key: &str, value: &[u8]) -> Result<(), StateError> {
         self.host.set(key, value).map_err(StateError::Refused)
     }
 
-    /// Forgets a value, if there is one.
+    /// Removes a value, if there is one.
     pub fn remove(&self, key: &str) {
         self.host.remove(key);
     }

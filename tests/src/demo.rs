@@ -58,8 +58,8 @@ impl Demo {
             demo.printed.push(line);
         }
         let place = demo.printed.iter().find_map(|line| {
-            let named = line.strip_prefix("Laid out an example in ").map(|rest| rest.trim_end_matches('.'));
-            named.or_else(|| line.split_once(" has modules already").map(|(root, _)| root))
+            let named = line.strip_prefix("Created an example in ").map(|rest| rest.trim_end_matches('.'));
+            named.or_else(|| line.split_once(" already has modules").map(|(root, _)| root))
         });
         demo.root = place.expect("it says where its root is").into();
         demo

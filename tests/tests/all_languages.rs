@@ -143,7 +143,7 @@ fn goes_on_counting_in_another_version(daemon: &Daemon, language: &str, old: Opt
         assert!(counted >= before, "it has forgotten: {counted} runs after {before}");
         counted
     };
-    let counted_so_far = within(COMPILED, "the new version is in force", || {
+    let counted_so_far = within(COMPILED, "the new version is active", || {
         let counted = goes_on();
         (digest(daemon, language).as_deref() != old).then_some(counted)
     });

@@ -146,7 +146,7 @@ fn a_url_or_a_token_that_is_none_is_told_without_asking_anybody() {
     let place = tempfile::tempdir().expect("a folder");
     let open = write_token(place.path(), "open", "bw_secret", 0o644);
     for (arguments, code, says) in [
-        (&["status", "--url", "http://192.0.2.1:9013"][..], 2, "for this host only"),
+        (&["status", "--url", "http://192.0.2.1:9013"][..], 2, "only for this host"),
         (&["status", "--url", "https://192.0.2.1/console"], 2, "https://host:9013"),
         (&["status", "--url", "https://192.0.2.1", "--token-file", &open], 2, "chmod 600"),
         (&["status", "--url", "https://192.0.2.1", "--fingerprint", "AB"], 2, "64 hexadecimal digits"),
@@ -237,7 +237,7 @@ fn files_that_are_no_pair_are_mistakes_with_their_line() {
     for (pair, says) in [
         (None, "`certificate` cannot be read"),
         (Some((&one.certificate, &other.key)), "`key` does not belong to the certificate"),
-        (Some((&one.key, &one.key)), "`certificate` has no certificate in it"),
+        (Some((&one.key, &one.key)), "`certificate` contains no certificate"),
     ] {
         if let Some((certificate, key)) = pair {
             root.write("console.pem", certificate);

@@ -76,10 +76,7 @@ fn a_load_balancer_that_asks_rarely_is_told_six_times_before_the_application_sto
     eventually("the file is in force", || (daemon.module("app").drain_s < 3.0).then_some(()));
     let doctor = daemon.client(&["doctor"]);
     let advice = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    assert!(
-        advice.contains("module `app` drains for 2s, and a load balancer asks about it every"),
-        "{advice}"
-    );
+    assert!(advice.contains("module `app` drains for 2s, and a load balancer probes it every"), "{advice}");
     root.write("modules/app.toml", module("[health]\ndrain = \"auto\"\n"));
     eventually("the file is in force", || (daemon.module("app").drain_s >= NEEDED).then_some(()));
 

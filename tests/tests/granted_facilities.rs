@@ -253,13 +253,13 @@ stop = { run = ["/bin/true"] }
     let shown = bellwether_ends(&inspect);
     assert_eq!(shown.code, Some(0), "{shown:?}");
     for line in [
-        "grants   it asks for secrets (as its configuration needs): to tell everybody",
-        "grants   it asks for ping `127.0.0.1`: to hear it answer",
+        "grants   requests secrets (depends on its configuration): to tell everybody",
+        "grants   requests ping `127.0.0.1`: to hear it answer",
         "used     modules/all.toml:14: checker `asks`",
         "used     modules/some.toml:14: checker `asks`",
         "  granted  processes `true`\n",
-        "  granted  env `LANG`, which it does not ask for",
-        "  missing  secrets (as its configuration needs); to allow it: grant = { secrets = { NAME = \"FILE\" } }",
+        "  granted  env `LANG`, which it does not request",
+        "  missing  secrets (depends on its configuration); to allow it: grant = { secrets = { NAME = \"FILE\" } }",
         "  missing  ping `127.0.0.1`; to allow it: grant = { ping = [\"127.0.0.1\"] }",
     ] {
         assert!(shown.out.contains(line), "{line}\nin\n{}", shown.out);
@@ -280,8 +280,8 @@ stop = { run = ["/bin/true"] }
     // Notes are no mistakes.
     let valid = bellwether_ends(&["validate", "--root", &at]);
     assert_eq!(valid.code, Some(0), "{valid:?}");
-    let note = "note: modules/some.toml:14: checker `asks`: `granted` asks for ping `127.0.0.1` (to hear it \
-                answer), which it is not granted; to allow it: grant = { ping = [\"127.0.0.1\"] }";
+    let note = "note: modules/some.toml:14: checker `asks`: `granted` requests ping `127.0.0.1` (to hear it \
+                answer), which is not granted; to allow it: grant = { ping = [\"127.0.0.1\"] }";
     assert!(valid.out.contains(note), "{}", valid.out);
     assert_eq!(valid.out.matches("note: ").count(), 2, "{}", valid.out);
     let json = bellwether_ends(&["validate", "--root", &at, "--json"]);

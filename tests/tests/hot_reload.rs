@@ -193,7 +193,7 @@ fn whatever_is_no_component_leaves_the_last_good_one_in_force() {
             let mut told = reloads(&daemon, "checkers/sentinel.wasm", false).into_iter();
             told.find(|told| told.text.contains(why))
         });
-        assert!(told.detail.as_ref().is_some_and(|detail| detail.contains("stays in force")), "{told:?}");
+        assert!(told.detail.as_ref().is_some_and(|detail| detail.contains("stays active")), "{told:?}");
         let checker = next_run(&daemon, "sentinel");
         assert!(is_well(&checker), "{checker:?}");
     }

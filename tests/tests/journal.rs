@@ -74,9 +74,9 @@ fn a_damaged_journal_is_set_aside_and_said_so() {
     daemon.run_again();
     daemon.until_ready("web");
     let problems = daemon.problems();
-    assert!(problems.contains("state/journal.db could not be used (it is no database)"), "{problems}");
+    assert!(problems.contains("state/journal.db could not be used (it is not a database)"), "{problems}");
     let said = eventually("the journal says so, too", || {
-        daemon.events().into_iter().find(|event| event.text.contains("is set aside"))
+        daemon.events().into_iter().find(|event| event.text.contains("was moved aside"))
     });
     assert!(Some(said.seq) > last, "the numbers go on: {said:?} after {last:?}");
     let aside = fs::read_dir(root.path().join("state")).expect("the state").flatten();

@@ -163,7 +163,7 @@ fn an_edited_command_is_said_to_wait_for_the_next_start() {
     let pid = daemon.processes("app")[0];
     root.write("modules/app.toml", sleeps(1002));
     let said = [format!("process {pid}"), "was started with `/bin/sleep 1001`".to_owned()];
-    until_problem(&daemon, &[&said[0], &said[1], "in force from the next start"]);
+    until_problem(&daemon, &[&said[0], &said[1], "which takes effect at the next start"]);
     assert!(daemon.tell(&["events"]).contains("command `start` from its next start on"));
     // The next daemon knows it as well.
     daemon.kill();

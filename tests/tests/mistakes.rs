@@ -16,13 +16,13 @@ use bellwether_tests::web::Web;
 /// The exit codes, as `bellwether --help` says them.
 const CODES: [(i32, &str); 10] = [
     (0, "done"),
-    (1, "something went wrong"),
-    (2, "the command line makes no sense"),
-    (3, "denied, or not as asked: a command that was refused, a check that is not well"),
+    (1, "error"),
+    (2, "invalid command line"),
+    (3, "denied or failed: a refused command, a failing check"),
     (4, "no daemon runs on this root"),
-    (5, "the files have mistakes"),
+    (5, "configuration errors"),
     (6, "a port is in use"),
-    (7, "the root cannot be written"),
+    (7, "the root is not writable"),
     (8, "another daemon runs on this root"),
     (9, "a program that a module declares is missing"),
 ];
@@ -58,7 +58,7 @@ const SHOWN: [[&str; 3]; 4] = [
     ["modules/web.toml:2:1", "`[restart]` has no key `budgett`", "did you mean `budget`?"],
     ["modules/web.toml:5:64", "`soon` is not a duration", "expected a duration such as \"2s\""],
     ["modules/web.toml:9:20", "`[commands]` has no `strat`", "did you mean `start`?"],
-    ["modules/web.toml:10:11", "`restrat` is not a word for `on-down`", "did you mean `restart`?"],
+    ["modules/web.toml:10:11", "`restrat` is not a valid value for `on-down`", "did you mean `restart`?"],
 ];
 
 #[test]
@@ -75,10 +75,10 @@ fn every_mistake_of_a_module_is_shown_with_its_line_and_underlined() {
     let root = Root::default();
     root.write("modules/web.toml", WRONG);
     let run = on(root.path(), &["run"]);
-    told(&run, 5, &["the files have mistakes", "bellwether validate"]);
+    told(&run, 5, &["the files have errors", "bellwether validate"]);
     let validate = on(root.path(), &["validate"]);
     assert_eq!(validate.code, Some(5), "{validate:?}");
-    assert!(validate.out.contains("4 mistakes in 1 file"), "{}", validate.out);
+    assert!(validate.out.contains("4 errors in 1 file"), "{}", validate.out);
     for text in [&run.error, &validate.out] {
         for part in SHOWN.as_flattened() {
             assert!(text.contains(part), "`{part}` is not said:\n{text}");
@@ -295,11 +295,11 @@ fn a_module_is_suspended_for_a_time_and_for_a_reason() {
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
     let said = daemon.tell(&["suspend", "web", "--for", "10m", "--reason", "new disk"]);
-    assert!(said.contains("nothing is acted on for 10m"), "{said}");
+    assert!(said.contains("no automatic action is taken for 10m"), "{said}");
     let why = daemon.tell(&["why", "web"]);
     assert!(why.contains("suspended for another"), "{why}");
     let said = daemon.tell(&["suspend", "web", "--for", "1s"]);
-    assert!(said.contains("nothing is acted on for 1s"), "{said}");
+    assert!(said.contains("no automatic action is taken for 1s"), "{said}");
     let resumed = || {
         daemon
             .tell(&["events", "--kind", "decision"])

@@ -42,7 +42,7 @@ fn a_running_daemon_and_one_that_has_ended_are_replayed_and_decide_the_same() {
     daemon.end();
     let offline = replay(&root, &[]);
     assert_eq!(offline.code, Some(0), "{offline:?}");
-    assert!(offline.out.contains("✓ it decides the same: "), "{}", offline.out);
+    assert!(offline.out.contains("✓ same decisions: "), "{}", offline.out);
     let offline: Replay = read(&replay(&root, &["--json"]).out);
     assert!(offline.same >= while_it_runs.same, "{offline:?}, and before {while_it_runs:?}");
     assert_eq!((offline.untold, offline.unrecorded), (0, 0), "{offline:?}");

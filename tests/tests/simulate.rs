@@ -99,7 +99,7 @@ fn mistakes_of_a_scenario_are_shown_with_their_lines() {
         "did you mean `database`?",
         "scenarios/wrong.toml:5:8",
         "did you mean `fail`?",
-        "3 mistakes",
+        "3 errors",
     ] {
         assert!(ended.out.contains(said), "`{said}` is not said:\n{}", ended.out);
     }

@@ -64,7 +64,7 @@ fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
     screen.until(&["✓ stop web:", "○ stopped"]);
     daemon.until_state("web", State::Stopped);
     screen.key("s");
-    screen.until(&["start web?", "y does it"]);
+    screen.until(&["start web?", "y confirms"]);
     screen.key("y");
     screen.until(&["● up"]);
     let by_the_view: Vec<String> = daemon.events().into_iter().filter_map(|event| event.command).collect();
@@ -79,7 +79,7 @@ fn what_moved_meanwhile_is_refused_and_the_state_now_is_shown() {
     screen.key("r");
     screen.until(&["restart web?", "Type the module's name"]);
     daemon.tell(&["suspend", "web"]);
-    screen.until(&["It has moved since you asked"]);
+    screen.until(&["The state has changed"]);
     screen.line("web");
     screen.until(&["✗ `restart web` is not carried out", "it is up and ready now"]);
     assert!(!daemon.events().iter().any(|event| event.occasion.as_deref() == Some("restart")));
@@ -91,13 +91,13 @@ fn without_a_daemon_nothing_old_looks_fresh_and_it_comes_back_by_itself() {
     screen.run(&at(&root, "top"));
     screen.until(&["● up"]);
     daemon.end();
-    let lost = screen.until(&["no news since", "· was up"]);
+    let lost = screen.until(&["no data since", "· was up"]);
     assert!(!lost.contains('●'), "{lost}");
     screen.key("r");
     screen.until(&["✗ restart web: the daemon does not answer"]);
     daemon.run_again();
     let back = screen.until(&["The module is ready", "● up"]);
-    assert!(!back.contains("no news"), "{back}");
+    assert!(!back.contains("no data"), "{back}");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn events_follow_goes_on_over_a_restart_of_the_daemon_without_a_gap_or_a_double(
     });
     eventually("that it was away, and is back, is said on standard error", || {
         let error = std::fs::read_to_string(root.path().join("told.err")).ok()?;
-        (error.contains("no news since") && error.contains("answers again")).then_some(())
+        (error.contains("no data since") && error.contains("answering again")).then_some(())
     });
     screen.key("C-c");
 }
@@ -152,5 +152,5 @@ fn where_nothing_can_be_drawn_it_says_what_to_use_instead() {
     let output = Command::new(bellwether()).arg("top").output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said.contains("needs a terminal") && said.contains("status --watch"), "{said}");
+    assert!(said.contains("needs an interactive terminal") && said.contains("status --watch"), "{said}");
 }

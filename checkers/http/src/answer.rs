@@ -182,7 +182,7 @@ impl Reader {
                 self.state = State::Chunked { status, left: 0 };
             }
         } else {
-            match parse_chunk_size(&self.pending).map_err(|_| "the size of a chunk is none".to_owned())? {
+            match parse_chunk_size(&self.pending).map_err(|_| "the size of a chunk is invalid".to_owned())? {
                 Status::Complete((_, 0)) => return Ok(Some(status)),
                 Status::Complete((line, size)) => {
                     self.pending.drain(..line);
@@ -226,7 +226,7 @@ fn framing(status: u16, headers: &[httparse::Header<'_>]) -> Result<Framing, Str
                     Ok(given) if digits && length.is_none_or(|before| before == given) => {
                         length = Some(given);
                     }
-                    _ => return Err(format!("`{}` is no Content-Length", value.escape_debug())),
+                    _ => return Err(format!("`{}` is not a Content-Length", value.escape_debug())),
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! The standard checker of HTTP services: one request, and does the answer have
-//! the right status and text?
+//! The standard checker of HTTP services: it sends one request, and checks the status and text of the
+//! response.
 //!
 //! ```text
 //!  config ─▶ request ─▶ exchange ─▶ answer ─▶ judge ─▶ observation
@@ -7,7 +7,7 @@
 //!                        I/O)        status and body)
 //! ```
 //! HTTP/1.1, with TLS for `https`, one connection a request, no redirects
-//! followed: what the service itself says is what counts.
+//! followed: only the answer of the service itself counts.
 
 mod answer;
 mod exchange;
@@ -27,8 +27,8 @@ use crate::request::Request;
 
 /// `config = { url = "http://127.0.0.1:8080/", expect-status = [200, 204] }`
 ///
-/// A certificate is made for names. Where `url` has an address, it is not verified by chance: the schema
-/// wants `tls` to say how.
+/// Certificates are issued for names. If `url` has an address, the schema requires `tls`, which says how
+/// the certificate is verified.
 #[bellwether_guest::config]
 #[derive(Debug)]
 #[schemars(extend(
@@ -40,30 +40,30 @@ use crate::request::Request;
     }
 ))]
 pub struct Config {
-    /// What to ask for: `http://127.0.0.1:8080/health`, or `https://…` with TLS.
+    /// The URL to request: `http://127.0.0.1:8080/health`, or `https://…` with TLS.
     url: String,
-    /// The request method: `GET` unless it says otherwise.
+    /// The request method. Default: `GET`.
     #[serde(default = "get")]
     method: String,
-    /// The right status, or a list of them: 200 unless it says otherwise.
+    /// The expected status, or a list of them. Default: 200.
     #[serde(default)]
     expect_status: ExpectStatus,
     /// Text that must be in the first mebibyte of the body.
     #[serde(default)]
     expect_body: Option<String>,
-    /// Headers to send. They take the place of the checker's own, `Host` among them.
+    /// Request headers. They override the checker's own, including `Host`.
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// How TLS is spoken, for `https`.
+    /// TLS settings, for `https`.
     #[serde(default)]
     tls: Tls,
-    /// For `https`: warn when the certificate is valid for fewer days than this. 14 unless it says
-    /// otherwise.
+    /// For `https`: warn when the certificate is valid for fewer days than this. Default:
+    /// 14.
     #[serde(default = "fortnight")]
     warn_days: u16,
 }
 
-/// Long enough before for a person to renew what no program does.
+/// Long enough for an operator to renew a certificate by hand.
 fn fortnight() -> u16 {
     14
 }
@@ -72,7 +72,7 @@ fn get() -> String {
     "GET".into()
 }
 
-/// Sends one HTTP request, and expects a status and perhaps a text.
+/// Sends one HTTP request, and checks the status and optionally the text of the response.
 #[bellwether_guest::checker(grants(connect = "the service to check"))]
 pub fn check(config: Config, run: &Run) -> Observation {
     let request = match Request::new(&config.url, &config.method, &config.headers) {
@@ -86,7 +86,7 @@ pub fn check(config: Config, run: &Run) -> Observation {
         }
         Err(NoAnswer::Net(error)) => error.into(),
         Err(NoAnswer::Malformed(reason)) => {
-            Observation::fail(format!("{} gave an answer that is no HTTP: {reason}", request.address))
+            Observation::fail(format!("{} gave an answer that is not HTTP: {reason}", request.address))
         }
         Err(NoAnswer::Silent) => {
             Observation::fail(format!("{} closed the connection without an answer", request.address))

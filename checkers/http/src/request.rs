@@ -21,7 +21,7 @@ impl Request {
     pub(crate) fn new(url: &str, method: &str, headers: &BTreeMap<String, String>) -> Result<Self, String> {
         let Url { is_tls, authority, address, target } = Url::parse(url)?;
         if !is_token(method) {
-            return Err(format!("`method` is wrong: `{}` is no HTTP method", method.escape_debug()));
+            return Err(format!("`method` is wrong: `{}` is not an HTTP method", method.escape_debug()));
         }
         let mut text = format!("{method} {target} HTTP/1.1\r\n");
         let own = [
@@ -82,7 +82,7 @@ impl Url {
         let port = if port.len() > 1 { &port[1..] } else { default };
         if host.is_empty() || port.parse::<u16>().is_ok_and(|port| port == 0) || port.parse::<u16>().is_err()
         {
-            return Err(wrong("has no host, or a port that is none"));
+            return Err(wrong("has no host, or an invalid port"));
         }
         let slash = if target.starts_with('/') { "" } else { "/" };
         // `%25` is a `%` here (RFC 6874), before the name of a network interface.

@@ -29,7 +29,7 @@ impl Escaped {
                 _ => {
                     let shown: String = behind.chars().take(3).collect();
                     return Err(format!(
-                        "`\\{shown}` is no escape: expected \\xHH, \\r, \\n, \\t, \\0 or \\\\"
+                        "`\\{shown}` is not an escape: expected \\xHH, \\r, \\n, \\t, \\0 or \\\\"
                     ));
                 }
             };

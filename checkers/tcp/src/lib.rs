@@ -1,5 +1,5 @@
-//! The standard checker of TCP services, of UDP services and of Unix sockets: does it take connections,
-//! and does it say what it should?
+//! The standard checker of TCP services, UDP services and Unix sockets: it checks whether the service
+//! accepts connections, and optionally its answer.
 //!
 //! ```text
 //!  config ─▶ connected ─┬─ nothing is expected ─▶ has the service accepted it? ─▶ observation
@@ -15,7 +15,7 @@ use bellwether_guest::prelude::*;
 
 use crate::escaped::Escaped;
 
-/// Nobody greets with more than this.
+/// No greeting is longer than this.
 const MOST_HEARD: usize = 64 << 10;
 /// As much of an unexpected answer as helps a reader.
 const MOST_SHOWN: usize = 80;
@@ -24,7 +24,7 @@ const MOST_SHOWN: usize = 80;
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {
-    /// What to connect to: `127.0.0.1:6379`, `[::1]:22` or `db.internal:5432`; with `udp:` before it over
+    /// What to connect to: `127.0.0.1:6379`, `[::1]:22` or `db.internal:5432`; with the prefix `udp:` over
     /// UDP; `unix:/run/app.sock` is a Unix socket.
     address: String,
     /// Text to send once connected.
@@ -33,17 +33,17 @@ pub struct Config {
     /// Bytes to send instead: text with escapes such as `\x00`, in single quotes.
     #[serde(default)]
     send_bytes: Option<Escaped>,
-    /// Text that the service must then say, among others.
+    /// Text that the answer of the service must contain.
     #[serde(default)]
     expect: Option<String>,
-    /// Bytes that it must say instead: text with escapes such as `\x00`, in single quotes.
+    /// Bytes that it must contain instead: text with escapes such as `\x00`, in single quotes.
     #[serde(default)]
     expect_bytes: Option<Escaped>,
-    /// Whether a service on this machine must have accepted the connection, and not only the system
-    /// for it, as that does also for one that is stopped or hangs. True unless it says otherwise.
+    /// Whether a service on this machine must have accepted the connection itself: the system also
+    /// completes connections for a service that is stopped or hangs. Default: true.
     #[serde(default = "yes")]
     expect_accept: bool,
-    /// Speak TLS on the connection, so: `tls = {}`.
+    /// Use TLS: `tls = {}`.
     #[serde(default)]
     tls: Option<Tls>,
 }
@@ -52,7 +52,7 @@ fn yes() -> bool {
     true
 }
 
-/// Connects to a TCP service, a UDP service or a Unix socket, and may expect it to say something.
+/// Connects to a TCP service, a UDP service or a Unix socket, and optionally checks its answer.
 #[bellwether_guest::checker(grants(connect = "the service to check"))]
 pub fn check(config: Config, run: &Run) -> Observation {
     let words = match Words::of(&config) {

@@ -152,7 +152,7 @@ fn error(request: &Request, code: &ErrorCode) -> HostError {
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => {
             ("no-answer", "the connection was broken off".to_owned())
         }
-        ErrorCode::HttpProtocolError => ("no-answer", "the answer is no HTTP".to_owned()),
+        ErrorCode::HttpProtocolError => ("no-answer", "the answer is not HTTP".to_owned()),
         ErrorCode::TlsProtocolError => ("no-answer", "it does not speak TLS as we do".to_owned()),
         ErrorCode::TlsAlertReceived(alert) => (
             "no-answer",

@@ -1,4 +1,4 @@
-//! Why there is no connection, or no answer, and what that says of the resource.
+//! Why there is no connection, or no answer, and what that means for the resource.
 
 use std::error::Error;
 use std::fmt;
@@ -16,24 +16,24 @@ pub enum NetError {
     NotGranted(String),
     /// The host name could not be looked up.
     NoSuchName(String, io::Error),
-    /// Nobody listens there.
+    /// The connection was refused.
     Refused(String),
     /// No answer within the time that the run had.
     NoAnswer(String, Duration),
-    /// There is no way to that address.
+    /// The address is unreachable.
     Unreachable(String),
-    /// The other side broke the connection off.
+    /// The other side closed the connection.
     BrokenOff(String),
-    /// The other side does not speak TLS as the host does, and why.
+    /// The TLS handshake failed, with the reason.
     NoTls(String, String),
-    /// The other side's certificate is over, or not valid yet, and what is said of it.
+    /// The other side's certificate has expired or is not valid yet, with the details.
     BadCertificate(String, String),
-    /// The other side's certificate is of no authority that is trusted, and what is said of it: which
-    /// authorities are trusted is the operator's to say.
+    /// The other side's certificate is not from a trusted authority, with the details. The operator
+    /// decides which authorities are trusted.
     Untrusted(String, String),
-    /// The other side's certificate is for another name, and what is said of it.
+    /// The other side's certificate is for another name, with the details.
     WrongName(String, String),
-    /// Something else went wrong on this side.
+    /// Another error on this side.
     Failed(String, io::Error),
 }
 

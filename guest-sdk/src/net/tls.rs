@@ -1,4 +1,4 @@
-//! How TLS is spoken, as a part of a checker's configuration.
+//! TLS settings, as a part of a checker's configuration.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,18 +8,17 @@ use serde::Deserialize;
 
 use super::NetError;
 
-/// How TLS is spoken. By default the certificate must be valid for the host, and of an authority that
-/// the system trusts, or the node's `ca-bundle`.
+/// TLS settings. By default the certificate must be valid for the host, and from an authority that the
+/// system or the node's `ca-bundle` trusts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[schemars(inline)]
 pub struct Tls {
-    /// The name that the certificate must be for, and that the server is asked for, if that is not the host.
+    /// The name that the certificate must be valid for, and that is sent to the server, if it is not the host.
     pub server_name: Option<String>,
-    /// A file with certificates of authorities in PEM that are trusted besides. Its directory must be
-    /// granted by `read`.
+    /// A PEM file of additional trusted authorities. Its directory must be granted by `read`.
     pub ca: Option<PathBuf>,
-    /// Whether the certificate is verified. Without it any server can answer in its place. Default: true.
+    /// Whether the certificate is verified. Otherwise any server can answer in its place. Default: true.
     pub verify: bool,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{NetError, look_up, net_error, no_answer};
 use crate::run::Run;
 
-/// Asks one service over UDP. Granted by `connect = ["udp:HOST:PORT"]`.
+/// A client of one service over UDP. Granted by `connect = ["udp:HOST:PORT"]`.
 #[derive(Debug)]
 pub struct Udp<'a> {
     socket: UdpSocket,
@@ -16,12 +16,12 @@ pub struct Udp<'a> {
     run: &'a Run,
 }
 
-/// A datagram may be lost: it is sent so often in the run's time.
+/// A datagram may be lost: the number of times it is sent within the run's time.
 const SENT: u32 = 3;
-/// The standard library has nothing to wait for several things with: an answer is looked for so often.
+/// How often an answer is polled for, because the standard library cannot wait for several events.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// Nothing if it cannot be done at present.
+/// None if it is not possible at present.
 fn later(done: io::Result<usize>) -> io::Result<Option<usize>> {
     match done {
         Ok(length) => Ok(Some(length)),
@@ -31,7 +31,7 @@ fn later(done: io::Result<usize>) -> io::Result<Option<usize>> {
 }
 
 impl<'a> Udp<'a> {
-    /// For the first address of `host:port`. Nothing is sent yet.
+    /// Uses the first address of `host:port`. Sends nothing yet.
     pub fn open(run: &'a Run, address: &str) -> Result<Self, NetError> {
         let granted = |error| match error {
             NetError::NotGranted(address) => NetError::NotGranted(format!("udp:{address}")),
@@ -55,7 +55,7 @@ impl<'a> Udp<'a> {
         Ok(Self { socket, address: address.to_owned(), run })
     }
 
-    /// Sends `question`, and waits for an answer within the run's time. What is not answered is sent
+    /// Sends `question`, and waits for an answer within the run's time. Without an answer, it is sent
     /// again a few times.
     pub fn ask(&self, question: &[u8], answer: &mut [u8]) -> Result<usize, NetError> {
         let told = |error| match net_error(error, &self.address, self.run) {

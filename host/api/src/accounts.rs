@@ -40,12 +40,12 @@ pub struct TokenStatus {
     pub last_used: Option<i64>,
 }
 
-/// Who asks: `GET /api/v1/me`.
+/// The caller: `GET /api/v1/me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MeAnswer {
-    /// The user's name, `token NAME`, or who is on the local socket.
+    /// The user's name, `token NAME`, or the user of the local socket.
     pub name: String,
-    /// What this one may do.
+    /// The role of the caller.
     #[schemars(with = "shapes::Role")]
     pub role: Role,
 }
@@ -55,16 +55,16 @@ pub struct MeAnswer {
 pub struct UserLine {
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its role.
     #[schemars(with = "shapes::Role")]
     pub role: Role,
-    /// Whether it can sign in without a one-time address.
+    /// Whether it can sign in without a one-time link.
     pub has_password: bool,
-    /// Since when there is this user.
+    /// When it was created.
     pub created: String,
     /// When it signed in last, if ever.
     pub last_sign_in: Option<String>,
-    /// So many sign-ins are under way.
+    /// The number of its sessions.
     pub sessions: usize,
 }
 
@@ -73,12 +73,12 @@ pub struct UserLine {
 pub struct TokenLine {
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Its role.
     #[schemars(with = "shapes::Role")]
     pub role: Role,
-    /// Since when there is this token.
+    /// When it was created.
     pub created: String,
-    /// When it ends; nothing if it is good until it is revoked.
+    /// When it expires; absent if it is valid until it is revoked.
     pub expires: Option<String>,
     /// When it was used last, if ever.
     pub last_used: Option<String>,
@@ -93,14 +93,14 @@ pub struct TokenAnswer {
     pub secret: String,
 }
 
-/// A one-time address.
+/// A one-time link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OneTimeAnswer {
-    /// Whom it signs in.
+    /// The user whom it signs in.
     pub user: String,
-    /// Behind the console's address: `/login/…`.
+    /// The path after the console's address: `/login/…`.
     pub path: String,
-    /// It is good for so many seconds.
+    /// How many seconds it is valid.
     pub expires_in_s: u64,
 }
 

@@ -15,27 +15,27 @@ use bellwether_os::clock::Clock;
 /// One checker or restart script as a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ComponentStatus {
-    /// What it can be used for.
+    /// Its kind.
     pub kind: ComponentKind,
     /// Its file name without `.wasm`.
     pub name: String,
-    /// As it says itself; unknown if it never could.
+    /// The version that it reports; absent if it could never be loaded.
     pub version: Option<String>,
-    /// BLAKE3 of the bytes in force, in hexadecimal.
+    /// BLAKE3 of the active version, in hexadecimal.
     pub digest: String,
-    /// Where these come from.
+    /// The source of the active version.
     pub origin: Origin,
-    /// Why the file that is there now is not in force, if it is not.
+    /// Why the current file is not active, if it is not.
     pub error: Option<String>,
-    /// The version that is there now does not work.
+    /// The current version does not work and is quarantined.
     #[serde(default)]
     pub quarantine: Option<QuarantineStatus>,
-    /// The version that is there now waits for approval.
+    /// The current version waits for approval.
     #[serde(default)]
     pub waiting: Option<WaitingStatus>,
 }
 
-/// A version that does not work and is not tried again for a while.
+/// A version that does not work and is not retried for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineStatus {
     /// BLAKE3 of the file, in hexadecimal.
@@ -44,9 +44,9 @@ pub struct QuarantineStatus {
     pub why: String,
     /// Since when it is known.
     pub since: String,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: u32,
-    /// Not tried again before.
+    /// The time of the next attempt.
     pub next: String,
 }
 
@@ -63,19 +63,19 @@ impl QuarantineStatus {
     }
 }
 
-/// A version that asks for more than the one before it, and runs once a person has let it in or a
-/// module grants what it asks for.
+/// A version that requests more grants than the previous one, and runs once an admin has approved it or a
+/// module grants what it requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitingStatus {
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
-    /// As it says itself.
+    /// The version that it reports.
     pub version: String,
-    /// What it asks for, in the notation of grants.
+    /// The grants that it requests, in the notation of grants.
     pub asks: Vec<String>,
 }
 
-/// What a component can be used for.
+/// The kind of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComponentKind {
@@ -85,26 +85,26 @@ pub enum ComponentKind {
     RestartScript,
 }
 
-/// Where a component comes from.
+/// The source of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// It is part of the binary.
+    /// It is built in.
     Embedded,
-    /// It was dropped into the root.
+    /// It is a file in the root.
     File,
 }
 
-/// The answer to an approval: what was let in.
+/// The answer to an approval: the approved version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalAnswer {
     /// Its file: `checkers/http.wasm`.
     pub what: String,
     /// BLAKE3 of the file, in hexadecimal.
     pub digest: String,
-    /// As it says itself.
+    /// The version that it reports.
     pub version: String,
-    /// What it asks for and has not been granted, in the notation of grants.
+    /// The grants that it requests and does not have, in the notation of grants.
     pub asks: Vec<String>,
 }
 
@@ -116,71 +116,71 @@ pub struct ComponentDetail {
     pub status: ComponentStatus,
     /// What it checks or does, in one sentence.
     pub summary: Option<String>,
-    /// A JSON Schema of its configuration; empty if it takes none.
+    /// The JSON Schema of its configuration; empty if it has none.
     pub config_schema: Option<String>,
-    /// What it would like to be allowed.
+    /// The grants that it requests.
     pub asks: Vec<AskLine>,
-    /// Who uses it, and what it may do there.
+    /// Where it is used, and with which grants.
     pub uses: Vec<UseLine>,
 }
 
-/// Something that a component would like to be allowed.
+/// A grant that a component requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AskLine {
-    /// Which kind of grant.
+    /// The kind of grant.
     pub kind: String,
-    /// Which one; empty if that depends on its configuration.
+    /// The value; empty if it depends on the configuration.
     pub value: String,
-    /// What for.
+    /// The reason.
     pub reason: String,
 }
 
 /// One place where a component is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UseLine {
-    /// By which module.
+    /// The module.
     pub module: String,
-    /// As which checker; nothing if it is the restart script.
+    /// The checker; absent if it is the restart script.
     pub checker: Option<String>,
-    /// In which file.
+    /// The file.
     pub file: String,
-    /// In which line of it.
+    /// The line in the file.
     pub line: usize,
-    /// What it is granted there, in the notation of grants.
+    /// The grants there, in the notation of grants.
     pub granted: Vec<String>,
-    /// What it asks for and is not granted there.
+    /// The grants that it requests and does not have there.
     pub missing: Vec<String>,
-    /// What it is granted there and does not ask for.
+    /// The grants there that it does not request.
     pub unasked: Vec<String>,
-    /// What of that its runs have used, since the daemon has started. A variable of the environment
-    /// counts as used when it is handed over.
+    /// The grants that its runs have used since the daemon started. An environment variable counts as used
+    /// when it is passed to the component.
     #[serde(default)]
     pub used: Vec<UsedGrant>,
-    /// What its runs cost here, since the daemon has started.
+    /// The cost of its runs here, since the daemon started.
     pub cost: Option<CostStatus>,
 }
 
-/// A grant that has allowed something.
+/// A grant that was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsedGrant {
-    /// In the notation of grants, as it is granted.
+    /// The grant, in the notation of grants.
     pub grant: String,
-    /// When last.
+    /// The time of the last use.
     pub at: String,
 }
 
-/// What the runs of a component cost for one checker.
+/// The cost of a component's runs for one checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CostStatus {
-    /// So many.
+    /// The number of runs.
     pub runs: u64,
-    /// How long one took, in microseconds: the mean.
+    /// The mean duration, in microseconds.
     pub took_us: u64,
-    /// Of a processor, in microseconds: the mean.
+    /// The mean CPU time, in microseconds.
     pub cpu_us: u64,
-    /// Of the last one, in bytes, when it was most.
+    /// The peak memory of the last run, in bytes.
     pub memory: u64,
-    /// How often something was refused to them.
+    /// The number of refused calls.
     pub refusals: u64,
 }
 

@@ -20,13 +20,13 @@ pub struct ConfigurationAnswer {
 pub struct FileStatus {
     /// Relative to the root.
     pub file: String,
-    /// Which module it is, if it is one.
+    /// The module, if it is the file of one.
     pub module: Option<String>,
-    /// Whether it is right. What is wrong is not in force; the last good version is, if there was one.
+    /// Whether it is valid. An invalid file is not active; the last valid version is, if there was one.
     pub right: bool,
-    /// What it comes to, if it is right. Environment variables are named and their values are not shown.
+    /// The effective values, if it is valid. Environment variables are listed without their values.
     pub values: Vec<Effective>,
-    /// What is wrong.
+    /// The errors.
     pub mistakes: Vec<Mistake>,
 }
 

@@ -49,39 +49,39 @@ pub use self::parts::{LogAnswer, PlanAnswer};
 /// Everything about a node: `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
-    /// Which node.
+    /// The node.
     #[schemars(with = "String")]
     pub node: NodeName,
     /// Grows with every change.
     pub generation: u64,
     /// When this was true.
     pub at: String,
-    /// The worst that is true of it, in one sentence.
+    /// Its worst problem, in one sentence.
     #[serde(default)]
     pub headline: String,
     /// By name.
     pub modules: Vec<ModuleStatus>,
     /// Checkers and restart scripts that are loaded, or cannot be.
     pub components: Vec<ComponentStatus>,
-    /// Files that were refused, and why.
+    /// Refused files, and the reasons.
     pub problems: Vec<String>,
-    /// The recipients of notifications, and how delivery goes.
+    /// The notification targets, and the state of delivery.
     #[serde(default)]
     pub notifications: Vec<NotifyStatus>,
-    /// Where the console is reached, if there is one.
+    /// The address and certificate of the console, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<ConsoleStatus>,
 }
 
-/// Where the console is reached.
+/// The address and certificate of the console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsoleStatus {
     /// Its address: `https://node-1:9013/`.
     pub url: String,
-    /// SHA-256 over the certificate that it shows, if it shows one: `AB:CD:…`.
+    /// The SHA-256 fingerprint of its certificate, if it has one: `AB:CD:…`.
     #[serde(default)]
     pub fingerprint: Option<String>,
-    /// That certificate counts until then.
+    /// When the certificate expires.
     #[serde(default)]
     pub certificate_ends: Option<String>,
 }
@@ -96,70 +96,70 @@ pub struct ModuleStatus {
     /// an earlier one is refused.
     #[serde(default)]
     pub changed: u64,
-    /// How much it needs to be looked at.
+    /// How much attention it needs.
     #[serde(default)]
     #[schemars(with = "shapes::Attention")]
     pub attention: Attention,
     /// Its state.
     #[schemars(with = "shapes::State")]
     pub state: StateName,
-    /// What the load balancer is told.
+    /// The answer to the health check.
     pub ready: bool,
     /// Since when it is in this state.
     pub since: String,
-    /// Since when the load balancer is told so, as far as this daemon knows.
+    /// Since when the health check has this answer, as far as this daemon knows.
     #[serde(default)]
     pub ready_since: String,
     /// Why it is in this state, and why it is not ready if it is not.
     pub reason: String,
-    /// Nothing is acted on (maintenance).
+    /// No automatic action is taken (maintenance).
     pub suspended: bool,
     /// Until then, if it is suspended for a time.
     #[serde(default)]
     pub suspended_until: Option<String>,
-    /// What a person wants.
+    /// The desired state.
     pub wanted: Wanted,
-    /// When something will happen by itself.
+    /// The time of the next automatic step.
     pub next: Option<String>,
     /// Automatic restarts within the budget's window.
     pub restarts: u32,
-    /// How many are allowed.
+    /// The restart budget.
     pub budget: BudgetStatus,
-    /// How long health says no before the application is stopped, in seconds.
+    /// How long the health check fails before the application is stopped, in seconds.
     #[serde(default)]
     pub drain_s: f64,
-    /// How often the slowest of the load balancers asks that ask regularly, in seconds.
+    /// The probe interval of the slowest load balancer that probes regularly, in seconds.
     #[serde(default)]
     pub probed_every_s: Option<f64>,
-    /// How long the drain ought to be for that, in seconds, if the module's file says less.
+    /// The drain that this interval needs, in seconds, if the module's file sets a shorter one.
     #[serde(default)]
     pub drain_needed_s: Option<f64>,
-    /// What is being carried out.
+    /// The plan in progress.
     #[schemars(with = "Option<shapes::Plan>")]
     pub plan: Option<PlanView>,
-    /// The processes that its process checkers see.
+    /// The processes that its process checkers find.
     #[schemars(with = "Vec<shapes::Process>")]
     pub processes: Vec<ProcessFact>,
     /// By name.
     pub checkers: Vec<CheckerStatus>,
 }
 
-/// What a person wants of a module.
+/// The desired state of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Wanted {
     /// The application should run.
     Started,
-    /// It should not.
+    /// It should not run.
     Stopped,
 }
 
 /// The restart budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetStatus {
-    /// So many automatic restarts.
+    /// The number of automatic restarts.
     pub restarts: u32,
-    /// Within this sliding window, for people: `1d`.
+    /// The sliding time window, for people: `1d`.
     pub within: String,
     /// The same in seconds.
     pub within_s: u64,
@@ -174,34 +174,34 @@ pub struct CheckerStatus {
     /// Native or component.
     #[schemars(with = "shapes::Kind")]
     pub kind: CheckerKind,
-    /// What its going down does.
+    /// The action when it goes down.
     #[schemars(with = "shapes::OnDown")]
     pub on_down: OnDown,
-    /// What its observations add up to.
+    /// Its verdict.
     #[schemars(with = "shapes::Verdict")]
     pub verdict: Verdict,
     /// Since when.
     pub since: String,
-    /// Whether it is being run at present.
+    /// Whether it is currently being run.
     pub watched: bool,
-    /// It was added or changed while the application served, and has not been up since: until then
-    /// nothing follows from what it sees, unless a person confirms it.
+    /// It was added or changed while the application was up, and has not been up since: until then its
+    /// results have no effect, unless an operator confirms it.
     #[serde(default)]
     pub on_probation: bool,
-    /// Stands for what it observes and how often, in hexadecimal: it changes when that does.
+    /// A hexadecimal digest of what it observes and how often; it changes when they do.
     #[serde(default)]
     pub definition: String,
-    /// From the beginning of one run to the beginning of the next, in seconds, if nothing presses.
+    /// The usual time from the start of one run to the start of the next, in seconds.
     #[serde(default)]
     pub interval_s: f64,
-    /// When the next run begins, about; nothing if it is not being run, or has not been yet.
+    /// The approximate time of the next run; absent if it is not being run, or has not been run yet.
     #[serde(default)]
     pub next: Option<String>,
-    /// What it saw last.
+    /// Its last observation.
     pub last: Option<ObservationStatus>,
 }
 
-/// What one run of a checker saw.
+/// The observation of one run of a checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObservationStatus {
     /// The outcome.
@@ -213,7 +213,7 @@ pub struct ObservationStatus {
     pub at: String,
     /// How long it took, in microseconds.
     pub took_us: u64,
-    /// Numbers measured on the way.
+    /// The measurements of the run.
     #[schemars(with = "Vec<shapes::Measurement>")]
     pub measurements: Vec<Measurement>,
 }
@@ -221,19 +221,19 @@ pub struct ObservationStatus {
 /// One record: `GET /api/v1/events`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventLine {
-    /// Counts the records of this node, from 1.
+    /// The number of the record on this node, from 1.
     pub seq: u64,
-    /// When.
+    /// The time.
     pub at: String,
-    /// Where.
+    /// The node.
     #[schemars(with = "String")]
     pub node: NodeName,
-    /// To which module, if to one.
+    /// The module, if it concerns one.
     #[schemars(with = "Option<String>")]
     pub module: Option<ModuleName>,
-    /// What kind of thing happened: `verdict`, `state`, …
+    /// The kind of record: `verdict`, `state`, …
     pub kind: String,
-    /// In one sentence.
+    /// The record in one sentence.
     pub text: String,
     /// What else is known of it, by its kind.
     #[serde(flatten)]
@@ -245,11 +245,11 @@ pub struct EventLine {
 pub struct CommandAnswer {
     /// Whether anything will be done.
     pub outcome: CommandWord,
-    /// What, or why not.
+    /// What will be done, or why nothing will be.
     pub detail: String,
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommandWord {
@@ -264,41 +264,41 @@ pub enum CommandWord {
 /// The answer to why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyAnswer {
-    /// Which module.
+    /// The module.
     #[schemars(with = "String")]
     pub module: ModuleName,
-    /// How it is.
+    /// Its state in one sentence.
     pub headline: String,
     /// Since when.
     pub since: String,
-    /// What led to it, the latest last.
+    /// The events that led to it, the latest last.
     pub chain: Vec<WhyLink>,
-    /// What will happen by itself, or what a person can do.
+    /// The next automatic step, or what an operator can do.
     pub next: String,
-    /// What can be typed behind `bellwether` for that.
+    /// The arguments of `bellwether` for that.
     pub command: Option<String>,
 }
 
-/// One thing in the chain.
+/// One entry of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyLink {
-    /// When.
+    /// The time.
     pub at: String,
-    /// What it is in the chain.
+    /// Its role in the chain.
     #[schemars(with = "shapes::Link")]
     pub role: why::Role,
-    /// In plain words.
+    /// The event in plain words.
     pub text: String,
 }
 
 /// An error, as RFC 9457 has it, with what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// What kind of error, in a few words.
+    /// The kind of error, in a few words.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What it is this time.
+    /// The details of this error.
     pub detail: String,
     /// What to do next.
     pub next: String,

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use bellwether_core::chart::Chart;
 use bellwether_os::clock::timestamp;
 
-/// What the checkers of a module measured.
+/// The measurements of a module's checkers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeasurementsAnswer {
-    /// Which module.
+    /// The module.
     #[schemars(with = "String")]
     pub module: ModuleName,
-    /// A point stands for so many seconds, from its moment on.
+    /// The seconds that each point covers, from its time on.
     pub step_s: i64,
     /// By checker and name.
     pub series: Vec<SeriesStatus>,
@@ -22,22 +22,22 @@ pub struct MeasurementsAnswer {
 /// One number of one checker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesStatus {
-    /// Whose.
+    /// The checker.
     pub checker: String,
     /// `duration` is how long its runs took; the others are the checker's own.
     pub name: String,
     /// `ms`, `s`, `bytes`, `%`, or empty for a count.
     pub unit: String,
-    /// The latest last. There is none for a time without a run.
+    /// The latest point is the last. There is no point for a time without a run.
     pub points: Vec<PointStatus>,
 }
 
-/// What a stretch of time adds up to.
+/// The aggregate of a period.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointStatus {
     /// When it begins.
     pub at: String,
-    /// So many runs.
+    /// The number of runs.
     pub count: u64,
     /// The smallest number.
     pub min: f64,

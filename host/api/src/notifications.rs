@@ -28,37 +28,37 @@ pub struct NotifyStatus {
     /// Its name in bellwether.toml.
     #[schemars(with = "String")]
     pub target: TargetName,
-    /// Notifications that are still to be delivered.
+    /// Notifications waiting for delivery.
     pub waiting: usize,
-    /// Older ones that had no room, and are only counted in those.
+    /// Older notifications that did not fit, and are only counted.
     pub merged: u64,
     /// When one was delivered last.
     pub delivered: Option<String>,
-    /// When a try failed last.
+    /// The time of the last failed attempt.
     pub failed: Option<String>,
     /// Why.
     pub why: Option<String>,
-    /// Tries that failed since the last that did not.
+    /// Failed attempts since the last success.
     pub failing: u32,
-    /// When it is tried again.
+    /// The time of the next attempt.
     pub next: Option<String>,
-    /// What was given up last; nothing once something is delivered again.
+    /// The last notification that was abandoned; absent once one is delivered again.
     pub given_up: Option<String>,
 }
 
-/// What became of a test.
+/// The outcome of a test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TestAnswer {
-    /// At which target.
+    /// The target.
     #[schemars(with = "String")]
     pub target: TargetName,
-    /// What it can be found by there.
+    /// The key by which it can be found at the target.
     pub key: String,
-    /// Whether it arrived.
+    /// Whether it was delivered.
     pub delivered: bool,
-    /// Why not; if it arrived, who of the target was not told.
+    /// Why not; if it was delivered, which recipients of the target did not receive it.
     pub why: Option<String>,
-    /// In microseconds.
+    /// The duration in microseconds.
     pub took_us: u64,
 }
 

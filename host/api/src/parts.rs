@@ -3,20 +3,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A plan that is not carried out: `GET /api/v1/modules/M/plans/OCCASION`.
+/// A plan that is only shown: `GET /api/v1/modules/M/plans/OCCASION`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanAnswer {
-    /// In the script's words.
+    /// The summary of the script.
     pub summary: String,
     /// Its steps in words.
     pub steps: Vec<String>,
 }
 
-/// The end of what one command has written: `GET /api/v1/modules/M/log`.
+/// The end of the output of one command: `GET /api/v1/modules/M/log`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogAnswer {
-    /// Which command.
+    /// The command.
     pub command: String,
-    /// The latest last.
+    /// The latest line is the last.
     pub lines: Vec<String>,
 }

@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 
-/// What a module is doing.
+/// The state of a module.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
@@ -18,7 +18,7 @@ pub(super) enum State {
     Waiting,
 }
 
-/// What the observations of a checker add up to.
+/// The verdict of a checker.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -27,7 +27,7 @@ pub(super) enum Verdict {
     Undecided,
 }
 
-/// What one run saw.
+/// The result of one run.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Status {
@@ -37,7 +37,7 @@ pub(super) enum Status {
     Unknown,
 }
 
-/// How much a module needs to be looked at, the worst first.
+/// How much attention a module needs, the worst first.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Attention {
@@ -48,7 +48,7 @@ pub(super) enum Attention {
     Well,
 }
 
-/// What somebody may do.
+/// The role of a user or token.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -65,7 +65,7 @@ pub(super) enum Kind {
     Component,
 }
 
-/// What a checker going down does.
+/// The action when a checker goes down.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum OnDown {
@@ -76,7 +76,7 @@ pub(super) enum OnDown {
     Notify,
 }
 
-/// What something is in the chain.
+/// The role of an entry in the chain.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Link {
@@ -92,16 +92,16 @@ pub(super) enum Link {
     Omission,
 }
 
-/// A plan that is being carried out.
+/// A plan in progress.
 #[derive(JsonSchema)]
 pub(super) struct Plan {
-    /// What for.
+    /// The reason.
     occasion: String,
-    /// In the script's words.
+    /// The summary of the script.
     summary: String,
     /// Its steps in words.
     steps: Vec<String>,
-    /// Which one is at work, from 0.
+    /// The current step, from 0.
     step: usize,
 }
 
@@ -125,22 +125,22 @@ pub(super) struct Measurement {
     unit: String,
 }
 
-/// What a command would do.
+/// The effect of a command.
 #[derive(JsonSchema)]
 pub struct Consequence {
-    /// Which command.
+    /// The command.
     command: Command,
-    /// Why nothing would come of it; nothing if something would.
+    /// Why it would have no effect; absent if it would have one.
     idle: Option<String>,
-    /// What happens, a sentence each.
+    /// The effects, one sentence each.
     sentences: Vec<String>,
-    /// The load balancer is told no because of it.
+    /// It makes the health check fail.
     takes_out: bool,
-    /// Nobody serves the module then.
+    /// No node would serve the module.
     last_ready: bool,
 }
 
-/// What a person asks of a module.
+/// A command for a module.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Command {

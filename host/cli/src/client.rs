@@ -156,9 +156,9 @@ impl Client {
         exchange.await.context("the daemon did not answer").map_err(|error| {
             Failure::from(error).next(match &self.place {
                 Place::Root(_) => {
-                    "it lets in only its own user and root; if that is you, see the daemon's log"
+                    "only its own user and root have access; if you are one of them, see the daemon's log"
                 }
-                Place::Remote(_) => "see whether that is the console's port, and https where it must be",
+                Place::Remote(_) => "check that this is the console's port, and whether it needs https",
             })
         })
     }
@@ -176,8 +176,8 @@ impl Client {
 
 fn nobody(root: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        let what = format!("{} may not be used by you", socket::path(root).display());
-        return Failure::new(Exit::Denied, what, "run this as the daemon's own user, or with sudo");
+        let what = format!("you have no access to {}", socket::path(root).display());
+        return Failure::new(Exit::Denied, what, "run this command as the daemon's own user, or with sudo");
     }
     let root = root.display();
     let what = format!("no daemon runs on {root}");
@@ -185,21 +185,21 @@ fn nobody(root: &Path, error: &io::Error) -> Failure {
 }
 
 fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    let answer = serde_json::from_slice(body).context("the daemon's answer makes no sense");
-    answer.map_err(|error| Failure::from(error).next("use the `bellwether` of the daemon's own version"))
+    let answer = serde_json::from_slice(body).context("the daemon's answer is invalid");
+    answer.map_err(|error| Failure::from(error).next("use a `bellwether` of the same version as the daemon"))
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Failure> {
     let body = Limited::new(body, MAX_BODY).collect().await;
     body.map(http_body_util::Collected::to_bytes)
-        .map_err(|error| anyhow::anyhow!(error).context("the daemon's answer broke off").into())
+        .map_err(|error| anyhow::anyhow!(error).context("the daemon's answer was interrupted").into())
 }
 
 fn overdue() -> Failure {
     Failure::new(
         Exit::Error,
         "the daemon did not answer in time",
-        "try again; if it stays so, look at the daemon's log",
+        "try again; if the problem persists, see the daemon's log",
     )
 }
 
@@ -219,7 +219,7 @@ fn refusal(body: &[u8]) -> Failure {
     }
 }
 
-const TOKEN_WANTED: &str = "name a good token with --token-file FILE or in BELLWETHER_TOKEN; an admin makes one: \
+const TOKEN_WANTED: &str = "set a valid token with --token-file FILE or in BELLWETHER_TOKEN; an admin creates one: \
      bellwether token create NAME --role ROLE";
 
 /// Said by what stands in front of the API, in a line or two: what it is, and what to do.
@@ -231,7 +231,7 @@ fn plain_refusal(body: &[u8]) -> Failure {
             let (what, next) = text.split_once('\n').unwrap_or((text, "see the daemon's log"));
             Failure::new(Exit::Error, what, next)
         }
-        None => anyhow::anyhow!("the daemon refused, and it is not clear why").into(),
+        None => anyhow::anyhow!("the daemon refused the request without a reason").into(),
     }
 }
 
@@ -269,7 +269,7 @@ impl Lines {
                 Err(_) => return Err(overdue()),
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => {
-                    let frame = frame.context("the daemon's answer broke off")?;
+                    let frame = frame.context("the daemon's answer was interrupted")?;
                     self.buffer.extend(frame.into_data().unwrap_or_default());
                 }
             }

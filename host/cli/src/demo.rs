@@ -30,18 +30,18 @@ mod visitor;
 
 use visitor::Visitor;
 
-/// See it work, on an application that comes with it
+/// Try Bellwether with an example application
 ///
-/// Lays out an example root (in a temporary folder, unless --root names one), runs it in the
-/// foreground, and prints what to try. A named root keeps its files, and runs the same under
+/// Creates an example root (in a temporary folder, unless --root names one), runs it in the
+/// foreground, and prints things to try. A named root keeps its files and can be run again with
 /// bellwether run. The application is stopped when the demo ends.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Only write the files, and say what they are
+    /// Only write the files, and list them
     #[arg(long)]
     lay_out_only: bool,
 
-    /// What to log to standard error
+    /// The log level for standard error
     #[arg(
         long,
         value_name = "LEVEL",
@@ -59,9 +59,9 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
     let fresh = !layout::is_laid_out(place.root());
     if fresh {
         layout::lay_out(place.root(), &program, node_file)?;
-        writeln!(output, "Laid out an example in {}.", place.root().display())?;
+        writeln!(output, "Created an example in {}.", place.root().display())?;
     } else {
-        writeln!(output, "{} has modules already: they are kept as they are.", place.root().display())?;
+        writeln!(output, "{} already has modules, which are not changed.", place.root().display())?;
     }
     if args.lay_out_only {
         writeln!(output, "Run it with: bellwether run --root {}", place.root().display())?;
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
     // Also if the daemon ended by an error: a demo leaves nothing behind.
     let stopped = leftover::end_applications(&program, place.root());
     if stopped > 0 {
-        writeln!(output, "The demo has ended, and its application with it.")?;
+        writeln!(output, "The demo and its application have ended.")?;
     }
     place.tidy_up(output)?;
     outcome
@@ -128,8 +128,7 @@ async fn settle(client: &Client) -> Result<NodeStatus, Failure> {
     let settled = async {
         let mut lines = client.lines("/status/stream").await?;
         while let Some(line) = lines.next_said().await? {
-            let status: NodeStatus =
-                serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+            let status: NodeStatus = serde_json::from_str(&line).context("the daemon's answer is invalid")?;
             let calm = |state| matches!(state, StateName::Up | StateName::Stopped | StateName::Failed);
             if !status.modules.is_empty() && status.modules.iter().all(|module| calm(module.state)) {
                 return Ok(status);
@@ -184,7 +183,7 @@ impl Place {
             Self::Named(root) => {
                 writeln!(
                     output,
-                    "Its files stay. To run them again: bellwether run --root {}",
+                    "The files are kept. To run them again: bellwether run --root {}",
                     root.display()
                 )?;
             }
@@ -195,7 +194,7 @@ impl Place {
 
 fn not_writable(root: &Path, error: &std::io::Error) -> Failure {
     let what = format!("{} cannot be written: {error}", root.display());
-    Failure::new(Exit::RootNotWritable, what, "name a folder that you may write to with --root DIR")
+    Failure::new(Exit::RootNotWritable, what, "choose a writable folder with --root DIR")
 }
 
 #[cfg(test)]

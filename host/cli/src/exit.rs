@@ -12,14 +12,13 @@ pub(crate) enum Exit {
     Done = 0,
     /// Something else went wrong.
     Error = 1,
-    /// The command line makes no sense. clap itself ends with this one.
+    /// The command line is invalid. clap itself exits with this one.
     Usage = 2,
-    /// Denied, or not as asked: a command that was refused, a check that is not well, a scenario
-    /// that does not come out as expected.
+    /// Denied or failed: a refused command, a failing check, a scenario with an unexpected result.
     Denied = 3,
     /// No daemon runs on this root.
     NoDaemon = 4,
-    /// The files have mistakes.
+    /// The files have errors.
     Mistakes = 5,
     /// A port is in use.
     PortInUse = 6,
@@ -29,7 +28,7 @@ pub(crate) enum Exit {
     SecondDaemon = 8,
     /// A program that a module declares is missing.
     MissingProgram = 9,
-    /// A part of the daemon was lost, and it ended itself to be started again.
+    /// A part of the daemon stalled, and the daemon exited so that it is restarted.
     Lost = 10,
     /// There is no module, checker, component, user or token of that name.
     NoSuch = 11,
@@ -41,20 +40,20 @@ const _: () = assert!(Exit::Lost as i32 == bellwether_daemon::watchdog::EXIT_LOS
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  done
-  1  something went wrong
-  2  the command line makes no sense
-  3  denied, or not as asked: a command that was refused, a check that is not well, an installation
-     with problems, a scenario that does not come out as expected
+  1  error
+  2  invalid command line
+  3  denied or failed: a refused command, a failing check, an installation with problems, a
+     scenario with an unexpected result
   4  no daemon runs on this root
-  5  the files have mistakes
+  5  configuration errors
   6  a port is in use
-  7  the root cannot be written
+  7  the root is not writable
   8  another daemon runs on this root
   9  a program that a module declares is missing
- 10  a part of the daemon was lost, and it ended itself to be started again
- 11  there is no module, checker, component, user or token of that name
+ 10  a part of the daemon stalled, and the daemon exited so that it is restarted
+ 11  no such module, checker, component, user or token
 
-Colour is used on a terminal only, and never if NO_COLOR is set.";
+Colour is used only on a terminal, and never if NO_COLOR is set.";
 
 /// Why the program could not do what it was asked: what it is, and what to do next.
 #[derive(Debug)]
@@ -109,7 +108,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// An error of our own output. Whoever closed it (`| head`) has had enough.
+/// An error of our own output. A reader that closed it (`| head`) needs no more.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {

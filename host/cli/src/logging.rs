@@ -17,7 +17,7 @@ use crate::exit::{Exit, Failure};
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "help is shown as it stands")]
 pub(crate) struct LogArgs {
-    /// What to log to standard error: error, warn, info, debug or trace, also for a part alone
+    /// The log level for standard error: error, warn, info, debug or trace, also per component
     /// (info,bellwether=debug)
     #[arg(
         long,
@@ -28,20 +28,20 @@ pub(crate) struct LogArgs {
     )]
     pub(crate) log: String,
 
-    /// How to write it
+    /// The format of the log
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Auto)]
     pub(crate) log_format: LogFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For the journal if standard error leads there, else for people
+    /// `journald` if standard error is connected to the journal, else `text`
     Auto,
-    /// For people
+    /// Plain text
     Text,
-    /// One object a line: timestamp, level, target, message, and what else is known
+    /// One JSON object per line: timestamp, level, target, message and other fields
     Json,
-    /// For systemd's journal: the priority first, and no time, which the journal adds
+    /// For systemd's journal: with a priority, and no time, which the journal adds
     Journald,
 }
 

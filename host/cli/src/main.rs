@@ -25,10 +25,10 @@ use exit::{Failure, Outcome};
 use output::Output;
 use root::RootArg;
 
-/// Keeps an application up, and tells the load balancer the truth about it
+/// Keeps an application running behind a load balancer
 ///
-/// One daemon on each server watches the application with checkers, restarts it with restart
-/// scripts, and answers load balancers. To see it work: bellwether demo
+/// One daemon on each server monitors the application with checkers, restarts it with restart
+/// scripts, and answers health checks of load balancers. To try it: bellwether demo
 #[derive(Debug, Parser)]
 #[command(name = "bellwether", version, after_help = exit::HELP, max_term_width = 100)]
 struct Arguments {

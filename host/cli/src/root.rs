@@ -13,7 +13,7 @@ const SYSTEM_ROOT: &str = "/etc/bellwether";
 /// Given to every command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RootArg {
-    /// The folder with bellwether.toml, modules/ and the dropped-in components
+    /// The root: the folder with bellwether.toml, modules/ and added components
     ///
     /// Default: /etc/bellwether if it exists, else the current folder if it has a bellwether.toml
     /// or a modules/ folder.
@@ -40,8 +40,8 @@ impl RootArg {
     /// The root as an absolute path. It exists.
     pub(crate) fn find(&self) -> Result<PathBuf, Failure> {
         if self.remote.url().is_some() {
-            let what = "this command works on the files of this host: there is no --url for it";
-            return Err(Failure::new(Exit::Usage, what, "leave --url out, or run it on that host"));
+            let what = "this command works on files of this host and does not support --url";
+            return Err(Failure::new(Exit::Usage, what, "omit --url, or run the command on that host"));
         }
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let root = choose(self.given(), Path::new(SYSTEM_ROOT), &here)?;
@@ -56,7 +56,7 @@ fn choose(given: Option<&Path>, system: &Path, here: &Path) -> Result<PathBuf, F
             return Ok(root.to_owned());
         }
         let next = format!(
-            "create it with a folder modules/ in it, or see an example: bellwether demo --root {}",
+            "create it with a folder modules/ in it, or create an example: bellwether demo --root {}",
             root.display()
         );
         return Err(Failure::new(Exit::Error, format!("there is no folder {}", root.display()), next));
@@ -70,11 +70,11 @@ fn choose(given: Option<&Path>, system: &Path, here: &Path) -> Result<PathBuf, F
     Err(Failure::new(
         Exit::Error,
         format!(
-            "it is not clear which root is meant: there is no {}, and {} has neither bellwether.toml nor modules/",
+            "no root found: there is no {}, and {} has neither bellwether.toml nor modules/",
             system.display(),
             here.display()
         ),
-        "say it with --root DIR or BELLWETHER_ROOT=DIR; to see an example first: bellwether demo",
+        "set it with --root DIR or BELLWETHER_ROOT=DIR; to try an example first: bellwether demo",
     ))
 }
 
@@ -99,7 +99,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let none = place.path().join("none");
         let error = choose(None, &none, place.path()).unwrap_err().to_string();
-        assert!(error.contains("say it with --root DIR"), "{error}");
+        assert!(error.contains("set it with --root DIR"), "{error}");
         let error = choose(Some(&none), &none, place.path()).unwrap_err().to_string();
         assert!(error.contains("there is no folder") && error.contains("bellwether demo --root"), "{error}");
     }

@@ -66,7 +66,7 @@ impl Pair {
     }
 
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, PairError> {
-        let no_certificate = || PairError::Certificate("has no certificate in it".to_owned());
+        let no_certificate = || PairError::Certificate("contains no certificate".to_owned());
         let first = chain.first().ok_or_else(no_certificate)?;
         let (fingerprint, ends) = (Fingerprint::of(first), validity::ends(first));
         let certified = CertifiedKey::from_der(chain, key, &default_provider());
@@ -88,7 +88,7 @@ pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| format!("is damaged: {error}"))?;
-    if found.is_empty() { Err("has no certificate in it".to_owned()) } else { Ok(found) }
+    if found.is_empty() { Err("contains no certificate".to_owned()) } else { Ok(found) }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -231,9 +231,7 @@ fn ending(who: &str, pair: &Pair, now: Timestamp) -> Option<String> {
         return None;
     }
     let verb = if left < 0 { "has ended at" } else { "ends at" };
-    Some(format!(
-        "{who}: its certificate {verb} {ends}: put a new one in its place, it is taken over by itself"
-    ))
+    Some(format!("{who}: its certificate {verb} {ends}: replace it; the new one takes effect automatically"))
 }
 
 #[cfg(test)]

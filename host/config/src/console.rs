@@ -10,29 +10,29 @@ use super::pair::pair;
 use super::source::Located;
 use super::spec::ConsoleSpec;
 
-/// The console and the API for browsers and for programs on other hosts. Whoever asks signs in.
+/// The console and the API for browsers and for programs on other hosts. Both require a sign-in.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct ConsoleTable {
     /// Whether there is a console. Default: true.
     enabled: Option<bool>,
-    /// The address and port of the console. Default: `"127.0.0.1:9013"`, which only this host can
-    /// reach; `"0.0.0.0:9013"` is reached from other hosts, always by HTTPS.
+    /// The address and port of the console. Default: `"127.0.0.1:9013"`, which only this host can reach; with
+    /// `"0.0.0.0:9013"` other hosts can reach it, always over HTTPS.
     #[schemars(example = &"0.0.0.0:9013")]
     listen: Option<Located<String>>,
-    /// A file with the certificate for HTTPS, and those that lead from it to its authority (PEM);
-    /// relative to the root. A changed file counts within seconds. Default: one that the daemon
-    /// makes for itself; on the loopback none, and plain HTTP.
+    /// A file with the certificate for HTTPS and its intermediate certificates (PEM); relative to the root. A
+    /// changed file takes effect within seconds. Default: a self-signed one; on the loopback none, and plain
+    /// HTTP.
     #[schemars(example = &"/etc/ssl/console.pem")]
     certificate: Option<Located<String>>,
     /// A file with the private key of the certificate (PEM); relative to the root.
     #[schemars(example = &"/etc/ssl/private/console.key")]
     key: Option<Located<String>>,
-    /// Names and addresses under which the console is reached, besides the host's own: they stand
-    /// in the certificate that the daemon makes for itself, and requests that name another host are refused.
+    /// Names and addresses of the console, in addition to the host name: they are in the self-signed
+    /// certificate, and requests for other host names are rejected.
     #[schemars(example = ["console.example.org"])]
     names: Option<Vec<Located<String>>>,
-    /// The address by which people reach the console: notifications link to the page of the module. Default:
+    /// The address of the console for people: notifications link to the page of the module. Default:
     /// `https://`, the first of `names` and the port; without `names`, or on the loopback, no link.
     #[schemars(example = &"https://console.example.org")]
     url: Option<Located<String>>,

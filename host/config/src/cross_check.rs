@@ -123,7 +123,7 @@ impl ComponentCheck<'_> {
             self.at(name_path, format!("no {kind} `{name}`"))
                 .expected("expected the name of a component")
                 .help(format!(
-                    "there is no file {}/{name}.wasm, and no standard {kind} of this name",
+                    "there is no file {}/{name}.wasm, and no built-in {kind} of this name",
                     kind.folder()
                 ));
             return;
@@ -142,8 +142,8 @@ impl ComponentCheck<'_> {
                 }
             }
             Err(reason) => {
-                self.at(name_path, format!("the {kind} `{name}` describes its config wrongly: {reason}"))
-                    .help("this is for the component's author: its config schema is not usable");
+                self.at(name_path, format!("the {kind} `{name}` has an invalid config schema: {reason}"))
+                    .help("report this to the component's author");
             }
         }
     }

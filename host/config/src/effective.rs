@@ -17,24 +17,24 @@ use super::spec::{
     AgentCheckSpec, CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject,
 };
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// The file says so.
+    /// The file sets it.
     File,
-    /// The file does not say.
+    /// It is a default.
     Default,
 }
 
-/// One value that is in effect.
+/// One effective value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Effective {
-    /// Which: `restart.budget.within`, `checker.home-page.interval`.
+    /// The key: `restart.budget.within`, `checker.home-page.interval`.
     pub key: String,
-    /// As one would write it in the file.
+    /// The value, as written in a file.
     pub value: String,
-    /// Where it comes from.
+    /// The source of the value.
     pub source: Origin,
 }
 

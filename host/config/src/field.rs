@@ -38,7 +38,7 @@ pub(super) fn duration(
         Ok(_) => {
             let (least, most) = (show_duration(*bounds.start()), show_duration(*bounds.end()));
             findings
-                .at(text.span(), format!("`{key}` is out of its bounds"))
+                .at(text.span(), format!("`{key}` is out of range"))
                 .expected(format!("expected a duration from \"{least}\" to \"{most}\""));
             default
         }
@@ -74,7 +74,7 @@ pub(super) fn size_of_text(
         Ok(_) => {
             let (least, most) = (show_size(*bounds.start()), show_size(*bounds.end()));
             findings
-                .at(span, format!("`{key}` is out of its bounds"))
+                .at(span, format!("`{key}` is out of range"))
                 .expected(format!("expected a size from \"{least}\" to \"{most}\""));
             None
         }

@@ -19,14 +19,14 @@ use super::spec::{HttpSpec, NodeSpec};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct HttpTable {
-    /// A file of certificates (PEM) that are trusted besides the system's; relative to the root.
+    /// A file of certificates (PEM) that are trusted in addition to the system's; relative to the root.
     #[schemars(example = &"/etc/ssl/own-ca.pem")]
     ca_bundle: Option<Located<String>>,
-    /// The proxy that requests go through. It looks names up itself.
+    /// The proxy for requests. It resolves names itself.
     #[schemars(example = &"http://proxy:3128")]
     proxy: Option<Located<String>>,
-    /// Addresses, networks and names that are asked without the proxy; `*.internal` means all
-    /// names below `internal`.
+    /// Addresses, networks and names that are reached without the proxy; `*.internal` stands for all names
+    /// below `internal`.
     #[schemars(example = ["10.0.0.0/8", "*.internal"])]
     no_proxy: Option<Vec<Located<String>>>,
 }
@@ -61,7 +61,7 @@ fn wrong(
     error: &bellwether_core::grant::NotationError,
     expected: &str,
 ) {
-    let mistake = findings.at(text.span(), format!("`{key}` does not take this: {error}"));
+    let mistake = findings.at(text.span(), format!("`{key}` is invalid: {error}"));
     mistake.expected(expected);
     mistake.help.clone_from(&error.help);
 }
@@ -102,13 +102,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| format!("is damaged: {error}"))?;
     if found.is_empty() {
-        return Err("has no certificate in it".to_owned());
+        return Err("contains no certificate".to_owned());
     }
     let mut roots = RootCertStore::empty();
     for (index, certificate) in found.iter().enumerate() {
         let added = roots.add(certificate.clone());
         added.map_err(|error| {
-            format!("has a certificate that cannot be used, number {}: {error}", index + 1)
+            format!("contains a certificate that cannot be used, number {}: {error}", index + 1)
         })?;
     }
     Ok(found)

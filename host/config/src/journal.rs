@@ -12,15 +12,15 @@ use super::quantity::{DurationText, SizeText};
 use super::source::Located;
 use super::spec::JournalSpec;
 
-/// How much of the past is kept in `state/journal.db`. Whichever bound is reached first counts; the
-/// oldest goes first.
+/// How much of the history is kept in `state/journal.db`. The limit that is reached first applies; the oldest
+/// records are removed first.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct JournalTable {
-    /// Records are kept for so long, from `"1h"` to `"3650d"`. Default: `"90d"`.
+    /// How long records are kept, from `"1h"` to `"3650d"`. Default: `"90d"`.
     #[schemars(example = &"90d")]
     keep: Option<Located<DurationText>>,
-    /// The file is not larger than this, about, from `"1MB"` to `"1TB"`. Default: `"512MB"`.
+    /// The approximate maximum size of the file, from `"1MB"` to `"1TB"`. Default: `"512MB"`.
     #[schemars(example = &"512MB")]
     size: Option<Located<SizeText>>,
 }

@@ -13,35 +13,35 @@ use super::quantity::{DurationText, SizeText};
 use super::source::Located;
 use super::spec::OwnLimits;
 
-/// What one run of a component may use at most. A run that wants more is ended, and its
-/// observation is unknown, with the limit named.
+/// The limits of one run of a component. A run that exceeds a limit is ended, and its observation is unknown
+/// and names the limit.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct LimitsTable {
     /// Memory of one run, from `"1MiB"` to `"4GiB"`. Default: `"64MiB"`.
     memory: Option<Located<SizeText>>,
-    /// Processor time of one run, from `"10ms"` to `"60s"`; how long it may take on the clock is
-    /// the checker's `timeout`. Default: `"2s"`.
+    /// CPU time of one run, from `"10ms"` to `"60s"`; the checker's `timeout` limits the elapsed time.
+    /// Default: `"2s"`.
     cpu: Option<Located<DurationText>>,
-    /// What one run may log and write in all, from `"1KiB"` to `"16MiB"`. Default: `"1MiB"`.
+    /// The total log and output of one run, from `"1KiB"` to `"16MiB"`. Default: `"1MiB"`.
     output: Option<Located<SizeText>>,
-    /// So many log lines of one run are kept, the first ones. Default: 100.
+    /// The number of log lines of one run that are kept, the first ones. Default: 100.
     #[schemars(range(min = 0, max = 10_000))]
     log_lines: Option<u32>,
     /// What a component may keep from run to run, from `"0B"` to `"1MiB"`. Default: `"64KiB"`.
     state: Option<Located<SizeText>>,
-    /// Sockets, streams, timers and files held at once. Default: 1000.
+    /// Sockets, streams, timers and files open at the same time. Default: 1000.
     #[schemars(range(min = 16, max = 100_000))]
     handles: Option<u32>,
-    /// Sockets made in one run. Default: 64.
+    /// Sockets created in one run. Default: 64.
     #[schemars(range(min = 0, max = 10_000))]
     sockets: Option<u32>,
     /// Calls from the guest to the host in one run. Default: 100 000.
     #[schemars(range(min = 100, max = 100_000_000))]
     host_calls: Option<u64>,
-    /// What is passed between guest and host in one call, from `"4KiB"` to `"64MiB"`. Default: `"1MiB"`.
+    /// The data passed between guest and host in one call, from `"4KiB"` to `"64MiB"`. Default: `"1MiB"`.
     call_data: Option<Located<SizeText>>,
-    /// For the node alone: how many runs of components may be under way at once. Default: 64.
+    /// For the node alone: how many components may run at the same time. Default: 64.
     #[schemars(range(min = 1, max = 4096))]
     concurrent_runs: Option<Located<u32>>,
 }
@@ -81,7 +81,7 @@ impl LimitsTable {
     pub(super) fn own_of_component(&self, findings: &mut Findings<'_>) -> OwnLimits {
         if let Some(runs) = &self.concurrent_runs {
             findings
-                .at(runs.span(), "`concurrent-runs` is about all components of the node")
+                .at(runs.span(), "`concurrent-runs` applies to all components of the node")
                 .expected("expected it under `[limits]` in bellwether.toml");
         }
         self.own(findings)

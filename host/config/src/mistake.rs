@@ -14,32 +14,32 @@ use serde::{Deserialize, Serialize};
 
 use super::source::Source;
 
-/// One thing that is wrong in one file.
+/// One error in one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mistake {
     /// The file, relative to the root.
     pub file: String,
-    /// What is meant, in bytes from the beginning of the file.
+    /// The marked range, in bytes from the beginning of the file.
     #[schemars(with = "Range<usize>")]
     pub span: Range<usize>,
     /// The line of its first character, from 1; 0 if the file as a whole is meant.
     pub line: usize,
     /// The column of its first character in characters, from 1; 0 if the file as a whole is meant.
     pub column: usize,
-    /// That line, without its end. Only the part around the mistake if it is a very long one.
+    /// The line, without its end. Only the part around the error if the line is very long.
     pub text: String,
-    /// What is meant, in bytes from the beginning of `text`.
+    /// The marked range, in bytes from the beginning of `text`.
     #[schemars(with = "Range<usize>")]
     pub underline: Range<usize>,
-    /// What is wrong.
+    /// The errors.
     pub message: String,
-    /// What was expected in this place.
+    /// What was expected here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// The file is right, but a program that it names is not on this host.
+    /// The file is valid, but a program that it names is missing on this host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub program_missing: bool,
 }
@@ -125,7 +125,7 @@ impl Mistakes {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         if let Some(first_left_out) = mistakes.get(MAX_MISTAKES) {
             let mut rest = first_left_out.clone();
-            rest.message = format!("{} more mistakes from here on", mistakes.len() - MAX_MISTAKES);
+            rest.message = format!("{} more errors from here on", mistakes.len() - MAX_MISTAKES);
             rest.expected = None;
             rest.help = None;
             mistakes.truncate(MAX_MISTAKES);

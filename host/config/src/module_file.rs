@@ -33,75 +33,75 @@ use super::spec::{CheckerSpec, CommandSpec, ModuleSpec, RestartSpec};
 pub(super) use self::checker::json_of;
 pub(super) use self::health::AUTO;
 
-/// One application: how it is started and stopped, what is watched, and what
-/// a failure does. The file's name without `.toml` is the module's name.
+/// One application: how it is started and stopped, what is monitored, and what happens after a failure. The
+/// name of the file without `.toml` is the name of the module.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(title = "modules/NAME.toml")]
 pub(super) struct ModuleFile {
     /// How the application is started, stopped and restarted.
     restart: Option<RestartTable>,
-    /// The only programs this module's components may ask for, each under a name of its own.
+    /// The only programs that this module's components may run, each with its own name.
     commands: Option<BTreeMap<Located<String>, CommandTable>>,
-    /// What load balancers are told.
+    /// The answers to load balancers.
     health: Option<HealthTable>,
-    /// What is watched, one table each.
+    /// The checkers, one table each.
     checker: Option<Vec<Located<CheckerTable>>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RestartTable {
-    /// The restart script: `restart-scripts/NAME.wasm`, or a standard one. Default: `"command"`,
-    /// which runs the declared commands `start` and `stop`.
+    /// The restart script: `restart-scripts/NAME.wasm`, or a built-in one. Default: `"command"`, which runs
+    /// the declared commands `start` and `stop`.
     script: Option<Located<String>>,
-    /// The script's own settings. Which ones it takes, `bellwether inspect` tells.
+    /// The settings of the script. `bellwether inspect` lists them.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     config: Option<toml::Table>,
-    /// What the script is allowed. Nothing is allowed without a grant.
+    /// The permissions of the script. Nothing is allowed without a grant.
     grant: Option<GrantTable>,
-    /// What one of its runs may use, where that differs from `[limits]` in bellwether.toml.
+    /// The limits of one of its runs, if they differ from `[limits]` in bellwether.toml.
     limits: Option<LimitsTable>,
-    /// How many automatic restarts are allowed within a time. Then the module has failed, and
-    /// waits for a person.
+    /// How many automatic restarts are allowed within a time. After that the module has failed, and waits for
+    /// an operator.
     budget: Option<BudgetTable>,
-    /// How long to wait before the next try.
+    /// How long to wait before the next attempt.
     backoff: Option<BackoffTable>,
-    /// From the end of a start until every checker must be up, or the start has failed. Until then
-    /// only the end of the application ends the start, whatever its checkers say. A checker that
-    /// measures `progress` extends it. Default: `"15m"`, or the longest `grace` of its checkers; where
-    /// this is not set, a start that leaves no process behind has failed after 90 s already.
+    /// The time from the end of the start plan until every checker must be up; otherwise the start has
+    /// failed. Until then only an exit of the application ends the start, whatever its checkers say. A
+    /// checker that measures `progress` extends the time. Default: `"15m"`, or the longest `grace` of its
+    /// checkers; without this key, a start that leaves no process behind has failed after 90 s.
     start_within: Option<Located<DurationText>>,
-    /// An application that does not start, or does not stay up after a restart, is tried again for this
-    /// long, with the growing waits of `backoff`, before each try counts against the budget. From `"0s"`
-    /// to `"30d"`. Default: `"24h"`; `"0s"` where the file has a `budget` of its own.
+    /// An application that does not start, or does not stay up after a restart, is retried for this long,
+    /// with the increasing delays of `backoff`, before each attempt counts against the budget. From `"0s"` to
+    /// `"30d"`. Default: `"24h"`; `"0s"` if the file has its own `budget`.
     keep_trying: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct BudgetTable {
-    /// So many automatic restarts. 0: never restart by itself. Default: 3.
+    /// The number of automatic restarts. 0: no automatic restarts. Default: 3.
     #[schemars(range(min = 0, max = 1000))]
     restarts: Option<u32>,
-    /// Within this sliding time, from `"1s"` to `"30d"`. Default: `"24h"`.
+    /// The sliding time window, from `"1s"` to `"30d"`. Default: `"24h"`.
     within: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct BackoffTable {
-    /// The first wait. An application that was up is restarted at once the first time; one that did
-    /// not come up is waited for from the first time on. Default: `"1s"`.
+    /// The first delay. An application that was up is restarted immediately the first time; for one that did
+    /// not come up, the delay applies from the first time on. Default: `"1s"`.
     first: Option<Located<DurationText>>,
-    /// The wait doubles with each try up to this, and is never longer than 15 s or a tenth of the time
-    /// for which it has failed, whichever is longer. Default: `"60s"`.
+    /// The delay doubles with each attempt up to this, and is never longer than 15 s or a tenth of the time
+    /// for which the application has been failing, whichever is longer. Default: `"60s"`.
     max: Option<Located<DurationText>>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
-const KEPT_IS_WATCHED: &str = "a kept command is watched by itself: \
+const KEPT_IS_WATCHED: &str = "a kept command is monitored automatically: \
     `[commands]` and `start = { run = [\"/path/to/app\"], keep = true }`";
 const DEFAULT_SCRIPT: &str = "command";
 const START_WITHIN: RangeInclusive<Duration> = SECOND..=DAY;
@@ -137,7 +137,7 @@ pub(super) fn module_spec(
     }
     if checkers.is_empty() && findings.as_slice().is_empty() {
         findings
-            .at(0..0, "nothing would be watched: the module has no checker")
+            .at(0..0, "nothing would be monitored: the module has no checker")
             .expected("expected a `[[checker]]`, or a command with `keep = true`")
             .help(KEPT_IS_WATCHED);
     }
@@ -153,8 +153,8 @@ fn add_checker(
     if checkers.contains_key(&checker.name) {
         let span = table.get().name_span().unwrap_or_else(|| table.span());
         findings
-            .at(span, format!("a second checker is named `{}`", checker.name))
-            .expected("expected a name of its own");
+            .at(span, format!("another checker is named `{}`", checker.name))
+            .expected("expected a unique name");
         return;
     }
     checkers.insert(checker.name.clone(), checker);
@@ -178,8 +178,8 @@ fn restart_spec(
     {
         findings
             .at(text.span(), "`max` is shorter than `first`")
-            .expected("expected the longest wait")
-            .help("the wait begins with `first` and doubles with each try up to `max`");
+            .expected("expected the longest delay")
+            .help("the delay begins with `first` and doubles with each attempt up to `max`");
     }
     let start_within = table.start_within.as_ref();
     let keep_trying = table.keep_trying.as_ref();

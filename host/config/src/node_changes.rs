@@ -66,7 +66,7 @@ impl NodeChanges {
     /// One sentence for the journal.
     pub fn sentence(&self) -> String {
         let parts = [
-            (!self.now.is_empty()).then(|| format!("{} in force now", self.now.join(", "))),
+            (!self.now.is_empty()).then(|| format!("{} active now", self.now.join(", "))),
             (!self.restart.is_empty())
                 .then(|| format!("{} at the next start of the daemon", self.restart.join(", "))),
         ];
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn both_kinds_are_told_in_one_sentence() {
         let changes = changes("name = \"other\"\n[shutdown]\nwithin = \"5s\"");
-        assert_eq!(changes.sentence(), "shutdown in force now; name at the next start of the daemon");
+        assert_eq!(changes.sentence(), "shutdown active now; name at the next start of the daemon");
         assert_eq!(changes.waiting().len(), 1);
     }
 }

@@ -25,33 +25,33 @@ use super::source::Located;
 use super::spec::{AgentCheckSpec, LimitsSpec, NodeSpec, ShutdownSpec, TrustSpec};
 use super::telemetry::{self, TelemetryTable};
 
-/// This node of the farm. Everything has a default: the file may be empty, or missing.
+/// This node. Every key has a default: the file may be empty or missing.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(title = "bellwether.toml")]
 pub(super) struct NodeFile {
-    /// The name of this node, unique in its farm. Default: the host name.
+    /// The name of this node, unique among its nodes. Default: the host name.
     #[schemars(example = &"node-1")]
     name: Option<Located<String>>,
-    /// What load balancers ask over HTTP.
+    /// The health endpoint for load balancers.
     health: Option<HealthTable>,
-    /// Ports on which `HAProxy`'s agent-check is answered, one table each.
+    /// Ports for `HAProxy`'s agent-check, one table each.
     agent_check: Option<Vec<Located<AgentCheckTable>>>,
-    /// What every run of a component may use at most.
+    /// The limits of every run of a component.
     limits: Option<LimitsTable>,
-    /// Whose components may run here.
+    /// Which components may run here.
     trust: Option<TrustTable>,
     /// How the HTTP requests of components are made.
     http: Option<HttpTable>,
-    /// How files that are dropped or edited are taken over.
+    /// How added and edited files take effect.
     reload: Option<ReloadTable>,
-    /// How much of the past is kept.
+    /// How much of the history is kept.
     journal: Option<JournalTable>,
-    /// What becomes of the applications when the daemon is told to end.
+    /// What happens to the applications when the daemon shuts down.
     shutdown: Option<ShutdownTable>,
-    /// Notifications of what happens, one table for each recipient.
+    /// Notifications of events, one table for each target.
     notify: Option<Vec<Located<NotifyTable>>>,
-    /// Metrics for Prometheus. Default: none are served.
+    /// Metrics for Prometheus. Default: disabled.
     metrics: Option<Located<MetricsTable>>,
     /// Metrics and records for an `OpenTelemetry` collector. Default: nothing is exported.
     telemetry: Option<Located<TelemetryTable>>,
@@ -62,28 +62,28 @@ pub(super) struct NodeFile {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ShutdownTable {
-    /// On SIGTERM or SIGINT; a second signal ends the daemon at once. Default: `"leave"`.
+    /// What SIGTERM or SIGINT does; a second signal ends the daemon immediately. Default: `"leave"`.
     applications: Option<ApplicationsWord>,
-    /// However long draining and stopping would take, the daemon ends after this. Default: `"60s"`.
+    /// The time limit for draining and stopping, after which the daemon exits in any case. Default: `"60s"`.
     within: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ApplicationsWord {
-    /// They run on and serve; the next daemon finds them again.
+    /// They keep running and serving; the next daemon finds them again.
     Leave,
-    /// Health says no for each module's drain; then the daemon ends, and they run on.
+    /// The health check fails for each module's drain; then the daemon exits, and they keep running.
     Drain,
-    /// They are drained and stopped. The next daemon starts again what a person wants started.
+    /// They are drained and stopped. The next daemon starts those again that the operator wants started.
     Stop,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct MetricsTable {
-    /// The address and port of `/metrics`. There is no sign-in: whoever reaches it reads the names of
-    /// modules and checkers, and how they are.
+    /// The address and port of `/metrics`. There is no authentication: anyone who can reach it can read the
+    /// names and states of modules and checkers.
     #[schemars(required, example = &"127.0.0.1:9012")]
     listen: Option<Located<String>>,
 }
@@ -91,10 +91,10 @@ struct MetricsTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct TrustTable {
-    /// Refuse every component whose file has no good signature beside it: `http.wasm.minisig`, made by
-    /// `minisign -Sm http.wasm`. What comes with the binary needs none. Default: false.
+    /// Refuse every component whose file has no valid signature beside it: `http.wasm.minisig`, made by
+    /// `minisign -Sm http.wasm`. Built-in components need none. Default: false.
     require_signature: Option<Located<bool>>,
-    /// Public keys of minisign, each as `minisign -G` shows it. One of them must have signed.
+    /// Public keys of minisign, each as shown by `minisign -G`. One of them must have signed.
     #[schemars(example = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"])]
     keys: Option<Vec<Located<String>>>,
 }
@@ -102,21 +102,21 @@ struct TrustTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ReloadTable {
-    /// How often the folders are looked at where the file system reports no changes (network file
-    /// systems, some containers). Default: `"1s"`.
+    /// How often the folders are scanned if the file system does not report changes (network file systems,
+    /// some containers). Default: `"1s"`.
     rescan: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct HealthTable {
-    /// The address and port of `/health`. Default: `"127.0.0.1:9010"`, which only this host can
-    /// reach; `"0.0.0.0:9010"` answers load balancers on other hosts.
+    /// The address and port of `/health`. Default: `"127.0.0.1:9010"`, which only this host can reach; use
+    /// `"0.0.0.0:9010"` for load balancers on other hosts.
     #[schemars(example = &"0.0.0.0:9010")]
     listen: Option<Located<String>>,
-    /// A file with a certificate, and those that lead from it to its authority (PEM); relative to the root.
-    /// With it the same port answers over TLS as well, for load balancers that ask by HTTPS. A changed file
-    /// counts within seconds. Default: none, and plain HTTP alone.
+    /// A file with a certificate and its intermediate certificates (PEM); relative to the root. With it the
+    /// same port also supports TLS, for load balancers that use HTTPS. A changed file takes effect within
+    /// seconds. Default: none, and only plain HTTP.
     #[schemars(example = &"/etc/ssl/health.pem")]
     certificate: Option<Located<String>>,
     /// A file with the private key of the certificate (PEM); relative to the root.
@@ -127,15 +127,15 @@ struct HealthTable {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct AgentCheckTable {
-    /// The address and port to listen on; `agent-port` in `HAProxy`. No two listeners share one.
+    /// The address and port to listen on; `agent-port` in `HAProxy`. Each listener needs its own.
     #[schemars(required, example = &"0.0.0.0:9011")]
     listen: Option<Located<String>>,
     /// The module to answer for. Default: all modules together.
     #[schemars(example = &"web")]
     module: Option<Located<String>>,
-    /// Whether the server's administrative state and its weight in `HAProxy` are this agent's alone: each
-    /// answer then sets both (`up ready 100%`) and undoes what a person has set there. Default: false, and
-    /// only a drain of the module's own is announced and taken back.
+    /// Whether this agent alone controls the server's administrative state and weight in `HAProxy`: each
+    /// answer then sets both (`up ready 100%`) and overrides what an operator has set there. Default: false,
+    /// and only a drain of the module itself is announced and cancelled.
     owns: Option<bool>,
 }
 
@@ -236,7 +236,7 @@ fn trust(table: &TrustTable, findings: &mut Findings<'_>) -> TrustSpec {
     if let Some(required) = table.require_signature.as_ref().filter(|required| *required.get() && none_given)
     {
         findings
-            .at(required.span(), "a signature is required, and there is no key to check one with")
+            .at(required.span(), "a signature is required, but there is no key to verify it")
             .expected("expected `keys = [\"RW…\"]` beside it")
             .help("without a key every component would be refused");
     }
@@ -256,14 +256,14 @@ impl Listeners {
             findings
                 .at(text.span(), format!("`{}` is not an address with a port", text.get()))
                 .expected("expected an address such as \"127.0.0.1:9010\" or \"[::]:9010\"")
-                .help("names are not looked up here: write the address of one of this host's interfaces");
+                .help("host names are not resolved here: use the address of one of this host's interfaces");
             return None;
         };
         if let Some((_, other)) = self.taken.iter().find(|(other, _)| overlap(*other, address)) {
             findings
-                .at(text.span(), format!("`{address}` is taken by {other}"))
-                .expected("expected a port of its own")
-                .help("every listener needs an address and port that no other listener of this file has");
+                .at(text.span(), format!("`{address}` is already used by {other}"))
+                .expected("expected a unique port")
+                .help("every listener of this file needs its own address and port");
             return None;
         }
         self.taken.insert((address, who.to_owned()));

@@ -36,7 +36,7 @@ pub struct NotifySpec {
 pub enum WaySpec {
     /// By an HTTP request.
     Webhook(WebhookSpec),
-    /// By e-mail.
+    /// Send an e-mail.
     Email(EmailSpec),
     /// By a program and its arguments, which gets the notification on its standard input.
     Command(Vec<String>),
@@ -65,9 +65,9 @@ pub enum UrlSpec {
 /// `email = { … }`
 #[derive(Debug, Clone, PartialEq)]
 pub struct EmailSpec {
-    /// To whom.
+    /// The recipients.
     pub to: Vec<Mailbox>,
-    /// From whom.
+    /// The sender.
     pub from: Mailbox,
     /// The mail server's name or address.
     pub host: String,
@@ -83,12 +83,12 @@ pub struct EmailSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SmtpTls {
-    /// The connection begins in plain text and must change to TLS before anything is said. Port 587.
+    /// The connection begins in plain text and must switch to TLS before anything else is sent. Port 587.
     #[default]
     Starttls,
     /// TLS from the first byte on. Port 465.
     Tls,
-    /// No TLS: only for a server that is trusted with everything on the way. Port 25.
+    /// No TLS: only for a server on a trusted network path. Port 25.
     None,
 }
 
@@ -101,71 +101,72 @@ pub fn webhook_url(text: &str) -> Result<Uri, &'static str> {
     }
     match url.authority() {
         Some(authority) if authority.as_str().contains('@') => {
-            Err("a user name does not belong into a URL: use a header")
+            Err("a URL must not contain a user name: use a header")
         }
         Some(authority) if !authority.host().is_empty() => Ok(url),
-        _ => Err("it names no host"),
+        _ => Err("it has no host"),
     }
 }
 
-/// A recipient of notifications: by exactly one of `webhook`, `email` and `command`.
+/// A notification target, with exactly one of `webhook`, `email` and `command`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct NotifyTable {
-    /// Its name, unique in this file.
+    /// The name of the target, unique in this file.
     #[schemars(required, example = &"on-call")]
     name: Option<Located<String>>,
-    /// Of these modules only, and then nothing that concerns the node as a whole. Default: everything.
+    /// Only events of these modules, and none about the node as a whole. Default: everything.
     #[schemars(example = ["web"])]
     modules: Option<Vec<Located<String>>>,
-    /// What is told. Default: `["failed", "incident", "waiting", "recovered"]`.
+    /// The events to send. Default: `["failed", "incident", "waiting", "recovered"]`.
     on: Option<Vec<TopicWord>>,
-    /// By an HTTP request (POST) with the notification as JSON.
+    /// Send an HTTP request (POST) with the notification as JSON.
     webhook: Option<Located<WebhookTable>>,
-    /// By e-mail.
+    /// Send an e-mail.
     email: Option<Located<EmailTable>>,
-    /// By a program and its arguments, one text each; it gets the notification as JSON on its standard
-    /// input, and ends with 0 if it could pass it on. A path relative to the root has a slash in it.
+    /// Run a program with its arguments, one string each; it gets the notification as JSON on its standard
+    /// input, and exits with 0 if the notification was delivered. A path relative to the root has a slash in
+    /// it.
     #[schemars(length(min = 1), example = ["/usr/local/bin/page", "--now"])]
     command: Option<Vec<Located<String>>>,
-    /// What happens within this time is told together; and so long all must be well before it is said
-    /// to be over. Default: `"10s"`.
+    /// Events within this time are sent together; a module must also be healthy for this long before its
+    /// recovery is sent. Default: `"10s"`.
     group_wait: Option<Located<DurationText>>,
-    /// What comes again within this time is flapping: it is told once more, and is over when it has not
-    /// come for so long. Default: `"5m"`.
+    /// An alert that recurs within this time is flapping: one more notification is sent, and it resolves only
+    /// after staying clear for this long. Default: `"5m"`.
     calm: Option<Located<DurationText>>,
-    /// While it lasts, it is told again this often. Default: `"4h"`.
+    /// The interval of reminders, while an alert lasts. Default: `"4h"`.
     repeat: Option<Located<DurationText>>,
-    /// How long one try may take. Default: `"10s"`.
+    /// The time limit of one delivery attempt. Default: `"10s"`.
     timeout: Option<Located<DurationText>>,
-    /// What cannot be delivered is tried again for so long. Default: `"24h"`.
+    /// How long a failed delivery is retried. Default: `"24h"`.
     give_up: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum TopicWord {
-    /// A module has given up and asks for a person.
+    /// A module has failed and waits for an operator.
     Failed,
-    /// A checker went down while the application should be alive.
+    /// A checker went down while the application should be running.
     Incident,
-    /// A prerequisite is down: the module waits for it.
+    /// A prerequisite is down, and the module waits for it.
     Waiting,
-    /// An application is restarted, by itself or by a person.
+    /// An application is restarted, automatically or by an operator.
     Restart,
-    /// What was told is over.
+    /// An event that was notified is over.
     Recovered,
     /// A module is suspended (maintenance).
     Suspended,
-    /// A person gave a command.
+    /// An operator gave a command.
     Command,
     /// A file was refused.
     Refused,
-    /// A component does not work and is in quarantine.
+    /// A component does not work and is quarantined.
     Quarantine,
     /// A component waits for approval.
     Approval,
-    /// The daemon started, or has something to say of itself.
+    /// The daemon started, or has a message about itself.
     Daemon,
 }
 
@@ -190,13 +191,13 @@ impl From<TopicWord> for Topic {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WebhookTable {
-    /// Where to, `https://` or `http://`.
+    /// The URL, `https://` or `http://`.
     #[schemars(example = &"https://chat.example.org/hooks/abc")]
     url: Option<Located<String>>,
-    /// In place of `url`: a file that holds it, which only its owner may read. Relative to the root.
+    /// Instead of `url`: a file with the URL, which only its owner may read. Relative to the root.
     #[schemars(example = &"/etc/bellwether/chat.url")]
     url_file: Option<Located<String>>,
-    /// Headers of the request, as they are.
+    /// Headers of the request.
     headers: Option<BTreeMap<Located<String>, Located<String>>>,
     /// Headers of the request whose values are in files, which only their owner may read:
     /// `{ Authorization = "/etc/bellwether/hook.secret" }`.
@@ -206,18 +207,18 @@ struct WebhookTable {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct EmailTable {
-    /// To whom.
+    /// The recipients.
     #[schemars(required, length(min = 1), example = ["on-call@example.org"])]
     to: Option<Vec<Located<String>>>,
-    /// From whom.
+    /// The sender.
     #[schemars(required, example = &"Bellwether <bellwether@example.org>")]
     from: Option<Located<String>>,
-    /// The mail server, with its port unless it is the usual one.
+    /// The mail server, with its port unless it is the default one.
     #[schemars(required, example = &"smtp.example.org:587")]
     server: Option<Located<String>>,
     /// How the connection is secured. Default: `"starttls"`.
     tls: Option<SmtpTls>,
-    /// Who signs in at the server. Default: nobody.
+    /// The user to sign in as. Default: no sign-in.
     #[schemars(example = &"bellwether")]
     user: Option<Located<String>>,
     /// The file with the password, which only its owner may read. Relative to the root.
@@ -251,7 +252,7 @@ pub(super) fn specs(tables: &[Located<NotifyTable>], findings: &mut Findings<'_>
             let span = table.get().name.as_ref().map_or(table.span(), Located::span);
             findings
                 .at(span, format!("there is another `[[notify]]` named `{}`", spec.name))
-                .expected("expected a name of its own");
+                .expected("expected a unique name");
             continue;
         }
         specs.push(spec);
@@ -302,7 +303,7 @@ fn way(path: &str, table: &Located<NotifyTable>, findings: &mut Findings<'_>) ->
             let wrong = |key: &str| findings.is_incomplete(&format!("{path}.{key}"));
             if !["webhook", "email", "command"].into_iter().any(wrong) {
                 findings
-                    .at(table.span(), "`[[notify]]` does not say how, or says it twice")
+                    .at(table.span(), "`[[notify]]` has no kind of target, or more than one")
                     .expected("expected exactly one of `webhook`, `email` and `command`");
             }
             None
@@ -317,7 +318,7 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
             Ok(url) => Some(UrlSpec::Plain(url)),
             Err(why) => {
                 findings
-                    .at(url.span(), format!("`url` does not take this: {why}"))
+                    .at(url.span(), format!("`url` is invalid: {why}"))
                     .expected("expected a URL such as \"https://chat.example.org/hooks/abc\"");
                 None
             }
@@ -325,7 +326,7 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
         (None, Some(file)) => Some(UrlSpec::File(file.get().into())),
         _ => {
             findings
-                .at(table.span(), "`webhook` has no address, or two")
+                .at(table.span(), "`webhook` has no URL, or two")
                 .expected("expected exactly one of `url` and `url-file`");
             None
         }
@@ -335,7 +336,7 @@ fn webhook(table: &Located<WebhookTable>, findings: &mut Findings<'_>) -> Option
         match HeaderValue::from_str(value.get()) {
             Ok(value) => plain.extend(header(name, findings).map(|name| (name.as_str().to_owned(), value))),
             Err(_) => {
-                findings.at(value.span(), "this is not a value for a header").expected("expected plain text");
+                findings.at(value.span(), "this is not a valid header value").expected("expected plain text");
             }
         }
     }
@@ -355,7 +356,7 @@ fn header(name: &Located<String>, findings: &mut Findings<'_>) -> Option<HeaderN
     match HeaderName::from_bytes(name.get().as_bytes()) {
         Ok(header) if OWN_HEADERS.contains(&header.as_str()) => {
             findings
-                .at(name.span(), format!("the header `{header}` is the host's own"))
+                .at(name.span(), format!("the header `{header}` is set by the host"))
                 .expected(format!("expected none of {}", OWN_HEADERS.join(", ")));
             None
         }
@@ -382,8 +383,8 @@ fn email(path: &str, table: &Located<EmailTable>, findings: &mut Findings<'_>) -
     let receivers = to.as_deref().unwrap_or_default();
     if receivers.len() > MAX_TO {
         findings
-            .at(table.span(), "this mail has too many receivers")
-            .expected(format!("expected at most {MAX_TO}: the mail server has lists"));
+            .at(table.span(), "this mail has too many recipients")
+            .expected(format!("expected at most {MAX_TO}: use a mailing list"));
     }
     let to: Vec<Mailbox> = receivers.iter().filter_map(|text| mailbox(text, findings)).collect();
     let from = from.as_ref().and_then(|text| mailbox(text, findings));

@@ -24,7 +24,7 @@ pub(super) fn pair(
     };
     if !findings.is_incomplete(&format!("{table}.{missing}")) {
         findings
-            .at(given.span(), format!("`[{table}]` has no `{missing}` to go with this"))
+            .at(given.span(), format!("`[{table}]` has no matching `{missing}`"))
             .expected(format!("expected `{missing} = \"{file}\"` beside it"));
     }
     None

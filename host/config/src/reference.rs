@@ -10,12 +10,12 @@ use super::schema::{module_schema, node_schema};
 const INTRODUCTION: &str = "\
 # Reference: every key of the files
 
-This page is generated from the descriptions that the program itself checks files with (`host/config/schema`), and a test
-says when it is out of date. `bellwether validate --values` shows what is in effect on a root, and where each value comes from.
+This page is generated from the schemas that the program uses to check files (`host/config/schema`); a test fails when it is
+out of date. `bellwether validate --values` shows the effective values of a root and their sources.
 
-- A duration is a text such as `\"2s\"`, `\"350ms\"`, `\"1m30s\"` or `\"24h\"`; a size is one such as `\"64MiB\"` or `\"2GB\"`.
-- Keys without a default may be left out, unless it says that they must be set.
-- A key that is not on this page is a mistake: the file is refused, and what was in force before stays in force.
+- A duration is a string such as `\"2s\"`, `\"350ms\"`, `\"1m30s\"` or `\"24h\"`; a size is one such as `\"64MiB\"` or `\"2GB\"`.
+- Keys without a default may be omitted, unless they must be set.
+- A key that is not on this page is an error: the file is rejected, and the previous version stays active.
 ";
 
 /// The whole page, in Markdown.
@@ -54,7 +54,7 @@ impl<'s> Page<'s> {
         let any = !rows.is_empty();
         self.rows(rows);
         if any && path.is_empty() {
-            self.line("\nThese keys stand at the beginning of the file, before the first table.");
+            self.line("\nThese keys are at the beginning of the file, before the first table.");
         }
     }
 
@@ -91,7 +91,7 @@ impl<'s> Page<'s> {
             self.line(&format!("\n{}", cell(own)));
         }
         let Some(keys) = table.get("properties") else {
-            self.line("\nIts keys are the names, and their values are texts.");
+            self.line("\nIts keys are the names, and their values are strings.");
             return;
         };
         if let Some((_, earlier)) = self.seen.iter().find(|(known, _)| *known == keys) {

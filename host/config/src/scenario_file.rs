@@ -21,36 +21,35 @@ use super::quantity::{DurationText, show_duration};
 use super::source::{Located, Source};
 use super::spec::ModuleSpec;
 
-/// What happens to one module, and what must come of it. All times are from the beginning.
+/// Events of one module, and the expected results. All times are relative to the beginning.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(title = "A scenario of Bellwether")]
 pub(super) struct ScenarioFile {
-    /// How long it is simulated, from `"1s"` to `"366d"`.
+    /// The simulated time, from `"1s"` to `"366d"`.
     #[schemars(required, example = &"5m")]
     r#for: Option<Located<DurationText>>,
-    /// How the module is at the beginning. Default: `"running"`.
+    /// The state of the module at the beginning. Default: `"running"`.
     start: Option<StartWord>,
-    /// From the start of the application until it serves: until then its checkers fail.
-    /// Default: `"1s"`.
+    /// The time from the start of the application until it serves; until then its checkers fail. Default:
+    /// `"1s"`.
     warm_up: Option<Located<DurationText>>,
-    /// What happens, one table each.
+    /// The events, one table each.
     event: Option<Vec<Located<EventTable>>>,
-    /// How a command of the module behaves, one table each. Those not named here do what they
-    /// should, at once.
+    /// How a command of the module behaves, one table each. Other commands succeed immediately.
     step: Option<Vec<Located<StepTable>>>,
-    /// What must be so, one table each.
+    /// The expectations, one table each.
     expect: Option<Vec<Located<ExpectTable>>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum StartWord {
-    /// The application runs, and the module is up as soon as its checkers let it.
+    /// The application is running, and the module is up as soon as its checkers are.
     Running,
-    /// A person has stopped it.
+    /// An operator has stopped it.
     Stopped,
-    /// The host has just booted: the application should run, and does not yet.
+    /// The host has just booted: the application should run, but does not run yet.
     Boot,
 }
 
@@ -58,22 +57,22 @@ enum StartWord {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct StepTable {
-    /// Which command of the module.
+    /// The command of the module.
     #[schemars(required, example = &"stop")]
     command: Option<Located<String>>,
-    /// Until it has ended; for a kept command, until it has been started. Default: `"100ms"`, and
+    /// The time until it has exited; for a kept command, until it has been started. Default: `"100ms"`, and
     /// `"20ms"` for a kept one.
     takes: Option<Located<DurationText>>,
-    /// How it fails. Default: it works.
+    /// The error with which it fails. Default: it succeeds.
     #[schemars(example = &"exited with 1: address in use")]
     fails: Option<Located<String>>,
-    /// It fails so many times, and works then. Default: it fails every time.
+    /// The number of failures, after which it succeeds. Default: it fails every time.
     #[schemars(range(min = 1, max = 1_000_000))]
     times: Option<Located<u32>>,
-    /// For a kept command: from a signal, or a `stop` command, until it has ended. SIGKILL ends it
-    /// at once. Default: `"100ms"`.
+    /// For a kept command: the time from a signal, or a `stop` command, until it has exited. SIGKILL ends it
+    /// immediately. Default: `"100ms"`.
     ends_in: Option<Located<DurationText>>,
-    /// What it makes of an application in the background. Default: a command named `start` makes it
+    /// The state of an application in the background afterwards. Default: a command named `start` makes it
     /// run; `stop` and `forced-stop` stop it; others change nothing.
     then: Option<Located<ThenWord>>,
 }
@@ -83,7 +82,7 @@ struct StepTable {
 enum ThenWord {
     /// It runs.
     Running,
-    /// It runs no more.
+    /// It is stopped.
     Stopped,
 }
 
@@ -176,7 +175,7 @@ impl Cues<'_, '_> {
         if at > self.lasts {
             let end = show_duration(self.lasts);
             self.findings
-                .at(text.span(), format!("`{key}` is behind the end of the scenario"))
+                .at(text.span(), format!("`{key}` is after the end of the scenario"))
                 .expected(format!("expected at most \"{end}\", which is its `for`"));
         }
         at
@@ -207,15 +206,15 @@ fn steps(tables: &[Located<StepTable>], cues: &mut Cues<'_, '_>) -> BTreeMap<Com
         if let Some(ends_in) = ends_in.as_ref().filter(|_| !keep) {
             cues.findings
                 .at(ends_in.span(), format!("`ends-in` is for kept commands, and `{command}` is not kept"))
-                .expected("expected `takes`, for a command that is run to its end");
+                .expected("expected `takes`, for a command that runs to completion");
         }
         if let Some(then) = then.as_ref().filter(|_| keep) {
             cues.findings
                 .at(
                     then.span(),
-                    format!("`then` is for commands that are run to their end; `{command}` is kept"),
+                    format!("`then` is for commands that run to completion; `{command}` is kept"),
                 )
-                .expected("expected no `then`: it runs once it has been started");
+                .expected("expected no `then`: it is running once it has been started");
         }
         if let (Some(times), None) = (times, fails) {
             cues.findings
@@ -234,7 +233,7 @@ fn steps(tables: &[Located<StepTable>], cues: &mut Cues<'_, '_>) -> BTreeMap<Com
         };
         if commands.insert(command.clone(), behaviour).is_some() {
             cues.findings
-                .at(text.span(), format!("a second `[[step]]` is about `{command}`"))
+                .at(text.span(), format!("there is another `[[step]]` for `{command}`"))
                 .expected("expected one for each command");
         }
     }

@@ -44,7 +44,7 @@ pub struct NodeSpec {
     pub trust: TrustSpec,
     /// Without a hint of the file system, the folders are looked at this often.
     pub rescan: Duration,
-    /// How much of the past is kept.
+    /// How much of the history is kept.
     pub journal: JournalSpec,
     /// What becomes of the applications when the daemon ends.
     pub shutdown: ShutdownSpec,
@@ -288,7 +288,7 @@ pub struct ModuleSpec {
     pub restart: RestartSpec,
     /// The only programs its components may ask for.
     pub commands: BTreeMap<CommandName, CommandSpec>,
-    /// What load balancers are told.
+    /// The answers to load balancers.
     pub health: HealthSpec,
     /// By name.
     pub checkers: BTreeMap<CheckerName, CheckerSpec>,

@@ -52,13 +52,13 @@ fn syntax_error(source: &Source, message: &str, span: Range<usize>, findings: &m
     }
     let duplicate = "remove one of the two; the first is further up";
     let (message, expected, help) = match message {
-        "duplicate key" => ("this key stands twice in its table", expected, Some(duplicate)),
+        "duplicate key" => ("duplicate key", expected, Some(duplicate)),
         "string values must be quoted" => {
-            let expected = "expected a value: a number, `true`, `false`, or a text in quotes";
-            ("this is no value", Some(expected.to_owned()), None)
+            let expected = "expected a value: a number, `true`, `false`, or a quoted string";
+            ("this is not a value", Some(expected.to_owned()), None)
         }
         "invalid basic string" | "invalid literal string" => {
-            ("this text does not end, or holds what it must not", expected, None)
+            ("this string is not terminated, or contains invalid characters", expected, None)
         }
         _ => (message, expected, None),
     };
@@ -200,8 +200,9 @@ impl Walk<'_, '_> {
                 [] => true,
                 words if words.contains(&word.as_ref()) => true,
                 words => {
-                    let mistake =
-                        self.findings.at(span, format!("`{}` is not a word for `{name}`", word.as_ref()));
+                    let mistake = self
+                        .findings
+                        .at(span, format!("`{}` is not a valid value for `{name}`", word.as_ref()));
                     mistake.expected(format!("expected {}", nearest::list(words.iter().copied())));
                     mistake.help = nearest::did_you_mean(word, words.iter().copied());
                     false
@@ -229,7 +230,7 @@ impl Walk<'_, '_> {
                 (Some(least), None) => format!("expected a number of at least {least}"),
                 _ => "expected a number".to_owned(),
             };
-            self.findings.at(span, format!("`{name}` is out of its bounds")).expected(expected);
+            self.findings.at(span, format!("`{name}` is out of range")).expected(expected);
         }
         good
     }
@@ -268,7 +269,7 @@ impl Walk<'_, '_> {
             (None, Some(taken)) => (format!("did you mean `{taken}`?"), Some(stands_already(schema, taken))),
             (None, None) => match elsewhere() {
                 Some(places) => (format!("`{name}` belongs in {places}"), None),
-                None if free.is_empty() => ("nothing more is expected here".to_owned(), None),
+                None if free.is_empty() => ("no further keys are allowed here".to_owned(), None),
                 None => (format!("expected {}", nearest::list(free.iter().copied())), takes_config(&free)),
             },
         };
@@ -288,7 +289,7 @@ impl Walk<'_, '_> {
         let expected = match (title, example, type_of(schema)) {
             (Some(title), Some(example), _) => format!("expected a {title} such as {example}"),
             _ if !words.is_empty() => format!("expected {}", nearest::list(words.into_iter())),
-            (_, _, Some("string")) => "expected a text in quotes".to_owned(),
+            (_, _, Some("string")) => "expected a quoted string".to_owned(),
             (_, _, Some("integer")) => "expected a whole number".to_owned(),
             (_, _, Some("number")) => "expected a number".to_owned(),
             (_, _, Some("boolean")) => "expected `true` or `false`".to_owned(),
@@ -310,14 +311,14 @@ fn property<'s>(schema: &'s Value, key: &str) -> Option<&'s Value> {
 /// What is meant stands there already, and may stand there once.
 fn stands_already(schema: &Value, key: &str) -> String {
     match property(schema, key).and_then(type_of) {
-        Some("object") => format!("`{key}` stands there already: put what belongs into it there"),
-        _ => format!("`{key}` stands there already: remove one of the two"),
+        Some("object") => format!("`{key}` exists already: put the key there"),
+        _ => format!("`{key}` exists already: remove one of the two"),
     }
 }
 
 /// A component's own settings are easily written one level too high.
 fn takes_config(free: &[&str]) -> Option<String> {
-    free.contains(&"config").then(|| "a component's own settings stand in `config = { … }`".to_owned())
+    free.contains(&"config").then(|| "the settings of a component go into `config = { … }`".to_owned())
 }
 
 fn type_of(schema: &Value) -> Option<&str> {
@@ -335,7 +336,7 @@ fn words_of(schema: &Value) -> Vec<&str> {
 
 fn describe(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(true) => "`true`",

@@ -18,13 +18,13 @@ use super::spec::TelemetrySpec;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct TelemetryTable {
-    /// Where the collector is; `/v1/metrics` and `/v1/logs` are added to it.
+    /// The URL of the collector; `/v1/metrics` and `/v1/logs` are appended.
     #[schemars(required, example = &"http://127.0.0.1:4318")]
     endpoint: Option<Located<String>>,
-    /// How often metrics are exported. Records are exported as they come. Default: `"30s"`.
+    /// How often metrics are exported. Records are exported immediately. Default: `"30s"`.
     interval: Option<Located<DurationText>>,
-    /// A file with headers for each request, one `Name: value` a line, such as a token; relative to
-    /// the root. Nobody but its owner may use it (0600). It is read anew for each request.
+    /// A file with headers for each request, such as a token, one `Name: value` per line; relative to the
+    /// root. Only its owner may have access (mode 0600). It is read again for each request.
     #[schemars(example = &"/etc/bellwether/telemetry-headers")]
     headers_file: Option<Located<String>>,
 }
@@ -52,7 +52,7 @@ pub(super) fn spec(
         }
         Err(why) => {
             findings
-                .at(endpoint.span(), format!("`{}` is no endpoint: {why}", endpoint.get()))
+                .at(endpoint.span(), format!("`{}` is not an endpoint: {why}", endpoint.get()))
                 .expected(format!("expected a URL without a query such as {EXAMPLE}"));
             None
         }
@@ -61,5 +61,5 @@ pub(super) fn spec(
 
 fn base(text: &str) -> Result<Uri, &'static str> {
     let url = webhook_url(text)?;
-    if url.query().is_some() { Err("a query cannot stand in it") } else { Ok(url) }
+    if url.query().is_some() { Err("it must not have a query") } else { Ok(url) }
 }

@@ -52,6 +52,6 @@ impl FromStr for Role {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.word() == text);
-        found.ok_or_else(|| format!("`{text}` is no role: expected monitor, control or admin"))
+        found.ok_or_else(|| format!("`{text}` is not a role: expected monitor, control or admin"))
     }
 }

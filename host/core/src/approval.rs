@@ -30,7 +30,7 @@ pub enum NotApproved {
     #[error("both checkers/{0} and restart-scripts/{0} wait for approval")]
     Ambiguous(String),
     /// Another version waits than the person looked at.
-    #[error("another version of `{0}` waits now than the one that you looked at")]
+    #[error("another version of `{0}` is waiting than the one that you reviewed")]
     Moved(String),
     /// It would be forgotten.
     #[error("the approval cannot be written down: {0}")]

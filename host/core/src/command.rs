@@ -123,19 +123,19 @@ pub enum DeniedReason {
     #[error("there is no module of that name")]
     NoSuchModule,
     /// The application is just being stopped.
-    #[error("the application is just being stopped: try again when the module is `stopped`")]
+    #[error("the application is being stopped: try again when the module is `stopped`")]
     Stopping,
     /// Only what is started can be restarted.
     #[error("the module is stopped: use `start`")]
     Stopped,
     /// A prerequisite is down.
-    #[error("the module waits for checker `{0}` and will start by itself when it is up")]
+    #[error("the module waits for checker `{0}` and will start automatically when it is up")]
     Waiting(String),
     /// What the person saw when deciding is not so any more.
     #[error("it has changed since you looked: it is {0} now")]
     Moved(String),
     /// The daemon itself is ending.
-    #[error("the daemon is ending: say it again to the next one")]
+    #[error("the daemon is shutting down: repeat the command when the next one runs")]
     Ending,
 }
 

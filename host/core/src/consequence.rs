@@ -51,17 +51,17 @@ fn idle(module: &ModuleView, command: Command) -> Option<String> {
         (Command::Start, S::Up) => "it is up",
         (Command::Start, S::Starting | S::Restarting) if !module.wish.suspended => "it is being started",
         (Command::Start | Command::Restart, S::Waiting) => {
-            "it waits for a prerequisite, and starts by itself"
+            "it waits for a prerequisite, and starts automatically"
         }
         (Command::Stop, S::Stopped) => "it is stopped",
         (Command::Start | Command::Restart, S::Stopping) => "it is being stopped",
-        (Command::Stop, S::Stopping) if !module.wish.started => "its stop is under way",
+        (Command::Stop, S::Stopping) if !module.wish.started => "it is already being stopped",
         (Command::Stop, S::Draining) if !module.wish.started => "it is draining, then stops",
         (Command::Restart, S::Stopped) => "it is stopped: start it",
         // One for a time can be changed, and one without end takes its place.
         (Command::Suspend, _) if until_resumed(module) => "it is suspended",
         (Command::Resume, _) if !module.wish.suspended => "it is not suspended",
-        (Command::Reset, state) if state != S::Failed && module.restarts == 0 => "no restart is counted",
+        (Command::Reset, state) if state != S::Failed && module.restarts == 0 => "no restarts are counted",
         (Command::Confirm, _) if !module.checkers.iter().any(|c| c.on_probation) => {
             "no checker is on probation"
         }
@@ -78,17 +78,17 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
     let drains = module.ready && !module.drain.is_zero();
     let drain = || {
         let drain = plain(module.drain);
-        format!("Health says no from now on, and the application goes on serving for {drain} (drain).")
+        format!("The health check fails from now on; the application keeps serving for {drain} (drain).")
     };
     let mut said = Vec::new();
     match command {
         Command::Start => {
-            said.push("The application is started, and serves when its checkers are up.".to_owned());
+            said.push("The application is started, and is ready when its checkers are up.".to_owned());
             said.extend(counted(module));
         }
         Command::Stop => {
             said.extend(drains.then(drain));
-            said.push("The application is stopped. It stays stopped, also after a reboot, until somebody starts it.".to_owned());
+            said.push("The application is stopped. It stays stopped, even after a reboot, until it is started by a command.".to_owned());
         }
         Command::Restart => {
             said.extend(drains.then(drain));
@@ -96,23 +96,23 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
             said.extend(counted(module));
         }
         Command::Suspend => said.push(
-            "Its checkers go on and show what they see; nothing is restarted, started or stopped until the time is over, if one is given, or somebody resumes it.".to_owned(),
+            "Its checkers keep running, but nothing is restarted, started or stopped automatically until the given time is over or the module is resumed.".to_owned(),
         ),
         Command::Resume => {
-            said.push("What its checkers see is acted on again.".to_owned());
+            said.push("Automatic actions resume.".to_owned());
             if !module.ready && module.wish.started {
-                said.push(format!("It is {} and not ready: it may be started or restarted at once.", module.state));
+                said.push(format!("It is {} and not ready: it may be started or restarted immediately.", module.state));
             }
         }
         Command::Reset if module.state == StateName::Failed => {
-            said.push("The failure and the counted restarts are forgotten. The module is stopped then.".to_owned());
+            said.push("The failure and the count of restarts are cleared. The module is stopped afterwards.".to_owned());
         }
         Command::Reset => said.extend(counted(module)),
         Command::Confirm => {
             let waiting = module.checkers.iter().filter(|checker| checker.on_probation);
             said.extend(waiting.map(|checker| {
                 format!(
-                    "Checker `{}` is run at once, and what it sees is acted on: if it goes down, that does what its file says ({}).",
+                    "Checker `{}` is run immediately, and takes effect from now on: if it goes down, the action in its file applies ({}).",
                     checker.name,
                     checker.on_down.word()
                 )
@@ -126,15 +126,14 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
 fn counted(module: &ModuleView) -> Option<String> {
     let of = module.restarts_allowed;
     let how_many = if spent(module) { format!("all {of}") } else { format!("{} of {of}", module.restarts) };
-    (module.restarts > 0)
-        .then(|| format!("Counted automatic restarts ({how_many}) are forgotten: it counts from zero."))
+    (module.restarts > 0).then(|| format!("The count of automatic restarts ({how_many}) is reset to zero."))
 }
 
 fn left(module: &ModuleView, others: usize) -> String {
     let name = &module.name;
     match others {
         0 => {
-            format!("No node is left that serves {name}: the load balancer has nobody to send its users to.")
+            format!("No node is left that serves {name}: the load balancer has no node to send requests to.")
         }
         1 => format!("One node is left that serves {name}."),
         many => format!("{many} nodes are left that serve {name}."),
@@ -182,7 +181,7 @@ mod tests {
         assert_eq!(idle(StateName::Up, Command::Start).as_deref(), Some("it is up"));
         assert_eq!(idle(StateName::Stopped, Command::Stop).as_deref(), Some("it is stopped"));
         assert_eq!(idle(StateName::Up, Command::Resume).as_deref(), Some("it is not suspended"));
-        assert_eq!(idle(StateName::Up, Command::Reset).as_deref(), Some("no restart is counted"));
+        assert_eq!(idle(StateName::Up, Command::Reset).as_deref(), Some("no restarts are counted"));
         assert_eq!(idle(StateName::Failed, Command::Reset), None);
         assert_eq!(idle(StateName::Failed, Command::Start), None);
     }

@@ -56,7 +56,8 @@ impl NodeCounts {
     /// The worst that is true.
     pub fn headline(&self) -> Headline {
         if self.stalled {
-            let sentence = "The core has stalled: what is shown may be old, and health answers no".to_owned();
+            let sentence =
+                "The core has stalled: the data shown may be outdated, and health checks fail".to_owned();
             return Headline { sentence, worst: Attention::Down };
         }
         let besides = self.besides();
@@ -78,7 +79,7 @@ impl NodeCounts {
         let Self { modules, ready, .. } = *self;
         let all = modules + self.never_loaded;
         match (all, self.all_down()) {
-            (0, _) => "There is no module yet".to_owned(),
+            (0, _) => "There are no modules yet".to_owned(),
             (1, 1) if self.never_loaded == 1 => "The module has not been loaded".to_owned(),
             (1, 1) => "The module is down".to_owned(),
             (1, 0) if ready == 1 => "The module is ready".to_owned(),
@@ -93,8 +94,8 @@ impl NodeCounts {
     fn besides(&self) -> Option<String> {
         let files = match self.not_in_force {
             0 => None,
-            1 => Some("1 file is not in force".to_owned()),
-            many => Some(format!("{many} files are not in force")),
+            1 => Some("1 file is not active".to_owned()),
+            many => Some(format!("{many} files are not active")),
         };
         let problems = match self.problems {
             0 => None,
@@ -127,13 +128,13 @@ mod tests {
         let counts = NodeCounts { not_in_force: 3, ..ready(3) };
         assert_eq!(
             said(counts),
-            ("All 3 modules are ready, but 3 files are not in force".into(), Attention::Warned)
+            ("All 3 modules are ready, but 3 files are not active".into(), Attention::Warned)
         );
         let counts = NodeCounts { problems: 1, not_in_force: 1, ..ready(1) };
         assert_eq!(
             said(counts),
             (
-                "The module is ready, but 1 file is not in force, and there is 1 problem with the daemon"
+                "The module is ready, but 1 file is not active, and there is 1 problem with the daemon"
                     .into(),
                 Attention::Warned
             )
@@ -145,10 +146,7 @@ mod tests {
         let counts = NodeCounts { never_loaded: 1, ..ready(2) };
         assert_eq!(said(counts), ("1 of 3 modules down".into(), Attention::Down));
         let counts = NodeCounts { never_loaded: 1, not_in_force: 2, ..ready(2) };
-        assert_eq!(
-            said(counts),
-            ("1 of 3 modules down, and 2 files are not in force".into(), Attention::Down)
-        );
+        assert_eq!(said(counts), ("1 of 3 modules down, and 2 files are not active".into(), Attention::Down));
         assert_eq!(said(NodeCounts { never_loaded: 1, ..ready(0) }).0, "The module has not been loaded");
     }
 
@@ -160,7 +158,7 @@ mod tests {
 
     #[test]
     fn when_nothing_is_wrong_it_says_so() {
-        assert_eq!(said(ready(0)), ("There is no module yet".into(), Attention::Well));
+        assert_eq!(said(ready(0)), ("There are no modules yet".into(), Attention::Well));
         assert_eq!(said(ready(1)), ("The module is ready".into(), Attention::Well));
         assert_eq!(said(ready(2)), ("All 2 modules are ready".into(), Attention::Well));
         let moving = NodeCounts { ready: 1, worst: Attention::Moving, ..ready(2) };

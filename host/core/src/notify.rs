@@ -354,12 +354,12 @@ fn over(
     refused: &BTreeSet<String>,
 ) -> Option<&'static str> {
     if matches!(topic, Topic::Refused | Topic::Quarantine | Topic::Approval) {
-        return (!refused.contains(about)).then_some("the file is in force, or gone");
+        return (!refused.contains(about)).then_some("the file is active, or removed");
     }
     if key.is_empty() {
         return None;
     }
-    let Some(module) = module else { return Some("the module is not in force any more") };
+    let Some(module) = module else { return Some("the module is not active any more") };
     match topic {
         Topic::Incident => {
             let blind = blind_checker(about);
@@ -377,7 +377,7 @@ fn over(
             Some("the module has not failed any more")
         }
         Topic::Waiting if module.state != StateName::Waiting => Some("the module waits no more"),
-        Topic::Suspended if !module.wish.suspended => Some("it is acted on again"),
+        Topic::Suspended if !module.wish.suspended => Some("automatic actions are enabled again"),
         _ => None,
     }
 }

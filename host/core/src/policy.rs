@@ -42,7 +42,7 @@ impl OnDown {
             Self::Restart => "this would take the module down: the application would be restarted",
             Self::Stop | Self::Wait => "this would take the module down: the application would be stopped",
             Self::Out => "this would take the module down: the node would leave the load balancer",
-            Self::Notify => "people would be told",
+            Self::Notify => "a notification would be sent",
         }
     }
 

@@ -276,14 +276,14 @@ impl RecordKind {
                 format!("{what} {}: {detail}", if *ok { "loaded" } else { "refused" })
             }
             Self::Quarantine { what, digest, why, tries, .. } => {
-                let again = if *tries > 1 { format!(" again (try {tries})") } else { String::new() };
-                format!("{what} ({}) is in quarantine{again}: {why}", short(digest))
+                let again = if *tries > 1 { format!(" again (attempt {tries})") } else { String::new() };
+                format!("{what} ({}) is quarantined{again}: {why}", short(digest))
             }
             Self::Approval { what, digest, asks, by } => {
                 let (version, asks) = (short(digest), asks.join(", "));
                 match by {
-                    None => format!("{what} ({version}) waits for approval: it asks for {asks}"),
-                    Some(by) => format!("{by} approved {what} ({version}), which asks for {asks}"),
+                    None => format!("{what} ({version}) waits for approval: it requests {asks}"),
+                    Some(by) => format!("{by} approved {what} ({version}), which requests {asks}"),
                 }
             }
             Self::Access { by, what } => format!("{by} {what}"),

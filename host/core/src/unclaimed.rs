@@ -62,14 +62,14 @@ impl Unclaimed {
             ),
             Claim::NotInForce => format!(
                 "modules/{module}.toml is not in force, and its application still {runs}, unwatched: {who}, started by \
-                 command `{command}`; mend the file"
+                 command `{command}`; fix the file"
             ),
             Claim::NoCommand => format!(
                 "modules/{module}.toml has no kept command `{command}` any more, and what it started still {runs}: \
                  {who}; the next stop or restart ends it: bellwether restart {module}"
             ),
             Claim::Edited(started_with) => format!(
-                "modules/{module}.toml: command `{command}` was edited, which is in force from the next start: \
+                "modules/{module}.toml: command `{command}` was edited, which takes effect at the next start: \
                  bellwether restart {module}; what {runs} now ({who}) was started with {started_with}"
             ),
         }
@@ -133,7 +133,7 @@ mod tests {
         );
         assert_eq!(
             unclaimed(&[7], Claim::Edited("`/bin/sleep 5`".to_owned())),
-            "modules/web.toml: command `start` was edited, which is in force from the next start: bellwether restart \
+            "modules/web.toml: command `start` was edited, which takes effect at the next start: bellwether restart \
              web; what runs now (process 7) was started with `/bin/sleep 5`"
         );
         let many: Vec<u32> = (1..=10).collect();

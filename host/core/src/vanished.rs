@@ -165,7 +165,7 @@ impl Why {
             Self::Another => {
                 format!("{folder}/ is another folder than before, and empty (is a mount missing?)")
             }
-            Self::Away => format!("{folder}/ is away"),
+            Self::Away => format!("{folder}/ is missing"),
         }
     }
 
@@ -173,14 +173,10 @@ impl Why {
     fn next(self) -> &'static str {
         match self {
             Self::Many | Self::All => {
-                "if they are to go, tell the daemon to read everything again (`systemctl reload bellwether`, or SIGHUP)"
+                "to remove them, reload the daemon (`systemctl reload bellwether`, or SIGHUP)"
             }
-            Self::Another => {
-                "mount it, or put the files back; if they are to go, wait, or start the daemon again"
-            }
-            Self::Away => {
-                "mount it, or put it back; if its files are to go, make an empty folder of that name"
-            }
+            Self::Another => "mount it, or restore the files; to remove them, wait, or restart the daemon",
+            Self::Away => "mount it, or restore it; to remove its files, create an empty folder of that name",
         }
     }
 }
@@ -199,7 +195,7 @@ impl<K: ToString> Doubt<K> {
             None => "until it is back".to_owned(),
         };
         let (what, next) = (self.why.what(folder, count), self.why.next());
-        format!("{what}: what was there stays in force {until}: {names}; {next}")
+        format!("{what}: the previous files stay active {until}: {names}; {next}")
     }
 }
 
@@ -314,13 +310,13 @@ mod tests {
         };
         assert_eq!(
             doubt.sentence("modules", |_| "12:00".to_owned()),
-            "all 7 files vanished from modules/ at once: what was there stays in force until 12:00 (10m after it \
-             vanished): a, b, c, d, e, 2 more; if they are to go, tell the daemon to read everything again \
-             (`systemctl reload bellwether`, or SIGHUP)"
+            "all 7 files vanished from modules/ at once: the previous files stay active until 12:00 (10m after it \
+             vanished): a, b, c, d, e, 2 more; to remove them, reload the daemon (`systemctl reload bellwether`, or \
+             SIGHUP)"
         );
         let away = Doubt { files: BTreeSet::from(["web"]), why: Why::Away, until: None };
         assert!(away.sentence("modules", |_| String::new()).starts_with(
-            "modules/ is away: what was there stays in force until it is back: web; mount it, or put it back"
+            "modules/ is missing: the previous files stay active until it is back: web; mount it, or restore it"
         ));
     }
 

@@ -40,13 +40,13 @@ impl Change {
     pub fn sentence(&self) -> String {
         match self {
             Self::Stalled(ward, silent) => {
-                format!("{} has stalled: no sign of life for {}", ward.name, plain(*silent))
+                format!("{} has stalled: no heartbeat for {}", ward.name, plain(*silent))
             }
             Self::Recovered(ward, silent) => {
-                format!("{} goes on; it had stalled for {}", ward.name, plain(*silent))
+                format!("{} is running again; it had stalled for {}", ward.name, plain(*silent))
             }
             Self::Lost(ward, silent) => format!(
-                "{} has stalled for {}: the daemon ends itself to be started again; the applications run on",
+                "{} has stalled for {}: the daemon exits so that it is restarted; the applications keep running",
                 ward.name,
                 plain(*silent)
             ),
@@ -163,7 +163,7 @@ mod tests {
         let (dog, told) = watch(|_| false, 10);
         assert_eq!(told.last(), Some(&(10, Change::Lost(CORE, 10 * SECOND))));
         assert!(!dog.vital());
-        assert_eq!(dog.problems(), ["the core has stalled: no sign of life for 10s"]);
+        assert_eq!(dog.problems(), ["the core has stalled: no heartbeat for 10s"]);
     }
 
     #[test]

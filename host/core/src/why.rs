@@ -184,7 +184,7 @@ fn omit_the_middle(chain: &mut Vec<Link>) {
     // The one that says so takes a place too.
     let end = FIRST_LINKS + left_out + 1;
     let Some(at) = chain.get(FIRST_LINKS).map(|link| link.at) else { return };
-    let text = format!("… {} more of the same story (`bellwether events` has them all)", left_out + 1);
+    let text = format!("… {} more (`bellwether events` lists all)", left_out + 1);
     chain.splice(FIRST_LINKS..end, [Link { at, role: Role::Omission, text }]);
 }
 
@@ -237,9 +237,9 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     if module.wish.suspended {
         let lasts = module.wish.suspended_until.map(|until| plain(until.since(now)));
         let sentence = match lasts {
-            None => "It is suspended: its checkers run, and nothing is acted on. To act again:".into(),
+            None => "It is suspended: its checkers run, but no automatic action is taken. To resume:".into(),
             Some(lasts) => format!(
-                "It is suspended for another {lasts}: its checkers run, and nothing is acted on until then. To act again now:"
+                "It is suspended for another {lasts}: its checkers run, but no automatic action is taken until then. To resume now:"
             ),
         };
         return offer(sentence, "resume");
@@ -253,27 +253,27 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
         StateName::Up | StateName::Starting | StateName::Restarting => in_progress(module, due.as_deref()),
         StateName::Backoff => offer(
             match due {
-                Some(due) => format!("It will try again in {due} by itself. To try now:"),
-                None => "It will try again by itself. To try now:".into(),
+                Some(due) => format!("The next automatic attempt is in {due}. To try now:"),
+                None => "It is retried automatically. To try now:".into(),
             },
             "start",
         ),
         StateName::Failed => offer(
-            "It stays like this until a person acts. When the cause is mended, this starts it and counts from zero:"
+            "It waits for an operator. When the cause is fixed, this starts it and resets the count of restarts:"
                 .into(),
             "start",
         ),
         StateName::Draining | StateName::Stopping => tell(going_down(module, due.as_deref())),
-        StateName::Stopped => offer("It stays stopped, also after a reboot. To start it:".into(), "start"),
+        StateName::Stopped => offer("It stays stopped, even after a reboot. To start it:".into(), "start"),
         StateName::Waiting => match culprits(module).next() {
             Some(checker) => NextStep {
                 sentence: format!(
-                    "It starts by itself when checker `{}` is up. To run that checker now:",
+                    "It starts automatically when checker `{}` is up. To run that checker now:",
                     checker.name
                 ),
                 command: Some(format!("check {name} {}", checker.name)),
             },
-            None => tell("It starts by itself when what it needs is there.".into()),
+            None => tell("It starts automatically when its prerequisites are up.".into()),
         },
     }
 }
@@ -288,8 +288,8 @@ fn waits_for_proof(module: &ModuleView) -> Option<String> {
         _ => ("Checkers", "are"),
     };
     Some(format!(
-        "{word} {} {verb} {ON_PROBATION}. Until then nothing follows from what is seen there: look whether the file \
-         says what is meant. To act on it nevertheless:",
+        "{word} {} {verb} {ON_PROBATION}. Until then the results have no effect: check that the file is \
+         correct. To confirm it:",
         names.join(", ")
     ))
 }
@@ -298,7 +298,7 @@ fn nothing_to_do(module: &ModuleView) -> String {
     if module.restarts > 0 && module.restarts >= module.restarts_allowed {
         let budget = BudgetPolicy { restarts: module.restarts_allowed, within: module.restarts_within };
         return format!(
-            "Nothing to do now, but {}: at the next incident it stops and asks for a person.",
+            "Nothing to do now, but {}: at the next incident it stops and waits for an operator.",
             budget.all_spent()
         );
     }
@@ -319,7 +319,7 @@ fn in_progress(module: &ModuleView, due: Option<&str>) -> NextStep {
     }
     let missing: Vec<String> = culprits(module).map(|c| format!("`{}`", c.name)).collect();
     let Some(first) = culprits(module).next() else {
-        return NextStep { sentence: "It goes on by itself.".into(), command: None };
+        return NextStep { sentence: "It continues automatically.".into(), command: None };
     };
     let limit = match due {
         Some(due) if module.state == StateName::Starting => {
@@ -330,7 +330,7 @@ fn in_progress(module: &ModuleView, due: Option<&str>) -> NextStep {
     let (word, verb) = if missing.len() == 1 { ("checker", "is") } else { ("checkers", "are") };
     NextStep {
         sentence: format!(
-            "It is ready by itself as soon as {word} {} {verb} up{limit}. To run one now:",
+            "It becomes ready automatically when {word} {} {verb} up{limit}. To run one now:",
             missing.join(", ")
         ),
         command: Some(format!("check {} {}", module.name, first.name)),

@@ -548,7 +548,7 @@ fn sandbox(root: &Path, node: &NodeSpec, compiler: Compiler) -> anyhow::Result<A
     let mut sandbox = Sandbox::new(&node.limits, compiler)?;
     sandbox.request_by(&node.http);
     if let Err(error) = sandbox.cache_in(&root.join("state/compiled")) {
-        tracing::warn!(%error, "compiled code is not kept: every start compiles all components anew");
+        tracing::warn!(%error, "compiled code is not kept: every start compiles all components again");
     }
     tracing::debug!(allocator = ?sandbox.allocator(), "components run");
     Ok(Arc::new(sandbox))

@@ -65,7 +65,7 @@ impl Continuity {
             let this = self.clone();
             let written = tokio::task::spawn_blocking(move || this.write(clock.now())).await;
             if let Ok(Err(error)) = written {
-                tracing::debug!(%error, "state/watched.json cannot be written: the next daemon looks at everything anew");
+                tracing::debug!(%error, "state/watched.json cannot be written: the next daemon checks everything again");
             }
             tokio::time::sleep(EVERY).await;
         }

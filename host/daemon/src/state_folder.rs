@@ -61,13 +61,13 @@ fn write_lost(folder: &Path) -> (Option<String>, Option<String>) {
         anew => {
             let whole = all && anew.len() > 1 && failed.is_empty();
             let (what, are) = if whole { ("state/ was".to_owned(), "is") } else { named(folder, anew) };
-            Some(format!("{what} removed while the daemon ran, and {are} written anew"))
+            Some(format!("{what} removed while the daemon ran, and {are} restored"))
         }
     };
     let problem = failed.first().map(|(path, error)| {
         let others = failed.len() - 1;
         let others = if others > 0 { format!(" (and {others} more)") } else { String::new() };
-        format!("{} was removed, and cannot be written anew: {error}{others}", name(folder, path))
+        format!("{} was removed, and cannot be restored: {error}{others}", name(folder, path))
     });
     (told, problem)
 }
@@ -107,7 +107,7 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         fs::write(&folder, "a file in its place").unwrap();
         let (told, failed) = write_lost(&folder);
-        assert!(told.is_none() && failed.unwrap().contains("cannot be written anew"));
+        assert!(told.is_none() && failed.unwrap().contains("cannot be restored"));
         fs::remove_file(&folder).unwrap();
         let told = "state/ was removed while the daemon ran, and is written anew";
         assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));

@@ -107,7 +107,7 @@ impl Steward {
 
     fn refuse(&self, mistakes: &Mistakes) -> String {
         let sentences: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        let what = format!("it has mistakes, and what is in force stays: {}", sentences.join("; "));
+        let what = format!("it has errors, and the previous version stays active: {}", sentences.join("; "));
         self.problems.set("node file", &sentences);
         what
     }
@@ -121,9 +121,9 @@ impl Steward {
             self.looks.send(look).await.is_ok() && looked.await.is_ok()
         };
         match tokio::time::timeout(LOOK_WITHIN, looking).await {
-            Ok(true) => "the folders were looked at",
-            Ok(false) => "the folders are looked at no more",
-            Err(_) => "the folders are still being looked at",
+            Ok(true) => "the folders were scanned",
+            Ok(false) => "the folders are no longer scanned",
+            Err(_) => "the folders are still being scanned",
         }
     }
 

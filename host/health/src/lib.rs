@@ -287,7 +287,7 @@ impl Drop for HealthServer {
                     Err(_) => tracing::error!("the health endpoint had panicked"),
                 },
                 Err(error) => {
-                    tracing::error!(%error, "the health endpoint cannot be told to stop");
+                    tracing::error!(%error, "the health endpoint cannot be stopped");
                     return;
                 }
             }

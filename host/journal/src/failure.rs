@@ -40,7 +40,7 @@ pub(crate) fn plain(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program has locked the file".to_owned()
         }
-        Some(ErrorCode::NotADatabase) => "it is no database".to_owned(),
+        Some(ErrorCode::NotADatabase) => "it is not a database".to_owned(),
         Some(ErrorCode::DatabaseCorrupt) => "it is damaged".to_owned(),
         _ => error.to_string(),
     }

@@ -86,7 +86,7 @@ pub(super) fn open_good(path: &Path) -> Result<(Store, GivenOut), StoreError> {
 pub(super) fn mend(path: &Path) -> bool {
     let renewed = open_good(path).and_then(|(mut store, _)| Ok(search::renew(&mut store.connection)?));
     renewed.unwrap_or_else(|error| {
-        tracing::debug!(%error, "the index of the journal could not be begun anew");
+        tracing::debug!(%error, "the index of the journal could not be rebuilt");
         false
     })
 }
@@ -97,7 +97,7 @@ pub(super) fn replace(path: &Path, why: &str, wall: i64) -> io::Result<(String, 
     let aside = set_aside(path, wall)?;
     let name = aside.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let note = format!(
-        "state/journal.db could not be used ({why}): it is set aside as state/{name}, and a new one is begun"
+        "state/journal.db could not be used ({why}): it was moved to state/{name}, and a new one was created"
     );
     Ok((note, salvaged))
 }

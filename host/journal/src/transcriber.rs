@@ -80,7 +80,7 @@ impl Transcriber {
             Ok(body) => {
                 self.journal.input(InputRow { at, module: input.module().cloned(), body });
             }
-            Err(error) => tracing::error!(%error, "what the core is told cannot be written down for replay"),
+            Err(error) => tracing::error!(%error, "the input of the core cannot be recorded for replay"),
         }
     }
 }

@@ -294,7 +294,7 @@ impl Writer {
                 let rest = if again { RETRY.1 } else { Duration::ZERO };
                 self.rest = Some((now + rest, RETRY.0));
             }
-            Err(error) => self.rest(&format!("{why}, and it cannot be set aside: {error}")),
+            Err(error) => self.rest(&format!("{why}, and it cannot be moved aside: {error}")),
         }
     }
 
@@ -358,18 +358,18 @@ impl Writer {
             Ok(()) => {
                 self.rest = Some((Instant::now(), RETRY.0));
                 self.say_beside(self.begun.map_or(self.last_seq, |(_, reserved)| reserved));
-                let note = "state/journal.db was removed or replaced while the daemon ran: it is written anew, \
+                let note = "state/journal.db was removed or replaced while the daemon ran: it is restored, \
                             and no record is lost";
                 tracing::error!("{note}");
                 self.notice(note.to_owned());
                 true
             }
             Err(StoreError::NotNow(why)) => {
-                self.rest(&format!("its file was removed or replaced, and cannot be written anew: {why}"));
+                self.rest(&format!("its file was removed or replaced, and cannot be restored: {why}"));
                 false
             }
             Err(StoreError::Useless(why)) => {
-                self.begin_anew(&format!("it was removed or replaced, and cannot be written anew: {why}"));
+                self.begin_anew(&format!("it was removed or replaced, and cannot be restored: {why}"));
                 false
             }
         }

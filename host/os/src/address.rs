@@ -74,8 +74,8 @@ pub async fn watch_forever(
 
 fn sentence((what, address): &(String, SocketAddr)) -> String {
     format!(
-        "{what}: this node does not have the address {} at present, so no client can ask there; {what} answers on \
-         {address} as soon as it is there (`ip address` shows which are)",
+        "{what}: this node does not have the address {} at present, so no client can connect; {what} answers on \
+         {address} as soon as the address is assigned (see `ip address`)",
         address.ip()
     )
 }

@@ -60,7 +60,7 @@ impl ServiceManager {
         if self.listens
             && let Err(error) = sd_notify::notify(states)
         {
-            tracing::debug!(%error, "the service manager cannot be told");
+            tracing::debug!(%error, "the service manager cannot be notified");
         }
     }
 }

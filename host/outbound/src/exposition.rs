@@ -109,7 +109,7 @@ impl Sources {
     fn core(&self, counts: &Counts, page: &mut Page<'_>) -> fmt::Result {
         let alive = self.pulse.alive(self.clock);
         let queue = self.events.upgrade().map_or(0, |events| events.max_capacity() - events.capacity());
-        page.gauge("bellwether_core_alive", "1 while the core turns", None, [(NONE, yes(alive))])?;
+        page.gauge("bellwether_core_alive", "1 while the core is running", None, [(NONE, yes(alive))])?;
         page.gauge(
             "bellwether_core_queue_length",
             "Events and commands that wait for the core",
@@ -186,7 +186,7 @@ impl Page<'_> {
         });
         self.counter("bellwether_steps", "Steps of plans that were carried out", None, steps)?;
         let commands = by_result(None, &COMMAND_RESULTS, counts.commands.iter().map(Count::get));
-        self.counter("bellwether_commands", "Commands that people gave", None, commands)
+        self.counter("bellwether_commands", "Commands of users", None, commands)
     }
 
     fn checkers(&mut self, snapshot: &Snapshot) -> fmt::Result {
@@ -254,7 +254,7 @@ impl Page<'_> {
         let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(Count::get));
         self.counter("bellwether_reloads", "Files that were taken over, or not", None, reloads)?;
         let quarantines = number(counts.quarantines.get());
-        let help = "Versions of components that were put in quarantine";
+        let help = "Component versions that were quarantined";
         self.counter("bellwether_quarantines", help, None, [(NONE, quarantines)])?;
         let entries = components.entries();
         let some = |is: fn(&bellwether_supervisor::registry::Entry) -> bool| {
@@ -267,7 +267,7 @@ impl Page<'_> {
             ("waiting", some(|entry| entry.waiting.is_some())),
         ];
         let states = states.map(|(state, count)| (vec![("state", state.to_owned())], number(count as u64)));
-        let help = "Components in force, and files of components that are not";
+        let help = "Active components, and component files that are not active";
         self.gauge("bellwether_components", help, None, states)
     }
 

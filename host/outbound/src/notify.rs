@@ -327,7 +327,7 @@ impl Notify {
         self.board.count_given_up(target);
         let spec = self.settings.targets.iter().find(|spec| spec.name == *target);
         let after = spec.map_or_else(String::new, |spec| plain(spec.policy.give_up));
-        let message = format!("`{target}` could not be notified for {after}, given up: {title} ({why})");
+        let message = format!("`{target}` could not be notified for {after}, abandoned: {title} ({why})");
         let kind = RecordKind::Daemon { message };
         let event = bellwether_core::event::Event::Noted { module: None, kind };
         // A core that has ended is reported by whoever waits for it.

@@ -110,7 +110,7 @@ impl Cache {
             Ok(code) => code,
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(entry = name, %error, "compiled code is not trusted: it is compiled anew");
+                tracing::warn!(entry = name, %error, "compiled code is not trusted: it is compiled again");
                 None
             }
         }

@@ -45,7 +45,7 @@ async function act(dialog, form, submitter) {
     buttons.forEach((button) => { button.disabled = false; });
     const note = document.createElement("p");
     note.setAttribute("role", "alert");
-    note.textContent = "The node did not answer. Look at its state before you try again: it may have been done.";
+    note.textContent = "The node did not answer. Check its state before you try again: the command may have been carried out.";
     form.append(note);
   }
 }

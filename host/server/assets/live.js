@@ -117,21 +117,21 @@ function watchContact() {
   if (turned && !lost) refresh();
 }
 
-/** Says in the headline, beside the modules and in the title when there is no news. */
+/** Says in the headline, beside the modules and in the title when there is no data. */
 function tellContact(lost) {
   const since = `${heardWhen.toLocaleTimeString()} here`;
   const why = stalled ? "the core has stalled" : "the node does not answer";
-  write("contact", lost ? `no news since ${since}: ${why}` : ever ? "live" : "connecting");
+  write("contact", lost ? `no data since ${since}: ${why}` : ever ? "live" : "connecting");
   if (!lost) return;
   document.querySelectorAll(".no-news").forEach((note) => {
     const { from } = note.dataset;
-    const text = from ? `No news from ${from} since ${since}: ${why}` : `no news since ${since}`;
+    const text = from ? `No data from ${from} since ${since}: ${why}` : `no data since ${since}`;
     if (note.textContent !== text) note.textContent = text;
   });
   if (!document.title.startsWith(NO_NEWS)) document.title = NO_NEWS + document.title;
 }
 
-const NO_NEWS = "(no news) ";
+const NO_NEWS = "(no data) ";
 
 function write(id, text) {
   const element = document.getElementById(id);

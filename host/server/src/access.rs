@@ -131,7 +131,8 @@ impl Access {
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Register::default(), None),
             Err(error) => {
-                let sentence = format!("state/access.json cannot be read, nobody can sign in: {error}");
+                let sentence =
+                    format!("state/access.json cannot be read, sign-ins are not possible: {error}");
                 (Register::default(), Some(sentence))
             }
         };
@@ -142,7 +143,7 @@ impl Access {
         };
         let (hasher, no_thread) = Hasher::start();
         let no_thread = no_thread.map(|error| {
-            format!("nobody can sign in with a password: there is no thread that would look at it: {error}")
+            format!("password sign-ins are not possible: the thread that checks passwords cannot be started: {error}")
         });
         let inner = Inner {
             path,
@@ -219,7 +220,7 @@ impl Access {
     async fn let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let let_in = self.is_let_in(name, password, from).await;
         if let Err(refusal) = &let_in {
-            self.0.notes.failed(format!("somebody from {from}"), refusal, name, self.0.clock.now());
+            self.0.notes.failed(format!("an unknown user from {from}"), refusal, name, self.0.clock.now());
         }
         let_in
     }
@@ -599,9 +600,9 @@ fn set_aside(path: &Path, why: &str) -> String {
     let aside = path.with_extension("json.damaged");
     match std::fs::rename(path, &aside) {
         Ok(()) => format!(
-            "state/access.json was damaged ({why}) and is now {}: nobody can sign in before users are added again",
+            "state/access.json was damaged ({why}) and is now {}: sign-ins are not possible until users are added again",
             aside.display()
         ),
-        Err(error) => format!("state/access.json is damaged ({why}) and cannot be set aside: {error}"),
+        Err(error) => format!("state/access.json is damaged ({why}) and cannot be moved aside: {error}"),
     }
 }

@@ -87,14 +87,14 @@ pub trait Daemon: Send + Sync + 'static {
     fn turns(&self) -> bool {
         true
     }
-    /// Files that were refused, and why.
+    /// Refused files, and the reasons.
     fn problems(&self) -> Vec<String>;
     /// Files of the modules and components whose latest version is not in force, relative to the root, and
     /// why. All of them are among the problems, too.
     fn not_in_force(&self) -> Vec<(String, String)> {
         Vec::new()
     }
-    /// Where the console is reached, if there is one.
+    /// The address and certificate of the console, if there is one.
     fn console(&self) -> Option<ConsoleStatus> {
         None
     }
@@ -139,7 +139,7 @@ pub trait Daemon: Send + Sync + 'static {
 pub(crate) struct Caller {
     /// `root`, `uid 1000`, a user's name, or `token NAME`.
     pub(crate) name: String,
-    /// What this one may do.
+    /// The role of the caller.
     pub(crate) role: Role,
     /// From where: `on the local socket`, `from 192.0.2.7`.
     pub(crate) origin: String,

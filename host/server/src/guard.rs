@@ -227,7 +227,7 @@ impl From<&Refusal> for Problem {
             }
             Refusal::Taken(_) => ("taken", 409, "take another name, or remove that one first"),
             Refusal::LastAdmin => ("the last admin", 409, "make another user an admin first"),
-            Refusal::TooMany => ("too many", 409, "remove some that nobody uses"),
+            Refusal::TooMany => ("too many", 409, "remove unused ones"),
             Refusal::BadName(_) | Refusal::BadPassword { .. } => {
                 ("bad request", 400, "correct it and try again")
             }

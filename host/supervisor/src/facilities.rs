@@ -134,8 +134,9 @@ impl Facilities for ModuleFacilities {
     fn run_command(&self, order: CommandOrder) -> BoxFuture<'static, Result<CommandEnd, CommandError>> {
         let (this, name) = (self.clone(), order.name.clone());
         let ended = self.at_home(async move { this.run(order).await });
-        let gone =
-            move || CommandError::CannotStart(format!("command `{name}` was given up: the daemon ends"));
+        let gone = move || {
+            CommandError::CannotStart(format!("command `{name}` was abandoned: the daemon is shutting down"))
+        };
         async move { ended.await.unwrap_or_else(|| Err(gone())) }.boxed()
     }
 

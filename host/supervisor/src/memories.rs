@@ -309,7 +309,7 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
                 durable::remember(&path);
                 before.memories.insert(module.clone(), memory);
                 before.damaged.push(format!(
-                    "state/modules/{module}.json is of another version or damaged ({problem}): what people want of {module} is known, what was counted and under way is not"
+                    "state/modules/{module}.json is of another version or damaged ({problem}): the desired state of {module} is known, its counters and unfinished plans are not"
                 ));
             }
             Err(error) => before.damaged.push(set_aside(&path, &module, &error)),
@@ -320,7 +320,7 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
 
 fn set_aside(path: &Path, module: &ModuleName, error: &io::Error) -> String {
     let aside = path.with_extension("json.damaged");
-    let moved = fs::rename(path, &aside).map_or("could not be set aside", |()| "is set aside");
+    let moved = fs::rename(path, &aside).map_or("could not be moved aside", |()| "was moved aside");
     format!(
         "state/modules/{module}.json {moved}: {error}; {module} counts as wanted started and not as suspended"
     )
@@ -393,7 +393,7 @@ mod tests {
             fs::write(&path, text).unwrap();
             let (_, before) = Memories::open(root.path());
             assert_eq!(before.memories.get(&web()), expected);
-            assert!(before.damaged[0].contains("is set aside"), "{:?}", before.damaged);
+            assert!(before.damaged[0].contains("was moved aside"), "{:?}", before.damaged);
             assert!(path.with_extension("json.damaged").exists());
         }
     }

@@ -281,7 +281,7 @@ impl Writer {
 
     fn tell_of_the_file(&self) {
         let message =
-            "state/checkers.db was removed or replaced while the daemon ran: it is written anew".to_owned();
+            "state/checkers.db was removed or replaced while the daemon ran: it is restored".to_owned();
         tracing::error!("{message}");
         let Some(events) = self.stores.0.events.get() else { return };
         let kind = RecordKind::Daemon { message };

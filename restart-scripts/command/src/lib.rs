@@ -1,11 +1,11 @@
-//! The standard restart script: starts, stops and restarts an application by
+//! The standard restart script: starts, stops and restarts an application with
 //! the commands that its module file declares.
 //!
 //! | declared | what it is |
 //! |---|---|
 //! | any command with `keep = true` | the application itself: kept running by the host |
-//! | `before-start` | run to its end before anything is started; if it fails, the start has failed |
-//! | `start` without `keep` | run to its end to start an application that goes into the background |
+//! | `before-start` | run to completion before anything is started; if it fails, the start has failed |
+//! | `start` without `keep` | run to completion to start an application that daemonizes |
 //! | `stop` | run to stop; without it kept commands get a signal, or several with a wait behind each |
 //! | `forced-stop` | run before kept commands are killed |
 //!
@@ -36,12 +36,12 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 #[bellwether_guest::config]
 #[derive(Debug, Default)]
 pub struct Config {
-    /// What asks a kept command to end, where no `stop` is declared: `term` unless it says otherwise.
+    /// The signal that asks a kept command to exit, if no `stop` is declared. Default: `term`.
     #[serde(default)]
     stop_signal: Option<Signal>,
-    /// Signals that ask kept commands to end, one after the other, each with a wait for their end:
-    /// `[{ signal = "int", wait = "20s" }, { signal = "quit" }]`. After the last one they are killed. It takes the
-    /// place of `stop-signal`; where a command `stop` is declared, that is run first.
+    /// Signals that ask kept commands to exit, one after the other, each with a time to exit:
+    /// `[{ signal = "int", wait = "20s" }, { signal = "quit" }]`. After the last one they are killed. This
+    /// replaces `stop-signal`; if a command `stop` is declared, it is run first.
     #[serde(default)]
     #[schemars(length(min = 1, max = 5))]
     stop: Option<Vec<Stage>>,
@@ -54,7 +54,7 @@ impl Config {
     }
 }
 
-/// Starts, stops and restarts the application by the module's declared commands.
+/// Starts, stops and restarts the application with the module's declared commands.
 #[bellwether_guest::restart_script]
 pub fn plan(config: Config, request: &PlanRequest) -> Result<Plan, String> {
     let application = Application::of(request)?;

@@ -1,4 +1,4 @@
-//! How kept commands are asked to end: one signal, or several with a wait behind each.
+//! How kept commands are asked to exit: one signal, or several with a time to exit for each.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use bellwether_guest::Signal;
 use bellwether_guest::schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use bellwether_guest::serde::de::{Deserialize, Deserializer, Error};
 
-/// One signal, and how long the application may take to end by it.
+/// One signal, and how long the application may take to exit.
 #[bellwether_guest::config]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stage {
-    /// What is sent.
+    /// The signal.
     pub(crate) signal: Signal,
-    /// How long its end may take: `20s`; the `timeout` of the command unless it says otherwise.
+    /// How long it may take to exit: `20s`. Default: the `timeout` of the command.
     #[serde(default)]
     pub(crate) wait: Option<Wait>,
 }

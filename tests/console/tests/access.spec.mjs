@@ -27,7 +27,7 @@ test("a one-time address signs in once, and looking at it uses nothing up", asyn
   await page.getByRole("button", { name: "Sign out" }).click();
   await expect(page).toHaveURL(/\/login$/);
   await page.goto(address);
-  await expect(page.getByRole("heading")).toHaveText("This address is not good any more");
+  await expect(page.getByRole("heading")).toHaveText("This link is no longer valid");
 });
 
 test("each role sees everything it may, and may do no more", async ({ page, daemon, signIn, wrong }) => {
@@ -58,7 +58,7 @@ test("an admin adds a user, changes the role, which ends the sign-in, and remove
   await add.getByLabel("Role").selectOption("control");
   await add.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await add.getByRole("button", { name: "Add user" }).click();
-  await expect(page.locator("#dialog")).toContainText("eve may sign in now");
+  await expect(page.locator("#dialog")).toContainText("eve can sign in now");
   await page.locator("#dialog").getByRole("link", { name: /Back/ }).click();
   const context = await browser.newContext();
   const other = await context.newPage();
@@ -71,7 +71,7 @@ test("an admin adds a user, changes the role, which ends the sign-in, and remove
   await page.getByText("Change eve").click();
   await page.locator("form[action='/users/eve/role']").getByLabel("Role").selectOption("monitor");
   await page.locator("form[action='/users/eve/role']").getByRole("button").click();
-  await expect(page.locator("#dialog")).toContainText("signs in anew");
+  await expect(page.locator("#dialog")).toContainText("must sign in again");
   await expect(other, "the live page of an ended sign-in leaves by itself").toHaveURL(/\/login/);
   await context.close();
   await page.locator("#dialog").getByRole("link", { name: /Back/ }).click();
@@ -87,7 +87,7 @@ test("a token is shown once and works until it is revoked", async ({ page, daemo
   await page.goto(`${daemon.url}/users`);
   const make = page.locator("form[action='/tokens']");
   await make.getByLabel("Name").fill("ci");
-  await make.getByRole("button", { name: "Make token" }).click();
+  await make.getByRole("button", { name: "Create token" }).click();
   const secret = (await page.locator("#dialog .secret").textContent()).trim();
   const me = () => request.get(`${daemon.url}/api/v1/me`, { headers: { Authorization: `Bearer ${secret}` } });
   expect(await (await me()).json()).toEqual({ name: "token ci", role: "monitor" });

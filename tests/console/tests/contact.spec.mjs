@@ -44,12 +44,12 @@ test("when contact is lost nothing old looks fresh, and it comes back by itself"
   const { after, heldUp } = await page.evaluate(() => window.noticed);
   expect(after, "not before there is reason to").toBeGreaterThan(2_000);
   expect(after - 2 * heldUp, "within three seconds, but for what held the page up").toBeLessThanOrEqual(3_000);
-  await expect(page.locator("#contact")).toContainText("no news since");
-  await expect(page.locator("h1"), "the headline says so").toContainText(/No news from node-1 since \d.*: the node does not answer/);
+  await expect(page.locator("#contact")).toContainText("no data since");
+  await expect(page.locator("h1"), "the headline says so").toContainText(/No data from node-1 since \d.*: the node does not answer/);
   await expect(page.getByText("modules down")).toBeHidden();
-  await expect(page).toHaveTitle(/^\(no news\)/);
+  await expect(page).toHaveTitle(/^\(no data\)/);
   await expect(page.locator("#cell-web .no-news")).toBeVisible();
-  await expect(page.locator("#cell-web .no-news")).toContainText("no news since");
+  await expect(page.locator("#cell-web .no-news")).toContainText("no data since");
   daemon.signal("SIGCONT");
   await expect(page.locator("#contact")).toHaveText("live", { timeout: 60_000 });
   await expect(page.locator("#cell-web .no-news")).toBeHidden();
@@ -64,8 +64,8 @@ test("a module's page outlives the daemon: it says since when there is no news, 
   await expect(page.locator("#contact")).toHaveText("live");
   await page.evaluate(() => { window.neverLoadedAgain = true; });
   await daemon.kill("SIGKILL");
-  await expect(page.locator("#contact")).toContainText("no news since", { timeout: 60_000 });
-  await expect(page.locator("#head .no-news")).toHaveText(/no news since \d/);
+  await expect(page.locator("#contact")).toContainText("no data since", { timeout: 60_000 });
+  await expect(page.locator("#head .no-news")).toHaveText(/no data since \d/);
   await expect(page.locator("body")).toHaveClass(/lost/);
   const before = await page.locator("#asof time").getAttribute("datetime");
   await daemon.run();

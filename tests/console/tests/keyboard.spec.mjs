@@ -15,7 +15,7 @@ test("the last ready node is stopped and started again without a mouse; Escape l
   await signIn("control");
   await expect(page.locator("#contact")).toHaveText("live");
   await page.keyboard.press("Tab");
-  await expect(page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
+  await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
   await page.keyboard.press("Enter");
   await tabTo(page, page.getByRole("link", { name: "web", exact: true }));
   await page.keyboard.press("Enter");

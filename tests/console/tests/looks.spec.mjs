@@ -46,7 +46,7 @@ const AFTERWARDS = {
     const form = page.locator("form[action='/tokens']");
     await form.getByLabel("Name").fill(name);
     await form.getByLabel("Your password").fill(PASSWORD);
-    await form.getByRole("button", { name: "Make token" }).click();
+    await form.getByRole("button", { name: "Create token" }).click();
     await expect(page.locator(".secret")).toBeVisible();
     daemon.tell("token", "revoke", name);
   },

@@ -99,5 +99,5 @@ test("three or four charts that matter, whole numbers for what is counted, and t
   await expect(page.getByRole("heading", { name: "start: threads" })).toBeVisible();
   await expect(page.getByRole("heading", { name: /uptime/ })).toHaveCount(0);
   const threads = page.locator("#charts figure").filter({ has: page.getByRole("heading", { name: "start: threads" }) });
-  await expect(threads.locator("figcaption")).toContainText(/last \d+ {2}?· most \d+/);
+  await expect(threads.locator("figcaption")).toContainText(/current \d+ {2}?· max \d+/);
 });

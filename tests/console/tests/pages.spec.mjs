@@ -2,9 +2,9 @@ import { PAGES, expect, picture, signInOn, test } from "./fixtures.mjs";
 
 test("the farm shows the worst first, by shape and word, and its title carries the count", async ({ page, signIn }) => {
   await signIn("monitor");
-  await expect(page).toHaveTitle(/^\(2 down\) Farm/);
+  await expect(page).toHaveTitle(/^\(2 down\) Node/);
   await expect(page.locator("#icon")).toHaveAttribute("href", "/icon/2.svg");
-  await expect(page.locator("h1")).toContainText("2 of 5 modules down, and 2 files are not in force");
+  await expect(page.locator("h1")).toContainText("2 of 5 modules down, and 2 files are not active");
   await expect(page.locator("tbody th").first()).toHaveText("orders");
   await expect(page.locator("tbody th").nth(1), "what was never loaded has a row").toHaveText("broken");
   await expect(page.locator("#cell-broken")).toContainText("not loaded");
@@ -14,7 +14,7 @@ test("the farm shows the worst first, by shape and word, and its title carries t
   const marks = await page.locator(".farm .cell > .mark").evaluateAll((all) => all.map((mark) => `${mark.querySelector("use").getAttribute("href")} ${mark.textContent.trim()}`));
   expect(new Set(marks)).toEqual(new Set(["#g-failed failed", "#g-unwatched not loaded", "#g-ready up", "#g-draining draining"]));
   await expect(page.getByText("suspended", { exact: true })).toBeVisible();
-  await expect(page.getByText("no restart left")).toBeVisible();
+  await expect(page.getByText("no restarts left")).toBeVisible();
   for (const since of await page.locator(".cell .since time").all()) await expect(since).toHaveAttribute("datetime", /Z$/);
 });
 
@@ -54,7 +54,7 @@ test("without a script every page reads, and a command is given with the passwor
   const page = await context.newPage();
   await page.goto(daemon.once("control"));
   await page.getByRole("button", { name: "Sign in as control" }).click();
-  await page.getByRole("link", { name: "Go on" }).click();
+  await page.getByRole("link", { name: "Continue" }).click();
   for (const path of PAGES.filter((path) => path !== "/nowhere")) {
     await page.goto(daemon.url + path);
     await expect(page.locator("h1").first()).toBeVisible();

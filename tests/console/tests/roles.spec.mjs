@@ -16,8 +16,8 @@ for (const [role, may] of Object.entries(MAY)) {
     await expect(page.locator("#orders a.button:not([href$='/reset'])")).toHaveText(may.commands);
     await expect(page.getByRole("button", { name: /Run health-port now/ })).toHaveCount(may.runs);
     await page.goto(`${daemon.url}/components/checkers/wider`);
-    await expect(page.getByText("asks for more than the one before it")).toBeVisible();
-    await expect(page.getByRole("link", { name: /let it in/ })).toHaveCount(0);
+    await expect(page.getByText("requests more grants than the previous one")).toBeVisible();
+    await expect(page.getByRole("link", { name: /Review and approve/ })).toHaveCount(0);
     await expect(page.getByText("Approving needs the role admin")).toBeVisible();
     await page.goto(`${daemon.url}/users`);
     await expect(page.getByText("managed by admins")).toBeVisible();
@@ -26,7 +26,7 @@ for (const [role, may] of Object.entries(MAY)) {
       const answer = await page.goto(daemon.url + path);
       expect(answer.status(), path).toBe(403);
       expect(answer.headers()["content-type"], path).toMatch(/^text\/html/);
-      await expect(page.getByRole("heading")).toHaveText("Not with your role");
+      await expect(page.getByRole("heading")).toHaveText("Not permitted");
       await expect(page.getByText(`${role} has the role ${role}; this needs the role admin.`)).toBeVisible();
     }
     await page.getByRole("link", { name: "Back" }).click();

@@ -9,7 +9,7 @@ async function signIn(page, daemon, user) {
   await page.getByLabel("Name").fill(user);
   await page.getByLabel("Password").fill(PASSWORD);
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("link", { name: "Go on" }).click();
+  await page.getByRole("link", { name: "Continue" }).click();
   await expect(page).toHaveURL(`${daemon.url}/users`);
 }
 
@@ -42,7 +42,7 @@ test("a user is added and removed, a token is made and revoked", async ({ page, 
   await add.getByLabel("Password", { exact: true }).fill(PASSWORD);
   await add.getByLabel("Your password").fill(PASSWORD);
   await add.getByRole("button", { name: "Add user" }).click();
-  await expect(page.getByText("plain may sign in now")).toBeVisible();
+  await expect(page.getByText("plain can sign in now")).toBeVisible();
   await page.getByRole("link", { name: /Back/ }).click();
   await page.getByText("Change plain").click();
   await page.getByRole("link", { name: "Remove plain…" }).click();
@@ -54,7 +54,7 @@ test("a user is added and removed, a token is made and revoked", async ({ page, 
   const make = page.locator("form[action='/tokens']");
   await make.getByLabel("Name").fill("plain");
   await make.getByLabel("Your password").fill(PASSWORD);
-  await make.getByRole("button", { name: "Make token" }).click();
+  await make.getByRole("button", { name: "Create token" }).click();
   const secret = (await page.locator(".secret").textContent()).trim();
   const me = () => request.get(`${daemon.url}/api/v1/me`, { headers: { Authorization: `Bearer ${secret}` } });
   expect((await me()).status()).toBe(200);

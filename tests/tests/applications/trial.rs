@@ -234,8 +234,11 @@ impl Trial {
         self.daemon.run_again();
         assert_eq!(self.until_serves(), main, "it was found again\n{}", self.daemon.log());
         let ended: Vec<_> = all.iter().filter(|process| !process.is_alive()).collect();
-        self.row.daemon =
-            if ended.is_empty() { "runs on".to_owned() } else { "main process runs on".to_owned() };
+        self.row.daemon = if ended.is_empty() {
+            "keeps running".to_owned()
+        } else {
+            "main process keeps running".to_owned()
+        };
     }
 
     /// By a person, in the way of the recipe.

@@ -126,11 +126,7 @@ fn of_another_kind() -> Vec<Broken> {
             calling("tomorrow", "(drop (call $foresee))"),
             "`bellwether:guest/oracle@1.99.0`",
         ),
-        broken(
-            "script-as-checker",
-            Guest::planning("unreachable").build(),
-            "it belongs into the other folder",
-        ),
+        broken("script-as-checker", Guest::planning("unreachable").build(), "it belongs in the other folder"),
         broken("next-layer", next_layer, "not a component: "),
         broken("next-version", next_version, "not a component: "),
         broken("memory-of-64-bits", raw("(core module $m (memory i64 1))"), "not a component: "),

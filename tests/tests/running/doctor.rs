@@ -48,8 +48,8 @@ fn an_installation_that_is_well_has_no_problem() {
         assert_eq!(code, Some(0));
     }
     find(&findings, "daemon", "ok", "1 module, 1 ready");
-    find(&findings, "ports", "ok", "are taken on");
-    find(&findings, "unit", "ok", "as this version writes it");
+    find(&findings, "ports", "ok", "accepts connections on");
+    find(&findings, "unit", "ok", "is up to date");
     assert!(
         !findings.iter().any(|finding| finding.topic == "unit" && finding.level != "ok"),
         "{findings:#?}"
@@ -79,9 +79,9 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let (code, findings) = doctor(&root, system.path());
     assert_eq!(code, Some(3), "{findings:#?}");
     for (topic, level, text) in [
-        ("files", "problem", "1 mistake"),
-        ("permissions", "problem", "everybody on this host may change"),
-        ("permissions", "problem", "others may look into"),
+        ("files", "problem", "1 error"),
+        ("permissions", "problem", "all users of this host can change"),
+        ("permissions", "problem", "other users can read"),
         ("old files", "advice", "state/wishes.json.damaged"),
         ("unit", "advice", "no unit"),
         ("daemon", "problem", "no daemon answers"),
@@ -108,7 +108,7 @@ fn a_unit_that_was_edited_or_whose_binary_is_gone_is_told() {
     fs::remove_file(system.path().join("usr/local/bin/bellwether")).expect("the binary");
     let (_, findings) = doctor(&root, system.path());
     find(&findings, "unit", "advice", "differs from what this version writes");
-    find(&findings, "unit", "problem", "which is not there");
+    find(&findings, "unit", "problem", "which does not exist");
 }
 
 #[test]

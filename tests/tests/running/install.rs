@@ -38,7 +38,7 @@ fn everything_is_put_in_place_once_and_removed_without_a_trace() {
     }
     let before = files(system.path());
     let shown = install(system.path(), &["--dry-run"]);
-    assert!(shown.code == Some(0) && shown.out.contains("would be made"), "{shown:?}");
+    assert!(shown.code == Some(0) && shown.out.contains("would be created"), "{shown:?}");
     assert_eq!(files(system.path()), before, "only shown");
 
     let made = install(system.path(), &[]);
@@ -58,7 +58,7 @@ fn everything_is_put_in_place_once_and_removed_without_a_trace() {
         assert_eq!(installed.get(path), Some(&mode), "{path}: {installed:#?}");
     }
     let again = install(system.path(), &[]);
-    assert!(!again.out.contains("made") && !again.out.contains("replaced"), "{}", again.out);
+    assert!(!again.out.contains("created") && !again.out.contains("replaced"), "{}", again.out);
     assert_eq!(files(system.path()), installed);
 
     let removed = install(system.path(), &["--uninstall"]);

@@ -89,12 +89,12 @@ fn a_hangup_reads_the_node_file_again_and_says_what_waits_for_a_restart() {
     assert!(hang_up(&daemon).contains("nothing has changed"));
     root.write_node("node-1", "[shutdown]\napplications = \"stop\"\n[limits]\nmemory = \"32MiB\"\n");
     let told = hang_up(&daemon);
-    assert!(told.contains("shutdown in force now; limits at the next start"), "{told}");
+    assert!(told.contains("shutdown active now; limits at the next start"), "{told}");
     assert!(daemon.problems().contains("`limits` has changed"), "{}", daemon.problems());
 
     root.write("bellwether.toml", "[health]\nlisten = \"nowhere\"\n");
     let told = hang_up(&daemon);
-    assert!(told.contains("what is in force stays") && told.contains("nowhere"), "{told}");
+    assert!(told.contains("the previous version stays active") && told.contains("nowhere"), "{told}");
     assert!(daemon.problems().contains("not an address with a port"), "{}", daemon.problems());
     assert_eq!(daemon.health("web").status, 200);
 

@@ -88,7 +88,7 @@ fn a_health_thread_that_is_lost_ends_the_daemon_and_the_next_one_finds_the_appli
     assert!(http::get(faulty.root.health, "/health/web").is_none(), "nobody answers");
     assert_eq!(faulty.daemon.until_ended(), Some(10), "{}", faulty.daemon.log());
     assert!(
-        faulty.daemon.log().contains("the daemon ends itself to be started again"),
+        faulty.daemon.log().contains("the daemon exits so that it is restarted"),
         "{}",
         faulty.daemon.log()
     );

@@ -18,23 +18,23 @@ use super::Io;
 use super::trust::{Trust, Verifier};
 use crate::exit::{Exit, Failure};
 
-/// Which daemon of another host is meant, and how it is known.
+/// The daemon on another host, and how it is authenticated.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "A daemon on another host")]
 pub(crate) struct RemoteArgs {
-    /// Ask the daemon whose console is there, not the one of this host: `https://host:9013`
+    /// The console of the daemon to use, instead of this host's daemon: `https://host:9013`
     #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
     url: Option<String>,
 
-    /// A file with the token to use there, which nobody else may read; or in the variable `BELLWETHER_TOKEN`
+    /// A file with the token, readable only by you; or set the variable `BELLWETHER_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// Trust this one certificate: its SHA-256, as the daemon prints it at its start
+    /// Trust this one certificate: its SHA-256, as the daemon prints it when it starts
     #[arg(long, global = true, value_name = "SHA256", conflicts_with = "ca", value_parser = fingerprint)]
     fingerprint: Option<Fingerprint>,
 
-    /// Trust what is signed by one of the certificates of this file (PEM), besides the system's
+    /// Trust the authorities in this file (PEM), in addition to the system's
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -80,13 +80,13 @@ fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure {
 fn read_token(file: &Path) -> Result<String, Failure> {
     let shown = file.display();
     let unreadable = |error: std::io::Error| {
-        usage(format!("the token's file {shown} cannot be read: {error}"), "name a file with a token in it")
+        usage(format!("the token file {shown} cannot be read: {error}"), "name a file that contains a token")
     };
     let mode = std::fs::metadata(file).map_err(unreadable)?.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(usage(
-            format!("the token's file {shown} can be read by others (mode {mode:03o})"),
-            format!("chmod 600 {shown}, and if somebody may have read it, make another token"),
+            format!("the token file {shown} can be read by others (mode {mode:03o})"),
+            format!("chmod 600 {shown}, and if another user may have read it, create a new token"),
         ));
     }
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
@@ -96,8 +96,7 @@ fn read_token(file: &Path) -> Result<String, Failure> {
 
 fn bearer(token: &str) -> Result<HeaderValue, Failure> {
     let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
-    let mut value =
-        value.map_err(|_| usage("what is given as a token is none", "a token begins with bw_"))?;
+    let mut value = value.map_err(|_| usage("this is not a token", "a token begins with bw_"))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -115,23 +114,23 @@ impl Place {
         let wrong = |why: &str| {
             usage(format!("`{url}` is not the URL of a console: {why}"), "write it as https://host:9013")
         };
-        let uri: Uri = url.parse().map_err(|_| wrong("it makes no sense"))?;
+        let uri: Uri = url.parse().map_err(|_| wrong("it is invalid"))?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err(wrong("it begins neither with https:// nor with http://")),
+            _ => return Err(wrong("it does not begin with https:// or http://")),
         };
         if uri.path() != "/" || uri.query().is_some() {
             return Err(wrong("it has more than a host and a port"));
         }
         let host = uri.host().unwrap_or_default();
         if host.is_empty() || uri.authority().is_some_and(|all| all.as_str().contains('@')) {
-            return Err(wrong("it has no plain host"));
+            return Err(wrong("it has no valid host"));
         }
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let here = host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback);
         if !secure && !here {
-            return Err(wrong("plain http is for this host only, others could read the token on its way"));
+            return Err(wrong("plain http is only for this host: others could read the token in transit"));
         }
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         Ok(Self { host, port, secure })
@@ -176,13 +175,13 @@ impl Remote {
         let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
             Failure::new(
                 Exit::NoDaemon,
-                format!("nobody answers at {}: {error}", self.shown()),
-                "see there that the daemon runs, and `listen` in [console] of its bellwether.toml",
+                format!("there is no answer from {}: {error}", self.shown()),
+                "check that the daemon is running there, and `listen` in [console] of its bellwether.toml",
             )
         })?;
         let Some(verifier) = &self.secured else { return Ok(Box::new(stream)) };
         let config = verifier.config()?;
-        let name = ServerName::try_from(host.clone()).context("the URL's host is no name")?;
+        let name = ServerName::try_from(host.clone()).context("the URL's host is not a valid name")?;
         let secured = TlsConnector::from(config).connect(name, stream).await;
         match secured {
             Ok(stream) => Ok(Box::new(stream)),
@@ -213,13 +212,13 @@ mod tests {
             assert_eq!(of(url).unwrap(), (authority.to_owned(), secure), "{url}");
         }
         for (url, why) in [
-            ("http://node-1:9013", "for this host only"),
-            ("http://127.0.0.1.example:9013", "for this host only"),
-            ("node-1:9013", "begins neither"),
-            ("ftp://node-1", "begins neither"),
+            ("http://node-1:9013", "only for this host"),
+            ("http://127.0.0.1.example:9013", "only for this host"),
+            ("node-1:9013", "does not begin with"),
+            ("ftp://node-1", "does not begin with"),
             ("https://node-1/console", "more than a host"),
-            ("https://a@node-1", "no plain host"),
-            ("https://", "makes no sense"),
+            ("https://a@node-1", "no valid host"),
+            ("https://", "it is invalid"),
         ] {
             let failure = of(url).unwrap_err();
             assert_eq!(failure.exit(), Exit::Usage);

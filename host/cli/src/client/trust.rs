@@ -51,7 +51,7 @@ impl Verifier {
                 let roots = Arc::new(roots(file)?);
                 let verifier =
                     WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-                Way::Authorities(verifier.context("no certificate can be checked")?)
+                Way::Authorities(verifier.context("certificates cannot be verified")?)
             }
         };
         Ok(Arc::new(Self { provider, way, refused: Mutex::default() }))
@@ -74,22 +74,22 @@ impl Verifier {
             (None, _) => Failure::new(
                 Exit::Error,
                 format!("no secure connection to {url}: {why}"),
-                "see whether that is the console's port; it may speak plain http, on its own host only",
+                "check that this is the console's port; it may use plain http, which works only on its own host",
             ),
             (Some(shown), Way::One(expected)) => Failure::new(
                 Exit::Denied,
                 format!(
-                    "the certificate of {url} is another one\n  expected: {expected}\n  shown:    {shown}"
+                    "the certificate of {url} does not match\n  expected: {expected}\n  shown:    {shown}"
                 ),
-                "compare what is shown with `bellwether status --json` on that host; if they differ, \
-                 somebody is in between",
+                "compare the shown fingerprint with `bellwether status --json` on that host; if they differ, \
+                 the connection is being intercepted",
             ),
             (Some(shown), Way::Authorities(_)) => Failure::new(
                 Exit::Denied,
                 format!("the certificate of {url} is not trusted: {}\n  shown: {shown}", reason(error)),
                 format!(
-                    "compare what is shown with `bellwether status --json` on that host; if it is the same: \
-                     --fingerprint {shown}; with an authority of your own: --ca FILE"
+                    "compare the shown fingerprint with `bellwether status --json` on that host; if it is the same: \
+                     --fingerprint {shown}; with your own authority: --ca FILE"
                 ),
             ),
         }
@@ -100,10 +100,10 @@ fn reason(error: &std::io::Error) -> String {
     let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
     match error {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "nobody who is trusted here has signed it".to_owned()
+            "it is not signed by a trusted authority".to_owned()
         }
         Some(Error::InvalidCertificate(why)) => why.to_string(),
-        _ => "it cannot be checked".to_owned(),
+        _ => "it cannot be verified".to_owned(),
     }
 }
 
@@ -126,8 +126,8 @@ fn roots(file: Option<PathBuf>) -> Result<RootCertStore, Failure> {
     if roots.is_empty() {
         return Err(Failure::new(
             Exit::Error,
-            "this host trusts no authority: no certificate can be checked",
-            "name the certificate with --fingerprint SHA256, or an authority with --ca FILE",
+            "this host trusts no authority, so no certificate can be verified",
+            "set the certificate with --fingerprint SHA256, or an authority with --ca FILE",
         ));
     }
     Ok(roots)

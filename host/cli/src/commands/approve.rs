@@ -12,18 +12,18 @@ use crate::exit::{Exit, Outcome};
 use crate::output::Output;
 use crate::root::RootArg;
 
-/// Let in a new version of a component that asks for more than the one before it
+/// Approve a new version of a component that requests more grants than the previous one
 ///
-/// Such a version waits, and the one before it runs on; `bellwether status` shows what it asks for.
-/// Approving lets it run, and grants it nothing: it has what modules grant, as before. A version
-/// whose wishes are granted in the module's file needs no approval.
+/// Such a version waits while the previous one keeps running; `bellwether status` shows what it
+/// requests. Approving lets it run, but grants nothing: modules grant the same as before. A version
+/// whose requests are granted in the module's file needs no approval.
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
-    /// The component: checkers/NAME or restart-scripts/NAME, or only NAME
+    /// The component: checkers/NAME, restart-scripts/NAME, or only NAME
     #[arg(value_name = "COMPONENT", value_parser = component)]
     component: String,
 
-    /// For programs: the answer as an object
+    /// Print the answer as a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -36,8 +36,12 @@ pub(crate) async fn run(args: &ApproveArgs, root: &RootArg, output: &mut Output)
         output.json(&answer)?;
     } else {
         let ApprovalAnswer { what, digest, version, asks } = answer;
-        writeln!(output, "{what}: version {version} ({}) may run with what modules grant", short(&digest))?;
-        writeln!(output, "  it asks for {}, which is not granted", asks.join(", "))?;
+        writeln!(
+            output,
+            "{what}: version {version} ({}) may run with the grants of the modules",
+            short(&digest)
+        )?;
+        writeln!(output, "  requested but not granted: {}", asks.join(", "))?;
     }
     Ok(Exit::Done)
 }
@@ -48,7 +52,7 @@ fn component(text: &str) -> Result<String, String> {
     let name = match bare.split_once('/') {
         Some(("checkers" | "restart-scripts", name)) => name,
         Some((folder, _)) => {
-            return Err(format!("components lie in checkers/ and restart-scripts/, not in {folder}/"));
+            return Err(format!("components are in checkers/ and restart-scripts/, not in {folder}/"));
         }
         None => bare,
     };

@@ -26,11 +26,11 @@ use crate::output::{self, Output, Tone};
 use crate::root::RootArg;
 use crate::when;
 
-/// Run a checker once, now, and show what it sees
+/// Run a checker once, now, and show its result
 ///
-/// With MODULE and CHECKER the daemon runs it, as the module's file says. With --component a
-/// component is run here, without any daemon: for those who write one. Nothing is acted on.
-/// The exit code is 0 for pass and warn, 3 for fail and unknown.
+/// With MODULE and CHECKER the daemon runs it, as configured in the module's file. With --component,
+/// this command runs a component without a daemon, for testing during development. The result has no
+/// effect. The exit code is 0 for pass and warn, 3 for fail and unknown.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["module", "component"]))]
 pub(crate) struct CheckArgs {
@@ -38,28 +38,28 @@ pub(crate) struct CheckArgs {
     #[arg(requires = "checker")]
     module: Option<ModuleName>,
 
-    /// Its checker
+    /// The checker of the module
     #[arg(requires = "module")]
     checker: Option<CheckerName>,
 
-    /// A component to run here: a file, or the name of one that comes with the binary, such as tcp
+    /// The component to run: a file, or the name of a built-in one, such as tcp
     #[arg(long, value_name = "FILE.wasm", conflicts_with = "module")]
     component: Option<PathBuf>,
 
-    /// Its configuration
+    /// The configuration of the component
     #[arg(long, value_name = "JSON", requires = "component", default_value = "{}")]
     config: String,
 
-    /// What it is allowed, as in a module's file: connect=127.0.0.1:80, read=DIR, secrets=NAME=FILE.
-    /// Can be repeated
+    /// A grant, as in a module's file: connect=127.0.0.1:80, read=DIR, secrets=NAME=FILE. Can be
+    /// repeated
     #[arg(long, value_name = "GRANT", requires = "component")]
     grant: Vec<String>,
 
-    /// How long it may take
+    /// The time limit of the run
     #[arg(long, value_name = "TIME", requires = "component", default_value = "1s", value_parser = when::duration)]
     timeout: Duration,
 
-    /// For programs
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -160,11 +160,11 @@ fn grants(texts: &[String]) -> Result<Grants, Failure> {
     let mut grants = Grants::default();
     for text in texts {
         add_grant(&mut grants, text).map_err(|why| {
-            let what = format!("`{text}` is no grant: {why}");
-            Failure::new(Exit::Usage, what, "write it like --grant connect=127.0.0.1:80")
+            let what = format!("`{text}` is not a grant: {why}");
+            Failure::new(Exit::Usage, what, "for example: --grant connect=127.0.0.1:80")
         })?;
     }
-    let here = std::env::current_dir().context("the present directory cannot be told")?;
+    let here = std::env::current_dir().context("cannot determine the current directory")?;
     grants.place_under(&here);
     Ok(grants)
 }

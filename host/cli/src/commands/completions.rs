@@ -8,13 +8,13 @@ use clap_complete::Shell;
 use crate::exit::{Exit, Outcome};
 use crate::output::Output;
 
-/// Print what a shell needs to complete bellwether's commands
+/// Print a completion script for a shell
 ///
 /// For example: bellwether completions bash > /etc/bash_completion.d/bellwether
 #[derive(Debug, Args)]
 #[expect(clippy::doc_markdown, reason = "help is shown as it stands")]
 pub(crate) struct CompletionsArgs {
-    /// Which shell
+    /// The shell
     shell: Shell,
 }
 

@@ -14,16 +14,16 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::root::RootArg;
 
-/// Print an address that opens the console and signs you in once
+/// Print a one-time link that opens the console, signed in
 ///
-/// It is good for a minute. Without --user, for the only admin there is.
+/// The link is valid for one minute. Without --user, it is for the only admin.
 #[derive(Debug, Args)]
 pub(crate) struct ConsoleArgs {
     /// Sign in as this user
     #[arg(long)]
     user: Option<AccountName>,
 
-    /// For programs: an object with `url`
+    /// Print a JSON object with `url`
     #[arg(long)]
     json: bool,
 }
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &ConsoleArgs, root: &RootArg, output: &mut Output)
         return Ok(Exit::Done);
     }
     writeln!(output, "{url}")?;
-    writeln!(output, "\nIt signs {user} in once, within a minute.")?;
+    writeln!(output, "\nOne-time link for {user}, valid for one minute.")?;
     if let Some(fingerprint) = fingerprint {
         writeln!(output, "The browser shows a certificate with this SHA-256 fingerprint:\n  {fingerprint}")?;
     }
@@ -55,8 +55,8 @@ pub(crate) async fn address(
 ) -> Result<(String, Option<String>), Failure> {
     let status: NodeStatus = client.get("/status").await?;
     let console = status.console.ok_or_else(|| {
-        let next = "see `bellwether status` for why, and `[console]` in bellwether.toml";
-        Failure::new(Exit::Error, "the console is not served on this node", next)
+        let next = "see `bellwether status` for the reason, and `[console]` in bellwether.toml";
+        Failure::new(Exit::Error, "this node has no console", next)
     })?;
     // A daemon of an earlier version refuses a time.
     let body = if good_for == ONE_TIME {
@@ -78,7 +78,7 @@ async fn only_admin(client: &Client) -> Result<String, Failure> {
             Err(Failure::new(Exit::Error, "there is no admin yet", next))
         }
         (Some(one), Some(other)) => {
-            let next = format!("say which: bellwether console --user {one}");
+            let next = format!("choose one: bellwether console --user {one}");
             Err(Failure::new(Exit::Error, format!("there are several admins: {one}, {other}, …"), next))
         }
     }

@@ -16,7 +16,7 @@ use clap::Args;
 use crate::exit::{Exit, Outcome};
 use crate::output::Output;
 
-/// The application that `bellwether demo` keeps up
+/// The application of `bellwether demo`
 #[derive(Debug, Args)]
 pub(crate) struct DemoAppArgs {
     /// Where to listen
@@ -55,7 +55,7 @@ impl App {
 pub(crate) async fn run(args: &DemoAppArgs, output: &mut Output) -> Outcome {
     // So that it is not called like the daemon in lists of processes (proc(5)).
     if let Err(error) = std::fs::write("/proc/self/comm", "demo-app") {
-        writeln!(output, "it keeps the name of the program: {error}")?;
+        writeln!(output, "the process name cannot be set: {error}")?;
     }
     let listener = tokio::net::TcpListener::bind(args.listen)
         .await
@@ -79,7 +79,7 @@ fn pages(node: Option<HeaderValue>) -> Router {
 
 /// Never empty, so that a person who opens it sees something.
 const PAGE: &str = "<!doctype html><html lang=en><title>Bellwether demo</title>\
-<h1>The demo application serves</h1><p>Kill it, make it hang, make it fail: it comes back.</html>\n";
+<h1>The demo application is running</h1><p>Kill it, make it hang, make it fail: it is restarted.</html>\n";
 
 async fn home(State(app): State<App>) -> Response {
     if app.is(Mood::Hanging) {
@@ -87,7 +87,7 @@ async fn home(State(app): State<App>) -> Response {
         std::future::pending::<()>().await;
     }
     if app.is(Mood::Failing) {
-        let page = Html("The demo application fails, as it was told.\n");
+        let page = Html("The demo application fails, as requested.\n");
         return (StatusCode::INTERNAL_SERVER_ERROR, page).into_response();
     }
     let mut response = Html(PAGE).into_response();
@@ -98,7 +98,7 @@ async fn home(State(app): State<App>) -> Response {
 }
 
 async fn hang(State(app): State<App>) -> &'static str {
-    change(&app, Mood::Hanging, "From now on it answers no more.\n")
+    change(&app, Mood::Hanging, "From now on it does not answer.\n")
 }
 
 async fn fail(State(app): State<App>) -> &'static str {
@@ -106,13 +106,13 @@ async fn fail(State(app): State<App>) -> &'static str {
 }
 
 async fn heal(State(app): State<App>) -> &'static str {
-    change(&app, Mood::Well, "It is well again.\n")
+    change(&app, Mood::Well, "It is healthy again.\n")
 }
 
 fn change(app: &App, mood: Mood, text: &'static str) -> &'static str {
     app.set(mood);
     // Its log; if nobody takes it, it serves all the same.
-    let _ = write!(std::io::stdout(), "told to change: {text}");
+    let _ = write!(std::io::stdout(), "changed: {text}");
     text
 }
 

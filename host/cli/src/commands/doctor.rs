@@ -20,17 +20,17 @@ use crate::exit::{Exit, Outcome};
 use crate::output::{Output, Tone, counted};
 use crate::root::RootArg;
 
-/// Look at an installation, and say what to mend
+/// Check the installation and suggest fixes
 ///
-/// Permissions, ports, console, clock, kernel, limits, disk, unit, daemon and old files. The exit code is 3 if
-/// there is a problem, and 0 if there is only advice. It changes nothing.
+/// Checks permissions, ports, console, clock, kernel, limits, disk, unit, daemon and old files, and changes
+/// nothing. The exit code is 3 if there is a problem, and 0 if there is only advice.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// For programs: an object with `findings`, each with `level` (ok, unknown, advice or problem)
+    /// Print a JSON object with `findings`, each with `level` (ok, unknown, advice or problem)
     #[arg(long)]
     json: bool,
 
-    /// The root of the system whose unit is looked at
+    /// The root directory of the system whose unit is checked
     #[arg(long, value_name = "DIR", default_value = "/")]
     root_dir: PathBuf,
 }
@@ -69,7 +69,7 @@ fn verdict(problems: usize, advice: usize, untold: usize) -> (Tone, String) {
     }
     let besides = besides.iter().fold(String::new(), |text, one| text + ", " + one);
     match (problems, besides.is_empty()) {
-        (0, true) => (Tone::Good, "✓ all is well".to_owned()),
+        (0, true) => (Tone::Good, "✓ no problems".to_owned()),
         (0, false) => (Tone::Busy, format!("✓ no problems{besides}")),
         (problems, _) => (Tone::Bad, format!("✗ {}{besides}", counted(problems, "problem", "problems"))),
     }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_last_line_counts_in_plain_english() {
-        assert_eq!(verdict(0, 0, 0).1, "✓ all is well");
+        assert_eq!(verdict(0, 0, 0).1, "✓ no problems");
         assert_eq!(verdict(0, 1, 0).1, "✓ no problems, 1 piece of advice");
         assert_eq!(verdict(1, 2, 1).1, "✗ 1 problem, 2 pieces of advice, 1 unknown");
     }

@@ -17,44 +17,44 @@ use crate::when::{self, When};
 
 /// Show what happened: verdicts, decisions, plans, steps, commands, reloads
 ///
-/// The latest come last.
+/// The latest events come last.
 #[derive(Debug, Args)]
 pub(crate) struct EventsArgs {
-    /// Of this module only
+    /// Only events of this module
     #[arg(long, value_name = "MODULE")]
     module: Option<ModuleName>,
 
-    /// Of this kind only: verdict, incident, cannot-tell, decision, state, plan, no-plan, step, command, reload,
-    /// quarantine, approval or daemon
+    /// Only events of this kind: verdict, incident, cannot-tell, decision, state, plan, no-plan, step, command,
+    /// reload, quarantine, approval or daemon
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 
-    /// About this checker only
+    /// Only events about this checker
     #[arg(long, value_name = "CHECKER")]
     checker: Option<CheckerName>,
 
-    /// With this in the text, in small or large letters
+    /// Only events with this text, ignoring case
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
-    /// Not older than this: how long ago (10m, 2h, 1d), or when (21:30, 2026-11-22 21:30,
+    /// Only events since this time: an age (10m, 2h, 1d) or a time (21:30, 2026-11-22 21:30,
     /// 2026-11-22T21:30:00Z)
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<Timestamp>,
 
-    /// Not younger than this, likewise
+    /// Only events until this time, in the same formats
     #[arg(long, value_name = "TIME", value_parser = when::moment, conflicts_with = "follow")]
     until: Option<Timestamp>,
 
-    /// At most so many, the latest ones
+    /// At most this number of events, the latest ones
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: usize,
 
-    /// Go on with what happens from now on, until Ctrl-C
+    /// Continue with new events, until Ctrl-C
     #[arg(long)]
     follow: bool,
 
-    /// For programs: one object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -80,14 +80,14 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
         // It has told what it said last: the daemon is asked for what comes behind that, so that
         // nothing is left out or comes twice over a restart.
         let ended = follow(&client, &filter, &mut after, args.json, output).await?;
-        eprintln!("no news since {}: {}", When::here().now(), ended.said());
+        eprintln!("no data since {}: {}", When::here().now(), ended.said());
         loop {
             tokio::time::sleep(RETRY).await;
             if client.get::<Vec<EventLine>>("/events?limit=1").await.is_ok() {
                 break;
             }
         }
-        eprintln!("the daemon answers again");
+        eprintln!("the daemon is answering again");
     }
 }
 
@@ -110,12 +110,12 @@ async fn follow(
         match lines.next_said().await {
             Ok(Some(line)) => {
                 let event: EventLine =
-                    serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+                    serde_json::from_str(&line).context("the daemon's answer is invalid")?;
                 print(&event, json, output)?;
                 output.flush()?;
                 *after = event.seq;
             }
-            Ok(None) => return Ok(anyhow::anyhow!("the daemon has ended").into()),
+            Ok(None) => return Ok(anyhow::anyhow!("the daemon has exited").into()),
             Err(failure) => return Ok(failure),
         }
     }

@@ -21,21 +21,21 @@ use crate::output::{Output, Tone};
 use crate::root::RootArg;
 use crate::standard::STANDARD;
 
-/// Show what a component is, what it asks for and is granted, and whether it runs here
+/// Show a component, its requested grants, what is granted, and whether it runs here
 ///
-/// The file is loaded in the sandbox as the daemon would, and describes itself. It is not installed.
-/// What it asks for is set against what the modules of a root grant the component of this file's name.
+/// Loads the file in the sandbox as the daemon does, without installing it. Compares its requested
+/// grants with what the modules of a root grant the component of this file's name.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The component: a file, or the name of one that comes with the binary, such as http
+    /// The component: a file, or the name of a built-in one, such as http
     #[arg(value_name = "FILE.wasm")]
     file: PathBuf,
 
-    /// Only what this module grants it
+    /// Only the grants of this module
     #[arg(long, value_name = "MODULE")]
     module: Option<ModuleName>,
 
-    /// For programs
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -72,7 +72,7 @@ fn uses(args: &InspectArgs, root: &RootArg, kind: Kind) -> Result<Option<Vec<Com
     if let Some(module) = &args.module {
         uses.retain(|of| of.module == *module);
         if uses.is_empty() {
-            let what = format!("module `{module}` uses no {kind} `{name}`, or its file has mistakes");
+            let what = format!("module `{module}` uses no {kind} `{name}`, or its file has errors");
             let next =
                 format!("see its file: {}", root.join("modules").join(format!("{module}.toml")).display());
             return Err(Failure::new(Exit::Error, what, next));
@@ -112,7 +112,7 @@ pub(super) fn read_component(file: &Path) -> Result<Vec<u8>, Failure> {
     let size = std::fs::metadata(file).map_err(|error| unreadable(&error))?.len();
     if size > MAX_SIZE as u64 {
         let what = format!("{} has {size} bytes; a component has at most {MAX_SIZE}", file.display());
-        return Err(Failure::new(Exit::Error, what, "build it for size: opt-level = \"s\", strip = true"));
+        return Err(Failure::new(Exit::Error, what, "optimise for size: opt-level = \"s\", strip = true"));
     }
     std::fs::read(file).map_err(|error| unreadable(&error))
 }
@@ -127,7 +127,7 @@ fn standard(name: &Path) -> Option<Vec<u8>> {
 pub(super) fn load(sandbox: &Sandbox, file: &Path, bytes: &[u8]) -> Result<Component, Failure> {
     if bytes.len() >= TAKES_A_MOMENT && !sandbox.has_compiled(bytes) {
         let size = bytes.len() >> 20;
-        eprintln!("compiling {} ({size} MiB): this takes a while, the first time", file.display());
+        eprintln!("compiling {} ({size} MiB): this takes a while the first time", file.display());
     }
     sandbox.load(bytes).map_err(|error| {
         let what = format!("{} does not run here: {error}", file.display());
@@ -173,10 +173,10 @@ fn print(component: &Component, uses: Option<&[ComponentUse]>, output: &mut Outp
     writeln!(output, "digest   {}", component.digest())?;
     writeln!(output, "size     {} bytes", component.size())?;
     if about.grants.is_empty() {
-        writeln!(output, "grants   it asks for none")?;
+        writeln!(output, "grants   requests none")?;
     }
     for grant in &about.grants {
-        writeln!(output, "grants   it asks for {}: {}", asked(grant), grant.reason)?;
+        writeln!(output, "grants   requests {}: {}", asked(grant), grant.reason)?;
     }
     for of in uses.unwrap_or_default() {
         print_use(of, &about.grants, output)?;
@@ -193,10 +193,10 @@ fn print(component: &Component, uses: Option<&[ComponentUse]>, output: &mut Outp
     writeln!(output, "\n{}", output.paint(Tone::Good, "✓ It runs here."))
 }
 
-/// ``connect `127.0.0.1:80` ``, `connect (as its configuration needs)`.
+/// ``connect `127.0.0.1:80` ``, `connect (depends on its configuration)`.
 pub(super) fn asked(request: &GrantRequest) -> String {
     match request.value.as_str() {
-        "" => format!("{} (as its configuration needs)", request.kind),
+        "" => format!("{} (depends on its configuration)", request.kind),
         value => format!("{} `{value}`", request.kind),
     }
 }
@@ -209,7 +209,7 @@ fn print_use(of: &ComponentUse, asks: &[GrantRequest], output: &mut Output) -> i
     }
     let unasked = of.unasked(asks);
     for grant in granted {
-        let more = if unasked.contains(&grant) { ", which it does not ask for" } else { "" };
+        let more = if unasked.contains(&grant) { ", which it does not request" } else { "" };
         let (tone, line) = (
             if more.is_empty() { Tone::Good } else { Tone::Busy },
             format!("{} `{}`{more}", grant.0, grant.1),

@@ -21,22 +21,22 @@ const EXAMPLE: &str = include_str!("../../package/example.toml.sample");
 /// The path of the binary in the unit, as the package has it.
 const PACKAGED: &str = "/usr/bin/bellwether";
 
-/// Install this binary as a service of this machine, or remove it again
+/// Install this binary as a system service, or remove it
 ///
-/// Writes the binary, a unit for systemd, the folders in /etc/bellwether and /var/lib/bellwether, and
-/// an example. What is there already stays: run it again for an upgrade, then `systemctl restart
-/// bellwether`, which does not touch the applications. Files of an operator are never overwritten.
+/// Writes the binary, a systemd unit, the folders in /etc/bellwether and /var/lib/bellwether, and
+/// an example. To upgrade, run it again, then `systemctl restart bellwether`, which does not touch
+/// the applications. Your own files and edited files are never overwritten.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// Where the binary goes (PREFIX/bin)
+    /// Install the binary into PREFIX/bin
     #[arg(long, value_name = "DIR", default_value = "/usr/local")]
     prefix: PathBuf,
 
-    /// The root of the system to install into, as for an image
+    /// The root directory of the system to install into, such as an image
     #[arg(long, value_name = "DIR", default_value = "/")]
     root_dir: PathBuf,
 
-    /// Run the daemon as this user, who must exist; restart scripts then may only do what that user may
+    /// Run the daemon as this user, who must exist; restart scripts then have only the permissions of that user
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 
@@ -44,7 +44,7 @@ pub(crate) struct InstallArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Remove what was installed; configuration, data and whatever was edited stays
+    /// Remove the installation; configuration, data and edited files are kept
     #[arg(long)]
     uninstall: bool,
 }
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &InstallArgs, output: &mut Output) -> Outcome {
         "next: systemctl daemon-reload"
     } else {
         "next: systemctl daemon-reload, then `systemctl enable --now bellwether` the first time, or \
-         `systemctl restart bellwether` after an upgrade (the applications run on); then `bellwether doctor`"
+         `systemctl restart bellwether` after an upgrade (the applications keep running); then `bellwether doctor`"
     };
     if !args.dry_run {
         writeln!(output, "\n{}", output.paint(Tone::Quiet, next))?;
@@ -109,8 +109,8 @@ fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
     if UnixStream::connect(&socket).is_ok() {
         return Err(Failure::new(
             Exit::Denied,
-            "the daemon runs",
-            "end it first: systemctl disable --now bellwether; its applications run on",
+            "the daemon is running",
+            "stop it first: systemctl disable --now bellwether; its applications keep running",
         ));
     }
     let (binary, unit) = paths(args);
@@ -164,7 +164,7 @@ fn owner(place: &Place, user: &str) -> Result<Owner, Failure> {
     });
     found.ok_or_else(|| {
         let next = format!(
-            "make it first: useradd --system --home-dir /var/lib/bellwether --shell /usr/sbin/nologin {user}"
+            "create it first: useradd --system --home-dir /var/lib/bellwether --shell /usr/sbin/nologin {user}"
         );
         Failure::new(Exit::Error, format!("there is no user `{user}` in {}", file.display()), next)
     })

@@ -14,9 +14,9 @@ use crate::output::{Output, Tone};
 use crate::root::RootArg;
 use crate::when::When;
 
-/// Show who is told what happens, or test whether it arrives
+/// Show notification targets, or send a test notification
 ///
-/// Those who are told stand in bellwether.toml, in `[[notify]]` tables.
+/// The `[[notify]]` tables of bellwether.toml define the targets.
 #[derive(Debug, Args)]
 pub(crate) struct NotifyArgs {
     #[command(subcommand)]
@@ -25,20 +25,20 @@ pub(crate) struct NotifyArgs {
 
 #[derive(Debug, Subcommand)]
 enum NotifyAction {
-    /// Show how it goes: what waits, and what became of the last tries
+    /// Show waiting notifications and the results of the last attempts
     List {
-        /// For programs: a list of objects
+        /// Print a JSON list of objects
         #[arg(long)]
         json: bool,
     },
-    /// Send a test notification through the daemon, and say what became of it
+    /// Send a test notification through the daemon, and show the result
     ///
-    /// Exit code 3 if it did not arrive.
+    /// The exit code is 3 if it was not delivered.
     Test {
-        /// Only to this one; default: to all
+        /// The target. Default: all targets
         name: Option<TargetName>,
 
-        /// For programs: a list of objects
+        /// Print a JSON list of objects
         #[arg(long)]
         json: bool,
     },
@@ -62,7 +62,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
         return Ok(Exit::Done);
     }
     if targets.is_empty() {
-        writeln!(output, "Nobody is told anything: add a `[[notify]]` table to bellwether.toml.")?;
+        writeln!(output, "There are no notification targets: add a `[[notify]]` table to bellwether.toml.")?;
         return Ok(Exit::Done);
     }
     let when = When::here();
@@ -84,7 +84,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
             ]
         })
         .collect();
-    output.table(&["TARGET", "LAST TRY", "DELIVERED", "WAITING", "NEXT TRY"], rows)?;
+    output.table(&["TARGET", "LAST ATTEMPT", "DELIVERED", "WAITING", "NEXT ATTEMPT"], rows)?;
     Ok(Exit::Done)
 }
 

@@ -19,30 +19,30 @@ use crate::when::{self, When};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
-    /// Start the application of a module, and keep it started
+    /// Start the application of a module, and keep it running
     ///
-    /// Counted restarts are forgotten.
+    /// Resets the count of restarts.
     Start(OrderArgs),
     /// Take the node out of the load balancer, then stop the application, and keep it stopped
     ///
-    /// It stays stopped when the daemon or the server starts again.
+    /// It stays stopped when the daemon or the server restarts.
     Stop(OrderArgs),
     /// Take the node out of the load balancer, stop the application and start it again
     ///
     /// Does not count against the restart budget.
     Restart(OrderArgs),
-    /// Go on watching, but act on nothing (maintenance)
+    /// Keep monitoring, but take no automatic action (maintenance)
     ///
-    /// With --for it is acted on again by itself when that time is over.
+    /// With --for, automatic actions resume when that time is over.
     Suspend(SuspendArgs),
-    /// Act again after a suspend
+    /// Resume automatic actions after a suspend
     Resume(OrderArgs),
-    /// Forget counted restarts and a failure
+    /// Clear a failure and the count of restarts
     Reset(OrderArgs),
-    /// Act on checkers that are on probation
+    /// End the probation of checkers
     ///
-    /// A checker that was added or changed while the application served acts only after it has been up
-    /// once. This says that it is right as it is.
+    /// A checker that was added or changed while the application was up has no effect until it has
+    /// been up once. This command confirms that it is correct.
     Confirm(OrderArgs),
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct OrderArgs {
     /// The module: the name of its file in modules/
     module: ModuleName,
 
-    /// Wait until it is done, and tell each change on the way
+    /// Wait until it is done, and print each change
     #[arg(long)]
     wait: bool,
 
@@ -60,11 +60,11 @@ pub(crate) struct OrderArgs {
     #[arg(long, value_name = "TIME", default_value = "5m", requires = "wait", value_parser = when::duration)]
     timeout: Duration,
 
-    /// Why: one line, which is written down beside who asks
+    /// The reason: one line, which is recorded together with the user
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
-    /// For programs: the answer as an object
+    /// Print the answer as a JSON object
     #[arg(long)]
     json: bool,
 }
@@ -75,7 +75,7 @@ pub(crate) struct SuspendArgs {
     #[command(flatten)]
     order: OrderArgs,
 
-    /// Only for so long: 30m. Default: until `resume`
+    /// For this long, such as 30m. Default: until `resume`
     #[arg(long = "for", value_name = "TIME", value_parser = suspended_for)]
     lasts: Option<Duration>,
 }
@@ -134,7 +134,7 @@ pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Ou
         Some(before) => {
             let waiting = wait(&client, command, &before, args.json, output);
             tokio::time::timeout(args.timeout, waiting).await.unwrap_or_else(|_| {
-                let what = format!("{} is still not done after the time given", args.module);
+                let what = format!("{}: not done before the timeout", args.module);
                 Err(Failure::new(Exit::Denied, what, format!("see `bellwether why {}`", args.module)))
             })
         }
@@ -151,7 +151,7 @@ async fn wait(
     let mut shown = String::new();
     let mut lines = client.lines("/status/stream").await?;
     while let Some(line) = lines.next_said().await? {
-        let status: NodeStatus = serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+        let status: NodeStatus = serde_json::from_str(&line).context("the daemon's answer is invalid")?;
         let now = module(status, &before.name)?;
         let progress = progress(&now);
         if progress != shown && !quiet {
@@ -164,12 +164,12 @@ async fn wait(
             None => {}
             Some(true) => return Ok(Exit::Done),
             Some(false) => {
-                let what = format!("{} did not get there: {}", now.name, now.reason);
+                let what = format!("{} failed: {}", now.name, now.reason);
                 return Err(Failure::new(Exit::Denied, what, format!("see `bellwether why {}`", now.name)));
             }
         }
     }
-    Err(Failure::new(Exit::NoDaemon, "the daemon has ended", "what was asked for is done when it is back"))
+    Err(Failure::new(Exit::NoDaemon, "the daemon has exited", "the command is carried out when it is back"))
 }
 
 fn progress(module: &ModuleStatus) -> String {
@@ -201,7 +201,7 @@ fn done(command: Command, before: &ModuleStatus, now: &ModuleStatus) -> Option<b
 fn module(status: NodeStatus, name: &ModuleName) -> Result<ModuleStatus, Failure> {
     status.modules.into_iter().find(|module| module.name == *name).ok_or_else(|| {
         let what = format!("there is no module `{name}` on this node");
-        Failure::new(Exit::NoSuch, what, "see `bellwether status` for the modules that there are")
+        Failure::new(Exit::NoSuch, what, "`bellwether status` lists the modules")
     })
 }
 

@@ -17,13 +17,13 @@ const WITHIN: Duration = Duration::from_millis(900);
 /// The answer and its head are shorter, in bytes.
 const MAX_ANSWER: u64 = 4096;
 
-/// Ask the health endpoint, as a load balancer does: exit code 0 if the application serves here
+/// Query the health endpoint as a load balancer does; exit code 0 if the application is serving
 ///
-/// For programs that check by an exit code, such as the scripts of keepalived. It ends within a
-/// second: 0 means yes, 3 no, and 4 that there was no answer.
+/// For software that checks an exit code, such as the scripts of keepalived. It exits within a
+/// second: 0 means ready, 3 not ready, and 4 that there was no answer.
 #[derive(Debug, Args)]
 pub(crate) struct ReadyArgs {
-    /// The module: the name of its file in modules/. All of them together if none is named
+    /// The module: the name of its file in modules/. Default: all modules together
     module: Option<ModuleName>,
 }
 
@@ -31,17 +31,17 @@ pub(crate) fn run(args: &ReadyArgs, root: &RootArg, output: &mut Output) -> Outc
     let until = Instant::now() + WITHIN;
     let root = root.find()?;
     let node = config::read_node(&root).map_err(|mistakes| {
-        let what = format!("bellwether.toml has mistakes\n{}", mistakes.render(false));
+        let what = format!("bellwether.toml has errors\n{}", mistakes.render(false));
         Failure::new(Exit::Mistakes, what, "bellwether validate")
     })?;
     let address = reachable(node.health);
     let path = args.module.as_ref().map_or("/health".to_owned(), |module| format!("/health/{module}"));
     let answer = ask(address, &path, until).map_err(|error| {
         let what = match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => "it has not answered in time".to_owned(),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => "it did not answer in time".to_owned(),
             _ => error.to_string(),
         };
-        let what = format!("the health endpoint on {address} cannot be asked: {what}");
+        let what = format!("the health endpoint on {address} cannot be queried: {what}");
         Failure::new(Exit::NoDaemon, what, "bellwether status")
     })?;
     let (head, said) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

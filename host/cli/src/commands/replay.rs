@@ -22,20 +22,20 @@ use crate::output::{Output, Tone};
 use crate::root::RootArg;
 use crate::when::{self, When};
 
-/// Decide a stretch of the past again, or see what another module file would have changed
+/// Repeat past decisions, or show what another module file would have changed
 ///
-/// What the daemon was told is taken from its journal and told to a new core: it must decide the
-/// same, and the exit code is 3 if it does not. With --module-file it is told with that file in the
-/// place of the module's own, and what would have been different is shown. No daemon is needed, and
-/// one that runs is not disturbed.
+/// Feeds the input of the daemon's core from the journal to a new core, which must make the same
+/// decisions; if it does not, the exit code is 3. With --module-file, the new core uses that file
+/// instead of the module's own, and the differences are shown. No daemon is needed, and a running
+/// one is not disturbed.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// From then on: how long ago (10m, 2h, 1d) or a moment (2026-11-22T21:30:00Z). It begins a little
-    /// earlier, where the journal has the whole core. Default: all that is kept
+    /// Start at this time: an age (10m, 2h, 1d) or a time (2026-11-22T21:30:00Z). The replay starts a
+    /// little earlier, where the journal has the complete state. Default: the whole journal
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     since: Option<Timestamp>,
 
-    /// Up to then. Default: up to now
+    /// Stop at this time. Default: now
     #[arg(long, value_name = "TIME", value_parser = when::moment)]
     until: Option<Timestamp>,
 
@@ -43,11 +43,11 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "MODULE")]
     module: Option<ModuleName>,
 
-    /// What would have been different with this file in the place of the module's own
+    /// Use this file instead of the module's own, and show what would have been different
     #[arg(long, value_name = "FILE", requires = "module")]
     module_file: Option<PathBuf>,
 
-    /// For programs
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -66,8 +66,8 @@ pub(crate) fn run(args: &ReplayArgs, root: &RootArg, output: &mut Output) -> Out
     let stretch = archive.stretch(moment(args.since), moment(args.until)).map_err(|error| failure(&error))?;
     let (Some(first), Some(last)) = (stretch.lines.first(), stretch.lines.last()) else {
         let next =
-            "take a later --until or an earlier --since; the journal keeps as much as bellwether.toml says";
-        return Err(Failure::new(Exit::Error, "nothing is recorded that could be replayed", next));
+            "use a later --until or an earlier --since; [journal] in bellwether.toml says how much is kept";
+        return Err(Failure::new(Exit::Error, "the journal has no records to replay", next));
     };
     let span = (first.at, last.at);
     match policy {
@@ -97,9 +97,9 @@ fn after_a_beginning(lines: &[Line], gap: usize) -> &[Line] {
 
 fn failure(error: &ArchiveError) -> Failure {
     let next = match error {
-        ArchiveError::None => "a daemon that runs on this root writes one; is it the right --root?",
-        ArchiveError::Unreadable(_) => "run it as the user that the daemon runs as",
-        ArchiveError::TooLong => "take a shorter one: --since 1d, --until",
+        ArchiveError::None => "a daemon that runs on this root creates it; check --root",
+        ArchiveError::Unreadable(_) => "run this command as the daemon's user",
+        ArchiveError::TooLong => "choose a shorter period: --since 1d, --until",
     };
     Failure::new(Exit::Error, error.to_string(), next)
 }
@@ -177,22 +177,22 @@ fn document((from, to): (Moment, Moment), comparison: &Comparison) -> Value {
 fn print((from, to): (Moment, Moment), comparison: &Comparison, output: &mut Output) -> io::Result<()> {
     let when = When::here();
     let Comparison { told, untold, same, unrecorded, differences } = comparison;
-    writeln!(output, "from {} to {}: {told} lines told", when.fine(&at(from)), when.fine(&at(to)))?;
+    writeln!(output, "from {} to {}: {told} inputs replayed", when.fine(&at(from)), when.fine(&at(to)))?;
     if *untold > 0 {
-        let text = format!("{untold} lines could not be told: others before them are not in the journal");
+        let text = format!("{untold} inputs could not be replayed: earlier ones are missing in the journal");
         writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
     }
     if *unrecorded > 0 {
         let text =
-            format!("{unrecorded} records were decided and are not in the journal: it was killed before");
+            format!("{unrecorded} decided records are missing in the journal: the daemon was killed first");
         writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
     }
     let Some(first) = differences.first() else {
-        let text = format!("✓ it decides the same: {same} records");
+        let text = format!("✓ same decisions: {same} records");
         return writeln!(output, "{}", output.paint(Tone::Good, &text));
     };
     let text = format!(
-        "✗ it decides otherwise: {same} records are the same, {} are not; the first:",
+        "✗ different decisions: {same} records are the same, {} differ; the first:",
         differences.len()
     );
     writeln!(output, "{}", output.paint(Tone::Bad, &text))?;
@@ -255,12 +255,11 @@ fn print_what_if((from, to): (Moment, Moment), what_if: &WhatIf, output: &mut Ou
     let when = When::here();
     writeln!(output, "from {} to {}", when.fine(&at(from)), when.fine(&at(to)))?;
     for checker in &what_if.silent {
-        let text =
-            format!("checker `{checker}` is not in the recording: what it would have seen nobody knows");
+        let text = format!("checker `{checker}` is not in the recording: its results are unknown");
         writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
     }
     if what_if.broken_off {
-        let text = "there was too much to come to the end: take a shorter stretch with --since";
+        let text = "too many events to reach the end: choose a shorter period with --since";
         writeln!(output, "{}", output.paint(Tone::Busy, text))?;
     }
     let Some(first) = what_if.differs_at() else {
@@ -271,7 +270,7 @@ fn print_what_if((from, to): (Moment, Moment), what_if: &WhatIf, output: &mut Ou
         "\nthe same up to {}; from there an estimate, since the application",
         when.fine(&at(first))
     )?;
-    writeln!(output, "would have behaved otherwise, too (- it was so, + it would have been so):\n")?;
+    writeln!(output, "would have behaved differently, too (- as recorded, + with this file):\n")?;
     let from = what_if.lines.iter().position(|line| !matches!(line, Change::Same(_))).unwrap_or(0);
     for change in what_if.lines.get(from..).unwrap_or_default() {
         let (tone, mark, found) = match change {

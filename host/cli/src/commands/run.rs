@@ -18,16 +18,16 @@ use crate::standard::STANDARD;
 
 /// Run the daemon in the foreground
 ///
-/// It watches the modules of the root, restarts their applications, and answers load balancers,
-/// until SIGINT (Ctrl-C) or SIGTERM. The applications run on when it ends, unless [shutdown] in
-/// bellwether.toml says otherwise; the next daemon finds them again. A second signal ends it at
-/// once. SIGHUP reads every file again.
+/// The daemon monitors the modules of the root, restarts their applications, and answers load
+/// balancers, until SIGINT (Ctrl-C) or SIGTERM. The applications keep running when it exits, unless
+/// [shutdown] in bellwether.toml says otherwise; the next daemon finds them again. A second signal
+/// ends the daemon immediately. SIGHUP reads every file again.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     log: LogArgs,
 
-    /// Where to keep what the daemon writes (DIR/state, DIR/logs); links in the root lead there
+    /// Where the daemon keeps its data (DIR/state, DIR/logs); the root gets links to it
     ///
     /// Default: state and logs in the root itself.
     #[arg(long, value_name = "DIR")]
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &RunArgs, root: &RootArg, _output: &mut Output) ->
         state,
     };
     app::run(options, announce, told).await.map_err(explain)?;
-    tracing::info!("the daemon has ended; applications that run go on running");
+    tracing::info!("the daemon has exited; its applications keep running");
     Ok(Exit::Done)
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn standard() -> Vec<StandardComponent> {
     STANDARD.iter().map(|(folder, name, bytes)| StandardComponent { folder, name, bytes }).collect()
 }
 
-/// Why the daemon does not run, with what to do and an exit code of its own.
+/// Why the daemon does not run, with the remedy and its own exit code.
 pub(crate) fn explain(error: RunError) -> Failure {
     let what = error.to_string();
     match error {
@@ -83,7 +83,7 @@ pub(crate) fn explain(error: RunError) -> Failure {
             Exit::PortInUse,
             what,
             format!(
-                "end that program (`ss -ltnp 'sport = :{}'` names it), or write another address in bellwether.toml",
+                "stop that program (`ss -ltnp 'sport = :{}'` shows it), or set another address in bellwether.toml",
                 addr.port()
             ),
         ),
@@ -91,21 +91,21 @@ pub(crate) fn explain(error: RunError) -> Failure {
             Exit::RootNotWritable,
             format!("{what}: {source}"),
             format!(
-                "make {} writable for the user that runs the daemon, or name another root with --root",
+                "make {} writable for the user that runs the daemon, or set another root with --root",
                 root.display()
             ),
         ),
         // `kill 0` would end whoever types it.
         RunError::SecondDaemon { pid: 0 } => Failure::new(
             Exit::SecondDaemon,
-            "another daemon has just begun to run on this root",
+            "another daemon has just started on this root",
             "use that one: `bellwether status`",
         ),
         RunError::SecondDaemon { pid } => Failure::new(
             Exit::SecondDaemon,
             what,
             format!(
-                "use that one (`bellwether status`), or end it first: kill {pid}; its applications run on"
+                "use that one (`bellwether status`), or stop it first: kill {pid}; its applications keep running"
             ),
         ),
         RunError::Mistakes(rendered) => Failure::new(
@@ -118,7 +118,7 @@ pub(crate) fn explain(error: RunError) -> Failure {
             format!("{what}\n\n{}", rendered.trim_end()),
             "install it, or correct the path in the module's file",
         ),
-        RunError::Other(error) => Failure::from(error).next("see the log above; `--log debug` says more"),
+        RunError::Other(error) => Failure::from(error).next("see the log above; `--log debug` gives details"),
     }
 }
 

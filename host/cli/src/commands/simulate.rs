@@ -22,30 +22,30 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Output, Tone};
 use crate::root::RootArg;
 
-/// Show what would happen to a module, by a scenario: a database that goes away, a start that fails
+/// Show what would happen to a module in a scenario: an unavailable database, a start that fails
 ///
-/// The module is played on virtual time, with what its checkers say, what dies and what people type
-/// taken from the scenario. Its decisions are those of the daemon, its plans those of its restart
-/// script. Nothing real is touched: no command and no check is run, and no daemon is needed. The
-/// exit code is 0 if all is as the scenario expects, 3 if it is not, 5 if a file has mistakes.
+/// The module runs on virtual time. The scenario sets the results of its checkers, the processes
+/// that exit and the commands of operators. The decisions are those of the daemon, the plans those of
+/// the restart script. Nothing real is touched: no command and no check is run, and no daemon is
+/// needed. The exit code is 0 if all expectations are met, 3 if not, 5 if a file has errors.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
     /// The module: the name of its file in modules/
     module: ModuleName,
 
-    /// What happens, and what is expected
+    /// The scenario: events and expectations
     #[arg(long, value_name = "FILE")]
     scenario: PathBuf,
 
-    /// Play with this file in the place of the one in modules/, to see what it would change
+    /// Use this file instead of the one in modules/, to see what it would change
     #[arg(long, value_name = "FILE")]
     module_file: Option<PathBuf>,
 
-    /// Chance: equal numbers give equal timelines
+    /// The random seed; the same seed gives the same timeline
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
-    /// For programs
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -77,7 +77,7 @@ pub(crate) async fn run(args: &SimulateArgs, root: &RootArg, output: &mut Output
         limits: &node.limits,
     };
     let report = stage.play(scenario, args.seed).await.map_err(|error| {
-        Failure::new(Exit::Error, error.to_string(), "make `for` shorter, or let less happen")
+        Failure::new(Exit::Error, error.to_string(), "make `for` shorter, or use fewer events")
     })?;
     if args.json {
         output.json(&document(args, &report))?;
@@ -117,7 +117,7 @@ pub(super) fn tell_mistakes(
     }
     writeln!(output, "{}", mistakes.render(output.colored()))?;
     let count = mistakes.iter().count();
-    let text = format!("✗ {count} {}", if count == 1 { "mistake" } else { "mistakes" });
+    let text = format!("✗ {count} {}", if count == 1 { "error" } else { "errors" });
     writeln!(output, "{}", output.paint(Tone::Bad, &text))?;
     Ok(Exit::Mistakes)
 }

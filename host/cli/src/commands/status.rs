@@ -18,19 +18,19 @@ use crate::root::RootArg;
 use crate::terminal;
 use crate::when::When;
 
-/// Show how the modules are, the worst first
+/// Show the state of the modules, worst first
 ///
-/// With a module's name, its checkers and processes too.
+/// With a module's name, also its checkers and processes.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Only this module, in detail
     module: Option<ModuleName>,
 
-    /// For programs: an object with `modules`
+    /// Print a JSON object with `modules`
     #[arg(long)]
     json: bool,
 
-    /// Show it again at every change, until Ctrl-C; on a terminal as `top` does
+    /// Show it again at every change, until Ctrl-C; on a terminal like `top`
     #[arg(long)]
     watch: bool,
 }
@@ -63,7 +63,7 @@ async fn watch(args: &StatusArgs, client: &Client, output: &mut Output) -> Outco
         if let Ok(Some(line)) = lines.next().await {
             if !line.is_empty() {
                 let status: NodeStatus =
-                    serde_json::from_str(&line).context("the daemon's answer makes no sense")?;
+                    serde_json::from_str(&line).context("the daemon's answer is invalid")?;
                 lines.keep_fresh(&status);
                 let status = only(status, args.module.as_ref())?;
                 if args.json {
@@ -101,7 +101,7 @@ fn redraw(
     let when = When::here();
     output.clear()?;
     if let Some(lost) = lost {
-        let text = format!("no news since {}: the daemon does not answer", when.both(lost));
+        let text = format!("no data since {}: the daemon does not answer", when.both(lost));
         writeln!(output, "{}\n", output.paint(Tone::Bad, &text))?;
     }
     print(status, args.module.is_some(), &when, output)?;
@@ -111,7 +111,7 @@ fn redraw(
     output.flush()
 }
 
-/// The worst that is true of the node, in one sentence.
+/// The worst problem of the node, in one sentence.
 pub(crate) fn headline(status: &NodeStatus) -> String {
     if !status.headline.is_empty() {
         return status.headline.clone();
@@ -146,7 +146,7 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
     }
     writeln!(output, "{} at {}: {}\n", status.node, when.now(), headline(status))?;
     if status.modules.is_empty() {
-        writeln!(output, "There is no module yet: add a file to modules/.")?;
+        writeln!(output, "There are no modules yet: add a file to modules/.")?;
     } else {
         print_modules(&status.modules, when, output)?;
     }
@@ -171,16 +171,16 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
     Ok(())
 }
 
-/// Somebody who cannot be told at present.
+/// A notification target that cannot be reached at present.
 fn print_not_notified(target: &NotifyStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
-    let why = target.why.as_deref().unwrap_or("no try has ended yet");
+    let why = target.why.as_deref().unwrap_or("no attempt has ended yet");
     let head = output.paint(Tone::Bad, "✗ not notified:");
     writeln!(output, "\n{head} {}: {why}", target.target)?;
     let next = target
         .next
         .as_ref()
-        .map_or("it is tried just now".to_owned(), |next| format!("tried again {}", when.both(next)));
-    writeln!(output, "  {} waiting, {} tries failed; {next}", target.waiting, target.failing)
+        .map_or("an attempt is in progress".to_owned(), |next| format!("next attempt {}", when.both(next)));
+    writeln!(output, "  {} waiting, {} failed attempts; {next}", target.waiting, target.failing)
 }
 
 /// What is wrong with the file of a component, if anything is.
@@ -188,21 +188,21 @@ fn print_component(component: &ComponentStatus, when: &When, output: &mut Output
     let Some(error) = &component.error else { return Ok(()) };
     let file = file(component);
     let in_force = match &component.version {
-        Some(version) => format!("version {version} ({}) runs on", short(&component.digest)),
-        None => "nothing runs under this name".to_owned(),
+        Some(version) => format!("version {version} ({}) stays active", short(&component.digest)),
+        None => "no version is active".to_owned(),
     };
     if let Some(case) = &component.quarantine {
         let head = output.paint(Tone::Bad, "✗ quarantine:");
         writeln!(output, "\n{head} {file} ({}): {}", short(&case.digest), case.why)?;
         let tried = if case.tries == 1 { "once".to_owned() } else { format!("{} times", case.tries) };
-        return writeln!(output, "  {in_force}; tried {tried}, again {}", when.both(&case.next));
+        return writeln!(output, "  {in_force}; tried {tried}, next attempt {}", when.both(&case.next));
     }
     if let Some(waiting) = &component.waiting {
         let head = output.paint(Tone::Busy, "‖ waits for approval:");
         let version = format!("version {} ({})", waiting.version, short(&waiting.digest));
-        writeln!(output, "\n{head} {file}, {version}, asks for {}", waiting.asks.join(", "))?;
+        writeln!(output, "\n{head} {file}, {version}, requests {}", waiting.asks.join(", "))?;
         let name = file.trim_end_matches(".wasm");
-        return writeln!(output, "  {in_force}; next: bellwether approve {name}, or grant what it asks for");
+        return writeln!(output, "  {in_force}; next: bellwether approve {name}, or grant what it requests");
     }
     writeln!(output, "\n{} {file}: {error}\n  {in_force}", output.paint(Tone::Bad, "✗ refused:"))
 }
@@ -259,7 +259,7 @@ fn print_module(module: &ModuleStatus, when: &When, output: &mut Output) -> std:
         writeln!(output, "  {}", module.reason)?;
     }
     if let Some(next) = &module.next {
-        writeln!(output, "  next by itself: {}", when.both(next))?;
+        writeln!(output, "  next automatic step: {}", when.both(next))?;
     }
     if let Some(plan) = &module.plan {
         writeln!(output, "  plan: {}", plan.summary)?;
@@ -319,7 +319,7 @@ pub(crate) fn processes(module: &ModuleStatus) -> String {
 
 pub(crate) fn verdict(checker: &CheckerStatus) -> (Tone, String) {
     if !checker.watched {
-        return (Tone::Quiet, "- not watched".into());
+        return (Tone::Quiet, "- not monitored".into());
     }
     let (tone, word) = output::verdict(checker.verdict);
     if checker.on_probation { (Tone::Busy, format!("{word}, {ON_PROBATION}")) } else { (tone, word) }

@@ -15,9 +15,9 @@ use crate::output::{Output, Tone};
 use crate::root::RootArg;
 use crate::when::{self, When};
 
-/// Make, show and revoke tokens, with which programs use the API
+/// Create, list and revoke API tokens for programs
 ///
-/// A program sends it with every request: `Authorization: Bearer TOKEN`.
+/// A program sends its token with every request: `Authorization: Bearer TOKEN`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     #[command(subcommand)]
@@ -26,32 +26,32 @@ pub(crate) struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokenAction {
-    /// Make a token; its secret is printed once, and never again
+    /// Create a token; its secret is printed only once
     Create {
-        /// Letters, digits, and - _ . between them
+        /// The name: letters, digits, and - _ . between them
         name: AccountName,
 
         /// monitor, control or admin: see `bellwether help user`
         #[arg(long)]
         role: Role,
 
-        /// It ends after so long: 90d. Default: only when it is revoked
+        /// Its lifetime, such as 90d. Default: until it is revoked
         #[arg(long, value_name = "DURATION", value_parser = when::duration)]
         expires: Option<Duration>,
 
-        /// For programs: an object with `secret`
+        /// Print a JSON object with `secret`
         #[arg(long)]
         json: bool,
     },
-    /// Show all tokens, without their secrets
+    /// List all tokens, without their secrets
     List {
-        /// For programs: a list of objects
+        /// Print a JSON list of objects
         #[arg(long)]
         json: bool,
     },
-    /// End a token; what uses it is refused from now on
+    /// Revoke a token; requests with it are rejected from now on
     Revoke {
-        /// Which
+        /// The token
         name: AccountName,
     },
 }
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: &TokenArgs, root: &RootArg, output: &mut Output) -
                 // Beside the output: `> token` makes a file that holds the token and nothing else.
                 writeln!(
                     std::io::stderr(),
-                    "\nThis is shown once. It acts with the role {role}: keep it where only its program reads it."
+                    "\nShown only once. The token has the role {role}: store it where only its program can read it."
                 )?;
             }
         }
@@ -90,7 +90,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
         return Ok(Exit::Done);
     }
     if tokens.is_empty() {
-        writeln!(output, "There is no token yet: bellwether token create NAME --role monitor")?;
+        writeln!(output, "There are no tokens yet: bellwether token create NAME --role monitor")?;
         return Ok(Exit::Done);
     }
     let when = When::here();

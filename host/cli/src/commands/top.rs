@@ -11,18 +11,18 @@ use crate::output::Output;
 use crate::root::RootArg;
 use crate::terminal;
 
-/// Watch and command the modules on the whole terminal
+/// Monitor and control the modules on the full screen
 ///
 /// The worst module comes first. `?` shows the keys, `q` quits.
 #[derive(Debug, Args)]
 pub(crate) struct TopArgs {
-    /// Begin with the detail of this module
+    /// Start with the details of this module
     module: Option<ModuleName>,
 }
 
 pub(crate) async fn run(args: &TopArgs, root: &RootArg, output: &Output) -> Outcome {
     if !possible(output) {
-        let what = "`top` needs a terminal that can be drawn on";
+        let what = "`top` needs an interactive terminal";
         let next = "use `bellwether status --watch`, or `bellwether status --json` in a program";
         return Err(Failure::new(Exit::Usage, what, next));
     }

@@ -15,10 +15,10 @@ use crate::output::{Output, Tone};
 use crate::root::RootArg;
 use crate::when::When;
 
-/// Add, show, change and remove those who may sign in to the console
+/// Add, list, change and remove users of the console
 ///
-/// Roles: monitor looks at everything; control also starts, stops, restarts and suspends modules and
-/// runs checkers; admin also approves components and manages users and tokens.
+/// Roles: monitor can view everything; control can also start, stop, restart and suspend modules and
+/// run checkers; admin can also approve components and manage users and tokens.
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
     #[command(subcommand)]
@@ -29,7 +29,7 @@ pub(crate) struct UserArgs {
 enum UserAction {
     /// Add a user; asks for a password
     Add {
-        /// Letters, digits, and - _ . between them
+        /// The name: letters, digits, and - _ . between them
         name: AccountName,
 
         /// monitor, control or admin
@@ -39,41 +39,41 @@ enum UserAction {
         #[command(flatten)]
         password: PasswordArgs,
 
-        /// Without a password: this user signs in by `bellwether console` only
+        /// Create the user without a password, to sign in only with links from `bellwether console`
         #[arg(long, conflicts_with = "password_stdin")]
         no_password: bool,
     },
-    /// Show all users
+    /// List all users
     List {
-        /// For programs: a list of objects
+        /// Print a JSON list of objects
         #[arg(long)]
         json: bool,
     },
-    /// Give a user another role; ends that user's sign-ins
+    /// Change a user's role; ends that user's sessions
     Role {
-        /// Who
+        /// The user
         name: AccountName,
         /// monitor, control or admin
         role: Role,
     },
-    /// Set a user's password; ends that user's sign-ins
+    /// Set a user's password; ends that user's sessions
     Password {
-        /// Who
+        /// The user
         name: AccountName,
 
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// Remove a user; ends that user's sign-ins
+    /// Remove a user; ends that user's sessions
     Remove {
-        /// Who
+        /// The user
         name: AccountName,
     },
 }
 
 #[derive(Debug, Args)]
 struct PasswordArgs {
-    /// Read the password from the standard input, one line: for scripts
+    /// Read the password from one line of standard input, for scripts
     #[arg(long)]
     password_stdin: bool,
 }
@@ -85,18 +85,18 @@ pub(crate) async fn run(args: &UserArgs, root: &RootArg, output: &mut Output) ->
             let password = if *no_password { None } else { Some(password.read(name)?) };
             let body = json!({ "name": name, "role": role, "password": password });
             client.tell(hyper::Method::POST, "/users", &body).await?;
-            writeln!(output, "{name} may sign in now, with the role {role}.")?;
+            writeln!(output, "{name} can sign in now, with the role {role}.")?;
         }
         UserAction::List { json } => return list(&client, *json, output).await,
         UserAction::Role { name, role } => {
             let path = format!("/users/{name}");
             client.tell(hyper::Method::PUT, &path, &json!({ "role": role })).await?;
-            writeln!(output, "{name} has the role {role} now, and signs in anew.")?;
+            writeln!(output, "{name} has the role {role} now, and must sign in again.")?;
         }
         UserAction::Password { name, password } => {
             let body = json!({ "password": password.read(name)? });
             client.tell(hyper::Method::PUT, &format!("/users/{name}/password"), &body).await?;
-            writeln!(output, "The password of {name} is set; {name} signs in anew.")?;
+            writeln!(output, "The password of {name} is set; {name} must sign in again.")?;
         }
         UserAction::Remove { name } => {
             client.tell(hyper::Method::DELETE, &format!("/users/{name}"), &json!(null)).await?;
@@ -113,13 +113,13 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
         return Ok(Exit::Done);
     }
     if users.is_empty() {
-        writeln!(output, "There is no user yet: bellwether user add NAME --role admin")?;
+        writeln!(output, "There are no users yet: bellwether user add NAME --role admin")?;
         return Ok(Exit::Done);
     }
     let when = When::here();
     let rows = users.iter().map(|user| {
         let last = user.last_sign_in.as_ref().map_or("never".to_owned(), |at| when.both(at));
-        let password = if user.has_password { "yes" } else { "no: one-time addresses" };
+        let password = if user.has_password { "yes" } else { "no: one-time links" };
         vec![
             (Tone::Plain, user.name.clone()),
             (Tone::Plain, user.role.to_string()),
@@ -136,19 +136,19 @@ impl PasswordArgs {
     fn read(&self, name: &AccountName) -> Result<String, Failure> {
         if self.password_stdin {
             let mut line = String::new();
-            std::io::stdin().read_line(&mut line).context("the standard input cannot be read")?;
+            std::io::stdin().read_line(&mut line).context("cannot read standard input")?;
             return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
         }
         if !std::io::stdin().is_terminal() {
-            let what = "there is no terminal to ask for the password";
-            return Err(Failure::new(Exit::Error, what, "pipe it in, with --password-stdin"));
+            let what = "there is no terminal to ask for the password on";
+            return Err(Failure::new(Exit::Error, what, "pipe the password in with --password-stdin"));
         }
-        let ask = |prompt: String| rpassword::prompt_password(prompt).context("the password cannot be read");
+        let ask = |prompt: String| rpassword::prompt_password(prompt).context("cannot read the password");
         let password = ask(format!("Password for {name} (at least 10 characters): "))?;
         if ask("Once more: ".to_owned())? != password {
             return Err(Failure::new(
                 Exit::Error,
-                "the two are not the same",
+                "the passwords do not match",
                 "try again; nothing has changed",
             ));
         }

@@ -27,28 +27,28 @@ use crate::root::RootArg;
 
 /// Check bellwether.toml and the files in modules/, without running anything
 ///
-/// Shows every mistake with its line, what was expected and what is close to it. The exit code is
-/// 5 if there is one. Notes say which component asks for more than it is granted, and what else has to be
-/// seen to; they are no mistakes, but count as such with --strict.
+/// Shows every error with its line, the expected value and the nearest valid one. The exit code is 5 if
+/// there is an error. Notes list components that request more than they are granted, and other things to
+/// check; they are not errors, but count as errors with --strict.
 ///
-/// With --against-running the files are also compared with what a daemon on this host has in force: each
-/// checker that is new or changed is run once, and one that fails while its application serves is told as
-/// a mistake.
+/// With --against-running the files are also compared with the active configuration of a daemon on this
+/// host: each new or changed checker is run once, and counts as an error if it fails while its application
+/// is serving.
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// For programs: an object with `mistakes`, `edits`, `notes` and `advice`, and `values` if asked for
+    /// Print a JSON object with `mistakes`, `edits`, `notes` and `advice`, and with `values` if requested
     #[arg(long)]
     json: bool,
 
-    /// Show every value that is in effect, and whether the file says so or it is a default
+    /// Show every effective value, and whether it comes from the file or is a default
     #[arg(long)]
     values: bool,
 
-    /// Exit with 5 also if there are only notes or advice
+    /// Also exit with 5 if there are only notes or advice
     #[arg(long)]
     strict: bool,
 
-    /// Compare with the daemon that runs on DIR (default: the same root), and run once what is new
+    /// Compare with the daemon that runs on DIR (default: the same root), and run new checkers once
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "the flag may be given without a folder")]
     against_running: Option<Option<PathBuf>>,
@@ -138,7 +138,7 @@ fn print_values(report: &RootReport, output: &mut Output) -> io::Result<()> {
     Ok(())
 }
 
-/// What has to be seen to elsewhere, because of what these files say.
+/// Advice about other systems that follows from these files.
 fn advice(report: &RootReport) -> Vec<String> {
     let node = report.node.as_ref().ok();
     let agents = node.iter().flat_map(|node| &node.spec.agent_checks).map(|check| check.listen.to_string());
@@ -147,14 +147,14 @@ fn advice(report: &RootReport) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "bellwether.toml: [[agent-check]] ({}): HAProxy keeps what an agent said last when it hears nothing more, so a \
-         node whose daemon is frozen would keep its traffic; the server line in HAProxy needs a check over HTTP beside \
-         it: `check` with `option httpchk GET /health/MODULE`",
+        "bellwether.toml: [[agent-check]] ({}): HAProxy keeps the last answer of an agent that has stopped responding, \
+         so a node with a frozen daemon would keep its traffic; add an HTTP check to the server line in HAProxy: \
+         `check` with `option httpchk GET /health/MODULE`",
         agents.join(", ")
     )]
 }
 
-/// Something that a component asks for and is not granted. It may well be meant so.
+/// A grant that a component requests and does not have. This may be intended.
 struct Note {
     of: ComponentUse,
     request: GrantRequest,
@@ -186,7 +186,7 @@ impl fmt::Display for Note {
         let Self { of, request } = self;
         write!(
             f,
-            "note: {}:{}: {}: `{}` asks for {} ({}), which it is not granted; to allow it: {}",
+            "note: {}:{}: {}: `{}` requests {} ({}), which is not granted; to allow it: {}",
             of.file,
             of.line,
             of.title(),
@@ -219,7 +219,7 @@ fn print(
     }
     let names: Vec<&str> = report.modules.iter().map(|(name, _)| name.trim_end_matches(".toml")).collect();
     let modules = if names.is_empty() { "no modules yet".to_owned() } else { names.join(", ") };
-    writeln!(output, "{}", output.paint(Tone::Good, &format!("✓ the files are right: {modules}")))
+    writeln!(output, "{}", output.paint(Tone::Good, &format!("✓ the files are valid: {modules}")))
 }
 
 /// How many files there are mistakes in.
@@ -229,7 +229,7 @@ fn wrong_files(all: &[&Mistakes]) -> usize {
 }
 
 fn told(mistakes: usize, files: usize) -> String {
-    let (mistakes, files) = (counted(mistakes, "mistake", "mistakes"), counted(files, "file", "files"));
+    let (mistakes, files) = (counted(mistakes, "error", "errors"), counted(files, "file", "files"));
     format!("✗ {mistakes} in {files}")
 }
 
@@ -239,8 +239,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_counted_by_the_files_they_are_in() {
-        assert_eq!(told(2, 1), "✗ 2 mistakes in 1 file");
-        assert_eq!(told(1, 1), "✗ 1 mistake in 1 file");
-        assert_eq!(told(3, 2), "✗ 3 mistakes in 2 files");
+        assert_eq!(told(2, 1), "✗ 2 errors in 1 file");
+        assert_eq!(told(1, 1), "✗ 1 error in 1 file");
+        assert_eq!(told(3, 2), "✗ 3 errors in 2 files");
     }
 }

@@ -11,16 +11,16 @@ use crate::output::{Output, Tone};
 use crate::root::RootArg;
 use crate::when::When;
 
-/// Say why a module is as it is
+/// Explain the state of a module
 ///
-/// Tells what its checkers saw, what was decided and what was done since it last was settled, and
+/// Shows the results of its checkers, the decisions and the actions since its last stable state, and
 /// what happens next.
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
     /// The module: the name of its file in modules/
     module: ModuleName,
 
-    /// For programs
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }

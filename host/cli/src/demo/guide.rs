@@ -11,8 +11,8 @@ use super::layout;
 use super::visitor::{GOOD_FOR, Visitor};
 use crate::output::{self, Output, Tone};
 
-/// Every address as a full URL, the console's first, and what to try.
-/// `root` is said in the commands if it must be.
+/// Prints every address as a full URL, the console's first, and things to try.
+/// The commands name `root` if they have to.
 pub(super) fn print(
     ready: &Ready,
     status: &NodeStatus,
@@ -51,7 +51,7 @@ fn print_module(ready: &Ready, module: &ModuleStatus, root: &Path, output: &mut 
     writeln!(output, "  SafeKit path   http://{}/var/modules/{}/ready.txt", ready.health, module.name)
 }
 
-/// Where to look with a browser. `command` prints another address that signs in.
+/// The console's link. `command` prints another one-time link.
 fn print_console(
     ready: &Ready,
     visitor: Option<&Visitor>,
@@ -60,19 +60,23 @@ fn print_console(
 ) -> io::Result<()> {
     let Some(console) = &ready.console else { return Ok(()) };
     if let Some(Visitor { name, address }) = visitor {
-        writeln!(output, "\nThe console, in a browser (signs {name} in once, within {}):", plain(GOOD_FOR))?;
+        writeln!(
+            output,
+            "\nThe console, in a browser (one-time link for {name}, valid for {}):",
+            plain(GOOD_FOR)
+        )?;
         writeln!(output, "\n  {address}")?;
         return writeln!(
             output,
             "\n  {}\n    {command}",
-            output.paint(Tone::Quiet, "# another such address")
+            output.paint(Tone::Quiet, "# another one-time link")
         );
     }
     writeln!(output, "\nThe console, in a browser:\n\n  {}", console.url)?;
-    writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, "# an address that signs you in"))
+    writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, "# a link that signs you in"))
 }
 
-/// What to try. `command` has `{}` in the place of what is asked for.
+/// Things to try. `command` has `{}` as a placeholder for the subcommand.
 fn print_trials(
     ready: &Ready,
     module: &ModuleStatus,
@@ -92,11 +96,11 @@ fn print_trials(
         trials.push(("make it answer 500", format!("curl -X POST http://{app}/fail")));
     }
     trials.push(("what happened, and why", ask(&format!("why {name}"))));
-    trials.push(("all of it, with the process id of now", ask(&format!("status {name}"))));
-    trials.push(("watch while you try", ask("status --watch")));
-    trials.push(("take it out, then stop it", ask(&format!("stop {name}"))));
-    trials.push(("and start it again", ask(&format!("start {name}"))));
-    writeln!(output, "\nTry, in another terminal:")?;
+    trials.push(("full status, with the current PID", ask(&format!("status {name}"))));
+    trials.push(("watch the status meanwhile", ask("status --watch")));
+    trials.push(("drain it, then stop it", ask(&format!("stop {name}"))));
+    trials.push(("start it again", ask(&format!("start {name}"))));
+    writeln!(output, "\nTry in another terminal:")?;
     for (what, command) in trials {
         writeln!(output, "\n  {}\n    {command}", output.paint(Tone::Quiet, &format!("# {what}")))?;
     }

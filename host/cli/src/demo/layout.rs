@@ -89,7 +89,7 @@ fn node_file(health: SocketAddr, console: SocketAddr) -> String {
         r#"# This node. Every key has a default; this file may be empty.
 
 [health]
-listen = "{health}"     # load balancers ask http://{health}/health/web
+listen = "{health}"     # for load balancers: http://{health}/health/web
 
 [console]
 listen = "{console}"     # for browsers: bellwether console
@@ -102,11 +102,11 @@ fn module_file(program: &Path, app: SocketAddr) -> io::Result<String> {
     let text = program.to_str().ok_or_else(|| io::Error::other("this program's path is not UTF-8"))?;
     let program = serde_json::to_string(text)?;
     Ok(format!(
-        r#"# The module `web`: an application, how to restart it, and how to tell whether it is well.
+        r#"# The module `web`: an application, how to restart it, and how to check its health.
 
 [restart]
 script = "command"                              # stop and start by the commands below
-budget = {{ restarts = 20, within = "1h" }}       # generous: this is for playing
+budget = {{ restarts = 20, within = "1h" }}       # generous, for experiments
 backoff = {{ first = "200ms", max = "5s" }}
 
 [commands]
@@ -114,11 +114,11 @@ backoff = {{ first = "200ms", max = "5s" }}
 start = {{ run = [{program}, "demo-app", "--listen", "{app}"], keep = true, timeout = "3s" }}
 
 [health]
-drain = "3s"                                    # say no for this long before stopping
+drain = "3s"                                    # fail the health check for this long before stopping
 
 [[checker]]
 name = "process"
-process = {{ kept = "start", at-least = 1 }}      # sees a death at once
+process = {{ kept = "start", at-least = 1 }}      # detects a crash immediately
 on-down = "restart"
 
 [[checker]]
@@ -126,9 +126,9 @@ name = "home-page"
 component = "http"
 interval = "1s"
 timeout = "800ms"
-fall = 2                                        # two fails in a row turn it down
-rise = 2                                        # two passes in a row turn it up
-grace = "2s"                                    # fails this soon after a start do not count
+fall = 2                                        # two fails in a row take it down
+rise = 2                                        # two passes in a row bring it up
+grace = "2s"                                    # fails within this time after a start do not count
 on-down = "restart"
 config = {{ url = "http://{app}/", expect-status = 200 }}
 grant = {{ connect = ["{app}"] }}

@@ -104,10 +104,10 @@ where
             match self.style {
                 Style::Json => writeln!(
                     writer,
-                    r#"{{"level":"INFO","message":"messages like the next one were held","held":{held}}}"#
+                    r#"{{"level":"INFO","message":"messages like the next one were suppressed","held":{held}}}"#
                 )?,
                 Style::Text | Style::Prefixed => {
-                    writeln!(writer, "{prefix}({held} messages like the next one were held)")?;
+                    writeln!(writer, "{prefix}({held} messages like the next one were suppressed)")?;
                 }
             }
         }

@@ -27,7 +27,7 @@ pub(super) fn draw(model: &mut Model, paint: &Paint, frame: &mut Frame<'_>, area
 fn text(module: &ModuleStatus, model: &Model, paint: &Paint) -> Text<'static> {
     let (tone, state) = state_of(module, model);
     let ready = match (&model.lost, module.ready) {
-        (Some(_), _) => ("ready: not known", Tone::Quiet),
+        (Some(_), _) => ("ready: unknown", Tone::Quiet),
         (None, true) => ("ready: yes", Tone::Good),
         (None, false) => ("ready: NO", Tone::Bad),
     };
@@ -51,7 +51,7 @@ fn text(module: &ModuleStatus, model: &Model, paint: &Paint) -> Text<'static> {
     for checker in checkers {
         self::checker(checker, model, paint, &mut text);
     }
-    title("EVENTS, the latest first", paint, &mut text);
+    title("EVENTS, latest first", paint, &mut text);
     for event in model.events.iter().rev() {
         let at = Span::styled(format!("{}  ", paint.when.clock(&event.at)), paint.style(Tone::Quiet));
         text.push_line(Line::from(vec![at, Span::raw(event.text.clone())]));

@@ -17,7 +17,7 @@ const WIDEST: u16 = 72;
 pub(super) fn draw(model: &Model, paint: &Paint, frame: &mut Frame<'_>, area: Rect) {
     match &model.mode {
         Mode::Look | Mode::Filter => {}
-        Mode::Help => over(" keys: any key goes back ".to_owned(), &help(), frame, area),
+        Mode::Help => over(" keys: press any key to go back ".to_owned(), &help(), frame, area),
         Mode::Confirm(confirm) => {
             let title = format!(" {} {}? ", confirm.consequence.command, confirm.module);
             over(title, &question(confirm, model, paint), frame, area);
@@ -47,16 +47,16 @@ fn question(confirm: &Confirm, model: &Model, paint: &Paint) -> Text<'static> {
     }
     let moved = model.module(&confirm.module).filter(|now| now.changed != confirm.seen);
     if let Some(now) = moved {
-        let said = format!("It has moved since you asked: it is {} now. Esc, and look again.", now.state);
+        let said = format!("The state has changed: it is {} now. Press Esc and try again.", now.state);
         text.push_line(Line::styled(said, paint.style(Tone::Bad)));
     }
     text.push_line(Line::raw(""));
     if confirm.consequence.last_ready {
         let asked = format!("Type the module's name, then Enter: {}▏", confirm.typed);
         text.push_line(Line::styled(asked, paint.style(Tone::Title)));
-        text.push_line(Line::raw("Esc leaves it as it is."));
+        text.push_line(Line::raw("Esc cancels."));
     } else {
-        text.push_line(Line::styled("y does it. Esc leaves it as it is.", paint.style(Tone::Title)));
+        text.push_line(Line::styled("y confirms. Esc cancels.", paint.style(Tone::Title)));
     }
     text
 }

@@ -48,7 +48,7 @@ pub(super) fn height(text: &Text<'_>, width: u16) -> u16 {
 }
 
 fn head(model: &Model, paint: &Paint) -> Text<'static> {
-    let Some(status) = &model.status else { return Text::from("no news yet") };
+    let Some(status) = &model.status else { return Text::from("no data yet") };
     let mut text = Text::default();
     match &model.lost {
         None => {
@@ -58,9 +58,9 @@ fn head(model: &Model, paint: &Paint) -> Text<'static> {
         }
         Some(lost) => {
             let since = paint.when.both(&lost.since);
-            let said = format!("✗ {}: no news since {since}: {}", status.node, lost.why);
+            let said = format!("✗ {}: no data since {since}: {}", status.node, lost.why);
             text.push_line(Line::styled(said, paint.style(Tone::Bad).add_modifier(Modifier::REVERSED)));
-            text.push_line(Line::raw("What follows was so then. It is tried again every second."));
+            text.push_line(Line::raw("The last known state is shown. Reconnecting every second."));
         }
     }
     for trouble in troubles(status).into_iter().take(2) {
@@ -76,7 +76,7 @@ fn troubles(status: &NodeStatus) -> Vec<String> {
     if all.len() > 2 {
         let more = all.len() - 1;
         all.truncate(1);
-        all.push(format!("and {more} problems more: see `bellwether status`"));
+        all.push(format!("and {more} more problems: see `bellwether status`"));
     }
     all
 }
@@ -88,11 +88,11 @@ fn foot(model: &Model, paint: &Paint) -> Text<'static> {
         text.push_line(Line::styled(format!("{mark} {}", answer.text), paint.style(tone)));
     }
     if model.mode == Mode::Filter {
-        text.push_line(Line::raw(format!("/{}▏  Enter keeps it, Esc forgets it", model.filter)));
+        text.push_line(Line::raw(format!("/{}▏  Enter applies it, Esc clears it", model.filter)));
     } else if model.filter.is_empty() {
         text.push_line(Line::styled("? keys  / filter  Enter detail  q quit", paint.style(Tone::Quiet)));
     } else {
-        text.push_line(Line::raw(format!("only with `{}`  Esc: all", model.filter)));
+        text.push_line(Line::raw(format!("filter: `{}`  Esc: all", model.filter)));
     }
     text
 }
@@ -112,7 +112,7 @@ fn list(model: &Model, paint: &Paint, frame: &mut Frame<'_>, area: Rect) {
     if visible.is_empty() {
         let none = model.status.as_ref().is_some_and(|status| status.modules.is_empty());
         let text =
-            if none { "There is no module yet: add a file to modules/." } else { "No module matches." };
+            if none { "There are no modules yet: add a file to modules/." } else { "No module matches." };
         frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: false }), area);
         return;
     }
@@ -195,7 +195,7 @@ fn about(model: &Model, paint: &Paint) -> Text<'static> {
 /// What happens by itself, or what a person can do.
 pub(super) fn next(module: &ModuleStatus, model: &Model, paint: &Paint) -> String {
     if model.lost.is_some() {
-        return "next: look at the daemon's log; `bellwether doctor` says what may be wrong".into();
+        return "next: see the daemon's log; `bellwether doctor` checks the installation".into();
     }
     let by_itself = module.next.as_ref().map(|next| format!(" ({})", paint.when.both(next)));
     match &model.why {
@@ -204,7 +204,7 @@ pub(super) fn next(module: &ModuleStatus, model: &Model, paint: &Paint) -> Strin
             format!("next: {}{}", why.next, typed.unwrap_or_default())
         }
         None => match by_itself {
-            Some(by_itself) => format!("next: by itself{by_itself}"),
+            Some(by_itself) => format!("next: automatic{by_itself}"),
             None => format!("more: bellwether why {}", module.name),
         },
     }

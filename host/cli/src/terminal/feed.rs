@@ -94,9 +94,9 @@ async fn records(
 
 fn read<T: serde::de::DeserializeOwned>(line: &str) -> Result<T, Failure> {
     serde_json::from_str(line)
-        .map_err(|error| anyhow::anyhow!("the daemon's answer makes no sense: {error}").into())
+        .map_err(|error| anyhow::anyhow!("the daemon's answer is invalid: {error}").into())
 }
 
 fn ended() -> Failure {
-    anyhow::anyhow!("the daemon has ended").into()
+    anyhow::anyhow!("the daemon has exited").into()
 }

@@ -12,18 +12,18 @@ const MAX_TYPED: usize = 64;
 
 /// For the help, in its order.
 pub(super) const HELP: [(&str, &str); 13] = [
-    ("j k ↓ ↑", "choose a module; in its detail: scroll"),
-    ("Enter", "the detail of the module"),
-    ("Esc", "back; forget the filter"),
+    ("j k ↓ ↑", "select a module; in the details: scroll"),
+    ("Enter", "details of the module"),
+    ("Esc", "back; clear the filter"),
     ("/", "filter: part of a name, a state or a reason"),
     ("s", "start"),
     ("S", "stop"),
     ("r", "restart"),
     ("p", "suspend, or resume (maintenance)"),
-    ("R", "reset: forget counted restarts and a failure"),
-    ("c", "confirm: act on checkers that are on probation"),
+    ("R", "reset: clear a failure and the count of restarts"),
+    ("c", "confirm: end the probation of checkers"),
     ("?", "these keys"),
-    ("Ctrl-Z", "to the shell; `fg` comes back"),
+    ("Ctrl-Z", "suspend to the shell; `fg` returns"),
     ("q", "quit"),
 ];
 

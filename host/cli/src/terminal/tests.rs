@@ -136,11 +136,11 @@ fn without_contact_nothing_is_commanded_and_nothing_old_looks_fresh() {
     press(&mut model, "r");
     assert_eq!(model.mode, Mode::Look);
     let text = picture(&mut model, 80, 24, true).backend().to_string();
-    assert!(text.contains("no news since") && text.contains("was failed") && !text.contains('●'), "{text}");
+    assert!(text.contains("no data since") && text.contains("was failed") && !text.contains('●'), "{text}");
     insta::assert_snapshot!(text);
     model.update(Input::Status(node(&[module("api", "well", "up", true)])));
     let text = picture(&mut model, 80, 24, true).backend().to_string();
-    assert!(text.contains("● up") && !text.contains("no news"), "{text}");
+    assert!(text.contains("● up") && !text.contains("no data"), "{text}");
 }
 
 #[test]

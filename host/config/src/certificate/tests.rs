@@ -48,7 +48,7 @@ fn a_key_of_another_certificate_is_told_from_a_file_that_is_none() {
         why(certificate.clone(), key.clone()),
         PairError::Key("does not belong to the certificate".into())
     );
-    assert_eq!(why(key, certificate.clone()), PairError::Certificate("has no certificate in it".into()));
+    assert_eq!(why(key, certificate.clone()), PairError::Certificate("contains no certificate".into()));
     assert!(matches!(why(certificate.clone(), certificate.clone()), PairError::Key(_)));
     assert!(
         matches!(why(certificate, one.join("none")), PairError::Key(why) if why.starts_with("cannot be read"))

@@ -23,45 +23,44 @@ use crate::spec::{CheckerSpec, ComponentSpec, ProcessBounds, ProcessSpec, Subjec
 use bellwether_os::process::find::{Find, Of};
 use bellwether_os::spawn::command::CommandSpec;
 
-/// Something that is watched: processes, or whatever a component looks at.
+/// A checker of processes, or of whatever a component examines.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["process"] }, { "required": ["component"] }]))]
 pub(super) struct CheckerTable {
-    /// Its name, unique within the module.
+    /// The name of the checker, unique within the module.
     #[schemars(required, example = &"home")]
     name: Option<Located<String>>,
-    /// Watch processes of this host. Either this or `component`.
+    /// Check processes of this host. Either this or `component`.
     process: Option<Located<ProcessTable>>,
-    /// Watch with a component: `checkers/NAME.wasm`, or a standard one. Either this or `process`.
+    /// Check with a component: `checkers/NAME.wasm`, or a built-in one. Either this or `process`.
     #[schemars(example = &"http")]
     component: Option<Located<String>>,
-    /// How often it looks, from `"100ms"` to `"1h"`. Default: `"2s"` for processes (a death is
-    /// seen at once all the same), `"5s"` for components.
+    /// The time between two runs, from `"100ms"` to `"1h"`. Default: `"2s"` for processes (an exit is always
+    /// detected immediately), `"5s"` for components.
     interval: Option<Located<DurationText>>,
-    /// How long one run may take, at most `"60s"`. Default: `"1s"` for processes, `"2s"` for components.
+    /// The time limit of one run, at most `"60s"`. Default: `"1s"` for processes, `"2s"` for components.
     timeout: Option<Located<DurationText>>,
-    /// So many passes in a row turn it up. Default: 1 for processes, 2 for components.
+    /// The number of passes in a row that bring it up. Default: 1 for processes, 2 for components.
     #[schemars(range(min = 1, max = 100))]
     rise: Option<u32>,
-    /// So many fails in a row turn it down; `"3 of 10"`: so many among the last runs, in a row or
-    /// not. Default: 1 for processes, 3 for components.
+    /// The number of fails in a row that take it down; `"3 of 10"`: 3 fails among the last 10 runs, in a row
+    /// or not. Default: 1 for processes, 3 for components.
     fall: Option<Located<FallText>>,
     /// Fails within this time after a start are not counted. Default: `"0s"` for processes,
     /// `"30s"` for components.
     grace: Option<Located<DurationText>>,
-    /// What it means if a run could not tell. Default: `"ignore"`. When none of the last runs could
-    /// (as many as `fall`, at least three), people are told in any case.
+    /// How an unknown result counts. Default: `"ignore"`. If all of the last runs are unknown (as many as
+    /// `fall`, at least three), a notification is sent in any case.
     unknown: Option<UnknownWord>,
-    /// What its going down does. Default: `"restart"`.
+    /// The action when it goes down. Default: `"restart"`.
     on_down: Option<OnDownWord>,
-    /// The component's own settings. Which ones it takes, `bellwether inspect` tells.
+    /// The settings of the component. `bellwether inspect` lists them.
     #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     config: Option<Located<toml::Table>>,
-    /// What the component is allowed. Nothing is allowed without a grant.
+    /// The permissions of the component. Nothing is allowed without a grant.
     grant: Option<Located<GrantTable>>,
-    /// What one run of the component may use, where that differs from `[limits]` in
-    /// bellwether.toml.
+    /// The limits of one run of the component, if they differ from `[limits]` in bellwether.toml.
     limits: Option<Located<LimitsTable>>,
 }
 
@@ -79,13 +78,13 @@ enum UnknownWord {
 enum OnDownWord {
     /// Restart the application.
     Restart,
-    /// Stop the application and ask for a person.
+    /// Stop the application and wait for an operator.
     Stop,
-    /// A prerequisite: stop the application, and start it again by itself when the checker is up.
+    /// A prerequisite: stop the application, and start it again automatically when the checker is up.
     Wait,
-    /// Take the node out of the load balancer for as long as the checker is down.
+    /// Take the node out of the load balancer while the checker is down.
     Out,
-    /// Only tell somebody.
+    /// Only send a notification.
     Notify,
 }
 
@@ -183,7 +182,7 @@ fn subject(
             findings
                 .at(span, "both `process` and `component`")
                 .expected("expected only one of them")
-                .help("a checker looks at one thing: make two checkers of it");
+                .help("a checker has one subject: split it into two checkers");
             None
         }
         (None, None) => {
@@ -191,7 +190,7 @@ fn subject(
                 ["process", "component"].map(|key| findings.is_incomplete(&format!("{path}.{key}")));
             if !left_out.contains(&true) {
                 findings
-                    .at(table.span(), "this checker looks at nothing")
+                    .at(table.span(), "this checker has no subject")
                     .expected("expected `process = { … }` or `component = \"NAME\"`");
             }
             None

@@ -21,67 +21,70 @@ use bellwether_os::spawn::command::{ArgumentPattern, CommandSpec};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct CommandTable {
-    /// The program and its arguments, one text each. The program is an absolute path, a path
-    /// relative to the root (with a slash in it, as `./app`), or a bare name to be found in the
-    /// folders of the system, such as `/usr/bin`.
+    /// The program and its arguments, one string each. The program is an absolute path, a path relative to
+    /// the root (with a slash, such as `./app`), or a name to look up in the system's folders, such as
+    /// `/usr/bin`.
     #[schemars(required, length(min = 1), example = ["/usr/sbin/nginx", "-g", "daemon off;"])]
     run: Option<Vec<Located<String>>>,
-    /// The long-running application itself: the host keeps it, watches it, and does not wait for
-    /// its end. Default: false.
+    /// The long-running application itself: the host supervises it, monitors it, and does not wait for its
+    /// exit. Default: false.
     keep: Option<bool>,
-    /// How long it may run; for a kept command, how long its end may take; for one that stops an
-    /// application in the background, how long that may take to end after it (at least 10 s).
+    /// How long it may run; for a kept command, how long it may take to exit; for a command that stops an
+    /// application in the background, how long the application may take to exit afterwards (at least 10 s).
     /// Default: `"10s"`.
     timeout: Option<Located<DurationText>>,
-    /// How long processes that its last run has left may take to end by the signals of the stop, before it is started
-    /// again; then they are killed. From `"10ms"` to `"1h"`. Default: `"500ms"`.
+    /// How long processes of the previous run may take to exit on the stop signals, before it is started
+    /// again; after that they are killed. From `"10ms"` to `"1h"`. Default: `"500ms"`.
     #[schemars(example = &"30s")]
     leftovers: Option<Located<DurationText>>,
-    /// Variables added to a small, clean environment.
+    /// Environment variables, added to a small, clean environment.
     env: Option<BTreeMap<Located<String>, Located<String>>>,
-    /// A file of variables, read at each start: lines `KEY=VALUE`, comments with `#`, quotes as in systemd's
-    /// `EnvironmentFile=`. They take the place of those in `env`. Only its owner may write it, and that is root or the
-    /// daemon's user; the same holds for its folder. It is no symbolic link. Absolute or relative to the root.
+    /// An environment file, read at each start: lines `KEY=VALUE`, comments with `#`, quotes as in systemd's
+    /// `EnvironmentFile=`. It overrides `env`. Only its owner may have write permission, who must be root or
+    /// the daemon's user; the same applies to its folder. It must not be a symbolic link. Absolute or
+    /// relative to the root.
     #[schemars(example = &"/etc/default/tomcat10")]
     env_file: Option<Located<String>>,
-    /// The folder it runs in, absolute or relative to the root. Default: the root.
+    /// The working directory, absolute or relative to the root. Default: the root.
     #[schemars(example = &"/srv/shop")]
     dir: Option<Located<String>>,
-    /// Which arguments a component may add behind the declared ones: each must match this regular
-    /// expression as a whole. `".*"` allows any. Default: none may be added.
+    /// Which arguments a component may add after the declared ones: this regular expression must match each
+    /// of them as a whole. `".*"` allows any. Default: none may be added.
     #[schemars(example = &"--(lag|depth)")]
     arguments: Option<Located<String>>,
-    /// The user it runs as, by name or number, with the groups that have this user as a member, and with `HOME`,
-    /// `USER`, `LOGNAME` and `SHELL` of that user. The daemon has to run as root. Default: the daemon's own.
+    /// The user to run as, by name or number, with the groups that have this user as a member, and with
+    /// `HOME`, `USER`, `LOGNAME` and `SHELL` of that user. The daemon has to run as root. Default: the
+    /// daemon's own.
     #[schemars(example = &"postgres")]
     user: Option<Located<String>>,
     /// The primary group, by name or number. Default: that of the user.
     #[schemars(example = &"postgres")]
     group: Option<Located<String>>,
-    /// Groups besides those that have the user as a member.
+    /// Groups in addition to those that have the user as a member.
     #[schemars(example = ["ssl-cert"])]
     supplementary_groups: Option<Vec<Located<String>>>,
-    /// The only capabilities that it has and may ever get, such as `CAP_NET_BIND_SERVICE`: `AmbientCapabilities=` and
-    /// `CapabilityBoundingSet=` in one. `[]`: none. The daemon has to run as root. Default: those of the user.
+    /// The only capabilities that it has and can ever get, such as `CAP_NET_BIND_SERVICE`:
+    /// `AmbientCapabilities=` and `CapabilityBoundingSet=` combined. `[]`: none. The daemon has to run as
+    /// root. Default: those of the user.
     #[schemars(example = ["CAP_NET_BIND_SERVICE"])]
     capabilities: Option<Located<Vec<Located<String>>>>,
-    /// Which permissions the files that it makes do not have, in octal digits. Default: the daemon's own.
+    /// The permissions that are removed from files it creates, in octal digits. Default: the daemon's own.
     #[schemars(example = &"0027")]
     umask: Option<Located<String>>,
-    /// What each of its processes may use.
+    /// The limits of each of its processes.
     limits: Option<ResourceLimitsTable>,
-    /// Its priority for the processor, from -20 (first) to 19 (last). Default: the daemon's own.
+    /// The CPU priority, from -20 (first) to 19 (last). Default: the daemon's own.
     #[schemars(range(min = -20, max = 19), example = 5)]
     nice: Option<i32>,
-    /// Whether the kernel ends it when memory runs out, from -1000 (never) to 1000 (first):
+    /// Whether the kernel kills it when memory runs out, from -1000 (never) to 1000 (first):
     /// `OOMScoreAdjust=`. Default: the daemon's own, but never protected.
     #[schemars(range(min = -1000, max = 1000), example = 100)]
     oom_score: Option<i32>,
-    /// A kept command says by `sd_notify(3)` when it is ready and how it is: `Type=notify`. Until `READY=1` it is
-    /// starting. Default: false.
+    /// The kept command reports with `sd_notify(3)` when it is ready, and its status: `Type=notify`. It is
+    /// starting until `READY=1`. Default: false.
     notify: Option<Located<bool>>,
-    /// With `notify`: once it is ready, it has failed if it sends no `WATCHDOG=1` for so long, from `"1s"` to `"1h"`:
-    /// `WatchdogSec=`. Default: none is expected.
+    /// With `notify`: once it is ready, it has failed if it sends no `WATCHDOG=1` for this long, from `"1s"`
+    /// to `"1h"`: `WatchdogSec=`. Default: none is expected.
     #[schemars(example = &"30s")]
     watchdog: Option<Located<DurationText>>,
 }
@@ -171,7 +174,7 @@ fn argument_pattern(
             let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
             findings
                 .at(text.span(), format!("not a regular expression: {reason}"))
-                .expected("expected what each added argument must be, such as \"--[a-z]+\"");
+                .expected("expected a pattern for each added argument, such as \"--[a-z]+\"");
         })
         .ok()
 }
@@ -197,7 +200,7 @@ fn check_program(program: &Located<String>, host: &dyn HostFiles, findings: &mut
     let name = program.get();
     if name.is_empty() || name.contains('\0') {
         findings
-            .at(program.span(), "no program is named")
+            .at(program.span(), "no program is specified")
             .expected("expected the path of a program, or its name");
         return;
     }

@@ -16,21 +16,22 @@ use crate::source::Located;
 use bellwether_os::process::capability;
 use bellwether_os::spawn::execution::{Bound, Execution, Notifies, ResourceLimits};
 
-/// What a process of the command may use, as with `prlimit`: soft and hard limits alike. Default: what
-/// the daemon was started with.
+/// The limits of a process of the command, as with `prlimit`, both soft and hard. Default: those that the
+/// daemon was started with.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct ResourceLimitsTable {
     /// Open files of one process (systemd's `LimitNOFILE=`).
     #[schemars(range(min = 16, max = 1_073_741_816), example = 65_536)]
     open_files: Option<u64>,
-    /// The file that the kernel writes when it crashes, from `"0B"` (none), or `"infinity"` (`LimitCORE=`).
+    /// The core file that the kernel writes when it crashes, from `"0B"` (none), or `"infinity"`
+    /// (`LimitCORE=`).
     #[schemars(example = &"infinity")]
     core: Option<Located<BoundText>>,
     /// Address space of one process, from `"1MiB"`, or `"infinity"` (`LimitAS=`, not `MemoryMax=`).
     #[schemars(example = &"4GiB")]
     memory: Option<Located<BoundText>>,
-    /// Processes and threads of its user, all of that user's programs together; root is not limited
+    /// Processes and threads of its user, across all of that user's programs; root is not limited
     /// (`LimitNPROC=`).
     #[schemars(range(min = 1, max = 4_194_304), example = 4_096)]
     processes: Option<u64>,
@@ -117,12 +118,12 @@ impl ExecutionKeys {
         let says = self.notify.as_ref().filter(|notify| *notify.get());
         if let Some(notify) = says.filter(|_| !self.keep) {
             findings
-                .at(notify.span(), "only a kept command is listened to")
+                .at(notify.span(), "only a kept command can use `notify`")
                 .expected("expected only with `keep = true`");
         }
         if let Some(watchdog) = self.watchdog.as_ref().filter(|_| says.is_none()) {
             findings
-                .at(watchdog.span(), "what is not listened to cannot give signs of life")
+                .at(watchdog.span(), "`watchdog` needs `notify`")
                 .expected("expected only with `notify = true`");
         }
         let least = *WATCHDOG.start();
@@ -142,12 +143,12 @@ fn told(text: &Located<String>, key: &str, found: Result<(), AccountProblem>, fi
                 "expected a {key} of /etc/{}, or a number",
                 if key == "user" { "passwd" } else { "group" }
             ))
-            .help("users and groups of a directory service are named by number"),
+            .help("users and groups of a directory service are given by number"),
         AccountProblem::NotRoot => findings
             .at(text.span(), format!("only a daemon that runs as root can start a command as another {key}"))
             .expected(format!("expected the daemon's own {key}, or no `{key}`")),
         AccountProblem::NoGroup => findings
-            .at(text.span(), format!("the user {name} is not in /etc/passwd, so its group is not known"))
+            .at(text.span(), format!("the user {name} is not in /etc/passwd, so its group is unknown"))
             .expected("expected `group` beside it"),
         AccountProblem::Unreadable(why) => {
             findings.at(text.span(), format!("cannot look for {key} `{name}`: {why}"))
@@ -158,7 +159,7 @@ fn told(text: &Located<String>, key: &str, found: Result<(), AccountProblem>, fi
 fn env_file(path: &Located<String>, host: &dyn HostFiles, findings: &mut Findings<'_>) -> Option<PathBuf> {
     let file = PathBuf::from(path.get());
     if path.get().is_empty() || path.get().contains('\0') {
-        findings.at(path.span(), "no file is named").expected("expected the path of a file of variables");
+        findings.at(path.span(), "no file is specified").expected("expected the path of an environment file");
         return None;
     }
     if let Err(problem) = host.env_file(&file).map_err(anyhow::Error::new) {

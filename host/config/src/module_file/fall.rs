@@ -9,7 +9,7 @@ use crate::source::Located;
 
 /// How many fails turn a checker down, before it is understood.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "expected a whole number, or a text such as \"3 of 10\"")]
+#[serde(untagged, expecting = "expected a whole number, or a string such as \"3 of 10\"")]
 pub(super) enum FallText {
     /// In a row.
     InARow(i64),
@@ -57,17 +57,17 @@ pub(super) fn fall(text: Option<&Located<FallText>>, default: u32, findings: &mu
                 return Fall { fails, of: None };
             }
             findings
-                .at(located.span(), "`fall` is out of its bounds")
+                .at(located.span(), "`fall` is out of range")
                 .expected(format!("expected a number from 1 to {MOST}"));
             default
         }
         FallText::Of(text) => so_many_of(text).unwrap_or_else(|| {
             findings
-                .at(located.span(), format!("`{text}` says no number of fails"))
+                .at(located.span(), format!("`{text}` is not a number of fails"))
                 .expected(format!(
-                    "expected a text such as \"3 of 10\", the second number from the first to {MOST_LOOKED_BACK}"
+                    "expected a string such as \"3 of 10\", the second number from the first to {MOST_LOOKED_BACK}"
                 ))
-                .help("\"3 of 10\": 3 fails among the last 10 runs turn it down, in a row or not");
+                .help("\"3 of 10\": 3 fails among the last 10 runs take it down, in a row or not");
             default
         }),
     }

@@ -12,32 +12,31 @@ use crate::nearest;
 use crate::source::Located;
 use bellwether_os::spawn::command::CommandSpec;
 
-/// What a component is allowed. Nothing is allowed without a grant.
+/// The permissions of a component. Nothing is allowed without a grant.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct GrantTable {
-    /// TCP connections to these hosts and ports (UDP with `udp:` before it): an address, a
-    /// network or a host name, and a port. Unix sockets by their path, with `unix:` before it.
+    /// TCP connections to these hosts and ports (UDP with the prefix `udp:`): an address, a network or a host
+    /// name, and a port. Unix sockets by their path, with the prefix `unix:`.
     #[schemars(example = ["127.0.0.1:8080", "[::1]:80", "10.0.0.0/8:443", "db.internal:5432", "udp:10.0.0.53:53", "unix:/run/app.sock"])]
     connect: Option<Vec<Located<String>>>,
-    /// Host names that may be looked up, besides those in `connect` and `http`; `*.` before a
-    /// name means all names below it.
+    /// Host names that may be looked up, in addition to those in `connect` and `http`; the prefix `*.` stands
+    /// for all names below the name.
     #[schemars(example = ["db.internal", "*.svc.internal"])]
     resolve: Option<Vec<Located<String>>>,
-    /// Origins that HTTP requests may be made to; the host makes them. Without methods before
-    /// it: GET, HEAD and OPTIONS.
+    /// Origins of HTTP requests, which the host makes. Without methods in front: GET, HEAD and OPTIONS.
     #[schemars(example = ["https://api.internal", "GET,POST http://127.0.0.1:8080"])]
     http: Option<Vec<Located<String>>>,
     /// Directories that may be read, absolute or relative to the root.
     #[schemars(example = ["/etc/app", "data"])]
     read: Option<Vec<Located<String>>>,
-    /// Variables of the daemon's environment.
+    /// Environment variables of the daemon.
     #[schemars(example = ["LANG", "APP_MODE"])]
     env: Option<Vec<Located<String>>>,
-    /// Secrets: the name that the component asks for, and the file that holds the value,
-    /// absolute or relative to the root. Never logged, never shown.
+    /// Secrets: the name that the component uses, and the file with the value, absolute or relative to the
+    /// root. Never logged, never shown.
     secrets: Option<BTreeMap<Located<String>, Located<String>>>,
-    /// Commands of this module that may be run, by their names. A kept command may not.
+    /// Commands of this module that may be run, by name. Kept commands are not allowed.
     #[schemars(example = ["probe"])]
     commands: Option<Vec<Located<String>>>,
     /// Facts about the processes of this module. Default: false.
@@ -114,8 +113,8 @@ fn check_command(
         Some(command) if command.keep => {
             findings
                 .at(text.span(), format!("`{name}` is a kept command"))
-                .expected("expected a command that runs to its end")
-                .help("the application itself is started by the restart script alone");
+                .expected("expected a command that runs to completion")
+                .help("only the restart script starts the application itself");
         }
         Some(_) => {}
     }
@@ -126,7 +125,7 @@ fn check_command(
 pub fn add_grant(grants: &mut Grants, text: &str) -> Result<(), String> {
     let kinds = || GrantKind::ALL.map(|kind| format!("`{kind}=`")).join(", ");
     let (kind, value) = text.split_once('=').unwrap_or((text, ""));
-    let kind: GrantKind = kind.parse().map_err(|()| format!("it begins with none of {}", kinds()))?;
+    let kind: GrantKind = kind.parse().map_err(|()| format!("it does not begin with one of {}", kinds()))?;
     grants.add(kind, value).map_err(|error| match error.help {
         Some(help) => format!("{}; {help}", error.why),
         None => error.why,

@@ -19,19 +19,20 @@ use super::super::spec::{CommandSpec, HealthSpec};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct HealthTable {
-    /// Say no for this long before an application that serves is stopped, so that load
-    /// balancers turn away first. Default: `"auto"`, until each that asks regularly has been told
-    /// no six times, between 15 s and 90 s.
+    /// Fail the health check for this long before a serving application is stopped, so that load balancers
+    /// stop sending requests first. Default: `"auto"`, until each load balancer that probes regularly has
+    /// received six negative answers, between 15 s and 90 s.
     #[schemars(schema_with = "drain_schema")]
     drain: Option<Located<DurationText>>,
-    /// While a checker with `on-down = "notify"` is down, ask load balancers for less: Envoy is answered
-    /// `x-envoy-degraded`, `HAProxy`'s agent-check half the weight. Default: false.
+    /// While a checker with `on-down = "notify"` is down, request less traffic from load balancers: Envoy
+    /// gets `x-envoy-degraded`, `HAProxy`'s agent-check half the weight. Default: false.
     degrade: Option<bool>,
-    /// The declared command that tells a load balancer which never asks that it may use this node. It is run
-    /// when the answer has become yes, once at the daemon's start, and again until it exits with 0.
+    /// The declared command that tells a load balancer without health checks to use this node. It is run when
+    /// the module becomes ready, once when the daemon starts, and again until it exits with 0.
     #[schemars(example = &"announce-yes")]
     on_yes: Option<Located<String>>,
-    /// Likewise, that it must not: as soon as a drain begins or the application fails.
+    /// The declared command that tells a load balancer without health checks not to use this node, run like
+    /// `on-yes`: as soon as a drain begins or the application fails.
     #[schemars(example = &"announce-no")]
     on_no: Option<Located<String>>,
 }
@@ -81,8 +82,8 @@ fn declared(
         _ if findings.is_incomplete("commands") => {}
         Some(_) => {
             findings
-                .at(text.span(), format!("the command `{name}` is kept, and would never end"))
-                .expected("expected a command without `keep`, which tells the load balancer and ends");
+                .at(text.span(), format!("the command `{name}` is a kept command, and would never exit"))
+                .expected("expected a command without `keep` that notifies the load balancer and exits");
         }
         None => {
             let ending =

@@ -18,8 +18,8 @@ use crate::spec::{ProcessBounds, ProcessSpec};
 use bellwether_os::process::find::{Find, Of};
 use bellwether_os::spawn::command::CommandSpec;
 
-/// Which processes, how many of them, and what they may use. Exactly one of `name`,
-/// `arguments`, `pid-file`, `unit` and `kept` says which.
+/// Which processes, how many of them, and their limits. Exactly one of `name`, `arguments`, `pid-file`,
+/// `unit` and `kept` selects them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
@@ -33,44 +33,44 @@ pub(super) struct ProcessTable {
     /// Processes of this program, by its file name.
     #[schemars(example = &"nginx")]
     name: Option<Located<String>>,
-    /// Processes whose command line (arguments separated by single spaces) this regular
-    /// expression matches.
+    /// Processes whose command line (arguments separated by single spaces) matches this regular expression.
     #[schemars(example = &"java .*-jar /opt/shop/shop\\.jar")]
     arguments: Option<Located<String>>,
-    /// The process whose id this file holds. An absolute path.
+    /// The process whose id is in this file. An absolute path.
     #[schemars(example = &"/run/nginx.pid")]
     pid_file: Option<Located<String>>,
     /// All processes of this systemd unit.
     #[schemars(example = &"nginx.service")]
     unit: Option<Located<String>>,
-    /// The process that the host keeps for this command of `[commands]`.
+    /// The process of this kept command of `[commands]`.
     #[schemars(example = &"start")]
     kept: Option<Located<String>>,
-    /// Fewer processes are a fail. Default: 1.
+    /// The minimum number of processes; fewer are a fail. Default: 1.
     #[schemars(range(min = 0, max = 100_000))]
     at_least: Option<Located<u32>>,
-    /// More processes are a fail. Default: no limit.
+    /// The maximum number of processes; more are a fail. Default: no limit.
     #[schemars(range(min = 0, max = 100_000), example = 8)]
     at_most: Option<Located<u32>>,
-    /// Whether processes of containers count, too, those in a process id namespace below the daemon's
-    /// own. With `name` and `arguments` only. Default: false.
+    /// Whether processes of containers also count, which are in a process id namespace below the daemon's
+    /// own. Only with `name` and `arguments`. Default: false.
     containers: Option<Located<bool>>,
-    /// Whose processes count. With `name` and `arguments` only. Default: `"module"` if the module keeps its
-    /// `start` command (or has none, and keeps all that do not end it), the checker is about its application
-    /// (`on-down` is `"restart"` or `"stop"`), and containers do not count; `"host"` otherwise.
+    /// Whose processes count. Only with `name` and `arguments`. Default: `"module"` if the module keeps its
+    /// `start` command (or has none, and keeps all commands except those that end it), the checker is about
+    /// its application (`on-down` is `"restart"` or `"stop"`), and containers do not count; `"host"`
+    /// otherwise.
     of: Option<Located<OfWord>>,
-    /// More memory is a fail, all processes together; of pages that several processes share, each
-    /// has its share. Default: no limit.
+    /// The maximum memory of all processes together; more is a fail. Shared pages are divided among the
+    /// processes that share them. Default: no limit.
     #[schemars(example = &"2GiB")]
     max_memory: Option<Located<SizeText>>,
-    /// More CPU is a fail, in percent of one processor (150: one and a half), all processes
-    /// together. Default: no limit.
+    /// The maximum CPU use of all processes together, in percent of one CPU (150: one and a half); more is a
+    /// fail. Default: no limit.
     #[schemars(range(min = 1, max = 1_000_000), example = 150)]
     max_cpu: Option<f64>,
-    /// More open files of any one process are a fail. Default: no limit.
+    /// The maximum number of open files of any process; more are a fail. Default: no limit.
     #[schemars(range(min = 1, max = 1_000_000_000), example = 10_000)]
     max_open_files: Option<u64>,
-    /// More threads are a fail, all processes together. Default: no limit.
+    /// The maximum number of threads of all processes together; more are a fail. Default: no limit.
     #[schemars(range(min = 1, max = 1_000_000_000), example = 500)]
     max_threads: Option<u64>,
 }
@@ -78,9 +78,9 @@ pub(super) struct ProcessTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum OfWord {
-    /// Those that come from a command of this module.
+    /// Processes that come from a command of this module.
     Module,
-    /// All of this host, no matter what started them.
+    /// All processes of this host, no matter what started them.
     Host,
 }
 
@@ -124,12 +124,12 @@ pub(super) fn process_spec(
     };
     if let (Some(text), Some(Find::PidFile(_) | Find::Unit(_) | Find::Kept(_))) = (containers, &find) {
         findings
-            .at(text.span(), "`containers` makes no difference here")
+            .at(text.span(), "`containers` has no effect here")
             .expected("expected only with `name` or `arguments`");
     }
     if let (Some(text), Some(Find::PidFile(_) | Find::Unit(_) | Find::Kept(_))) = (of, &find) {
         findings
-            .at(text.span(), "`of` makes no difference here")
+            .at(text.span(), "`of` has no effect here")
             .expected("expected only with `name` or `arguments`");
     }
     let at_most = at_most.as_ref().map(|count| *count.get());
@@ -212,7 +212,7 @@ fn find(
         [] => {
             if !WAYS.iter().any(|way| findings.is_incomplete(&format!("{path}.{way}"))) {
                 findings
-                    .at(table.span(), "it does not say how the processes are found")
+                    .at(table.span(), "the way to find the processes is missing")
                     .expected(format!("expected exactly one of {}", nearest::list(WAYS.into_iter())));
             }
             None

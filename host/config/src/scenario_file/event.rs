@@ -13,49 +13,49 @@ use crate::field;
 use crate::quantity::{DurationText, show_duration};
 use crate::source::Located;
 
-/// Something that happens: a checker says something, a process ends, or a person types a command.
+/// An event: a checker returns a result, a process ends, or an operator gives a command.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct EventTable {
-    /// When.
+    /// The time of the event.
     #[schemars(required, example = &"30s")]
     at: Option<Located<DurationText>>,
-    /// For how long. Default: until something else is said; a process ends once. With `kill` and
-    /// `exit`, whatever is started in this time ends so too.
+    /// How long it lasts. Default: until the next result; a process ends once. With `kill` and `exit`, new
+    /// processes of the command end in the same way during this time.
     #[schemars(example = &"90s")]
     lasts: Option<Located<DurationText>>,
-    /// It happens again and again, after so long each time.
+    /// The interval at which the event repeats.
     every: Option<Located<DurationText>>,
-    /// So many times in all, with `every`. Default: to the end of the scenario.
+    /// The total number of times, with `every`. Default: to the end of the scenario.
     #[schemars(range(min = 1, max = 10_000))]
     times: Option<Located<u32>>,
-    /// The checker of the module that says something from here on. Needs `says`.
+    /// The checker of the module whose result changes. Needs `says`.
     checker: Option<Located<String>>,
-    /// What it says.
+    /// The result of the checker.
     says: Option<Located<StatusWord>>,
-    /// Its sentence. Default: `"as the scenario says"`.
+    /// The summary of the result. Default: `"as the scenario says"`.
     summary: Option<Located<String>>,
     /// The command of the module whose application is killed (SIGKILL).
     kill: Option<Located<String>>,
-    /// The command of the module whose application exits by itself.
+    /// The command of the module whose application exits.
     exit: Option<Located<String>>,
     /// Its exit code, with `exit`. Default: 1.
     #[schemars(range(min = 0, max = 255))]
     code: Option<Located<i32>>,
-    /// What a person types.
+    /// The command of an operator.
     command: Option<Located<CommandWord>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum StatusWord {
-    /// All is well.
+    /// The resource is healthy.
     Pass,
-    /// It works, and somebody should look at it.
+    /// It works, but needs attention.
     Warn,
-    /// It is not well.
+    /// The resource is unhealthy.
     Fail,
-    /// It could not tell.
+    /// The checker could not tell.
     Unknown,
 }
 
@@ -122,7 +122,7 @@ pub(super) fn happenings(
     let lasts = event.lasts.as_ref().map(|text| cues.length("lasts", text));
     let Some(what) = what(index, table, cues) else { return Vec::new() };
     if let (Some(text), What::Command(_)) = (&event.lasts, &what) {
-        cues.findings.at(text.span(), "a command does not last").expected("expected no `lasts`");
+        cues.findings.at(text.span(), "a command has no duration").expected("expected no `lasts`");
     }
     let once = Happening { at, lasts, what };
     if let Some(every) = &event.every {
@@ -167,7 +167,7 @@ fn what(index: usize, table: &Located<EventTable>, cues: &mut Cues<'_, '_>) -> O
     let mut given = subjects.into_iter().flatten();
     if let (Some(_), Some(second)) = (given.next(), given.next()) {
         cues.findings
-            .at(second, "an event is one thing, and this is a second one")
+            .at(second, "an event has only one kind, and this is a second one")
             .expected("expected only one of `checker`, `kill`, `exit` and `command`");
         return None;
     }
@@ -213,7 +213,7 @@ fn what(index: usize, table: &Located<EventTable>, cues: &mut Cues<'_, '_>) -> O
     }
     if !cues.findings.is_incomplete(&format!("event[{index}]")) {
         cues.findings
-            .at(table.span(), "nothing happens in this event")
+            .at(table.span(), "this event has no effect")
             .expected("expected `checker` and `says`, or `kill`, `exit` or `command`");
     }
     None

@@ -12,50 +12,50 @@ use super::Cues;
 use crate::quantity::DurationText;
 use crate::source::{Located, Source};
 
-/// Something that must be so: at a time (`at`), at some time (`within`), or over the whole of it.
+/// An expectation: at a time (`at`), within a time (`within`), or for the whole scenario.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct ExpectTable {
-    /// At this time, after all that happens then. With `state`, `ready` or `restarts`.
+    /// At this time, after all events of this time. With `state`, `ready` or `restarts`.
     #[schemars(example = &"2m10s")]
     at: Option<Located<DurationText>>,
-    /// At some time within so long. With `state`, `ready` or `restarts`.
+    /// At some point within this time. With `state`, `ready` or `restarts`.
     #[schemars(example = &"30s")]
     within: Option<Located<DurationText>>,
-    /// From when `within` counts. Default: `"0s"`, the beginning.
+    /// The start of `within`. Default: `"0s"`, the beginning.
     after: Option<Located<DurationText>>,
     /// The module's state.
     state: Option<Located<StateWord>>,
-    /// What the load balancer is told.
+    /// The answer to the health check.
     ready: Option<Located<bool>>,
     /// Automatic restarts since the beginning.
     #[schemars(range(min = 0, max = 1_000_000))]
     restarts: Option<Located<u32>>,
     /// The module is never in this state.
     never: Option<Located<StateWord>>,
-    /// There are no more automatic restarts than this in all.
+    /// There are at most this many automatic restarts.
     #[schemars(range(min = 0, max = 1_000_000))]
     restarts_at_most: Option<Located<u32>>,
-    /// The load balancer is told no for no longer than this in all.
+    /// The health check fails for no longer than this in total.
     not_ready_at_most: Option<Located<DurationText>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum StateWord {
-    /// As a person wants.
+    /// Stopped by an operator.
     Stopped,
-    /// Being started, or not yet seen to be well.
+    /// Being started, or not yet found healthy.
     Starting,
     /// It serves.
     Up,
     /// Being restarted.
     Restarting,
-    /// The next try is due.
+    /// Waiting for the next attempt.
     Backoff,
-    /// A person must look.
+    /// It has failed and waits for an operator.
     Failed,
-    /// Health says no, the application still serves.
+    /// The health check fails, the application still serves.
     Draining,
     /// Being stopped.
     Stopping,
@@ -104,13 +104,13 @@ fn expected(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>)
     let (first, second) = (given.next(), given.next());
     if let (Some(_), Some(second)) = (&first, second) {
         cues.findings
-            .at(second, "an expectation is one thing, and this is a second one")
+            .at(second, "an expectation has only one kind, and this is a second one")
             .expected("expected another `[[expect]]` for it");
         return None;
     }
     if first.is_none() {
         if !cues.findings.is_incomplete(&format!("expect[{index}]")) {
-            cues.findings.at(table.span(), "it is not said when this must be so").expected(
+            cues.findings.at(table.span(), "the time of this expectation is missing").expected(
                 "expected `at` or `within` with `state`, `ready` or `restarts`, or one of `never`, \
                  `restarts-at-most` and `not-ready-at-most`",
             );
@@ -147,12 +147,12 @@ fn look(index: usize, table: &Located<ExpectTable>, cues: &mut Cues<'_, '_>, is_
     match (is_timed, spans.into_iter().flatten().next()) {
         (true, None) if !cues.findings.is_incomplete(&format!("expect[{index}]")) => {
             cues.findings
-                .at(table.span(), "nothing is expected at that time")
+                .at(table.span(), "nothing is expected at this time")
                 .expected("expected `state`, `ready` or `restarts`");
         }
         (false, Some(span)) => {
             cues.findings
-                .at(span, "it is not said when this must be so")
+                .at(span, "the time of this expectation is missing")
                 .expected("expected it with `at` or `within`");
         }
         (true, _) | (false, None) => {}

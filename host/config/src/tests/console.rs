@@ -43,7 +43,7 @@ fn everything_in_the_table_counts() {
 #[test]
 fn a_certificate_without_its_key() {
     insta::assert_snapshot!(mistakes("[console]\ncertificate = \"console.pem\"\n"), @r#"
-     × `[console]` has no `key` to go with this
+     × `[console]` has no matching `key`
       ╭─[bellwether.toml:2:15]
     2 │ certificate = "console.pem"
       ·               ──────┬──────

@@ -43,14 +43,14 @@ fn components_that_are_not_there() {
       ·          ────┬───
       ·              ╰── expected the name of a component
       ╰────
-     help: there is no file restart-scripts/comand.wasm, and no standard restart script of this name
+     help: there is no file restart-scripts/comand.wasm, and no built-in restart script of this name
      × no checker `htpp`
       ╭─[modules/web.toml:5:13]
     5 │ component = "htpp"
       ·             ───┬──
       ·                ╰── expected the name of a component
       ╰────
-     help: there is no file checkers/htpp.wasm, and no standard checker of this name
+     help: there is no file checkers/htpp.wasm, and no built-in checker of this name
     "#);
 }
 
@@ -109,13 +109,13 @@ fn config_for_a_component_that_takes_none() {
 #[test]
 fn a_component_whose_schema_is_none() {
     insta::assert_snapshot!(mistakes("[[checker]]\nname = \"a\"\ncomponent = \"broken\"\n"), @r#"
-     × the checker `broken` describes its config wrongly: its schema is not one: 7 is not valid under
+     × the checker `broken` has an invalid config schema: its schema is not one: 7 is not valid under
      │ any of the schemas listed in the 'anyOf' keyword
       ╭─[modules/web.toml:3:13]
     3 │ component = "broken"
       ·             ────────
       ╰────
-     help: this is for the component's author: its config schema is not usable
+     help: report this to the component's author
     "#);
 }
 

@@ -112,9 +112,9 @@ fn each_kind_says_what_it_expected() {
        ╭─[modules/web.toml:13:21]
     13 │ commands = ["prob", "app"]
        ·                     ──┬──
-       ·                       ╰── expected a command that runs to its end
+       ·                       ╰── expected a command that runs to completion
        ╰────
-     help: the application itself is started by the restart script alone
+     help: only the restart script starts the application itself
      × `a b` cannot be granted: `a b` is neither an address nor a host name
        ╭─[modules/web.toml:14:9]
     14 │ ping = ["a b"]

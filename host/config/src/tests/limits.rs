@@ -41,19 +41,19 @@ fn limits_that_make_no_sense_are_shown_where_they_stand() {
       ·                     ╰── expected a duration such as "2s" or "1m30s"
       ╰────
      help: units: ms, s, m, h and d (24 hours)
-     × `memory` is out of its bounds
+     × `memory` is out of range
       ╭─[modules/web.toml:4:35]
     4 │ limits = { cpu = "2min", memory = "1kB", concurrent-runs = 3, sockets = -1 }
       ·                                   ──┬──
       ·                                     ╰── expected a size from "1MiB" to "4GiB"
       ╰────
-     × `concurrent-runs` is about all components of the node
+     × `concurrent-runs` applies to all components of the node
       ╭─[modules/web.toml:4:60]
     4 │ limits = { cpu = "2min", memory = "1kB", concurrent-runs = 3, sockets = -1 }
       ·                                                            ┬
       ·                                                            ╰── expected it under `[limits]` in bellwether.toml
       ╰────
-     × `sockets` is out of its bounds
+     × `sockets` is out of range
       ╭─[modules/web.toml:4:73]
     4 │ limits = { cpu = "2min", memory = "1kB", concurrent-runs = 3, sockets = -1 }
       ·                                                                         ─┬

@@ -122,13 +122,13 @@ on-down = "reboot"
        ·                                   ╰── expected only one way to find the processes
        ╰────
      help: `arguments` sees the program's name too, and matches the whole command line
-     × `interval` is out of its bounds
+     × `interval` is out of range
        ╭─[modules/web.toml:15:12]
     15 │ interval = "1ms"
        ·            ──┬──
        ·              ╰── expected a duration from "100ms" to "1h"
        ╰────
-     × `reboot` is not a word for `on-down`
+     × `reboot` is not a valid value for `on-down`
        ╭─[modules/web.toml:16:11]
     16 │ on-down = "reboot"
        ·           ────┬───
@@ -153,11 +153,11 @@ fn commands_that_could_not_tell_a_load_balancer() {
     let commands = "[commands]\nstart = { run = [\"/bin/sleep\", \"1\"], keep = true }\nleave = { run = [\"/bin/true\"] }\n";
     let health = "[health]\non-yes = \"start\"\non-no = \"leaf\"\n";
     insta::assert_snapshot!(mistakes(&format!("{commands}{health}")), @r#"
-     × the command `start` is kept, and would never end
+     × the command `start` is a kept command, and would never exit
       ╭─[modules/web.toml:5:10]
     5 │ on-yes = "start"
       ·          ───┬───
-      ·             ╰── expected a command without `keep`, which tells the load balancer and ends
+      ·             ╰── expected a command without `keep` that notifies the load balancer and exits
       ╰────
      × `[commands]` has no `leaf`
       ╭─[modules/web.toml:6:9]
@@ -192,7 +192,7 @@ fn a_bad_duration() {
 #[test]
 fn a_duration_out_of_its_bounds() {
     insta::assert_snapshot!(mistakes(&format!("{PROCESS}interval = \"10ms\"\n")), @r#"
-     × `interval` is out of its bounds
+     × `interval` is out of range
       ╭─[modules/web.toml:4:12]
     4 │ interval = "10ms"
       ·            ───┬──
@@ -209,9 +209,9 @@ fn a_backoff_that_shrinks() {
       ╭─[modules/web.toml:2:34]
     2 │ backoff = { first = "10s", max = "5s" }
       ·                                  ──┬─
-      ·                                    ╰── expected the longest wait
+      ·                                    ╰── expected the longest delay
       ╰────
-     help: the wait begins with `first` and doubles with each try up to `max`
+     help: the delay begins with `first` and doubles with each attempt up to `max`
     "#);
 }
 
@@ -224,14 +224,14 @@ fn both_a_process_and_a_component() {
       ·             ───┬──
       ·                ╰── expected only one of them
       ╰────
-     help: a checker looks at one thing: make two checkers of it
+     help: a checker has one subject: split it into two checkers
     "#);
 }
 
 #[test]
 fn neither_a_process_nor_a_component() {
     insta::assert_snapshot!(mistakes(CHECKER), @r#"
-     × this checker looks at nothing
+     × this checker has no subject
       ╭─[modules/web.toml:1:1]
     1 │ [[checker]]
       · ─────┬─────
@@ -255,11 +255,11 @@ fn no_name() {
 #[test]
 fn one_name_twice() {
     insta::assert_snapshot!(mistakes(&format!("{PROCESS}{PROCESS}")), @r#"
-     × a second checker is named `a`
+     × another checker is named `a`
       ╭─[modules/web.toml:5:8]
     5 │ name = "a"
       ·        ─┬─
-      ·         ╰── expected a name of its own
+      ·         ╰── expected a unique name
       ╰────
     "#);
 }
@@ -281,7 +281,7 @@ fn two_ways_to_find_a_process() {
 #[test]
 fn no_way_to_find_a_process() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}process = {{ at-least = 1 }}\n")), @r#"
-     × it does not say how the processes are found
+     × the way to find the processes is missing
       ╭─[modules/web.toml:3:11]
     3 │ process = { at-least = 1 }
       ·           ────────┬───────
@@ -612,7 +612,7 @@ fn containers_can_be_looked_into_where_processes_are_found_by_what_they_are() {
     let definition = |module: &ModuleSpec| module.policy().checkers["a"].definition;
     assert_ne!(definition(&plain), definition(&with));
     let said = mistakes(&process("pid-file = \"/run/shop.pid\""));
-    assert!(said.contains("`containers` makes no difference here"), "{said}");
+    assert!(said.contains("`containers` has no effect here"), "{said}");
 }
 
 #[test]
@@ -648,7 +648,7 @@ fn processes_of_the_module_count_where_it_keeps_one_and_of_the_host_otherwise() 
     }
     assert_eq!(of(forks, "process = { name = \"app\", of = \"module\" }"), Of::Module);
     let said = mistakes("[[checker]]\nname = \"a\"\nprocess = { unit = \"app\", of = \"host\" }\n");
-    assert!(said.contains("`of` makes no difference here"), "{said}");
+    assert!(said.contains("`of` has no effect here"), "{said}");
     let said = mistakes("[[checker]]\nname = \"a\"\nprocess = { name = \"app\", of = \"modul\" }\n");
     assert!(said.contains("did you mean `module`?"), "{said}");
 }
@@ -660,7 +660,7 @@ fn so_many_fails_of_so_many_runs_are_said_in_one_text() {
     assert_eq!((thresholds("\"3 of 10\"").fall, thresholds("\"3 of 10\"").fall_of), (3, Some(10)));
     for wrong in ["\"3\"", "\"10 of 3\"", "\"3 of 100\""] {
         let said = mistakes(&format!("{PROCESS}fall = {wrong}\n"));
-        assert!(said.contains("expected a text such as \"3 of 10\""), "{said}");
+        assert!(said.contains("expected a string such as \"3 of 10\""), "{said}");
     }
     for wrong in ["true", "[3]", "1.5", "{}"] {
         let said = mistakes(&format!("{PROCESS}fall = {wrong}\n"));

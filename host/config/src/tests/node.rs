@@ -94,7 +94,7 @@ fn a_file_that_is_not_utf8_shows_where() {
 #[test]
 fn a_shutdown_that_is_none() {
     let text = mistakes("[shutdown]\napplications = \"kill\"\nwithin = \"2h\"\n");
-    for part in ["bellwether.toml:2:16", "leave", "drain", "stop", "`within` is out of its bounds"] {
+    for part in ["bellwether.toml:2:16", "leave", "drain", "stop", "`within` is out of range"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
@@ -108,7 +108,7 @@ fn an_address_without_a_port() {
       ·          ─────┬─────
       ·               ╰── expected an address such as "127.0.0.1:9010" or "[::]:9010"
       ╰────
-     help: names are not looked up here: write the address of one of this host's interfaces
+     help: host names are not resolved here: use the address of one of this host's interfaces
     "#);
 }
 
@@ -116,13 +116,13 @@ fn an_address_without_a_port() {
 fn two_listeners_on_one_port() {
     let text = "[health]\nlisten = \"0.0.0.0:9010\"\n[[agent-check]]\nlisten = \"127.0.0.1:9010\"\n";
     insta::assert_snapshot!(mistakes(text), @r#"
-     × `127.0.0.1:9010` is taken by the health endpoint
+     × `127.0.0.1:9010` is already used by the health endpoint
       ╭─[bellwether.toml:4:10]
     4 │ listen = "127.0.0.1:9010"
       ·          ────────┬───────
-      ·                  ╰── expected a port of its own
+      ·                  ╰── expected a unique port
       ╰────
-     help: every listener needs an address and port that no other listener of this file has
+     help: every listener of this file needs its own address and port
     "#);
 }
 
@@ -153,13 +153,13 @@ fn single_brackets_where_a_list_of_tables_belongs() {
 #[test]
 fn a_limit_out_of_its_bounds() {
     insta::assert_snapshot!(mistakes("[limits]\nmemory = \"1kB\"\nconcurrent-runs = 0\n"), @r#"
-     × `memory` is out of its bounds
+     × `memory` is out of range
       ╭─[bellwether.toml:2:10]
     2 │ memory = "1kB"
       ·          ──┬──
       ·            ╰── expected a size from "1MiB" to "4GiB"
       ╰────
-     × `concurrent-runs` is out of its bounds
+     × `concurrent-runs` is out of range
       ╭─[bellwether.toml:3:19]
     3 │ concurrent-runs = 0
       ·                   ┬
@@ -227,7 +227,7 @@ fn how_much_of_the_past_is_kept_is_in_the_file() {
       ·          ╰── expected a duration such as "2s" or "1m30s"
       ╰────
      help: units: ms, s, m, h and d (24 hours)
-     × `size` is out of its bounds
+     × `size` is out of range
       ╭─[bellwether.toml:3:8]
     3 │ size = "1kB"
       ·        ──┬──

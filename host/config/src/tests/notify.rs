@@ -91,7 +91,7 @@ fn each_mistake_says_what_was_expected() {
         ("[[notify]]\ncommand = [\"x\"]\n", "expected `name = \"on-call\"`"),
         (
             "[[notify]]\nname = \"a\"\ncommand = [\"x\"]\n[[notify]]\nname = \"a\"\ncommand = [\"x\"]\n",
-            "a name of its own",
+            "a unique name",
         ),
         ("[[notify]]\nname = \"a\"\non = [\"fail\"]\ncommand = [\"x\"]\n", "failed"),
         ("[[notify]]\nname = \"a\"\nrepeat = \"1s\"\ncommand = [\"x\"]\n", "expected a duration from \"1m\""),
@@ -100,7 +100,7 @@ fn each_mistake_says_what_was_expected() {
         ("[[notify]]\nname = \"a\"\nwebhook = {}\n", "exactly one of `url` and `url-file`"),
         (
             "[[notify]]\nname = \"a\"\nwebhook = { url = \"http://x/\", headers = { Host = \"y\" } }\n",
-            "the host's own",
+            "set by the host",
         ),
         (
             "[[notify]]\nname = \"a\"\nemail = { to = [\"x\"], from = \"a@b.org\", server = \"s\" }\n",
@@ -120,7 +120,7 @@ fn each_mistake_says_what_was_expected() {
             "in plain text",
         ),
         ("[metrics]\n", "`[metrics]` has no `listen`"),
-        ("[metrics]\nlisten = \"127.0.0.1:9010\"\n", "is taken by the health endpoint"),
+        ("[metrics]\nlisten = \"127.0.0.1:9010\"\n", "is already used by the health endpoint"),
     ] {
         let rendered = mistakes(text);
         assert!(rendered.contains(expected), "{text}\n{rendered}");

@@ -98,7 +98,7 @@ fn are_mistaken(texts: &[(&str, &str)]) {
 fn what_is_wrong_with_the_whole_is_told_with_what_was_expected() {
     are_mistaken(&[
         ("", "1:1: the scenario has no `for`; expected `for = \"5m\"`"),
-        ("for = \"0s\"", "1:7: `for` is out of its bounds; expected a duration from \"1s\" to \"366d\""),
+        ("for = \"0s\"", "1:7: `for` is out of range; expected a duration from \"1s\" to \"366d\""),
         ("for = \"5m\"\nstrat = \"boot\"", "2:1: this file has no key `strat`; did you mean `start`?"),
     ]);
 }
@@ -112,7 +112,7 @@ fn what_is_wrong_with_an_event_is_told_with_what_was_expected() {
         ),
         (
             "for = \"5m\"\n[[event]]\nat = \"1s\"",
-            "2:1: nothing happens in this event; expected `checker` and `says`, or `kill`, `exit` or `command`",
+            "2:1: this event has no effect; expected `checker` and `says`, or `kill`, `exit` or `command`",
         ),
         (
             "for = \"5m\"\n[[event]]\nat = \"1s\"\nchecker = \"home-page\"",
@@ -124,12 +124,12 @@ fn what_is_wrong_with_an_event_is_told_with_what_was_expected() {
         ),
         (
             "for = \"5m\"\n[[event]]\nat = \"1s\"\nkill = \"start\"\ncommand = \"stop\"",
-            "5:11: an event is one thing, and this is a second one; expected only one of `checker`, `kill`, `exit` and \
+            "5:11: an event has only one kind, and this is a second one; expected only one of `checker`, `kill`, `exit` and \
              `command`",
         ),
         (
             "for = \"5m\"\n[[event]]\nat = \"6m\"\nkill = \"start\"",
-            "3:6: `at` is behind the end of the scenario; expected at most \"5m\", which is its `for`",
+            "3:6: `at` is after the end of the scenario; expected at most \"5m\", which is its `for`",
         ),
         (
             "for = \"5m\"\n[[event]]\nat = \"1s\"\nkill = \"strat\"",
@@ -151,12 +151,12 @@ fn what_is_wrong_with_a_step_is_told_with_what_was_expected() {
     are_mistaken(&[
         (
             "for = \"5m\"\n[[step]]\ncommand = \"stop\"\nends-in = \"3s\"",
-            "4:11: `ends-in` is for kept commands, and `stop` is not kept; expected `takes`, for a command that is run \
-             to its end",
+            "4:11: `ends-in` is for kept commands, and `stop` is not kept; expected `takes`, for a command that runs \
+             to completion",
         ),
         (
             "for = \"5m\"\n[[step]]\ncommand = \"stop\"\n[[step]]\ncommand = \"stop\"",
-            "5:11: a second `[[step]]` is about `stop`; expected one for each command",
+            "5:11: there is another `[[step]]` for `stop`; expected one for each command",
         ),
     ]);
 }
@@ -166,21 +166,21 @@ fn what_is_wrong_with_an_expectation_is_told_with_what_was_expected() {
     are_mistaken(&[
         (
             "for = \"5m\"\n[[expect]]\nstate = \"up\"",
-            "2:1: it is not said when this must be so; expected `at` or `within` with `state`, `ready` or `restarts`, or \
+            "2:1: the time of this expectation is missing; expected `at` or `within` with `state`, `ready` or `restarts`, or \
              one of `never`, `restarts-at-most` and `not-ready-at-most`",
         ),
         (
             "for = \"5m\"\n[[expect]]\nat = \"1m\"",
-            "2:1: nothing is expected at that time; expected `state`, `ready` or `restarts`",
+            "2:1: nothing is expected at this time; expected `state`, `ready` or `restarts`",
         ),
         (
             "for = \"5m\"\n[[expect]]\nat = \"1m\"\nstate = \"upp\"",
-            "4:9: `upp` is not a word for `state`; expected `stopped`, `starting`, `up`, `restarting`, `backoff`, …; did \
+            "4:9: `upp` is not a valid value for `state`; expected `stopped`, `starting`, `up`, `restarting`, `backoff`, …; did \
              you mean `up`?",
         ),
         (
             "for = \"5m\"\n[[expect]]\nnever = \"failed\"\nrestarts-at-most = 3",
-            "4:20: an expectation is one thing, and this is a second one; expected another `[[expect]]` for it",
+            "4:20: an expectation has only one kind, and this is a second one; expected another `[[expect]]` for it",
         ),
     ]);
 }

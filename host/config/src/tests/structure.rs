@@ -8,9 +8,9 @@ const CHECKER: &str = "[[checker]]\nname = \"a\"\nprocess = { name = \"nginx\" }
 #[test]
 fn an_empty_file_watches_nothing() {
     insta::assert_snapshot!(mistakes(""), @r#"
-    × modules/web.toml: nothing would be watched: the module has no checker
-    help: expected a `[[checker]]`, or a command with `keep = true`; a kept command is watched by
-          itself: `[commands]` and `start = { run = ["/path/to/app"], keep = true }`
+    × modules/web.toml: nothing would be monitored: the module has no checker
+    help: expected a `[[checker]]`, or a command with `keep = true`; a kept command is monitored
+          automatically: `[commands]` and `start = { run = ["/path/to/app"], keep = true }`
     "#);
 }
 
@@ -24,11 +24,11 @@ fn a_syntax_error_in_the_middle_leaves_the_rest_checked() {
       · ──┬──
       ·   ╰── did you mean `script`?
       ╰────
-     × this is no value
+     × this is not a value
       ╭─[modules/web.toml:3:1]
     3 │ start-within = 
       · ───────┬──────
-      ·        ╰── expected a value: a number, `true`, `false`, or a text in quotes
+      ·        ╰── expected a value: a number, `true`, `false`, or a quoted string
       ╰────
      × `[[checker]]` has no key `intreval`
       ╭─[modules/web.toml:8:1]
@@ -42,7 +42,7 @@ fn a_syntax_error_in_the_middle_leaves_the_rest_checked() {
 #[test]
 fn a_quote_that_is_not_closed() {
     insta::assert_snapshot!(mistakes("[restart]\nscript = \"command\n"), @r#"
-     × this text does not end, or holds what it must not
+     × this string is not terminated, or contains invalid characters
       ╭─[modules/web.toml:2:1]
     2 │ script = "command
       · ────────┬────────
@@ -68,7 +68,7 @@ fn a_broken_header_does_not_put_its_keys_elsewhere() {
 #[test]
 fn a_key_that_stands_twice() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}name = \"b\"\n")), @r#"
-     × this key stands twice in its table
+     × duplicate key
       ╭─[modules/web.toml:4:1]
     4 │ name = "b"
       · ────
@@ -98,7 +98,7 @@ fn an_unknown_key_without_a_near_one_lists_at_most_five() {
       · ──┬──
       ·   ╰── expected `component`, `config`, `fall`, `grace`, `grant`, …
       ╰────
-     help: a component's own settings stand in `config = { … }`
+     help: the settings of a component go into `config = { … }`
     "#);
 }
 
@@ -166,7 +166,7 @@ fn a_duration_as_a_number() {
 #[test]
 fn a_text_where_a_number_belongs() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}rise = \"two\"\n")), @r#"
-     × `rise` is a text
+     × `rise` is a string
       ╭─[modules/web.toml:4:8]
     4 │ rise = "two"
       ·        ──┬──
@@ -178,13 +178,13 @@ fn a_text_where_a_number_belongs() {
 #[test]
 fn a_text_where_a_list_belongs() {
     insta::assert_snapshot!(mistakes("[commands]\nstart = { run = \"/bin/app -d\", keep = \"yes\" }\n"), @r#"
-     × `run` is a text
+     × `run` is a string
       ╭─[modules/web.toml:2:17]
     2 │ start = { run = "/bin/app -d", keep = "yes" }
       ·                 ──────┬──────
       ·                       ╰── expected a list: `[…]`
       ╰────
-     × `keep` is a text
+     × `keep` is a string
       ╭─[modules/web.toml:2:39]
     2 │ start = { run = "/bin/app -d", keep = "yes" }
       ·                                       ──┬──
@@ -196,7 +196,7 @@ fn a_text_where_a_list_belongs() {
 #[test]
 fn a_text_where_a_table_belongs() {
     insta::assert_snapshot!(mistakes("[[checker]]\nname = \"a\"\nprocess = \"nginx\"\n"), @r#"
-     × `process` is a text
+     × `process` is a string
       ╭─[modules/web.toml:3:11]
     3 │ process = "nginx"
       ·           ───┬───
@@ -208,13 +208,13 @@ fn a_text_where_a_table_belongs() {
 #[test]
 fn a_number_out_of_its_bounds() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}rise = 0\nfall = 1000\n")), @r#"
-     × `rise` is out of its bounds
+     × `rise` is out of range
       ╭─[modules/web.toml:4:8]
     4 │ rise = 0
       ·        ┬
       ·        ╰── expected a number from 1 to 100
       ╰────
-     × `fall` is out of its bounds
+     × `fall` is out of range
       ╭─[modules/web.toml:5:8]
     5 │ fall = 1000
       ·        ──┬─
@@ -226,7 +226,7 @@ fn a_number_out_of_its_bounds() {
 #[test]
 fn a_number_larger_than_any() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}rise = 99999999999999999999\n")), @r#"
-     × `rise` is out of its bounds
+     × `rise` is out of range
       ╭─[modules/web.toml:4:8]
     4 │ rise = 99999999999999999999
       ·        ──────────┬─────────
@@ -238,14 +238,14 @@ fn a_number_larger_than_any() {
 #[test]
 fn an_unknown_word_with_a_near_one() {
     insta::assert_snapshot!(mistakes(&format!("{CHECKER}on-down = \"restrat\"\nunknown = \"alarm\"\n")), @r#"
-     × `restrat` is not a word for `on-down`
+     × `restrat` is not a valid value for `on-down`
       ╭─[modules/web.toml:4:11]
     4 │ on-down = "restrat"
       ·           ────┬────
       ·               ╰── expected `restart`, `stop`, `wait`, `out` or `notify`
       ╰────
      help: did you mean `restart`?
-     × `alarm` is not a word for `unknown`
+     × `alarm` is not a valid value for `unknown`
       ╭─[modules/web.toml:5:11]
     5 │ unknown = "alarm"
       ·           ───┬───
@@ -290,7 +290,7 @@ fn a_very_long_line_is_shown_in_part() {
 fn a_misspelled_table_beside_the_right_one_is_recognized() {
     let said = mistakes(&format!("[health]\ndrain = \"5s\"\n\n[helth]\ndrain = \"45s\"\n\n{CHECKER}"));
     assert!(said.contains("did you mean `health`?"), "{said}");
-    assert!(said.contains("`health` stands there already"), "{said}");
+    assert!(said.contains("`health` exists already"), "{said}");
     let said = mistakes(&format!("{CHECKER}procesS = {{ name = \"apache2\" }}\n"));
     assert!(said.contains("did you mean `process`?"), "{said}");
     assert!(

@@ -99,7 +99,7 @@ pub(super) fn host_and_port(text: &str) -> Result<(GrantHost, u16), NotationErro
         (host, port, false)
     };
     if !bracketed && host.contains(':') {
-        return Err(NotationError::new("an IPv6 address stands in brackets")
+        return Err(NotationError::new("an IPv6 address needs brackets")
             .help("write \"[::1]:80\", or \"[fd00::/8]:80\" for a network"));
     }
     Ok((GrantHost::parse(host, bracketed)?, port_number(port)?))

@@ -241,7 +241,7 @@ mod tests {
             ("localhost:+1", "`+1` is not a port"),
             ("localhost:65536", "`65536` is not a port"),
             ("localhost:*", "`*` is not a port"),
-            ("::1:80", "an IPv6 address stands in brackets"),
+            ("::1:80", "an IPv6 address needs brackets"),
             ("127.0.0:80", "`127.0.0` is neither an address nor a host name"),
             ("*.example:80", "`*.example` is neither an address nor a host name"),
             ("-a:80", "`-a` is neither an address nor a host name"),

@@ -74,7 +74,7 @@ impl FromStr for DirectHost {
         }
         text.parse().map(Self::Names).map_err(|_: NotationError| {
             NotationError::new(format!("`{text}` is neither an address, nor a network, nor a host name"))
-                .help("it stands without a port; `*.` may stand before a name")
+                .help("write it without a port; a name may have the prefix `*.`")
         })
     }
 }

@@ -71,7 +71,7 @@ impl Module {
             Command::Resume => accepted(ACTING_AGAIN),
             Command::Reset => self.judge_reset(),
             Command::Confirm => match self.on_probation() {
-                Some(names) => Accepted(format!("what is seen by {names} is acted on from now on")),
+                Some(names) => Accepted(format!("the results of {names} take effect from now on")),
                 None => already("no checker is on probation"),
             },
         }
@@ -81,9 +81,9 @@ impl Module {
         let until_resumed = self.wish.suspended && self.wish.suspended_until.is_none();
         match lasts {
             None if until_resumed => already("it is suspended"),
-            None => accepted("checkers run and show; nothing is acted on until `resume`"),
+            None => accepted("checkers keep running, but no automatic action is taken until `resume`"),
             Some(lasts) => Accepted(format!(
-                "checkers run and show; nothing is acted on for {}, or until `resume`",
+                "checkers keep running, but no automatic action is taken for {}, or until `resume`",
                 plain(lasts)
             )),
         }
@@ -117,7 +117,7 @@ impl Module {
         match &self.state {
             State::Stopped | State::Failed => accepted("starting the application"),
             State::Backoff { .. } => accepted("trying again now"),
-            State::Draining { then: AfterDrain::Stop, .. } => accepted("the stop is called off"),
+            State::Draining { then: AfterDrain::Stop, .. } => accepted("the stop is cancelled"),
             State::Draining { then: AfterDrain::Restart, .. } => already("it is being restarted"),
             State::Draining { then: AfterDrain::End | AfterDrain::Rest, .. } => Denied(DeniedReason::Ending),
             State::Starting(Phase::Look { held: true, .. }) if self.wish.suspended => {
@@ -126,7 +126,7 @@ impl Module {
             State::Starting(_) | State::Restarting(_) => already("it is being started"),
             State::Up => already("it is up"),
             State::Waiting { prerequisite } => AlreadySo(format!(
-                "it waits for prerequisite `{prerequisite}` and starts by itself when that is up"
+                "it waits for prerequisite `{prerequisite}` and starts automatically when that is up"
             )),
             State::Stopping { .. } => Denied(DeniedReason::Stopping),
         }
@@ -138,9 +138,10 @@ impl Module {
             State::Stopped => already("it is stopped"),
             State::Stopping { then: AfterStop::Stopped, .. } => already("it is being stopped"),
             State::Draining { then: AfterDrain::Stop, .. } => already("it is draining, then stops"),
-            State::Up if !drain.is_zero() => {
-                Accepted(format!("health says no from now on; the application stops in {}", plain(drain)))
-            }
+            State::Up if !drain.is_zero() => Accepted(format!(
+                "the health check fails from now on; the application stops in {}",
+                plain(drain)
+            )),
             State::Draining { then: AfterDrain::Restart, .. } => {
                 accepted("it stops after the drain instead of restarting")
             }
@@ -158,9 +159,10 @@ impl Module {
     fn judge_restart(&self) -> CommandOutcome {
         let drain = self.drain_lasts();
         match &self.state {
-            State::Up if !drain.is_zero() => {
-                Accepted(format!("health says no from now on; the application restarts in {}", plain(drain)))
-            }
+            State::Up if !drain.is_zero() => Accepted(format!(
+                "the health check fails from now on; the application restarts in {}",
+                plain(drain)
+            )),
             State::Up
             | State::Failed
             | State::Starting(Phase::Settle { .. })
@@ -180,11 +182,11 @@ impl Module {
 
     fn judge_reset(&self) -> CommandOutcome {
         if matches!(self.state, State::Failed) {
-            accepted("the failure is forgotten; the module is stopped")
+            accepted("the failure is cleared; the module is stopped")
         } else if self.budget == crate::budget::Budget::default() {
-            already("no restart is counted")
+            already("no restarts are counted")
         } else {
-            accepted("counted restarts are forgotten")
+            accepted("the count of restarts is cleared")
         }
     }
 
@@ -213,7 +215,7 @@ impl Module {
     fn perform_start(&mut self, by: &str, out: &mut Outbox<'_>) {
         match &mut self.state {
             State::Backoff { until, .. } => *until = ASKED,
-            State::Draining { .. } => self.enter(State::Up, format!("the stop was called off by {by}"), out),
+            State::Draining { .. } => self.enter(State::Up, format!("the stop was cancelled by {by}"), out),
             State::Stopped
             | State::Failed
             | State::Starting(_)

@@ -35,9 +35,9 @@ impl Module {
             // What has died serves nobody: there is nothing left to drain.
             State::Draining { until, then } if out.now >= *until || self.application_has_died() => {
                 match then {
-                    AfterDrain::Stop => self.begin_stop(AfterStop::Stopped, "stopped by a person", out),
+                    AfterDrain::Stop => self.begin_stop(AfterStop::Stopped, "stopped by an operator", out),
                     AfterDrain::Restart => {
-                        self.begin_restart(Occasion::Restart, "restarted by a person".to_owned(), out);
+                        self.begin_restart(Occasion::Restart, "restarted by an operator".to_owned(), out);
                     }
                     AfterDrain::End | AfterDrain::Rest => {
                         self.begin_stop(AfterStop::Ended, "the daemon ends, and stops its applications", out);

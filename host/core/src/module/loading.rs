@@ -49,7 +49,7 @@ impl Module {
             wish,
             state: State::Stopped,
             since: out.now,
-            reason: "stopped by a person".to_owned(),
+            reason: "stopped by an operator".to_owned(),
             budget,
             streak,
             checkers,

@@ -290,7 +290,7 @@ impl Module {
 
     pub(super) fn stopped(&mut self, then: AfterStop, out: &mut Outbox<'_>) {
         match then {
-            AfterStop::Stopped => self.enter(State::Stopped, "stopped by a person", out),
+            AfterStop::Stopped => self.enter(State::Stopped, "stopped by an operator", out),
             AfterStop::Failed(reason) => self.enter(State::Failed, reason, out),
             AfterStop::Waiting(prerequisite) => self.wait_for(prerequisite, out),
             AfterStop::Ended => {

@@ -84,7 +84,7 @@ impl Module {
         };
         let state = match state {
             State::Starting(_) => {
-                self.look("the start that was asked for goes on", false, out);
+                self.look("the requested start continues", false, out);
                 return;
             }
             State::Restarting(Phase::Plan(run)) => {

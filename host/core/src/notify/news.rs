@@ -160,7 +160,7 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
                     changes.push(begins(
                         Topic::Suspended,
                         "",
-                        format!("{by} has suspended it: nothing is acted on"),
+                        format!("{by} has suspended it: no automatic action is taken"),
                     ));
                 }
                 Command::Resume => changes.push(ends(Topic::Suspended, "", format!("{by} has resumed it"))),
@@ -169,7 +169,7 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
             changes
         }
         RecordKind::Reload { what, ok: true, .. } => {
-            let over = |topic| ends(topic, what, "the file is in force, or gone");
+            let over = |topic| ends(topic, what, "the file is active, or removed");
             vec![over(Topic::Refused), over(Topic::Quarantine), over(Topic::Approval)]
         }
         RecordKind::Reload { what, ok: false, .. } => {
@@ -186,7 +186,7 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
             vec![ends(Topic::Suspended, "", reason.as_str())]
         }
         RecordKind::Decision { reason, .. } if record.kind.is_of_a_start_that_keeps_failing() => {
-            vec![begins(Topic::Failed, "", format!("it does not start, and is tried again: {reason}"))]
+            vec![begins(Topic::Failed, "", format!("it does not start, and is being retried: {reason}"))]
         }
         RecordKind::Daemon { message } => vec![begins(Topic::Daemon, "", message)],
         RecordKind::Verdict { .. }
@@ -202,7 +202,7 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
 fn state(from: StateName, to: StateName, reason: &str) -> Vec<Change> {
     let mut changes = Vec::new();
     if from == StateName::Waiting {
-        changes.push(ends(Topic::Waiting, "", "the prerequisite is there"));
+        changes.push(ends(Topic::Waiting, "", "the prerequisite is up"));
     }
     match to {
         StateName::Failed => changes.push(begins(Topic::Failed, "", reason)),

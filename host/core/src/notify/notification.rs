@@ -145,7 +145,7 @@ impl Notification {
             topic: Topic::Daemon,
             about: String::new(),
             state: ItemState::Happened,
-            summary: format!("{by} asked for this test: nothing is wrong"),
+            summary: format!("{by} requested this test: nothing is wrong"),
             since: at,
             until: None,
             times: 1,
@@ -280,11 +280,11 @@ impl Notification {
         let several = self.module_count() > 1;
         match self.standing {
             Standing::Test => "this is a test".to_owned(),
-            Standing::Resolved if several => format!("well again: {}", self.names()),
-            Standing::Resolved => "well again".to_owned(),
+            Standing::Resolved if several => format!("recovered: {}", self.names()),
+            Standing::Resolved => "recovered".to_owned(),
             Standing::Happened => match self.items.as_slice() {
                 [only] => only.summary.clone(),
-                items => format!("{} things happened", items.len()),
+                items => format!("{} events", items.len()),
             },
             Standing::Firing => {
                 let worst = self.items.iter().min_by_key(|item| item.weight());

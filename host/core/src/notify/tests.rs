@@ -170,7 +170,7 @@ fn a_checker_that_cannot_tell_is_told_like_one_that_is_down_and_is_over_when_it_
     assert_eq!(titles(&world).len(), 1, "it is no news that it goes on");
     world.happens("web", up("page"));
     world.passes(60);
-    assert_eq!(titles(&world)[1], "web on n1: well again");
+    assert_eq!(titles(&world)[1], "web on n1: recovered");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn an_outage_is_told_although_the_checker_could_not_tell_before() {
     world.happens("web", up("page"));
     world.passes(60);
     let titles: Vec<_> = world.arrived().map(|(_, told)| told.title()).collect();
-    assert_eq!(titles[2..], ["web on n1: well again"], "both are over");
+    assert_eq!(titles[2..], ["web on n1: recovered"], "both are over");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn what_happens_together_is_told_together_and_its_end_once() {
     world.passes(1000);
     let told = [
         said_at(10, "[FIRING] web on n1: it is failed (and 2 more)"),
-        said_at(79, "[RESOLVED] web on n1: well again"),
+        said_at(79, "[RESOLVED] web on n1: recovered"),
     ];
     assert_eq!(world.said(), told);
     let text = world.arrived().nth(1).unwrap().1.text();
@@ -240,7 +240,7 @@ fn what_happens_to_many_modules_at_once_is_told_once_and_their_end_too() {
     world.passes(60);
     let said = world.said();
     assert_eq!(said[1..].iter().map(|(when, _)| *when).collect::<Vec<_>>(), [84, 93], "{said:?}");
-    assert_eq!(said[1].1, "[RESOLVED] 11 modules on n1: well again: m00, m01, m02, m03, m04 and 6 more");
+    assert_eq!(said[1].1, "[RESOLVED] 11 modules on n1: recovered: m00, m01, m02, m03, m04 and 6 more");
     assert_eq!(said.len(), 3, "{said:?}");
 }
 
@@ -260,8 +260,8 @@ fn one_module_that_lasts_keeps_no_other_one_from_being_told_and_the_node_stands_
     let told = [
         said_at(10, "[FIRING] 2 modules on n1: db: checker `home` is down: refused (and 1 more)"),
         said_at(10, "[HAPPENED] n1: something is damaged"),
-        said_at(30, "[RESOLVED] db on n1: well again"),
-        said_at(50, "[FIRING] cache on n1: root has suspended it: nothing is acted on"),
+        said_at(30, "[RESOLVED] db on n1: recovered"),
+        said_at(50, "[FIRING] cache on n1: root has suspended it: no automatic action is taken"),
     ];
     assert_eq!(said, told);
 }
@@ -309,7 +309,7 @@ fn what_was_over_before_it_was_told_is_told_all_the_same_and_once() {
     world.passes(3);
     world.happens("web", up("home"));
     world.passes(1000);
-    assert_eq!(world.said(), [said_at(10, "[RESOLVED] web on n1: well again")]);
+    assert_eq!(world.said(), [said_at(10, "[RESOLVED] web on n1: recovered")]);
     assert_eq!(world.notifier.next_deadline(), None, "it is forgotten");
 }
 
@@ -326,10 +326,10 @@ fn flapping_is_told_once_more_then_as_a_reminder_and_its_end_when_it_is_calm() {
     world.passes(1000);
     let told = [
         said_at(10, "[FIRING] web on n1: checker `home` is down: refused"),
-        said_at(25, "[RESOLVED] web on n1: well again"),
+        said_at(25, "[RESOLVED] web on n1: recovered"),
         said_at(325, "[FIRING] web on n1: it goes up and down"),
         said_at(325 + 4 * 3600, "[FIRING] web on n1: still: it goes up and down"),
-        said_at(18_000 - 15 + 300, "[RESOLVED] web on n1: well again"),
+        said_at(18_000 - 15 + 300, "[RESOLVED] web on n1: recovered"),
     ];
     assert_eq!(world.said(), told);
     assert!(world.arrived().nth(4).unwrap().1.text().contains("600 times"));
@@ -453,9 +453,9 @@ fn after_a_day_it_is_given_up_and_said_so_until_something_arrives() {
     world.passes(10);
     world.happens("web", up("home"));
     world.passes(30 * 3600);
-    assert_eq!(world.given_up, ["web on n1: well again"]);
+    assert_eq!(world.given_up, ["web on n1: recovered"]);
     let standing = |world: &World| world.notifier.targets().into_values().next().unwrap();
-    assert_eq!(standing(&world).given_up.as_deref(), Some("web on n1: well again"));
+    assert_eq!(standing(&world).given_up.as_deref(), Some("web on n1: recovered"));
     assert_eq!(standing(&world).waiting, 0);
     world.broken = false;
     world.happens("web", down("home"));
@@ -558,7 +558,7 @@ fn a_start_that_fails_again_and_again_is_told_once_and_its_end_too() {
     }
     assert_eq!(world.tried.len(), 1, "{:?}", world.tried);
     let (_, told, _) = &world.tried[0];
-    assert!(told.title().contains("it does not start, and is tried again: exited with 1"), "{told:?}");
+    assert!(told.title().contains("it does not start, and is being retried: exited with 1"), "{told:?}");
     world.happens("web", state(StateName::Starting, StateName::Up));
     world.passes(600);
     assert_eq!(world.tried.len(), 2, "{:?}", world.tried);

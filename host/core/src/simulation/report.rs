@@ -57,8 +57,8 @@ impl EntryKind {
         match self {
             Self::Scenario(text) => text.clone(),
             Self::Record(kind) => kind.sentence(),
-            Self::Health { ready: true, .. } => "health says yes".to_owned(),
-            Self::Health { ready: false, reason } => format!("health says no: {reason}"),
+            Self::Health { ready: true, .. } => "the health check passes".to_owned(),
+            Self::Health { ready: false, reason } => format!("the health check fails: {reason}"),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Simulation {
             StepAction::Signal(target, signal) => {
                 let sent = self.signal(&target, signal);
                 let said =
-                    if sent { format!("sent {signal}") } else { "there is nobody to get it".to_owned() };
+                    if sent { format!("sent {signal}") } else { "there is no process to signal".to_owned() };
                 (Work::Done(Ok(said)), Duration::ZERO)
             }
             StepAction::AwaitExit(target) => {
@@ -163,7 +163,7 @@ impl Simulation {
             Work::Keep(command, Ok(())) => Ok(format!("`{command}` runs as pid {}", self.start(&command))),
             Work::Keep(_, Err(why)) => Err(why),
             Work::Done(result) => result,
-            Work::Await(target) => Ok(format!("{target}: nobody is left")),
+            Work::Await(target) => Ok(format!("{target}: no process is left")),
             Work::KillKept => self.kept_are_killed(),
             Work::LookStopped => self.left().map_or_else(|| Ok("all has ended".to_owned()), Err),
         };

@@ -118,7 +118,7 @@ fn bare(word: &str) -> &str {
 
 /// Whether a word is a process id, a duration or a count, by the words beside it.
 fn varies(before: &str, word: &str, after: &str) -> bool {
-    const BEFORE: [&str; 5] = ["pid", "process", "number", "try", "of"];
+    const BEFORE: [&str; 6] = ["pid", "process", "number", "try", "attempt", "of"];
     const AFTER: [&str; 6] = ["of", "time", "times", "tries", "automatic", "processes"];
     const UNITS: [&str; 6] = ["", "ms", "s", "m", "h", "d"];
     let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');

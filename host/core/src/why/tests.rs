@@ -185,26 +185,26 @@ fn a_stop_is_told_with_who_asked_for_it() {
 fn every_state_has_a_next_step() {
     use StateName::{Backoff, Draining, Failed, Restarting, Starting, Stopped, Stopping, Up, Waiting};
     for (state, sentence, command) in [
-        (Stopped, "It stays stopped, also after a reboot. To start it:", Some("start web")),
+        (Stopped, "It stays stopped, even after a reboot. To start it:", Some("start web")),
         (
             Starting,
-            "It is ready by itself as soon as checker `home` is up (if that takes longer than 12s, the start has failed). To run one now:",
+            "It becomes ready automatically when checker `home` is up (if that takes longer than 12s, the start has failed). To run one now:",
             Some("check web home"),
         ),
         (
             Up,
-            "It is ready by itself as soon as checker `home` is up. To run one now:",
+            "It becomes ready automatically when checker `home` is up. To run one now:",
             Some("check web home"),
         ),
         (
             Restarting,
-            "It is ready by itself as soon as checker `home` is up. To run one now:",
+            "It becomes ready automatically when checker `home` is up. To run one now:",
             Some("check web home"),
         ),
-        (Backoff, "It will try again in 12s by itself. To try now:", Some("start web")),
+        (Backoff, "The next automatic attempt is in 12s. To try now:", Some("start web")),
         (
             Failed,
-            "It stays like this until a person acts. When the cause is mended, this starts it and counts from zero:",
+            "It waits for an operator. When the cause is fixed, this starts it and resets the count of restarts:",
             Some("start web"),
         ),
         (Draining, "The application still serves; it is stopped in 12s. Then it is started again.", None),
@@ -215,7 +215,7 @@ fn every_state_has_a_next_step() {
         ),
         (
             Waiting,
-            "It starts by itself when checker `home` is up. To run that checker now:",
+            "It starts automatically when checker `home` is up. To run that checker now:",
             Some("check web home"),
         ),
     ] {
@@ -267,7 +267,7 @@ fn a_checker_on_probation_is_told_where_all_is_well_and_what_a_person_can_do() {
     assert!(why.next.sentence.starts_with("Checker `home` is on probation"), "{}", why.next.sentence);
     // It holds nothing back either.
     let starting = module(StateName::Starting, up.checkers);
-    assert_eq!(next_step(&starting, at(100)).sentence, "It goes on by itself.");
+    assert_eq!(next_step(&starting, at(100)).sentence, "It continues automatically.");
 }
 
 #[test]

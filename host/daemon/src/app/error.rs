@@ -33,7 +33,7 @@ pub enum RunError {
     },
     /// The files are wrong, and nothing is left to run. Rendered, every mistake
     /// with file, line and column.
-    #[error("the files have mistakes")]
+    #[error("the files have errors")]
     Mistakes(String),
     /// The same, and all that is wrong is that declared programs are not there.
     #[error("a program that a module declares is missing")]

@@ -107,7 +107,7 @@ pub(super) fn read_only(root: &Path, place: Option<&Path>) -> Option<String> {
     let commands = match place {
         Some(place) if place == socket::path(root) => return None,
         Some(place) => format!("commands are taken at {}", place.display()),
-        None => "no commands are taken (there is no folder in /run for them)".to_owned(),
+        None => "no commands are accepted (there is no folder in /run for them)".to_owned(),
     };
     Some(format!(
         "{} is on a disk that is read-only: nothing that happens from now on is remembered, and {commands}; mend the \
@@ -136,7 +136,7 @@ pub(super) async fn open_site(
             tracing::warn!(%error, "there is no console");
             let next = "write another `listen` into [console] of bellwether.toml";
             let next = if matches!(error, NotOpened::NoCertificate(_)) {
-                "start the daemon again once that is mended"
+                "restart the daemon once that is fixed"
             } else {
                 next
             };

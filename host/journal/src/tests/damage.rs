@@ -14,7 +14,7 @@ fn schema_version(file: &Path, version: i64) {
 #[tokio::test]
 async fn a_file_that_cannot_be_used_is_set_aside_and_the_numbers_go_on() {
     let harms: [(&str, Harm); 6] = [
-        ("it is no database", |file| fs::write(file, vec![b'x'; 10_000]).unwrap()),
+        ("it is not a database", |file| fs::write(file, vec![b'x'; 10_000]).unwrap()),
         ("it is empty", |file| fs::write(file, "").unwrap()),
         ("it is damaged", |file| {
             let length = fs::metadata(file).unwrap().len();
@@ -35,7 +35,7 @@ async fn a_file_that_cannot_be_used_is_set_aside_and_the_numbers_go_on() {
         let (journal, mut notices) = world.open();
         assert!(journal.last_seq() >= 300, "{why}: {}", journal.last_seq());
         let note = notices.recv().await.unwrap();
-        assert!(note.contains(why) && note.contains("is set aside as state/journal.db.damaged-"), "{note}");
+        assert!(note.contains(why) && note.contains("was moved to state/journal.db.damaged-"), "{note}");
         assert_eq!(journal.health().problems(), [note], "{why}");
         let aside = world.files("journal.db.damaged-");
         assert_eq!(aside.iter().filter(|name| name.ends_with('Z')).count(), 1, "{why}: {aside:?}");
@@ -79,7 +79,7 @@ async fn a_page_that_is_found_damaged_later_costs_no_record_that_is_at_hand() {
     let found = journal.records(RecordQuery { limit: 10_000, ..RecordQuery::default() }).await.unwrap();
     assert!(found.len() >= LATEST, "{}", found.len());
     let note = notices.recv().await.unwrap();
-    assert!(note.contains("is set aside"), "{note}");
+    assert!(note.contains("was moved aside"), "{note}");
     world.write(&journal, 1);
     journal.flush().await;
     journal.end().await;

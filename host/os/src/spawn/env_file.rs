@@ -28,7 +28,7 @@ pub enum EnvFileError {
     #[error("it cannot be read")]
     Unreadable(#[from] io::Error),
     /// A folder, a pipe, a device.
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NoFile,
     /// Who writes it decides what the command does.
     #[error("others than root and the daemon's user may write it: `chmod go-w`, and root as its owner")]
@@ -45,7 +45,7 @@ pub enum EnvFileError {
     #[error("it is longer than {MAX_FILE} bytes")]
     TooLong,
     /// It is not text.
-    #[error("line {0} is not UTF-8, or holds a NUL character")]
+    #[error("line {0} is not UTF-8, or contains a NUL character")]
     NoText(usize),
     /// A line that means nothing.
     #[error("line {0} is not `KEY=VALUE`")]
@@ -57,7 +57,7 @@ pub enum EnvFileError {
     #[error("line {0}: the quote does not end")]
     OpenQuote(usize),
     /// Something behind a quote.
-    #[error("line {0}: there is something behind the closing quote")]
+    #[error("line {0}: there is text after the closing quote")]
     BehindQuote(usize),
 }
 
@@ -260,9 +260,9 @@ mod tests {
         assert_eq!(why(b"=1"), "line 1: `` is not the name of a variable");
         assert_eq!(why(b"A=1\nB='x\ny"), "line 2: the quote does not end");
         assert_eq!(why(b"A=\"x\\"), "line 1: the quote does not end");
-        assert_eq!(why(b"A='x' y\n"), "line 1: there is something behind the closing quote");
-        assert_eq!(why(b"A=1\nB=\xff\n"), "line 2 is not UTF-8, or holds a NUL character");
-        assert_eq!(why(b"A=1\nB=\0\n"), "line 2 is not UTF-8, or holds a NUL character");
+        assert_eq!(why(b"A='x' y\n"), "line 1: there is text after the closing quote");
+        assert_eq!(why(b"A=1\nB=\xff\n"), "line 2 is not UTF-8, or contains a NUL character");
+        assert_eq!(why(b"A=1\nB=\0\n"), "line 2 is not UTF-8, or contains a NUL character");
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn lines(text: &str) -> Vec<String> {
 pub async fn rotate_forever(root: PathBuf) {
     let folder = folder(&root);
     let growth = LogGrowth::new().inspect_err(|error| {
-        tracing::warn!(%error, "the logs of commands are looked at every second: no watch can be had (see fs.inotify.max_user_instances)");
+        tracing::warn!(%error, "the logs of commands are checked every second: no inotify watch is available (see fs.inotify.max_user_instances)");
     });
     let mut failing = false;
     loop {

@@ -208,7 +208,7 @@ fn identity(execution: &Execution) -> anyhow::Result<(Option<Identity>, Option<L
     let gid = match (group, &user) {
         (Some(group), _) => Some(gid_of(group)?),
         (None, Some(user)) => Some(user.gid.with_context(|| {
-            format!("user {} is not in /etc/passwd, so its group is not known: set `group`", user.uid)
+            format!("user {} is not in /etc/passwd, so its group is unknown: set `group`", user.uid)
         })?),
         (None, None) => None,
     };

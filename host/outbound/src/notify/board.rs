@@ -82,7 +82,7 @@ impl Board {
         let given_up = standing.targets.iter().filter_map(|(name, target)| {
             let title = target.given_up.as_ref()?;
             let why = target.failed.as_ref().map_or("", |(_, why)| why.as_str());
-            Some(format!("notify {name}: given up: {title} ({why})"))
+            Some(format!("notify {name}: abandoned: {title} ({why})"))
         });
         let unwritten = standing
             .problem

@@ -85,7 +85,7 @@ impl Email {
             return Err(NotDelivered { partly, ..failed(why) });
         }
         if told.is_empty() {
-            return Err(failed(format!("it takes the mail for nobody: {}", for_good.join(", "))));
+            return Err(failed(format!("it accepts the mail for no recipient: {}", for_good.join(", "))));
         }
         for_good.sort_unstable();
         Ok((!for_good.is_empty()).then(|| format!("the mail server refuses {}", for_good.join(", "))))

@@ -39,7 +39,7 @@ fn text(path: &Path) -> io::Result<String> {
     let file = File::from(open(path, flags, Mode::empty())?);
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     if metadata.mode() & 0o077 != 0 {
         return Err(io::Error::other("others than its owner may use it: chmod 600"));

@@ -35,7 +35,7 @@ impl Store {
             Err(error) => {
                 let aside = self.path.with_extension("json.damaged");
                 let moved =
-                    fs::rename(&self.path, aside).map_or("could not be set aside", |()| "is set aside");
+                    fs::rename(&self.path, aside).map_or("could not be moved aside", |()| "was moved aside");
                 let problem = format!(
                     "state/notifications.json {moved}: {error}; notifications that waited in it are lost"
                 );
@@ -110,7 +110,7 @@ mod tests {
         fs::write(root.path().join("state/notifications.json"), "{").unwrap();
         let (state, problem) = store.read(9, now);
         assert_eq!(state.record(), 9);
-        assert!(problem.is_some_and(|problem| problem.contains("is set aside")));
+        assert!(problem.is_some_and(|problem| problem.contains("was moved aside")));
         assert!(root.path().join("state/notifications.json.damaged").exists());
     }
 

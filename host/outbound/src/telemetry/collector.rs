@@ -55,7 +55,7 @@ impl Collector {
     ) -> Result<A, NotTaken> {
         let told = tokio::time::timeout(ANSWER_WITHIN, self.tell(path, message.encode_to_vec()));
         let body = told.await.map_err(|_| NotTaken::now("it did not answer within 10s"))??;
-        A::decode(body).map_err(|error| NotTaken::now(format!("its answer makes no sense: {error}")))
+        A::decode(body).map_err(|error| NotTaken::now(format!("its answer is invalid: {error}")))
     }
 
     async fn tell(&self, path: &str, body: Vec<u8>) -> Result<Bytes, NotTaken> {
@@ -89,7 +89,7 @@ fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
             continue;
         }
         // The line itself is a secret.
-        let wrong = || format!("line {} of the headers' file is no `Name: value`", index + 1);
+        let wrong = || format!("line {} of the headers file is not `Name: value`", index + 1);
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
         let name = name.trim().parse().map_err(|_| wrong())?;
         let mut value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
@@ -111,6 +111,6 @@ mod tests {
         assert_eq!(shown, [("authorization", "Bearer a:b"), ("x-tenant", "ops")]);
         assert!(good.iter().all(|(_, value)| value.is_sensitive()));
         let wrong = headers("a: b\nhunter2\n").unwrap_err();
-        assert_eq!(wrong, "line 2 of the headers' file is no `Name: value`");
+        assert_eq!(wrong, "line 2 of the headers file is not `Name: value`");
     }
 }

@@ -56,7 +56,7 @@ fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = File::from(open(path, flags, Mode::empty())?);
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+            return Err(io::Error::other("it is not a regular file"));
         }
         let mut value = Vec::new();
         file.take(MAX_SECRET + 1).read_to_end(&mut value)?;

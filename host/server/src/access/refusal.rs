@@ -27,7 +27,7 @@ pub enum Refusal {
     #[error("there is a {0} of that name already")]
     Taken(&'static str),
     /// Names stand in records and in commands.
-    #[error("this is no name: {0}")]
+    #[error("this is not a name: {0}")]
     BadName(String),
     /// Too short, or far too long.
     #[error("a password has at least {at_least} characters, and at most {at_most} bytes")]
@@ -38,7 +38,7 @@ pub enum Refusal {
         at_most: usize,
     },
     /// Somebody has to be able to let others in.
-    #[error("this is the last admin: make somebody else one first")]
+    #[error("this is the last admin: make another user an admin first")]
     LastAdmin,
     /// There is an end to everything.
     #[error("there are too many of them: remove some first")]

@@ -109,7 +109,7 @@ pub(super) struct NewToken {
     name: String,
     #[schemars(with = "bellwether_api::shapes::Role")]
     role: Role,
-    /// For so long; without it, until it is revoked.
+    /// Its lifetime; by default until it is revoked.
     #[serde(default, deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 316_224_000))]
     expires_in_s: Option<u64>,
@@ -153,13 +153,13 @@ pub(super) async fn revoke_token(
 pub(super) struct NewSignIn {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     user: String,
-    /// It is good for so long; without it, for a minute.
+    /// How long it is valid; by default a minute.
     #[serde(default, deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 600))]
     good_for_s: Option<u64>,
 }
 
-/// A one-time address.
+/// A one-time link.
 pub(super) async fn one_time(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,

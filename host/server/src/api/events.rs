@@ -24,31 +24,31 @@ use bellwether_journal::RecordQuery;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
-    /// Of this module only.
+    /// Only of this module.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     module: Option<String>,
-    /// Of this kind only.
+    /// Only of this kind.
     #[schemars(extend("enum" = RecordKind::WORDS))]
     kind: Option<String>,
-    /// About this checker only.
+    /// Only about this checker.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
     /// With this in the text.
     #[schemars(length(max = 200))]
     search: Option<String>,
-    /// Not older than this.
+    /// Since this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
-    /// Not younger than this.
+    /// Until this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
-    /// Behind the record of this number.
+    /// After the record of this number.
     #[schemars(range(max = u64::MAX))]
     after: Option<u64>,
     /// Before the record of this number.
     #[schemars(range(max = u64::MAX))]
     before: Option<u64>,
-    /// So many at most.
+    /// At most this number.
     #[schemars(range(max = u64::MAX))]
     limit: Option<usize>,
 }
@@ -68,7 +68,7 @@ impl Asked {
         }
         if let Some(kind) = self.kind.as_ref().filter(|kind| !RecordKind::WORDS.contains(&kind.as_str())) {
             let what =
-                format!("`{kind}` is no kind of record; expected one of {}", RecordKind::WORDS.join(", "));
+                format!("`{kind}` is not a kind of record; expected one of {}", RecordKind::WORDS.join(", "));
             return Err(Problem::bad_request(what));
         }
         Ok(RecordQuery {
@@ -90,7 +90,8 @@ fn module(name: &str) -> Result<ModuleName, Problem> {
 }
 
 pub(super) fn checker(name: &str) -> Result<CheckerName, Problem> {
-    CheckerName::new(name).map_err(|error| Problem::bad_request(format!("`{name}` is no checker: {error}")))
+    CheckerName::new(name)
+        .map_err(|error| Problem::bad_request(format!("`{name}` is not a checker name: {error}")))
 }
 
 /// A moment as people write it, in microseconds after the Unix epoch.

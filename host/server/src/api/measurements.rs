@@ -16,16 +16,16 @@ use bellwether_core::chart::ChartQuery;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
-    /// About this checker only.
+    /// Only about this checker.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
-    /// Not older than this.
+    /// Since this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
-    /// Not younger than this.
+    /// Until this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
-    /// So many points at most for each number.
+    /// The maximum number of points for each measurement.
     #[schemars(range(max = u64::MAX))]
     points: Option<u64>,
 }

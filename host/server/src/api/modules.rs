@@ -45,10 +45,10 @@ pub(super) struct Decided {
     /// The generation of the snapshot that was seen.
     #[schemars(range(max = u64::MAX))]
     seen: Option<u64>,
-    /// Why it is asked for: one line, which is written down beside who asks.
+    /// The reason: one line, which is recorded together with the user.
     #[schemars(length(max = 200), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     reason: Option<String>,
-    /// Of `suspend`: for so long, in seconds; without it, until `resume`.
+    /// For `suspend`: the duration in seconds; by default until `resume`.
     #[schemars(range(min = 1, max = 2_592_000))]
     for_s: Option<u64>,
 }

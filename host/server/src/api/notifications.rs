@@ -39,11 +39,11 @@ pub(super) async fn test(
     let names: Vec<String> = daemon.notifications().iter().map(|status| status.target.to_string()).collect();
     let (detail, next) = match asked.target {
         Some(target) if !names.is_empty() => (
-            format!("nobody named `{target}` is told anything"),
+            format!("there is no notification target `{target}`"),
             format!("those who are: {}", names.join(", ")),
         ),
         _ => (
-            "nobody is told anything on this node".to_owned(),
+            "this node has no notification targets".to_owned(),
             "add a `[[notify]]` table to bellwether.toml, and restart the daemon".to_owned(),
         ),
     };

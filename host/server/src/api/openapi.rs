@@ -39,7 +39,7 @@ fn document() -> Value {
         "info": {
             "title": "Bellwether",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "What one node shows and obeys. The console and the command line use nothing else. Names are added, never changed.",
+            "description": "The state and the commands of one node. The console and the command line use nothing else. Names are added, never changed.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/api/v1" }],
@@ -50,7 +50,7 @@ fn document() -> Value {
                 "token": { "type": "http", "scheme": "bearer", "description": "A token: `bellwether token create`." },
                 "session": {
                     "type": "apiKey", "in": "cookie", "name": "bellwether_session_PORT",
-                    "description": "A sign-in to the console. Changes want a page of the same origin and the session's key besides, in the header `Bellwether-Act`.",
+                    "description": "A session of the console. Changes also need a page of the same origin and the key of the session, in the header `Bellwether-Act`.",
                 },
             },
             "responses": {
@@ -102,7 +102,9 @@ fn well(answer: &Answer, generator: &mut SchemaGenerator) -> (&'static str, Valu
     let mut content =
         |shape: &Shape| json!({ "application/json": { "schema": shape(generator).to_value() } });
     match answer {
-        Answer::Json(shape) => ("200", json!({ "description": "As asked for", "content": content(shape) })),
+        Answer::Json(shape) => {
+            ("200", json!({ "description": "The requested data", "content": content(shape) }))
+        }
         Answer::Created(Some(shape)) => ("201", json!({ "description": "Made", "content": content(shape) })),
         Answer::Created(None) => ("201", json!({ "description": "Made" })),
         Answer::Nothing => ("204", json!({ "description": "Done" })),

@@ -138,9 +138,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
             get(openapi::page)
         })
         .role(None),
-        Operation::get("/me", "Who asks, and what this one may do", Json(of::<wire::MeAnswer>), || {
-            get(accounts::me)
-        }),
+        Operation::get("/me", "The caller and its role", Json(of::<wire::MeAnswer>), || get(accounts::me)),
         Operation::get(
             "/status",
             "Everything about the node, at one moment",
@@ -149,7 +147,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
         ),
         Operation::get(
             "/status/stream",
-            "The same, a line for each change; an empty line at least every second",
+            "The same, one line for each change; an empty line at least every second",
             Stream("application/x-ndjson"),
             || get(status::stream),
         ),
@@ -169,7 +167,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/events/stream",
-            "The same, a line for each new one",
+            "The same, one line for each new record",
             Stream("application/x-ndjson"),
             || get(events::stream),
         )
@@ -190,14 +188,14 @@ fn pictures_of_the_node() -> Vec<Operation> {
         .may_answer(&[404]),
         Operation::get(
             "/configuration",
-            "The operator's files as they are now, with their mistakes",
+            "The current files, with their errors",
             Json(of::<wire::ConfigurationAnswer>),
             || get(pictures::configuration),
         )
         .may_answer(&[503]),
         Operation::get(
             "/notifications",
-            "The recipients of notifications, and how delivery goes",
+            "The notification targets, and the state of delivery",
             Json(of::<Vec<wire::NotifyStatus>>),
             || get(notifications::list),
         ),
@@ -217,7 +215,7 @@ fn of_modules() -> Vec<Operation> {
         .may_answer(not_there),
         Operation::get(
             "/modules/{module}/why",
-            "What led to its present state",
+            "The events that led to its present state",
             Json(of::<wire::WhyAnswer>),
             || get(modules::why),
         )
@@ -238,21 +236,21 @@ fn of_modules() -> Vec<Operation> {
         .may_answer(not_there),
         Operation::get(
             "/modules/{module}/consequences",
-            "What each command would do now",
+            "The effect of each command now",
             Json(of::<Vec<shapes::Consequence>>),
             || get(pictures::consequences),
         )
         .may_answer(not_there),
         Operation::get(
             "/modules/{module}/plans/{occasion}",
-            "The plan that the restart script would make now; nobody carries it out",
+            "The plan that the restart script would make now, without executing it",
             Json(of::<wire::PlanAnswer>),
             || get(pictures::plan),
         )
         .may_answer(&[404, 409]),
         Operation::get(
             "/modules/{module}/measurements",
-            "What its checkers measured, for charts",
+            "The measurements of its checkers, for charts",
             Json(of::<wire::MeasurementsAnswer>),
             || get(measurements::list),
         )
@@ -260,14 +258,14 @@ fn of_modules() -> Vec<Operation> {
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/modules/{module}/log",
-            "What its commands have written last",
+            "The last output of its commands",
             Json(of::<Vec<wire::LogAnswer>>),
             || get(pictures::log),
         )
         .may_answer(not_there),
         Operation::get(
             "/modules/{module}/configuration",
-            "Its file: every value in effect with its source, or its mistakes",
+            "Its file: every effective value with its source, or its errors",
             Json(of::<wire::FileStatus>),
             || get(pictures::module_configuration),
         )
@@ -278,10 +276,10 @@ fn of_modules() -> Vec<Operation> {
 fn commands() -> Vec<Operation> {
     use Answer::Json;
     vec![
-        Operation::change("post", "/modules/{module}/{command}", Role::Control, "Give a module a command. Repeated, it finds nothing to do, or is refused if the module has moved since `seen`", Json(of::<wire::CommandAnswer>), || post(modules::command))
+        Operation::change("post", "/modules/{module}/{command}", Role::Control, "Give a module a command. A repeated command finds nothing to do, or is refused if the module has changed since `seen`", Json(of::<wire::CommandAnswer>), || post(modules::command))
             .query(of::<modules::Decided>).may_answer(&[400, 404, 409]),
-        Operation::change("post", "/modules/{module}/checkers/{checker}/run", Role::Control, "Run a checker once, now; what it sees is shown and not judged", Json(of::<wire::ObservationStatus>), || post(modules::run_checker)).may_answer(&[404, 409]),
-        Operation::change("post", "/notifications/test", Role::Control, "Send a test notification, and say what became of it", Json(of::<Vec<wire::TestAnswer>>), || post(notifications::test))
+        Operation::change("post", "/modules/{module}/checkers/{checker}/run", Role::Control, "Run a checker once, now; its result is shown and has no effect", Json(of::<wire::ObservationStatus>), || post(modules::run_checker)).may_answer(&[404, 409]),
+        Operation::change("post", "/notifications/test", Role::Control, "Send a test notification, and return the result", Json(of::<Vec<wire::TestAnswer>>), || post(notifications::test))
             .query(of::<notifications::Asked>).may_answer(&[400, 404]),
     ]
 }
@@ -294,7 +292,7 @@ fn management() -> Vec<Operation> {
             "post",
             "/components/{name}/approve",
             Role::Admin,
-            "Let in a version that waits for approval, by its name alone",
+            "Approve a version that waits for approval, only by its name",
             Json(of::<wire::ApprovalAnswer>),
             || post(components::approve),
         )
@@ -304,7 +302,7 @@ fn management() -> Vec<Operation> {
             "post",
             "/components/{folder}/{name}/approve",
             Role::Admin,
-            "Let in a version that waits for approval",
+            "Approve a version that waits for approval",
             Json(of::<wire::ApprovalAnswer>),
             || post(components::approve_in),
         )
@@ -319,7 +317,7 @@ fn management() -> Vec<Operation> {
             "put",
             "/users/{name}",
             Role::Admin,
-            "Give a user another role; ends that user's sign-ins",
+            "Change a user's role; ends that user's sessions",
             Nothing,
             || put(accounts::set_role),
         )
@@ -329,7 +327,7 @@ fn management() -> Vec<Operation> {
             "put",
             "/users/{name}/password",
             Role::Admin,
-            "Set a user's password; ends that user's sign-ins",
+            "Set a user's password; ends that user's sessions",
             Nothing,
             || put(accounts::set_password),
         )
@@ -339,7 +337,7 @@ fn management() -> Vec<Operation> {
             "delete",
             "/users/{name}",
             Role::Admin,
-            "Remove a user; ends that user's sign-ins",
+            "Remove a user; ends that user's sessions",
             Nothing,
             || delete(accounts::remove_user),
         )
@@ -355,7 +353,7 @@ fn management() -> Vec<Operation> {
             "post",
             "/tokens",
             Role::Admin,
-            "Make a token; its secret is in the answer and nowhere else",
+            "Create a token; its secret is only in this response",
             Created(Some(of::<wire::TokenAnswer>)),
             || post(accounts::create_token),
         )
@@ -369,7 +367,7 @@ fn management() -> Vec<Operation> {
             "post",
             "/sign-ins",
             Role::Admin,
-            "A one-time address that signs a user in, within a minute or as long as is asked for",
+            "A one-time link for a user, valid for a minute or the requested time",
             Created(Some(of::<wire::OneTimeAnswer>)),
             || post(accounts::one_time),
         )

@@ -107,7 +107,7 @@ pub(super) async fn give(
         return told(&daemon, caller, StatusCode::FORBIDDEN, Outcome::no(why), back);
     }
     if Consequence::of(module, command, 0).last_ready && given.typed.trim() != name {
-        let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
+        let why = format!("No other node serves {name}: type its name to confirm.");
         return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back);
     }
     let order = match order(command, &given) {
@@ -118,7 +118,7 @@ pub(super) async fn give(
     };
     let asked = daemon.command(module.name.clone(), order, Some(given.seen), caller.by());
     let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, asked).await else {
-        let why = "The daemon did not answer in time. Look at the state before you try again.".to_owned();
+        let why = "The daemon did not answer in time. Check the state before you try again.".to_owned();
         return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
     };
     match outcome {
@@ -144,7 +144,7 @@ fn order(command: Command, given: &Given) -> Result<Order, String> {
     let lasts = match (command, given.lasts.as_str()) {
         (Command::Suspend, lasts) if !lasts.is_empty() => {
             let known = LASTS.into_iter().find(|(word, _)| *word == lasts);
-            Some(known.ok_or_else(|| format!("`{lasts}` is none of the times that can be chosen"))?.1)
+            Some(known.ok_or_else(|| format!("`{lasts}` is not one of the available durations"))?.1)
         }
         _ => None,
     };
@@ -168,7 +168,7 @@ async fn plan(
 }
 
 fn nothing(name: &str, word: &str) -> String {
-    format!("There is no module `{name}` on this node, or nothing called `{word}` can be done with it.")
+    format!("There is no module `{name}` on this node, or no command `{word}`.")
 }
 
 fn needs(caller: &Caller) -> String {

@@ -93,13 +93,13 @@ fn folder(kind: ComponentKind) -> &'static str {
 impl Row {
     fn new(status: &ComponentStatus) -> Self {
         let look = if status.quarantine.is_some() {
-            Look { glyph: "failed", word: "in quarantine", tone: "bad" }
+            Look { glyph: "failed", word: "quarantined", tone: "bad" }
         } else if status.waiting.is_some() {
             Look { glyph: "suspended", word: "waits for approval", tone: "held" }
         } else if status.error.is_some() {
             Look { glyph: "warned", word: "refused", tone: "bad" }
         } else {
-            Look { glyph: "ready", word: "in force", tone: "ok" }
+            Look { glyph: "ready", word: "active", tone: "ok" }
         };
         Self {
             href: format!("/components/{}/{}", folder(status.kind), status.name),
@@ -108,8 +108,8 @@ impl Row {
             version: status.version.clone().unwrap_or_else(|| "unknown".to_owned()),
             digest: short(&status.digest).to_owned(),
             origin: match status.origin {
-                Origin::Embedded => "part of Bellwether",
-                Origin::File => "dropped in",
+                Origin::Embedded => "built in",
+                Origin::File => "file",
             },
             error: status.error.clone(),
         }
@@ -192,7 +192,7 @@ pub(super) async fn ask(
     let page = ApprovePage {
         frame,
         href: format!("/components/{folder}/{name}"),
-        title: format!("Let {name} {} in?", waiting.version),
+        title: format!("Approve {name} {}?", waiting.version),
         version: waiting.version,
         digest: waiting.digest,
         asks: waiting.asks,
@@ -210,7 +210,7 @@ pub(super) async fn approve(
     let back = (format!("/components/{folder}/{name}"), name.clone());
     match daemon.approve(format!("{folder}/{name}"), Some(given.digest), caller.by()).await {
         Ok(approved) => {
-            let what = format!("{} {} is let in.", approved.what, approved.version.version);
+            let what = format!("{} {} is approved.", approved.what, approved.version.version);
             told(&daemon, caller, StatusCode::OK, Outcome::yes(what), back)
         }
         Err(error) => told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(error.to_string()), back),

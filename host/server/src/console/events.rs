@@ -88,11 +88,13 @@ impl Asked {
         if let (Some(since), Some(until)) = (since, until)
             && since > until
         {
-            mistakes.push(format!("since `{}` is behind until `{}`", self.since, self.until));
+            mistakes.push(format!("since `{}` is after until `{}`", self.since, self.until));
         }
         let known = |kind: &str| {
             let found = RecordKind::WORDS.into_iter().find(|word| *word == kind).map(str::to_owned);
-            found.ok_or_else(|| format!("`{kind}` is none: expected one of {}", RecordKind::WORDS.join(", ")))
+            found.ok_or_else(|| {
+                format!("`{kind}` is not a kind: expected one of {}", RecordKind::WORDS.join(", "))
+            })
         };
         let kind = read(&self.kind, "kind", known, &mut mistakes);
         if self.search.chars().count() > MAX_SEARCH {
@@ -265,7 +267,7 @@ mod tests {
         let fields: Vec<_> = mistakes.iter().filter_map(|mistake| mistake.split(':').next()).collect();
         assert_eq!(fields, ["module", "since", "kind"], "{mistakes:?}");
         let backwards = Asked { since: "20:00".into(), until: "19:00".into(), ..Asked::default() };
-        assert_eq!(backwards.query(&when()).unwrap_err(), ["since `20:00` is behind until `19:00`"]);
+        assert_eq!(backwards.query(&when()).unwrap_err(), ["since `20:00` is after until `19:00`"]);
         assert_eq!(Asked::default().query(&when()).unwrap().limit, SHOWN + 1);
     }
 }

@@ -111,7 +111,7 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
         tallies: tallies(&modules, never),
         problems: daemon.problems(),
         rows,
-        frame: Frame::new(&daemon, caller, Page::Farm, "Farm"),
+        frame: Frame::new(&daemon, caller, Page::Farm, "Node"),
     };
     html(StatusCode::OK, &page)
 }
@@ -119,17 +119,16 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
 fn overall(worst: Attention) -> Look {
     match worst {
         Attention::Down => Look { glyph: "failed", word: "down", tone: "bad" },
-        Attention::Moving => Look { glyph: "restarting", word: "moving", tone: "move" },
+        Attention::Moving => Look { glyph: "restarting", word: "in transition", tone: "move" },
         Attention::Held => Look { glyph: "suspended", word: "held", tone: "held" },
         Attention::Warned => Look { glyph: "warned", word: "warned", tone: "warn" },
-        Attention::Well => Look { glyph: "ready", word: "well", tone: "ok" },
+        Attention::Well => Look { glyph: "ready", word: "healthy", tone: "ok" },
     }
 }
 
 fn tallies(modules: &[&ModuleView], never_loaded: usize) -> Vec<Tally> {
     let count = |attention| modules.iter().filter(|module| Attention::of(module) == attention).count();
-    let never =
-        Tally { count: never_loaded, words: "without a version in force", look: Look::never_loaded() };
+    let never = Tally { count: never_loaded, words: "without an active version", look: Look::never_loaded() };
     let mut tallies: Vec<Tally> = Attention::ALL
         .into_iter()
         .map(|attention| {
@@ -184,9 +183,10 @@ impl Row {
             spent: false,
             since: recent.refused(file),
             reason: why.to_owned(),
-            next: "No version of this file is in force: nothing watches the application. When the file is right, \
-                   it is taken over by itself."
-                .to_owned(),
+            next:
+                "No version of this file is active: the application is not monitored. A corrected file takes \
+                   effect automatically."
+                    .to_owned(),
             command: None,
             button: None,
             answer: Look::answer(false),

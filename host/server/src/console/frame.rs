@@ -107,7 +107,7 @@ impl Frame {
     pub(super) fn pages(&self) -> Vec<Entry> {
         let entry = |word, href, page| Entry { word, href, here: self.here == page };
         let mut pages = vec![
-            entry("Farm", "/", Page::Farm),
+            entry("Node", "/", Page::Farm),
             entry("Events", "/events", Page::Events),
             entry("Components", "/components", Page::Components),
             entry("Configuration", "/configuration", Page::Configuration),

@@ -49,7 +49,7 @@ impl Look {
 
     /// Of the answer that load balancers get.
     pub(super) fn answer(ready: bool) -> Self {
-        if ready { look("yes", "yes", "ok") } else { look("no", "no", "bad") }
+        if ready { look("yes", "200", "ok") } else { look("no", "503", "bad") }
     }
 
     /// Of what one run saw.
@@ -65,7 +65,7 @@ impl Look {
     /// Of a checker's verdict.
     pub(super) fn verdict(checker: &CheckerView) -> Self {
         match checker.verdict {
-            _ if !checker.watched => look("unwatched", "not watched", "idle"),
+            _ if !checker.watched => look("unwatched", "not monitored", "idle"),
             Verdict::Up => look("up", "up", "ok"),
             Verdict::Down => look("down", "down", "bad"),
             Verdict::Undecided => look("undecided", "undecided", "warn"),

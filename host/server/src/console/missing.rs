@@ -25,7 +25,7 @@ pub(super) async fn page(State(daemon): State<Handle>, caller: Option<Extension<
 
 /// Something that a page would be about is not there.
 pub(super) fn not_there(daemon: &Handle, caller: Caller, what: String) -> Response {
-    let mut frame = Frame::new(daemon, caller, Page::Elsewhere, "Not there");
+    let mut frame = Frame::new(daemon, caller, Page::Elsewhere, "Page not found");
     frame.live = false;
     html(StatusCode::NOT_FOUND, &MissingPage { frame, what })
 }

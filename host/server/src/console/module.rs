@@ -44,9 +44,14 @@ mod timeline;
 
 pub(super) use self::timeline::kind_look;
 
-/// What can be chosen, in seconds, as it is written in the address.
-const RANGES: [(&str, i64); 5] =
-    [("15m", 900), ("1h", 3_600), ("6h", 21_600), ("1d", 86_400), ("7d", 604_800)];
+/// The time ranges to choose from: as written in the address, in words, and in seconds.
+const RANGES: [(&str, &str, i64); 5] = [
+    ("15m", "last 15 minutes", 900),
+    ("1h", "last hour", 3_600),
+    ("6h", "last 6 hours", 21_600),
+    ("1d", "last 24 hours", 86_400),
+    ("7d", "last 7 days", 604_800),
+];
 /// More records than these are not drawn.
 const DRAWN: usize = 1_000;
 /// The story of the latest change fits into so many records.
@@ -155,7 +160,7 @@ pub(super) async fn page(
     let Some(module) = snapshot.module(&name) else {
         return not_there(&daemon, caller, format!("There is no module `{name}` on this node."));
     };
-    let (word, seconds) = RANGES.into_iter().find(|(word, _)| *word == asked.since).unwrap_or(RANGES[1]);
+    let (word, in_words, seconds) = *RANGES.iter().find(|range| range.0 == asked.since).unwrap_or(&RANGES[1]);
     let clock = daemon.clock();
     let now = clock.now();
     let until = clock.wall_micros(now);
@@ -196,9 +201,9 @@ pub(super) async fn page(
         checkers: checkers(module, &times),
         ranges: ranges(&name, word),
         range: if since == until - seconds * 1_000_000 {
-            format!("the last {word}")
+            in_words.to_owned()
         } else {
-            format!("since {}, where it begins", times.short(since, false))
+            format!("since {}, the start of the data", times.short(since, false))
         },
         timeline: timeline(module, past.known(), since, until, &times),
         charts: drawn.charts,
@@ -343,8 +348,8 @@ fn under_way(module: &ModuleView) -> Option<UnderWay> {
 }
 
 fn ranges(name: &str, here: &str) -> Vec<Range> {
-    let range = |(word, _)| Range { word, href: format!("/modules/{name}?since={word}"), here: word == here };
-    RANGES.into_iter().map(range).collect()
+    let href = |word: &str| format!("/modules/{name}?since={word}");
+    RANGES.into_iter().map(|(word, _, _)| Range { word, href: href(word), here: word == here }).collect()
 }
 
 /// `3.1 ms`

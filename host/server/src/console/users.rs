@@ -131,7 +131,7 @@ pub(super) async fn add(
     let NewUser { name, role, new_password } = new;
     let password = Some(new_password).filter(|password| !password.is_empty());
     let added = daemon.access().add_user(&name, role, password, &caller.by()).await;
-    let added = added.map(|()| Outcome::yes(format!("`{name}` may sign in now, with the role {role}.")));
+    let added = added.map(|()| Outcome::yes(format!("`{name}` can sign in now, with the role {role}.")));
     done(&daemon, caller, added, back())
 }
 
@@ -148,7 +148,8 @@ pub(super) async fn set_role(
     Form(NewRole { role }): Form<NewRole>,
 ) -> Response {
     let set = daemon.access().set_role(&name, role, &caller.by()).await;
-    let set = set.map(|()| Outcome::yes(format!("`{name}` has the role {role} now, and signs in anew.")));
+    let set =
+        set.map(|()| Outcome::yes(format!("`{name}` has the role {role} now, and must sign in again.")));
     done(&daemon, caller, set, back())
 }
 
@@ -166,7 +167,8 @@ pub(super) async fn set_password(
     Form(NewPassword { new_password }): Form<NewPassword>,
 ) -> Response {
     let set = daemon.access().set_password(&name, new_password, &caller.by()).await;
-    let set = set.map(|()| Outcome::yes(format!("The password of `{name}` is set; `{name}` signs in anew.")));
+    let set =
+        set.map(|()| Outcome::yes(format!("The password of `{name}` is set; `{name}` must sign in again.")));
     done(&daemon, caller, set, back())
 }
 
@@ -176,7 +178,7 @@ pub(super) async fn ask_remove(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Response {
-    let what = format!("`{name}` cannot sign in any more, and sign-ins that are under way end at once.");
+    let what = format!("`{name}` can no longer sign in, and all sessions end immediately.");
     let action = format!("/users/{}/remove", super::encoded(&name));
     ask(&daemon, caller, RemovePage::text(format!("Remove user {name}?"), what, action, "Remove"))
 }
@@ -221,12 +223,11 @@ pub(super) async fn create_token(
 ) -> Response {
     let NewToken { name, role, days } = new;
     let Ok(lasts) = duration(days.trim()) else {
-        let why = "A token lasts for 1 to 3660 days, or until it is revoked.".to_owned();
+        let why = "A token is valid for 1 to 3660 days, or until it is revoked.".to_owned();
         return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why), back());
     };
     let made = daemon.access().create_token(&name, role, lasts, &caller.by()).await;
-    let made =
-        made.map(|secret| Outcome::yes(format!("Token `{name}` acts with the role {role}.")).secret(secret));
+    let made = made.map(|secret| Outcome::yes(format!("Token `{name}` has the role {role}.")).secret(secret));
     done(&daemon, caller, made, back())
 }
 
@@ -236,7 +237,7 @@ pub(super) async fn ask_revoke(
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Response {
-    let what = "Programs that use it are refused from now on.".to_owned();
+    let what = "Requests with this token are rejected from now on.".to_owned();
     let action = format!("/tokens/{}/revoke", super::encoded(&name));
     ask(&daemon, caller, RemovePage::text(format!("Revoke token {name}?"), what, action, "Revoke"))
 }
@@ -289,10 +290,10 @@ pub(super) async fn set_own_password(
 ) -> Response {
     let back = ("/login".to_owned(), "the sign-in".to_owned());
     if !caller.signed_in {
-        let why = "Only a user has a password here.".to_owned();
+        let why = "Only users have passwords.".to_owned();
         return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why), back);
     }
     let set = daemon.access().set_password(&caller.name, new_password, &caller.by()).await;
-    let set = set.map(|()| Outcome::yes("Your password is set. Sign in with it now.".to_owned()));
+    let set = set.map(|()| Outcome::yes("Your password is set. Sign in again with it.".to_owned()));
     done(&daemon, caller, set, back)
 }

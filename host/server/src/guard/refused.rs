@@ -21,9 +21,10 @@ pub(super) fn nobody(request: &Request) -> Response {
         let problem = Problem {
             title: "not signed in".into(),
             status: 401,
-            detail: "this needs a sign-in, or a token that is still good".into(),
-            next: "send `Authorization: Bearer TOKEN`; an admin makes tokens with `bellwether token create`"
-                .into(),
+            detail: "sign in, or use a valid token".into(),
+            next:
+                "send `Authorization: Bearer TOKEN`; an admin creates tokens with `bellwether token create`"
+                    .into(),
         };
         let mut response = problem.into_response();
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -78,31 +79,31 @@ fn page(status: StatusCode, title: &'static str, detail: String, next: String, b
 pub(super) fn forbidden(problem: &Problem) -> Response {
     let next = "Ask an admin to do it, or to give you that role.".to_owned();
     // The same address would refuse again: the way back leads to what everybody may see.
-    page(StatusCode::FORBIDDEN, "Not with your role", format!("{}.", problem.detail), next, "/".to_owned())
+    page(StatusCode::FORBIDDEN, "Not permitted", format!("{}.", problem.detail), next, "/".to_owned())
 }
 
 /// A page that is not ours sent it, or none at all.
 pub(super) fn forged(request: &Request) -> Response {
-    let detail = "No page of this console sent this request.".to_owned();
+    let detail = "This request does not come from a page of this console.".to_owned();
     refused(
         request,
         StatusCode::FORBIDDEN,
         "Not carried out",
         detail,
-        "Open the console itself, and do it there.",
+        "Open the console, and try again there.",
     )
 }
 
 /// Neither key nor password.
 pub(super) fn no_key(request: &Request) -> Response {
     let detail =
-        "A change needs the key that this browser got when you signed in, or your password.".to_owned();
+        "A change needs the key that this browser received when you signed in, or your password.".to_owned();
     refused(
         request,
         StatusCode::FORBIDDEN,
         "Not carried out",
         detail,
-        "Type your password into the form, or sign in again.",
+        "Enter your password in the form, or sign in again.",
     )
 }
 

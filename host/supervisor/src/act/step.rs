@@ -261,7 +261,7 @@ impl StepRunner {
                 sent
             }
         };
-        Ok(if sent { format!("sent {signal}") } else { "there is nobody to get it".to_owned() })
+        Ok(if sent { format!("sent {signal}") } else { "there is no process to signal".to_owned() })
     }
 
     async fn await_exit(&self, module: &ModuleSpec, target: &Target) -> anyhow::Result<String> {
@@ -282,7 +282,7 @@ impl StepRunner {
                 }
             }
         }
-        Ok(format!("{target}: nobody is left"))
+        Ok(format!("{target}: no process is left"))
     }
 
     /// Whether the command has been kept, and has since been removed from the

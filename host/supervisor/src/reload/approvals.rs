@@ -81,9 +81,10 @@ impl Approvals {
             Ok(contents) => (contents, None),
             Err(error) => {
                 let aside = path.with_extension("json.damaged");
-                let moved = fs::rename(&path, &aside).map_or("could not be set aside", |()| "is set aside");
+                let moved =
+                    fs::rename(&path, &aside).map_or("could not be moved aside", |()| "was moved aside");
                 let problem =
-                    format!("state/approvals.json {moved}: {error}; what is in force now counts as approved");
+                    format!("state/approvals.json {moved}: {error}; the active versions count as approved");
                 (Contents::default(), Some(problem))
             }
         };
@@ -183,7 +184,7 @@ mod tests {
         fs::create_dir(root.path().join("state")).unwrap();
         fs::write(root.path().join("state/approvals.json"), "{").unwrap();
         let (_, problem) = Approvals::open(root.path());
-        assert!(problem.unwrap().contains("is set aside"));
+        assert!(problem.unwrap().contains("was moved aside"));
         assert!(root.path().join("state/approvals.json.damaged").exists());
     }
 }

@@ -164,7 +164,7 @@ impl Reload {
                         continue;
                     }
                     let other = other.path();
-                    format!("waits: it was changed together with {}, which is not in force", other.display())
+                    format!("waits: it was changed together with {}, which is not active", other.display())
                 }
                 (File::Module(name), Hold::Misfit(_, why)) => match material.mistakes(name, decision) {
                     Some(mistakes) => {

@@ -119,7 +119,7 @@ pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Away,
             Err(error) => {
-                tracing::warn!(%error, folder = folder.name(), "cannot be read: what was there before stays in force");
+                tracing::warn!(%error, folder = folder.name(), "cannot be read: the previous files stay active");
                 let same = previous.iter().filter(|(file, _)| file.folder == folder);
                 on_disk.files.extend(same.map(|(file, stamp)| (file.clone(), *stamp)));
                 Standing::Unreadable
@@ -207,7 +207,7 @@ pub(super) fn signature_of(path: &Path) -> PathBuf {
 }
 
 /// Links are followed to what they lead to at this moment, so that a link that is set to another
-/// version is another version. Nothing if it is no regular file.
+/// version is another version. Nothing if it is not a regular file.
 fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
     let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
     let metadata = fs::metadata(path)?;
@@ -249,7 +249,7 @@ impl Hints {
             }
         });
         let watcher =
-            watcher.map_err(|error| tracing::warn!(%error, "files are looked at by the clock only")).ok();
+            watcher.map_err(|error| tracing::warn!(%error, "files are only scanned periodically")).ok();
         Self { watcher, hints }
     }
 

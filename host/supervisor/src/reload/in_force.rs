@@ -66,7 +66,7 @@ impl Reload {
             self.settled(&file);
             let about = component.about();
             self.approvals.in_force(&file.path().display().to_string(), &about.grants);
-            let detail = format!("version {} ({}) is in force", about.version, short(component.digest()));
+            let detail = format!("version {} ({}) is active", about.version, short(component.digest()));
             self.note(&file, true, detail).await;
         }
         for module in modules {
@@ -176,7 +176,7 @@ impl Reload {
             Some(File::Component(key)) => {
                 let detail = if let Some(component) = self.settings.standard.get(&key) {
                     self.settings.means.registry.restore(key, component.clone(), Origin::Embedded);
-                    "removed: the one that comes with the binary is in force again"
+                    "removed: the built-in one is active again"
                 } else {
                     self.settings.means.registry.remove(&key);
                     "removed: whatever uses it cannot tell any more"
@@ -193,7 +193,7 @@ impl Reload {
         if let Some(wish) = wish.filter(|_| self.removed.len() < MAX_FILES) {
             self.removed.push(Removed { module, wish, at: Instant::now() });
         }
-        let detail = "removed: the module is watched no more, its application is left as it is";
+        let detail = "removed: the module is no longer monitored, its application is not touched";
         self.note(file, true, detail.to_owned()).await;
         self.tell(Event::ModuleRemoved { module: name.clone() }).await;
         self.settings.means.roster.remove(&name);
@@ -205,7 +205,7 @@ impl Reload {
             self.settings.means.registry.refuse(key, why.to_owned(), quarantined.cloned(), None);
         }
         if self.settings.refused.set(file, why) {
-            self.note(file, false, format!("{why}; what was in force before stays in force")).await;
+            self.note(file, false, format!("{why}; the previous version stays active")).await;
         }
     }
 
@@ -215,7 +215,7 @@ impl Reload {
         let asks = waiting.asks.join(", ");
         let name = what.trim_end_matches(".wasm");
         let why = format!(
-            "waits for approval: it asks for {asks}; grant it, or let it run without: bellwether approve {name}"
+            "waits for approval: it requests {asks}; grant it, or let it run without: bellwether approve {name}"
         );
         if let Some(File::Component(key)) = subject(file) {
             self.settings.means.registry.refuse(key, why.clone(), None, Some(waiting.clone()));
@@ -235,7 +235,7 @@ impl Reload {
         let detail = if before.is_some() {
             self.what_is_in_force(&spec.spec)
         } else {
-            format!("in force{}", self.inherited(&spec.spec))
+            format!("active{}", self.inherited(&spec.spec))
         };
         self.note(&file_of(&File::Module(name.clone())), true, detail).await;
         let known = self.settings.memories.remove(&name);
@@ -277,7 +277,7 @@ impl Reload {
 
     /// An edited command is not: what runs was started by the one before.
     fn what_is_in_force(&self, spec: &ModuleSpec) -> String {
-        let mut detail = "the new version is in force".to_owned();
+        let mut detail = "the new version is active".to_owned();
         for (name, command) in spec.commands.iter().filter(|(_, command)| command.keep) {
             let running = self.settings.kept.launched(&spec.name, name);
             if let Some(launched) = running.filter(|launched| *launched != Launched::by(command)) {

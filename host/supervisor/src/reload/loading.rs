@@ -150,7 +150,7 @@ impl Loader {
         if fits {
             Ok(component)
         } else {
-            Err(Refusal::Not(format!("it is no {kind}: it belongs into the other folder")))
+            Err(Refusal::Not(format!("it is not a {kind}: it belongs in the other folder")))
         }
     }
 }

@@ -172,7 +172,7 @@ async fn a_version_that_asks_for_more_waits_until_a_person_lets_it_in() {
     assert_eq!(nothing, Err(NotApproved::NothingWaits("c".to_owned())));
     let wider = version(&pinging(), "2");
     bench.write("checkers/c.wasm", &wider);
-    bench.until_refused("waits for approval: it asks for ping 10.0.0.1").await;
+    bench.until_refused("waits for approval: it requests ping 10.0.0.1").await;
     assert_eq!(bench.digest(), blake3::hash(&first).to_hex().as_str());
     let approved = bench.approve("checkers/c").await.unwrap();
     assert_eq!(

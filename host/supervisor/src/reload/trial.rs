@@ -30,7 +30,7 @@ pub(super) enum Trial {
 
 impl Trial {
     /// The first user that there is something to compare with. `specs` are the modules as they
-    /// will be when the new version is in force.
+    /// will be when the new version is active.
     pub(super) fn find(means: &Means, key: &ComponentKey, specs: &[&ModuleSpec]) -> Option<Self> {
         let (kind, name) = key;
         let before = means.registry.get(*kind, name)?;

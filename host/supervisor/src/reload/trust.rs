@@ -33,9 +33,9 @@ pub(super) enum Distrust {
     Unsigned(String),
     #[error("its signature {0} cannot be read: {1}")]
     Unreadable(String, io::Error),
-    #[error("its signature {0} is none that minisign makes")]
+    #[error("its signature {0} is not a minisign signature")]
     NotASignature(String),
-    #[error("wrongly signed: {0} does not belong to these bytes; sign the file as it is now")]
+    #[error("wrong signature: {0} does not match the file; sign the file again")]
     Wrong(String),
     #[error("signed by a key that this node does not trust; its keys are in bellwether.toml under [trust]")]
     OtherKey,
@@ -136,12 +136,11 @@ t8ppsKOYHWzfzl8bOS09abzMFMOUTy8/noZZcUirOjTvRTok8CIwxhGh9AMr7T9asu3REpDbXj8bKPaj
 
     #[test]
     fn only_what_one_of_the_keys_has_signed_is_trusted() {
-        let wrong =
-            "wrongly signed: http.wasm.minisig does not belong to these bytes; sign the file as it is now";
+        let wrong = "wrong signature: http.wasm.minisig does not match the file; sign the file again";
         let other =
             "signed by a key that this node does not trust; its keys are in bellwether.toml under [trust]";
         let none = "not signed: this node requires a signature; put http.wasm.minisig beside it";
-        let nonsense = "its signature http.wasm.minisig is none that minisign makes";
+        let nonsense = "its signature http.wasm.minisig is not a minisign signature";
         let long = "x".repeat(9000);
         for (bytes, signature, expected) in [
             (&b"a component"[..], Some(SIGNED_BY_US), "trusted"),
@@ -165,14 +164,14 @@ t8ppsKOYHWzfzl8bOS09abzMFMOUTy8/noZZcUirOjTvRTok8CIwxhGh9AMr7T9asu3REpDbXj8bKPaj
         for signature in [SIGNED_BY_US, SIGNED_BY_OTHERS] {
             assert_eq!(said(&both, b"a component", Some(signature.as_bytes())), "trusted");
         }
-        assert!(said(&both, b"changed", Some(SIGNED_BY_US.as_bytes())).starts_with("wrongly signed"));
+        assert!(said(&both, b"changed", Some(SIGNED_BY_US.as_bytes())).starts_with("wrong signature"));
     }
 
     #[test]
     fn a_changed_comment_or_a_bit_of_the_signature_is_wrong() {
         let trust = trust(&[OURS]);
         let comment = SIGNED_BY_US.replace("timestamp:1774000000", "timestamp:1774000001");
-        assert!(said(&trust, b"a component", Some(comment.as_bytes())).starts_with("wrongly signed"));
+        assert!(said(&trust, b"a component", Some(comment.as_bytes())).starts_with("wrong signature"));
         for at in 0..SIGNED_BY_US.len() {
             let mut signature = SIGNED_BY_US.as_bytes().to_vec();
             signature[at] ^= 1;

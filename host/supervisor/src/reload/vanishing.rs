@@ -119,15 +119,15 @@ fn not_looked_at(folder: Folder, on_disk: &OnDisk) -> Vec<String> {
     let mut problems: Vec<String> = Vec::new();
     if on_disk.overfull.contains(&folder) {
         problems.push(format!(
-            "{}/ holds more files than are looked at ({MAX_FILES}): those that were there first are in \
-             force, others are left out; remove what does not belong there",
+            "{}/ has more files than are read ({MAX_FILES}): the first ones are active, the others are \
+             ignored; remove files that do not belong there",
             folder.name()
         ));
     }
     let dangling = on_disk.dangling.iter().filter(|file| file.folder == folder);
     problems.extend(dangling.map(|file| {
         format!(
-            "{file} is a link that leads nowhere (is a mount missing?): what was there stays in force; mount what \
+            "{file} is a link that leads nowhere (is a mount missing?): the previous file stays active; mount what \
              it leads to, or remove the link"
         )
     }));

@@ -150,7 +150,7 @@ pub(super) fn set_aside(path: &Path, error: &rusqlite::Error) -> String {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let moved = fs::rename(path, with(".damaged")).map_or("could not be set aside", |()| "is set aside");
+    let moved = fs::rename(path, with(".damaged")).map_or("could not be moved aside", |()| "was moved aside");
     for companion in ["-wal", "-shm"] {
         // Without its database it is of no use to anybody.
         drop(fs::remove_file(with(companion)));

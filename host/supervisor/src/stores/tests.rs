@@ -81,7 +81,7 @@ fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
     let path = root.path().join("state/checkers.db");
     fs::write(&path, garbage).unwrap();
     let (stores, problem) = Stores::open(root.path());
-    assert!(problem.unwrap().contains("is set aside"));
+    assert!(problem.unwrap().contains("was moved aside"));
     assert!(root.path().join("state/checkers.db.damaged").exists());
     keep(&stores.memory(owner("a")), "key", b"value");
     stores.finish();
@@ -141,7 +141,7 @@ fn a_file_that_is_removed_or_replaced_is_written_anew_and_that_is_told() {
         let Message::Event(Event::Noted { kind: RecordKind::Daemon { message }, .. }) = message else {
             panic!("{replaced}: something else is told");
         };
-        assert!(message.contains("written anew"), "{message}");
+        assert!(message.contains("restored"), "{message}");
         let (again, problem) = Stores::open(root.path());
         assert_eq!(problem, None);
         assert_eq!(kept(&again.memory(owner("a")))["key"], b"value");

@@ -15,7 +15,7 @@ use super::finding::{Finding, advice, ok, problem};
 use super::service::port;
 
 const TOPIC: &str = "console";
-/// People are told when a certificate has fewer days left.
+/// A warning is given when a certificate has fewer days left.
 const DAYS: i64 = 14;
 const DAY: i64 = 86_400;
 
@@ -23,7 +23,7 @@ pub(super) fn look(root: &Path, daemon_runs: bool) -> Vec<Finding> {
     // Mistakes are told elsewhere.
     let Ok(node) = config::read_node(root) else { return Vec::new() };
     let Some(spec) = &node.console else {
-        return vec![ok(TOPIC, "there is none: it is switched off in bellwether.toml")];
+        return vec![ok(TOPIC, "disabled in bellwether.toml")];
     };
     let mut findings = vec![listener(spec, daemon_runs)];
     if spec.pair.is_some() || !is_loopback(spec.listen.ip()) {
@@ -38,7 +38,7 @@ pub(super) fn look(root: &Path, daemon_runs: bool) -> Vec<Finding> {
 fn listener(spec: &ConsoleSpec, daemon_runs: bool) -> Finding {
     let address: SocketAddr = spec.listen;
     if address.port() == 0 {
-        return ok(TOPIC, "it takes any free port");
+        return ok(TOPIC, "it uses any free port");
     }
     if spec.configured || daemon_runs {
         return port("the console", address, daemon_runs);
@@ -60,18 +60,18 @@ fn certificate(files: &PairFiles, given: bool, now: Timestamp) -> Option<Finding
         Err(_) if !given => return None,
         Err(error) => {
             let what =
-                format!("{} and {} are no pair: {error}", files.certificate.display(), files.key.display());
-            return Some(problem(TOPIC, what, "correct them; they are taken over by themselves"));
+                format!("{} and {} do not match: {error}", files.certificate.display(), files.key.display());
+            return Some(problem(TOPIC, what, "correct them; the daemon reads them again automatically"));
         }
     };
     let ends = pair.ends?;
     let shown = files.certificate.display();
     let left = ends.as_second() - now.as_second();
     Some(match left.div_euclid(DAY) {
-        _ if !given => ok(TOPIC, format!("its own certificate ends {ends}, and is made anew before")),
-        ..0 => problem(TOPIC, format!("{shown} has ended {ends}"), "put a new one in its place"),
-        0..DAYS => advice(TOPIC, format!("{shown} ends {ends}"), "put a new one in its place"),
-        _ => ok(TOPIC, format!("{shown} ends {ends}")),
+        _ if !given => ok(TOPIC, format!("its own certificate expires {ends}, and is renewed before")),
+        ..0 => problem(TOPIC, format!("{shown} expired {ends}"), "replace it"),
+        0..DAYS => advice(TOPIC, format!("{shown} expires {ends}"), "replace it"),
+        _ => ok(TOPIC, format!("{shown} expires {ends}")),
     })
 }
 
@@ -79,7 +79,7 @@ fn key(files: &PairFiles) -> Option<Finding> {
     let found = fs::metadata(&files.key).ok()?;
     let shown = files.key.display();
     (found.permissions().mode() & 0o007 != 0).then(|| {
-        problem(TOPIC, format!("everybody on this host may read {shown}"), format!("chmod o-rwx {shown}"))
+        problem(TOPIC, format!("all users of this host can read {shown}"), format!("chmod o-rwx {shown}"))
     })
 }
 

@@ -7,7 +7,7 @@ use bellwether_core::moment::plain;
 
 use super::finding::{Finding, advice};
 
-/// A drain of nothing may well be meant, and what asks more often than once a second is hardly a load balancer.
+/// A drain of zero may be intended, and a client that probes more than once a second is hardly a load balancer.
 const ASKS_SELDOM: f64 = 1.0;
 
 pub(super) fn look(status: &NodeStatus) -> Vec<Finding> {
@@ -18,13 +18,13 @@ pub(super) fn look(status: &NodeStatus) -> Vec<Finding> {
         Some(advice(
             "drain",
             format!(
-                "module `{}` drains for {}, and a load balancer asks about it every {}: it may not have turned \
-                 away when the application stops",
+                "module `{}` drains for {}, and a load balancer probes it every {}: it may still send requests \
+                 when the application stops",
                 module.name,
                 told(module.drain_s),
                 told(every),
             ),
-            format!("leave `[health] drain` out of its file, or set it to \"{needed}\" or more"),
+            format!("remove `[health] drain` from its file, or set it to \"{needed}\" or more"),
         ))
     };
     status.modules.iter().filter_map(too_short).collect()

@@ -35,10 +35,10 @@ fn files(root: &Path) -> Finding {
         ),
         (0, modules) => {
             let modules = counted(modules, "module file", "module files");
-            ok("files", format!("no mistakes in bellwether.toml and {modules}"))
+            ok("files", format!("no errors in bellwether.toml and {modules}"))
         }
         (mistakes, _) => {
-            problem("files", counted(mistakes, "mistake", "mistakes"), "bellwether validate shows them")
+            problem("files", counted(mistakes, "error", "errors"), "bellwether validate shows them")
         }
     }
 }
@@ -64,7 +64,7 @@ fn permissions(root: &Path) -> Vec<Finding> {
         if found.mode() & 0o002 != 0 {
             findings.push(problem(
                 "permissions",
-                format!("everybody on this host may change {}, and so what runs here", path.display()),
+                format!("all users of this host can change {}, and so what runs here", path.display()),
                 format!("chmod o-w {}", path.display()),
             ));
         }
@@ -81,28 +81,28 @@ fn permissions(root: &Path) -> Vec<Finding> {
         if found.permissions().mode() & 0o077 != 0 {
             findings.push(problem(
                 "permissions",
-                format!("others may look into {}: what applications write may be a secret", path.display()),
+                format!("other users can read {}: the output of applications may be secret", path.display()),
                 format!("chmod 700 {}", path.display()),
             ));
         }
         if found.uid() != rustix::process::geteuid().as_raw() {
             findings.push(advice(
                 "permissions",
-                format!("{} belongs to user {}, and you are another", path.display(), found.uid()),
-                "the daemon must run as the user whom its state belongs to",
+                format!("{} belongs to user {}, not to you", path.display(), found.uid()),
+                "the daemon must run as the owner of its state",
             ));
         }
     }
     if findings.is_empty() {
-        findings.push(ok("permissions", "nobody else may change or read what they should not"));
+        findings.push(ok("permissions", "no other user can change or read protected files"));
     }
     findings
 }
 
 /// What is not there needs no permissions; of what cannot be looked at nothing is known.
 fn not_told(path: &Path, error: &io::Error) -> Option<Finding> {
-    let what = || format!("who may change {} cannot be told: {error}", path.display());
-    let next = "look again as the daemon's user, or as root";
+    let what = || format!("the permissions of {} cannot be determined: {error}", path.display());
+    let next = "run this command again as the daemon's user, or as root";
     (error.kind() != io::ErrorKind::NotFound).then(|| unknown("permissions", what(), next))
 }
 
@@ -110,7 +110,7 @@ fn space(root: &Path) -> Finding {
     let state = root.join("state");
     let place = if state.is_dir() { &state } else { root };
     let Ok(disk) = rustix::fs::statvfs(place) else {
-        return problem("disk", format!("{} cannot be looked at", place.display()), "see its permissions");
+        return problem("disk", format!("{} cannot be examined", place.display()), "check its permissions");
     };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let shown = format!("{} MiB free at {}", free >> 20, place.display());
@@ -120,8 +120,8 @@ fn space(root: &Path) -> Finding {
     match free {
         _ if read_only => problem("disk", format!("{} is read-only", place.display()), "mount it writable"),
         _ if no_inodes => problem("disk", format!("no inodes left at {}", place.display()), "remove files"),
-        ..LITTLE => problem("disk", shown, "make room: the journal and the applications' logs need it"),
-        LITTLE..SOME => advice("disk", shown, "make room before it is full"),
+        ..LITTLE => problem("disk", shown, "free space: the journal and the applications' logs need it"),
+        LITTLE..SOME => advice("disk", shown, "free space before it is full"),
         _ => ok("disk", shown),
     }
 }
@@ -133,15 +133,14 @@ fn old_files(root: &Path, daemon_runs: bool) -> Vec<Finding> {
         if name.contains(".damaged") {
             findings.push(advice(
                 "old files",
-                format!("state/{name} was damaged and set aside"),
-                "look into it if you miss something, then remove it; a disk that damages files is failing",
+                format!("state/{name} is a damaged file, kept for inspection"),
+                "check it if data is missing, then remove it; a disk that damages files is failing",
             ));
         }
     }
     let socket = root.join("bellwether.sock");
     if !daemon_runs && fs::symlink_metadata(&socket).is_ok_and(|found| found.file_type().is_socket()) {
-        findings
-            .push(ok("old files", "a daemon that was killed left its socket; the next one takes its place"));
+        findings.push(ok("old files", "a killed daemon left its socket; the next daemon replaces it"));
     }
     findings
 }

@@ -16,14 +16,14 @@ pub(super) fn look(root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// Bellwether was not there before.
+/// Bellwether did not exist before.
 const EARLIEST: &str = "2025-01-01T00:00:00Z";
 
 fn clock() -> Finding {
     let now = jiff::Timestamp::now();
     let earliest: jiff::Timestamp = EARLIEST.parse().unwrap_or(now);
     if now < earliest {
-        let next = "set it; intervals are kept all the same, but records and signatures have wrong times";
+        let next = "set it; intervals are not affected, but records and signatures have wrong times";
         return problem("clock", format!("the clock says {now:.0}"), next);
     }
     ok("clock", format!("the clock says {now:.0}"))
@@ -44,8 +44,8 @@ fn synchronized() -> Finding {
         ),
         _ => unknown(
             "clock",
-            "whether it is synchronised cannot be told here (there is no timedatectl that answers)",
-            "ask what keeps its time: chronyc tracking, or ntpq -p",
+            "whether it is synchronised cannot be determined (timedatectl does not answer)",
+            "query the time service: chronyc tracking, or ntpq -p",
         ),
     }
 }
@@ -57,23 +57,23 @@ fn kernel() -> Vec<Finding> {
     let pidfd = pidfd_open(getpid(), PidfdFlags::empty());
     let beneath = openat2(CWD, "/", OFlags::PATH, Mode::empty(), ResolveFlags::NO_SYMLINKS);
     for (feature, since, missing) in [
-        ("pidfd_open (processes are watched)", "5.3", pidfd.err()),
-        ("openat2 (granted folders are read)", "5.6", beneath.err()),
+        ("pidfd_open (to monitor processes)", "5.3", pidfd.err()),
+        ("openat2 (to read granted folders)", "5.6", beneath.err()),
     ] {
         if let Some(error) = missing {
-            let next = format!("use a kernel from {since} on, and let no container filter the call");
+            let next = format!("use kernel {since} or later, and check that no container filters the call");
             findings.push(problem("kernel", format!("no {feature}: {error}"), next));
         }
     }
     if version(&release).is_some_and(|version| version < (6, 7)) {
         findings.push(advice(
             "kernel",
-            format!("Linux {release} cannot tell which memory a component has used: each run is cleaned up more slowly"),
-            "nothing needs to be done; Linux 6.7 can (PAGEMAP_SCAN)",
+            format!("Linux {release} cannot report which memory a component used: each run is cleaned up more slowly"),
+            "no action is needed; Linux 6.7 supports it (PAGEMAP_SCAN)",
         ));
     }
     if findings.is_empty() {
-        findings.push(ok("kernel", format!("Linux {release} has all that is needed")));
+        findings.push(ok("kernel", format!("Linux {release} has all required features")));
     }
     findings
 }
@@ -111,9 +111,9 @@ fn limits(root: &Path) -> Vec<Finding> {
         ));
     }
     for (key, least, why) in [
-        ("vm/max_map_count", 65_530, "the memory of components takes some maps each"),
-        ("fs/inotify/max_user_instances", 16, "without a free one, edits are seen by looking once a second"),
-        ("fs/inotify/max_user_watches", 1024, "without a free one, edits are seen by looking once a second"),
+        ("vm/max_map_count", 65_530, "the memory of each component needs some maps"),
+        ("fs/inotify/max_user_instances", 16, "without a free one, the folders are scanned once a second"),
+        ("fs/inotify/max_user_watches", 1024, "without a free one, the folders are scanned once a second"),
     ] {
         if let Some(value) = sysctl(key).filter(|value| *value < least) {
             let next = format!("sysctl {}={least}: {why}", key.replace('/', "."));
@@ -123,7 +123,7 @@ fn limits(root: &Path) -> Vec<Finding> {
     if sysctl("vm/overcommit_memory") == Some(2) {
         findings.push(advice(
             "limits",
-            "vm.overcommit_memory is 2: the address space that is reserved for components counts as used",
+            "vm.overcommit_memory is 2: address space that is reserved for components counts as used",
             "use 0 or 1, or leave room with vm.overcommit_ratio; without it components run more slowly",
         ));
     }
@@ -133,8 +133,8 @@ fn limits(root: &Path) -> Vec<Finding> {
         } else {
             unknown(
                 "limits",
-                "the daemon's limits cannot be told while none runs; this shell's and the kernel's are high enough",
-                "look again when it runs",
+                "no daemon is running, so its limits are unknown; this shell's and the kernel's are high enough",
+                "run this command again when the daemon is running",
             )
         });
     }

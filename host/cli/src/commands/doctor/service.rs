@@ -31,21 +31,21 @@ fn unit(system: &Path) -> Vec<Finding> {
         Some((fs::read_to_string(&path).ok()?, path))
     });
     let Some((text, path)) = found else {
-        let next = "bellwether install (or the Debian package) writes it: without one, nobody starts the daemon again";
+        let next = "bellwether install (or the Debian package) writes it: without a unit, the daemon is not restarted";
         return vec![advice("unit", "there is no unit for systemd", next)];
     };
     let setting = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next());
     let binary = PathBuf::from(setting("ExecStart=").unwrap_or_default());
     let mut findings = Vec::new();
     if !system.join(binary.strip_prefix("/").unwrap_or(&binary)).is_file() {
-        let what = format!("{} starts {}, which is not there", path.display(), binary.display());
-        findings.push(problem("unit", what, "bellwether install puts both in place"));
+        let what = format!("{} starts {}, which does not exist", path.display(), binary.display());
+        findings.push(problem("unit", what, "bellwether install writes both"));
     }
     if text == unit_text(&binary, setting("User=")) {
-        findings.push(ok("unit", format!("{} is as this version writes it", path.display())));
+        findings.push(ok("unit", format!("{} is up to date", path.display())));
     } else {
         let next =
-            "bellwether install writes it anew; put your own settings beside it: systemctl edit bellwether";
+            "bellwether install rewrites it; put your own settings into a drop-in: systemctl edit bellwether";
         findings.push(advice(
             "unit",
             format!("{} differs from what this version writes", path.display()),
@@ -55,7 +55,7 @@ fn unit(system: &Path) -> Vec<Finding> {
     let wanted = system.join("etc/systemd/system/multi-user.target.wants").join(NAME);
     if fs::symlink_metadata(wanted).is_err() {
         let next = "systemctl enable bellwether";
-        findings.push(advice("unit", "it is not enabled: the daemon does not start with the machine", next));
+        findings.push(advice("unit", "it is not enabled: the daemon does not start at boot", next));
     }
     findings
 }
@@ -64,20 +64,20 @@ fn daemon(root: &Path, status: Option<&NodeStatus>) -> Vec<Finding> {
     let pid = fs::read_to_string(root.join("state/daemon.lock")).unwrap_or_default();
     let Some(status) = status else {
         let next =
-            "systemctl start bellwether, or bellwether run; `journalctl -u bellwether` says why it ended";
+            "systemctl start bellwether, or bellwether run; `journalctl -u bellwether` shows why it exited";
         return vec![problem("daemon", "no daemon answers on this root", next)];
     };
     let mut findings: Vec<Finding> = status
         .problems
         .iter()
-        .map(|said| problem("daemon", said, "correct it; `bellwether status` shows whether it is gone"))
+        .map(|said| problem("daemon", said, "correct it; `bellwether status` shows whether it is solved"))
         .collect();
     let program = fs::read_link(format!("/proc/{}/exe", pid.trim())).unwrap_or_default();
     if program.to_string_lossy().ends_with(" (deleted)") {
         findings.push(advice(
             "daemon",
             "its program was replaced since it started: it is still the old version",
-            "systemctl restart bellwether; the applications run on",
+            "systemctl restart bellwether; the applications keep running",
         ));
     }
     let ready = status.modules.iter().filter(|module| module.ready).count();
@@ -97,7 +97,7 @@ fn ports(root: &Path, daemon_runs: bool) -> Vec<Finding> {
 pub(super) fn port(who: &str, address: SocketAddr, daemon_runs: bool) -> Finding {
     if daemon_runs {
         return match TcpStream::connect_timeout(&address, CONNECT_WITHIN) {
-            Ok(_) => ok("ports", format!("connections for {who} are taken on {address}")),
+            Ok(_) => ok("ports", format!("{who} accepts connections on {address}")),
             Err(error) => problem(
                 "ports",
                 format!("{who} does not answer on {address}: {error}"),
@@ -111,7 +111,7 @@ pub(super) fn port(who: &str, address: SocketAddr, daemon_runs: bool) -> Finding
             "ports",
             format!("{who} cannot listen on {address}: {error}"),
             format!(
-                "end the program that has it (`ss -ltnp 'sport = :{}'` names it), or choose another in bellwether.toml",
+                "stop the program that uses it (`ss -ltnp 'sport = :{}'` shows it), or set another in bellwether.toml",
                 address.port()
             ),
         ),

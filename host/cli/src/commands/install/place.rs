@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use crate::output::Tone;
 
-/// What became of one of them.
+/// The result for one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Done {
     Made,
@@ -24,21 +24,21 @@ pub(super) enum Done {
 impl Done {
     pub(super) fn shown(&self, dry: bool) -> (Tone, String) {
         let (tone, what) = match self {
-            Self::Made if dry => (Tone::Good, "would be made"),
-            Self::Made => (Tone::Good, "made"),
+            Self::Made if dry => (Tone::Good, "would be created"),
+            Self::Made => (Tone::Good, "created"),
             Self::Replaced if dry => (Tone::Good, "would be replaced"),
             Self::Replaced => (Tone::Good, "replaced"),
-            Self::AsItShouldBe => (Tone::Quiet, "as it should be"),
+            Self::AsItShouldBe => (Tone::Quiet, "up to date"),
             Self::Kept(why) => (Tone::Busy, *why),
             Self::Removed if dry => (Tone::Good, "would be removed"),
             Self::Removed => (Tone::Good, "removed"),
-            Self::NotThere => (Tone::Quiet, "not there"),
+            Self::NotThere => (Tone::Quiet, "not found"),
         };
         (tone, what.to_owned())
     }
 }
 
-/// Whose something is.
+/// The owner of a file or folder.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Owner {
     pub(super) uid: u32,
@@ -68,10 +68,10 @@ impl Place {
         self.put(to, &bytes, 0o755)
     }
 
-    /// A file that is written anew by each version, unless somebody has put another one there.
+    /// A file that each version rewrites, unless it has been replaced by another one.
     pub(super) fn ours(&self, path: &Path, text: &str, mark: &str) -> anyhow::Result<Done> {
         match fs::read_to_string(self.at(path)) {
-            Ok(there) if !there.starts_with(mark) => Ok(Done::Kept("kept: it is somebody's own")),
+            Ok(there) if !there.starts_with(mark) => Ok(Done::Kept("kept: your own file")),
             _ => self.put(path, text.as_bytes(), 0o644),
         }
     }
@@ -80,7 +80,7 @@ impl Place {
     pub(super) fn operators(&self, path: &Path, text: &str) -> anyhow::Result<Done> {
         match fs::symlink_metadata(self.at(path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.put(path, text.as_bytes(), 0o644),
-            _ => Ok(Done::Kept("kept as it is")),
+            _ => Ok(Done::Kept("kept")),
         }
     }
 
@@ -124,7 +124,7 @@ impl Place {
                 }
                 Ok(())
             };
-            make().with_context(|| format!("cannot make {}", to.display()))?;
+            make().with_context(|| format!("cannot create {}", to.display()))?;
         }
         Ok(Done::Made)
     }
@@ -144,7 +144,7 @@ impl Place {
     /// Removes a file if it is still ours.
     pub(super) fn remove_if(&self, path: &Path, ours: impl Fn(&str) -> bool) -> anyhow::Result<Done> {
         match fs::read_to_string(self.at(path)) {
-            Ok(text) if !ours(&text) => Ok(Done::Kept("kept: it was edited")),
+            Ok(text) if !ours(&text) => Ok(Done::Kept("kept: edited")),
             _ => self.remove(path),
         }
     }
@@ -169,7 +169,7 @@ impl Place {
         match fs::remove_dir(&path) {
             Ok(()) => Ok(Done::Removed),
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                Ok(Done::Kept("kept: configuration or data is in it"))
+                Ok(Done::Kept("kept: contains configuration or data"))
             }
             Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
         }

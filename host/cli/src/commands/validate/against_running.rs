@@ -119,8 +119,8 @@ async fn look(
 fn kept(module: &ModuleName, command: &CommandName, running: &Path) -> Result<(Status, String), String> {
     let path = running.join("state").join("kept.json");
     let list = fs::read(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let list: Value = serde_json::from_slice(&list)
-        .map_err(|error| format!("{} makes no sense: {error}", path.display()))?;
+    let list: Value =
+        serde_json::from_slice(&list).map_err(|error| format!("{} is invalid: {error}", path.display()))?;
     let is_it = |entry: &&Value| entry["module"] == module.as_str() && entry["command"] == command.as_str();
     let entry = list["processes"].as_array().into_iter().flatten().find(is_it);
     let pid = entry.and_then(|entry| entry["process"]["pid"].as_u64());

@@ -43,12 +43,13 @@ fn of_tcp(component: &ComponentSpec) -> Option<String> {
         return None;
     }
     let sees = if address.starts_with("unix:") || config.get("expect-accept") == Some(&Value::Bool(false)) {
-        "sees whether the system takes connections for the service, which it does also while that hangs or is stopped"
+        "checks only whether the kernel completes connections for the service, which it does even if the service hangs \
+         or is stopped"
     } else {
-        "sees whether the service takes connections, on another machine only whether the system does so for it; one \
-         that takes them and then hangs is not seen"
+        "checks only whether the service accepts connections, and on another machine only whether its kernel completes \
+         them; a service that accepts connections and then hangs is not detected"
     };
-    Some(format!("`tcp` without `expect` {sees}: let it `send` something and `expect` the answer"))
+    Some(format!("`tcp` without `expect` {sees}: add `send`, and `expect` with the answer"))
 }
 
 /// Which processes of the host match, for a checker of the application that finds them by what they are.
@@ -84,8 +85,8 @@ async fn of_processes(
     let named = named.join(", ");
     Some(match process.of {
         Of::Host => format!(
-            "counts processes of this host no matter what started them, at present {named}; `of = \"module\"` counts \
-             only those that come from this module's commands"
+            "counts all processes of this host no matter what started them, at present {named}; `of = \"module\"` \
+             counts only those that come from this module's commands"
         ),
         Of::Module => format!(
             "counts only processes that come from this module's commands; at present {named} run on this host, and \
@@ -113,9 +114,9 @@ mod tests {
     #[test]
     fn what_tcp_does_not_see_is_told_unless_an_answer_is_expected() {
         let said = of_config("tcp", serde_json::json!({ "address": "127.0.0.1:6379" })).unwrap();
-        assert!(said.contains("one that takes them and then hangs is not seen"), "{said}");
+        assert!(said.contains("a service that accepts connections and then hangs is not detected"), "{said}");
         let blind = serde_json::json!({ "address": "127.0.0.1:6379", "expect-accept": false });
-        assert!(of_config("tcp", blind).unwrap().contains("also while that hangs or is stopped"));
+        assert!(of_config("tcp", blind).unwrap().contains("even if the service hangs or is stopped"));
         for config in [
             serde_json::json!({ "address": "127.0.0.1:6379", "expect": "PONG" }),
             serde_json::json!({ "address": "udp:127.0.0.1:53", "send": "x" }),

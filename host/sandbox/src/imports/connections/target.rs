@@ -19,7 +19,7 @@ impl Target {
     /// `tls:HOST:PORT`, `tcp:HOST:PORT` or `unix:PATH`; an IPv6 address in brackets, maybe with its zone.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong =
-            || format!("`{}` is none of tls:HOST:PORT, tcp:HOST:PORT and unix:PATH", text.escape_debug());
+            || format!("`{}` is not one of tls:HOST:PORT, tcp:HOST:PORT and unix:PATH", text.escape_debug());
         let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
         if kind == "unix" {
             return Ok(Self::Unix(rest.to_owned()));
@@ -84,7 +84,7 @@ pub(super) fn tls_options(options: &[(String, String)]) -> Result<Tls, String> {
             ("verify", "false") => tls.any = true,
             ("authorities", pem) => {
                 let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-                let found = found.map_err(|error| format!("`authorities` is no PEM: {error}"))?;
+                let found = found.map_err(|error| format!("`authorities` is not PEM: {error}"))?;
                 if found.is_empty() || found.len() > MAX_AUTHORITIES {
                     return Err(format!(
                         "`authorities` has {} certificates, expected 1 to {MAX_AUTHORITIES}",

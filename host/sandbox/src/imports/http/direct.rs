@@ -99,7 +99,8 @@ impl HttpClient {
         // A certificate knows nothing of our interfaces: the zone of an address is not in it.
         let address = host.split_once('%').map_or(host, |(address, _)| address);
         let name = tls.server_name.as_deref().unwrap_or(address).to_owned();
-        let wrong = |error| NotOpened::Failed("bad-option", format!("`{name}` is no server name: {error}"));
+        let wrong =
+            |error| NotOpened::Failed("bad-option", format!("`{name}` is not a server name: {error}"));
         let name = ServerName::try_from(name.clone()).map_err(wrong)?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         let secured = timeout_at(by, handshake).await.map_err(|_| late())?;

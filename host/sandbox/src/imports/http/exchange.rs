@@ -103,7 +103,7 @@ impl Exchange {
 
     /// As the origin understands it, or the proxy (RFC 9112, 3.2).
     fn as_sent(&self, mut request: Request<WasiBody>) -> Result<Request<WasiBody>, Failed> {
-        let invalid = || Failed::new(Error::HttpRequestUriInvalid, "the path is none");
+        let invalid = || Failed::new(Error::HttpRequestUriInvalid, "the path is invalid");
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let path = match path.chars().next() {
             Some('/') => path.to_owned(),

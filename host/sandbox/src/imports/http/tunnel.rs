@@ -40,5 +40,5 @@ pub(super) async fn open(
 }
 
 fn no_proxy(why: &str) -> Failed {
-    Failed::new(Error::HttpProtocolError, format!("what the proxy answers is no HTTP: {why}"))
+    Failed::new(Error::HttpProtocolError, format!("the answer of the proxy is not HTTP: {why}"))
 }

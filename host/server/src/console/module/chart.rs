@@ -75,12 +75,12 @@ fn chart(index: usize, series: &ChartSeries, step: i64, (since, until): (i64, i6
     let top = round_above(most);
     let last = buckets.last().map_or(0.0, Bucket::mean);
     let title = if series.name == "duration" {
-        format!("{}: how long it takes", series.checker)
+        format!("{}: duration", series.checker)
     } else {
         format!("{}: {}", series.checker, series.name)
     };
     let worst = buckets.iter().map(|bucket| bucket.max).fold(f64::MIN, f64::max);
-    let said = format!("Last mean {} {unit}, largest {} {unit}.", number(last), number(worst));
+    let said = format!("Latest mean {} {unit}, maximum {} {unit}.", number(last), number(worst));
     let mut rows: Vec<Row> = buckets.iter().map(|bucket| row(bucket, number, when)).collect();
     rows.reverse();
     // Half of one process is none.

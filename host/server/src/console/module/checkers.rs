@@ -113,10 +113,10 @@ pub(super) fn unit_for(most: f64, unit: &str) -> (f64, &str) {
 fn on_down(on_down: OnDown) -> &'static str {
     match on_down {
         OnDown::Restart => "restart the application",
-        OnDown::Stop => "stop, and ask for a person",
-        OnDown::Wait => "stop, and start again when it is back",
+        OnDown::Stop => "stop, and wait for an operator",
+        OnDown::Wait => "stop, and start again when it is up",
         OnDown::Out => "out of the load balancer",
-        OnDown::Notify => "only tell somebody",
+        OnDown::Notify => "only notify",
     }
 }
 

@@ -229,7 +229,7 @@ fn said(all: &[&Entry], axis: Axis) -> String {
         all.iter().filter(|entry| entry.wall >= axis.since && wanted(&entry.kind)).count()
     };
     format!(
-        "{} changes of state, {} incidents, {} plans, {} commands. All of them are in the table below.",
+        "{} state changes, {} incidents, {} plans, {} commands. The table below lists all of them.",
         count(|kind| matches!(kind, RecordKind::State { .. })),
         count(|kind| matches!(kind, RecordKind::Incident { .. })),
         count(|kind| matches!(kind, RecordKind::Plan { .. })),

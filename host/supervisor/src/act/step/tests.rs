@@ -115,12 +115,12 @@ async fn a_kept_command_is_started_signalled_and_awaited() {
     let target = Target::Command(command("keep"));
     assert_eq!(
         act(StepAction::Signal(target.clone(), Signal::Term)).await.unwrap(),
-        "there is nobody to get it"
+        "there is no process to signal"
     );
     let started = act(StepAction::Keep(command("keep"))).await.unwrap();
     assert!(started.starts_with("`keep` runs as pid "), "{started}");
     assert_eq!(act(StepAction::Signal(target.clone(), Signal::Term)).await.unwrap(), "sent SIGTERM");
-    assert_eq!(act(StepAction::AwaitExit(target)).await.unwrap(), "`keep`: nobody is left");
+    assert_eq!(act(StepAction::AwaitExit(target)).await.unwrap(), "`keep`: no process is left");
     assert!(processes_of(harness.root.path()).is_empty());
     act(StepAction::Keep(command("keep"))).await.unwrap();
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_kept_command_that_is_declared_no_more_can_still_be_stopped() {
     let signal = StepAction::Signal(target.clone(), Signal::Term);
     assert_eq!(runner.carry_out(&module, &signal, LONG).await.unwrap(), "sent SIGTERM");
     let gone = runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await;
-    assert_eq!(gone.unwrap(), "`keep`: nobody is left");
+    assert_eq!(gone.unwrap(), "`keep`: no process is left");
     let again = runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await;
     assert_eq!(again.unwrap(), "`keep` is declared no more and is not started again");
     assert!(processes_of(harness.root.path()).is_empty());

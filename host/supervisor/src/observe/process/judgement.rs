@@ -180,7 +180,7 @@ fn out_of_bounds(bounds: &ProcessBounds, usage: &Usage, several: bool) -> Option
             fail(format!("{one_has} {open} open files, more than the {most} allowed"))
         }
         (Some(_), None) => {
-            let reason = "cannot be asked for open files: run the daemon as their user or as root";
+            let reason = "cannot be checked for open files: run the daemon as their user or as root";
             Some((Status::Unknown, reason.to_owned()))
         }
         _ => None,
@@ -383,7 +383,7 @@ mod tests {
             (
                 Usage { open_files: None, ..within },
                 Status::Unknown,
-                " cannot be asked for open files: run the daemon as their user or as root",
+                " cannot be checked for open files: run the daemon as their user or as root",
             ),
         ];
         for (usage, status, reason) in cases {

@@ -167,7 +167,7 @@ impl Bench {
 
     pub(super) async fn until_in_force(&self, bytes: &[u8]) {
         let digest = blake3::hash(bytes).to_hex().to_string();
-        self.until("the new version is in force", |bench| bench.digest() == digest).await;
+        self.until("the new version is active", |bench| bench.digest() == digest).await;
     }
 
     pub(super) async fn until_refused(&self, part: &str) {

@@ -37,9 +37,9 @@ impl Blank {
     /// In the picture, and at length.
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::NotDrawn => ("not drawn", "more happened here than is drawn"),
-            Self::Ended => ("no daemon", "the daemon did not run"),
-            Self::NoNews => ("no news", "no news: the daemon did not run"),
+            Self::NotDrawn => ("not drawn", "too many events to draw"),
+            Self::Ended => ("no daemon", "the daemon was not running"),
+            Self::NoNews => ("no data", "no data: the daemon was not running"),
         }
     }
 }
@@ -127,9 +127,9 @@ mod tests {
         let started = entry(80_000_000, "daemon 0.1.0 has started");
         let ended = entry(50_000_000, "the daemon has ended; applications that run go on running");
         let gap = |x: &str, width: &str, title| vec![(x.to_owned(), width.to_owned(), title)];
-        let killed = "no news: the daemon did not run";
+        let killed = "no data: the daemon was not running";
         for (records, measured, expected) in [
-            (vec![ended, started.clone()], vec![], gap("50.00%", "30.00%", "the daemon did not run")),
+            (vec![ended, started.clone()], vec![], gap("50.00%", "30.00%", "the daemon was not running")),
             (vec![entry(20_000_000, "x"), started.clone()], vec![30, 60], gap("70.00%", "10.00%", killed)),
             (vec![entry(20_000_000, "x"), started.clone()], vec![75], gap("20.00%", "60.00%", killed)),
             (vec![entry(40_000_000, "x"), started.clone()], vec![], gap("40.00%", "40.00%", killed)),
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_not_drawn_as_known() {
         let records = [entry(40_000_000, "x"), entry(60_000_000, "x")];
-        let left_out = ("0.00%".to_owned(), "40.00%".to_owned(), "more happened here than is drawn");
+        let left_out = ("0.00%".to_owned(), "40.00%".to_owned(), "too many events to draw");
         assert_eq!(gaps_of(&records, &[], true), [left_out]);
     }
 }

@@ -63,7 +63,7 @@ fn a_folder_of_modules_that_is_away_or_another_and_empty_changes_nothing() {
         if empty {
             fs::create_dir(&folder).unwrap();
         }
-        let what = if empty { "another folder than before, and empty" } else { "modules/ is away" };
+        let what = if empty { "another folder than before, and empty" } else { "modules/ is missing" };
         until_problem(&daemon, &[what, "modules/app.toml, modules/web.toml"]);
         let until = Instant::now() + Duration::from_secs(3);
         while Instant::now() < until {

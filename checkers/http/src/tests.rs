@@ -155,7 +155,7 @@ fn no_service_and_no_http_fail() {
     assert_eq!(seen(&url, ""), (Status::Fail, silent));
 
     let (status, summary) = seen(&says("220 mail.example ESMTP\r\n"), "");
-    assert!(status == Status::Fail && summary.contains("no HTTP"), "{summary}");
+    assert!(status == Status::Fail && summary.contains("not HTTP"), "{summary}");
 }
 
 #[test]

@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(bytes("ä").unwrap(), "ä".as_bytes());
         assert_eq!(bytes("").unwrap(), b"");
         for wrong in [r"\", r"\x", r"\x1", r"\xg0", r"\q", r"\xä0"] {
-            assert!(bytes(wrong).unwrap_err().contains("is no escape"), "{wrong}");
+            assert!(bytes(wrong).unwrap_err().contains("is not an escape"), "{wrong}");
         }
     }
 }

@@ -15,7 +15,6 @@ use crate::exit::{Exit, Failure};
 
 /// How the daemon logs.
 #[derive(Debug, Args)]
-#[expect(clippy::doc_markdown, reason = "help is shown as it stands")]
 pub(crate) struct LogArgs {
     /// The log level for standard error: error, warn, info, debug or trace, also per component
     /// (info,bellwether=debug)

@@ -101,7 +101,7 @@ mod tests {
         }
         assert_eq!(write_lost(&folder), (None, None));
         fs::remove_file(folder.join("b")).unwrap();
-        let told = "state/b was removed while the daemon ran, and is written anew";
+        let told = "state/b was removed while the daemon ran, and is restored";
         assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));
         assert_eq!(fs::read(folder.join("b")).unwrap(), b"b");
         fs::remove_dir_all(&folder).unwrap();
@@ -109,7 +109,7 @@ mod tests {
         let (told, failed) = write_lost(&folder);
         assert!(told.is_none() && failed.unwrap().contains("cannot be restored"));
         fs::remove_file(&folder).unwrap();
-        let told = "state/ was removed while the daemon ran, and is written anew";
+        let told = "state/ was removed while the daemon ran, and is restored";
         assert_eq!(write_lost(&folder), (Some(told.to_owned()), None));
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
         assert_eq!(write_lost(&folder), (None, None));
@@ -131,7 +131,7 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("modules"), "a file in its place").unwrap();
         let (told, failed) = write_lost(&folder);
-        assert_eq!(told.unwrap(), "state/a, state/b were removed while the daemon ran, and are written anew");
+        assert_eq!(told.unwrap(), "state/a, state/b were removed while the daemon ran, and are restored");
         let failed = failed.unwrap();
         assert!(failed.starts_with("state/modules/web.json was removed, and cannot be"), "{failed}");
     }

@@ -306,7 +306,7 @@ fn an_address_in_use_is_told() {
 
 #[test]
 fn an_address_that_is_not_here_yet_is_waited_for() {
-    if !namespace::is_inside("serve::health::tests::an_address_that_is_not_here_yet_is_waited_for") {
+    if !namespace::is_inside("tests::an_address_that_is_not_here_yet_is_waited_for") {
         return;
     }
     let view = Fixture::new(StateName::Up).view;

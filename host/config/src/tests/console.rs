@@ -67,7 +67,7 @@ fn a_name_with_a_port() {
 #[test]
 fn an_address_that_another_listener_has() {
     let text = "[metrics]\nlisten = \"127.0.0.1:9013\"\n[console]\nlisten = \"0.0.0.0:9013\"\n";
-    assert!(mistakes(text).contains("taken by the metrics"), "{}", mistakes(text));
+    assert!(mistakes(text).contains("already used by the metrics"), "{}", mistakes(text));
 }
 
 #[test]

@@ -106,7 +106,7 @@ pub(super) fn listeners(node: &NodeSpec) -> Vec<(String, SocketAddr)> {
 pub(super) fn read_only(root: &Path, place: Option<&Path>) -> Option<String> {
     let commands = match place {
         Some(place) if place == socket::path(root) => return None,
-        Some(place) => format!("commands are taken at {}", place.display()),
+        Some(place) => format!("commands are accepted at {}", place.display()),
         None => "no commands are accepted (there is no folder in /run for them)".to_owned(),
     };
     Some(format!(
@@ -186,8 +186,8 @@ mod tests {
         let root = Path::new("/srv/b");
         assert_eq!(read_only(root, Some(&socket::path(root))), None);
         let elsewhere = read_only(root, Some(Path::new("/run/bellwether/x.sock"))).unwrap();
-        assert!(elsewhere.contains("commands are taken at /run/bellwether/x.sock"), "{elsewhere}");
+        assert!(elsewhere.contains("commands are accepted at /run/bellwether/x.sock"), "{elsewhere}");
         let nowhere = read_only(root, None).unwrap();
-        assert!(nowhere.contains("no commands are taken"), "{nowhere}");
+        assert!(nowhere.contains("no commands are accepted"), "{nowhere}");
     }
 }

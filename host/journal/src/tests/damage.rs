@@ -79,7 +79,7 @@ async fn a_page_that_is_found_damaged_later_costs_no_record_that_is_at_hand() {
     let found = journal.records(RecordQuery { limit: 10_000, ..RecordQuery::default() }).await.unwrap();
     assert!(found.len() >= LATEST, "{}", found.len());
     let note = notices.recv().await.unwrap();
-    assert!(note.contains("was moved aside"), "{note}");
+    assert!(note.contains("it was moved to state/journal.db.damaged-"), "{note}");
     world.write(&journal, 1);
     journal.flush().await;
     journal.end().await;

@@ -120,7 +120,7 @@ async fn a_module_and_its_component_change_together_or_not_at_all() {
         member.checker(&CheckerName::new("c").unwrap()).unwrap().interval
     };
     bench.write_both([("checkers/c.wasm", b"garbage"), ("modules/m.toml", slower.as_bytes())]);
-    bench.until_refused("it was changed together with checkers/c.wasm, which is not in force").await;
+    bench.until_refused("it was changed together with checkers/c.wasm, which is not active").await;
     assert_eq!(interval(&bench), Duration::from_secs(1));
     // Mended: both come.
     let second = version(&Guest::default(), "2");
@@ -145,7 +145,7 @@ async fn files_that_nobody_can_run_hurt_nobody() {
     let before = bench.digest();
     fs::remove_dir_all(&folder).unwrap();
     let away =
-        |bench: &Bench| bench.problems.sentences().iter().any(|said| said.contains("checkers/ is away"));
+        |bench: &Bench| bench.problems.sentences().iter().any(|said| said.contains("checkers/ is missing"));
     bench.until("the folder is missed", away).await;
     assert_eq!(bench.digest(), before, "what was there stays in force");
     fs::create_dir(&folder).unwrap();

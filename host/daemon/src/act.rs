@@ -17,6 +17,7 @@ pub mod kept;
 mod last_words;
 pub mod log_file;
 mod log_growth;
+pub(crate) mod plan_question;
 pub mod preview;
 mod running;
 mod settings;
@@ -45,6 +46,7 @@ use crate::observe::Means;
 use crate::sandbox::plan::DeclaredCommand;
 use crate::sandbox::run::PlanRun;
 
+use self::plan_question::PlanContext;
 use self::step::{NotDone, StepRunner};
 
 /// How long the end of a command may take that is declared no more: what it is
@@ -183,19 +185,10 @@ async fn plan(
     })?;
     steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
     let running = steps.kept.running(module);
-    let commands = commands_of(&member.spec, &running);
     let run = PlanRun {
-        node: means.node.clone(),
-        module: module.clone(),
-        config: Arc::clone(&member.script_config),
-        request,
-        commands,
-        time: timeout,
-        limits: means.limits.run.with(&member.spec.restart.limits),
-        facilities: means.facilities(module),
         grants: Arc::clone(&member.script_grants),
         state: member.script_state.clone(),
-        clock: means.clock,
+        ..PlanContext::of(means, &member.spec, timeout).ask(&member.spec, request, &running)
     };
     let report = means.sandbox.plan_report(&component, run).await;
     let (took, usage) = (report.took, report.usage);

@@ -117,7 +117,14 @@ fn a_client_elsewhere_needs_the_fingerprint_and_a_token_and_can_do_what_its_role
     assert!(refused.error.contains("role"), "{refused:?}");
 
     let control = Client::with_role(&daemon, &root, "control");
-    for command in [&["stop", "web"][..], &["start", "web"], &["check", "web", "home"]] {
+    let unconfirmed = control.ask(&["stop", "web"]);
+    assert_eq!(unconfirmed.code, Some(3), "no other node serves it: {unconfirmed:?}");
+    assert!(
+        unconfirmed.error.contains("not confirmed") && unconfirmed.error.contains("--yes"),
+        "{unconfirmed:?}"
+    );
+    assert!(daemon.events().into_iter().all(|event| event.kind != "command"), "it was not given yet");
+    for command in [&["stop", "web", "--yes"][..], &["start", "web"], &["check", "web", "home"]] {
         let told = control.ask(command);
         assert_eq!(told.code, Some(0), "{command:?}: {told:?}");
     }

@@ -257,7 +257,8 @@ impl Trial {
         }
         let before = self.running("commanded");
         *self.sent.entry(word).or_default() += 1;
-        let answer = api::ask(self.root.path(), "POST", &format!("/modules/commanded/{word}"));
+        let answer =
+            api::ask(self.root.path(), "POST", &format!("/modules/commanded/{word}?confirm=commanded"));
         self.done.push(format!("{word}: {answer:?}"));
         let Some(answer) = answer else { return self.wanted.perhaps(word) };
         // 404: the module's file has not been read yet, and nothing was asked of anybody.

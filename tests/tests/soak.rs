@@ -277,7 +277,8 @@ impl Soak {
     }
 
     fn order(&mut self, module: &str, word: &str) {
-        let answer = api::ask(self.root.path(), "POST", &format!("/modules/{module}/{word}"));
+        let answer =
+            api::ask(self.root.path(), "POST", &format!("/modules/{module}/{word}?confirm={module}"));
         let status = answer.expect("the daemon answers").status;
         assert!(status == 200 || status == 409, "{module} {word}: {status}");
         if matches!(word, "start" | "restart" | "resume") && status == 200 {

@@ -71,6 +71,41 @@ fn the_last_ready_node_is_stopped_only_by_its_modules_name() {
     assert_eq!(by_the_view, ["stop", "start"]);
 }
 
+/// Nothing of what was asked before is left on the screen.
+fn clear(screen: &Screen) {
+    screen.line("clear");
+    eventually("the screen is clear", || (!screen.shown().contains("Type web")).then_some(()));
+}
+
+#[test]
+fn a_command_at_a_terminal_asks_for_the_name_and_yes_answers_beforehand() {
+    let Some((root, daemon, screen)) = watched(100, 30) else { return };
+    screen.run(&at(&root, "stop web"));
+    screen.until(&["No node is left that serves web", "Type web to stop it:"]);
+    screen.line("we");
+    screen.until(&["`stop web` is not carried out: it was not confirmed", "add --yes"]);
+    clear(&screen);
+    screen.run(&at(&root, "stop web"));
+    screen.until(&["Type web to stop it:"]);
+    // What was decided by another state is refused.
+    daemon.tell(&["suspend", "web"]);
+    screen.line("web");
+    screen.until(&["it has changed since you looked: it is up and ready now"]);
+    daemon.tell(&["resume", "web"]);
+    assert!(daemon.events().iter().all(|event| event.occasion.as_deref() != Some("stop")));
+    clear(&screen);
+    screen.run(&at(&root, "stop web"));
+    screen.until(&["Type web to stop it:"]);
+    screen.line("web");
+    daemon.until_state("web", State::Stopped);
+    clear(&screen);
+    screen.run(&at(&root, "start web"));
+    daemon.until_ready("web");
+    screen.run(&at(&root, "stop web --yes"));
+    daemon.until_state("web", State::Stopped);
+    assert!(!screen.shown().contains("Type web"), "{}", screen.shown());
+}
+
 #[test]
 fn what_moved_meanwhile_is_refused_and_the_state_now_is_shown() {
     let Some((root, daemon, screen)) = watched(100, 30) else { return };

@@ -291,6 +291,9 @@ pub struct WhyLink {
     pub text: String,
 }
 
+/// The status of [`Problem::unconfirmed`], and of nothing else: Precondition Required (RFC 6585).
+pub const UNCONFIRMED: u16 = 428;
+
 /// An error, as RFC 9457 has it, with what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
@@ -505,6 +508,18 @@ impl Problem {
             status: 409,
             detail: format!("`{command} {module}` is not carried out: {reason}"),
             next: format!("see `bellwether why {module}`"),
+        }
+    }
+
+    /// A command that has to be confirmed first.
+    pub fn unconfirmed(module: &ModuleName, command: Command) -> Self {
+        Self {
+            title: "not confirmed".into(),
+            status: UNCONFIRMED,
+            detail: format!("`{command} {module}` is not confirmed: no other node serves `{module}`"),
+            next: format!(
+                "to {command} it nevertheless, send the same request with `confirm={module}`; the command line takes --yes"
+            ),
         }
     }
 

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use bellwether_core::command::{Command, CommandOutcome};
 use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;
+use bellwether_core::permission::Authorization;
 use bellwether_core::shutdown::Shutdown;
 use bellwether_core::snapshot::Snapshot;
 use tokio::sync::{oneshot, watch};
@@ -24,8 +25,8 @@ pub enum Message {
         command: Command,
         /// For how long, of a suspension.
         lasts: Option<Duration>,
-        /// The generation that the person decided by.
-        seen: Option<u64>,
+        /// Who may give it, and what the person decided by.
+        authorization: Authorization,
         /// Who, and from where.
         by: String,
         /// Why, if that was said.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_api::{NodeStatus, Problem};
+use bellwether_api::{NodeStatus, Problem, UNCONFIRMED};
 use bellwether_core::text::is_shown;
 use bellwether_os::socket;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,9 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::exit::{Exit, Failure};
 
+mod command;
 mod remote;
 mod trust;
 
+pub(crate) use self::command::Given;
 use self::remote::Remote;
 pub(crate) use self::remote::RemoteArgs;
 
@@ -122,13 +124,24 @@ impl Client {
         body: Bytes,
         within: Duration,
     ) -> Result<Bytes, Failure> {
+        let (status, body) = self.exchange(method, path, body, within).await?;
+        if status.is_success() { Ok(body) } else { Err(refusal(&body)) }
+    }
+
+    /// The status and the body of an answer, whatever it says.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let answer = async {
             let response = self.send(method, path, body).await?;
-            let well = response.status().is_success();
-            Ok::<_, Failure>((well, read(response.into_body()).await?))
+            let status = response.status();
+            Ok::<_, Failure>((status, read(response.into_body()).await?))
         };
-        let (well, body) = tokio::time::timeout(within, answer).await.map_err(|_| overdue())??;
-        if well { Ok(body) } else { Err(refusal(&body)) }
+        tokio::time::timeout(within, answer).await.map_err(|_| overdue())?
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
@@ -208,7 +221,7 @@ fn refusal(body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => {
             let exit = match problem.status {
-                401 | 403 | 409 => Exit::Denied,
+                401 | 403 | 409 | UNCONFIRMED => Exit::Denied,
                 404 => Exit::NoSuch,
                 _ => Exit::Error,
             };

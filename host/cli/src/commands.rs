@@ -1,9 +1,15 @@
 //! One file for each command.
 
+use bellwether_core::access::Role;
+
+/// The daemon knows the caller's role, and refuses what that does not allow: nothing here decides by it.
+pub(crate) const ANY_ROLE: Role = Role::Admin;
+
 pub(crate) mod approve;
 pub(crate) mod check;
 pub(crate) mod compile_component;
 pub(crate) mod completions;
+mod confirmation;
 pub(crate) mod console;
 pub(crate) mod demo_app;
 pub(crate) mod doctor;

@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use bellwether_core::observation::Status;
-use bellwether_core::state::StateName;
+use bellwether_core::state::{StateLook, StateName, StateTone};
 use bellwether_core::verdict::Verdict;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
@@ -139,19 +139,14 @@ impl Tone {
 
 /// A state as shape and word, and its tone.
 pub(crate) fn state(state: StateName, ready: bool) -> (Tone, String) {
-    let (tone, shape) = match state {
-        StateName::Up if ready => (Tone::Good, '●'),
-        StateName::Up => (Tone::Bad, '◍'),
-        StateName::Starting => (Tone::Busy, '◐'),
-        StateName::Restarting => (Tone::Busy, '◑'),
-        StateName::Backoff => (Tone::Busy, '◔'),
-        StateName::Waiting => (Tone::Busy, '◌'),
-        StateName::Draining => (Tone::Busy, '◒'),
-        StateName::Stopping => (Tone::Busy, '◓'),
-        StateName::Stopped => (Tone::Quiet, '○'),
-        StateName::Failed => (Tone::Bad, '✗'),
+    let StateLook { word, symbol, tone, .. } = state.look(ready);
+    let tone = match tone {
+        StateTone::Serving => Tone::Good,
+        StateTone::Bad => Tone::Bad,
+        StateTone::Pending | StateTone::Rising | StateTone::Falling => Tone::Busy,
+        StateTone::Resting => Tone::Quiet,
     };
-    (tone, format!("{shape} {state}"))
+    (tone, format!("{symbol} {word}"))
 }
 
 /// A verdict as shape and word, and its tone.
@@ -263,12 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn every_state_has_a_shape_of_its_own() {
-        use StateName::{Backoff, Draining, Failed, Restarting, Starting, Stopped, Stopping, Up, Waiting};
-        let all = [Stopped, Starting, Up, Restarting, Backoff, Failed, Draining, Stopping, Waiting];
-        let shapes: std::collections::BTreeSet<char> =
-            all.iter().filter_map(|s| state(*s, true).1.chars().next()).collect();
-        assert_eq!(shapes.len(), all.len());
-        assert_ne!(state(Up, true), state(Up, false));
+    fn a_state_is_a_shape_a_word_and_a_tone() {
+        assert_eq!(state(StateName::Up, true), (Tone::Good, "● up".to_owned()));
+        assert_eq!(state(StateName::Up, false), (Tone::Bad, "◍ up".to_owned()));
+        assert_eq!(state(StateName::Backoff, false), (Tone::Busy, "◔ backoff".to_owned()));
+        assert_eq!(state(StateName::Draining, false), (Tone::Busy, "◒ draining".to_owned()));
+        assert_eq!(state(StateName::Stopped, false), (Tone::Quiet, "○ stopped".to_owned()));
+        assert_eq!(state(StateName::Failed, false), (Tone::Bad, "✗ failed".to_owned()));
     }
 }

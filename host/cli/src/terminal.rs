@@ -103,10 +103,14 @@ impl Tasks {
                 }
                 self.followed = module.map(|module| tokio::spawn(feed::module(client, module, tell)));
             }
-            Effect::Send { module, command, seen } => {
+            Effect::Send { module, command, seen, confirmed } => {
                 tokio::spawn(async move {
                     let path = format!("/modules/{module}/{command}?seen={seen}");
-                    let answer = client.post::<CommandAnswer>(&path, ANSWER_WITHIN).await;
+                    let answer = if confirmed {
+                        client.give_confirmed(&path, &module).await
+                    } else {
+                        client.post::<CommandAnswer>(&path, ANSWER_WITHIN).await
+                    };
                     let answer = answer.map_err(|failure| failure.said());
                     // Nobody listens any more: the screen is gone.
                     let _ = tell.send(Input::Answer { module, command, answer }).await;

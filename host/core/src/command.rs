@@ -134,6 +134,12 @@ pub enum DeniedReason {
     /// What the person saw when deciding is not so any more.
     #[error("it has changed since you looked: it is {0} now")]
     Moved(String),
+    /// The role of the caller is not enough.
+    #[error("commands need the role {}", crate::permission::COMMANDS_NEED)]
+    Forbidden,
+    /// No node would serve the module then, and the command was not confirmed.
+    #[error("no other node serves it, and the command is not confirmed by the module's name")]
+    Unconfirmed,
     /// The daemon itself is ending.
     #[error("the daemon is shutting down: repeat the command when the next one runs")]
     Ending,

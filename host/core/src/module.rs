@@ -34,7 +34,7 @@ mod evaluate;
 mod found_again;
 mod loading;
 mod moves;
-mod plan_run;
+mod plan_execution;
 mod prerequisites;
 mod probation;
 mod resume;
@@ -66,7 +66,7 @@ use crate::verdict::Verdict;
 
 use checker::Checker;
 use found_again::Service;
-use plan_run::{PlanRun, Progress, Surroundings};
+use plan_execution::{PlanExecution, Progress, Surroundings};
 use prerequisites::Doubt;
 pub(crate) use probation::InForce;
 
@@ -135,7 +135,7 @@ pub(crate) enum State {
     Restarting(Phase),
     /// First clears away what is left of the failed try.
     Backoff {
-        clearing: Option<PlanRun>,
+        clearing: Option<PlanExecution>,
         until: Moment,
     },
     Failed,
@@ -144,7 +144,7 @@ pub(crate) enum State {
         then: AfterDrain,
     },
     Stopping {
-        run: PlanRun,
+        run: PlanExecution,
         then: AfterStop,
     },
     Waiting {
@@ -159,7 +159,7 @@ pub(crate) enum Phase {
     /// `held`: while suspended, only look, for nobody has asked for a start.
     Look { until: Moment, held: bool },
     /// The plan is being made or carried out.
-    Plan(PlanRun),
+    Plan(PlanExecution),
     /// The plan is done: are the checkers up?
     Settle {
         until: Moment,
@@ -218,7 +218,7 @@ impl State {
         )
     }
 
-    fn run(&self) -> Option<&PlanRun> {
+    fn run(&self) -> Option<&PlanExecution> {
         match self {
             Self::Starting(Phase::Plan(run))
             | Self::Restarting(Phase::Plan(run))
@@ -235,7 +235,7 @@ impl State {
         }
     }
 
-    fn run_mut(&mut self) -> Option<&mut PlanRun> {
+    fn run_mut(&mut self) -> Option<&mut PlanExecution> {
         match self {
             Self::Starting(Phase::Plan(run))
             | Self::Restarting(Phase::Plan(run))
@@ -399,7 +399,7 @@ impl Module {
 
     /// When something happens by itself; [`Moment::NEVER`] if nothing does.
     pub(crate) fn deadline(&self) -> Moment {
-        let due = self.state.run().map_or_else(|| self.due(), PlanRun::deadline);
+        let due = self.state.run().map_or_else(|| self.due(), PlanExecution::deadline);
         let trusted = self.trusted_until.unwrap_or(Moment::NEVER);
         let suspended = self.wish.suspended_until.unwrap_or(Moment::NEVER);
         let due = due.min(suspended);
@@ -499,7 +499,7 @@ impl Module {
     fn with_run(
         &mut self,
         out: &mut Outbox<'_>,
-        step: impl FnOnce(&mut PlanRun, &Surroundings<'_>, &mut Outbox<'_>) -> Progress,
+        step: impl FnOnce(&mut PlanExecution, &Surroundings<'_>, &mut Outbox<'_>) -> Progress,
     ) {
         let Some(run) = self.state.run_mut() else { return };
         let around = surroundings(&self.name, &self.policy, &self.budget, &self.incidents, out.now);

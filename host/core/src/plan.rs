@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CheckerName, CommandName};
 use crate::moment::{Moment, plain};
 use crate::observation::Status;
+use crate::policy::BudgetPolicy;
 use crate::verdict::Verdict;
 
 /// The processes a step is about.
@@ -250,4 +251,11 @@ pub struct PlanRequest {
     pub restarts: u32,
     /// How many are allowed.
     pub restarts_allowed: u32,
+}
+
+impl PlanRequest {
+    /// A plan for this occasion, before which nothing has happened.
+    pub fn without_history(occasion: Occasion, budget: &BudgetPolicy) -> Self {
+        Self { occasion, history: Vec::new(), restarts: 0, restarts_allowed: budget.restarts }
+    }
 }

@@ -97,11 +97,14 @@ const EAGER: Duration = Duration::from_millis(100);
 /// The pace of a component that is run eagerly is this part of the time that it has been so.
 const EAGER_PART: u32 = 10;
 
-/// From the beginning of one run to the beginning of the next of a component that has been run
-/// eagerly for so long, or has last passed so long ago. What comes up is seen at once, and what takes
-/// minutes to do so is not asked ten times a second.
-pub fn eager_pace(interval: Duration, waited: Duration) -> Duration {
-    (waited / EAGER_PART).max(EAGER).min(interval)
+/// From the beginning of one run of a checker to the beginning of the next, in the daemon and in a simulation. A component that
+/// is run eagerly has been so for `waited`, or has last passed so long ago: what comes up is seen at once, and what
+/// takes minutes to do so is not asked ten times a second.
+pub fn pace(kind: CheckerKind, interval: Duration, eager: bool, waited: Duration) -> Duration {
+    match kind {
+        CheckerKind::Component if eager => (waited / EAGER_PART).max(EAGER).min(interval),
+        CheckerKind::Component | CheckerKind::Process => interval,
+    }
 }
 
 /// One checker as the core knows it.
@@ -230,7 +233,14 @@ mod tests {
             (50, 10_000, 50),
         ] {
             let millis = Duration::from_millis;
-            assert_eq!(eager_pace(millis(interval), millis(waited)), millis(pace), "{interval} {waited}");
+            let of = |kind, eager| super::pace(kind, millis(interval), eager, millis(waited));
+            assert_eq!(of(CheckerKind::Component, true), millis(pace), "{interval} {waited}");
+            assert_eq!(of(CheckerKind::Component, false), millis(interval));
+            assert_eq!(
+                of(CheckerKind::Process, true),
+                millis(interval),
+                "its end and its start are seen at once"
+            );
         }
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::DeniedReason;
 use crate::event::Wish;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::moment::Moment;
@@ -45,15 +44,6 @@ impl Snapshot {
     pub fn module(&self, name: &str) -> Option<&ModuleView> {
         let found = self.modules.binary_search_by(|m| m.name.as_str().cmp(name)).ok()?;
         self.modules.get(found).map(AsRef::as_ref)
-    }
-
-    /// Why somebody who saw the picture of generation `seen` may not decide by it any more, if so:
-    /// what matters of the module has changed since, or the picture was another daemon's.
-    pub fn moved_since(&self, module: &str, seen: u64) -> Option<DeniedReason> {
-        let view = self.module(module)?;
-        let ready = if view.ready { "ready" } else { "not ready" };
-        let now = || DeniedReason::Moved(format!("{} and {ready}", view.state));
-        (seen < view.changed || seen > self.generation).then(now)
     }
 
     /// Whether there are modules, and all of them serve.

@@ -12,11 +12,12 @@ use std::future::Future;
 use std::time::Instant;
 
 use bellwether_core::action::Action;
-use bellwether_core::command::{CommandOutcome, with_reason};
+use bellwether_core::command::{CommandOutcome, DeniedReason, with_reason};
 use bellwether_core::event::Event;
 use bellwether_core::id::{ModuleName, RequestId};
 use bellwether_core::moment::Moment;
 use bellwether_core::node::Node;
+use bellwether_core::permission::Permission;
 use bellwether_core::record::RecordKind;
 use bellwether_core::text;
 use futures_util::FutureExt as _;
@@ -136,16 +137,21 @@ impl Driver {
                 }
                 self.handle(event);
             }
-            Message::Command { module, command, lasts, seen, mut by, mut reason, answer } => {
+            Message::Command { module, command, lasts, authorization, mut by, mut reason, answer } => {
                 [&mut by].into_iter().chain(&mut reason).for_each(text::tidy);
                 self.node.refresh();
                 let snapshot = self.node.snapshot();
-                if let Some(moved) = seen.and_then(|seen| snapshot.moved_since(module.as_str(), seen)) {
-                    let outcome = CommandOutcome::Denied(moved);
-                    let by = with_reason(&by, reason.as_deref());
-                    let kind = RecordKind::Command { command, by, outcome: outcome.clone() };
-                    self.handle(Event::Noted { module: Some(module), kind });
-                    // Whoever asked may be gone.
+                let permission = Permission::on(&snapshot, module.as_str(), command, &authorization);
+                if let Some(denied) = permission.and_then(Permission::denial) {
+                    let moved = matches!(denied, DeniedReason::Moved(_));
+                    let outcome = CommandOutcome::Denied(denied);
+                    // A command without its confirmation, or without the role, has not been given yet.
+                    if moved {
+                        let by = with_reason(&by, reason.as_deref());
+                        let kind = RecordKind::Command { command, by, outcome: outcome.clone() };
+                        self.handle(Event::Noted { module: Some(module), kind });
+                    }
+                    // The caller may be gone.
                     let _ = answer.send(outcome);
                     return;
                 }

@@ -8,6 +8,7 @@ use bellwether_core::command::{CommandOutcome, DeniedReason, Order};
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::permission::Authorization;
 use bellwether_core::plan::{Occasion, Plan};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
@@ -205,13 +206,13 @@ impl Daemon for Office {
         &self,
         module: ModuleName,
         order: Order,
-        seen: Option<u64>,
+        authorization: Authorization,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome> {
         async move {
             let (answer, answered) = oneshot::channel();
             let Order { command, lasts, reason } = order;
-            let message = Message::Command { module, command, lasts, seen, by, reason, answer };
+            let message = Message::Command { module, command, lasts, authorization, by, reason, answer };
             if self.events.send(message).await.is_err() {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }

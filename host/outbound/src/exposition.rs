@@ -152,7 +152,7 @@ impl Page<'_> {
         let help = "1 if load balancers are told to send requests";
         self.gauge("bellwether_module_ready", help, None, each(|module| yes(module.ready)))?;
         let states = snapshot.modules.iter().flat_map(|module| {
-            STATES.iter().map(|state| {
+            StateName::ALL.iter().map(|state| {
                 let labels = vec![("module", module.name.to_string()), ("state", state.to_string())];
                 (labels, yes(module.state == *state))
             })
@@ -445,15 +445,4 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
-const STATES: [StateName; 9] = [
-    StateName::Stopped,
-    StateName::Starting,
-    StateName::Up,
-    StateName::Restarting,
-    StateName::Backoff,
-    StateName::Failed,
-    StateName::Draining,
-    StateName::Stopping,
-    StateName::Waiting,
-];
 const VERDICTS: [Verdict; 3] = [Verdict::Up, Verdict::Down, Verdict::Undecided];

@@ -18,6 +18,7 @@ use bellwether_core::access::Role;
 use bellwether_core::command::{CommandOutcome, Order};
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::observation::Observation;
+use bellwether_core::permission::Authorization;
 use bellwether_core::plan::{Occasion, Plan};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
@@ -106,13 +107,12 @@ pub trait Daemon: Send + Sync + 'static {
     fn test_notifications(&self, _target: Option<String>, _by: String) -> BoxFuture<'_, Vec<Tested>> {
         Box::pin(std::future::ready(Vec::new()))
     }
-    /// Hands a command to the core. `seen` is the generation that the person decided by;
-    /// if the module has moved since, nothing is done.
+    /// Hands a command to the core, if it may be given by this authorization when its turn comes.
     fn command(
         &self,
         module: ModuleName,
         order: Order,
-        seen: Option<u64>,
+        authorization: Authorization,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome>;
     /// Writes something down that a person did.

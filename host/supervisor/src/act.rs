@@ -12,6 +12,7 @@
 
 pub mod kept;
 mod last_words;
+pub(crate) mod plan_question;
 pub mod preview;
 pub mod step;
 
@@ -38,6 +39,7 @@ use bellwether_config::spec::ModuleSpec;
 use bellwether_sandbox::plan::DeclaredCommand;
 use bellwether_sandbox::run::PlanRun;
 
+use self::plan_question::PlanContext;
 use self::step::{NotDone, StepRunner};
 
 /// How long the end of a command may take that is declared no more: what it is
@@ -176,19 +178,10 @@ async fn plan(
     })?;
     steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
     let running = steps.kept.running(module);
-    let commands = commands_of(&member.spec, &running);
     let run = PlanRun {
-        node: means.node.clone(),
-        module: module.clone(),
-        config: Arc::clone(&member.script_config),
-        request,
-        commands,
-        time: timeout,
-        limits: means.limits.run.with(&member.spec.restart.limits),
-        facilities: means.facilities(module),
         grants: Arc::clone(&member.script_grants),
         state: member.script_state.clone(),
-        clock: means.clock,
+        ..PlanContext::of(means, &member.spec, timeout).ask(&member.spec, request, &running)
     };
     let report = means.sandbox.plan_report(&component, run).await;
     let (took, usage) = (report.took, report.usage);

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, Generation, ModuleName, NodeName};
 use bellwether_core::observation::{Observation, Status};
-use bellwether_core::policy::eager_pace;
+use bellwether_core::policy::{CheckerKind, pace};
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -265,9 +265,8 @@ async fn run_component(
     let first = if eager { Duration::ZERO } else { spread(&outlet.module, &outlet.checker, interval) };
     let mut since = tokio::time::Instant::now();
     let mut due = since + first;
-    let pace = |eager: bool, since: tokio::time::Instant| {
-        if eager { eager_pace(interval, since.elapsed()) } else { interval }
-    };
+    let pace =
+        |eager, since: tokio::time::Instant| pace(CheckerKind::Component, interval, eager, since.elapsed());
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}

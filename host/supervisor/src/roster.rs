@@ -20,8 +20,6 @@ use bellwether_sandbox::StateHandle;
 pub struct Member {
     /// What its file says.
     pub spec: ModuleSpec,
-    /// The restart script's configuration, as the script reads it.
-    pub script_config: Arc<str>,
     /// What the restart script is allowed.
     pub script_grants: Arc<Grants>,
     /// What the restart script left behind.
@@ -80,7 +78,6 @@ impl Member {
         Self {
             checkers: checkers.collect(),
             script_grants: Arc::clone(&spec.restart.grants),
-            script_config: spec.restart.config.to_string().into(),
             script_state: memory(OwnerKind::RestartScript, "").state,
             script_pin: Pin::default(),
             spec,

@@ -26,7 +26,7 @@ use bellwether_core::simulation::scenario::{Behaviour, Scenario};
 use bellwether_core::simulation::{Question, Simulation, TooMuch, Turn};
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 
-use crate::act::commands_of;
+use crate::act::plan_question::PlanContext;
 use crate::observe::process::label;
 use crate::observe::spread;
 use bellwether_config::spec::{CheckerSpec, Grants, LimitsSpec, ModuleSpec, Subject};
@@ -79,25 +79,19 @@ impl Stage<'_> {
         clock: Clock,
     ) -> Result<Plan, String> {
         let script = self.script.clone()?;
-        let restart = &self.module.restart;
         let running: Vec<CommandName> = question.running.iter().map(|(command, _)| command.clone()).collect();
+        let facilities = Arc::new(Scenery {
+            module: self.module.clone(),
+            commands: commands.clone(),
+            running: question.running.clone(),
+            now: question.at,
+        });
+        let time = self.module.policy().plan_within;
+        let context = PlanContext { node: self.node, limits: self.limits, facilities, clock, time };
         let run = PlanRun {
-            node: self.node.clone(),
-            module: self.module.name.clone(),
-            config: restart.config.to_string().into(),
-            request: question.request.clone(),
-            commands: commands_of(self.module, &running),
-            time: self.module.policy().plan_within,
-            limits: self.limits.run.with(&restart.limits),
-            facilities: Arc::new(Scenery {
-                module: self.module.clone(),
-                commands: commands.clone(),
-                running: question.running.clone(),
-                now: question.at,
-            }),
-            grants: Arc::new(harmless(&restart.grants)),
+            grants: Arc::new(harmless(&self.module.restart.grants)),
             state: state.clone(),
-            clock,
+            ..context.ask(self.module, question.request.clone(), &running)
         };
         self.sandbox.plan(script, run).await.map_err(|error| error.to_string())
     }

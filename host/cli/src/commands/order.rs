@@ -4,14 +4,15 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_api::{CommandAnswer, CommandWord, ModuleStatus, NodeStatus};
+use bellwether_api::{CommandWord, ModuleStatus, NodeStatus};
 use bellwether_core::command::{Command, LASTS_AT_MOST};
 use bellwether_core::id::ModuleName;
 use bellwether_core::state::StateName;
 use clap::{Args, Subcommand};
 
+use super::confirmation::{Confirmation, ask};
 use super::events::escaped;
-use crate::client::{ANSWER_WITHIN, Client};
+use crate::client::{Client, Given};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
@@ -25,12 +26,14 @@ pub(crate) enum Order {
     Start(OrderArgs),
     /// Take the node out of the load balancer, then stop the application, and keep it stopped
     ///
-    /// It stays stopped when the daemon or the server restarts.
-    Stop(OrderArgs),
+    /// It stays stopped when the daemon or the server restarts. If no other node serves the module, the command must
+    /// be confirmed: on a terminal by typing the module's name, elsewhere with --yes. A script that uses the local
+    /// socket needs no confirmation.
+    Stop(TakingOutArgs),
     /// Take the node out of the load balancer, stop the application and start it again
     ///
-    /// Does not count against the restart budget.
-    Restart(OrderArgs),
+    /// Does not count against the restart budget. Must be confirmed in the same way as `stop`.
+    Restart(TakingOutArgs),
     /// Keep monitoring, but take no automatic action (maintenance)
     ///
     /// With --for, automatic actions resume when that time is over.
@@ -69,6 +72,17 @@ pub(crate) struct OrderArgs {
     json: bool,
 }
 
+/// Which module, and whether it is meant also if no other node serves it.
+#[derive(Debug, Args)]
+pub(crate) struct TakingOutArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+
+    /// Do it also if no other node serves the module, and do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 /// Which module, and for how long.
 #[derive(Debug, Args)]
 pub(crate) struct SuspendArgs {
@@ -81,17 +95,26 @@ pub(crate) struct SuspendArgs {
 }
 
 impl Order {
-    fn parts(self) -> (Command, OrderArgs, Option<Duration>) {
-        match self {
-            Self::Start(args) => (Command::Start, args, None),
-            Self::Stop(args) => (Command::Stop, args, None),
-            Self::Restart(args) => (Command::Restart, args, None),
-            Self::Suspend(args) => (Command::Suspend, args.order, args.lasts),
-            Self::Resume(args) => (Command::Resume, args, None),
-            Self::Reset(args) => (Command::Reset, args, None),
-            Self::Confirm(args) => (Command::Confirm, args, None),
-        }
+    fn parts(self) -> Parts {
+        let (command, args, lasts, yes) = match self {
+            Self::Start(args) => (Command::Start, args, None, false),
+            Self::Stop(args) => (Command::Stop, args.order, None, args.yes),
+            Self::Restart(args) => (Command::Restart, args.order, None, args.yes),
+            Self::Suspend(args) => (Command::Suspend, args.order, args.lasts, false),
+            Self::Resume(args) => (Command::Resume, args, None, false),
+            Self::Reset(args) => (Command::Reset, args, None, false),
+            Self::Confirm(args) => (Command::Confirm, args, None, false),
+        };
+        Parts { command, args, lasts, yes }
     }
+}
+
+/// What the command line says.
+struct Parts {
+    command: Command,
+    args: OrderArgs,
+    lasts: Option<Duration>,
+    yes: bool,
 }
 
 /// For clap.
@@ -105,8 +128,9 @@ fn suspended_for(text: &str) -> Result<Duration, String> {
 }
 
 /// Where the API takes it.
-fn path(command: Command, args: &OrderArgs, lasts: Option<Duration>) -> String {
+fn path(command: Command, args: &OrderArgs, lasts: Option<Duration>, seen: Option<u64>) -> String {
     let mut asked = Vec::new();
+    asked.extend(seen.map(|seen| format!("seen={seen}")));
     // A part of a second is a second: for none there would be nothing to do.
     asked.extend(
         lasts.map(|lasts| format!("for_s={}", lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0))),
@@ -117,11 +141,21 @@ fn path(command: Command, args: &OrderArgs, lasts: Option<Duration>) -> String {
 }
 
 pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Outcome {
-    let (command, args, lasts) = order.parts();
+    let Parts { command, args, lasts, yes } = order.parts();
     let client = root.client()?;
     // As it is before, to tell the change from what was so already.
     let before = if args.wait { Some(module(client.get("/status").await?, &args.module)?) } else { None };
-    let answer: CommandAnswer = client.post(&path(command, &args, lasts), ANSWER_WITHIN).await?;
+    let answer = match client.give(&path(command, &args, lasts, None)).await? {
+        Given::Answered(answer) => answer,
+        Given::Unconfirmed(failure) => {
+            let seen = match Confirmation::find(yes, &client) {
+                Confirmation::Given => None,
+                Confirmation::Asked => Some(ask(&client, command, &args.module).await?),
+                Confirmation::Missing => return Err(failure),
+            };
+            client.give_confirmed(&path(command, &args, lasts, seen), &args.module).await?
+        }
+    };
     if args.json {
         output.json(&answer)?;
     } else {
@@ -245,10 +279,11 @@ mod tests {
             reason: reason.map(str::to_owned),
             json: false,
         };
-        assert_eq!(path(Command::Stop, &args(None), None), "/modules/web/stop");
+        assert_eq!(path(Command::Stop, &args(None), None, None), "/modules/web/stop");
+        assert_eq!(path(Command::Stop, &args(None), None, Some(7)), "/modules/web/stop?seen=7");
         let half_an_hour = Some(Duration::from_mins(30));
         assert_eq!(
-            path(Command::Suspend, &args(Some("new version & more")), half_an_hour),
+            path(Command::Suspend, &args(Some("new version & more")), half_an_hour, None),
             "/modules/web/suspend?for_s=1800&reason=new%20version%20%26%20more"
         );
     }

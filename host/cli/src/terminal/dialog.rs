@@ -45,13 +45,12 @@ fn question(confirm: &Confirm, model: &Model, paint: &Paint) -> Text<'static> {
     for sentence in &confirm.consequence.sentences {
         text.push_line(Line::raw(sentence.clone()));
     }
-    let moved = model.module(&confirm.module).filter(|now| now.changed != confirm.seen);
-    if let Some(now) = moved {
+    if let Some(now) = model.moved(confirm) {
         let said = format!("The state has changed: it is {} now. Press Esc and try again.", now.state);
         text.push_line(Line::styled(said, paint.style(Tone::Bad)));
     }
     text.push_line(Line::raw(""));
-    if confirm.consequence.last_ready {
+    if confirm.by_name {
         let asked = format!("Type the module's name, then Enter: {}▏", confirm.typed);
         text.push_line(Line::styled(asked, paint.style(Tone::Title)));
         text.push_line(Line::raw("Esc cancels."));

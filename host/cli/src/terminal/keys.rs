@@ -3,7 +3,7 @@
 use bellwether_core::command::Command;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::{Effect, Mode, Model};
+use super::model::{Confirm, Effect, Mode, Model};
 
 /// Lines of the detail, or modules of the list, that a page key moves by.
 const PAGE: u16 = 10;
@@ -110,7 +110,7 @@ fn filter(model: &mut Model, code: KeyCode) {
 
 fn confirm(model: &mut Model, code: KeyCode) -> Option<Effect> {
     let Mode::Confirm(mut confirm) = std::mem::take(&mut model.mode) else { return None };
-    let by_name = confirm.consequence.last_ready;
+    let by_name = confirm.by_name;
     let said_so = match code {
         KeyCode::Enter => by_name,
         KeyCode::Backspace => {
@@ -129,7 +129,8 @@ fn confirm(model: &mut Model, code: KeyCode) -> Option<Effect> {
     };
     if said_so && confirm.is_meant() {
         let command = confirm.consequence.command;
-        return Some(Effect::Send { module: confirm.module, command, seen: confirm.seen });
+        let Confirm { module, seen, .. } = *confirm;
+        return Some(Effect::Send { module, command, seen, confirmed: by_name });
     }
     model.mode = Mode::Confirm(confirm);
     None

@@ -17,10 +17,12 @@ use bellwether_core::consequence::Consequence;
 use bellwether_core::event::Wish;
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::Moment;
+use bellwether_core::permission::{Authorization, OTHER_READY_NODES, Permission};
 use bellwether_core::snapshot::{CheckerView, ModuleView};
 use ratatui::crossterm::event::KeyEvent;
 
 use super::keys;
+use crate::commands::ANY_ROLE;
 
 /// The oldest records give way.
 pub(super) const MAX_EVENTS: usize = 200;
@@ -62,6 +64,8 @@ pub(super) struct Confirm {
     /// What the person had before their eyes.
     pub(super) seen: u64,
     pub(super) consequence: Consequence,
+    /// The module's name has to be typed.
+    pub(super) by_name: bool,
     /// Of the module's name, where it is asked for.
     pub(super) typed: String,
 }
@@ -105,7 +109,7 @@ pub(super) enum Effect {
     Quit,
     Suspend,
     Follow(Option<ModuleName>),
-    Send { module: ModuleName, command: Command, seen: u64 },
+    Send { module: ModuleName, command: Command, seen: u64, confirmed: bool },
 }
 
 impl Model {
@@ -218,22 +222,40 @@ impl Model {
             self.answer = Some(Answer { good: false, text });
             return;
         }
-        let consequence = Consequence::of(&view(module), command, 0);
-        if let Some(idle) = &consequence.idle {
+        let view = view(module);
+        let permission = Permission::shown(command, ANY_ROLE, &view);
+        if let Permission::Idle(idle) = permission {
             let text = format!("{command} {}: nothing to do: {idle}", module.name);
             self.answer = Some(Answer { good: true, text });
             return;
         }
-        let (module, seen) = (module.name.clone(), module.changed);
+        let by_name = permission == Permission::Unconfirmed;
+        let consequence = Consequence::of(&view, command, OTHER_READY_NODES);
+        let (module, seen, typed) = (module.name.clone(), module.changed, String::new());
         self.answer = None;
-        self.mode = Mode::Confirm(Box::new(Confirm { module, seen, consequence, typed: String::new() }));
+        self.mode = Mode::Confirm(Box::new(Confirm { module, seen, consequence, by_name, typed }));
+    }
+
+    /// The module as it is now, if it has changed since the question was asked.
+    pub(super) fn moved(&self, confirm: &Confirm) -> Option<&ModuleStatus> {
+        let now = self.module(&confirm.module)?;
+        let generation = self.status.as_ref()?.generation;
+        let command = confirm.consequence.command;
+        let authorization = confirm.authorization();
+        let permission = Permission::of(command, &authorization, &view(now), generation, OTHER_READY_NODES);
+        matches!(permission, Permission::Moved(_)).then_some(now)
     }
 }
 
 impl Confirm {
     /// Whether enough has been said for the command to be given.
     pub(super) fn is_meant(&self) -> bool {
-        !self.consequence.last_ready || self.typed == self.module.as_str()
+        !self.by_name || self.authorization().confirms(&self.module)
+    }
+
+    fn authorization(&self) -> Authorization {
+        let confirmed = Some(self.typed.clone());
+        Authorization { role: ANY_ROLE, seen: Some(self.seen), confirmed }
     }
 }
 

@@ -93,12 +93,13 @@ fn the_last_ready_node_is_taken_out_only_by_its_modules_name() {
     let mut model = three();
     press(&mut model, "jj");
     press(&mut model, "S");
-    assert!(matches!(&model.mode, Mode::Confirm(confirm) if confirm.consequence.last_ready));
+    assert!(matches!(&model.mode, Mode::Confirm(confirm) if confirm.by_name));
     assert_eq!(hit(&mut model, KeyCode::Enter), []);
     assert_eq!(press(&mut model, "wex"), []);
     hit(&mut model, KeyCode::Backspace);
     assert_eq!(press(&mut model, "b"), []);
-    let send = Effect::Send { module: "web".parse().unwrap(), command: Command::Stop, seen: 7 };
+    let web = "web".parse().unwrap();
+    let send = Effect::Send { module: web, command: Command::Stop, seen: 7, confirmed: true };
     assert_eq!(hit(&mut model, KeyCode::Enter), [send]);
     assert_eq!(model.mode, Mode::Look);
 }
@@ -111,7 +112,7 @@ fn every_command_key_asks_first_and_only_y_gives_it() {
         let mut model = three();
         assert_eq!(press(&mut model, key), [], "{key}");
         assert_eq!(hit(&mut model, KeyCode::Enter), [], "{key}: Enter alone is no yes");
-        let send = Effect::Send { module: "db".parse().unwrap(), command, seen: 7 };
+        let send = Effect::Send { module: "db".parse().unwrap(), command, seen: 7, confirmed: false };
         assert_eq!(press(&mut model, "y"), [send], "{key}");
         press(&mut model, key);
         hit(&mut model, KeyCode::Esc);

@@ -12,7 +12,7 @@ use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
 use crate::plan::{Incident, PastObservation};
-use crate::policy::{CheckerKind, CheckerPolicy, eager_pace};
+use crate::policy::{CheckerKind, CheckerPolicy, pace};
 use crate::verdict::{Judge, Verdict, Weight};
 
 use super::blindness::Blindness;
@@ -302,10 +302,7 @@ impl Checker {
         let watch = self.watch.filter(|watch| !watch.over && self.spoken && self.missed == 0)?;
         let interval = self.policy.interval;
         let last = self.last.as_deref()?;
-        let pace = match self.policy.kind {
-            CheckerKind::Component if watch.eager => eager_pace(interval, last.at.since(watch.since)),
-            CheckerKind::Component | CheckerKind::Process => interval,
-        };
+        let pace = pace(self.policy.kind, interval, watch.eager, last.at.since(watch.since));
         Some(last.at.max(last.at - last.took + pace))
     }
 

@@ -12,7 +12,7 @@ use crate::record::{KEEP_TRYING, RecordKind};
 use crate::state::StateName;
 
 use super::checker::Checker;
-use super::plan_run::{PlanRun, Progress};
+use super::plan_execution::{PlanExecution, Progress};
 use super::probation::Probation;
 use super::{AfterDrain, AfterStop, LOOK_TIME, Module, Phase, Service, State};
 
@@ -127,19 +127,19 @@ impl Module {
     }
 
     pub(super) fn begin_start(&mut self, reason: &str, out: &mut Outbox<'_>) {
-        let run = PlanRun::begin(Occasion::Start, &self.around(out.now), out);
+        let run = PlanExecution::begin(Occasion::Start, &self.around(out.now), out);
         self.enter(State::Starting(Phase::Plan(run)), reason, out);
     }
 
     pub(super) fn begin_restart(&mut self, occasion: Occasion, reason: String, out: &mut Outbox<'_>) {
-        let run = PlanRun::begin(occasion, &self.around(out.now), out);
+        let run = PlanExecution::begin(occasion, &self.around(out.now), out);
         self.enter(State::Restarting(Phase::Plan(run)), reason, out);
     }
 
     /// Stops the application, whatever is under way.
     pub(super) fn begin_stop(&mut self, then: AfterStop, reason: impl Into<String>, out: &mut Outbox<'_>) {
         self.cancel_run(out);
-        let run = PlanRun::begin(Occasion::Stop, &self.around(out.now), out);
+        let run = PlanExecution::begin(Occasion::Stop, &self.around(out.now), out);
         self.enter(State::Stopping { run, then }, reason, out);
     }
 
@@ -188,12 +188,12 @@ impl Module {
         match incident {
             Some(incident) if wait.is_zero() => {
                 let occasion = Occasion::Incident(incident);
-                let run = PlanRun::begin(occasion, &self.around(out.now), out).of_one_that_hangs(hangs);
+                let run = PlanExecution::begin(occasion, &self.around(out.now), out).of_one_that_hangs(hangs);
                 self.enter(State::Restarting(Phase::Plan(run)), reason, out);
             }
             Some(_) | None => {
                 self.cancel_run(out);
-                let run = PlanRun::begin(Occasion::Stop, &self.around(out.now), out);
+                let run = PlanExecution::begin(Occasion::Stop, &self.around(out.now), out);
                 let clearing = Some(run.of_one_that_hangs(hangs));
                 self.enter(State::Backoff { clearing, until: out.now + wait }, reason, out);
             }
@@ -213,7 +213,7 @@ impl Module {
         let when = plain(delay);
         let decision = format!("try again in {when} (not counted: this node lacks what a start needs)");
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
-        let clearing = Some(PlanRun::begin(Occasion::Stop, &self.around(out.now), out));
+        let clearing = Some(PlanExecution::begin(Occasion::Stop, &self.around(out.now), out));
         self.enter(State::Backoff { clearing, until: out.now + delay }, reason, out);
     }
 
@@ -224,7 +224,7 @@ impl Module {
             Progress::Done => None,
             Progress::Failed(reason) => Some(reason),
         };
-        let starved = self.state.run().is_some_and(PlanRun::is_starved);
+        let starved = self.state.run().is_some_and(PlanExecution::is_starved);
         match (&mut self.state, failure) {
             (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), None) => {
                 let starts_for = Some(self.policy.start_within);

@@ -8,7 +8,7 @@ use crate::snapshot::{CheckerView, Load, ModuleView, ON_PROBATION};
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
-use super::plan_run::PlanRun;
+use super::plan_execution::PlanExecution;
 use super::{ASKED, Module, State};
 
 impl Module {
@@ -119,7 +119,7 @@ impl Module {
             load: self.load(),
             probed_every: self.probed_every,
             readmit_until: self.readmission.until(),
-            plan: self.state.run().and_then(PlanRun::view),
+            plan: self.state.run().and_then(PlanExecution::view),
             processes,
             checkers: self.checkers.iter().map(|(name, c)| checker_view(name, c)).collect(),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{CheckerName, CommandName, ModuleName, NodeName};
-use crate::policy::{CheckerPolicy, ModulePolicy, OnDown};
+use crate::policy::{self, CheckerKind, CheckerPolicy, ModulePolicy, OnDown};
 
 /// The module, and where it runs.
 #[derive(Debug, Clone)]
@@ -50,6 +50,17 @@ pub enum Sees {
     },
     /// Whatever a component looks at.
     Component,
+}
+
+impl Role {
+    /// From the beginning of one run to the beginning of the next, as in the daemon.
+    pub(super) fn pace(&self, eager: bool, waited: Duration) -> Duration {
+        let kind = match self.sees {
+            Sees::Component => CheckerKind::Component,
+            Sees::Kept { .. } | Sees::Processes { .. } => CheckerKind::Process,
+        };
+        policy::pace(kind, self.interval, eager, waited)
+    }
 }
 
 impl Cast {

@@ -12,9 +12,8 @@ use std::time::Duration;
 use crate::id::{CheckerName, Generation};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
-use crate::policy::eager_pace;
 
-use super::cast::{Cast, Role, Sees};
+use super::cast::{Cast, Sees};
 use super::queue::{Item, Queue};
 
 /// How soon processes are seen that are looked for by what they are.
@@ -51,14 +50,6 @@ pub(super) struct Sights {
     whole: bool,
 }
 
-/// How soon a checker runs again that has had its pace for so long.
-fn pace(role: &Role, eager: bool, waited: Duration) -> Duration {
-    match role.sees {
-        Sees::Component if eager => eager_pace(role.interval, waited),
-        Sees::Component | Sees::Kept { .. } | Sees::Processes { .. } => role.interval,
-    }
-}
-
 /// What of an observation makes it another one.
 fn gist(seen: &Observation) -> (Status, String, usize) {
     (seen.status, seen.summary.clone(), seen.processes.len())
@@ -78,9 +69,7 @@ impl Sights {
         let before = self.by_checker.remove(&checker).filter(|sight| sight.generation == generation);
         let due = match (&role.sees, &before) {
             (Sees::Kept { .. } | Sees::Processes { .. }, _) => now,
-            (Sees::Component, Some(before)) if eager => {
-                before.due.min(now + pace(role, true, Duration::ZERO))
-            }
+            (Sees::Component, Some(before)) if eager => before.due.min(now + role.pace(true, Duration::ZERO)),
             (Sees::Component, Some(_)) => now + role.interval,
             (Sees::Component, None) if eager => now,
             (Sees::Component, None) => now + role.first,
@@ -131,7 +120,7 @@ impl Sights {
         if passes {
             sight.paced_since = now;
         }
-        sight.due = now + pace(role, sight.eager, now.since(sight.paced_since));
+        sight.due = now + role.pace(sight.eager, now.since(sight.paced_since));
         queue.push(sight.due, Item::Run { checker: checker.clone(), serial });
         true
     }
@@ -196,7 +185,7 @@ impl Sights {
         let until = graces.fold(until, Moment::min);
         for (checker, sight) in &mut self.by_checker {
             let Some((role, _)) = cast.role(checker) else { continue };
-            let pace = pace(role, sight.eager, sight.due.since(sight.paced_since));
+            let pace = role.pace(sight.eager, sight.due.since(sight.paced_since));
             if sight.eager && pace < role.interval {
                 // Its pace changes from run to run.
                 continue;

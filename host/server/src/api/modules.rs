@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::{Extension, State};
 use bellwether_core::command::{Command, CommandOutcome, DeniedReason, LASTS_AT_MOST, Order, reason};
 use bellwether_core::id::{CheckerName, ModuleName};
+use bellwether_core::permission::{Authorization, COMMANDS_NEED};
 use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::why::why as explain;
 use schemars::JsonSchema;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use super::extract::{Json, Path, Query};
 use super::problem::{no_such_page, not_read, overdue};
 use super::{COMMAND_WITHIN, Caller, Daemon, Handle};
+use crate::guard::forbidden;
 use bellwether_api::{CommandAnswer, ObservationStatus, Problem, WhyAnswer};
 use bellwether_journal::RecordQuery;
 
@@ -51,6 +53,9 @@ pub(super) struct Decided {
     /// For `suspend`: the duration in seconds; by default until `resume`.
     #[schemars(range(min = 1, max = 2_592_000))]
     for_s: Option<u64>,
+    /// The name of the module, repeated: needed where no node would serve the module then (`last_ready` of the
+    /// command's consequences), and without effect elsewhere.
+    confirm: Option<String>,
 }
 
 impl Decided {
@@ -80,11 +85,14 @@ pub(super) async fn command(
     let Ok(command) = word.parse::<Command>() else { return Err(no_such_page().await) };
     let module = known(&*daemon, &name)?;
     let order = decided.order(&module, command)?;
-    let asked = daemon.command(module.clone(), order, decided.seen, caller.by());
+    let authorization = Authorization { role: caller.role, seen: decided.seen, confirmed: decided.confirm };
+    let asked = daemon.command(module.clone(), order, authorization, caller.by());
     let outcome = tokio::time::timeout(COMMAND_WITHIN, asked).await.map_err(|_| overdue())?;
     match &outcome {
         CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Ok(Json((&outcome).into())),
         CommandOutcome::Denied(DeniedReason::NoSuchModule) => Err(Problem::no_such_module(&name)),
+        CommandOutcome::Denied(DeniedReason::Unconfirmed) => Err(Problem::unconfirmed(&module, command)),
+        CommandOutcome::Denied(DeniedReason::Forbidden) => Err(forbidden(&caller, COMMANDS_NEED)),
         CommandOutcome::Denied(reason) => Err(Problem::denied(&module, command, &reason.to_string())),
     }
 }

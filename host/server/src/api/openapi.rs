@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use bellwether_core::command::Command;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -134,7 +135,7 @@ fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
 fn in_path(name: &str) -> Value {
     let schema = match name {
         "command" => {
-            json!({ "type": "string", "enum": ["start", "stop", "restart", "suspend", "resume", "reset", "confirm"] })
+            json!({ "type": "string", "enum": Command::ALL })
         }
         "occasion" => json!({ "type": "string", "enum": ["start", "stop", "restart"] }),
         "folder" => json!({ "type": "string", "enum": ["checkers", "restart-scripts"] }),
@@ -168,6 +169,8 @@ fn query_parameter(name: &str, field: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use bellwether_core::state::StateName;
+
     use super::*;
 
     /// What programs are written against: a change of it is seen here.
@@ -182,6 +185,14 @@ mod tests {
             kept == *DOCUMENT,
             "docs/openapi.json is out of date: run this test with BELLWETHER_UPDATE=1"
         );
+    }
+
+    #[test]
+    fn the_description_has_the_words_of_the_core() {
+        let document = document();
+        let words = |of: &str| document["components"]["schemas"][of]["enum"].clone();
+        assert_eq!(words("State"), json!(StateName::ALL));
+        assert_eq!(words("Command"), json!(Command::ALL));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use bellwether_core::access::Role;
+use bellwether_core::permission::COMMANDS_NEED;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
@@ -276,8 +277,8 @@ fn of_modules() -> Vec<Operation> {
 fn commands() -> Vec<Operation> {
     use Answer::Json;
     vec![
-        Operation::change("post", "/modules/{module}/{command}", Role::Control, "Give a module a command. A repeated command finds nothing to do, or is refused if the module has changed since `seen`", Json(of::<wire::CommandAnswer>), || post(modules::command))
-            .query(of::<modules::Decided>).may_answer(&[400, 404, 409]),
+        Operation::change("post", "/modules/{module}/{command}", COMMANDS_NEED, "Give a module a command. A repeated command finds nothing to do, or is refused if the module has changed since `seen`. A command that takes out the last ready node must be confirmed: 428 tells how", Json(of::<wire::CommandAnswer>), || post(modules::command))
+            .query(of::<modules::Decided>).may_answer(&[400, 404, 409, 428]),
         Operation::change("post", "/modules/{module}/checkers/{checker}/run", Role::Control, "Run a checker once, now; its result is shown and has no effect", Json(of::<wire::ObservationStatus>), || post(modules::run_checker)).may_answer(&[404, 409]),
         Operation::change("post", "/notifications/test", Role::Control, "Send a test notification, and return the result", Json(of::<Vec<wire::TestAnswer>>), || post(notifications::test))
             .query(of::<notifications::Asked>).may_answer(&[400, 404]),

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use bellwether_core::consequence::Consequence;
+use bellwether_core::permission::OTHER_READY_NODES;
 use bellwether_core::snapshot::ModuleView;
 
 use super::Handle;
@@ -54,7 +55,7 @@ pub(super) async fn consequences(
     State(daemon): State<Handle>,
     Path(name): Path<String>,
 ) -> Result<Json<Vec<Consequence>>, Problem> {
-    of(&daemon, &name, |module| Consequence::of_all(module, 0)).map(Json)
+    of(&daemon, &name, |module| Consequence::of_all(module, OTHER_READY_NODES)).map(Json)
 }
 
 /// The plan that the restart script would make now.

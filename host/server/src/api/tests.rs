@@ -6,6 +6,7 @@ use bellwether_core::command::{Command, DeniedReason};
 use bellwether_core::id::NodeName;
 use bellwether_core::measurements::Bucket;
 use bellwether_core::observation::Status;
+use bellwether_core::permission::Permission;
 use bellwether_core::policy::{CheckerKind, OnDown};
 use bellwether_core::record::{Record, RecordKind};
 use bellwether_core::snapshot::{CheckerView, ModuleView};
@@ -148,11 +149,16 @@ impl Daemon for FakeDaemon {
 
     fn command(
         &self,
-        _: ModuleName,
+        module: ModuleName,
         Order { command, reason, .. }: Order,
-        _: Option<u64>,
+        authorization: Authorization,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome> {
+        // As the driver does it.
+        let permission = Permission::on(&self.snapshot(), module.as_str(), command, &authorization);
+        if let Some(denied) = permission.and_then(Permission::denial) {
+            return std::future::ready(CommandOutcome::Denied(denied)).boxed();
+        }
         let outcome = match command {
             Command::Start => CommandOutcome::AlreadySo("it is started".into()),
             Command::Restart => CommandOutcome::Denied(DeniedReason::Stopping),
@@ -250,7 +256,7 @@ async fn status_shows_the_snapshot_and_the_problems() {
 #[tokio::test]
 async fn a_command_is_answered_with_its_outcome_and_the_caller_is_named() {
     let api = Api::start();
-    let (status, _, body) = api.ask(Method::POST, "/modules/web/stop").await;
+    let (status, _, body) = api.ask(Method::POST, "/modules/web/stop?confirm=web").await;
     let caller = Caller::local(rustix::process::geteuid().as_raw()).by();
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body, json!({ "outcome": "accepted", "detail": format!("as {caller} says") }));
@@ -260,11 +266,31 @@ async fn a_command_is_answered_with_its_outcome_and_the_caller_is_named() {
 
 #[tokio::test]
 async fn a_denied_command_is_a_problem_with_the_reason_and_the_next_step() {
-    let (status, head, body) = Api::start().ask(Method::POST, "/modules/web/restart").await;
+    let (status, head, body) = Api::start().ask(Method::POST, "/modules/web/restart?confirm=web").await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(head.contains("application/problem+json"), "{head}");
     assert!(body["detail"].as_str().unwrap().contains("being stopped"), "{body}");
     assert_eq!(body["next"], "see `bellwether why web`");
+}
+
+#[tokio::test]
+async fn what_takes_out_the_last_ready_node_is_confirmed_by_the_modules_name_and_nothing_else_is() {
+    let api = Api::start();
+    for wrong in ["stop", "restart", "stop?confirm=db", "stop?confirm=", "restart?seen=1&confirm=yes"] {
+        let (status, head, body) = api.ask(Method::POST, &format!("/modules/web/{wrong}")).await;
+        assert_eq!((status.as_u16(), &body["status"]), (428, &json!(428)), "{wrong}: {body}");
+        assert!(head.contains("application/problem+json"), "{wrong}: {head}");
+        assert_eq!(body["title"], "not confirmed", "{wrong}");
+        assert!(body["next"].as_str().is_some_and(|next| next.contains("`confirm=web`")), "{wrong}: {body}");
+    }
+    for right in ["stop?confirm=web", "stop?confirm=web&seen=1", "suspend", "reset", "start?confirm=db"] {
+        let (status, _, body) = api.ask(Method::POST, &format!("/modules/web/{right}")).await;
+        assert_eq!(status, StatusCode::OK, "{right}: {body}");
+    }
+    // What was seen is looked at first: a confirmation of something that has changed is none.
+    let (status, _, body) = api.ask(Method::POST, "/modules/web/stop?seen=2&confirm=web").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(body["detail"].as_str().is_some_and(|detail| detail.contains("has changed since")), "{body}");
 }
 
 #[tokio::test]

@@ -8,9 +8,9 @@ use axum::Form;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bellwether_core::access::Role;
-use bellwether_core::command::{Command, CommandOutcome, MAX_REASON, Order, reason};
+use bellwether_core::command::{Command, CommandOutcome, DeniedReason, MAX_REASON, Order, reason};
 use bellwether_core::consequence::Consequence;
+use bellwether_core::permission::{Authorization, COMMANDS_NEED, OTHER_READY_NODES, Permission};
 use bellwether_core::plan::Occasion;
 use bellwether_core::snapshot::ModuleView;
 use serde::Deserialize;
@@ -35,6 +35,10 @@ struct ConfirmPage {
     consequence: Consequence,
     /// Why this person may not.
     forbidden: Option<String>,
+    /// Why there is nothing to do.
+    idle: Option<String>,
+    /// The module's name has to be typed.
+    by_name: bool,
     seen: u64,
     /// No reason is longer.
     longest: usize,
@@ -69,7 +73,8 @@ pub(super) async fn ask(
     let (Some(module), Ok(command)) = (snapshot.module(&name), word.parse::<Command>()) else {
         return not_there(&daemon, caller, nothing(&name, &word));
     };
-    let forbidden = (!caller.role.may(Role::Control)).then(|| needs(&caller));
+    let permission = Permission::shown(command, caller.role, module);
+    let forbidden = (permission == Permission::Forbidden).then(|| needs(&caller));
     let mut frame = Frame::new(&daemon, caller, Page::Elsewhere, &format!("{command} {name}"));
     frame.live = false;
     let page = ConfirmPage {
@@ -78,8 +83,10 @@ pub(super) async fn ask(
         word: command.word(),
         look: Look::module(module),
         reason: module.reason.clone(),
-        consequence: Consequence::of(module, command, 0),
+        consequence: Consequence::of(module, command, OTHER_READY_NODES),
         forbidden,
+        by_name: permission == Permission::Unconfirmed,
+        idle: if let Permission::Idle(why) = permission { Some(why) } else { None },
         // Of the picture that this very page was made of.
         seen: snapshot.generation,
         longest: MAX_REASON,
@@ -102,13 +109,9 @@ pub(super) async fn give(
         return not_there(&daemon, caller, nothing(&name, &word));
     };
     let (back, again) = ((format!("/modules/{name}"), name.clone()), format!("/modules/{name}/{command}"));
-    if !caller.role.may(Role::Control) {
+    if Permission::shown(command, caller.role, module) == Permission::Forbidden {
         let why = needs(&caller);
         return told(&daemon, caller, StatusCode::FORBIDDEN, Outcome::no(why), back);
-    }
-    if Consequence::of(module, command, 0).last_ready && given.typed.trim() != name {
-        let why = format!("No other node serves {name}: type its name to confirm.");
-        return told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back);
     }
     let order = match order(command, &given) {
         Ok(order) => order,
@@ -116,7 +119,9 @@ pub(super) async fn give(
             return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why).again(again), back);
         }
     };
-    let asked = daemon.command(module.name.clone(), order, Some(given.seen), caller.by());
+    let authorization =
+        Authorization { role: caller.role, seen: Some(given.seen), confirmed: Some(given.typed) };
+    let asked = daemon.command(module.name.clone(), order, authorization, caller.by());
     let Ok(outcome) = tokio::time::timeout(COMMAND_WITHIN, asked).await else {
         let why = "The daemon did not answer in time. Check the state before you try again.".to_owned();
         return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
@@ -124,6 +129,10 @@ pub(super) async fn give(
     match outcome {
         // The module's page says on top what was said and what comes of it.
         CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Redirect::to(&back.0).into_response(),
+        CommandOutcome::Denied(DeniedReason::Unconfirmed) => {
+            let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
+            told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why).again(again), back)
+        }
         CommandOutcome::Denied(why) => {
             told(&daemon, caller, StatusCode::CONFLICT, Outcome::no(why.to_string()).again(again), back)
         }
@@ -172,5 +181,5 @@ fn nothing(name: &str, word: &str) -> String {
 }
 
 fn needs(caller: &Caller) -> String {
-    format!("{} has the role {}: commands need the role {}.", caller.name, caller.role, Role::Control)
+    format!("{} has the role {}: commands need the role {}.", caller.name, caller.role, COMMANDS_NEED)
 }

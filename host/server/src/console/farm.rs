@@ -5,8 +5,8 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bellwether_core::attention::{Attention, spent};
-use bellwether_core::consequence::Consequence;
 use bellwether_core::moment::{Moment, plain};
+use bellwether_core::permission::{COMMANDS_NEED, Permission};
 use bellwether_core::snapshot::ModuleView;
 use bellwether_core::verdict::Verdict;
 use bellwether_core::why::next_step;
@@ -203,9 +203,11 @@ impl Row {
 fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button> {
     let word = command.split(' ').next()?;
     let command = word.parse().ok()?;
-    let idle = Consequence::of(module, command, 0).idle;
-    let role = bellwether_core::access::Role::Control;
-    let idle = if caller.role.may(role) { idle } else { Some(format!("needs the role {role}")) };
+    let idle = match Permission::shown(command, caller.role, module) {
+        Permission::Forbidden => Some(format!("needs the role {COMMANDS_NEED}")),
+        Permission::Idle(why) => Some(why),
+        Permission::Granted | Permission::Unconfirmed | Permission::Moved(_) => None,
+    };
     Some(Button { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
 }
 

@@ -2,7 +2,7 @@
 
 use bellwether_core::observation::Status;
 use bellwether_core::snapshot::{CheckerView, ModuleView};
-use bellwether_core::state::StateName;
+use bellwether_core::state::{StateLook, StateName, StateTone};
 use bellwether_core::verdict::Verdict;
 
 /// A shape, a word and a tone.
@@ -23,18 +23,16 @@ const fn look(glyph: &'static str, word: &'static str, tone: &'static str) -> Lo
 impl Look {
     /// Of a module's state.
     pub(super) fn state(state: StateName, ready: bool) -> Self {
-        match state {
-            StateName::Up if ready => look("ready", "up", "ok"),
-            StateName::Up => look("out", "up, not ready", "bad"),
-            StateName::Starting => look("starting", "starting", "move"),
-            StateName::Restarting => look("restarting", "restarting", "move"),
-            StateName::Backoff => look("backoff", "backoff", "bad"),
-            StateName::Failed => look("failed", "failed", "bad"),
-            StateName::Draining => look("draining", "draining", "warn"),
-            StateName::Stopping => look("stopping", "stopping", "warn"),
-            StateName::Stopped => look("stopped", "stopped", "idle"),
-            StateName::Waiting => look("waiting", "waiting", "bad"),
-        }
+        let StateLook { word, glyph, tone, .. } = state.look(ready);
+        let tone = match tone {
+            StateTone::Serving => "ok",
+            StateTone::Bad | StateTone::Pending => "bad",
+            StateTone::Rising => "move",
+            StateTone::Falling => "warn",
+            StateTone::Resting => "idle",
+        };
+        let word = if state == StateName::Up && !ready { "up, not ready" } else { word };
+        look(glyph, word, tone)
     }
 
     /// Of a module.
@@ -79,10 +77,8 @@ mod tests {
 
     #[test]
     fn no_two_states_share_a_word_or_a_shape() {
-        use StateName::*;
-        let all = [Stopped, Starting, Up, Restarting, Backoff, Failed, Draining, Stopping, Waiting];
-        let mut looks: Vec<Look> = all.iter().map(|state| Look::state(*state, false)).collect();
-        looks.push(Look::state(Up, true));
+        let mut looks: Vec<Look> = StateName::ALL.iter().map(|state| Look::state(*state, false)).collect();
+        looks.push(Look::state(StateName::Up, true));
         let words: std::collections::BTreeSet<_> = looks.iter().map(|look| look.word).collect();
         let glyphs: std::collections::BTreeSet<_> = looks.iter().map(|look| look.glyph).collect();
         assert_eq!((words.len(), glyphs.len()), (looks.len(), looks.len()));
@@ -91,6 +87,12 @@ mod tests {
     #[test]
     fn every_shape_is_drawn() {
         let drawn = include_str!("../../templates/glyphs.html");
+        for state in StateName::ALL {
+            for ready in [true, false] {
+                let glyph = Look::state(state, ready).glyph;
+                assert!(drawn.contains(&format!("id=\"g-{glyph}\"")), "{glyph}");
+            }
+        }
         let source = include_str!("look.rs");
         for line in source.lines().filter_map(|line| line.split_once("look(\"").map(|(_, rest)| rest)) {
             let glyph = line.split('"').next().unwrap();

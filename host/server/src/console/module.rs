@@ -11,6 +11,7 @@ use bellwether_core::attention::spent;
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::moment::{Moment, plain};
+use bellwether_core::permission::{COMMANDS_NEED, OTHER_READY_NODES, Permission};
 use bellwether_core::record::Record;
 use bellwether_core::snapshot::ModuleView;
 use bellwether_core::why::{Brief, brief, why};
@@ -171,7 +172,7 @@ pub(super) async fn page(
     let told = why(module, &story, now);
     let in_short = brief(&module.reason, &told.chain, LINES);
     let answer = WhyAnswer::new(module.name.clone(), told, &past.story, clock);
-    let may_act = caller.role.may(Role::Control);
+    let role = caller.role;
     let all_charts = asked.charts == "all";
     let drawn = charts(module, &past.chart, since / 1_000_000, until / 1_000_000, all_charts);
     let more = drawn.left_out;
@@ -186,12 +187,12 @@ pub(super) async fn page(
         suspended: module.wish.suspended,
         spent: spent(module),
         due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
-        buttons: buttons(module, may_act, answer.command.as_deref()),
+        buttons: buttons(module, role, answer.command.as_deref()),
         given: given(module, &past.story, until, &times),
         led: led(in_short, &answer, &times),
         next: answer.next,
         command: answer.command,
-        may_act,
+        may_act: role.may(COMMANDS_NEED),
         restarts: module.restarts,
         allowed: module.restarts_allowed,
         within: plain(module.restarts_within),
@@ -314,7 +315,7 @@ fn led(brief: Brief, answer: &WhyAnswer, times: &Times) -> Led {
 }
 
 /// Only what can be done now. `next` is what is proposed, as it is typed: `start web`.
-fn buttons(module: &ModuleView, may: bool, next: Option<&str>) -> Vec<Button> {
+fn buttons(module: &ModuleView, role: Role, next: Option<&str>) -> Vec<Button> {
     let proposed = next.and_then(|next| next.split(' ').next()).and_then(|word| word.parse::<Command>().ok());
     let button = |consequence: Consequence| Button {
         word: capitalised(consequence.command.word()),
@@ -322,7 +323,9 @@ fn buttons(module: &ModuleView, may: bool, next: Option<&str>) -> Vec<Button> {
         danger: consequence.takes_out,
         first: proposed == Some(consequence.command),
     };
-    let possible = Consequence::of_all(module, 0).into_iter().filter(|c| may && c.idle.is_none());
+    let offered =
+        |consequence: &Consequence| Permission::shown(consequence.command, role, module).is_offered();
+    let possible = Consequence::of_all(module, OTHER_READY_NODES).into_iter().filter(offered);
     let mut buttons: Vec<Button> = possible.map(button).collect();
     buttons.sort_by_key(|button| !button.first);
     buttons
@@ -379,17 +382,17 @@ mod tests {
 
     #[test]
     fn only_what_can_be_done_has_a_button_and_what_is_proposed_is_the_first() {
-        let words = |state, may, next| {
+        let words = |state, role, next| {
             let module = ModuleView::empty("web".parse().unwrap(), state);
-            buttons(&module, may, next).into_iter().map(|b| (b.word, b.first)).collect::<Vec<_>>()
+            buttons(&module, role, next).into_iter().map(|b| (b.word, b.first)).collect::<Vec<_>>()
         };
-        let failed = words(StateName::Failed, true, Some("start web"));
+        let failed = words(StateName::Failed, Role::Control, Some("start web"));
         assert_eq!(failed.first(), Some(&("Start".to_owned(), true)));
         assert!(!failed.iter().any(|(word, _)| word == "Resume" || word == "Confirm"), "{failed:?}");
-        let up = words(StateName::Up, true, None);
+        let up = words(StateName::Up, Role::Admin, None);
         let up: Vec<&str> = up.iter().map(|(word, _)| word.as_str()).collect();
         assert_eq!(up, ["Stop", "Restart", "Suspend"]);
-        assert!(words(StateName::Up, false, None).is_empty());
+        assert!(words(StateName::Up, Role::Monitor, None).is_empty());
     }
 
     #[test]

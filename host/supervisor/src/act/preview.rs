@@ -1,16 +1,13 @@
 //! A plan that nobody carries out: what the restart script would do now.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::plan::{Occasion, Plan, PlanRequest};
 
-use super::commands_of;
+use super::plan_question::PlanContext;
 use crate::observe::Means;
 use bellwether_config::ComponentKind;
-use bellwether_sandbox::StateHandle;
-use bellwether_sandbox::run::PlanRun;
 
 /// A person waits for it.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -28,24 +25,7 @@ pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> 
     let component = in_force.ok_or_else(|| format!("there is no restart script `{script}`"))?;
     let runs = |command: &&CommandName| means.kept.state(module, command).running().is_some();
     let running: Vec<CommandName> = member.spec.commands.keys().filter(runs).cloned().collect();
-    let request = PlanRequest {
-        occasion,
-        history: Vec::new(),
-        restarts: 0,
-        restarts_allowed: member.spec.restart.budget.restarts,
-    };
-    let run = PlanRun {
-        node: means.node.clone(),
-        module: module.clone(),
-        config: Arc::clone(&member.script_config),
-        request,
-        commands: commands_of(&member.spec, &running),
-        time: WITHIN,
-        limits: means.limits.run.with(&member.spec.restart.limits),
-        facilities: means.facilities(module),
-        grants: Arc::default(),
-        state: StateHandle::default(),
-        clock: means.clock,
-    };
+    let request = PlanRequest::without_history(occasion, &member.spec.restart.budget);
+    let run = PlanContext::of(means, &member.spec, WITHIN).ask(&member.spec, request, &running);
     means.sandbox.plan(&component, run).await.map_err(|error| error.to_string())
 }

@@ -9,7 +9,7 @@ use bellwether_core::id::ModuleName;
 use bellwether_core::plan::{Occasion, PlanRequest};
 use bellwether_core::probation::{Ending, judge};
 
-use crate::act::commands_of;
+use crate::act::plan_question::PlanContext;
 use crate::observe::Means;
 use crate::observe::component::{ComponentChecker, ending};
 use crate::registry::ComponentKey;
@@ -25,7 +25,7 @@ pub(super) enum Trial {
     /// A checker that uses it, and answered last time.
     Checker { module: ModuleName, spec: Box<CheckerSpec>, kit: Arc<CheckerKit> },
     /// A module whose restart script it is, and the version in force.
-    Script { spec: Box<ModuleSpec>, config: Arc<str>, before: Component },
+    Script { spec: Box<ModuleSpec>, before: Component },
 }
 
 impl Trial {
@@ -39,8 +39,7 @@ impl Trial {
             ComponentKind::RestartScript => {
                 let in_force = |spec: &&&ModuleSpec| means.roster.get(&spec.name).is_some();
                 let spec = specs.iter().find(|spec| spec.restart.script == *name && in_force(spec))?;
-                let config = spec.restart.config.to_string().into();
-                Some(Self::Script { spec: Box::new((*spec).clone()), config, before })
+                Some(Self::Script { spec: Box::new((*spec).clone()), before })
             }
         }
     }
@@ -75,8 +74,8 @@ impl Trial {
                     format!("its trial run for checker `{checker}` of module `{module}`: {why}")
                 })
             }
-            Self::Script { spec, config, before } => {
-                let plan = |component: Component| plan(means, &spec, Arc::clone(&config), component);
+            Self::Script { spec, before } => {
+                let plan = |component: Component| plan(means, &spec, component);
                 let Err(NoPlan::Failed(failure)) = plan(component.clone()).await else { return Ok(()) };
                 let old_fails_too = matches!(plan(before).await, Err(NoPlan::Failed(_)));
                 let why = format!("its trial plan for module `{}`: {failure}", spec.name);
@@ -87,32 +86,13 @@ impl Trial {
 }
 
 /// A plan for a start, which nobody carries out.
-async fn plan(
-    means: &Means,
-    spec: &ModuleSpec,
-    config: Arc<str>,
-    component: Component,
-) -> Result<(), NoPlan> {
-    let policy = spec.policy();
-    let request = PlanRequest {
-        occasion: Occasion::Start,
-        history: Vec::new(),
-        restarts: 0,
-        restarts_allowed: policy.budget.restarts,
-    };
+async fn plan(means: &Means, spec: &ModuleSpec, component: Component) -> Result<(), NoPlan> {
+    let request = PlanRequest::without_history(Occasion::Start, &spec.restart.budget);
     let state = means.roster.get(&spec.name).map(|member| member.script_state.copy());
     let run = PlanRun {
-        node: means.node.clone(),
-        module: spec.name.clone(),
-        config,
-        request,
-        commands: commands_of(spec, &[]),
-        time: policy.plan_within,
-        limits: means.limits.run.with(&spec.restart.limits),
-        facilities: means.facilities(&spec.name),
         grants: Arc::clone(&spec.restart.grants),
         state: state.unwrap_or_default(),
-        clock: means.clock,
+        ..PlanContext::of(means, spec, spec.policy().plan_within).ask(spec, request, &[])
     };
     means.sandbox.plan(&component, run).await.map(drop)
 }

@@ -2,14 +2,102 @@
 
 use std::time::Duration;
 
-use crate::command::{Command, DeniedReason};
+use crate::access::Role;
+use crate::command::{Command, CommandOutcome, DeniedReason};
 use crate::observation::Status;
+use crate::permission::{Authorization, Permission};
+use crate::policy::OnDown;
 use crate::state::StateName;
 
 use super::world::World;
 
 fn moved(world: &World, seen: u64) -> Option<DeniedReason> {
-    world.snapshot().moved_since("web", seen)
+    let authorization = Authorization { seen: Some(seen), ..Authorization::of(Role::Control) };
+    let permission = Permission::on(&world.snapshot(), "web", Command::Suspend, &authorization);
+    permission.expect("there is such a module").denial()
+}
+
+/// The same world, again and again, one for each command.
+type Build = fn() -> World;
+
+fn stopped() -> World {
+    World::new().process("app").wishing(false).load()
+}
+
+fn starting() -> World {
+    World::new().process("app").load()
+}
+
+fn waiting() -> World {
+    let mut world = World::new().process("app").component("db", OnDown::Wait).load_up();
+    world.see("db", Status::Fail);
+    world.plan(Vec::new());
+    world
+}
+
+fn restarting() -> World {
+    let mut world = World::up();
+    world.see("app", Status::Fail);
+    world
+}
+
+fn backoff() -> World {
+    let mut world = restarting();
+    world.no_plan("trap");
+    world
+}
+
+fn failed() -> World {
+    let mut world = World::new().process("app").component("licence", OnDown::Stop).load_up();
+    world.see("licence", Status::Fail);
+    world.plan(Vec::new());
+    world
+}
+
+fn draining_to(command: Command) -> World {
+    let mut world = World::up().draining_for(Duration::from_secs(10));
+    world.command(command);
+    world
+}
+
+fn stopping() -> World {
+    let mut world = World::up().draining_for(Duration::ZERO);
+    world.command(Command::Stop);
+    world
+}
+
+#[test]
+fn no_module_accepts_what_is_said_to_come_to_nothing() {
+    let cases: [(StateName, Build); 10] = [
+        (StateName::Up, World::up),
+        (StateName::Stopped, stopped),
+        (StateName::Starting, starting),
+        (StateName::Waiting, waiting),
+        (StateName::Restarting, restarting),
+        (StateName::Backoff, backoff),
+        (StateName::Failed, failed),
+        (StateName::Draining, || draining_to(Command::Stop)),
+        (StateName::Draining, || draining_to(Command::Restart)),
+        (StateName::Stopping, stopping),
+    ];
+    let mut idle = 0;
+    for (state, build) in cases {
+        for command in Command::ALL {
+            let mut world = build();
+            assert_eq!(world.state(), state);
+            let admin = Authorization { confirmed: Some("web".to_owned()), ..Authorization::of(Role::Admin) };
+            let permission = Permission::on(&world.snapshot(), "web", command, &admin);
+            let outcome = world.command(command);
+            if let Some(Permission::Idle(why)) = permission {
+                idle += 1;
+                assert!(
+                    !matches!(outcome, CommandOutcome::Accepted(_)),
+                    "{command} {state}: {why}; {outcome:?}"
+                );
+            }
+        }
+    }
+    assert!(idle > 25, "only {idle} commands would come to nothing");
 }
 
 #[test]

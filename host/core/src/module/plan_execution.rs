@@ -57,7 +57,7 @@ pub(super) enum Progress {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PlanRun {
+pub(crate) struct PlanExecution {
     /// The last is at work; those below wait for it.
     frames: Vec<Frame>,
     /// The node lacked what a step needed.
@@ -103,7 +103,7 @@ enum Stage {
     },
 }
 
-impl PlanRun {
+impl PlanExecution {
     /// Goes on with a plan that an earlier daemon was at: what was at work is
     /// begun again, and nothing before it.
     pub(super) fn resume(mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {

@@ -11,7 +11,7 @@ use crate::outbox::Outbox;
 use crate::plan::{MAX_STEP_TIME, Occasion, Plan, StepAction, StepFailure};
 use crate::record::RecordKind;
 
-use super::{HANG_TIME, KILL_TIME, PlanRun, Progress, Stage, Surroundings};
+use super::{HANG_TIME, KILL_TIME, PlanExecution, Progress, Stage, Surroundings};
 
 /// What has been told to end may always take so long.
 const LEAST: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ pub(super) const SPARE: Duration = Duration::from_secs(5);
 /// The look in words, as a step.
 pub(super) const LOOK: &str = "look whether the application has ended";
 
-impl PlanRun {
+impl PlanExecution {
     /// The plan of the last frame is done. Has it stopped the application?
     pub(super) fn look(&mut self, around: &Surroundings<'_>, out: &mut Outbox<'_>) {
         let hangs = self.hangs;

@@ -7,9 +7,9 @@ use crate::outbox::Outbox;
 use crate::plan::{MAX_STEP_TIME, Step};
 use crate::record::RecordKind;
 
-use super::{PlanRun, Progress, Stage, Surroundings};
+use super::{PlanExecution, Progress, Stage, Surroundings};
 
-impl PlanRun {
+impl PlanExecution {
     /// The host carries the step out later, at most after `within`; the time of the step begins then.
     /// Once for each step, so that every plan ends. Late and foreign news change nothing.
     pub(in crate::module) fn delay(

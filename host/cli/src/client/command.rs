@@ -1,0 +1,66 @@
+//! Commands to modules, which the daemon may want to have confirmed.
+
+use bellwether_api::{CommandAnswer, UNCONFIRMED};
+use bellwether_core::id::ModuleName;
+use hyper::Method;
+use hyper::body::Bytes;
+
+use super::{ANSWER_WITHIN, Client, refusal, understood};
+use crate::exit::Failure;
+
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// The daemon has taken it.
+    Answered(CommandAnswer),
+    /// Nothing was done: it has to be confirmed first. The failure says so.
+    Unconfirmed(Failure),
+}
+
+impl Client {
+    /// Whether the daemon is asked over the local socket.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.place, super::Place::Root(_))
+    }
+
+    /// Gives the command of this path.
+    pub(crate) async fn give(&self, path: &str) -> Result<Given, Failure> {
+        let (status, body) = self.exchange(Method::POST, path, Bytes::new(), ANSWER_WITHIN).await?;
+        if status.is_success() {
+            return understood(&body).map(Given::Answered);
+        }
+        let failure = refusal(&body);
+        if status.as_u16() == UNCONFIRMED { Ok(Given::Unconfirmed(failure)) } else { Err(failure) }
+    }
+
+    /// Gives the command of this path, and confirms it if that is asked for. A daemon of an earlier version never
+    /// asks, and takes no confirmation.
+    pub(crate) async fn give_confirmed(
+        &self,
+        path: &str,
+        module: &ModuleName,
+    ) -> Result<CommandAnswer, Failure> {
+        match self.give(path).await? {
+            Given::Answered(answer) => Ok(answer),
+            Given::Unconfirmed(_) => self.post(&confirmed(path, module), ANSWER_WITHIN).await,
+        }
+    }
+}
+
+/// The path with the confirmation in its query.
+fn confirmed(path: &str, module: &ModuleName) -> String {
+    let mark = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{mark}confirm={module}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::confirmed;
+
+    #[test]
+    fn the_confirmation_is_added_to_the_query() {
+        let web = "web".parse().unwrap();
+        assert_eq!(confirmed("/modules/web/stop", &web), "/modules/web/stop?confirm=web");
+        assert_eq!(confirmed("/modules/web/stop?seen=7", &web), "/modules/web/stop?seen=7&confirm=web");
+    }
+}

@@ -1,0 +1,101 @@
+//! How a person or a script confirms a command after which no node serves the module.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
+
+use bellwether_api::ModuleStatus;
+use bellwether_core::command::Command;
+use bellwether_core::consequence::Consequence;
+use bellwether_core::id::ModuleName;
+use bellwether_core::permission::Authorization;
+
+use crate::client::Client;
+use crate::exit::{Exit, Failure};
+
+/// Nothing that is typed here is longer, in bytes.
+const MAX_TYPED: u64 = 256;
+
+/// Where the confirmation comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Confirmation {
+    /// It is given: by `--yes`, or by the script on this node that gives the command.
+    Given,
+    /// The person at the terminal is asked.
+    Asked,
+    /// There is none, and nobody to ask.
+    Missing,
+}
+
+impl Confirmation {
+    /// With `--yes` or without it, over the local socket or from elsewhere.
+    pub(crate) fn find(yes: bool, client: &Client) -> Self {
+        let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+        Self::by(yes, terminal, client.is_local())
+    }
+
+    fn by(yes: bool, terminal: bool, local: bool) -> Self {
+        match (yes, terminal, local) {
+            // Scripts that were written for this node before there was `--yes` go on working.
+            (true, ..) | (false, false, true) => Self::Given,
+            (false, true, _) => Self::Asked,
+            (false, false, false) => Self::Missing,
+        }
+    }
+}
+
+/// Says at the terminal what the command will do, and asks for the module's name. Returns the generation that was
+/// shown: the command is refused if the module changes in the meantime.
+pub(crate) async fn ask(client: &Client, command: Command, module: &ModuleName) -> Result<u64, Failure> {
+    // In this order: a change between the two is found by the daemon.
+    let shown: ModuleStatus = client.get(&format!("/modules/{module}")).await?;
+    let consequences: Vec<Consequence> = client.get(&format!("/modules/{module}/consequences")).await?;
+    let consequence = consequences.into_iter().find(|consequence| consequence.command == command);
+    let sentences = consequence.map(|consequence| consequence.sentences).unwrap_or_default();
+    write_question(&mut io::stderr(), command, module, &sentences)?;
+    let mut typed = String::new();
+    io::Read::take(io::stdin().lock(), MAX_TYPED).read_line(&mut typed)?;
+    let confirmed = Authorization { confirmed: Some(typed), ..Authorization::of(super::ANY_ROLE) };
+    if confirmed.confirms(module) {
+        return Ok(shown.changed);
+    }
+    let what = format!("`{command} {module}` is not carried out: it was not confirmed");
+    Err(Failure::new(Exit::Denied, what, "type the module's name, or add --yes"))
+}
+
+fn write_question(
+    to: &mut impl Write,
+    command: Command,
+    module: &ModuleName,
+    sentences: &[String],
+) -> io::Result<()> {
+    for sentence in sentences {
+        writeln!(to, "{sentence}")?;
+    }
+    write!(to, "Type {module} to {command} it: ")?;
+    to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_asked_a_local_script_has_decided_and_one_elsewhere_says_yes() {
+        let (local, elsewhere, terminal, script) = (true, false, true, false);
+        for place in [local, elsewhere] {
+            assert_eq!(Confirmation::by(false, terminal, place), Confirmation::Asked);
+            assert_eq!(Confirmation::by(true, terminal, place), Confirmation::Given);
+            assert_eq!(Confirmation::by(true, script, place), Confirmation::Given);
+        }
+        assert_eq!(Confirmation::by(false, script, local), Confirmation::Given);
+        assert_eq!(Confirmation::by(false, script, elsewhere), Confirmation::Missing);
+    }
+
+    #[test]
+    fn the_question_says_what_will_happen_and_what_to_type() {
+        let mut written = Vec::new();
+        let sentences = ["The application is stopped.".to_owned(), "No node is left.".to_owned()];
+        write_question(&mut written, Command::Stop, &"web".parse().unwrap(), &sentences).unwrap();
+        let text = String::from_utf8(written).unwrap();
+        assert_eq!(text, "The application is stopped.\nNo node is left.\nType web to stop it: ");
+    }
+}

@@ -1,0 +1,57 @@
+//! The question to a restart script, as the daemon, a preview, a trial and a simulation ask it: each adds only what it grants the
+//! script, and what the script remembers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwether_core::id::{CommandName, NodeName};
+use bellwether_core::plan::PlanRequest;
+
+use super::commands_of;
+use crate::observe::Means;
+use bellwether_config::spec::{LimitsSpec, ModuleSpec};
+use bellwether_os::clock::Clock;
+use bellwether_sandbox::StateHandle;
+use bellwether_sandbox::facilities::Facilities;
+use bellwether_sandbox::run::PlanRun;
+
+/// Where a restart script is asked.
+#[derive(Debug)]
+pub(crate) struct PlanContext<'a> {
+    /// The node's name.
+    pub(crate) node: &'a NodeName,
+    /// The node's limits of runs.
+    pub(crate) limits: &'a LimitsSpec,
+    /// What the module offers the script, where that is granted.
+    pub(crate) facilities: Arc<dyn Facilities>,
+    /// What the script is told moments by.
+    pub(crate) clock: Clock,
+    /// How long it may take.
+    pub(crate) time: Duration,
+}
+
+impl<'a> PlanContext<'a> {
+    /// On this node, for this module.
+    pub(crate) fn of(means: &'a Means, module: &ModuleSpec, time: Duration) -> Self {
+        let facilities = means.facilities(&module.name);
+        Self { node: &means.node, limits: &means.limits, facilities, clock: means.clock, time }
+    }
+
+    /// The question to the restart script of `module` while the commands of `running` run. The script is granted nothing
+    /// and remembers nothing.
+    pub(crate) fn ask(self, module: &ModuleSpec, request: PlanRequest, running: &[CommandName]) -> PlanRun {
+        PlanRun {
+            node: self.node.clone(),
+            module: module.name.clone(),
+            config: module.restart.config.to_string().into(),
+            request,
+            commands: commands_of(module, running),
+            time: self.time,
+            limits: self.limits.run.with(&module.restart.limits),
+            facilities: self.facilities,
+            grants: Arc::default(),
+            state: StateHandle::default(),
+            clock: self.clock,
+        }
+    }
+}

@@ -41,6 +41,8 @@ use crate::transcriber::Transcriber;
 pub const WAITING: usize = 1024;
 /// So many messages are taken in before time is looked at again.
 const BATCH: usize = 64;
+/// Nor is any taken in after this: an event takes as long as a module has checkers, too.
+const TURN: Duration = Duration::from_millis(50);
 
 /// What the loop is told.
 #[derive(Debug)]
@@ -175,7 +177,11 @@ impl Driver {
     }
 
     fn take_waiting(&mut self, messages: &mut mpsc::Receiver<Message>) {
+        let begun = Instant::now();
         for _ in 0..BATCH {
+            if begun.elapsed() >= TURN {
+                break;
+            }
             let Ok(message) = messages.try_recv() else { break };
             self.take(message);
         }

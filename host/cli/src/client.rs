@@ -18,9 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::exit::{Exit, Failure};
 
+mod profile;
 mod remote;
 mod trust;
 
+pub(crate) use self::profile::{Profile, ProfileName, Profiles};
 use self::remote::Remote;
 pub(crate) use self::remote::RemoteArgs;
 

@@ -31,7 +31,7 @@ pub(crate) enum Exit {
     MissingProgram = 9,
     /// A part of the daemon was lost, and it ended itself to be started again.
     Lost = 10,
-    /// There is no module, checker, component, user or token of that name.
+    /// There is no module, checker, component, user, token or profile of that name.
     NoSuch = 11,
 }
 
@@ -52,7 +52,7 @@ Exit codes:
   8  another daemon runs on this root
   9  a program that a module declares is missing
  10  a part of the daemon was lost, and it ended itself to be started again
- 11  there is no module, checker, component, user or token of that name
+ 11  there is no module, checker, component, user, token or profile of that name
 
 Colour is used on a terminal only, and never if NO_COLOR is set.";
 

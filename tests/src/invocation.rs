@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::binary::bellwether;
@@ -25,10 +26,21 @@ pub struct Ended {
 /// # Panics
 /// If it cannot be started, or does not end in time.
 pub fn bellwether_ends<S: AsRef<OsStr>>(arguments: &[S]) -> Ended {
+    ends(Command::new(bellwether()).args(arguments))
+}
+
+/// The same, as a user whose configuration is in this folder.
+///
+/// # Panics
+/// If it cannot be started, or does not end in time.
+pub fn ends_with_configuration<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Ended {
+    ends(Command::new(bellwether()).args(arguments).env("XDG_CONFIG_HOME", folder))
+}
+
+fn ends(command: &mut Command) -> Ended {
     // Files, not pipes: nobody has to read along.
     let [mut out, mut error] = [(); 2].map(|()| tempfile::tempfile().expect("a temporary file"));
-    let child = Command::new(bellwether())
-        .args(arguments)
+    let child = command
         .env_remove("BELLWETHER_ROOT")
         .stdin(Stdio::null())
         .stdout(out.try_clone().expect("a second descriptor"))

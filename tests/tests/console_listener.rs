@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bellwether_tests::daemon::{Conditions, Daemon};
 use bellwether_tests::eventually::{PATIENCE, eventually};
 use bellwether_tests::http;
-use bellwether_tests::invocation::{Ended, bellwether_ends, with_password};
+use bellwether_tests::invocation::{Ended, bellwether_ends, ends_with_configuration, with_password};
 use bellwether_tests::root::{Root, default_ports};
 use bellwether_tests::secure::{Authority, Pair};
 use bellwether_tests::usage::Usage;
@@ -168,6 +168,50 @@ fn a_url_or_a_token_that_is_none_is_told_without_asking_anybody() {
     let nobody = bellwether_tests::root::free_address();
     let ended = bellwether_ends(&["status", "--url", &format!("http://{nobody}")]);
     assert_eq!(ended.code, Some(4), "{ended:?}");
+}
+
+#[test]
+fn a_profile_stands_for_a_daemon_its_certificate_and_its_token() {
+    let (root, daemon) = serving(EVERYWHERE);
+    let place = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str]| ends_with_configuration(place.path(), arguments);
+    let url = format!("https://{}", daemon.console());
+    let shown = fingerprint(&daemon);
+    let token = write_token(root.path(), "monitor", &daemon.token("monitor", "monitor", &[]), 0o600);
+    let add = ["profile", "add", "farm", "--url", &url, "--token-file", &token];
+    let trusting = [&add[..], &["--fingerprint", &shown]].concat();
+
+    let refused = run(&add);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.error.contains(&shown), "what to add is said: {refused:?}");
+    assert_eq!(run(&["status", "--profile", "farm"]).code, Some(11), "nothing was saved");
+
+    let added = run(&trusting);
+    assert!(added.code == Some(0) && added.out.contains("node node-1"), "{added:?}");
+    assert_eq!(run(&trusting).code, Some(3), "another one of this name is not replaced");
+    let told = run(&["status", "web", "--profile", "farm"]);
+    assert!(told.code == Some(0) && told.out.contains("web"), "{told:?}");
+    let listed = run(&["profile", "list", "--json"]);
+    assert!(listed.out.contains(&url) && listed.out.contains(&shown), "{listed:?}");
+
+    for (arguments, code, says) in [
+        (&["status", "--profile", "farn"][..], 11, "use one of these: farm"),
+        (&["status", "--profile", "farm", "--url", &url], 2, "cannot be used with"),
+        (&["validate", "--profile", "farm"], 2, "no --profile for it"),
+        (&["profile", "add", "other"], 2, "--url"),
+        (&["restart", "web", "--profile", "farm"], 3, "role"),
+    ] {
+        let ended = run(arguments);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+        assert!(ended.error.contains(says), "{arguments:?}: {ended:?}");
+    }
+
+    let file = place.path().join("bellwether/profiles/farm.toml");
+    fs::set_permissions(&file, Permissions::from_mode(0o666)).expect("it is ours");
+    let refused = run(&["status", "--profile", "farm"]);
+    assert!(refused.code == Some(2) && refused.error.contains("written by other users"), "{refused:?}");
+    assert_eq!(run(&["profile", "remove", "farm"]).code, Some(0));
+    assert_eq!(run(&["profile", "remove", "farm"]).code, Some(11));
 }
 
 fn write_pair(root: &Root, pair: &Pair) {

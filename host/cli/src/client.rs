@@ -19,10 +19,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::exit::{Exit, Failure};
 
 mod command;
+mod profile;
 mod remote;
 mod trust;
 
 pub(crate) use self::command::Given;
+pub(crate) use self::profile::{Profile, ProfileName, Profiles};
 use self::remote::Remote;
 pub(crate) use self::remote::RemoteArgs;
 

@@ -22,6 +22,7 @@ pub(crate) mod launch;
 pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod order;
+pub(crate) mod profile;
 pub(crate) mod ready;
 pub(crate) mod replay;
 pub(crate) mod run;

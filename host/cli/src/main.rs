@@ -18,8 +18,8 @@ mod when;
 
 use commands::{
     approve, check, compile_component, completions, console, demo_app, doctor, events, hold_sockets, inspect,
-    install, launch, man, notify, order, ready, replay, run, simulate, status, token, top, user, validate,
-    why,
+    install, launch, man, notify, order, profile, ready, replay, run, simulate, status, token, top, user,
+    validate, why,
 };
 use exit::{Failure, Outcome};
 use output::Output;
@@ -55,6 +55,7 @@ enum Command {
     Console(console::ConsoleArgs),
     User(user::UserArgs),
     Token(token::TokenArgs),
+    Profile(profile::ProfileArgs),
     Notify(notify::NotifyArgs),
     Validate(validate::ValidateArgs),
     Doctor(doctor::DoctorArgs),
@@ -105,6 +106,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Console(args) => console::run(&args, root, output).await,
             Command::User(args) => user::run(&args, root, output).await,
             Command::Token(args) => token::run(&args, root, output).await,
+            Command::Profile(args) => profile::run(&args, root, output).await,
             Command::Notify(args) => notify::run(&args, root, output).await,
             Command::Validate(args) => validate::run(&args, root, output).await,
             Command::Simulate(args) => simulate::run(&args, root, output).await,

@@ -29,19 +29,25 @@ impl RootArg {
         self.root.as_deref()
     }
 
-    /// The daemon to ask: the one of the root, or the one that `--url` names.
+    /// What was given of a daemon on another host.
+    pub(crate) fn remote(&self) -> &RemoteArgs {
+        &self.remote
+    }
+
+    /// The daemon to ask: the one of the root, or the one that `--url` or `--profile` names.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        match self.remote.url() {
-            Some(url) => Ok(Client::of(self.remote.find(url)?)),
+        match self.remote.find()? {
+            Some(remote) => Ok(Client::of(remote)),
             None => Ok(Client::new(&self.find()?)),
         }
     }
 
     /// The root as an absolute path. It exists.
     pub(crate) fn find(&self) -> Result<PathBuf, Failure> {
-        if self.remote.url().is_some() {
-            let what = "this command works on files of this host and does not support --url";
-            return Err(Failure::new(Exit::Usage, what, "omit --url, or run the command on that host"));
+        if let Some(option) = self.remote.option() {
+            let what = format!("this command works on files of this host and does not support {option}");
+            let next = format!("omit {option}, or run the command on that host");
+            return Err(Failure::new(Exit::Usage, what, next));
         }
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let root = choose(self.given(), Path::new(SYSTEM_ROOT), &here)?;

@@ -38,7 +38,8 @@ pub struct Pair {
 }
 
 /// SHA-256 over a certificate (DER). Shown as `AB:CD:…`, as browsers and openssl do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Fingerprint([u8; 32]);
 
 /// Why two files are not a certificate with its key.
@@ -126,6 +127,20 @@ impl Fingerprint {
         let bytes: Vec<u8> =
             digits.chunks(2).map(|pair| pair.iter().fold(0, |all, d| all << 4 | d)).collect();
         if digits.len() == 64 { bytes.try_into().ok().map(Self) } else { None }
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected 64 hexadecimal digits, with or without colons")
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_string()
     }
 }
 

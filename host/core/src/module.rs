@@ -101,6 +101,9 @@ pub(crate) struct Module {
     remembered: Option<Box<ModuleMemory>>,
     /// When the next of the checkers would have been silent for too long.
     overdue_at: Moment,
+    /// By when processes that were seen in this start must be there again.
+    #[serde(default = "never")]
+    missing_at: Moment,
     /// A checker went down, and prerequisites are asked first whether it is their doing.
     #[serde(default)]
     doubt: Option<Doubt>,
@@ -403,17 +406,13 @@ impl Module {
         let trusted = self.trusted_until.unwrap_or(Moment::NEVER);
         let suspended = self.wish.suspended_until.unwrap_or(Moment::NEVER);
         let due = due.min(suspended);
-        due.min(self.overdue_at).min(self.missing_until()).min(self.doubt_until()).min(trusted)
-    }
-
-    /// By when processes that were seen in this start must be there again.
-    fn missing_until(&self) -> Moment {
-        self.checkers.values().map(Checker::missing_until).min().unwrap_or(Moment::NEVER)
+        due.min(self.overdue_at).min(self.missing_at).min(self.doubt_until()).min(trusted)
     }
 
     /// Processes that were seen in this start, and have been missing since for too long, have ended.
     fn give_up_missing(&mut self, out: &mut Outbox<'_>) {
-        if out.now < self.missing_until() {
+        // A run since the last move may have brought a later time, which is looked at below.
+        if out.now < self.missing_at {
             return;
         }
         let expected = self.expects_life();
@@ -486,7 +485,7 @@ impl Module {
     /// Keeps in mind what load balancers have been told.
     fn readmit(&mut self, out: &Outbox<'_>) {
         let drains = matches!(self.state, State::Draining { .. });
-        let readmission = self.readmission.follow(drains, self.readiness().is_ok(), out.now);
+        let readmission = self.readmission.follow(drains, self.is_ready(), out.now);
         self.unremembered |= readmission != self.readmission;
         self.readmission = readmission;
     }
@@ -551,6 +550,7 @@ impl Module {
             State::Stopped | State::Failed => (false, false, true),
         };
         let settling = self.state.is_settling();
+        (self.overdue_at, self.missing_at) = (Moment::NEVER, Moment::NEVER);
         for (name, checker) in &mut self.checkers {
             if !settling {
                 checker.end_start();
@@ -563,9 +563,14 @@ impl Module {
             let hurry = eager && checker.verdict() != Verdict::Up;
             let pace = hurry || is_awaited || checker.asked() || checker.is_trusted();
             checker.set_watch(wanted.then_some(pace), &self.name, name, out);
+            self.overdue_at = self.overdue_at.min(checker.overdue_at());
+            self.missing_at = self.missing_at.min(checker.missing_until());
         }
-        self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
     }
+}
+
+fn never() -> Moment {
+    Moment::NEVER
 }
 
 fn surroundings<'a>(

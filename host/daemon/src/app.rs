@@ -449,6 +449,8 @@ impl Running {
         }
         // A core that has ended is seen below.
         drop(self.events.send(Message::Loaded).await);
+        // What a daemon needs that has loaded its modules, it has by now.
+        shortage::hold_back_memory();
         self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
         self.watched.push(Watched { ward: watchdog::HEALTH_HTTP2, pulse: health.multiplexed_heart() });
         let clock = self.office.means.clock;

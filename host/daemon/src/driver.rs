@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bellwether_core::action::Action;
 use bellwether_core::command::{CommandOutcome, DeniedReason, with_reason};
@@ -39,6 +39,8 @@ use bellwether_supervisor::observe::Observers;
 pub const WAITING: usize = 1024;
 /// So many messages are taken in before time is looked at again.
 const BATCH: usize = 64;
+/// Nor is any taken in after this: an event takes as long as a module has checkers, too.
+const TURN: Duration = Duration::from_millis(50);
 
 /// The loop and all that it drives.
 #[derive(Debug)]
@@ -120,7 +122,11 @@ impl Driver {
     }
 
     fn take_waiting(&mut self, messages: &mut mpsc::Receiver<Message>) {
+        let begun = Instant::now();
         for _ in 0..BATCH {
+            if begun.elapsed() >= TURN {
+                break;
+            }
             let Ok(message) = messages.try_recv() else { break };
             self.take(message);
         }

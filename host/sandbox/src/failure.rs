@@ -142,7 +142,8 @@ impl Failure {
     }
 }
 
-/// WASI 0.2 has one word for every exit code but 0; only few guests say which.
+/// Before 0.2.12, WASI had one word for every exit code but 0. Guests tell the code if they are built with a C library
+/// that calls `exit-with-code`.
 fn which_exit(code: i32) -> &'static str {
     if code == 1 { " (or with another code that is not 0)" } else { "" }
 }

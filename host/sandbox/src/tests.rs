@@ -213,6 +213,8 @@ async fn a_panic_is_told_in_the_words_on_standard_error() {
 #[tokio::test]
 async fn other_endings_have_their_own_words() {
     assert_eq!(failure(Guest::checking("(call $exit (i32.const 1)) unreachable")).await, Failure::Exit(1));
+    let three = Guest::checking("(call $exit_with_code (i32.const 3)) unreachable");
+    assert_eq!(failure(three).await, Failure::Exit(3), "a guest that tells its code is heard");
     let outside = Failure::Trap(super::failure::OUT_OF_BOUNDS.to_owned());
     assert_eq!(failure(Guest::checking("(i32.load (i32.const -4))")).await, outside);
     let status_9 = "(call $answer (i32.const 9) (i32.const 16) (i32.const 7))";

@@ -45,7 +45,7 @@ package wasi:clocks@0.2.0 {
     }
 }
 package wasi:cli@0.2.0 {
-    interface exit { exit: func(status: result); }
+    interface exit { exit: func(status: result); exit-with-code: func(status-code: u8); }
     interface stderr {
         use wasi:io/streams@0.2.0.{output-stream};
         get-stderr: func() -> output-stream;
@@ -172,6 +172,7 @@ const WASI: &str = r#"
     (import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration" (func $timer (param i64) (result i32)))
     (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
     (import "wasi:cli/exit@0.2.0" "exit" (func $exit (param i32)))
+    (import "wasi:cli/exit@0.2.0" "exit-with-code" (func $exit_with_code (param i32)))
     (import "wasi:sockets/tcp-create-socket@0.2.0" "create-tcp-socket" (func $socket (param i32 i32)))
     (import "wasi:cli/stderr@0.2.0" "get-stderr" (func $stderr (result i32)))
     (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"

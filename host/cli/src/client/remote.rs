@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::Io;
+use super::profile::{Profile, ProfileName, Profiles};
 use super::trust::{Trust, Verifier};
 use crate::exit::{Exit, Failure};
 
@@ -25,6 +26,10 @@ pub(crate) struct RemoteArgs {
     /// The console of the daemon to use, instead of this host's daemon: `https://host:9013`
     #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
     url: Option<String>,
+
+    /// Ask the daemon of this profile: see `bellwether help profile`
+    #[arg(long, global = true, value_name = "NAME", conflicts_with_all = ["root", "url"])]
+    profile: Option<ProfileName>,
 
     /// A file with the token, readable only by you; or set the variable `BELLWETHER_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
@@ -43,18 +48,60 @@ fn fingerprint(text: &str) -> Result<Fingerprint, &'static str> {
     Fingerprint::parse(text).ok_or("expected 64 hexadecimal digits, with or without colons")
 }
 
+/// Whether the text is the URL of a console.
+pub(super) fn check_url(url: &str) -> Result<(), Failure> {
+    Place::parse(url).map(drop)
+}
+
 /// The variable that a token may stand in.
 const TOKEN: &str = "BELLWETHER_TOKEN";
 
 impl RemoteArgs {
-    /// Whether another host's daemon is meant.
-    pub(crate) fn url(&self) -> Option<&str> {
-        self.url.as_deref()
+    /// The option that names a daemon of another host, if one does.
+    pub(crate) fn option(&self) -> Option<&'static str> {
+        let url = self.url.as_ref().map(|_| "--url");
+        url.or_else(|| self.profile.as_ref().map(|_| "--profile"))
     }
 
-    /// The daemon of the URL.
-    pub(crate) fn find(&self, url: &str) -> Result<Remote, Failure> {
-        let place = Place::parse(url)?;
+    /// The daemon of another host, if one is meant.
+    pub(crate) fn find(&self) -> Result<Option<Remote>, Failure> {
+        let profile = match &self.profile {
+            Some(name) => self.over(Profiles::of_user()?.read(name)?),
+            None if self.url.is_some() => self.to_profile()?,
+            None => return Ok(None),
+        };
+        profile.find().map(Some)
+    }
+
+    /// A profile, with what else was given in the place of what it says.
+    fn over(&self, profile: Profile) -> Profile {
+        let trust = if self.fingerprint.is_some() || self.ca.is_some() {
+            (self.fingerprint, self.ca.clone())
+        } else {
+            (profile.fingerprint, profile.ca)
+        };
+        let token_file = self.token_file.clone().or(profile.token_file);
+        Profile { url: profile.url, token_file, fingerprint: trust.0, ca: trust.1 }
+    }
+
+    /// A profile of what was given. Its paths are absolute.
+    pub(crate) fn to_profile(&self) -> Result<Profile, Failure> {
+        let Some(url) = self.url.clone() else {
+            return Err(usage(
+                "no daemon is named",
+                "name the address of its console: --url https://host:9013",
+            ));
+        };
+        let token_file = self.token_file.as_ref().map(std::path::absolute).transpose()?;
+        let ca = self.ca.as_ref().map(std::path::absolute).transpose()?;
+        Ok(Profile { url, token_file, fingerprint: self.fingerprint, ca })
+    }
+}
+
+impl Profile {
+    /// The daemon that it is about.
+    pub(crate) fn find(&self) -> Result<Remote, Failure> {
+        let place = Place::parse(&self.url)?;
         let secured = if place.secure {
             let trust = match (self.fingerprint, &self.ca) {
                 (Some(fingerprint), _) => Trust::One(fingerprint),
@@ -224,6 +271,47 @@ mod tests {
             assert_eq!(failure.exit(), Exit::Usage);
             assert!(failure.to_string().contains(why), "{url}: {failure}");
         }
+    }
+
+    #[test]
+    fn what_is_given_on_the_command_line_takes_the_place_of_what_a_profile_says() {
+        let [one, other] = ["AB", "CD"].map(|digits| Fingerprint::parse(&digits.repeat(32)));
+        let profile = Profile {
+            url: "https://node-1:9013".to_owned(),
+            token_file: Some(PathBuf::from("/profile/token")),
+            fingerprint: one,
+            ca: None,
+        };
+        assert_eq!(RemoteArgs::default().over(profile.clone()), profile);
+
+        let token = RemoteArgs { token_file: Some(PathBuf::from("token")), ..RemoteArgs::default() };
+        let expected = Profile { token_file: Some(PathBuf::from("token")), ..profile.clone() };
+        assert_eq!(token.over(profile.clone()), expected);
+
+        let certificate = RemoteArgs { fingerprint: other, ..RemoteArgs::default() };
+        assert_eq!(certificate.over(profile.clone()), Profile { fingerprint: other, ..profile.clone() });
+
+        let authority = RemoteArgs { ca: Some(PathBuf::from("ca.pem")), ..RemoteArgs::default() };
+        let expected = Profile { fingerprint: None, ca: Some(PathBuf::from("ca.pem")), ..profile.clone() };
+        assert_eq!(
+            authority.over(profile),
+            expected,
+            "the certificate of the profile does not count besides"
+        );
+    }
+
+    #[test]
+    fn a_profile_is_made_of_what_is_given_with_absolute_paths() {
+        assert_eq!(RemoteArgs::default().to_profile().unwrap_err().exit(), Exit::Usage);
+        let given = RemoteArgs {
+            url: Some("https://node-1:9013".to_owned()),
+            token_file: Some(PathBuf::from("token")),
+            ca: Some(PathBuf::from("/etc/ca.pem")),
+            ..RemoteArgs::default()
+        };
+        let profile = given.to_profile().unwrap();
+        assert_eq!(profile.token_file, Some(std::env::current_dir().unwrap().join("token")));
+        assert_eq!(profile.ca, Some(PathBuf::from("/etc/ca.pem")));
     }
 
     #[test]

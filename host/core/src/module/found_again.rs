@@ -208,10 +208,11 @@ impl Module {
     /// Keeps in mind what the application is like while it is ready.
     pub(super) fn keep_serving(&mut self, now: Moment) {
         // What the last core knew is good for the next one, too, until this one knows better.
-        if self.first_look || (self.trusted_until.is_some() && self.readiness().is_ok()) {
+        let ready = self.is_ready();
+        if self.first_look || (self.trusted_until.is_some() && ready) || self.is_kept_in_mind(ready) {
             return;
         }
-        let serving = self.readiness().is_ok().then(|| Serving {
+        self.serving = ready.then(|| Serving {
             since: now,
             verdicts: self.checkers.iter().map(|(name, c)| (name.clone(), c.verdict())).collect(),
             processes: self
@@ -220,14 +221,17 @@ impl Module {
                 .filter_map(|(name, c)| Some((name.clone(), lowest(c)?)))
                 .collect(),
         });
-        let same = match (&self.serving, &serving) {
-            (Some(before), Some(now)) => before.verdicts == now.verdicts && before.processes == now.processes,
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        if !same {
-            self.serving = serving;
-            self.unremembered = true;
-        }
+        self.unremembered = true;
+    }
+
+    /// Whether that is what was kept in mind before. After most events it is, so nothing is copied to find out.
+    fn is_kept_in_mind(&self, ready: bool) -> bool {
+        let Some(before) = &self.serving else { return !ready };
+        let verdicts = self.checkers.iter().map(|(name, c)| (name, c.verdict()));
+        let processes = self.checkers.iter().filter_map(|(name, c)| Some((name, lowest(c)?)));
+        ready
+            && verdicts.eq(before.verdicts.iter().map(|(name, verdict)| (name, *verdict)))
+            && processes.eq(before.processes.iter().map(|(name, pid)| (name, *pid)))
     }
 
     /// The application was up, and a look at its processes found none. Returns whether a move was made.

@@ -57,6 +57,7 @@ impl Module {
             unremembered,
             remembered,
             overdue_at: Moment::NEVER,
+            missing_at: Moment::NEVER,
             doubt: None,
             ending: false,
             readmission,

@@ -37,12 +37,28 @@ impl Module {
         Ok(())
     }
 
+    /// Whether load balancers are told yes. It is asked after every event: one look at the checkers, and no words.
+    pub(crate) fn is_ready(&self) -> bool {
+        if !matches!(self.state, State::Up) {
+            return false;
+        }
+        let mut can_tell = false;
+        for checker in self.checkers.values().filter(|c| c.policy.on_down.gates_health()) {
+            if checker.verdict() == Verdict::Down {
+                return false;
+            }
+            can_tell |= checker.verdict() == Verdict::Up || checker.stood();
+        }
+        can_tell && self.awaits_first_run().is_none()
+    }
+
     /// What an application that is starting still lacks, if a checker says so.
     fn not_up_yet(&self) -> Option<String> {
+        if !self.state.is_settling() {
+            return None;
+        }
         let (name, checker) = self.application_checkers().find(|(_, c)| c.judge.failing())?;
-        self.state
-            .is_settling()
-            .then(|| format!("{}; checker `{name}` is not yet up: {}", self.reason, checker.said()))
+        Some(format!("{}; checker `{name}` is not yet up: {}", self.reason, checker.said()))
     }
 
     /// Why it is up.
@@ -81,13 +97,14 @@ impl Module {
     /// Whether load balancers are told what this picture of it shows, and its state is the one that it shows.
     pub(crate) fn answers_like(&self, view: &ModuleView) -> bool {
         self.state.name() == view.state
-            && self.readiness().is_ok() == view.ready
+            && self.is_ready() == view.ready
             && self.load() == view.load
             && self.readmission.until() == view.readmit_until
     }
 
     pub(crate) fn view(&self, now: Moment) -> ModuleView {
         let readiness = self.readiness();
+        debug_assert_eq!(readiness.is_ok(), self.is_ready(), "{readiness:?}");
         let deadline = if matches!(self.state, State::Backoff { .. } | State::Draining { .. }) {
             self.due()
         } else {

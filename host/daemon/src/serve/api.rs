@@ -22,6 +22,7 @@ use bellwether_core::plan::{Occasion, Plan};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
@@ -224,7 +225,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = router(daemon);
     let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
-    let (end, ending) = watch::channel(());
+    let end = GracefulShutdown::new();
     let mut clients = JoinSet::new();
     tokio::pin!(shutdown);
     let mut failing = false;
@@ -254,7 +255,7 @@ pub async fn serve(
         };
         let Some(caller) = admitted(&stream) else { continue };
         let router = router.clone().layer(Extension(caller));
-        let client = converse(stream, router, HEAD_WITHIN, ending.clone());
+        let client = converse(stream, router, HEAD_WITHIN, end.watcher());
         clients.spawn(async move {
             client.await;
             drop(slot);

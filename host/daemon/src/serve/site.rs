@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Extension;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -142,7 +143,7 @@ impl Site {
     /// Answers clients until `shutdown` is done.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()> + Send) {
         let crowd = Crowd::default();
-        let (end, ending) = watch::channel(());
+        let end = GracefulShutdown::new();
         let mut clients = JoinSet::new();
         tokio::pin!(shutdown);
         let mut failing = false;
@@ -172,7 +173,7 @@ impl Site {
             };
             let Some(place) = crowd.admit(room, address.ip()) else { continue };
             let client = Client { stream, address, certificates: self.certificates.clone() };
-            let answered = client.answer(router.clone(), ending.clone());
+            let answered = client.answer(router.clone(), end.watcher());
             clients.spawn(async move {
                 answered.await;
                 drop(place);
@@ -190,7 +191,7 @@ struct Client {
 }
 
 impl Client {
-    async fn answer(self, router: Router, ending: watch::Receiver<()>) {
+    async fn answer(self, router: Router, ending: Watcher) {
         let Self { stream, address, certificates } = self;
         // Errors: it is gone already, which is found out below.
         let _ = stream.set_nodelay(true);

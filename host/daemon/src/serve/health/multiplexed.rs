@@ -34,7 +34,7 @@ use crate::fault;
 use crate::patience::at_most;
 use crate::pulse::Pulse;
 use crate::serve::certificates::Certificates;
-use crate::serve::conversation::farewell;
+use crate::serve::conversation::END_WITHIN;
 
 /// At most so many connections. When there are more, the one that was quiet longest is closed.
 pub(super) const MAX_CONNECTIONS: usize = 256;
@@ -158,7 +158,8 @@ async fn admit_all(
         let task = connections.spawn(serve(incoming, service, certificates.clone()));
         crowd.members.push((task, activity));
     }
-    farewell(end, connections).await;
+    drop(end);
+    let _ = timeout(END_WITHIN, async { while connections.join_next().await.is_some() {} }).await;
 }
 
 /// All that are connected.

@@ -10,6 +10,10 @@ use crate::moment::{Moment, plain};
 use crate::observation::Status;
 use crate::verdict::Verdict;
 
+mod failure;
+
+pub use self::failure::{PlanError, StepError};
+
 /// The processes a step is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bellwether_core::command::{CommandOutcome, DeniedReason, Order};
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
-use bellwether_core::observation::Observation;
-use bellwether_core::plan::{Occasion, Plan};
+use bellwether_core::observation::{NotRun, Observation};
+use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
@@ -125,7 +125,7 @@ impl Daemon for Office {
             .boxed()
     }
 
-    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>> {
         async move { preview(&self.means, &module, occasion).await }.boxed()
     }
 
@@ -246,7 +246,7 @@ impl Daemon for Office {
         &self,
         module: ModuleName,
         checker: CheckerName,
-    ) -> BoxFuture<'_, Result<Observation, String>> {
+    ) -> BoxFuture<'_, Result<Observation, NotRun>> {
         async move { self.means.run_once(&module, &checker).await }.boxed()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
-use bellwether_core::plan::{Occasion, Plan, PlanRequest};
+use bellwether_core::plan::{Occasion, Plan, PlanError, PlanRequest};
 
 use super::commands_of;
 use crate::config::ComponentKind;
@@ -21,8 +21,8 @@ const WITHIN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Why there is no plan.
-pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> Result<Plan, String> {
-    let member = means.roster.get(module).ok_or_else(|| "the module's file is gone".to_owned())?;
+pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> Result<Plan, PlanError> {
+    let member = means.roster.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
     let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
     let component = in_force.ok_or_else(|| format!("there is no restart script `{script}`"))?;
@@ -47,5 +47,5 @@ pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> 
         state: StateHandle::default(),
         clock: means.clock,
     };
-    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string())
+    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string().into())
 }

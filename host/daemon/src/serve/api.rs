@@ -17,8 +17,8 @@ use axum::response::{IntoResponse, Response};
 use bellwether_core::access::Role;
 use bellwether_core::command::{CommandOutcome, Order};
 use bellwether_core::id::{CheckerName, ModuleName};
-use bellwether_core::observation::Observation;
-use bellwether_core::plan::{Occasion, Plan};
+use bellwether_core::observation::{NotRun, Observation};
+use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
@@ -76,7 +76,7 @@ pub trait Daemon: Send + Sync + 'static {
     /// The end of what the commands of a module have written, the latest written first.
     fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>>;
     /// What the restart script would do now, and nobody carries out.
-    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>>;
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>>;
     /// The operator's files as they are now, each read on its own; nothing if that takes too long.
     fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>>;
     /// Everything about one component: `checkers/http`.
@@ -131,7 +131,7 @@ pub trait Daemon: Send + Sync + 'static {
         &self,
         module: ModuleName,
         checker: CheckerName,
-    ) -> BoxFuture<'_, Result<Observation, String>>;
+    ) -> BoxFuture<'_, Result<Observation, NotRun>>;
 }
 
 /// Who asks, and what this one may do.

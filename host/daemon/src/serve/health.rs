@@ -60,7 +60,7 @@ use crate::handover::Inherited;
 use crate::metrics::Metrics;
 use crate::probers::Probers;
 use crate::pulse::Pulse;
-use crate::serve::certificates::Certificates;
+use crate::serve::certificates::{Certificates, NotUsable};
 
 /// A question that has no answer yet is asked again after so long. That is in the first seconds of a daemon,
 /// and after it stood still.
@@ -180,7 +180,7 @@ pub enum BindError {
     },
     /// TLS is asked for, and there is nothing to speak it with.
     #[error("the health endpoint has no certificate: {0}")]
-    NoCertificate(String),
+    NoCertificate(NotUsable),
     /// No thread, or nothing to wait with.
     #[error("the health endpoint cannot start: {0}. Look at the limits on threads and open files")]
     Start(#[source] io::Error),

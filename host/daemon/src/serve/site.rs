@@ -18,11 +18,10 @@ use axum::Router;
 use axum::extract::Extension;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::address;
-use super::certificates::{Certificates, Purpose};
+use super::certificates::{Certificates, NotUsable, Purpose};
 use super::conversation::{converse, farewell};
 use super::wire::ConsoleStatus;
 use crate::certificate::PairFiles;
@@ -67,7 +66,7 @@ pub enum NotOpened {
     NotBound(SocketAddr, #[source] io::Error),
     /// There is no certificate, and without one nobody may be answered there.
     #[error("there is no certificate: {0}")]
-    NoCertificate(String),
+    NoCertificate(NotUsable),
 }
 
 /// The listener, which answers nobody yet.
@@ -120,7 +119,7 @@ impl Site {
             let (folder, files, names) = (root.join(OWN_CERTIFICATE), spec.pair.clone(), names.clone());
             let open = move || Certificates::open(Purpose::Console, files, folder, names);
             let opened = tokio::task::spawn_blocking(open).await;
-            let opened = opened.unwrap_or_else(|error| Err(error.to_string()));
+            let opened = opened.unwrap_or_else(|error| Err(error.into()));
             Some(opened.map_err(NotOpened::NoCertificate)?)
         } else {
             None

@@ -9,7 +9,7 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use bellwether_core::access::Role;
-use bellwether_core::command::{Command, CommandOutcome, MAX_REASON, Order, reason};
+use bellwether_core::command::{BadReason, Command, CommandOutcome, MAX_REASON, Order, reason};
 use bellwether_core::consequence::Consequence;
 use bellwether_core::plan::Occasion;
 use bellwether_core::snapshot::ModuleView;
@@ -113,7 +113,13 @@ pub(super) async fn give(
     let order = match order(command, &given) {
         Ok(order) => order,
         Err(why) => {
-            return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why).again(again), back);
+            return told(
+                &daemon,
+                caller,
+                StatusCode::BAD_REQUEST,
+                Outcome::no(why.to_string()).again(again),
+                back,
+            );
         }
     };
     let asked = daemon.command(module.name.clone(), order, Some(given.seen), caller.by());
@@ -138,13 +144,22 @@ const LASTS: [(&str, Duration); 4] = [
     ("1d", Duration::from_hours(24)),
 ];
 
-/// The whole command, or what is wrong with what was filled in.
-fn order(command: Command, given: &Given) -> Result<Order, String> {
+/// What is wrong with what was filled in.
+#[derive(Debug, thiserror::Error)]
+enum FormError {
+    #[error(transparent)]
+    Reason(#[from] BadReason),
+    #[error("`{0}` is none of the times that can be chosen")]
+    Lasts(String),
+}
+
+/// The whole command.
+fn order(command: Command, given: &Given) -> Result<Order, FormError> {
     let reason = reason(&given.reason)?;
     let lasts = match (command, given.lasts.as_str()) {
         (Command::Suspend, lasts) if !lasts.is_empty() => {
             let known = LASTS.into_iter().find(|(word, _)| *word == lasts);
-            Some(known.ok_or_else(|| format!("`{lasts}` is none of the times that can be chosen"))?.1)
+            Some(known.ok_or_else(|| FormError::Lasts(lasts.to_owned()))?.1)
         }
         _ => None,
     };
@@ -164,7 +179,11 @@ async fn plan(
         Command::Suspend | Command::Resume | Command::Reset | Command::Confirm => return None,
     };
     let asked = daemon.preview(module.name.clone(), occasion).await;
-    Some(asked.map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())))
+    Some(
+        asked
+            .map_err(|why| why.to_string())
+            .map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())),
+    )
 }
 
 fn nothing(name: &str, word: &str) -> String {

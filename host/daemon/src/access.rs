@@ -25,7 +25,8 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::driver::Message;
-use crate::durable;
+use crate::durable::{self, SetAside};
+use crate::recorder::Recorder;
 
 mod hasher;
 mod neighbourhood;
@@ -627,12 +628,13 @@ impl Access {
 }
 
 fn set_aside(path: &Path, why: &str) -> String {
-    let aside = path.with_extension("json.damaged");
-    match std::fs::rename(path, &aside) {
-        Ok(()) => format!(
+    match durable::set_aside(path) {
+        SetAside::As(aside) => format!(
             "state/access.json was damaged ({why}) and is now {}: nobody can sign in before users are added again",
             aside.display()
         ),
-        Err(error) => format!("state/access.json is damaged ({why}) and cannot be set aside: {error}"),
+        SetAside::Not(error) => {
+            format!("state/access.json is damaged ({why}) and cannot be set aside: {error}")
+        }
     }
 }

@@ -108,10 +108,9 @@ impl Approvals {
         let (contents, problem) = match read(&path) {
             Ok(contents) => (contents, None),
             Err(error) => {
-                let aside = path.with_extension("json.damaged");
-                let moved = fs::rename(&path, &aside).map_or("could not be set aside", |()| "is set aside");
+                let aside = durable::set_aside(&path);
                 let problem =
-                    format!("state/approvals.json {moved}: {error}; what is in force now counts as approved");
+                    format!("state/approvals.json {aside}: {error}; what is in force now counts as approved");
                 (Contents::default(), Some(problem))
             }
         };

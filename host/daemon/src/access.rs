@@ -184,7 +184,7 @@ impl Access {
             hasher,
             changed: Notify::new(),
             gate: Mutex::new(gate),
-            notes: Notes::new(events),
+            notes: Notes::new(Recorder::new(events)),
         };
         (Self(Arc::new(inner)), damaged.or(no_thread))
     }

@@ -10,7 +10,6 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use bellwether_core::announcement::Announcement;
-use bellwether_core::event::Event;
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::record::RecordKind;
@@ -27,6 +26,7 @@ use crate::driver::{Message, Published};
 use crate::problems::Problems;
 use crate::process::ending::Ending;
 use crate::pulse::Pulse;
+use crate::recorder::Recorder;
 use crate::roster::Roster;
 
 /// It looks at least this often, also when nothing changes.
@@ -197,7 +197,7 @@ impl Announcer {
         let result = result.unwrap_or_else(|why| why.to_string());
         let kind =
             RecordKind::Step { step: format!("tell the load balancer {answer}: `{command}`"), ok, result };
-        self.messages.send(Message::Event(Event::Noted { module: Some(module), kind })).await.is_ok()
+        Recorder::new(self.messages.clone()).record(Some(module), kind).await
     }
 }
 

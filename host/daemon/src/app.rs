@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;
 use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
@@ -56,6 +55,7 @@ use crate::process::kept_table::KeptTable;
 use crate::process::table::ProcessTable;
 use crate::process::{inherited, open_files};
 use crate::pulse::Pulse;
+use crate::recorder::Recorder;
 use crate::registry::Registry;
 use crate::reload::{LookNow, Refused, Reload, Settings, load_standard};
 use crate::root;
@@ -424,7 +424,7 @@ impl Running {
         // to watch the sockets for all others (tokio wakes no other one for that), pages and API with it.
         let (turning, runtime) = (self.driver.run(messages, ended(ending.clone())), Handle::current());
         let mut core = tokio::task::spawn_blocking(move || runtime.block_on(turning));
-        let say = Voice(self.events.clone());
+        let say = Recorder::new(self.events.clone());
         say.say(format!("daemon {} has started", env!("CARGO_PKG_VERSION"))).await;
         for damaged in self.damaged {
             say.say(damaged).await;
@@ -473,7 +473,7 @@ impl Running {
             let access = access.clone();
             async move { access.keep_forever().await }
         });
-        side.spawn(pass_on(self.notices, Voice(self.events.clone())));
+        side.spawn(pass_on(self.notices, Recorder::new(self.events.clone())));
         let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
         let clients = tokio::spawn(serve_api(self.listener, self.office, ended(ending)));
         service.ready();
@@ -519,17 +519,6 @@ impl Running {
     }
 }
 
-/// Says something of the daemon itself in the journal.
-struct Voice(mpsc::Sender<Message>);
-
-impl Voice {
-    async fn say(&self, message: String) {
-        let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
-        // A core that has ended is reported by whoever waits for it.
-        drop(self.0.send(Message::Event(event)).await);
-    }
-}
-
 fn sandbox(root: &Path, node: &NodeSpec, compiler: Compiler) -> anyhow::Result<Arc<Sandbox>> {
     let mut sandbox = Sandbox::new(&node.limits, compiler)?;
     sandbox.request_by(&node.http);
@@ -541,9 +530,9 @@ fn sandbox(root: &Path, node: &NodeSpec, compiler: Compiler) -> anyhow::Result<A
 }
 
 /// What the journal says of itself becomes records.
-async fn pass_on(mut notices: Notices, voice: Voice) {
+async fn pass_on(mut notices: Notices, recorder: Recorder) {
     while let Some(notice) = notices.recv().await {
-        voice.say(notice).await;
+        recorder.say(notice).await;
     }
 }
 

@@ -41,6 +41,7 @@ pub mod probers;
 pub mod problems;
 pub mod process;
 pub mod pulse;
+pub mod recorder;
 pub mod registry;
 pub mod reload;
 pub mod root;

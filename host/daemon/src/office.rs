@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::command::{CommandOutcome, DeniedReason, Order};
-use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
 use bellwether_core::observation::{NotRun, Observation};
 use bellwether_core::plan::{Occasion, Plan, PlanError};
@@ -27,6 +26,7 @@ use crate::notify::{Desk, Tested};
 use crate::observe::Means;
 use crate::problems::Problems;
 use crate::pulse::Pulse;
+use crate::recorder::Recorder;
 use crate::registry::{ComponentKey, Entry, Origin};
 use crate::reload::{Approve, Approved, NotApproved, Refused};
 use crate::serve::api::Daemon;
@@ -220,10 +220,7 @@ impl Daemon for Office {
     }
 
     fn note(&self, module: Option<ModuleName>, kind: RecordKind) {
-        let event = Message::Event(Event::Noted { module, kind });
-        let events = self.events.clone();
-        // In its turn, however much waits; an ending daemon writes no more.
-        tokio::spawn(async move { drop(events.send(event).await) });
+        Recorder::new(self.events.clone()).record_later(module, kind);
     }
 
     fn approve(

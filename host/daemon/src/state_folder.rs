@@ -7,13 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether_core::event::Event;
-use bellwether_core::record::RecordKind;
 use tokio::sync::mpsc;
 
 use crate::driver::Message;
 use crate::durable;
 use crate::problems::Problems;
+use crate::recorder::Recorder;
 
 /// How late it may be noticed.
 const LOOK: Duration = Duration::from_secs(2);
@@ -23,6 +22,7 @@ const WHO: &str = "state folder";
 
 /// Looks again and again, until dropped.
 pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::Sender<Message>) {
+    let recorder = Recorder::new(events);
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -33,9 +33,7 @@ pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::
         problems.set(WHO, failed.as_slice());
         if let Some(message) = told {
             tracing::error!("{message}");
-            let kind = RecordKind::Daemon { message };
-            // A core that has ended is reported by whoever waits for it.
-            drop(events.send(Message::Event(Event::Noted { module: None, kind })).await);
+            recorder.say(message).await;
         }
     }
 }

@@ -11,8 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_core::event::Event;
-use bellwether_core::record::RecordKind;
 use bellwether_core::shutdown::{Shutdown, at_rest};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -23,6 +21,7 @@ use crate::config::spec::NodeSpec;
 use crate::config::{Mistakes, read_node};
 use crate::driver::{Message, Published};
 use crate::problems::Problems;
+use crate::recorder::Recorder;
 use crate::reload::LookNow;
 use crate::sandbox::Sandbox;
 use crate::service_manager::ServiceManager;
@@ -162,8 +161,6 @@ impl Steward {
     }
 
     async fn say(&self, message: String) {
-        let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
-        // A core that has ended is reported by whoever waits for it.
-        drop(self.events.send(Message::Event(event)).await);
+        Recorder::new(self.events.clone()).say(message).await;
     }
 }

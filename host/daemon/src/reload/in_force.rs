@@ -21,6 +21,7 @@ use crate::act::kept::Launched;
 use crate::config::spec::{ModuleSpec, Subject};
 use crate::config::{ComponentKind, Sourced};
 use crate::driver::Message;
+use crate::recorder::Recorder;
 use crate::registry::{ComponentKey, Origin, Waiting};
 use crate::sandbox::component::Component;
 use crate::unclaimed::started_with;
@@ -223,7 +224,7 @@ impl Reload {
         if self.settings.refused.set(file, &why) {
             let (digest, asks) = (waiting.digest.clone(), waiting.asks.clone());
             let kind = RecordKind::Approval { what, digest, asks, by: None };
-            self.tell(Event::Noted { module: None, kind }).await;
+            self.record(None, kind).await;
         }
     }
 
@@ -295,7 +296,7 @@ impl Reload {
     pub(super) async fn tell_of_quarantine(&self, what: String, case: &Case) {
         let Case { digest, why, tries, next, .. } = case.clone();
         let kind = RecordKind::Quarantine { what, digest, why, tries, next };
-        self.tell(Event::Noted { module: None, kind }).await;
+        self.record(None, kind).await;
     }
 
     async fn note(&self, file: &FileKey, ok: bool, detail: String) {
@@ -304,7 +305,13 @@ impl Reload {
             Folder::Modules => ModuleName::new(&file.stem).ok(),
             Folder::Checkers | Folder::RestartScripts => None,
         };
-        self.tell(Event::Noted { module, kind: RecordKind::Reload { what, ok, detail } }).await;
+        self.record(module, RecordKind::Reload { what, ok, detail }).await;
+    }
+
+    pub(super) async fn record(&self, module: Option<ModuleName>, kind: RecordKind) {
+        if !Recorder::new(self.settings.events.clone()).record(module, kind).await {
+            tracing::debug!("a record of a reload came after the end of the core");
+        }
     }
 
     pub(super) async fn tell(&self, event: Event) {

@@ -7,6 +7,14 @@ use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
+/// A text that is no moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no moment: expected how long ago (10m, 2h, 1d), a date and a time (2026-11-22 21:30), \
+     or a moment like 2026-11-22T21:30:00Z"
+)]
+pub struct NoMoment(String);
+
 /// How moments are shown: relative to one, in one time zone.
 #[derive(Debug, Clone)]
 pub struct When {
@@ -29,8 +37,8 @@ impl When {
     /// time on this host's clock, or both.
     ///
     /// # Errors
-    /// What was expected.
-    pub fn read(&self, text: &str) -> Result<Timestamp, String> {
+    /// If it is none of these.
+    pub fn read(&self, text: &str) -> Result<Timestamp, NoMoment> {
         let text = text.trim();
         let here = |there: DateTime| there.to_zoned(self.zone.clone()).map(|there| there.timestamp()).ok();
         let today = || self.now.to_zoned(self.zone.clone()).date();
@@ -46,12 +54,12 @@ impl When {
             let time = text.contains(':').then(|| text.parse::<Time>().ok())??;
             here(today().to_datetime(time))
         };
-        text.parse().ok().or_else(ago).or_else(written).or_else(today_at).ok_or_else(|| {
-            format!(
-                "`{text}` is no moment: expected how long ago (10m, 2h, 1d), a date and a time (2026-11-22 21:30), \
-                 or a moment like 2026-11-22T21:30:00Z"
-            )
-        })
+        text.parse()
+            .ok()
+            .or_else(ago)
+            .or_else(written)
+            .or_else(today_at)
+            .ok_or_else(|| NoMoment(text.to_owned()))
     }
 
     /// `21:30:02 UTC`
@@ -136,12 +144,12 @@ mod tests {
             ("2026-11-20", "2026-11-20T00:00:00Z"),
             ("20:30", "2026-11-22T20:30:00Z"),
         ] {
-            assert_eq!(when().read(text).map(|read| read.to_string()).as_deref(), Ok(moment), "{text}");
+            assert_eq!(when().read(text).unwrap().to_string(), moment, "{text}");
         }
         let elsewhere = When { zone: TimeZone::fixed(jiff::tz::offset(2)), ..when() };
         assert_eq!(elsewhere.read("2026-11-20 01:00").unwrap().to_string(), "2026-11-19T23:00:00Z");
         for wrong in ["", "yesterday", "10", "-5m", "2026-13-01", "99999999d"] {
-            assert!(when().read(wrong).unwrap_err().contains("expected"), "{wrong}");
+            assert!(when().read(wrong).unwrap_err().to_string().contains("expected"), "{wrong}");
         }
     }
 

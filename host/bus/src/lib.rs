@@ -11,6 +11,7 @@ mod entry;
 mod message;
 pub mod metrics;
 pub mod problems;
+pub mod recorder;
 
 pub use self::entry::Entry;
 pub use self::message::{Message, Published};

@@ -1,20 +1,34 @@
 //! Durations and moments as people write them.
 
+use std::fmt;
 use std::time::Duration;
 
+use bellwether_api::when::NoMoment;
 pub(crate) use bellwether_api::when::When;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
+/// A text that is no duration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoDuration(String);
+
+impl fmt::Display for NoDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not a duration like 30s, 10m or 2d", self.0)
+    }
+}
+
+impl std::error::Error for NoDuration {}
+
 /// `10m`, `1h 30m`, `2d`: for clap.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration like 30s, 10m or 2d");
+pub(crate) fn duration(text: &str) -> Result<Duration, NoDuration> {
+    let wrong = || NoDuration(text.to_owned());
     let span: Span = text.parse().map_err(|_| wrong())?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Duration::try_from(duration).map_err(|_| wrong())
 }
 
 /// A moment, or how long ago it was: for clap.
-pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp, NoMoment> {
     When::here().read(text)
 }
 
@@ -40,6 +54,6 @@ mod tests {
         let ten_minutes = Duration::from_secs(600);
         let (earliest, latest) = (before - ten_minutes, Timestamp::now() - ten_minutes);
         assert!((earliest..=latest).contains(&since), "{since} is not between {earliest} and {latest}");
-        assert!(moment("yesterday").unwrap_err().contains("is no moment"));
+        assert!(moment("yesterday").unwrap_err().to_string().contains("is no moment"));
     }
 }

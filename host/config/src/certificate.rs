@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
@@ -53,21 +53,42 @@ pub enum PairError {
     Key(String),
 }
 
+/// Why a file of certificates, or of a key, cannot be used. Follows the name of the file in a sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system says why.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It is a folder, a pipe or a device.
+    #[error("is not a regular file")]
+    NotRegular,
+    /// It is no file of this kind, which has at most so many bytes.
+    #[error("has more than {0} bytes")]
+    TooLarge(u64),
+    /// It is not PEM.
+    #[error("is damaged: {0}")]
+    Damaged(pem::Error),
+    /// It is PEM of something else.
+    #[error("has no certificate in it")]
+    NoCertificate,
+}
+
 /// A file of certificates is never larger, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
 impl Pair {
     /// Reads both files, and makes sure that they belong together.
     pub fn read(files: &PairFiles) -> Result<Self, PairError> {
-        let chain = read_chain(&files.certificate).map_err(PairError::Certificate)?;
-        let bytes = read(&files.key).map_err(PairError::Key)?;
+        let chain =
+            read_chain(&files.certificate).map_err(|error| PairError::Certificate(error.to_string()))?;
+        let bytes = read(&files.key, MAX_FILE).map_err(|error| PairError::Key(error.to_string()))?;
         let key = PrivateKeyDer::from_pem_slice(&bytes)
             .map_err(|_| PairError::Key("has no private key in it that can be used".to_owned()))?;
         Self::new(chain, key)
     }
 
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, PairError> {
-        let no_certificate = || PairError::Certificate("contains no certificate".to_owned());
+        let no_certificate = || PairError::Certificate(FileError::NoCertificate.to_string());
         let first = chain.first().ok_or_else(no_certificate)?;
         let (fingerprint, ends) = (Fingerprint::of(first), validity::ends(first));
         let certified = CertifiedKey::from_der(chain, key, &default_provider());
@@ -84,24 +105,28 @@ impl Pair {
     }
 }
 
-/// The certificates of a file (PEM), at least one; or why not: `cannot be read: …`.
-pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = found.map_err(|error| format!("is damaged: {error}"))?;
-    if found.is_empty() { Err("contains no certificate".to_owned()) } else { Ok(found) }
+/// The certificates of a file (PEM), at least one.
+pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    read_certificates(path, MAX_FILE)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+/// The certificates of a file (PEM) of at most so many bytes, at least one.
+pub(crate) fn read_certificates(path: &Path, most: u64) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let bytes = read(path, most)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(FileError::Damaged)?;
+    if found.is_empty() { Err(FileError::NoCertificate) } else { Ok(found) }
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     // Opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is not a regular file".to_owned());
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(FileError::NotRegular);
     }
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("has more than {MAX_FILE} bytes"));
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(FileError::TooLarge(most));
     }
     Ok(bytes)
 }

@@ -59,6 +59,28 @@ impl Purpose {
     }
 }
 
+/// Why there is no certificate to show.
+#[derive(Debug, thiserror::Error)]
+pub enum NotUsable {
+    /// One of the operator's files.
+    #[error("{} {why}", .file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it; follows its name in a sentence.
+        why: String,
+    },
+    /// There is no file, and none can be made.
+    #[error("{0}")]
+    NotMade(String),
+    /// TLS cannot be spoken at all.
+    #[error(transparent)]
+    NoTls(#[from] rustls::Error),
+    /// The daemon ends.
+    #[error(transparent)]
+    Ending(#[from] tokio::task::JoinError),
+}
+
 /// The one in use, and where it comes from. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone)]
 pub struct Certificates {
@@ -97,7 +119,7 @@ impl ResolvesServerCert for Inner {
 
 impl Certificates {
     /// Reads the operator's files, for load balancers. Waits for the disk.
-    pub fn for_health(files: PairFiles) -> Result<Self, String> {
+    pub fn for_health(files: PairFiles) -> Result<Self, NotUsable> {
         Self::open(Purpose::Health, Some(files), PathBuf::new(), Vec::new())
     }
 
@@ -107,19 +129,22 @@ impl Certificates {
         files: Option<PairFiles>,
         folder: PathBuf,
         names: Vec<String>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, NotUsable> {
         // Before they are read: what is changed from here on is another version.
         let seen = files.as_ref().map(stamps).unwrap_or_default();
+        let own = || {
+            let own = Own::keep_in(&folder, &names, Timestamp::now());
+            own.map(|own| own.pair).map_err(|error| NotUsable::NotMade(error.to_string()))
+        };
         let pair = match &files {
-            Some(files) => Pair::read(files).map_err(|error| sentence(files, &error))?,
-            None => Own::keep_in(&folder, &names, Timestamp::now()).map_err(|error| error.to_string())?.pair,
+            Some(files) => Pair::read(files).map_err(|error| not_usable(files, error))?,
+            None => own()?,
         };
         let inner =
             Arc::new(Inner { purpose, files, seen, folder, names, in_use: ArcSwap::from_pointee(pair) });
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
+            .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&inner) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = purpose.protocols();
@@ -199,18 +224,18 @@ impl Certificates {
     }
 }
 
-async fn read(files: PairFiles) -> Result<Pair, String> {
+async fn read(files: PairFiles) -> Result<Pair, NotUsable> {
     let read =
-        tokio::task::spawn_blocking(move || Pair::read(&files).map_err(|error| sentence(&files, &error)));
-    read.await.unwrap_or_else(|error| Err(error.to_string()))
+        tokio::task::spawn_blocking(move || Pair::read(&files).map_err(|error| not_usable(&files, error)));
+    read.await?
 }
 
-fn sentence(files: &PairFiles, error: &PairError) -> String {
+fn not_usable(files: &PairFiles, error: PairError) -> NotUsable {
     let (file, why) = match error {
         PairError::Certificate(why) => (&files.certificate, why),
         PairError::Key(why) => (&files.key, why),
     };
-    format!("{} {why}", file.display())
+    NotUsable::File { file: file.clone(), why }
 }
 
 /// What differs when a file has changed: where it lies, how long it is, when it was changed.

@@ -1,19 +1,17 @@
 //! `[http]` of the node: how the host makes the requests of components.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use bellwether_core::grant::ProxyRules;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::mistake::{Findings, Mistake, Mistakes};
 use super::source::{Located, Sourced, Step};
 use super::spec::{HttpSpec, NodeSpec};
+use crate::certificate::{FileError, read_certificates};
 
 /// How the host makes the HTTP requests that components are granted.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -86,30 +84,21 @@ pub(super) fn with_bundle(root: &Path, mut node: Sourced<NodeSpec>) -> Result<So
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let unreadable = |error: io::Error| format!("cannot be read: {error}");
-    // Opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err("is not a regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BUNDLE + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_BUNDLE {
-        return Err(format!("has more than {MAX_BUNDLE} bytes"));
-    }
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = found.map_err(|error| format!("is damaged: {error}"))?;
-    if found.is_empty() {
-        return Err("contains no certificate".to_owned());
-    }
+/// Why a bundle cannot be used. Follows its key in a sentence.
+#[derive(Debug, thiserror::Error)]
+enum BadBundle {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("contains a certificate that cannot be used, number {number}: {error}")]
+    Certificate { number: usize, error: rustls::Error },
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BadBundle> {
+    let found = read_certificates(path, MAX_BUNDLE)?;
     let mut roots = RootCertStore::empty();
     for (index, certificate) in found.iter().enumerate() {
         let added = roots.add(certificate.clone());
-        added.map_err(|error| {
-            format!("contains a certificate that cannot be used, number {}: {error}", index + 1)
-        })?;
+        added.map_err(|error| BadBundle::Certificate { number: index + 1, error })?;
     }
     Ok(found)
 }

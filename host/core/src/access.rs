@@ -48,10 +48,15 @@ impl fmt::Display for Role {
     }
 }
 
+/// A word that is not the name of a role.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no role: expected monitor, control or admin")]
+pub struct UnknownRole(String);
+
 impl FromStr for Role {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
+    type Err = UnknownRole;
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
         let found = Self::ALL.into_iter().find(|role| role.word() == text);
-        found.ok_or_else(|| format!("`{text}` is not a role: expected monitor, control or admin"))
+        found.ok_or_else(|| UnknownRole(text.to_owned()))
     }
 }

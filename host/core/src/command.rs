@@ -80,17 +80,22 @@ pub const LASTS_AT_MOST: Duration = Duration::from_hours(30 * 24);
 /// No reason for a command has more characters.
 pub const MAX_REASON: usize = 200;
 
+/// A text that cannot be the reason for a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the reason: expected one line of at most {max} characters", max = MAX_REASON)]
+pub struct BadReason;
+
 /// The reason for a command, as a person has typed it; nothing if nothing was typed.
 ///
 /// # Errors
-/// Says what is wrong with it.
-pub fn reason(typed: &str) -> Result<Option<String>, String> {
+/// If it is more than one line, or too long.
+pub fn reason(typed: &str) -> Result<Option<String>, BadReason> {
     let reason = typed.trim();
     if reason.is_empty() {
         return Ok(None);
     }
     if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        return Err(format!("the reason: expected one line of at most {MAX_REASON} characters"));
+        return Err(BadReason);
     }
     Ok(Some(reason.to_owned()))
 }

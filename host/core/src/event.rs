@@ -10,7 +10,7 @@ use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::observation::Observation;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError, StepError};
 use crate::policy::ModulePolicy;
 use crate::record::RecordKind;
 use crate::shutdown::Shutdown;
@@ -70,7 +70,7 @@ pub enum Event {
         /// As it was in the [`MakePlan`](crate::action::Action::MakePlan) that this answers.
         attempt: AttemptId,
         /// The plan, or why there is none.
-        plan: Result<Plan, String>,
+        plan: Result<Plan, PlanError>,
     },
     /// A step has been carried out, or could not be.
     StepEnded {
@@ -81,7 +81,7 @@ pub enum Event {
         /// Likewise.
         step: usize,
         /// What came of it: a word for the journal, or the reason why not.
-        result: Result<String, String>,
+        result: Result<String, StepError>,
     },
     /// The node lacks what a step of this attempt needs (descriptors, memory, processes, room on
     /// the disk): that it fails says nothing of the application. Comes before its
@@ -152,10 +152,13 @@ impl Event {
             Self::PlanMade { module: _, attempt: _, plan } => match plan {
                 // Arguments are for programs, and are not shown.
                 Ok(Plan { summary, steps: _ }) => vec![summary],
-                Err(why) => vec![why],
+                Err(error) => error.texts(),
             },
-            Self::StepEnded { module: _, attempt: _, step: _, result: Ok(text) | Err(text) }
-            | Self::StepDelayed { module: _, attempt: _, step: _, reason: text, within: _ } => vec![text],
+            Self::StepEnded { module: _, attempt: _, step: _, result } => match result {
+                Ok(text) => vec![text],
+                Err(error) => error.texts(),
+            },
+            Self::StepDelayed { module: _, attempt: _, step: _, reason, within: _ } => vec![reason],
             Self::Commanded { request: _, module: _, command: _, lasts: _, by, reason } => {
                 [by].into_iter().chain(reason).collect()
             }

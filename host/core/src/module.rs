@@ -57,7 +57,7 @@ use crate::memory::{ModuleMemory, Serving};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
-use crate::plan::{Incident, Occasion, Plan, PlanRequest};
+use crate::plan::{Incident, Occasion, Plan, PlanError, PlanRequest, StepError};
 use crate::policy::{CheckerKind, ModulePolicy, OnDown};
 use crate::readmission::Readmission;
 use crate::record::RecordKind;
@@ -364,7 +364,12 @@ impl Module {
     }
 
     /// The restart script has answered.
-    pub(crate) fn plan_made(&mut self, attempt: AttemptId, plan: Result<Plan, String>, out: &mut Outbox<'_>) {
+    pub(crate) fn plan_made(
+        &mut self,
+        attempt: AttemptId,
+        plan: Result<Plan, PlanError>,
+        out: &mut Outbox<'_>,
+    ) {
         self.with_run(out, |run, around, out| run.plan_made(attempt, plan, around, out));
         self.advance(out);
     }
@@ -374,7 +379,7 @@ impl Module {
         &mut self,
         attempt: AttemptId,
         step: usize,
-        result: Result<String, String>,
+        result: Result<String, StepError>,
         out: &mut Outbox<'_>,
     ) {
         self.with_run(out, |run, around, out| run.step_ended(attempt, step, result, around, out));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::{CheckerName, ModuleName};
 use crate::moment::Moment;
 
 /// The four things a run can say.
@@ -30,6 +31,33 @@ impl fmt::Display for Status {
             Self::Unknown => "unknown",
         })
     }
+}
+
+/// Why a checker that a person asked for was not run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRun {
+    /// There is no module of this name.
+    #[error("there is no module `{0}`")]
+    NoModule(ModuleName),
+    /// The module has no checker of this name.
+    #[error("module `{module}` has no checker `{checker}`; it has {others}")]
+    NoChecker {
+        /// The module.
+        module: ModuleName,
+        /// The name that was asked for.
+        checker: CheckerName,
+        /// The names of its checkers.
+        others: String,
+    },
+    /// The module is being loaded, and its components are not there yet.
+    #[error("the module is just being loaded")]
+    Loading,
+    /// The checker ended without having seen anything.
+    #[error("the checker gave no answer")]
+    NoAnswer,
+    /// The checker has so long to answer.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
 }
 
 /// A number that a checker measured.

@@ -11,6 +11,10 @@ use crate::observation::Status;
 use crate::policy::BudgetPolicy;
 use crate::verdict::Verdict;
 
+mod failure;
+
+pub use self::failure::{PlanError, StepError};
+
 /// The processes a step is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

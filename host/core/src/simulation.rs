@@ -39,7 +39,7 @@ use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
 use crate::observation::Status;
-use crate::plan::{Plan, PlanRequest};
+use crate::plan::{Plan, PlanError, PlanRequest};
 use crate::state::StateName;
 
 use cast::Cast;
@@ -180,7 +180,7 @@ impl Simulation {
     }
 
     /// The restart script's answer to a question.
-    pub fn answer(&mut self, question: &Question, plan: Result<Plan, String>) {
+    pub fn answer(&mut self, question: &Question, plan: Result<Plan, PlanError>) {
         self.queue.push(self.now + THINKING, Item::Answer { attempt: question.attempt, plan });
     }
 

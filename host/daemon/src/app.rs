@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use bellwether_core::event::Event;
 use bellwether_core::id::ModuleName;
 use bellwether_core::node::{Beginning, Node};
 use bellwether_core::record::RecordKind;
@@ -30,10 +29,8 @@ use self::listeners::{bind_metrics, listeners, open_health, open_site, read_only
 use self::remembered::Remembered;
 use self::side::Loops;
 use crate::continuity::Continuity;
-use crate::driver;
-use crate::driver::{Asking, Driver};
-use crate::office;
-use crate::office::Office;
+use crate::driver::{self, Asking, Driver};
+use crate::office::{self, Office};
 use crate::state_folder;
 use crate::steward::Steward;
 use crate::steward::Told;
@@ -42,6 +39,7 @@ use crate::watchdog::Watched;
 use bellwether_api::ConsoleStatus;
 use bellwether_bus::metrics::Metrics;
 use bellwether_bus::problems::Problems;
+use bellwether_bus::recorder::Recorder;
 use bellwether_bus::{Message, Published};
 use bellwether_config::spec::{ConsoleSpec, NodeSpec};
 use bellwether_config::{Mistakes, read_node};
@@ -438,7 +436,7 @@ impl Running {
         // to watch the sockets for all others (tokio wakes no other one for that), pages and API with it.
         let (turning, runtime) = (self.driver.run(messages, ended(ending.clone())), Handle::current());
         let mut core = tokio::task::spawn_blocking(move || runtime.block_on(turning));
-        let say = Voice(self.events.clone());
+        let say = Recorder::new(self.events.clone());
         say.say(format!("daemon {} has started", env!("CARGO_PKG_VERSION"))).await;
         for damaged in self.damaged {
             say.say(damaged).await;
@@ -489,7 +487,7 @@ impl Running {
             let access = access.clone();
             async move { access.keep_forever().await }
         });
-        side.spawn(pass_on(self.notices, Voice(self.events.clone())));
+        side.spawn(pass_on(self.notices, Recorder::new(self.events.clone())));
         let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
         let clients = tokio::spawn(serve_api(self.listener, self.office, ended(ending)));
         service.ready();
@@ -535,17 +533,6 @@ impl Running {
     }
 }
 
-/// Says something of the daemon itself in the journal.
-struct Voice(mpsc::Sender<Message>);
-
-impl Voice {
-    async fn say(&self, message: String) {
-        let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
-        // A core that has ended is reported by whoever waits for it.
-        drop(self.0.send(Message::Event(event)).await);
-    }
-}
-
 fn sandbox(root: &Path, node: &NodeSpec, compiler: Compiler) -> anyhow::Result<Arc<Sandbox>> {
     let mut sandbox = Sandbox::new(&node.limits, compiler)?;
     sandbox.request_by(&node.http);
@@ -557,9 +544,9 @@ fn sandbox(root: &Path, node: &NodeSpec, compiler: Compiler) -> anyhow::Result<A
 }
 
 /// What the journal says of itself becomes records.
-async fn pass_on(mut notices: Notices, voice: Voice) {
+async fn pass_on(mut notices: Notices, recorder: Recorder) {
     while let Some(notice) = notices.recv().await {
-        voice.say(notice).await;
+        recorder.say(notice).await;
     }
 }
 

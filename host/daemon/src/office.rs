@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_bus::recorder::Recorder;
 use bellwether_core::command::{CommandOutcome, DeniedReason, Order};
-use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName};
-use bellwether_core::observation::Observation;
+use bellwether_core::observation::{NotRun, Observation};
 use bellwether_core::permission::Authorization;
-use bellwether_core::plan::{Occasion, Plan};
+use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::FutureExt as _;
@@ -130,7 +130,7 @@ impl Daemon for Office {
             .boxed()
     }
 
-    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>> {
         async move { preview(&self.means, &module, occasion).await }.boxed()
     }
 
@@ -225,10 +225,7 @@ impl Daemon for Office {
     }
 
     fn note(&self, module: Option<ModuleName>, kind: RecordKind) {
-        let event = Message::Event(Event::Noted { module, kind });
-        let events = self.events.clone();
-        // In its turn, however much waits; an ending daemon writes no more.
-        tokio::spawn(async move { drop(events.send(event).await) });
+        Recorder::new(self.events.clone()).record_later(module, kind);
     }
 
     fn approve(
@@ -251,7 +248,7 @@ impl Daemon for Office {
         &self,
         module: ModuleName,
         checker: CheckerName,
-    ) -> BoxFuture<'_, Result<Observation, String>> {
+    ) -> BoxFuture<'_, Result<Observation, NotRun>> {
         async move { self.means.run_once(&module, &checker).await }.boxed()
     }
 }

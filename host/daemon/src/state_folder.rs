@@ -7,12 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bellwether_core::event::Event;
-use bellwether_core::record::RecordKind;
 use tokio::sync::mpsc;
 
 use bellwether_bus::Message;
 use bellwether_bus::problems::Problems;
+use bellwether_bus::recorder::Recorder;
 use bellwether_os::durable;
 
 /// How late it may be noticed.
@@ -23,6 +22,7 @@ const WHO: &str = "state folder";
 
 /// Looks again and again, until dropped.
 pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::Sender<Message>) {
+    let recorder = Recorder::new(events);
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -33,9 +33,7 @@ pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::
         problems.set(WHO, failed.as_slice());
         if let Some(message) = told {
             tracing::error!("{message}");
-            let kind = RecordKind::Daemon { message };
-            // A core that has ended is reported by whoever waits for it.
-            drop(events.send(Message::Event(Event::Noted { module: None, kind })).await);
+            recorder.say(message).await;
         }
     }
 }

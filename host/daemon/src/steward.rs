@@ -11,8 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_core::event::Event;
-use bellwether_core::record::RecordKind;
+use bellwether_bus::recorder::Recorder;
 use bellwether_core::shutdown::{Shutdown, at_rest};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -162,8 +161,6 @@ impl Steward {
     }
 
     async fn say(&self, message: String) {
-        let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
-        // A core that has ended is reported by whoever waits for it.
-        drop(self.events.send(Message::Event(event)).await);
+        Recorder::new(self.events.clone()).say(message).await;
     }
 }

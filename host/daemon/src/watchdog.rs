@@ -16,9 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bellwether_core::event::Event;
+use bellwether_bus::recorder::Recorder;
 use bellwether_core::moment::Moment;
-use bellwether_core::record::RecordKind;
 use bellwether_core::watchdog::{Change, Ward, Watchdog};
 use tokio::sync::mpsc;
 
@@ -184,8 +183,7 @@ impl Settings {
             }
         }
         // A core that has stalled takes it in when it turns again, if there is room.
-        let event = Event::Noted { module: None, kind: RecordKind::Daemon { message } };
-        if self.events.try_send(Message::Event(event)).is_err() {
+        if !Recorder::new(self.events.clone()).try_say(message) {
             tracing::warn!("the core is too busy to write that down");
         }
     }

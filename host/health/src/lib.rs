@@ -57,7 +57,7 @@ use self::listening::Listener;
 pub use self::opening::Opening;
 use crate::probers::Probers;
 use bellwether_bus::metrics::Metrics;
-use bellwether_config::certificates::Certificates;
+use bellwether_config::certificates::{Certificates, NotUsable};
 use bellwether_config::spec::AgentCheckSpec;
 use bellwether_os::clock::Clock;
 use bellwether_os::handover::Inherited;
@@ -181,7 +181,7 @@ pub enum BindError {
     },
     /// TLS is asked for, and there is nothing to speak it with.
     #[error("the health endpoint has no certificate: {0}")]
-    NoCertificate(String),
+    NoCertificate(NotUsable),
     /// No thread, or nothing to wait with.
     #[error("the health endpoint cannot start: {0}. Look at the limits on threads and open files")]
     Start(#[source] io::Error),

@@ -1,6 +1,5 @@
 //! Files that cannot be used: set aside under another name, and what can still be read of them.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,26 +9,22 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::reader::{COLUMNS, RECORDS, entry};
 use bellwether_bus::Entry;
+use bellwether_os::durable::{self, PARTS, SetAside, with_ending};
 
 /// So many of them are kept, the latest ones.
 const KEPT: usize = 3;
-/// What belongs to a database besides the file itself.
-const PARTS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Gives a file and what belongs to it another name: `journal.db.damaged-20261122T213000.123456Z`.
 pub(crate) fn set_aside(path: &Path, wall: i64) -> io::Result<PathBuf> {
     let at = jiff::Timestamp::from_microsecond(wall).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let stamp = at.strftime("%Y%m%dT%H%M%S%.6fZ");
-    let aside = with(path, &format!(".damaged-{stamp}"));
-    for part in PARTS {
-        match fs::rename(with(path, part), with(&aside, part)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+    match durable::set_aside_with(path, &stamp.to_string()) {
+        SetAside::As(aside) => {
+            remove_surplus(path)?;
+            Ok(aside)
         }
+        SetAside::Not(error) => Err(error),
     }
-    remove_surplus(path)?;
-    Ok(aside)
 }
 
 /// Takes away a file, and what belongs to it.
@@ -45,16 +40,10 @@ pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
 }
 
 fn remove(path: &Path, part: &str) -> io::Result<()> {
-    match fs::remove_file(with(path, part)) {
+    match fs::remove_file(with_ending(path, part)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn with(path: &Path, more: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(more);
-    name.into()
 }
 
 fn remove_surplus(path: &Path) -> io::Result<()> {
@@ -76,7 +65,7 @@ fn remove_surplus(path: &Path) -> io::Result<()> {
     for aside in found.into_iter().take(surplus) {
         for part in PARTS {
             // What stays takes room and does no harm.
-            let _ = fs::remove_file(with(&aside, part));
+            let _ = fs::remove_file(with_ending(&aside, part));
         }
     }
     Ok(())
@@ -112,7 +101,7 @@ mod tests {
         let path = folder.path().join("journal.db");
         for day in 1..=5 {
             fs::write(&path, "x").unwrap();
-            fs::write(with(&path, "-wal"), "x").unwrap();
+            fs::write(with_ending(&path, "-wal"), "x").unwrap();
             set_aside(&path, day * 86_400_000_000).unwrap();
         }
         let mut left: Vec<String> = fs::read_dir(folder.path())

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
 use super::Settings;
@@ -111,6 +112,9 @@ fn wall(settings: &Settings) -> i64 {
     settings.clock.wall_micros(settings.clock.now())
 }
 
+/// What has a meaning of its own in the address of a database (`SQLite`, "URI Filenames").
+const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
+
 /// What a file that cannot be written says.
 fn peek(path: &Path) -> Option<u64> {
     let read = |path: &Path, flags: OpenFlags| -> rusqlite::Result<u64> {
@@ -120,7 +124,7 @@ fn peek(path: &Path) -> Option<u64> {
         let number: i64 = connection.query_row(sql, [], |row| row.get(0))?;
         Ok(u64::try_from(number).unwrap_or(0))
     };
-    let plain = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let plain = percent_encode(path.as_os_str().as_encoded_bytes(), SPECIAL);
     let immutable = PathBuf::from(format!("file:{plain}?immutable=1"));
     read(path, OpenFlags::empty()).or_else(|_| read(&immutable, OpenFlags::SQLITE_OPEN_URI)).ok()
 }

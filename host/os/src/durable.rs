@@ -9,6 +9,7 @@
 //! folder that is removed while the daemon runs is written anew ([`lost`], [`remember`], [`write_anew`]).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -100,6 +101,57 @@ pub fn remember(path: &Path) {
     }
 }
 
+/// The parts of a file: the file itself, and what `SQLite` keeps beside it if it is a database.
+pub const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// What has become of a file that cannot be used. Shown as the verb of a sentence about it: `was moved aside`.
+#[derive(Debug)]
+pub enum SetAside {
+    /// It has this name now.
+    As(PathBuf),
+    /// It has the name that it had.
+    Not(io::Error),
+}
+
+impl fmt::Display for SetAside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::As(_) => "was moved aside",
+            Self::Not(_) => "could not be moved aside",
+        })
+    }
+}
+
+/// Gives a file that cannot be used the name `FILE.damaged`, so that a new one can be begun and people can look at the
+/// old one. The one that was set aside before is replaced.
+pub fn set_aside(path: &Path) -> SetAside {
+    set_aside_as(path, ".damaged")
+}
+
+/// The same for a file of which more than one is kept: `FILE.damaged-STAMP`.
+pub fn set_aside_with(path: &Path, stamp: &str) -> SetAside {
+    set_aside_as(path, &format!(".damaged-{stamp}"))
+}
+
+fn set_aside_as(path: &Path, ending: &str) -> SetAside {
+    // It is not to be written anew when it is missed.
+    written().remove(path);
+    let aside = with_ending(path, ending);
+    for part in PARTS {
+        let (from, to) = (with_ending(path, part), with_ending(&aside, part));
+        match fs::rename(from, &to) {
+            Ok(()) => {}
+            // A log that was set aside before must not be left beside this: it would be taken for this one's.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !part.is_empty() => {
+                drop(fs::remove_file(to));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return SetAside::Not(error),
+        }
+    }
+    SetAside::As(aside)
+}
+
 /// Removes a file that was written here, for good.
 pub fn remove(path: &Path) -> io::Result<()> {
     written().remove(path);
@@ -148,7 +200,8 @@ fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
     if file.metadata()?.len() > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
+/// The path with this behind the name of the file.
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
@@ -205,6 +258,41 @@ mod tests {
         fs::remove_file(&read).unwrap();
         write_anew(&read).unwrap();
         assert_eq!(fs::read(&read).unwrap(), b"[2]");
+    }
+
+    #[test]
+    fn what_is_set_aside_keeps_its_parts_together_and_is_not_written_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("x.db");
+        let content = |name: &str| fs::read_to_string(root.path().join(name)).ok();
+        fs::write(&path, "1").unwrap();
+        fs::write(with_ending(&path, "-wal"), "2").unwrap();
+        remember(&path);
+        let aside = set_aside(&path);
+        assert!(
+            matches!(&aside, SetAside::As(name) if *name == root.path().join("x.db.damaged")),
+            "{aside:?}"
+        );
+        assert_eq!(aside.to_string(), "was moved aside");
+        assert_eq!((content("x.db"), content("x.db-wal")), (None, None));
+        assert_eq!(content("x.db.damaged").as_deref(), Some("1"));
+        assert_eq!(content("x.db.damaged-wal").as_deref(), Some("2"));
+        assert_eq!(lost(root.path()), [] as [PathBuf; 0]);
+        // The next one takes its place, and has no log.
+        fs::write(&path, "3").unwrap();
+        assert!(matches!(set_aside(&path), SetAside::As(_)));
+        assert_eq!((content("x.db.damaged").as_deref(), content("x.db.damaged-wal")), (Some("3"), None));
+        // One with a stamp stands beside it.
+        fs::write(&path, "4").unwrap();
+        assert!(matches!(set_aside_with(&path, "2026"), SetAside::As(_)));
+        assert_eq!(content("x.db.damaged-2026").as_deref(), Some("4"));
+        assert_eq!(content("x.db.damaged").as_deref(), Some("3"));
+        // A folder with something in it cannot be replaced.
+        fs::write(&path, "5").unwrap();
+        fs::remove_file(root.path().join("x.db.damaged")).unwrap();
+        fs::create_dir_all(root.path().join("x.db.damaged/y")).unwrap();
+        assert_eq!(set_aside(&path).to_string(), "could not be moved aside");
+        assert_eq!(content("x.db").as_deref(), Some("5"));
     }
 
     #[test]

@@ -25,10 +25,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_bus::recorder::Recorder;
 use bellwether_core::id::{NodeName, TargetName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::notify::{Action, Event, Notification, Notifier};
-use bellwether_core::record::{Record, RecordKind};
+use bellwether_core::record::Record;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -328,10 +329,7 @@ impl Notify {
         let spec = self.settings.targets.iter().find(|spec| spec.name == *target);
         let after = spec.map_or_else(String::new, |spec| plain(spec.policy.give_up));
         let message = format!("`{target}` could not be notified for {after}, abandoned: {title} ({why})");
-        let kind = RecordKind::Daemon { message };
-        let event = bellwether_core::event::Event::Noted { module: None, kind };
-        // A core that has ended is reported by whoever waits for it.
-        drop(self.settings.events.send(Message::Event(event)).await);
+        Recorder::new(self.settings.events.clone()).say(message).await;
     }
 
     fn begin_test(&mut self, test: Test) {

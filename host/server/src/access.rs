@@ -25,8 +25,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use bellwether_bus::Message;
+use bellwether_bus::recorder::Recorder;
 use bellwether_os::clock::Clock;
-use bellwether_os::durable;
+use bellwether_os::durable::{self, SetAside};
 
 mod hasher;
 mod neighbourhood;
@@ -153,7 +154,7 @@ impl Access {
             hasher,
             changed: Notify::new(),
             gate: Mutex::new(gate),
-            notes: Notes::new(events),
+            notes: Notes::new(Recorder::new(events)),
         };
         (Self(Arc::new(inner)), damaged.or(no_thread))
     }
@@ -597,12 +598,13 @@ impl Access {
 }
 
 fn set_aside(path: &Path, why: &str) -> String {
-    let aside = path.with_extension("json.damaged");
-    match std::fs::rename(path, &aside) {
-        Ok(()) => format!(
+    match durable::set_aside(path) {
+        SetAside::As(aside) => format!(
             "state/access.json was damaged ({why}) and is now {}: sign-ins are not possible until users are added again",
             aside.display()
         ),
-        Err(error) => format!("state/access.json is damaged ({why}) and cannot be moved aside: {error}"),
+        SetAside::Not(error) => {
+            format!("state/access.json is damaged ({why}) and cannot be moved aside: {error}")
+        }
     }
 }

@@ -17,12 +17,13 @@ use axum::response::{IntoResponse, Response};
 use bellwether_core::access::Role;
 use bellwether_core::command::{CommandOutcome, Order};
 use bellwether_core::id::{CheckerName, ModuleName};
-use bellwether_core::observation::Observation;
+use bellwether_core::observation::{NotRun, Observation};
 use bellwether_core::permission::Authorization;
-use bellwether_core::plan::{Occasion, Plan};
+use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
@@ -77,7 +78,7 @@ pub trait Daemon: Send + Sync + 'static {
     /// The end of what the commands of a module have written, the latest written first.
     fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>>;
     /// What the restart script would do now, and nobody carries out.
-    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, String>>;
+    fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>>;
     /// The operator's files as they are now, each read on its own; nothing if that takes too long.
     fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>>;
     /// Everything about one component: `checkers/http`.
@@ -131,7 +132,7 @@ pub trait Daemon: Send + Sync + 'static {
         &self,
         module: ModuleName,
         checker: CheckerName,
-    ) -> BoxFuture<'_, Result<Observation, String>>;
+    ) -> BoxFuture<'_, Result<Observation, NotRun>>;
 }
 
 /// Who asks, and what this one may do.
@@ -225,7 +226,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = router(daemon);
     let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
-    let (end, ending) = watch::channel(());
+    let end = GracefulShutdown::new();
     let mut clients = JoinSet::new();
     tokio::pin!(shutdown);
     let mut failing = false;
@@ -255,7 +256,7 @@ pub async fn serve(
         };
         let Some(caller) = admitted(&stream) else { continue };
         let router = router.clone().layer(Extension(caller));
-        let client = converse(stream, router, HEAD_WITHIN, ending.clone());
+        let client = converse(stream, router, HEAD_WITHIN, end.watcher());
         clients.spawn(async move {
             client.await;
             drop(slot);

@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Extension;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::conversation::{converse, farewell};
 use bellwether_api::ConsoleStatus;
 use bellwether_config::certificate::PairFiles;
-use bellwether_config::certificates::{Certificates, Purpose};
+use bellwether_config::certificates::{Certificates, NotUsable, Purpose};
 use bellwether_config::spec::{ConsoleSpec, NodeSpec};
 use bellwether_os::address;
 
@@ -66,7 +66,7 @@ pub enum NotOpened {
     NotBound(SocketAddr, #[source] io::Error),
     /// There is no certificate, and without one nobody may be answered there.
     #[error("there is no certificate: {0}")]
-    NoCertificate(String),
+    NoCertificate(NotUsable),
 }
 
 /// The listener, which answers nobody yet.
@@ -119,7 +119,7 @@ impl Site {
             let (folder, files, names) = (root.join(OWN_CERTIFICATE), spec.pair.clone(), names.clone());
             let open = move || Certificates::open(Purpose::Console, files, folder, names);
             let opened = tokio::task::spawn_blocking(open).await;
-            let opened = opened.unwrap_or_else(|error| Err(error.to_string()));
+            let opened = opened.unwrap_or_else(|error| Err(error.into()));
             Some(opened.map_err(NotOpened::NoCertificate)?)
         } else {
             None
@@ -142,7 +142,7 @@ impl Site {
     /// Answers clients until `shutdown` is done.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()> + Send) {
         let crowd = Crowd::default();
-        let (end, ending) = watch::channel(());
+        let end = GracefulShutdown::new();
         let mut clients = JoinSet::new();
         tokio::pin!(shutdown);
         let mut failing = false;
@@ -172,7 +172,7 @@ impl Site {
             };
             let Some(place) = crowd.admit(room, address.ip()) else { continue };
             let client = Client { stream, address, certificates: self.certificates.clone() };
-            let answered = client.answer(router.clone(), ending.clone());
+            let answered = client.answer(router.clone(), end.watcher());
             clients.spawn(async move {
                 answered.await;
                 drop(place);
@@ -190,7 +190,7 @@ struct Client {
 }
 
 impl Client {
-    async fn answer(self, router: Router, ending: watch::Receiver<()>) {
+    async fn answer(self, router: Router, ending: Watcher) {
         let Self { stream, address, certificates } = self;
         // Errors: it is gone already, which is found out below.
         let _ = stream.set_nodelay(true);

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use bellwether_core::event::Event;
 use bellwether_core::id::{AttemptId, CommandName, ModuleName};
-use bellwether_core::plan::{Plan, PlanRequest, StepAction};
+use bellwether_core::plan::{Plan, PlanError, PlanRequest, StepAction, StepError};
 use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -94,7 +94,7 @@ impl Actors {
         let (events, (module, attempt, step)) = (self.events.clone(), key.clone());
         self.spawn(key, async move {
             first.await;
-            let member = member.ok_or_else(|| "the module's file is gone".to_owned())?;
+            let member = member.ok_or(StepError::ModuleGone)?;
             let tell = |reason, within| async move {
                 send(&events, Event::StepDelayed { module, attempt, step, reason, within }).await;
             };
@@ -169,13 +169,11 @@ async fn plan(
     module: &ModuleName,
     request: PlanRequest,
     timeout: Duration,
-) -> Result<Plan, String> {
-    let member = means.roster.get(module).ok_or_else(|| "the module's file is gone".to_owned())?;
+) -> Result<Plan, PlanError> {
+    let member = means.roster.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
     let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
-    let component = in_force.ok_or_else(|| {
-        format!("there is no restart script `{script}`: put it into restart-scripts/{script}.wasm")
-    })?;
+    let component = in_force.ok_or_else(|| PlanError::NoScript(script.clone()))?;
     steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
     let running = steps.kept.running(module);
     let run = PlanRun {
@@ -187,7 +185,7 @@ async fn plan(
     let (took, usage) = (report.took, report.usage);
     let cost = Cost { took, usage, refusals: report.refusals.len(), used: &report.used };
     means.metrics.planned(module, cost, means.clock.now());
-    report.plan.map_err(|error| error.to_string())
+    report.plan.map_err(|error| error.to_string().into())
 }
 
 /// What the module's file declares, and what runs though it is declared no

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use bellwether_bus::recorder::Recorder;
 use bellwether_core::announcement::Announcement;
-use bellwether_core::event::Event;
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::record::RecordKind;
@@ -75,8 +75,19 @@ struct Told {
     module: ModuleName,
     command: CommandName,
     word: bool,
-    /// In words, well or not.
-    result: Result<String, String>,
+    /// In words.
+    result: Result<String, NotTold>,
+}
+
+/// Why a load balancer was not told. Follows the name of the command in a sentence.
+#[derive(Debug, thiserror::Error)]
+enum NotTold {
+    #[error("has panicked")]
+    Panicked,
+    #[error(transparent)]
+    Cut(#[from] CaptureError),
+    #[error("{ending}{}", .last_words.as_ref().map(|line| format!(": {line}")).unwrap_or_default())]
+    Failed { ending: Ending, last_words: Option<String> },
 }
 
 impl Line {
@@ -164,7 +175,7 @@ impl Announcer {
         telling.spawn(async move {
             let launch = Launch { module: &module, command: &name, spec: &spec, arguments: &[] };
             let run = AssertUnwindSafe(captured::run(&home, &launch, None, spec.timeout));
-            let result = run.catch_unwind().await.map_or_else(|_| Err("has panicked".to_owned()), in_words);
+            let result = run.catch_unwind().await.map_or_else(|_| Err(NotTold::Panicked), in_words);
             Told { module, command: name, word, result }
         });
     }
@@ -185,18 +196,17 @@ impl Announcer {
         if !is_news {
             return true;
         }
-        let result = result.unwrap_or_else(|why| why);
+        let result = result.unwrap_or_else(|why| why.to_string());
         let kind =
             RecordKind::Step { step: format!("tell the load balancer {answer}: `{command}`"), ok, result };
-        self.messages.send(Message::Event(Event::Noted { module: Some(module), kind })).await.is_ok()
+        Recorder::new(self.messages.clone()).record(Some(module), kind).await
     }
 }
 
-fn in_words(outcome: Result<Captured, CaptureError>) -> Result<String, String> {
-    let ended = outcome.map_err(|error| error.to_string())?;
+fn in_words(outcome: Result<Captured, CaptureError>) -> Result<String, NotTold> {
+    let ended = outcome?;
     if ended.ending == Ending::Exited(0) {
         return Ok(format!("done in {}", plain(ended.took)));
     }
-    let said = ended.last_words().map(|line| format!(": {line}")).unwrap_or_default();
-    Err(format!("{}{said}", ended.ending))
+    Err(NotTold::Failed { last_words: ended.last_words(), ending: ended.ending })
 }

@@ -319,10 +319,9 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
 }
 
 fn set_aside(path: &Path, module: &ModuleName, error: &io::Error) -> String {
-    let aside = path.with_extension("json.damaged");
-    let moved = fs::rename(path, &aside).map_or("could not be moved aside", |()| "was moved aside");
+    let aside = durable::set_aside(path);
     format!(
-        "state/modules/{module}.json {moved}: {error}; {module} counts as wanted started and not as suspended"
+        "state/modules/{module}.json {aside}: {error}; {module} counts as wanted started and not as suspended"
     )
 }
 

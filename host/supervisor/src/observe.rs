@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, Generation, ModuleName, NodeName};
-use bellwether_core::observation::{Observation, Status};
+use bellwether_core::observation::{NotRun, Observation, Status};
 use bellwether_core::policy::{CheckerKind, pace};
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
@@ -126,12 +126,13 @@ impl Observers {
 }
 
 impl Means {
-    /// Runs a checker once, beside its schedule. An error says why it cannot be run.
-    pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, String> {
-        let member = self.roster.get(module).ok_or_else(|| format!("there is no module `{module}`"))?;
+    /// Runs a checker once, beside its schedule.
+    pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, NotRun> {
+        let member = self.roster.get(module).ok_or_else(|| NotRun::NoModule(module.clone()))?;
         let spec = member.checker(checker).cloned().ok_or_else(|| {
             let names: Vec<&str> = member.spec.checkers.keys().map(CheckerName::as_str).collect();
-            format!("module `{module}` has no checker `{checker}`; it has {}", names.join(", "))
+            let (module, checker) = (module.clone(), checker.clone());
+            NotRun::NoChecker { module, checker, others: names.join(", ") }
         })?;
         match (&spec.subject, member.kit(checker)) {
             (Subject::Process(process), _) => {
@@ -139,13 +140,13 @@ impl Means {
                 let context = self.process_context(module);
                 let watching = watch_processes(process.clone(), spec.interval, false, context, sender);
                 tokio::select! {
-                    seen = receiver.recv() => seen.ok_or_else(|| "the checker gave no answer".to_owned()),
-                    () = watching => Err("the checker gave no answer".to_owned()),
-                    () = tokio::time::sleep(spec.timeout) => Err(format!("no answer within {:?}", spec.timeout)),
+                    seen = receiver.recv() => seen.ok_or(NotRun::NoAnswer),
+                    () = watching => Err(NotRun::NoAnswer),
+                    () = tokio::time::sleep(spec.timeout) => Err(NotRun::TimedOut(spec.timeout)),
                 }
             }
             (Subject::Component(component), kit) => {
-                let kit: Arc<CheckerKit> = kit.ok_or_else(|| "the module is just being loaded".to_owned())?;
+                let kit: Arc<CheckerKit> = kit.ok_or(NotRun::Loading)?;
                 let component = component.component.clone();
                 Ok(ComponentChecker { component, spec, kit }.run(self, module).await)
             }

@@ -69,6 +69,7 @@ use self::loading::{LARGE, Loaded, Loader, Refusal};
 use self::pending::{Pending, Stage};
 pub use self::refused::Refused;
 use self::settle::{Listing, Stamp};
+use self::trial::TrialFailure;
 use self::trust::Trust;
 use self::vanishing::Vanishing;
 
@@ -173,7 +174,7 @@ pub struct Reload {
 #[derive(Debug)]
 enum Done {
     Loaded { file: FileKey, stamp: Stamp, loaded: Loaded },
-    Tried { file: FileKey, digest: String, result: Result<(), String> },
+    Tried { file: FileKey, digest: String, result: Result<(), TrialFailure> },
 }
 
 /// Loads the components that come with the binary, all at once.
@@ -407,7 +408,7 @@ impl Reload {
                 self.undecided = true;
                 let stage = match result {
                     Ok(()) => Stage::Component { component: component.clone(), tried: true },
-                    Err(why) => self.quarantine(&file, &digest, why).await,
+                    Err(broke) => self.quarantine(&file, &digest, broke.to_string()).await,
                 };
                 self.pending.advance(&file, stage);
             }

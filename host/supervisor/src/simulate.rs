@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use bellwether_core::id::{CommandName, NodeName};
 use bellwether_core::moment::Moment;
-use bellwether_core::plan::Plan;
+use bellwether_core::plan::{Plan, PlanError};
 use bellwether_core::simulation::cast::{Cast, Role, Sees};
 use bellwether_core::simulation::report::Report;
 use bellwether_core::simulation::scenario::{Behaviour, Scenario};
@@ -43,7 +43,7 @@ pub struct Stage<'s> {
     /// Where the restart script runs.
     pub sandbox: &'s Sandbox,
     /// The restart script; if there is none, why not.
-    pub script: Result<&'s Component, String>,
+    pub script: Result<&'s Component, PlanError>,
     /// The module.
     pub module: &'s ModuleSpec,
     /// This node's name.
@@ -77,7 +77,7 @@ impl Stage<'_> {
         commands: &BTreeMap<CommandName, Behaviour>,
         state: &StateHandle,
         clock: Clock,
-    ) -> Result<Plan, String> {
+    ) -> Result<Plan, PlanError> {
         let script = self.script.clone()?;
         let running: Vec<CommandName> = question.running.iter().map(|(command, _)| command.clone()).collect();
         let facilities = Arc::new(Scenery {
@@ -93,7 +93,7 @@ impl Stage<'_> {
             state: state.clone(),
             ..context.ask(self.module, question.request.clone(), &running)
         };
-        self.sandbox.plan(script, run).await.map_err(|error| error.to_string())
+        self.sandbox.plan(script, run).await.map_err(|error| error.to_string().into())
     }
 }
 

@@ -20,9 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bellwether_core::event::Event;
+use bellwether_bus::recorder::Recorder;
 use bellwether_core::id::ModuleName;
-use bellwether_core::record::RecordKind;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -114,7 +113,7 @@ struct Shared {
     writer: OnceLock<SyncSender<Job>>,
     problem: Mutex<Option<String>>,
     /// Where it is told what became of the file.
-    events: OnceLock<mpsc::Sender<Message>>,
+    recorder: OnceLock<Recorder>,
 }
 
 #[derive(Debug)]
@@ -168,7 +167,7 @@ impl Stores {
     /// From now on it is told there what becomes of the file.
     pub fn tell(&self, events: mpsc::Sender<Message>) {
         // Once in a daemon.
-        let _ = self.0.events.set(events);
+        let _ = self.0.recorder.set(Recorder::new(events));
     }
 
     /// What belongs to this one, from earlier too.
@@ -283,10 +282,9 @@ impl Writer {
         let message =
             "state/checkers.db was removed or replaced while the daemon ran: it is restored".to_owned();
         tracing::error!("{message}");
-        let Some(events) = self.stores.0.events.get() else { return };
-        let kind = RecordKind::Daemon { message };
+        let Some(recorder) = self.stores.0.recorder.get() else { return };
         // This thread does not wait for the core. The log has it.
-        if events.try_send(Message::Event(Event::Noted { module: None, kind })).is_err() {
+        if !recorder.try_say(message) {
             tracing::warn!("that state/checkers.db was lost is not in the journal");
         }
     }

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use fastrand::Rng;
+
 use crate::long::is_long;
 
 const SHORT: Duration = Duration::from_millis(500);
@@ -29,29 +31,13 @@ pub fn run(name: &str, seeds: &[Vec<u8>], mut target: impl FnMut(&[u8])) {
     for seed in seeds {
         target(seed);
     }
-    let (mut chance, begun, mut runs) = (Chance(seed | 1), Instant::now(), 0_u64);
+    let (mut random, begun, mut runs) = (Rng::with_seed(seed), Instant::now(), 0_u64);
     while runs < AT_LEAST || begun.elapsed() < time {
-        let input = changed(&mut chance, seeds);
+        let input = changed(&mut random, seeds);
         target(&input);
         runs += 1;
     }
     println!("{name}: {runs} inputs");
-}
-
-/// xorshift64 (Marsaglia 2003): small, and the same on every machine.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit.max(1) as u64).unwrap_or_default()
-    }
 }
 
 /// Bytes that parsers have trouble with.
@@ -73,27 +59,27 @@ const AWKWARD: [&[u8]; 14] = [
 ];
 
 /// A seed after one to eight changes.
-fn changed(chance: &mut Chance, seeds: &[Vec<u8>]) -> Vec<u8> {
-    let mut input = seeds[chance.below(seeds.len())].clone();
-    for _ in 0..=chance.below(8) {
-        let at = chance.below(input.len() + 1);
-        let end = (at + chance.below(16)).min(input.len());
-        match chance.below(7) {
-            0 if at < input.len() => input[at] ^= 1 << chance.below(8),
+fn changed(random: &mut Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut input = seeds[random.usize(..seeds.len())].clone();
+    for _ in 0..=random.usize(..8) {
+        let at = random.usize(..=input.len());
+        let end = (at + random.usize(..16)).min(input.len());
+        match random.usize(..7) {
+            0 if at < input.len() => input[at] ^= 1 << random.usize(..8),
             1 => drop(input.splice(at..end, [])),
-            2 => drop(input.splice(at..at, AWKWARD[chance.below(AWKWARD.len())].iter().copied())),
+            2 => drop(input.splice(at..at, AWKWARD[random.usize(..AWKWARD.len())].iter().copied())),
             3 => input.truncate(at),
             4 => {
                 let again = input[at..end].to_vec();
                 input.splice(at..at, again);
             }
             5 => {
-                let other = &seeds[chance.below(seeds.len())];
-                let from = chance.below(other.len() + 1);
-                let piece = other[from..(from + chance.below(64)).min(other.len())].to_vec();
+                let other = &seeds[random.usize(..seeds.len())];
+                let from = random.usize(..=other.len());
+                let piece = other[from..(from + random.usize(..64)).min(other.len())].to_vec();
                 input.splice(at..end, piece);
             }
-            _ if at < input.len() => input[at] = u8::try_from(chance.below(256)).unwrap_or_default(),
+            _ if at < input.len() => input[at] = random.u8(..),
             _ => {}
         }
     }

@@ -119,7 +119,7 @@ fn roots(file: Option<PathBuf>) -> Result<RootCertStore, Failure> {
                 "name a file of certificates in PEM (-----BEGIN CERTIFICATE-----)",
             )
         };
-        for certificate in read_chain(&file).map_err(wrong)? {
+        for certificate in read_chain(&file).map_err(|error| wrong(error.to_string()))? {
             roots.add(certificate).map_err(|error| wrong(format!("cannot be used: {error}")))?;
         }
     }

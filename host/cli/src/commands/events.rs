@@ -8,6 +8,7 @@ use bellwether_api::EventLine;
 use bellwether_core::id::{CheckerName, ModuleName};
 use clap::Args;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
@@ -139,11 +140,8 @@ impl EventsArgs {
 
 /// Whatever is no letter or digit of ASCII, as it stands in an address.
 pub(super) fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 /// The number of the last record of all.

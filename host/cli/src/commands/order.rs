@@ -119,7 +119,7 @@ struct Parts {
 
 /// For clap.
 fn suspended_for(text: &str) -> Result<Duration, String> {
-    let lasts = when::duration(text)?;
+    let lasts = when::duration(text).map_err(|error| error.to_string())?;
     if lasts.is_zero() || lasts > LASTS_AT_MOST {
         let days = LASTS_AT_MOST.as_secs() / 86_400;
         return Err(format!("expected a time of at most {days}d; without --for it lasts until `resume`"));

@@ -9,6 +9,7 @@ use bellwether_config::spec::ModuleSpec;
 use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::plain;
+use bellwether_core::plan::PlanError;
 use bellwether_core::record::RecordKind;
 use bellwether_core::simulation::report::{Entry, EntryKind, Outcome as Expectation, Report, Seen, Summary};
 use bellwether_sandbox::Sandbox;
@@ -66,8 +67,8 @@ pub(crate) async fn run(args: &SimulateArgs, root: &RootArg, output: &mut Output
     let script = match component_bytes(&root, ComponentKind::RestartScript, name) {
         Some(bytes) => sandbox
             .load(&bytes)
-            .map_err(|error| format!("restart-scripts/{name}.wasm cannot be used: {error}")),
-        None => Err(format!("there is no restart script `{name}`: put it into restart-scripts/{name}.wasm")),
+            .map_err(|error| format!("restart-scripts/{name}.wasm cannot be used: {error}").into()),
+        None => Err(PlanError::NoScript(name.clone())),
     };
     let stage = Stage {
         sandbox: &sandbox,

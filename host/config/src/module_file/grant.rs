@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bellwether_core::grant::{GrantKind, Grants};
+use bellwether_core::grant::{GrantKind, Grants, NotationError};
 use bellwether_core::id::CommandName;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -120,14 +120,20 @@ fn check_command(
     }
 }
 
-/// A grant as it is written in a file, `KIND=VALUE`: `connect=127.0.0.1:80`, `secrets=NAME=FILE`.
-/// An error says why the text is none.
-pub fn add_grant(grants: &mut Grants, text: &str) -> Result<(), String> {
-    let kinds = || GrantKind::ALL.map(|kind| format!("`{kind}=`")).join(", ");
+/// Why a text is no grant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoGrant {
+    /// There is no such kind of grant.
+    #[error("it does not begin with one of {}", GrantKind::ALL.map(|kind| format!("`{kind}=`")).join(", "))]
+    Kind,
+    /// It is no grant of its kind.
+    #[error("{}{}", .0.why, .0.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
+    Value(NotationError),
+}
+
+/// Adds a grant as it is written in a file, `KIND=VALUE`: `connect=127.0.0.1:80`, `secrets=NAME=FILE`.
+pub fn add_grant(grants: &mut Grants, text: &str) -> Result<(), NoGrant> {
     let (kind, value) = text.split_once('=').unwrap_or((text, ""));
-    let kind: GrantKind = kind.parse().map_err(|()| format!("it does not begin with one of {}", kinds()))?;
-    grants.add(kind, value).map_err(|error| match error.help {
-        Some(help) => format!("{}; {help}", error.why),
-        None => error.why,
-    })
+    let kind: GrantKind = kind.parse().map_err(|()| NoGrant::Kind)?;
+    grants.add(kind, value).map_err(NoGrant::Value)
 }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 use super::NotationError;
 
 /// Who a grant is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GrantHost {
-    /// An address, or a network with its prefix length.
-    Network(IpAddr, u8),
+    /// A network; a single address is one with the longest prefix.
+    Network(IpNet),
     /// A host name, lower case.
     Name(String),
 }
@@ -40,7 +42,7 @@ impl GrantHost {
         let bad_host = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
         match (address.parse::<IpAddr>(), prefix) {
             (Ok(address), _) if bracketed != address.is_ipv6() => Err(bad_host()),
-            (Ok(address), None) => Ok(Self::Network(address, bits(address))),
+            (Ok(address), None) => Ok(Self::Network(address.into())),
             (Ok(address), Some(prefix)) => network(address, prefix),
             (Err(_), None) if !bracketed && is_host_name(text) => Ok(Self::Name(text.to_ascii_lowercase())),
             (Err(_), _) => Err(bad_host()),
@@ -50,15 +52,15 @@ impl GrantHost {
     /// Whether the canonical address is in the network, or is what the name leads to.
     pub(super) fn covers(&self, ip: IpAddr, resolved: impl Fn(&str, IpAddr) -> bool) -> bool {
         match self {
-            Self::Network(network, prefix) => contains(*network, *prefix, ip),
+            Self::Network(network) => contains(network, ip),
             Self::Name(name) => resolved(name, ip),
         }
     }
 
     /// Whether the grant names this one address.
     pub(super) fn is_exactly(&self, ip: IpAddr) -> bool {
-        matches!(self, Self::Network(network, prefix)
-            if *prefix == bits(*network) && network.to_canonical() == ip)
+        matches!(self, Self::Network(network)
+            if is_single(network) && network.addr().to_canonical() == ip)
     }
 
     pub(super) fn is_name(&self, name: &str) -> bool {
@@ -68,10 +70,7 @@ impl GrantHost {
     /// Whether everything that the other one is about is in this one.
     pub(super) fn includes(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Network(network, prefix), Self::Network(inner, length)) => {
-                let narrow = prefix <= length && network.is_ipv4() == inner.is_ipv4();
-                narrow && contains(*network, *prefix, *inner)
-            }
+            (Self::Network(network), Self::Network(inner)) => network.contains(inner),
             (one, other) => one == other,
         }
     }
@@ -80,8 +79,8 @@ impl GrantHost {
 impl fmt::Display for GrantHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Network(ip, prefix) if *prefix == bits(*ip) => write!(f, "{ip}"),
-            Self::Network(ip, prefix) => write!(f, "{ip}/{prefix}"),
+            Self::Network(network) if is_single(network) => write!(f, "{}", network.addr()),
+            Self::Network(network) => write!(f, "{network}"),
             Self::Name(name) => f.write_str(name),
         }
     }
@@ -118,7 +117,7 @@ pub(super) struct BeforePort<'h>(pub(super) &'h GrantHost);
 impl fmt::Display for BeforePort<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            GrantHost::Network(IpAddr::V6(_), _) => write!(f, "[{}]", self.0),
+            GrantHost::Network(IpNet::V6(_)) => write!(f, "[{}]", self.0),
             host => write!(f, "{host}"),
         }
     }
@@ -126,26 +125,16 @@ impl fmt::Display for BeforePort<'_> {
 
 fn network(address: IpAddr, prefix: &str) -> Result<GrantHost, NotationError> {
     let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
-    let length = prefix.parse::<u8>().ok().filter(|length| digits && *length <= bits(address));
-    let length = length.ok_or_else(|| {
+    let length = prefix.parse::<u8>().ok().filter(|_| digits);
+    let network = length.and_then(|length| IpNet::new(address, length).ok()).ok_or_else(|| {
         NotationError::new(format!("`{prefix}` is not the length of a prefix"))
             .help("0 to 32 for IPv4, 0 to 128 for IPv6")
     })?;
-    let network: IpAddr = match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-            IpAddr::V4((u32::from(v4) & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-            IpAddr::V6((u128::from(v6) & mask).into())
-        }
-    };
-    if network == address {
-        return Ok(GrantHost::Network(network, length));
+    if network.network() == address {
+        return Ok(GrantHost::Network(network));
     }
     Err(NotationError::new("the address has bits outside of its prefix")
-        .help(format!("the network is {network}/{length}; for the one host, leave the prefix out")))
+        .help(format!("the network is {}; for the one host, leave the prefix out", network.trunc())))
 }
 
 /// RFC 1123, section 2.1, and underscores, which occur; a last label of digits alone is a
@@ -161,24 +150,19 @@ pub(super) fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn bits(ip: IpAddr) -> u8 {
-    if ip.is_ipv4() { 32 } else { 128 }
+/// Whether the network is a single address.
+fn is_single(network: &IpNet) -> bool {
+    network.prefix_len() == network.max_prefix_len()
 }
 
-/// Whether `network/prefix` contains the canonical address `ip`.
-fn contains(network: IpAddr, prefix: u8, ip: IpAddr) -> bool {
-    let shared = |a: u128, b: u128, width: u8| {
-        let prefix = u32::from(prefix.min(width));
-        prefix == 0 || (a ^ b) >> (u32::from(width) - prefix) == 0
-    };
+/// Whether the network contains the canonical address `ip`.
+fn contains(network: &IpNet, ip: IpAddr) -> bool {
     match (network, ip) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => shared(a.to_bits().into(), b.to_bits().into(), 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => shared(a.to_bits(), b.to_bits(), 128),
         // `::ffff:10.0.0.0/104` is an IPv4 network; anything wider would reach all of IPv4 unnoticed.
-        (IpAddr::V6(a), IpAddr::V4(b)) if prefix >= 96 => {
-            shared(a.to_bits(), b.to_ipv6_mapped().to_bits(), 128)
+        (IpNet::V6(network), IpAddr::V4(ip)) if network.prefix_len() >= 96 => {
+            network.contains(&ip.to_ipv6_mapped())
         }
-        _ => false,
+        _ => network.contains(&ip),
     }
 }
 
@@ -273,10 +257,11 @@ mod tests {
             // Half of the time an address that shares the first octets.
             let address = if near { [network[0], network[1], address[2], address[3]] } else { address };
             let expected = mask(network) == mask(address);
-            let (network, address) = (IpAddr::from(network), IpAddr::from(address));
-            prop_assert_eq!(contains(network, prefix, address), expected);
+            let network = IpNet::new(IpAddr::from(network), prefix).unwrap();
+            let address = IpAddr::from(address);
+            prop_assert_eq!(contains(&network, address), expected);
             let IpAddr::V4(v4) = address else { unreachable!() };
-            prop_assert_eq!(GrantHost::Network(network, prefix)
+            prop_assert_eq!(GrantHost::Network(network)
                 .covers(IpAddr::from(v4.to_ipv6_mapped()).to_canonical(), |_, _| false), expected);
         }
 

@@ -101,7 +101,7 @@ mod tests {
     fn network(address: &str, prefix: u8, port: u16) -> ConnectGrant {
         ConnectGrant {
             protocol: Protocol::Tcp,
-            host: GrantHost::Network(address.parse().unwrap(), prefix),
+            host: GrantHost::Network(ipnet::IpNet::new(address.parse().unwrap(), prefix).unwrap()),
             port,
         }
     }

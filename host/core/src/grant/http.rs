@@ -78,7 +78,7 @@ impl FromStr for HttpGrant {
                 None => (GrantHost::parse(rest, false)?, None),
             },
         };
-        if matches!(&host, GrantHost::Network(ip, _) if !host.is_exactly(ip.to_canonical())) {
+        if matches!(&host, GrantHost::Network(network) if !host.is_exactly(network.addr().to_canonical())) {
             return Err(NotationError::new("an origin has one host, not a network"));
         }
         Ok(Self { methods, https, host, port: port.unwrap_or(default) })

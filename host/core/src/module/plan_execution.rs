@@ -24,10 +24,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::id::{AttemptId, CheckerName, ModuleName};
-use crate::moment::{Moment, plain};
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::plan::{
-    MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, Plan, PlanRequest, StepAction, StepFailure,
+    MAX_STEP_TIME, MAX_STEPS, Occasion, OnFailure, Plan, PlanError, PlanRequest, StepAction, StepError,
+    StepFailure,
 };
 use crate::record::RecordKind;
 use crate::snapshot::PlanView;
@@ -222,7 +223,7 @@ impl PlanExecution {
     pub(super) fn plan_made(
         &mut self,
         attempt: AttemptId,
-        plan: Result<Plan, String>,
+        plan: Result<Plan, PlanError>,
         around: &Surroundings<'_>,
         out: &mut Outbox<'_>,
     ) -> Progress {
@@ -235,7 +236,7 @@ impl PlanExecution {
         let plan = plan.and_then(checked);
         match plan {
             Err(reason) => {
-                out.record(Some(around.module), RecordKind::NoPlan { occasion, reason: reason.clone() });
+                out.record(Some(around.module), RecordKind::NoPlan { occasion, reason: reason.to_string() });
                 self.fail(format!("no plan: {reason}"), around, out)
             }
             Ok(plan) => {
@@ -263,7 +264,7 @@ impl PlanExecution {
         &mut self,
         attempt: AttemptId,
         step: usize,
-        result: Result<String, String>,
+        result: Result<String, StepError>,
         around: &Surroundings<'_>,
         out: &mut Outbox<'_>,
     ) -> Progress {
@@ -324,20 +325,13 @@ impl PlanExecution {
         let Some(frame) = self.frames.last() else { return Progress::Done };
         match &frame.stage {
             Stage::Asking { .. } => {
-                let (attempt, late) = (frame.attempt, plain(around.plan_within));
-                self.plan_made(
-                    attempt,
-                    Err(format!("the restart script did not answer within {late}")),
-                    around,
-                    out,
-                )
+                let (attempt, late) = (frame.attempt, PlanError::TimedOut(around.plan_within));
+                self.plan_made(attempt, Err(late), around, out)
             }
-            Stage::Killing { .. } => {
-                self.killed(Err(format!("still there after {}", plain(KILL_TIME))), around, out)
-            }
+            Stage::Killing { .. } => self.killed(Err(StepError::StillThere(KILL_TIME)), around, out),
             Stage::Looking { within, .. } => {
-                let late = plain(*within + after_stop::SPARE);
-                self.looked(Err(format!("it could not be told within {late}")), around, out)
+                let late = StepError::NotTold(*within + after_stop::SPARE);
+                self.looked(Err(late), around, out)
             }
             Stage::Step { plan, index, .. } => {
                 let (attempt, index) = (frame.attempt, *index);
@@ -345,11 +339,11 @@ impl PlanExecution {
                 if let StepAction::Pause(_) = step.action {
                     return self.end_step(Ok("over".to_owned()), around, out);
                 }
-                let late = plain(time_for(plan, index, &frame.occasion, self.hangs));
+                let late = StepError::TimedOut(time_for(plan, index, &frame.occasion, self.hangs));
                 if !matches!(step.action, StepAction::AwaitChecker(..)) {
                     out.push(Action::CancelStep { module: around.module.clone(), attempt, step: index });
                 }
-                self.end_step(Err(format!("not done within {late}")), around, out)
+                self.end_step(Err(late), around, out)
             }
         }
     }
@@ -416,7 +410,7 @@ impl PlanExecution {
 
     fn end_step(
         &mut self,
-        result: Result<String, String>,
+        result: Result<String, StepError>,
         around: &Surroundings<'_>,
         out: &mut Outbox<'_>,
     ) -> Progress {
@@ -425,7 +419,7 @@ impl PlanExecution {
         let step = &plan.steps[*index];
         let (ok, text) = match &result {
             Ok(text) => (true, text.clone()),
-            Err(text) => (false, text.clone()),
+            Err(error) => (false, error.to_string()),
         };
         let name = step.action.to_string();
         out.record(Some(around.module), RecordKind::Step { step: name.clone(), ok, result: text });
@@ -436,7 +430,8 @@ impl PlanExecution {
                 self.enter_step(around, out)
             }
             (Err(reason), OnFailure::ForceStop) if !forced => {
-                let failure = StepFailure { plan: plan.summary.clone(), step: *index, reason };
+                let failure =
+                    StepFailure { plan: plan.summary.clone(), step: *index, reason: reason.to_string() };
                 self.ask(Occasion::ForcedStop(Some(failure)), around, out);
                 Progress::Working
             }
@@ -461,9 +456,9 @@ fn time_for(plan: &Plan, index: usize, occasion: &Occasion, hangs: bool) -> Dura
 }
 
 /// Whatever a script answers, the plan that is carried out is bounded.
-fn checked(mut plan: Plan) -> Result<Plan, String> {
+fn checked(mut plan: Plan) -> Result<Plan, PlanError> {
     if plan.steps.len() > MAX_STEPS {
-        return Err(format!("it has {} steps, more than {MAX_STEPS}", plan.steps.len()));
+        return Err(PlanError::TooManySteps(plan.steps.len()));
     }
     for step in &mut plan.steps {
         step.timeout = step.timeout.min(MAX_STEP_TIME);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::id::CheckerName;
 use crate::moment::Moment;
 use crate::observation::ProcessFact;
 use crate::snapshot::{CheckerView, Load, ModuleView, ON_PROBATION};
@@ -11,28 +12,45 @@ use super::checker::Checker;
 use super::plan_execution::PlanExecution;
 use super::{ASKED, Module, State};
 
+/// Why the load balancer is told no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotReady {
+    /// The module is in another state than `Up`, for this reason.
+    #[error("{0}")]
+    NotUp(String),
+    #[error("checker `{checker}` is down: {said}")]
+    Down { checker: CheckerName, said: String },
+    #[error("no checker has a say in the health answer: all of them only notify")]
+    NoSay,
+    #[error("checker `{0}` has not answered since the daemon was started")]
+    AwaitsFirstRun(CheckerName),
+    /// With what one of the checkers said.
+    #[error("no checker can tell whether the application serves: {0}")]
+    CannotTell(String),
+}
+
 impl Module {
     /// What the load balancer is told, and if that is no: why.
     ///
     /// Yes only in `Up`, only while no checker with a say is down, and only
     /// while at least one of them can tell: what nobody knows is not a yes.
-    pub(crate) fn readiness(&self) -> Result<(), String> {
+    pub(crate) fn readiness(&self) -> Result<(), NotReady> {
         if !matches!(self.state, State::Up) {
-            return Err(self.not_up_yet().unwrap_or_else(|| self.reason.clone()));
+            return Err(NotReady::NotUp(self.not_up_yet().unwrap_or_else(|| self.reason.clone())));
         }
         let gating = || self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
         if let Some((name, checker)) = gating().find(|(_, c)| c.verdict() == Verdict::Down) {
-            return Err(format!("checker `{name}` is down: {}", checker.said()));
+            return Err(NotReady::Down { checker: name.clone(), said: checker.said().to_owned() });
         }
         if gating().next().is_none() {
-            return Err("no checker has a say in the health answer: all of them only notify".to_owned());
+            return Err(NotReady::NoSay);
         }
         if let Some(name) = self.awaits_first_run() {
-            return Err(format!("checker `{name}` has not answered since the daemon was started"));
+            return Err(NotReady::AwaitsFirstRun(name.clone()));
         }
         if !gating().any(|(_, c)| c.verdict() == Verdict::Up || c.stood()) {
             let said = gating().next().map_or("", |(_, c)| c.said());
-            return Err(format!("no checker can tell whether the application serves: {said}"));
+            return Err(NotReady::CannotTell(said.to_owned()));
         }
         Ok(())
     }
@@ -126,7 +144,7 @@ impl Module {
             ready: readiness.is_ok(),
             since: self.since,
             ready_since: now,
-            reason: readiness.err().unwrap_or_else(|| self.up_reason()),
+            reason: readiness.err().map_or_else(|| self.up_reason(), |why| why.to_string()),
             wish: self.wish,
             next: (deadline != Moment::NEVER && deadline != ASKED).then_some(deadline),
             restarts: self.budget.spent(&self.policy.budget, now),
@@ -143,7 +161,7 @@ impl Module {
     }
 }
 
-fn checker_view(name: &crate::id::CheckerName, checker: &Checker) -> CheckerView {
+fn checker_view(name: &CheckerName, checker: &Checker) -> CheckerView {
     CheckerView {
         name: name.clone(),
         kind: checker.policy.kind,

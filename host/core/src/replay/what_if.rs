@@ -21,7 +21,7 @@ use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Checkpoint, Node};
 use crate::observation::{Observation, Status};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError, StepError};
 use crate::policy::{ModulePolicy, OnDown};
 use crate::record::{Record, RecordKind};
 use crate::state::StateName;
@@ -176,8 +176,8 @@ enum Cue {
     Ended(String),
 }
 
-type Answer = (Result<Plan, String>, Duration);
-type Ended = (Result<String, String>, Duration, Option<Delay>);
+type Answer = (Result<Plan, PlanError>, Duration);
+type Ended = (Result<String, StepError>, Duration, Option<Delay>);
 
 /// What a step waited for at its beginning, and for how long at most.
 type Delay = (String, Duration);
@@ -368,8 +368,8 @@ fn serves(node: &Node, module: &ModuleName) -> bool {
 /// Something that the other core waits for.
 #[derive(Debug)]
 enum Completion {
-    Plan(&'static str, AttemptId, Result<Plan, String>),
-    Step(String, AttemptId, usize, Result<String, String>),
+    Plan(&'static str, AttemptId, Result<Plan, PlanError>),
+    Step(String, AttemptId, usize, Result<String, StepError>),
     Delay(AttemptId, usize, Delay),
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{AttemptId, CheckerName, CommandName};
 use crate::moment::Moment;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanError};
 
 /// Something that is going to happen.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) enum Item {
     /// A process checker sees something between two runs.
     News { checker: CheckerName, serial: u64 },
     /// The restart script has answered.
-    Answer { attempt: AttemptId, plan: Result<Plan, String> },
+    Answer { attempt: AttemptId, plan: Result<Plan, PlanError> },
     /// A step comes to its end, unless it was given up.
     StepEnds { attempt: AttemptId, step: usize },
     /// A kept process ends, unless it has ended before.

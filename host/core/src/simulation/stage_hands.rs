@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::id::{AttemptId, CommandName};
 use crate::moment::plain;
-use crate::plan::{Signal, StepAction, Target};
+use crate::plan::{Signal, StepAction, StepError, Target};
 use crate::policy::OnDown;
 
 use super::Simulation;
@@ -42,9 +42,9 @@ pub(super) struct StageHands {
 
 #[derive(Debug)]
 enum Work {
-    Run(CommandName, Result<String, String>),
-    Keep(CommandName, Result<(), String>),
-    Done(Result<String, String>),
+    Run(CommandName, Result<String, StepError>),
+    Keep(CommandName, Result<(), StepError>),
+    Done(Result<String, StepError>),
     Await(Target),
     KillKept,
     LookStopped,
@@ -56,8 +56,8 @@ impl StageHands {
     }
 
     /// How the command fails this time, if it does.
-    fn failure(&mut self, command: &CommandName, behaviour: &Behaviour) -> Option<String> {
-        let why = behaviour.fails.clone()?;
+    fn failure(&mut self, command: &CommandName, behaviour: &Behaviour) -> Option<StepError> {
+        let why = StepError::Reported(behaviour.fails.clone()?);
         let count = self.failures.entry(command.clone()).or_default();
         *count = count.saturating_add(1);
         behaviour.times.is_none_or(|times| *count <= times).then_some(why)
@@ -97,25 +97,16 @@ impl Simulation {
     }
 
     fn begin_run_step(&mut self, command: CommandName, timeout: Duration) -> (Work, Duration) {
-        let refused = |why: String| (Work::Done(Err(why)), Duration::ZERO);
+        let refused = |why| (Work::Done(Err(why)), Duration::ZERO);
         let limit = match self.cast.policy.commands.get(&command) {
-            None => {
-                return refused(format!(
-                    "the module declares no command `{command}`: add it to `[commands]` of its file"
-                ));
-            }
-            Some(declared) if declared.keep => {
-                return refused(format!(
-                    "command `{command}` is kept, not run to its end: use a `keep` step"
-                ));
-            }
+            None => return refused(StepError::NotDeclared(command)),
+            Some(declared) if declared.keep => return refused(StepError::IsKept(command)),
             Some(declared) => declared.timeout.min(timeout),
         };
         let behaviour = self.behaviour(&command);
         let takes = behaviour.takes.unwrap_or(RUN);
         if takes > limit {
-            let late = format!("did not end within {} and was killed", plain(limit));
-            return (Work::Run(command, Err(late)), limit);
+            return (Work::Run(command, Err(StepError::Killed(limit))), limit);
         }
         let result = match self.hands.failure(&command, &behaviour) {
             Some(why) => Err(why),
@@ -125,16 +116,10 @@ impl Simulation {
     }
 
     fn begin_keep(&mut self, command: CommandName, timeout: Duration) -> (Work, Duration) {
-        let refused = |why: String| (Work::Done(Err(why)), Duration::ZERO);
+        let refused = |why| (Work::Done(Err(why)), Duration::ZERO);
         match self.cast.policy.commands.get(&command) {
-            None => {
-                return refused(format!(
-                    "the module declares no command `{command}`: add it to `[commands]` of its file"
-                ));
-            }
-            Some(declared) if !declared.keep => {
-                return refused(format!("command `{command}` is not kept: set `keep = true`"));
-            }
+            None => return refused(StepError::NotDeclared(command)),
+            Some(declared) if !declared.keep => return refused(StepError::NotKept(command)),
             Some(_) => {}
         }
         if self.world.pid(&command).is_some() {
@@ -143,8 +128,7 @@ impl Simulation {
         let behaviour = self.behaviour(&command);
         let takes = behaviour.takes.unwrap_or(KEEP);
         if takes > timeout {
-            let late = format!("was not done within {}", plain(timeout));
-            return (Work::Keep(command, Err(late)), timeout);
+            return (Work::Keep(command, Err(StepError::Overdue(timeout))), timeout);
         }
         let failure = self.hands.failure(&command, &behaviour);
         (Work::Keep(command, failure.map_or(Ok(()), Err)), takes)
@@ -247,14 +231,14 @@ impl Simulation {
     }
 
     /// What of the application still runs, as far as the host would see it.
-    fn left(&self) -> Option<String> {
+    fn left(&self) -> Option<StepError> {
         if let Some(command) = self.world.running().first() {
             let pid = self.world.pid(command).unwrap_or(0);
-            return Some(format!("`{command}` still runs (pid {pid})"));
+            return Some(StepError::StillRuns { what: format!("`{command}`"), pid });
         }
         let alone = self.cast.kept().next().is_none();
         let pid = self.world.background_pid().filter(|_| alone && self.background_is_looked_at())?;
-        Some(format!("it still runs (pid {pid})"))
+        Some(StepError::StillRuns { what: "it".to_owned(), pid })
     }
 
     /// Whether a process checker takes the background for the application.
@@ -265,16 +249,16 @@ impl Simulation {
         })
     }
 
-    fn kept_are_killed(&mut self) -> Result<String, String> {
+    fn kept_are_killed(&mut self) -> Result<String, StepError> {
         for command in self.world.running() {
             if self.world.strike(&command, End::Killed) {
                 self.world_has_changed(Change::Ended);
             }
         }
         match self.world.background_pid() {
-            Some(pid) if self.cast.kept().next().is_none() && self.background_is_looked_at() => Err(format!(
-                "it still runs (pid {pid}) and there is no kept command to end: declare a `forced-stop` command"
-            )),
+            Some(pid) if self.cast.kept().next().is_none() && self.background_is_looked_at() => {
+                Err(StepError::NothingToKill { what: "it".to_owned(), pid })
+            }
             Some(_) | None => Ok("everything kept has been killed".to_owned()),
         }
     }

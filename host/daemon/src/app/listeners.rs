@@ -50,7 +50,7 @@ async fn bind_health(
     let certificates = match node.health_pair.clone() {
         Some(files) => {
             let opened = tokio::task::spawn_blocking(|| Certificates::for_health(files)).await;
-            Some(opened.unwrap_or_else(|error| Err(error.to_string())).map_err(BindError::NoCertificate)?)
+            Some(opened.unwrap_or_else(|error| Err(error.into())).map_err(BindError::NoCertificate)?)
         }
         None => None,
     };

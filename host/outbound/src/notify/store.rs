@@ -33,11 +33,9 @@ impl Store {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => (new(), None),
             Err(error) => {
-                let aside = self.path.with_extension("json.damaged");
-                let moved =
-                    fs::rename(&self.path, aside).map_or("could not be moved aside", |()| "was moved aside");
+                let aside = durable::set_aside(&self.path);
                 let problem = format!(
-                    "state/notifications.json {moved}: {error}; notifications that waited in it are lost"
+                    "state/notifications.json {aside}: {error}; notifications that waited in it are lost"
                 );
                 (new(), Some(problem))
             }

@@ -70,7 +70,7 @@ impl Connector {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, NotDelivered> {
         let by = Instant::now() + CONNECTED_WITHIN;
-        self.client.request(request, &self.names, by).await.map_err(NotDelivered::new)
+        self.client.request(request, &self.names, by).await.map_err(|why| NotDelivered::new(why.to_string()))
     }
 }
 

@@ -80,16 +80,20 @@ impl Collector {
     }
 }
 
+/// The line of this number is no header. The line itself is a secret.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {0} of the headers file is not `Name: value`")]
+struct NoHeader(usize);
+
 /// One `Name: value` a line; empty lines and those with `#` are passed over.
-fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+fn headers(text: &str) -> Result<Vec<(HeaderName, HeaderValue)>, NoHeader> {
     let mut headers = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        // The line itself is a secret.
-        let wrong = || format!("line {} of the headers file is not `Name: value`", index + 1);
+        let wrong = || NoHeader(index + 1);
         let (name, value) = line.split_once(':').ok_or_else(wrong)?;
         let name = name.trim().parse().map_err(|_| wrong())?;
         let mut value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
@@ -111,6 +115,6 @@ mod tests {
         assert_eq!(shown, [("authorization", "Bearer a:b"), ("x-tenant", "ops")]);
         assert!(good.iter().all(|(_, value)| value.is_sensitive()));
         let wrong = headers("a: b\nhunter2\n").unwrap_err();
-        assert_eq!(wrong, "line 2 of the headers file is not `Name: value`");
+        assert_eq!(wrong.to_string(), "line 2 of the headers file is not `Name: value`");
     }
 }

@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::component::Resource;
 
-use self::target::{Target, tls_options};
+use self::target::{BadOption, Target, tls_options};
 use super::http::direct::{NotOpened, Opened};
 use super::http::{HttpClient, Stream};
 use super::{error, refused};
@@ -83,7 +83,7 @@ impl Connector {
             }
             Target::Tcp { host, port } | Target::Tls { host, port } => {
                 let is_tls = matches!(target, Target::Tls { .. });
-                let bad = |why| NotOpened::Failed("bad-option", why);
+                let bad = |why: BadOption| NotOpened::Failed("bad-option", why.to_string());
                 let tls = is_tls.then(|| tls_options(options)).transpose().map_err(bad)?;
                 if target.is_name() {
                     self.grants.may_look_up(host).map_err(NotOpened::Refused)?;
@@ -113,7 +113,7 @@ impl Host for Run {
         let by = self.until(timeout_ms);
         let target = match Target::parse(&target) {
             Ok(target) => target,
-            Err(why) => return Ok(Err(error("bad-target", &why))),
+            Err(why) => return Ok(Err(error("bad-target", &why.to_string()))),
         };
         self.sockets.take().map_err(|limit| Ended(limit.into()))?;
         let (grants, output) = (Arc::clone(&self.grants), self.output.clone());

@@ -3,14 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bellwether_core::event::Event;
 use bellwether_core::moment::Moment;
 use bellwether_core::record::RecordKind;
 use bellwether_core::text::one_line;
-use tokio::sync::mpsc;
 
 use super::refusal::Refusal;
-use bellwether_bus::Message;
+use bellwether_bus::recorder::Recorder;
 
 /// Failures that are written down in a [`SPAN`].
 const FAILURES: u32 = 30;
@@ -20,7 +18,7 @@ const NAME_AT_MOST: usize = 40;
 
 #[derive(Debug)]
 pub(super) struct Notes {
-    events: mpsc::Sender<Message>,
+    recorder: Recorder,
     failures: Mutex<Failures>,
 }
 
@@ -31,15 +29,12 @@ struct Failures {
 }
 
 impl Notes {
-    pub(super) fn new(events: mpsc::Sender<Message>) -> Self {
-        Self { events, failures: Mutex::default() }
+    pub(super) fn new(recorder: Recorder) -> Self {
+        Self { recorder, failures: Mutex::default() }
     }
 
     pub(super) fn write(&self, by: String, what: String) {
-        let kind = RecordKind::Access { by, what };
-        let (events, message) = (self.events.clone(), Message::Event(Event::Noted { module: None, kind }));
-        // In its turn, however much waits; an ending daemon writes no more.
-        tokio::spawn(async move { drop(events.send(message).await) });
+        self.recorder.record_later(None, RecordKind::Access { by, what });
     }
 
     /// Somebody was not let in.

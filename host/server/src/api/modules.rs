@@ -71,7 +71,8 @@ impl Decided {
                 "for_s: expected a number of seconds from 1 to {most}"
             )));
         }
-        let reason = reason(self.reason.as_deref().unwrap_or_default()).map_err(Problem::bad_request)?;
+        let reason = reason(self.reason.as_deref().unwrap_or_default())
+            .map_err(|why| Problem::bad_request(why.to_string()))?;
         Ok(Order { command, lasts, reason })
     }
 }
@@ -109,7 +110,7 @@ pub(super) async fn run_checker(
     let observation = daemon.run_checker(module, checker).await.map_err(|reason| Problem {
         title: "cannot be run".into(),
         status: 409,
-        detail: reason,
+        detail: reason.to_string(),
         next: "see `bellwether status` for files that were refused".into(),
     })?;
     Ok(Json(ObservationStatus::new(&observation, daemon.clock())))

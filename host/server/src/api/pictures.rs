@@ -80,7 +80,7 @@ pub(super) async fn plan(
     let plan = daemon.preview(module, occasion).await.map_err(|why| Problem {
         title: "no plan".into(),
         status: 409,
-        detail: why,
+        detail: why.to_string(),
         next: "see `bellwether status` for files that were refused".into(),
     })?;
     let steps = plan.steps.iter().map(|step| step.action.to_string()).collect();

@@ -59,8 +59,8 @@ impl FakeDaemon {
 }
 
 impl Daemon for FakeDaemon {
-    fn preview(&self, _: ModuleName, _: Occasion) -> BoxFuture<'_, Result<Plan, String>> {
-        std::future::ready(Err("no script".to_owned())).boxed()
+    fn preview(&self, _: ModuleName, _: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>> {
+        std::future::ready(Err("no script".to_owned().into())).boxed()
     }
 
     fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>> {
@@ -185,7 +185,7 @@ impl Daemon for FakeDaemon {
         std::future::ready(outcome).boxed()
     }
 
-    fn run_checker(&self, _: ModuleName, _: CheckerName) -> BoxFuture<'_, Result<Observation, String>> {
+    fn run_checker(&self, _: ModuleName, _: CheckerName) -> BoxFuture<'_, Result<Observation, NotRun>> {
         std::future::ready(Ok(Observation::new(Status::Warn, "slow", self.clock.now()))).boxed()
     }
 }

@@ -8,7 +8,7 @@ use axum::Form;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use bellwether_core::command::{Command, CommandOutcome, DeniedReason, MAX_REASON, Order, reason};
+use bellwether_core::command::{BadReason, Command, CommandOutcome, DeniedReason, MAX_REASON, Order, reason};
 use bellwether_core::consequence::Consequence;
 use bellwether_core::permission::{Authorization, COMMANDS_NEED, OTHER_READY_NODES, Permission};
 use bellwether_core::plan::Occasion;
@@ -116,7 +116,13 @@ pub(super) async fn give(
     let order = match order(command, &given) {
         Ok(order) => order,
         Err(why) => {
-            return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why).again(again), back);
+            return told(
+                &daemon,
+                caller,
+                StatusCode::BAD_REQUEST,
+                Outcome::no(why.to_string()).again(again),
+                back,
+            );
         }
     };
     let authorization =
@@ -147,13 +153,22 @@ const LASTS: [(&str, Duration); 4] = [
     ("1d", Duration::from_hours(24)),
 ];
 
-/// The whole command, or what is wrong with what was filled in.
-fn order(command: Command, given: &Given) -> Result<Order, String> {
+/// What is wrong with what was filled in.
+#[derive(Debug, thiserror::Error)]
+enum FormError {
+    #[error(transparent)]
+    Reason(#[from] BadReason),
+    #[error("`{0}` is not one of the available durations")]
+    Lasts(String),
+}
+
+/// The whole command.
+fn order(command: Command, given: &Given) -> Result<Order, FormError> {
     let reason = reason(&given.reason)?;
     let lasts = match (command, given.lasts.as_str()) {
         (Command::Suspend, lasts) if !lasts.is_empty() => {
             let known = LASTS.into_iter().find(|(word, _)| *word == lasts);
-            Some(known.ok_or_else(|| format!("`{lasts}` is not one of the available durations"))?.1)
+            Some(known.ok_or_else(|| FormError::Lasts(lasts.to_owned()))?.1)
         }
         _ => None,
     };
@@ -173,7 +188,11 @@ async fn plan(
         Command::Suspend | Command::Resume | Command::Reset | Command::Confirm => return None,
     };
     let asked = daemon.preview(module.name.clone(), occasion).await;
-    Some(asked.map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())))
+    Some(
+        asked
+            .map_err(|why| why.to_string())
+            .map(|plan| (plan.summary, plan.steps.iter().map(|step| step.action.to_string()).collect())),
+    )
 }
 
 fn nothing(name: &str, word: &str) -> String {

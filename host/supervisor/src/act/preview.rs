@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
-use bellwether_core::plan::{Occasion, Plan, PlanRequest};
+use bellwether_core::plan::{Occasion, Plan, PlanError, PlanRequest};
 
 use super::plan_question::PlanContext;
 use crate::observe::Means;
@@ -18,8 +18,8 @@ const WITHIN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Why there is no plan.
-pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> Result<Plan, String> {
-    let member = means.roster.get(module).ok_or_else(|| "the module's file is gone".to_owned())?;
+pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> Result<Plan, PlanError> {
+    let member = means.roster.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
     let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
     let component = in_force.ok_or_else(|| format!("there is no restart script `{script}`"))?;
@@ -27,5 +27,5 @@ pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> 
     let running: Vec<CommandName> = member.spec.commands.keys().filter(runs).cloned().collect();
     let request = PlanRequest::without_history(occasion, &member.spec.restart.budget);
     let run = PlanContext::of(means, &member.spec, WITHIN).ask(&member.spec, request, &running);
-    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string())
+    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string().into())
 }

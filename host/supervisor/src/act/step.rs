@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bellwether_core::id::{CheckerName, CommandName, ModuleName};
 use bellwether_core::moment::plain;
-use bellwether_core::plan::{Signal, StepAction, Target};
+use bellwether_core::plan::{Signal, StepAction, StepError, Target};
 use bellwether_core::policy::OnDown;
 use futures_util::future::join_all;
 
@@ -51,13 +51,13 @@ pub struct StepRunner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotDone {
     /// In half a sentence for the journal.
-    pub reason: String,
+    pub reason: StepError,
     /// What the node lacks, if that is why.
     pub shortage: Option<Shortage>,
 }
 
-impl From<String> for NotDone {
-    fn from(reason: String) -> Self {
+impl From<StepError> for NotDone {
+    fn from(reason: StepError) -> Self {
         Self { reason, shortage: None }
     }
 }
@@ -73,7 +73,7 @@ impl StepRunner {
         module: &ModuleSpec,
         action: &StepAction,
         timeout: Duration,
-    ) -> Result<String, String> {
+    ) -> Result<String, StepError> {
         self.attempt(module, action, timeout).await.map_err(|not_done| not_done.reason)
     }
 
@@ -92,7 +92,7 @@ impl StepRunner {
         };
         match tokio::time::timeout(timeout, self.perform(module, action)).await {
             Ok(result) => result.map_err(|error| NotDone {
-                reason: format!("{error:#}"),
+                reason: format!("{error:#}").into(),
                 shortage: Shortage::behind(&error),
             }),
             Err(_) => Err(NotDone { reason: overdue(action, timeout), shortage: None }),
@@ -106,22 +106,23 @@ impl StepRunner {
         module: &ModuleSpec,
         action: &StepAction,
         tell: impl FnOnce(String, Duration) -> T,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         self.kept.end_last_run(&module.name, last_run::requests(module, action), tell).await
     }
 
     /// Kills all that the module keeps, and waits until it is gone. An error if
     /// the application lives on all the same: one in the background is not
     /// ours, and a process of that kind may be anybody's, so it is not killed.
-    pub async fn kill_kept(&self, name: &ModuleName, module: Option<&ModuleSpec>) -> Result<String, String> {
-        self.kept.kill_all(name).await.map_err(|error| error.to_string())?;
+    pub async fn kill_kept(
+        &self,
+        name: &ModuleName,
+        module: Option<&ModuleSpec>,
+    ) -> Result<String, StepError> {
+        self.kept.kill_all(name).await.map_err(|error| StepError::Reported(error.to_string()))?;
         let Some(module) = module else { return Ok(KILLED.to_owned()) };
         match self.alive(module, ENDING).await {
             None => Ok(KILLED.to_owned()),
-            Some(stat) => Err(format!(
-                "`{}` still runs (pid {}) and there is no kept command to end: declare a `forced-stop` command",
-                stat.comm, stat.pid
-            )),
+            Some(stat) => Err(StepError::NothingToKill { what: format!("`{}`", stat.comm), pid: stat.pid }),
         }
     }
 
@@ -131,31 +132,28 @@ impl StepRunner {
         name: &ModuleName,
         module: Option<&ModuleSpec>,
         within: Duration,
-    ) -> Result<String, String> {
+    ) -> Result<String, StepError> {
         let begun = tokio::time::Instant::now();
-        self.kept.quiesce(name).await.map_err(|error| error.to_string())?;
+        self.kept.quiesce(name).await.map_err(|error| StepError::Reported(error.to_string()))?;
         if let Some(module) = module {
             self.end_what_died(module, within).await?;
         }
-        let still_runs = |what: &str, pid: u32| format!("{what} still runs (pid {pid})");
+        let still_runs = |what: &str, pid| StepError::StillRuns { what: format!("`{what}`"), pid };
         if let Some((command, pid)) =
-            self.kept.outlives(name, within).await.map_err(|error| error.to_string())?
+            self.kept.outlives(name, within).await.map_err(|error| StepError::Reported(error.to_string()))?
         {
-            return Err(still_runs(&format!("`{command}`"), pid));
+            return Err(still_runs(command.as_str(), pid));
         }
         let left = match module {
             Some(module) => self.alive(module, within.saturating_sub(begun.elapsed())).await,
             None => None,
         };
-        left.map_or_else(
-            || Ok("all has ended".to_owned()),
-            |stat| Err(still_runs(&format!("`{}`", stat.comm), stat.pid)),
-        )
+        left.map_or_else(|| Ok("all has ended".to_owned()), |stat| Err(still_runs(&stat.comm, stat.pid)))
     }
 
     /// Ends what kept commands have left that ended by themselves: no plan has told it to end, so it is not waited
     /// for. What else lives on of them is to end by the first signal of a stop.
-    async fn end_what_died(&self, module: &ModuleSpec, within: Duration) -> Result<(), String> {
+    async fn end_what_died(&self, module: &ModuleSpec, within: Duration) -> Result<(), StepError> {
         let mut of_dead_ones = Vec::new();
         for (command, spec) in module.commands.iter().filter(|(_, spec)| spec.keep) {
             let request = last_run::request(module, spec);
@@ -296,7 +294,8 @@ impl StepRunner {
         if self.kept.has_kept(&module.name, command) {
             return Ok(());
         }
-        declared(module, command, true).map(drop)
+        declared(module, command, true)?;
+        Ok(())
     }
 
     fn finder(&self, module: &ModuleSpec, checker: &CheckerName) -> anyhow::Result<Finder> {
@@ -324,13 +323,11 @@ fn declared<'a>(
     module: &'a ModuleSpec,
     command: &CommandName,
     keep: bool,
-) -> anyhow::Result<&'a CommandSpec> {
-    let spec = module.commands.get(command).with_context(|| {
-        format!("the module declares no command `{command}`: add it to `[commands]` of its file")
-    })?;
+) -> Result<&'a CommandSpec, StepError> {
+    let spec = module.commands.get(command).ok_or_else(|| StepError::NotDeclared(command.clone()))?;
     match (spec.keep, keep) {
-        (true, false) => anyhow::bail!("command `{command}` is kept, not run to its end: use a `keep` step"),
-        (false, true) => anyhow::bail!("command `{command}` is not kept: set `keep = true`"),
+        (true, false) => Err(StepError::IsKept(command.clone())),
+        (false, true) => Err(StepError::NotKept(command.clone())),
         _ => Ok(spec),
     }
 }
@@ -375,11 +372,10 @@ fn hold_all(found: &[Stat]) -> io::Result<Vec<PidFd>> {
     Ok(held)
 }
 
-fn overdue(action: &StepAction, timeout: Duration) -> String {
-    let timeout = plain(timeout);
+fn overdue(action: &StepAction, timeout: Duration) -> StepError {
     match action {
-        StepAction::Run { .. } => format!("did not end within {timeout} and was killed"),
-        _ => format!("was not done within {timeout}"),
+        StepAction::Run { .. } => StepError::Killed(timeout),
+        _ => StepError::Overdue(timeout),
     }
 }
 

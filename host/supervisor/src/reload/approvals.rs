@@ -80,11 +80,9 @@ impl Approvals {
         let (contents, problem) = match read(&path) {
             Ok(contents) => (contents, None),
             Err(error) => {
-                let aside = path.with_extension("json.damaged");
-                let moved =
-                    fs::rename(&path, &aside).map_or("could not be moved aside", |()| "was moved aside");
+                let aside = durable::set_aside(&path);
                 let problem =
-                    format!("state/approvals.json {moved}: {error}; the active versions count as approved");
+                    format!("state/approvals.json {aside}: {error}; the active versions count as approved");
                 (Contents::default(), Some(problem))
             }
         };

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellwether_core::change_set::{Decision, File, Hold};
-use bellwether_core::event::Event;
 use bellwether_core::grant::Grants;
 use bellwether_core::grant::request::wider;
 use bellwether_core::id::ModuleName;
@@ -149,7 +148,7 @@ impl Reload {
         self.undecided = true;
         let (digest, asks) = (version.digest.clone(), version.asks.clone());
         let kind = RecordKind::Approval { what: what.clone(), digest, asks, by: Some(by) };
-        self.tell(Event::Noted { module: None, kind }).await;
+        self.record(None, kind).await;
         Ok(Approved { what, version })
     }
 

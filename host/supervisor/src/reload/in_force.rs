@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwether_bus::recorder::Recorder;
 use bellwether_core::change_set::File;
 use bellwether_core::event::{Event, Wish};
 use bellwether_core::id::ModuleName;
@@ -223,7 +224,7 @@ impl Reload {
         if self.settings.refused.set(file, &why) {
             let (digest, asks) = (waiting.digest.clone(), waiting.asks.clone());
             let kind = RecordKind::Approval { what, digest, asks, by: None };
-            self.tell(Event::Noted { module: None, kind }).await;
+            self.record(None, kind).await;
         }
     }
 
@@ -295,7 +296,7 @@ impl Reload {
     pub(super) async fn tell_of_quarantine(&self, what: String, case: &Case) {
         let Case { digest, why, tries, next, .. } = case.clone();
         let kind = RecordKind::Quarantine { what, digest, why, tries, next };
-        self.tell(Event::Noted { module: None, kind }).await;
+        self.record(None, kind).await;
     }
 
     async fn note(&self, file: &FileKey, ok: bool, detail: String) {
@@ -304,7 +305,13 @@ impl Reload {
             Folder::Modules => ModuleName::new(&file.stem).ok(),
             Folder::Checkers | Folder::RestartScripts => None,
         };
-        self.tell(Event::Noted { module, kind: RecordKind::Reload { what, ok, detail } }).await;
+        self.record(module, RecordKind::Reload { what, ok, detail }).await;
+    }
+
+    pub(super) async fn record(&self, module: Option<ModuleName>, kind: RecordKind) {
+        if !Recorder::new(self.settings.events.clone()).record(module, kind).await {
+            tracing::debug!("a record of a reload came after the end of the core");
+        }
     }
 
     pub(super) async fn tell(&self, event: Event) {

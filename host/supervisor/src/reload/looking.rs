@@ -1,6 +1,5 @@
 //! Looks at the folders, and takes in what has changed there.
 
-use bellwether_core::event::Event;
 use bellwether_core::record::RecordKind;
 
 use super::Reload;
@@ -22,7 +21,7 @@ impl Reload {
         if missing.problems != self.told {
             self.settings.problems.set("folders", &missing.problems);
             for message in missing.problems.iter().filter(|problem| !self.told.contains(problem)).cloned() {
-                self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message } }).await;
+                self.record(None, RecordKind::Daemon { message }).await;
             }
             self.told = std::mem::take(&mut missing.problems);
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bellwether_core::id::ModuleName;
+use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::plan::{Occasion, PlanRequest};
 use bellwether_core::probation::{Ending, judge};
 
@@ -17,6 +17,7 @@ use crate::roster::CheckerKit;
 use bellwether_config::ComponentKind;
 use bellwether_config::spec::{CheckerSpec, ModuleSpec, Subject};
 use bellwether_sandbox::component::Component;
+use bellwether_sandbox::failure::Failure;
 use bellwether_sandbox::run::{NoPlan, PlanRun};
 
 /// What to try a new version with.
@@ -26,6 +27,15 @@ pub(super) enum Trial {
     Checker { module: ModuleName, spec: Box<CheckerSpec>, kit: Arc<CheckerKit> },
     /// A module whose restart script it is, and the version in force.
     Script { spec: Box<ModuleSpec>, before: Component },
+}
+
+/// A new version that broke where the version in force did not.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TrialFailure {
+    #[error("its trial run for checker `{checker}` of module `{module}`: {why}")]
+    Check { module: ModuleName, checker: CheckerName, why: String },
+    #[error("its trial plan for module `{module}`: {failure}")]
+    Plan { module: ModuleName, failure: Failure },
 }
 
 impl Trial {
@@ -59,8 +69,8 @@ impl Trial {
         })
     }
 
-    /// Carries it out. An error says what broke, and where.
-    pub(super) async fn run(self, means: &Means, component: &Component) -> Result<(), String> {
+    /// Carries it out.
+    pub(super) async fn run(self, means: &Means, component: &Component) -> Result<(), TrialFailure> {
         match self {
             Self::Checker { module, spec, kit } => {
                 let checker = spec.name.clone();
@@ -70,16 +80,18 @@ impl Trial {
                     .report(means, &module, component)
                     .await;
                 let Some(now) = ending(&report.result) else { return Ok(()) };
-                judge(&Ending::Answered, &now).map_err(|why| {
-                    format!("its trial run for checker `{checker}` of module `{module}`: {why}")
-                })
+                let broke = |why: &str| TrialFailure::Check { module, checker, why: why.to_owned() };
+                judge(&Ending::Answered, &now).map_err(broke)
             }
             Self::Script { spec, before } => {
                 let plan = |component: Component| plan(means, &spec, component);
                 let Err(NoPlan::Failed(failure)) = plan(component.clone()).await else { return Ok(()) };
                 let old_fails_too = matches!(plan(before).await, Err(NoPlan::Failed(_)));
-                let why = format!("its trial plan for module `{}`: {failure}", spec.name);
-                if old_fails_too { Ok(()) } else { Err(why) }
+                if old_fails_too {
+                    Ok(())
+                } else {
+                    Err(TrialFailure::Plan { module: spec.name.clone(), failure })
+                }
             }
         }
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bellwether_core::id::ModuleName;
 use rusqlite::{Connection, params};
 
 use super::{Owner, OwnerKind};
+use bellwether_os::durable;
 use bellwether_sandbox::StateContents;
 
 /// Grows with the shape of the tables (`PRAGMA user_version`).
@@ -145,17 +146,8 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Out of the way, with what belongs to it.
 pub(super) fn set_aside(path: &Path, error: &rusqlite::Error) -> String {
-    let with = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let moved = fs::rename(path, with(".damaged")).map_or("could not be moved aside", |()| "was moved aside");
-    for companion in ["-wal", "-shm"] {
-        // Without its database it is of no use to anybody.
-        drop(fs::remove_file(with(companion)));
-    }
+    let aside = durable::set_aside(path);
     format!(
-        "state/checkers.db {moved}: {error}; checkers begin with nothing kept and count their runs from 1"
+        "state/checkers.db {aside}: {error}; checkers begin with nothing kept and count their runs from 1"
     )
 }

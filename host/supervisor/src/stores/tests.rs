@@ -1,5 +1,8 @@
 use std::fs;
 
+use bellwether_core::event::Event;
+use bellwether_core::record::RecordKind;
+
 use super::*;
 
 fn root() -> tempfile::TempDir {

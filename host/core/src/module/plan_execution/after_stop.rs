@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::outbox::Outbox;
-use crate::plan::{MAX_STEP_TIME, Occasion, Plan, StepAction, StepFailure};
+use crate::plan::{MAX_STEP_TIME, Occasion, Plan, StepAction, StepError, StepFailure};
 use crate::record::RecordKind;
 
 use super::{HANG_TIME, KILL_TIME, PlanExecution, Progress, Stage, Surroundings};
@@ -45,7 +45,7 @@ impl PlanExecution {
     /// The host has looked.
     pub(super) fn looked(
         &mut self,
-        result: Result<String, String>,
+        result: Result<String, StepError>,
         around: &Surroundings<'_>,
         out: &mut Outbox<'_>,
     ) -> Progress {
@@ -54,7 +54,8 @@ impl PlanExecution {
                 self.leave_frame();
                 self.enter_step(around, out)
             }
-            Err(reason) => {
+            Err(error) => {
+                let reason = error.to_string();
                 let kind = RecordKind::Step { step: LOOK.to_owned(), ok: false, result: reason.clone() };
                 out.record(Some(around.module), kind);
                 self.fail(reason, around, out)
@@ -97,13 +98,13 @@ impl PlanExecution {
 
     pub(super) fn killed(
         &mut self,
-        result: Result<String, String>,
+        result: Result<String, StepError>,
         around: &Surroundings<'_>,
         out: &mut Outbox<'_>,
     ) -> Progress {
         let (ok, text) = match &result {
             Ok(text) => (true, text.clone()),
-            Err(text) => (false, text.clone()),
+            Err(error) => (false, error.to_string()),
         };
         let step = "send SIGKILL to every kept process".to_owned();
         out.record(Some(around.module), RecordKind::Step { step, ok, result: text });

@@ -12,7 +12,7 @@ use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::node::{Beginning, Node};
 use crate::observation::{Measurement, Observation, ProcessFact, Status};
-use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction};
+use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction, StepError};
 use crate::policy::{
     BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy, OnDown, Thresholds,
 };
@@ -287,7 +287,8 @@ impl World {
             looks.clear();
         }
         for attempt in looks {
-            let result = self.alive.clone().map_or_else(|| Ok("all has ended".to_owned()), Err);
+            let result =
+                self.alive.clone().map_or_else(|| Ok("all has ended".to_owned()), |left| Err(left.into()));
             self.step_ended_as(attempt, 0, result);
             actions.append(&mut self.last_actions);
         }
@@ -364,7 +365,7 @@ impl World {
 
     pub(super) fn no_plan(&mut self, reason: &str) {
         let (attempt, _) = self.asked.take().expect("a plan was asked for");
-        self.tell(Event::PlanMade { module: module(), attempt, plan: Err(reason.to_owned()) });
+        self.tell(Event::PlanMade { module: module(), attempt, plan: Err(reason.to_owned().into()) });
     }
 
     pub(super) fn step_ok(&mut self) {
@@ -372,10 +373,10 @@ impl World {
     }
 
     pub(super) fn step_failed(&mut self, reason: &str) {
-        self.end_step(Err(reason.to_owned()));
+        self.end_step(Err(reason.to_owned().into()));
     }
 
-    fn end_step(&mut self, result: Result<String, String>) {
+    fn end_step(&mut self, result: Result<String, StepError>) {
         let (attempt, step) = match self.kill.take() {
             Some(attempt) => (attempt, 0),
             None => match self.step.take() {
@@ -386,7 +387,12 @@ impl World {
         self.step_ended_as(attempt, step, result);
     }
 
-    pub(super) fn step_ended_as(&mut self, attempt: AttemptId, step: usize, result: Result<String, String>) {
+    pub(super) fn step_ended_as(
+        &mut self,
+        attempt: AttemptId,
+        step: usize,
+        result: Result<String, StepError>,
+    ) {
         self.tell(Event::StepEnded { module: module(), attempt, step, result });
     }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 
 use super::super::http::direct::Tls;
 
@@ -15,11 +15,26 @@ pub(super) enum Target {
     Unix(String),
 }
 
+/// A text that says neither how nor where to connect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not one of tls:HOST:PORT, tcp:HOST:PORT and unix:PATH", .0.escape_debug())]
+pub(super) struct NoTarget(String);
+
+/// An option of TLS that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadOption {
+    #[error("`authorities` is not PEM: {0}")]
+    NoPem(pem::Error),
+    #[error("`authorities` has {0} certificates, expected 1 to {max}", max = MAX_AUTHORITIES)]
+    Authorities(usize),
+    #[error("`verify` is `{}`, expected true or false", .0.escape_debug())]
+    Verify(String),
+}
+
 impl Target {
     /// `tls:HOST:PORT`, `tcp:HOST:PORT` or `unix:PATH`; an IPv6 address in brackets, maybe with its zone.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{}` is not one of tls:HOST:PORT, tcp:HOST:PORT and unix:PATH", text.escape_debug());
+    pub(super) fn parse(text: &str) -> Result<Self, NoTarget> {
+        let wrong = || NoTarget(text.to_owned());
         let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
         if kind == "unix" {
             return Ok(Self::Unix(rest.to_owned()));
@@ -75,7 +90,7 @@ const LONGEST_ZONE: usize = 15;
 const MAX_AUTHORITIES: usize = 100;
 
 /// What the guest says of TLS.
-pub(super) fn tls_options(options: &[(String, String)]) -> Result<Tls, String> {
+pub(super) fn tls_options(options: &[(String, String)]) -> Result<Tls, BadOption> {
     let mut tls = Tls::default();
     for (name, value) in options {
         match (name.as_str(), value.as_str()) {
@@ -84,18 +99,15 @@ pub(super) fn tls_options(options: &[(String, String)]) -> Result<Tls, String> {
             ("verify", "false") => tls.any = true,
             ("authorities", pem) => {
                 let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-                let found = found.map_err(|error| format!("`authorities` is not PEM: {error}"))?;
+                let found = found.map_err(BadOption::NoPem)?;
                 if found.is_empty() || found.len() > MAX_AUTHORITIES {
-                    return Err(format!(
-                        "`authorities` has {} certificates, expected 1 to {MAX_AUTHORITIES}",
-                        found.len()
-                    ));
+                    return Err(BadOption::Authorities(found.len()));
                 }
                 tls.authorities = found;
             }
             // Room to grow: a name that this host does not know changes nothing.
             ("verify", other) => {
-                return Err(format!("`verify` is `{}`, expected true or false", other.escape_debug()));
+                return Err(BadOption::Verify(other.to_owned()));
             }
             _ => {}
         }
@@ -143,7 +155,7 @@ mod tests {
         };
         let told = options(&[("server-name", "a"), ("verify", "false"), ("of-2030", "x")]).unwrap();
         assert_eq!((told.server_name.as_deref(), told.any), (Some("a"), true));
-        assert!(options(&[("verify", "no")]).unwrap_err().contains("true or false"));
-        assert!(options(&[("authorities", "nonsense")]).unwrap_err().contains("0 certificates"));
+        assert!(options(&[("verify", "no")]).unwrap_err().to_string().contains("true or false"));
+        assert!(options(&[("authorities", "nonsense")]).unwrap_err().to_string().contains("0 certificates"));
     }
 }

@@ -21,7 +21,7 @@ use wasmtime_wasi_http::Error;
 
 use super::Target;
 use super::failed::Failed;
-use super::trust::Trust;
+use super::trust::{NoTls, Trust};
 use super::tunnel;
 use bellwether_config::spec::HttpSpec;
 use bellwether_os::names::{Share, look_up};
@@ -161,7 +161,7 @@ impl HttpClient {
         target: &Target,
         by: Instant,
     ) -> Result<impl Stream + use<>, NoConnection> {
-        let own_fault = |why: String| Failed::new(Error::ConfigurationError, format!("no TLS: {why}"));
+        let own_fault = |why: NoTls| Failed::new(Error::ConfigurationError, format!("no TLS: {why}"));
         let config = timeout_at(by, self.trust.config()).await.map_err(|_| late())?.map_err(own_fault)?;
         let name = ServerName::try_from(target.host.clone())
             .map_err(|error| Failed::new(Error::HttpRequestUriInvalid, error.to_string()))?;

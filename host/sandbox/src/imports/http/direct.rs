@@ -18,7 +18,7 @@ use wasmtime_wasi_http::Error;
 
 use super::client::{HttpClient, Stream, dial, late};
 use super::failed::Failed;
-use super::trust::without_verification;
+use super::trust::{NoTls, without_verification};
 use bellwether_config::certificate::validity;
 use bellwether_os::names::Share;
 
@@ -94,7 +94,7 @@ impl HttpClient {
     }
 
     async fn wrap(&self, stream: TcpStream, host: &str, tls: &Tls, by: Instant) -> Result<Opened, NotOpened> {
-        let own_fault = |why: String| NotOpened::Failed("unavailable", format!("no TLS: {why}"));
+        let own_fault = |why: NoTls| NotOpened::Failed("unavailable", format!("no TLS: {why}"));
         let config = timeout_at(by, self.config(tls)).await.map_err(|_| late())?.map_err(own_fault)?;
         // A certificate knows nothing of our interfaces: the zone of an address is not in it.
         let address = host.split_once('%').map_or(host, |(address, _)| address);
@@ -112,7 +112,7 @@ impl HttpClient {
         Ok(Opened { stream: Box::new(secured), certificate_ends_ms })
     }
 
-    async fn config(&self, tls: &Tls) -> Result<Arc<ClientConfig>, String> {
+    async fn config(&self, tls: &Tls) -> Result<Arc<ClientConfig>, NoTls> {
         if tls.any { without_verification() } else { self.trust.config_with(&tls.authorities).await }
     }
 }

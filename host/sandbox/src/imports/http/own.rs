@@ -13,6 +13,26 @@ use super::client::{HttpClient, NoConnection};
 use super::failed::Failed;
 use bellwether_os::names::Share;
 
+/// Why a request of the daemon's own has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnswered {
+    /// It cannot be sent anywhere.
+    #[error("its URL names no host and port")]
+    NoHost,
+    /// Its URL cannot be written as the other side understands it.
+    #[error(transparent)]
+    Url(#[from] http::Error),
+    /// The system, the proxy or the other side, in one sentence.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Failed> for NotAnswered {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed.why)
+    }
+}
+
 impl HttpClient {
     /// Makes a request, on a connection of its own. The URL is absolute. There is a connection by `by`, or an
     /// error in one sentence; the caller sees to it that the answer is not waited for without end.
@@ -24,8 +44,8 @@ impl HttpClient {
         mut request: Request<Full<Bytes>>,
         share: &Share,
         by: Instant,
-    ) -> Result<Response<Incoming>, String> {
-        let target = Target::of(request.uri()).ok_or("its URL names no host and port")?;
+    ) -> Result<Response<Incoming>, NotAnswered> {
+        let target = Target::of(request.uri()).ok_or(NotAnswered::NoHost)?;
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         // As the origin understands it, or the proxy (RFC 9112, 3.2).
         let uri = if self.speaks_to_proxy(&target) {
@@ -33,20 +53,20 @@ impl HttpClient {
         } else {
             path.to_owned()
         };
-        *request.uri_mut() = uri.parse::<Uri>().map_err(|error| error.to_string())?;
+        *request.uri_mut() = uri.parse::<Uri>().map_err(http::Error::from)?;
         let origin = target.origin();
         let host = origin.split_once("://").map_or(origin.as_str(), |(_, host)| host);
-        let host = HeaderValue::from_str(host).map_err(|error| error.to_string())?;
+        let host = HeaderValue::from_str(host).map_err(http::Error::from)?;
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         let stream = self.connect_freely(&target, share, by).await.map_err(|no| match no {
-            NoConnection::Refused(refusal, _) => refusal.to_string(),
-            NoConnection::Failed(failed) => failed.why,
+            NoConnection::Refused(refusal, _) => NotAnswered::Failed(refusal.to_string()),
+            NoConnection::Failed(failed) => failed.into(),
         })?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| Failed::http(&error).why)?;
+        let (mut sender, connection) = handshake.map_err(|error| Failed::http(&error))?;
         // It ends with the answer's body, or when that is dropped.
         tokio::spawn(async move { drop(connection.await) });
-        sender.send_request(request).await.map_err(|error| Failed::http(&error).why)
+        Ok(sender.send_request(request).await.map_err(|error| Failed::http(&error))?)
     }
 }

@@ -9,9 +9,20 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::sync::OnceCell;
+use tokio::task::JoinError;
 
 /// Configurations that are kept for the next run: one for each checker that has authorities of its own.
 const KEPT: usize = 32;
+
+/// Why TLS cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoTls {
+    #[error(transparent)]
+    Refused(#[from] rustls::Error),
+    /// The daemon ends.
+    #[error(transparent)]
+    Ending(#[from] JoinError),
+}
 
 /// Read when the first request wants it: most nodes never make one.
 #[derive(Default)]
@@ -30,12 +41,11 @@ impl Trust {
         Self { own, ..Self::default() }
     }
 
-    /// How TLS is spoken. An error says why it is not.
-    pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, String> {
+    /// How TLS is spoken.
+    pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
         let read = || async {
             let own = self.own.clone();
-            let config = tokio::task::spawn_blocking(move || config(own)).await;
-            config.map_err(|error| error.to_string())?.map(Arc::new).map_err(|error| error.to_string())
+            Ok::<_, NoTls>(Arc::new(tokio::task::spawn_blocking(move || config(own)).await??))
         };
         self.config.get_or_try_init(read).await.cloned()
     }
@@ -44,7 +54,7 @@ impl Trust {
     pub(super) async fn config_with(
         &self,
         more: &[CertificateDer<'static>],
-    ) -> Result<Arc<ClientConfig>, String> {
+    ) -> Result<Arc<ClientConfig>, NoTls> {
         if more.is_empty() {
             return self.config().await;
         }
@@ -52,8 +62,7 @@ impl Trust {
             return Ok(known);
         }
         let all: Vec<_> = self.own.iter().chain(more).cloned().collect();
-        let made = tokio::task::spawn_blocking(move || config(all)).await;
-        let made = Arc::new(made.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?);
+        let made = Arc::new(tokio::task::spawn_blocking(move || config(all)).await??);
         let mut extended = self.extended.lock().unwrap_or_else(PoisonError::into_inner);
         if extended.len() == KEPT {
             extended.pop_front();
@@ -73,12 +82,10 @@ impl Trust {
 }
 
 /// For a checker that takes any certificate, because its operator says so.
-pub(super) fn without_verification() -> Result<Arc<ClientConfig>, String> {
+pub(super) fn without_verification() -> Result<Arc<ClientConfig>, NoTls> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let any = Arc::new(AnyCertificate(Arc::clone(&provider)));
-    let versions = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = versions.dangerous().with_custom_certificate_verifier(any).with_no_client_auth();
     Ok(Arc::new(always_looks(config)))
 }

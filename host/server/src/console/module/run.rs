@@ -47,9 +47,12 @@ pub(crate) async fn run(
         );
         match daemon.run_checker(module, known).await {
             Ok(seen) => (StatusCode::OK, Look::status(seen.status), seen.summary, Some(took(seen.took))),
-            Err(why) => {
-                (StatusCode::CONFLICT, Look { glyph: "out", word: "not run", tone: "bad" }, why, None)
-            }
+            Err(why) => (
+                StatusCode::CONFLICT,
+                Look { glyph: "out", word: "not run", tone: "bad" },
+                why.to_string(),
+                None,
+            ),
         }
     } else {
         let why =

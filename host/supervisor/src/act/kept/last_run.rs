@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::left::{Left, does_not_end, waiting_for};
-use bellwether_core::plan::Signal;
+use bellwether_core::plan::{Signal, StepError};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -56,7 +56,7 @@ impl Kept {
         module: &ModuleName,
         requests: Vec<(CommandName, Request)>,
         tell: impl FnOnce(String, Duration) -> T,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         let requests = requests.into_iter().map(|(command, request)| (self.slot(module, &command), request));
         let requests: Vec<_> = requests.filter(|(slot, _)| !slot.is_led()).collect();
         if requests.is_empty() {
@@ -83,7 +83,7 @@ impl Kept {
         join_all(ends).await.into_iter().collect()
     }
 
-    async fn end_left(&self, slot: &Slot, request: &Request) -> Result<(), String> {
+    async fn end_left(&self, slot: &Slot, request: &Request) -> Result<(), StepError> {
         for Stage { signal, within } in &request.stages {
             let ends = self.0.left_ends(slot, Some(*signal));
             if let Ok(ended) = tokio::time::timeout(*within, ends).await {
@@ -96,7 +96,7 @@ impl Kept {
             return Ok(());
         }
         let left = self.0.left(slot).await.map_err(|error| cannot_tell(&error))?;
-        if left.is_empty() { Ok(()) } else { Err(does_not_end(&named(&left))) }
+        if left.is_empty() { Ok(()) } else { Err(does_not_end(&named(&left)).into()) }
     }
 
     /// From now on, what this command leaves is asked to end by this signal.
@@ -259,8 +259,8 @@ impl Inner {
     }
 }
 
-fn cannot_tell(error: &io::Error) -> String {
-    format!("cannot tell what the last run has left: {error}")
+fn cannot_tell(error: &io::Error) -> StepError {
+    StepError::Reported(format!("cannot tell what the last run has left: {error}"))
 }
 
 /// Exactly this process, if it lives.

@@ -120,16 +120,12 @@ impl Ledger {
                 Ok(document.processes)
             }
             Err(error) => {
-                let aside = self.path.with_extension("json.damaged");
+                let aside = durable::set_aside(&self.path);
                 tracing::warn!(
                     %error,
-                    "{} is damaged and put aside as {}: processes kept before are looked for by their mark",
+                    "{} is damaged and {aside}: processes kept before are looked for by their mark",
                     self.path.display(),
-                    aside.display(),
                 );
-                if let Err(error) = fs::rename(&self.path, &aside) {
-                    tracing::warn!(%error, "it could not be put aside");
-                }
                 Ok(Vec::new())
             }
         }

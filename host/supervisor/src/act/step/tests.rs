@@ -21,7 +21,7 @@ async fn a_command_that_exits_with_0_has_been_run() {
     let runner = harness.runner().await;
     let done = runner.carry_out(&module, &run("good"), LONG).await.unwrap();
     assert!(done.starts_with("exited with 0 after "), "{done}");
-    let failed = runner.carry_out(&module, &run("bad"), LONG).await.unwrap_err();
+    let failed = runner.carry_out(&module, &run("bad"), LONG).await.unwrap_err().to_string();
     assert_eq!(failed, "exited with 4; its log says: two");
     let log = log_file::path(harness.root.path(), &module.name, &command("bad"));
     assert_eq!(std::fs::read_to_string(log).unwrap(), "one\ntwo\n");
@@ -34,12 +34,12 @@ async fn arguments_of_the_plan_come_behind_the_declared_ones_if_these_allow_it()
     let arguments = vec!["a b".to_owned(), "$(c)".to_owned()];
     let action = StepAction::Run { command: command("args"), arguments };
     let runner = harness.runner().await;
-    let refused = runner.carry_out(&module, &action, LONG).await.unwrap_err();
+    let refused = runner.carry_out(&module, &action, LONG).await.unwrap_err().to_string();
     assert!(refused.starts_with("cannot run command `args`: it takes no further arguments"), "{refused}");
     if let Some(spec) = module.commands.get_mut("args") {
         spec.arguments = Some(ArgumentPattern::new(".*").unwrap());
     }
-    let failed = runner.carry_out(&module, &action, LONG).await.unwrap_err();
+    let failed = runner.carry_out(&module, &action, LONG).await.unwrap_err().to_string();
     assert_eq!(failed, "exited with 1; its log says: a b-$(c)");
 }
 
@@ -48,7 +48,7 @@ async fn what_is_said_of_an_output_is_bounded_and_plain() {
     let harness = Harness::new();
     let script = "head -c 100000 /dev/zero | tr '\\0' x; printf '\\033[31mred\\n\\n'; exit 1";
     let module = harness.module(&[("loud", script)]);
-    let failed = harness.runner().await.carry_out(&module, &run("loud"), LONG).await.unwrap_err();
+    let failed = harness.runner().await.carry_out(&module, &run("loud"), LONG).await.unwrap_err().to_string();
     assert!(failed.len() <= log_file::MAX_LINE + "exited with 1; its log says: ".len(), "{}", failed.len());
     assert!(failed.chars().all(|c| !c.is_control()));
 }
@@ -67,13 +67,13 @@ async fn a_command_that_takes_too_long_is_killed_with_its_group() {
     let mut module = harness.module(&[("slow", "sleep 600 & sleep 601")]);
     let runner = harness.runner().await;
     let timeout = Duration::from_millis(100);
-    let failed = runner.carry_out(&module, &run("slow"), timeout).await.unwrap_err();
+    let failed = runner.carry_out(&module, &run("slow"), timeout).await.unwrap_err().to_string();
     assert_eq!(failed, "did not end within 100ms and was killed");
     nobody_is_left(&harness).await;
     if let Some(spec) = module.commands.get_mut("slow") {
         spec.timeout = Duration::from_millis(90);
     }
-    let failed = runner.carry_out(&module, &run("slow"), LONG).await.unwrap_err();
+    let failed = runner.carry_out(&module, &run("slow"), LONG).await.unwrap_err().to_string();
     assert_eq!(failed, "did not end within 90ms and was killed", "its own limit counts too");
     nobody_is_left(&harness).await;
 }
@@ -137,7 +137,7 @@ async fn the_processes_of_a_checker_are_found_signalled_and_awaited() {
     let target = Target::Checker(CheckerName::new("app").unwrap());
     let overdue =
         runner.carry_out(&module, &StepAction::AwaitExit(target.clone()), Duration::from_millis(50)).await;
-    assert_eq!(overdue.unwrap_err(), "was not done within 50ms");
+    assert_eq!(overdue.unwrap_err().to_string(), "was not done within 50ms");
     let sent = runner.carry_out(&module, &StepAction::Signal(target.clone(), Signal::Kill), LONG).await;
     assert_eq!(sent.unwrap(), "sent SIGKILL");
     runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_step_that_makes_no_sense_is_refused_with_what_to_do() {
         (StepAction::AwaitChecker(checker, Verdict::Up), "the core's own"),
         (StepAction::Pause(LONG), "the core's own"),
     ] {
-        let refused = runner.carry_out(&module, &action, LONG).await.unwrap_err();
+        let refused = runner.carry_out(&module, &action, LONG).await.unwrap_err().to_string();
         assert!(refused.contains(said), "{refused}");
     }
 }
@@ -197,7 +197,7 @@ async fn an_application_in_the_background_that_lives_on_has_not_been_killed() {
     let running = || processes_of(harness.root.path()).pop();
     until("it is `sleep`", || running().is_some_and(|stat| stat.comm == "sleep")).await;
     let pid = running().unwrap().pid;
-    let failed = runner.kill_kept(&module.name, Some(&module)).await.unwrap_err();
+    let failed = runner.kill_kept(&module.name, Some(&module)).await.unwrap_err().to_string();
     assert_eq!(
         failed,
         format!(
@@ -225,7 +225,7 @@ async fn a_look_after_a_stop_names_a_kept_process_that_lives_on() {
     runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await.unwrap();
     let pid = processes_of(harness.root.path())[0].pid;
     let seen = runner.look_stopped(&module.name, Some(&module), ENDING).await;
-    assert_eq!(seen.unwrap_err(), format!("`keep` still runs (pid {pid})"));
+    assert_eq!(seen.unwrap_err().to_string(), format!("`keep` still runs (pid {pid})"));
     runner.kill_kept(&module.name, Some(&module)).await.unwrap();
     assert_eq!(runner.look_stopped(&module.name, Some(&module), ENDING).await.unwrap(), "all has ended");
 }

@@ -146,7 +146,7 @@ impl<R: Read> Files<'_, R> {
             .context("the name of a file in it is not a text")?;
         let (top, path) = name.split_once('/').context("a file in it is in no folder")?;
         let first = self.top.get_or_insert_with(|| top.to_owned());
-        ensure!(first == top, "it has more than one folder");
+        ensure!(first.as_str() == top, "it has more than one folder");
         let size = entry.size();
         ensure!(size <= max, "{path:?} is too large");
         let mut bytes = Vec::new();

@@ -297,7 +297,8 @@ mod tests {
         assert_eq!(failure.exit(), Exit::Denied);
         assert_eq!(read("usr/local/bin/bellwether"), "the version before");
 
-        run(&InstallArgs { archive: None, key: None, uninstall: true, ..args }, &mut Output::standard()).unwrap();
+        run(&InstallArgs { archive: None, key: None, uninstall: true, ..args }, &mut Output::standard())
+            .unwrap();
         assert!(!system.path().join("usr/local/share").exists());
         assert!(!system.path().join("usr/local/bin/bellwether").exists());
     }

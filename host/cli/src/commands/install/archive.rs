@@ -51,7 +51,8 @@ impl Release {
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         verified(BufReader::new(file.take(MAX_PACKED)), key).map_err(|error| {
             let what = format!("{} is refused: {error:#}", path.display());
-            let next = "nothing was installed; get the archive again, and its key from the one who releases it";
+            let next =
+                "nothing was installed; get the archive again, and its key from the one who releases it";
             Failure::new(Exit::Denied, one_line(&what, MAX_MESSAGE), next)
         })
     }
@@ -97,8 +98,12 @@ fn release<R: Read>(mut files: Files<'_, R>, key: &PublicKey) -> anyhow::Result<
     let mut listed = parse_checksums(&checksums)?;
     let mut verified = BTreeMap::new();
     while let Some((path, bytes)) = files.next(MAX_UNPACKED)? {
-        let expected = listed.remove(&path).with_context(|| format!("{path:?} is not among its checksums"))?;
-        ensure!(sha256(&bytes) == expected, "{path:?} was changed: its checksum is not the one that was signed");
+        let expected =
+            listed.remove(&path).with_context(|| format!("{path:?} is not among its checksums"))?;
+        ensure!(
+            sha256(&bytes) == expected,
+            "{path:?} was changed: its checksum is not the one that was signed"
+        );
         verified.insert(path, bytes);
     }
     if let Some(path) = listed.keys().next() {
@@ -114,7 +119,9 @@ fn signed(checksums: &str, signature: &str, key: &PublicKey) -> anyhow::Result<(
     };
     match key.verify(checksums.as_bytes(), &signature, false) {
         Ok(()) => {}
-        Err(Error::UnexpectedKeyId) => bail!("it is signed with another key than the one it is verified with"),
+        Err(Error::UnexpectedKeyId) => {
+            bail!("it is signed with another key than the one it is verified with")
+        }
         Err(_) => bail!("its signature does not belong to its checksums"),
     }
     let comment = signature.trusted_comment();
@@ -183,7 +190,10 @@ pub(super) fn parse_checksums(text: &str) -> anyhow::Result<BTreeMap<String, Str
     let mut sums = BTreeMap::new();
     for line in text.lines() {
         let (sum, path) = line.split_once("  ").with_context(|| format!("not a checksum: {line:?}"))?;
-        ensure!(sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()), "not a checksum: {sum:?}");
+        ensure!(
+            sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "not a checksum: {sum:?}"
+        );
         ensure!(is_path(path), "not a path of a release: {path:?}");
         let other = sums.insert(path.to_owned(), sum.to_ascii_lowercase());
         ensure!(other.is_none(), "{path:?} has two checksums");

@@ -40,7 +40,8 @@ fn trusted(place: &Place) -> Result<PublicKey, Failure> {
         } else {
             format!("cannot read {}: {error}", path.display())
         };
-        let next = "give the releaser's public key with --key, or put it into that file, which must be root's";
+        let next =
+            "give the releaser's public key with --key, or put it into that file, which must be root's";
         Failure::new(Exit::Usage, what, next)
     })?;
     let metadata = file.metadata()?;

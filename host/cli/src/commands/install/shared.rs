@@ -15,7 +15,8 @@ use super::place::{Done, Place};
 
 /// The record, below the prefix; `sha256sum -c` understands it.
 const RECORD: &str = "share/doc/bellwether/installed";
-const HEADING: &str = "# Written by bellwether install: the files below this prefix, and the folders made for them.\n";
+const HEADING: &str =
+    "# Written by bellwether install: the files below this prefix, and the folders made for them.\n";
 const FOLDER: &str = "# folder ";
 
 /// The shared files of one installation.
@@ -192,10 +193,8 @@ mod tests {
         assert_eq!(steps, [(PathBuf::from("/usr/local/share (3 files)"), Done::Made)]);
         assert_eq!(shared.put(&first).unwrap()[0].1, Done::AsItShouldBe);
 
-        let second = files(&[
-            ("share/doc/bellwether/README.md", "two"),
-            ("share/man/man1/bellwether.1", "manual"),
-        ]);
+        let second =
+            files(&[("share/doc/bellwether/README.md", "two"), ("share/man/man1/bellwether.1", "manual")]);
         let steps = shared.put(&second).unwrap();
         assert_eq!(steps, [(PathBuf::from("/usr/local/share (2 files)"), Done::Replaced)]);
         assert!(!system.path().join("usr/local/share/doc/bellwether/old/page.md").exists());
@@ -225,7 +224,9 @@ mod tests {
     fn a_record_leads_nowhere_else() {
         let sum = sha256(b"");
         assert!(Record::parse(&format!("{HEADING}{FOLDER}share/doc\n{sum}  share/doc/x\n")).is_ok());
-        for line in [format!("{FOLDER}share/../../etc"), format!("{sum}  share/../../etc/passwd"), "x".to_owned()] {
+        for line in
+            [format!("{FOLDER}share/../../etc"), format!("{sum}  share/../../etc/passwd"), "x".to_owned()]
+        {
             assert!(Record::parse(&line).is_err(), "{line}");
         }
     }

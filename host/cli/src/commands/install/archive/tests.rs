@@ -144,10 +144,7 @@ fn what_was_not_signed_is_refused() {
         changed(2, "bin/bellwether", "the tampered program"),
         "\"bin/bellwether\" was changed: its checksum is not the one that was signed"
     );
-    assert_eq!(
-        changed(2, "bin/other", "the program"),
-        "\"bin/other\" is not among its checksums"
-    );
+    assert_eq!(changed(2, "bin/other", "the program"), "\"bin/other\" is not among its checksums");
     let sums = SUMS.replace("50fda23b", "50fda23c");
     let mut tampered = files();
     tampered[1].1 = &sums;
@@ -171,7 +168,9 @@ fn a_changed_byte_is_noticed_unless_it_changes_nothing() {
         match read_with(KEY, &bad) {
             Err(_) => noticed += 1,
             // When the archive was packed, or another way to pack the same bytes.
-            Ok(same) => assert_eq!((same.version, same.files), (expected.version.clone(), expected.files.clone())),
+            Ok(same) => {
+                assert_eq!((same.version, same.files), (expected.version.clone(), expected.files.clone()));
+            }
         }
     }
     assert!(noticed > good.len() / 2, "{noticed} of {}", good.len());
@@ -188,7 +187,9 @@ fn a_path_leads_nowhere_else_even_if_it_is_signed() {
     files[1].1 = &sums;
     files.push(("share/../../etc/passwd", "x"));
     assert_eq!(refused(&archive(&files)), "not a path of a release: \"share/../../etc/passwd\"");
-    for path in ["/etc/passwd", "bin", "bin/", "bin//x", "share/./x", "etc/x", "share/a b", "share/\u{1b}[2J", ""] {
+    for path in
+        ["/etc/passwd", "bin", "bin/", "bin//x", "share/./x", "etc/x", "share/a b", "share/\u{1b}[2J", ""]
+    {
         assert!(!is_path(path), "{path:?}");
     }
     assert!(is_path("share/zsh/site-functions/_bellwether"));
@@ -216,6 +217,7 @@ fn what_is_read_before_it_is_verified_is_bounded() {
 
 #[test]
 fn a_message_about_an_archive_has_no_escapes() {
-    let said = refused(&archive(&[("SHA256SUMS.minisig", SIGNED), ("SHA256SUMS", SUMS), ("bin/\u{1b}[2J", "x")]));
+    let said =
+        refused(&archive(&[("SHA256SUMS.minisig", SIGNED), ("SHA256SUMS", SUMS), ("bin/\u{1b}[2J", "x")]));
     assert_eq!(said, "\"bin/\\u{1b}[2J\" is not among its checksums");
 }

@@ -50,7 +50,7 @@ impl<'a> Shared<'a> {
         record.folders.extend(self.missing_folders(RECORD));
         let old: BTreeMap<_, _> =
             before.files.into_iter().filter(|(path, _)| !files.contains_key(path)).collect();
-        // Written first with what is about to be written and removed: an interrupted installation is removed too.
+        // The record comes first, so that an installation that is interrupted can be removed.
         self.write(&record, &old)?;
         let mut all = Done::AsItShouldBe;
         for (path, bytes) in files {

@@ -1,14 +1,21 @@
 //! `install`: the binary, the unit, the folders and an example on this machine, and away again.
 
+mod archive;
+mod key;
 mod place;
+mod shared;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
 
+use self::archive::Release;
 use self::place::{Done, Owner, Place};
+use self::shared::Shared;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 
@@ -26,8 +33,20 @@ const PACKAGED: &str = "/usr/bin/bellwether";
 /// Writes the binary, a systemd unit, the folders in /etc/bellwether and /var/lib/bellwether, and
 /// an example. To upgrade, run it again, then `systemctl restart bellwether`, which does not touch
 /// the applications. Your own files and edited files are never overwritten.
+///
+/// With --archive it installs a release from its archive instead of this binary, with documents, the manual
+/// page and completions below PREFIX/share. Nothing is written before the signature and all checksums of the
+/// archive have been verified.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
+    /// Install this signed archive of a release: bellwether-VERSION-ARCH-linux.tar.gz
+    #[arg(long, value_name = "FILE", conflicts_with = "uninstall")]
+    archive: Option<PathBuf>,
+
+    /// The releaser's public key (minisign), or a file with it; default: /etc/bellwether/release.pub
+    #[arg(long, value_name = "KEY", requires = "archive")]
+    key: Option<String>,
+
     /// Install the binary into PREFIX/bin
     #[arg(long, value_name = "DIR", default_value = "/usr/local")]
     prefix: PathBuf,
@@ -51,7 +70,15 @@ pub(crate) struct InstallArgs {
 
 pub(crate) fn run(args: &InstallArgs, output: &mut Output) -> Outcome {
     let place = Place::new(&args.root_dir, args.dry_run);
-    let steps = if args.uninstall { uninstall(args, &place)? } else { install(args, &place)? };
+    let steps = if args.uninstall {
+        uninstall(args, &place)?
+    } else {
+        let contents = match &args.archive {
+            Some(file) => Contents::of_archive(args, file, &place, output)?,
+            None => Contents::own()?,
+        };
+        install(args, &place, &contents)?
+    };
     let rows = steps.iter().map(|(path, done)| {
         let (tone, what) = done.shown(args.dry_run);
         vec![(Tone::Plain, path.display().to_string()), (tone, what)]
@@ -71,17 +98,69 @@ pub(crate) fn run(args: &InstallArgs, output: &mut Output) -> Outcome {
 
 type Steps = Vec<(PathBuf, Done)>;
 
+/// What is installed.
+#[derive(Debug)]
+struct Contents {
+    binary: Vec<u8>,
+    unit: String,
+    /// What is there to be edited.
+    node_file: String,
+    example: String,
+    /// What only an archive has, by its path below the prefix.
+    shared: Option<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Contents {
+    /// This program, and what it carries.
+    fn own() -> anyhow::Result<Self> {
+        let own = std::env::current_exe()?;
+        let binary = std::fs::read(&own).with_context(|| own.display().to_string())?;
+        let [unit, node_file, example] = [UNIT, NODE_FILE, EXAMPLE].map(str::to_owned);
+        Ok(Self { binary, unit, node_file, example, shared: None })
+    }
+
+    /// A release, verified.
+    fn of_archive(
+        args: &InstallArgs,
+        file: &Path,
+        place: &Place,
+        output: &mut Output,
+    ) -> Result<Self, Failure> {
+        let mut release = Release::read(file, &key::read(args.key.as_deref(), place)?)?;
+        let (version, arch) = (&release.version, &release.arch);
+        // An image may be for another machine.
+        if args.root_dir == Path::new("/") && arch != std::env::consts::ARCH {
+            let what = format!("the archive is for {arch}, and this machine is {}", std::env::consts::ARCH);
+            return Err(Failure::new(Exit::Denied, what, "get the archive for this machine"));
+        }
+        let verified = format!(
+            "Bellwether {version} for {arch}: the signature and the checksums of {} files are right",
+            release.len()
+        );
+        writeln!(output, "{verified}\n")?;
+        Ok(Self {
+            binary: release.take("bin/bellwether")?,
+            unit: release.take_text("system/bellwether.service")?,
+            node_file: release.take_text("system/bellwether.toml")?,
+            example: release.take_text("system/example.toml.sample")?,
+            shared: Some(release.into_shared()),
+        })
+    }
+}
+
 /// Where everything goes, below the root of the system.
 fn paths(args: &InstallArgs) -> (PathBuf, PathBuf) {
     (args.prefix.join("bin/bellwether"), PathBuf::from("/etc/systemd/system/bellwether.service"))
 }
 
-fn install(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
+fn install(args: &InstallArgs, place: &Place, contents: &Contents) -> Result<Steps, Failure> {
     let owner = args.user.as_deref().map(|user| owner(place, user)).transpose()?;
     let (binary, unit) = paths(args);
-    let own = std::env::current_exe()?;
-    let mut steps = vec![(binary.clone(), place.binary(&own, &binary)?)];
-    let text = unit_text(&binary, args.user.as_deref());
+    let mut steps = vec![(binary.clone(), place.put(&binary, &contents.binary, 0o755)?)];
+    if let Some(shared) = &contents.shared {
+        steps.extend(Shared::new(place, &args.prefix).put(shared)?);
+    }
+    let text = unit_for(&contents.unit, &binary, args.user.as_deref());
     steps.push((unit.clone(), place.ours(&unit, &text, MARK)?));
     let folders = [
         ("/etc/bellwether", 0o755, owner),
@@ -93,15 +172,15 @@ fn install(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
     for (folder, mode, owner) in folders {
         steps.push((folder.into(), place.folder(Path::new(folder), mode, owner)?));
     }
-    for (file, text) in operators() {
+    for (file, text) in operators(&contents.node_file, &contents.example) {
         steps.push((file.into(), place.operators(Path::new(file), text)?));
     }
     Ok(steps)
 }
 
 /// What is there to be edited.
-fn operators() -> [(&'static str, &'static str); 2] {
-    [("/etc/bellwether/bellwether.toml", NODE_FILE), ("/etc/bellwether/modules/example.toml.sample", EXAMPLE)]
+fn operators<'a>(node_file: &'a str, example: &'a str) -> [(&'static str, &'a str); 2] {
+    [("/etc/bellwether/bellwether.toml", node_file), ("/etc/bellwether/modules/example.toml.sample", example)]
 }
 
 fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
@@ -116,17 +195,18 @@ fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
     let (binary, unit) = paths(args);
     let mut steps = vec![
         (binary.clone(), place.remove(&binary)?),
-        (unit.clone(), place.remove_if(&unit, |text| text.starts_with(MARK))?),
+        (unit.clone(), place.remove_if(&unit, |text| text.starts_with(MARK.as_bytes()))?),
         (
             "/etc/bellwether/bellwether.sock".into(),
             place.remove(Path::new("/etc/bellwether/bellwether.sock"))?,
         ),
     ];
+    steps.extend(Shared::new(place, &args.prefix).remove()?);
     for link in ["/etc/bellwether/state", "/etc/bellwether/logs"] {
         steps.push((link.into(), place.remove_link(Path::new(link))?));
     }
-    for (file, own) in operators() {
-        steps.push((file.into(), place.remove_if(Path::new(file), |text| text == own)?));
+    for (file, own) in operators(NODE_FILE, EXAMPLE) {
+        steps.push((file.into(), place.remove_if(Path::new(file), |text| text == own.as_bytes())?));
     }
     for folder in [
         "/etc/bellwether/modules",
@@ -143,7 +223,11 @@ fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
 
 /// The unit for a binary at this path, run by this user.
 pub(crate) fn unit_text(binary: &Path, user: Option<&str>) -> String {
-    let text = UNIT.replace(PACKAGED, &binary.display().to_string());
+    unit_for(UNIT, binary, user)
+}
+
+fn unit_for(unit: &str, binary: &Path, user: Option<&str>) -> String {
+    let text = unit.replace(PACKAGED, &binary.display().to_string());
     let Some(user) = user else { return text };
     let service = format!(
         "[Service]\n\
@@ -182,6 +266,41 @@ mod tests {
         assert_eq!(unit_text(Path::new(PACKAGED), None), UNIT);
         let text = unit_text(Path::new(PACKAGED), Some("bw"));
         assert_eq!(text.matches("\nUser=bw\n").count(), 1);
+    }
+
+    #[test]
+    fn an_archive_is_installed_and_away_again() {
+        let system = tempfile::tempdir().unwrap();
+        let archive = system.path().join("release.tar.gz");
+        std::fs::write(&archive, archive::tests::signed_archive()).unwrap();
+        let args = InstallArgs {
+            archive: Some(archive.clone()),
+            key: Some(archive::tests::KEY.to_owned()),
+            prefix: "/usr/local".into(),
+            root_dir: system.path().to_owned(),
+            user: None,
+            dry_run: false,
+            uninstall: false,
+        };
+        let read = |path: &str| std::fs::read_to_string(system.path().join(path)).unwrap_or_default();
+        run(&args, &mut Output::standard()).unwrap();
+        assert_eq!(read("usr/local/bin/bellwether"), "the program");
+        assert_eq!(read("usr/local/share/doc/bellwether/README.md"), "what it does");
+        assert_eq!(read("etc/systemd/system/bellwether.service"), "# Written by bellwether. A unit");
+        assert_eq!(read("etc/bellwether/bellwether.toml"), "# this node");
+
+        let mut damaged = std::fs::read(&archive).unwrap();
+        damaged.truncate(damaged.len() - 1);
+        std::fs::write(&archive, damaged).unwrap();
+        std::fs::write(system.path().join("usr/local/bin/bellwether"), "the version before").unwrap();
+        let failure = run(&args, &mut Output::standard()).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Denied);
+        assert_eq!(read("usr/local/bin/bellwether"), "the version before");
+
+        run(&InstallArgs { archive: None, key: None, uninstall: true, ..args }, &mut Output::standard())
+            .unwrap();
+        assert!(!system.path().join("usr/local/share").exists());
+        assert!(!system.path().join("usr/local/bin/bellwether").exists());
     }
 
     #[test]

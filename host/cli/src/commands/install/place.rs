@@ -62,16 +62,10 @@ impl Place {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The binary. A running one is not written over: the new one takes its name.
-    pub(super) fn binary(&self, own: &Path, to: &Path) -> anyhow::Result<Done> {
-        let bytes = fs::read(own).with_context(|| own.display().to_string())?;
-        self.put(to, &bytes, 0o755)
-    }
-
     /// A file that each version rewrites, unless it has been replaced by another one.
     pub(super) fn ours(&self, path: &Path, text: &str, mark: &str) -> anyhow::Result<Done> {
-        match fs::read_to_string(self.at(path)) {
-            Ok(there) if !there.starts_with(mark) => Ok(Done::Kept("kept: your own file")),
+        match fs::read(self.at(path)) {
+            Ok(there) if !there.starts_with(mark.as_bytes()) => Ok(Done::Kept("kept: your own file")),
             _ => self.put(path, text.as_bytes(), 0o644),
         }
     }
@@ -84,7 +78,8 @@ impl Place {
         }
     }
 
-    fn put(&self, path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<Done> {
+    /// A file. One that is there, such as a running program, is not written over: the new one takes its name.
+    pub(super) fn put(&self, path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<Done> {
         let to = self.at(path);
         let there = fs::read(&to).ok();
         if there.as_deref() == Some(bytes) {
@@ -142,9 +137,9 @@ impl Place {
     }
 
     /// Removes a file if it is still ours.
-    pub(super) fn remove_if(&self, path: &Path, ours: impl Fn(&str) -> bool) -> anyhow::Result<Done> {
-        match fs::read_to_string(self.at(path)) {
-            Ok(text) if !ours(&text) => Ok(Done::Kept("kept: edited")),
+    pub(super) fn remove_if(&self, path: &Path, ours: impl Fn(&[u8]) -> bool) -> anyhow::Result<Done> {
+        match fs::read(self.at(path)) {
+            Ok(bytes) if !ours(&bytes) => Ok(Done::Kept("kept: edited")),
             _ => self.remove(path),
         }
     }

@@ -47,6 +47,7 @@ pub mod probers;
 pub mod quarantine;
 pub mod readmission;
 pub mod record;
+pub mod reload;
 pub mod replay;
 pub mod shutdown;
 pub mod simulation;

@@ -1,9 +1,9 @@
 //! What one file says about another, and about components.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+pub use bellwether_core::reload::ComponentKind;
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
@@ -16,34 +16,6 @@ use super::nearest;
 use super::read::RootReport;
 use super::source::{Sourced, Step, checker_index};
 use super::spec::{ModuleSpec, NodeSpec, Subject};
-
-/// What kind of component is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ComponentKind {
-    /// In `checkers/`.
-    Checker,
-    /// In `restart-scripts/`.
-    RestartScript,
-}
-
-impl ComponentKind {
-    /// The folder of such components, in the root.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Checker => "checkers",
-            Self::RestartScript => "restart-scripts",
-        }
-    }
-}
-
-impl fmt::Display for ComponentKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Checker => "checker",
-            Self::RestartScript => "restart script",
-        })
-    }
-}
 
 /// Tells the JSON Schema of a component's config as its `describe` gives it (empty: it takes
 /// none), or that there is no such component.

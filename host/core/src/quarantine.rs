@@ -9,7 +9,7 @@
 //! ```
 //! Known by name and digest: another version of the same file is another matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,12 @@ impl Quarantine {
         (now < case.next).then_some(case)
     }
 
+    /// The digests of all versions of this file that must not be tried yet.
+    pub fn held(&self, what: &str, now: Moment) -> BTreeSet<String> {
+        let of_file = self.0.iter().filter(|((file, _), case)| file == what && now < case.next);
+        of_file.map(|((_, digest), _)| digest.clone()).collect()
+    }
+
     /// It works after all.
     pub fn release(&mut self, what: &str, digest: &str) {
         self.0.remove(&(what.to_owned(), digest.to_owned()));
@@ -124,6 +130,9 @@ mod tests {
                 "{what} {digest} {seconds}"
             );
         }
+        let held = |what, seconds| quarantine.held(what, at(seconds)).into_iter().collect::<Vec<_>>();
+        assert_eq!((held("checkers/x.wasm", 9), held("checkers/x.wasm", 10)), (vec!["d".to_owned()], vec![]));
+        assert_eq!(held("checkers/y.wasm", 0), Vec::<String>::new());
         quarantine.release("checkers/x.wasm", "d");
         assert_eq!(quarantine.holds("checkers/x.wasm", "d", at(0)), None);
         assert_eq!(quarantine.put("checkers/x.wasm", "d", "trapped", at(5)).tries, 1);

@@ -8,33 +8,22 @@
 //!                                   └─┘ file removed: the standard one again, or none
 //! ```
 //! Components are written by the reload alone; read at the start of every run,
-//! without a lock. Runs report how they ended; what that means is for the core
-//! to say, and for the reload to act on.
+//! without a lock. Runs report how they ended; the reload takes these reports,
+//! and the core decides what they mean.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
-pub use bellwether_core::approval::Waiting;
 use bellwether_core::id::ComponentName;
-use bellwether_core::probation::{Conduct, Ending, User};
+use bellwether_core::probation::{Ending, User};
 use bellwether_core::quarantine::Case;
+pub use bellwether_core::reload::{ComponentKey, Origin, Waiting};
+use bellwether_core::reload::{Run, Runs};
 use tokio::sync::Notify;
 
 use bellwether_config::ComponentKind;
 use bellwether_sandbox::component::Component;
-
-/// Which component: its folder and its name.
-pub type ComponentKey = (ComponentKind, ComponentName);
-
-/// Where a component comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// It is part of the binary.
-    Embedded,
-    /// It was dropped into the root.
-    File,
-}
 
 /// One name in the folder.
 #[derive(Debug, Clone, Default)]
@@ -47,16 +36,6 @@ pub struct Entry {
     pub quarantined: Option<Case>,
     /// The version that is there now asks for more than the one before it.
     pub waiting: Option<Waiting>,
-    /// The version to come back to if this one relapses.
-    before: Option<(Component, Origin)>,
-}
-
-/// A version that must not stay.
-#[derive(Debug)]
-pub(crate) struct Relapse {
-    pub(crate) key: ComponentKey,
-    pub(crate) digest: String,
-    pub(crate) why: String,
 }
 
 /// All of them. Cheap to clone; all clones are the same.
@@ -66,8 +45,9 @@ pub struct Registry(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     entries: ArcSwap<BTreeMap<ComponentKey, Entry>>,
-    conduct: Mutex<BTreeMap<ComponentKey, Conduct>>,
-    relapsed: Notify,
+    /// Runs that the reload has not been told yet.
+    runs: Mutex<Runs>,
+    broke: Notify,
 }
 
 /// Holds whoever has it to one version, once it is told to: a checker whose config changes
@@ -108,42 +88,31 @@ impl Registry {
         self.0.entries.load_full()
     }
 
-    /// A run of this version has ended so.
+    /// A run of this version has ended like this.
     pub fn ran(&self, key: &ComponentKey, component: &Component, user: &User, ending: &Ending) {
-        let relapsed = {
-            let mut conduct = self.conduct();
-            conduct.get_mut(key).is_some_and(|conduct| conduct.ran(component.digest(), user, ending))
-        };
-        if relapsed {
-            self.0.relapsed.notify_one();
+        let (digest, broke) = (component.digest().to_owned(), matches!(ending, Ending::Broke(_)));
+        let (component, user, ending) = (key.clone(), user.clone(), ending.clone());
+        self.runs().push(Run { component, digest, user, ending });
+        if broke {
+            self.0.broke.notify_one();
         }
     }
 
-    /// How the last run of the version in force ended for this user.
-    pub(crate) fn last_ending(&self, key: &ComponentKey, user: &User) -> Option<Ending> {
-        self.conduct().get(key)?.last(user).cloned()
+    /// The runs that have ended since this was called last.
+    pub(crate) fn take_runs(&self) -> Vec<Run> {
+        self.runs().take()
+    }
+
+    /// Returns when a run has broken, so that a version that relapses is rolled back at once.
+    pub(crate) async fn broke(&self) {
+        self.0.broke.notified().await;
     }
 
     /// Versions that are good, all at one moment. The next run uses them.
     pub(crate) fn put(&self, versions: Vec<(ComponentKey, Component, Origin)>) {
-        let mut conducts = self.conduct();
         self.change(|entries| {
             for (key, component, origin) in versions {
-                let conduct = conducts.entry(key.clone()).or_default();
-                let Entry { component: old, before, .. } = entries.remove(&key).unwrap_or_default();
-                let before = match old {
-                    Some((old, _)) if old.digest() == component.digest() => before,
-                    Some(old) => {
-                        let proved = conduct.replaced(component.digest());
-                        if proved { Some(old) } else { before.or(Some(old)) }
-                    }
-                    None => {
-                        conduct.trusted(component.digest());
-                        None
-                    }
-                };
-                let component = Some((component, origin));
-                entries.insert(key, Entry { component, before, ..Entry::default() });
+                entries.insert(key, Entry { component: Some((component, origin)), ..Entry::default() });
             }
         });
     }
@@ -177,66 +146,13 @@ impl Registry {
 
     /// The file is gone, and nothing takes its place.
     pub(crate) fn remove(&self, key: &ComponentKey) {
-        self.conduct().remove(key);
         self.change(|entries| {
             entries.remove(key);
         });
     }
 
-    /// Returns when a version has relapsed.
-    pub(crate) async fn relapsed(&self) {
-        self.0.relapsed.notified().await;
-    }
-
-    /// Versions that must not stay.
-    pub(crate) fn relapses(&self) -> Vec<Relapse> {
-        let conducts = self.conduct();
-        let relapse = |(key, conduct): (&ComponentKey, &Conduct)| {
-            let (digest, why) = conduct.relapse()?;
-            Some(Relapse { key: key.clone(), digest: digest.to_owned(), why: why.to_owned() })
-        };
-        conducts.iter().filter_map(relapse).collect()
-    }
-
-    /// Puts the version before this one in force again.
-    pub(crate) fn roll_back(&self, key: &ComponentKey) {
-        let mut conducts = self.conduct();
-        self.change(|entries| {
-            let Some(entry) = entries.get_mut(key) else { return };
-            let Some((before, origin)) = entry.before.take() else { return };
-            conducts.entry(key.clone()).or_default().trusted(before.digest());
-            entry.component = Some((before, origin));
-        });
-    }
-
-    /// A version that nothing is compared with.
-    pub(crate) fn restore(&self, key: ComponentKey, component: Component, origin: Origin) {
-        self.conduct().entry(key.clone()).or_default().trusted(component.digest());
-        self.change(|entries| {
-            entries.insert(key, Entry { component: Some((component, origin)), ..Entry::default() });
-        });
-    }
-
-    /// Lets go of versions that nobody comes back to.
-    pub(crate) fn forget_proved(&self) {
-        let conducts = self.conduct();
-        let proved = |key: &ComponentKey, entry: &Entry| {
-            let done = |conduct: &Conduct| !conduct.on_probation() && conduct.relapse().is_none();
-            entry.before.is_some() && conducts.get(key).is_none_or(done)
-        };
-        if self.0.entries.load().iter().any(|(key, entry)| proved(key, entry)) {
-            self.change(|entries| {
-                for (key, entry) in entries.iter_mut() {
-                    if proved(key, entry) {
-                        entry.before = None;
-                    }
-                }
-            });
-        }
-    }
-
-    fn conduct(&self) -> MutexGuard<'_, BTreeMap<ComponentKey, Conduct>> {
-        self.0.conduct.lock().unwrap_or_else(PoisonError::into_inner)
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<ComponentKey, Entry>)) {

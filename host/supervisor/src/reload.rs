@@ -1,90 +1,73 @@
 //! Takes over what the operator drops, replaces, edits and removes.
 //!
 //! ```text
-//!   a hint, or the clock ──▶ look ──▶ settle ──▶ read, check, compile ──▶ try ──▶ in force
-//!                              ▲                     │ beside all else     │        │
-//!                              │                     ▼                     ▼        ▼ relapsed
-//!                              └──────── the last good version stays, or comes back; why is shown
+//!                 ┌──────────────── events ────────────────┐
+//!                 ▼                                        │
+//!   core/reload: what to do next ──────── actions ──▶ carried out here
 //! ```
-//! Events of the file system are hints; a look at the folders every second is
-//! the truth. One task looks and decides; what takes time is done by others,
-//! whose results come back to it. What belongs together comes into force at one
-//! moment, between two runs of its checkers: which that is, the core says.
+//! All stages of a file, and all decisions about it, are in [`bellwether_core::reload`]; its diagram shows the way
+//! of a file. This part carries bytes: it lists folders, reads, compiles, compares, runs and writes. One task owns
+//! the machine. What takes time is done by other tasks, whose results come back to it as events. Events of the file
+//! system are hints; a look at the folders every second is the truth.
 //!
 //! | | |
 //! |---|---|
-//! | `looking`, `folders`, `settle` | which files are there, which have changed and are whole |
-//! | `vanishing` | which are gone, of those that are missing |
-//! | `loading`, `trust` | from a file to something that could be in force |
-//! | `pending` | how far each changed file has come |
-//! | `picture`, `deciding`, `trial`, `approvals` | what goes into force now |
-//! | `in_force` | puts it there, and takes it back |
+//! | `folders`, `looking` | which files are there |
+//! | `loading`, `trust`, `content` | from a file to something that can run |
+//! | `picture` | whether a module's config fits its components |
+//! | `trial` | one run of a new version |
+//! | `in_force` | makes versions active, and tells of modules |
+//! | `approvals`, `refused` | what is kept and shown |
+//! | `carrying_out` | every action of the core |
 
 mod approvals;
-mod deciding;
+mod carrying_out;
+mod content;
 mod folders;
 mod in_force;
 mod loading;
 mod looking;
-mod pending;
 mod picture;
 mod refused;
-mod settle;
 mod trial;
 mod trust;
-mod vanishing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use bellwether_core::id::{ComponentName, ModuleName};
+use bellwether_core::id::{ComponentName, ModuleName, RequestId};
 use bellwether_core::memory::ModuleMemory;
-use bellwether_core::moment::Moment;
+use bellwether_core::reload::{self, FileKey, Listing, Start};
 use bellwether_core::snapshot::Snapshot;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::act::kept::Kept;
 use crate::observe::Means;
-use crate::registry::{ComponentKey, Origin, Waiting};
+use crate::registry::ComponentKey;
 use bellwether_bus::Message;
 use bellwether_bus::problems::Problems;
-use bellwether_config::spec::{ModuleSpec, TrustSpec};
-use bellwether_config::{ComponentKind, Mistakes, Sourced};
+use bellwether_config::spec::TrustSpec;
+use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_os::at_most;
 use bellwether_os::fault;
 use bellwether_os::pulse::Pulse;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::component::Component;
 
-use self::approvals::Approvals;
 pub use self::approvals::{Approve, Approved, NotApproved};
-use self::folders::{FileKey, Folder, Hints};
-use self::loading::{LARGE, Loaded, Loader, Refusal};
-use self::pending::{Pending, Stage};
+use self::content::{ModuleContent, component_file};
+use self::folders::Hints;
+use self::loading::Loader;
 pub use self::refused::Refused;
-use self::settle::{Listing, Stamp};
-use self::trial::TrialFailure;
 use self::trust::Trust;
-use self::vanishing::Vanishing;
 
-/// While something is changing, look again after so long: a writer that pauses
-/// for longer is read in between, refused, and read again when it goes on.
-const SETTLE: Duration = Duration::from_millis(120);
-/// However many hints there are, there is so much time between two looks.
-const BREATH: Duration = Duration::from_millis(20);
 /// The task turns at least this often, as long as it turns.
 const BEAT: Duration = Duration::from_secs(5);
-/// A file that cannot be read is read again after so long.
-const READ_AGAIN: Duration = Duration::from_secs(1);
-/// At the start everything is waited for, but not a large component for ever.
-const BEGIN_WITHIN: Duration = at_most!(Duration::from_secs(20));
-
 /// A component that comes with the binary.
 #[derive(Debug, Clone, Copy)]
 pub struct StandardComponent {
@@ -95,6 +78,12 @@ pub struct StandardComponent {
     /// The component itself.
     pub bytes: &'static [u8],
 }
+
+/// At the start everything is waited for, but not a large component for ever.
+const BEGIN_WITHIN: Duration = at_most!(Duration::from_secs(20));
+
+type Event = reload::Event<ModuleContent, Component>;
+type Action = reload::Action<ModuleContent, Component>;
 
 /// What the reload works with.
 #[derive(Debug)]
@@ -144,37 +133,28 @@ pub struct LookNow {
 #[derive(Debug)]
 pub struct Reload {
     settings: Settings,
+    /// Decides.
+    machine: reload::Reload<ModuleContent, Component>,
     loader: Loader,
-    pending: Pending,
-    /// The modules in force, with their text.
-    modules: BTreeMap<ModuleName, Arc<Sourced<ModuleSpec>>>,
-    /// Modules' files that went into force together with a component: before, and since.
-    sets: BTreeMap<ComponentKey, Vec<in_force::Edit>>,
-    /// What people have let in, and versions that wait for that.
-    approvals: Approvals,
-    waiting: BTreeMap<FileKey, Waiting>,
-    /// Modules' files that do not fit what is in force.
-    unfit: BTreeMap<FileKey, Mistakes>,
-    /// The files that have been read already, or are being read.
-    known: Listing<FileKey>,
-    before: Listing<FileKey>,
-    vanishing: Vanishing,
-    /// Modules whose files were removed a moment ago.
-    removed: Vec<in_force::Removed>,
-    /// What is missing or left out, as it was told last.
-    told: Vec<String>,
-    /// Files with mistakes that are being read again.
-    rereading: BTreeSet<FileKey>,
+    hints: Hints,
+    /// The files at the last look.
+    seen: Listing<FileKey>,
     tasks: JoinSet<Done>,
-    /// Something has changed since the last decision.
-    undecided: bool,
+    /// People who wait for an answer.
+    requests: BTreeMap<RequestId, oneshot::Sender<Result<Approved, NotApproved>>>,
+    last_request: RequestId,
+    /// What is wrong with the folders, as it was told last.
+    told: Vec<String>,
+    /// At the start, the mistakes of modules' files: in themselves, and about components.
+    mistaken: BTreeMap<FileKey, Mistakes>,
+    unfit: BTreeMap<FileKey, Mistakes>,
 }
 
 /// What a task brings back.
 #[derive(Debug)]
-enum Done {
-    Loaded { file: FileKey, stamp: Stamp, loaded: Loaded },
-    Tried { file: FileKey, digest: String, result: Result<(), TrialFailure> },
+struct Done {
+    event: Event,
+    mistakes: Option<(FileKey, Mistakes)>,
 }
 
 /// Loads the components that come with the binary, all at once.
@@ -203,32 +183,33 @@ pub async fn load_standard(
 
 impl Reload {
     /// Nothing is in force yet. What was found damaged is in the second value.
-    pub fn new(settings: Settings) -> (Self, Option<String>) {
-        let (approvals, damaged) = Approvals::open(&settings.root);
+    pub fn new(mut settings: Settings) -> (Self, Option<String>) {
+        let (approvals, damaged) = approvals::open(&settings.root);
         let loader = Loader::new(
             settings.root.clone(),
             Arc::clone(&settings.means.sandbox),
             settings.means.registry.clone(),
             Arc::new(Trust::new(settings.trust.clone())),
-            settings.means.clock,
         );
+        let standard = std::mem::take(&mut settings.standard).into_iter();
+        let machine = reload::Reload::new(Start {
+            standard: standard.map(|(key, component)| (key, component_file(component))).collect(),
+            rescan: settings.rescan,
+            approvals,
+            memories: std::mem::take(&mut settings.memories),
+        });
         let reload = Self {
             settings,
+            machine,
             loader,
-            pending: Pending::default(),
-            modules: BTreeMap::new(),
-            sets: BTreeMap::new(),
-            approvals,
-            waiting: BTreeMap::new(),
-            unfit: BTreeMap::new(),
-            known: Listing::new(),
-            before: Listing::new(),
-            vanishing: Vanishing::default(),
-            removed: Vec::new(),
-            told: Vec::new(),
-            rereading: BTreeSet::new(),
+            hints: Hints::new(),
+            seen: Listing::new(),
             tasks: JoinSet::new(),
-            undecided: true,
+            requests: BTreeMap::new(),
+            last_request: RequestId::default(),
+            told: Vec::new(),
+            mistaken: BTreeMap::new(),
+            unfit: BTreeMap::new(),
         };
         (reload, damaged)
     }
@@ -236,232 +217,105 @@ impl Reload {
     /// Puts everything in force that is there. Returns the mistakes of the
     /// modules that could not be, and were the only ones.
     pub async fn begin(&mut self) -> Vec<Mistakes> {
-        let standard = self.settings.standard.iter();
-        let standard = standard.map(|(key, component)| (key.clone(), component.clone(), Origin::Embedded));
-        self.settings.means.registry.put(standard.collect());
         let on_disk = self.list().await.unwrap_or_default();
-        self.believe(&on_disk, false).await;
-        let listing = on_disk.files;
-        for (file, stamp) in &listing {
-            self.load(file, *stamp);
-        }
-        (self.known, self.before) = (listing.clone(), listing);
-        let deadline = Instant::now() + BEGIN_WITHIN;
-        while self.is_beginning() {
-            tokio::select! {
-                done = self.tasks.join_next() => self.done(done).await,
-                () = tokio::time::sleep_until(deadline) => return Vec::new(),
+        self.take(Event::Begin { on_disk, within: BEGIN_WITHIN }).await;
+        while self.machine.is_beginning() {
+            let wake = self.wake();
+            let event = tokio::select! {
+                Some(done) = self.tasks.join_next() => self.done(done),
+                () = tokio::time::sleep_until(wake) => Some(Event::Tick),
+            };
+            if let Some(event) = event {
+                self.take(event).await;
             }
-            // What was bad all along holds up nothing else.
-            self.pending.separate_bad();
-            self.decide().await;
         }
-        self.decide().await;
-        let own = self.pending.iter().filter_map(|(_, stage)| match stage {
-            Stage::Mistaken(mistakes) => Some(mistakes),
-            _ => None,
-        });
-        let mistakes = own.chain(self.unfit.values()).cloned().collect();
-        if self.modules.is_empty() { mistakes } else { Vec::new() }
-    }
-
-    /// Whether something is to be waited for at the start: all modules, and everything small. A
-    /// language runtime that no module uses comes when it comes.
-    fn is_beginning(&self) -> bool {
-        self.pending.iter().any(|(file, stage)| match stage {
-            Stage::Module(_) => !self.unfit.contains_key(file),
-            Stage::Loading => self.known.get(file).is_none_or(|stamp| stamp.size < LARGE),
-            _ => false,
-        })
+        let (own, unfit) = (std::mem::take(&mut self.mistaken), std::mem::take(&mut self.unfit));
+        let all = own.into_values().chain(unfit.into_values()).collect();
+        if self.machine.has_only_mistakes() { all } else { Vec::new() }
     }
 
     /// Takes over what changes from now on.
     pub async fn run(mut self) {
-        let mut hints = Hints::new();
-        let mut looked = Instant::now();
-        let mut unsettled = false;
+        let registry = self.settings.means.registry.clone();
         loop {
             self.settings.pulse.beat(self.settings.means.clock);
             fault::hang("reload").await;
+            self.take(Event::Tick).await;
+            let (wake, heeds_hints) = (self.wake(), self.machine.heeds_hints());
             let mut told = None;
-            let (due, next) = self.pending.due(self.settings.means.clock.now());
-            for file in due {
-                if let Some(stamp) = self.known.get(&file).copied() {
-                    self.load(&file, stamp);
-                }
-            }
-            let clock = self.settings.means.clock;
-            let wait = if unsettled { SETTLE } else { self.settings.rescan };
-            let registry = self.settings.means.registry.clone();
-            let look = tokio::select! {
-                () = tokio::time::sleep_until(looked + wait) => true,
-                () = hints.next(), if !unsettled => {
-                    tokio::time::sleep_until(looked + BREATH).await;
-                    true
-                }
-                done = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    self.done(done).await;
-                    false
-                }
-                Some(approve) = self.settings.approvals.recv() => {
-                    self.approve(approve).await;
-                    false
-                }
-                () = registry.relapsed() => {
-                    self.roll_back().await;
-                    false
-                }
+            let event = tokio::select! {
+                () = tokio::time::sleep_until(wake) => None,
+                () = self.hints.next(), if heeds_hints => Some(Event::Hint),
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.done(done),
+                Some(approve) = self.settings.approvals.recv() => Some(self.approve(approve)),
+                // The runs are taken with the next event.
+                () = registry.broke() => None,
                 Some(now) = self.settings.looks.recv() => {
                     told = Some(now.done);
-                    self.go_by(now.trust, now.rescan);
-                    true
+                    Some(self.look_now(now.trust, now.rescan))
                 }
-                () = tokio::time::sleep(BEAT) => false,
-                () = tokio::time::sleep_until(clock.instant(next.unwrap_or(Moment::NEVER))) => false,
+                () = tokio::time::sleep(BEAT) => None,
             };
-            if look {
-                // First watched, then looked at: nothing falls in between.
-                hints.arm(&self.settings.root);
-                unsettled = self.look(told.is_some()).await;
-                looked = Instant::now();
-                registry.forget_proved();
+            if let Some(event) = event {
+                self.take(event).await;
             }
-            self.decide().await;
             if let Some(told) = told {
-                // Whoever asked may have given up.
+                // The client may have given up.
                 let _ = told.send(());
             }
         }
     }
 
-    /// Takes over what the node's file says now. Components in force stay; those that were
-    /// refused may be good now.
-    fn go_by(&mut self, trust: TrustSpec, rescan: Duration) {
-        self.settings.rescan = rescan;
-        if self.settings.trust == trust {
-            return;
-        }
-        self.settings.trust = trust.clone();
-        self.loader.trust = Arc::new(Trust::new(trust));
-        let refused = self.pending.iter().filter(|(_, stage)| matches!(stage, Stage::Refused { .. }));
-        let refused: Vec<FileKey> = refused.map(|(file, _)| file.clone()).collect();
-        for file in refused {
-            if let Some(stamp) = self.known.get(&file).copied() {
-                self.load(&file, stamp);
+    /// When the machine wants to be called next.
+    fn wake(&self) -> tokio::time::Instant {
+        self.settings.means.clock.instant(self.machine.next_deadline())
+    }
+
+    /// Tells the machine what happened, and carries out what it decides.
+    async fn take(&mut self, event: Event) {
+        let runs = self.settings.means.registry.take_runs().into_iter();
+        let mut events: VecDeque<Event> = runs.map(Event::Ran).chain([event]).collect();
+        // Ends, for the answers ask for less and less: at most a decision, and the mistakes that it is about.
+        while let Some(event) = events.pop_front() {
+            for action in self.machine.handle(event, self.settings.means.clock.now()) {
+                let answer = self.carry_out(action).await;
+                events.extend(answer);
             }
         }
     }
 
-    /// Begins to load a file. What is loading already is of no interest when it comes.
-    fn load(&mut self, file: &FileKey, stamp: Stamp) {
-        self.pending.changed(file, Stage::Loading);
-        self.undecided = true;
-        self.spawn_load(file.clone(), stamp);
-    }
-
-    fn spawn_load(&mut self, file: FileKey, stamp: Stamp) {
-        let places = self.loader.clone();
-        self.tasks.spawn(async move {
-            let loaded = match file.folder {
-                Folder::Modules => places.module(file.clone()).await,
-                Folder::Checkers => places.component(ComponentKind::Checker, file.clone(), stamp).await,
-                Folder::RestartScripts => {
-                    places.component(ComponentKind::RestartScript, file.clone(), stamp).await
-                }
-            };
-            Done::Loaded { file, stamp, loaded }
-        });
-    }
-
-    /// What a module's file needs besides components (a program, a folder) may be there now.
-    fn reread_mistaken(&mut self) {
-        let mistaken = self.pending.iter().filter(|(_, stage)| matches!(stage, Stage::Mistaken(_)));
-        let mistaken: Vec<FileKey> = mistaken.map(|(file, _)| file.clone()).collect();
-        for file in mistaken {
-            if let Some(stamp) = self.known.get(&file).copied()
-                && self.rereading.insert(file.clone())
-            {
-                self.spawn_load(file, stamp);
-            }
-        }
-    }
-
-    async fn done(&mut self, done: Option<Result<Done, tokio::task::JoinError>>) {
+    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) -> Option<Event> {
         match done {
-            None => {}
-            // Only what the tasks wait for can panic, and that is caught there.
-            Some(Err(error)) => tracing::error!(%error, "a task of the reload has ended by itself"),
-            Some(Ok(Done::Loaded { file, stamp, loaded })) => {
-                self.rereading.remove(&file);
-                let expected = matches!(self.pending.stage(&file), Some(Stage::Loading | Stage::Mistaken(_)));
-                // Changed again meanwhile: a newer one is on its way.
-                if expected && self.known.get(&file) == Some(&stamp) {
-                    self.undecided = true;
-                    self.loaded(&file, loaded).await;
+            Ok(Done { event, mistakes }) => {
+                if self.machine.is_beginning() {
+                    self.mistaken.extend(mistakes);
                 }
+                Some(event)
             }
-            Some(Ok(Done::Tried { file, digest, result })) => {
-                let Some(Stage::Trying(component)) = self.pending.stage(&file) else { return };
-                if component.digest() != digest {
-                    return;
-                }
-                self.undecided = true;
-                let stage = match result {
-                    Ok(()) => Stage::Component { component: component.clone(), tried: true },
-                    Err(broke) => self.quarantine(&file, &digest, broke.to_string()).await,
-                };
-                self.pending.advance(&file, stage);
+            // Only what the tasks wait for can panic, and that is caught there.
+            Err(error) => {
+                tracing::error!(%error, "a task of the reload has ended by itself");
+                None
             }
         }
     }
 
-    async fn loaded(&mut self, file: &FileKey, loaded: Loaded) {
-        let stage = match loaded {
-            Loaded::Module(Ok(module)) => {
-                let in_force = self.modules.get(&module.spec.name);
-                if in_force.is_some_and(|before| before.spec == module.spec) {
-                    self.modules.insert(module.spec.name.clone(), Arc::from(module));
-                    return self.settled(file);
-                }
-                Stage::Module(Arc::from(module))
-            }
-            Loaded::Module(Err(mistakes)) => {
-                self.refuse(file, &picture::sentence(&mistakes), None).await;
-                Stage::Mistaken(mistakes)
-            }
-            Loaded::Component(Ok(component)) => {
-                if self.is_in_force(file, &component) {
-                    return self.settled(file);
-                }
-                Stage::Component { component, tried: false }
-            }
-            Loaded::Component(Err(Refusal::Broken { digest, why })) => {
-                self.quarantine(file, &digest, why).await
-            }
-            Loaded::Component(Err(Refusal::Quarantined(case))) => {
-                self.refuse(file, &case.why, Some(&case)).await;
-                Stage::Refused { retry: Some(case.next) }
-            }
-            Loaded::Component(Err(refusal)) => {
-                self.refuse(file, &refusal.to_string(), None).await;
-                let again = self.settings.means.clock.now() + READ_AGAIN;
-                Stage::Refused { retry: matches!(refusal, Refusal::Unreadable(_)).then_some(again) }
-            }
-        };
-        self.pending.advance(file, stage);
+    /// A person approves a version.
+    fn approve(&mut self, approve: Approve) -> Event {
+        let Approve { name, seen, by, answer } = approve;
+        self.last_request = self.last_request.next();
+        self.requests.insert(self.last_request, answer);
+        Event::Approve { request: self.last_request, name, seen, by }
     }
 
-    /// This version is not tried again for a while.
-    async fn quarantine(&mut self, file: &FileKey, digest: &str, why: String) -> Stage {
-        let now = self.settings.means.clock.now();
-        let what = file.path().display().to_string();
-        let case = {
-            let mut quarantine = self.loader.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
-            quarantine.put(&what, digest, &why, now)
-        };
-        self.refuse(file, &why, Some(&case)).await;
-        self.tell_of_quarantine(what, &case).await;
-        Stage::Refused { retry: Some(case.next) }
+    /// Takes over what the node's file says now.
+    fn look_now(&mut self, trust: TrustSpec, rescan: Duration) -> Event {
+        let trust_changed = self.settings.trust != trust;
+        if trust_changed {
+            self.loader.trust = Arc::new(Trust::new(trust.clone()));
+            self.settings.trust = trust;
+        }
+        Event::LookNow { rescan, trust_changed }
     }
 }
 

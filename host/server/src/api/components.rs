@@ -11,7 +11,7 @@ use super::extract::{Json, Path, Query};
 use super::problem::overdue;
 use super::{Caller, Daemon, Handle};
 use bellwether_api::{ApprovalAnswer, ComponentDetail, ComponentStatus, Problem};
-use bellwether_core::approval::NotApproved;
+use bellwether_core::reload::NotApproved;
 
 /// It waits for the disk, and for what is just being taken over.
 const APPROVE_WITHIN: Duration = Duration::from_secs(4);

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
-use bellwether_core::approval::Waiting;
 use bellwether_core::chart::ChartSeries;
+use bellwether_core::reload::Waiting;
 use bellwether_os::socket;
 
 struct FakeDaemon {

@@ -1,109 +1,19 @@
 //! The three folders that are watched, and what lies in them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use bellwether_core::text::sentence;
+use bellwether_core::reload::{FileKey, Folder, Identity, Listing, MAX_FILES, OnDisk, Stamp, Standing};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use super::settle::{Listing, Stamp};
-use bellwether_config::ComponentKind;
 use bellwether_os::shortage::with_reserve;
 
-/// More files of its kind than this in a folder are not looked at.
-pub(super) const MAX_FILES: usize = 4096;
-/// Nor are more entries of any kind: a folder that something else fills without an end.
+/// More entries than this in a folder are not looked at, of any kind: a folder that something else fills without an end.
 const MAX_ENTRIES: usize = 1 << 18;
-
-/// Of a file's path that is shown, in bytes.
-const MAX_SHOWN: usize = 300;
-
-/// What a folder is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Folder {
-    /// `checkers/*.wasm`
-    Checkers,
-    /// `restart-scripts/*.wasm`
-    RestartScripts,
-    /// `modules/*.toml`
-    Modules,
-}
-
-impl Folder {
-    /// All of them, components first: a module's file may need one that came with it.
-    pub(super) const ALL: [Self; 3] = [Self::Checkers, Self::RestartScripts, Self::Modules];
-
-    /// Its name in the root.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Checkers => ComponentKind::Checker.folder(),
-            Self::RestartScripts => ComponentKind::RestartScript.folder(),
-            Self::Modules => bellwether_config::read::MODULES_FOLDER,
-        }
-    }
-
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Checkers | Self::RestartScripts => "wasm",
-            Self::Modules => "toml",
-        }
-    }
-}
-
-/// A file in one of the folders.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct FileKey {
-    /// Which folder.
-    pub(super) folder: Folder,
-    /// The file's name without its extension.
-    pub(super) stem: String,
-}
-
-impl fmt::Display for FileKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Whoever drops a file chooses its name.
-        f.write_str(&sentence(&self.path().display().to_string(), MAX_SHOWN))
-    }
-}
-
-impl FileKey {
-    /// Relative to the root: `checkers/http.wasm`.
-    pub(super) fn path(&self) -> PathBuf {
-        Path::new(self.folder.name()).join(format!("{}.{}", self.stem, self.folder.extension()))
-    }
-}
-
-/// What tells one folder from another that takes its place: its file system and its number there.
-pub(super) type Identity = (u64, u64);
-
-/// A folder as it stands there, apart from what lies in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// This folder.
-    There(Identity),
-    /// No folder.
-    Away,
-    /// It cannot be read at present (no descriptor left, a network that is away).
-    Unreadable,
-}
-
-/// What a look at the disk says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct OnDisk {
-    /// Every file. Of a folder that cannot be read, what was there before counts as still there.
-    pub(super) files: Listing<FileKey>,
-    /// How each folder stands there.
-    pub(super) folders: BTreeMap<Folder, Standing>,
-    /// Folders that hold more than is looked at.
-    pub(super) overfull: BTreeSet<Folder>,
-    /// Links that lead nowhere. What was there before counts as still there.
-    pub(super) dangling: BTreeSet<FileKey>,
-}
 
 /// Everything in the folders. Symbolic links are followed, hidden files passed over.
 pub(super) fn list(root: &Path, previous: &Listing<FileKey>) -> OnDisk {
@@ -207,7 +117,7 @@ pub(super) fn signature_of(path: &Path) -> PathBuf {
 }
 
 /// Links are followed to what they lead to at this moment, so that a link that is set to another
-/// version is another version. Nothing if it is not a regular file.
+/// version is another version. Nothing if it is no regular file.
 fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
     let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
     let metadata = fs::metadata(path)?;

@@ -7,31 +7,27 @@
 //! Two components are compiled at once, and only one of them may be large: a
 //! small one never waits behind a language runtime of 18 MB.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bellwether_core::id::ComponentName;
-use bellwether_core::quarantine::{Case, Quarantine};
+use bellwether_core::reload::{FileKey, LARGE, Refusal};
 use tokio::sync::Semaphore;
 
-use super::folders::FileKey;
-use super::settle::Stamp;
 use super::trust::Trust;
 use crate::registry::Registry;
 use bellwether_config::spec::ModuleSpec;
 use bellwether_config::{ComponentKind, Mistake, Mistakes, Sourced, read};
-use bellwether_os::clock::Clock;
 use bellwether_os::shortage::Shortage;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::component::{Component, Kind, LoadError, MAX_SIZE};
 
 /// Components that are compiled at once, of any size.
 const COMPILERS: usize = 2;
-/// From this size on, in bytes, one at a time.
-pub(super) const LARGE: u64 = 2 << 20;
 /// Modules' files that are read at once.
 const READERS: usize = 4;
 
@@ -41,9 +37,7 @@ pub(super) struct Loader {
     root: PathBuf,
     sandbox: Arc<Sandbox>,
     registry: Registry,
-    pub(super) quarantine: Arc<Mutex<Quarantine>>,
     pub(super) trust: Arc<Trust>,
-    clock: Clock,
     places: Arc<Places>,
 }
 
@@ -54,24 +48,7 @@ struct Places {
     readers: Semaphore,
 }
 
-/// Why a component's file is of no use.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    /// It could not be read just now: it is tried again soon.
-    #[error("cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    /// The very same version is in quarantine already.
-    #[error("{}", .0.why)]
-    Quarantined(Case),
-    /// This version does not work.
-    #[error("{why}")]
-    Broken { digest: String, why: String },
-    /// Whatever is in it, it may not run as it is there.
-    #[error("{0}")]
-    Not(String),
-}
-
-/// What came of it.
+/// What was loaded, or why nothing was.
 #[derive(Debug)]
 pub(super) enum Loaded {
     Module(Result<Box<Sourced<ModuleSpec>>, Mistakes>),
@@ -79,19 +56,13 @@ pub(super) enum Loaded {
 }
 
 impl Loader {
-    pub(super) fn new(
-        root: PathBuf,
-        sandbox: Arc<Sandbox>,
-        registry: Registry,
-        trust: Arc<Trust>,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(root: PathBuf, sandbox: Arc<Sandbox>, registry: Registry, trust: Arc<Trust>) -> Self {
         let places = Places {
             compilers: Semaphore::new(COMPILERS),
             large: Semaphore::new(1),
             readers: Semaphore::new(READERS),
         };
-        Self { root, sandbox, registry, quarantine: Arc::default(), trust, clock, places: Arc::new(places) }
+        Self { root, sandbox, registry, trust, places: Arc::new(places) }
     }
 
     /// Loads a module's file.
@@ -109,38 +80,45 @@ impl Loader {
         })
     }
 
-    /// Loads a component's file.
-    pub(super) async fn component(self, kind: ComponentKind, file: FileKey, stamp: Stamp) -> Loaded {
-        let large = stamp.size >= LARGE;
+    /// Loads a component's file of this size in bytes, unless it is one of the versions in quarantine.
+    pub(super) async fn component(
+        self,
+        kind: ComponentKind,
+        file: FileKey,
+        size: u64,
+        quarantined: BTreeSet<String>,
+    ) -> Loaded {
+        // One at a time: a small one never waits behind two of them.
+        let large = size >= LARGE;
         let _large = if large { Some(self.places.large.acquire().await) } else { None };
         let _place = self.places.compilers.acquire().await;
         let place = self.clone();
-        let loaded = tokio::task::spawn_blocking(move || place.load(kind, &file)).await;
+        let loaded = tokio::task::spawn_blocking(move || place.load(kind, &file, &quarantined)).await;
         Loaded::Component(loaded.unwrap_or_else(|error| {
             tracing::error!(%error, "loading a component failed in the daemon itself");
-            Err(Refusal::Not("could not be loaded: a bug in the daemon, see its log".to_owned()))
+            Err(Refusal::Unsuitable("could not be loaded: a bug in the daemon, see its log".to_owned()))
         }))
     }
 
-    fn load(&self, kind: ComponentKind, file: &FileKey) -> Result<Component, Refusal> {
-        let name = ComponentName::new(&file.stem).map_err(|error| Refusal::Not(error.to_string()))?;
+    fn load(
+        &self,
+        kind: ComponentKind,
+        file: &FileKey,
+        quarantined: &BTreeSet<String>,
+    ) -> Result<Component, Refusal> {
+        let name = ComponentName::new(&file.stem).map_err(|error| Refusal::Unsuitable(error.to_string()))?;
         let path = self.root.join(file.path());
         let bytes = read_component(&path)?;
-        self.trust.check(&path, &bytes).map_err(|distrust| Refusal::Not(distrust.to_string()))?;
+        self.trust.check(&path, &bytes).map_err(|distrust| Refusal::Unsuitable(distrust.to_string()))?;
         let digest = blake3::hash(&bytes).to_hex().to_string();
         if let Some(same) = self.registry.get(kind, &name).filter(|before| before.digest() == digest) {
             return Ok(same);
         }
-        let what = file.path().display().to_string();
-        let held = {
-            let quarantine = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
-            quarantine.holds(&what, &digest, self.clock.now()).cloned()
-        };
-        if let Some(case) = held {
-            return Err(Refusal::Quarantined(case));
+        if quarantined.contains(&digest) {
+            return Err(Refusal::Quarantined { digest });
         }
         let component = self.sandbox.load(&bytes).map_err(|error| match error {
-            LoadError::TooLarge(_) => Refusal::Not(error.to_string()),
+            LoadError::TooLarge(_) => Refusal::Unsuitable(error.to_string()),
             error => Refusal::Broken { digest, why: error.to_string() },
         })?;
         let fits = match component.kind() {
@@ -150,7 +128,7 @@ impl Loader {
         if fits {
             Ok(component)
         } else {
-            Err(Refusal::Not(format!("it is not a {kind}: it belongs in the other folder")))
+            Err(Refusal::Unsuitable(format!("it is not a {kind}: it belongs in the other folder")))
         }
     }
 }
@@ -158,20 +136,21 @@ impl Loader {
 /// The whole of a regular file that is not too large. Never waits for a pipe, and never reads more
 /// than a component may have, however large a file (with holes, perhaps) pretends to be.
 fn read_component(path: &Path) -> Result<Vec<u8>, Refusal> {
+    let unreadable = |error: io::Error| Refusal::Unreadable(error.to_string());
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
-    let metadata = file.metadata()?;
+    let file = File::options().read(true).custom_flags(nonblock).open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(Refusal::Not("it is not a regular file".to_owned()));
+        return Err(Refusal::Unsuitable("it is not a regular file".to_owned()));
     }
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > MAX_SIZE {
-        return Err(Refusal::Not(LoadError::TooLarge(size).to_string()));
+        return Err(Refusal::Unsuitable(LoadError::TooLarge(size).to_string()));
     }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).map_err(|_| Refusal::Not(Shortage::Memory.to_string()))?;
+    bytes.try_reserve_exact(size).map_err(|_| Refusal::Unsuitable(Shortage::Memory.to_string()))?;
     // One byte more than it has: it may be growing.
-    file.take(size as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(size as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }
 

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bellwether_core::reload::{FileKey, Folder};
 use bellwether_core::text::tidy;
-
-use super::folders::{FileKey, Folder};
 
 /// Files that are refused or wait, and why. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -39,16 +38,13 @@ impl Refused {
         self.0.load().keys().map(named).collect()
     }
 
-    /// Returns whether that is news.
-    pub(super) fn set(&self, file: &FileKey, why: &str) -> bool {
+    pub(super) fn set(&self, file: FileKey, why: String) {
         let refused = self.0.load();
-        if refused.get(file).is_some_and(|known| known == why) {
-            return false;
+        if refused.get(&file) != Some(&why) {
+            let mut refused = BTreeMap::clone(&refused);
+            refused.insert(file, why);
+            self.0.store(Arc::new(refused));
         }
-        let mut refused = BTreeMap::clone(&refused);
-        refused.insert(file.clone(), why.to_owned());
-        self.0.store(Arc::new(refused));
-        true
     }
 
     pub(super) fn clear(&self, file: &FileKey) {

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use bellwether_core::event::Event;
 use bellwether_core::id::{CheckerName, NodeName};
+use bellwether_core::moment::Moment;
 use bellwether_core::record::RecordKind;
 use tempfile::TempDir;
 use tokio::sync::oneshot;

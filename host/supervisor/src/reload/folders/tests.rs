@@ -1,5 +1,6 @@
 //! What lies in a folder, whatever it is.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 

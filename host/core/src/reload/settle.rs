@@ -1,35 +1,15 @@
-//! Which files have changed and are whole. Pure: what is on disk comes in.
+//! Which files have changed and are completely written.
 //!
 //! ```text
-//!   known ──differs──▶ unsettled ──the same at two looks──▶ ready
+//!   known ──differs──▶ changing ──the same at two looks──▶ ready
 //!                         ▲ │
 //!                         └─┘ still being written
 //! ```
-//! What is missing is judged elsewhere: [`Vanished`](bellwether_core::vanished::Vanished).
+//! Files that are missing are judged elsewhere: see [`Vanished`](crate::vanished::Vanished).
 
-use std::collections::BTreeMap;
+use super::file::Listing;
 
-/// What tells one version of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    /// In bytes.
-    pub(super) size: u64,
-    /// Last change of the content, in nanoseconds after the Unix epoch.
-    pub(super) modified: i128,
-    /// Last change of the file itself, likewise. Differs even if a program sets the time above back.
-    pub(super) changed: i128,
-    /// Differs when another file takes the place of this one.
-    pub(super) inode: u64,
-    /// The file system that it is on: numbers of another one mean nothing.
-    pub(super) device: u64,
-    /// Of the signature beside it, if there is one: number, size and last change.
-    pub(super) signature: Option<(u64, u64, i128)>,
-}
-
-/// What is on disk at one moment.
-pub(super) type Listing<K> = BTreeMap<K, Stamp>;
-
-/// What a look at the folders says of the files that are there.
+/// What a look at the folders says about the files that are there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Look<K> {
     /// New or different, and the same as at the look before: can be read.
@@ -56,6 +36,7 @@ pub(super) fn look<K: Ord + Clone>(known: &Listing<K>, before: &Listing<K>, pres
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::Stamp;
     use super::*;
 
     fn listing(files: &[(&'static str, u64)]) -> Listing<&'static str> {

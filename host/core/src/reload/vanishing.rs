@@ -1,12 +1,10 @@
-//! Which files are gone, of those that are missing: what the core believes, folder by folder.
+//! Which files are gone, of those that are missing, folder by folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellwether_core::vanished::{Place, Sight, Vanished};
-
-use super::folders::{FileKey, Folder, Identity, MAX_FILES, OnDisk, Standing};
-use super::settle::Listing;
-use bellwether_os::clock::Clock;
+use super::file::{FileKey, Folder, Identity, Listing, MAX_FILES, OnDisk, Standing};
+use crate::moment::Moment;
+use crate::vanished::{Doubt, Place, Sight, Vanished};
 
 /// What is missing, and since when.
 #[derive(Debug, Default)]
@@ -19,19 +17,19 @@ struct FolderState {
     /// Of the folder that all its files were last seen in.
     identity: Option<Identity>,
     vanished: Vanished<FileKey>,
-    /// What came of the last look.
+    /// The result of the last look.
     last: Outcome,
 }
 
-/// What comes of a look at one folder.
+/// The result of a look at one folder.
 #[derive(Debug, Default, Clone)]
 struct Outcome {
     unsettled: bool,
     held: bool,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
 }
 
-/// What comes of a look.
+/// The result of a look at all folders.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
     /// These were removed.
@@ -40,8 +38,49 @@ pub(super) struct Missing {
     pub(super) unsettled: BTreeSet<Folder>,
     /// Folders of which it is not known yet, and may not be for some time.
     pub(super) held: BTreeSet<Folder>,
-    /// What is not believed, and what is not looked at, as sentences.
-    pub(super) problems: Vec<String>,
+    /// What people should know of the folders.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// What people should know of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// Files are missing, and do not seem to have been removed.
+    Missing {
+        /// From this folder.
+        folder: Folder,
+        /// Which, and until when they stay active.
+        doubt: Doubt<FileKey>,
+    },
+    /// New files are not loaded: they may be those that are missing, under other names.
+    HeldBack(Vec<FileKey>),
+    /// The folder holds more files than are looked at.
+    Overfull(Folder),
+    /// A link leads nowhere.
+    Dangling(FileKey),
+}
+
+impl Problem {
+    /// For `status`. `at` writes a moment.
+    pub fn sentence(&self, at: impl Fn(Moment) -> String) -> String {
+        match self {
+            Self::Missing { folder, doubt } => doubt.sentence(folder.name(), at),
+            Self::HeldBack(files) => {
+                let names: Vec<String> = files.iter().map(ToString::to_string).collect();
+                let names = names.join(", ");
+                format!("not loaded before that, for they may be the same under other names: {names}")
+            }
+            Self::Overfull(folder) => format!(
+                "{}/ has more files than are read ({MAX_FILES}): the first ones are active, the others are \
+                 ignored; remove files that do not belong there",
+                folder.name()
+            ),
+            Self::Dangling(file) => format!(
+                "{file} is a link that leads nowhere (is a mount missing?): the previous file stays active; mount what \
+                 it leads to, or remove the link"
+            ),
+        }
+    }
 }
 
 impl Vanishing {
@@ -51,13 +90,13 @@ impl Vanishing {
         known: &Listing<FileKey>,
         on_disk: &OnDisk,
         confirmed: bool,
-        clock: Clock,
+        now: Moment,
     ) -> Missing {
         let mut missing = Missing::default();
         for (folder, standing) in &on_disk.folders {
             let state = self.folders.entry(*folder).or_default();
             if *standing == Standing::Unreadable {
-                // This is no look: what came of the last one stays.
+                // The folder was not seen: the result of the last look stays.
                 missing.add(*folder, &state.last);
                 continue;
             }
@@ -77,19 +116,19 @@ impl Vanishing {
             // A node without a module has nothing to do.
             let seldom_empty = *folder == Folder::Modules;
             let sight = Sight { place, present, missing: absent, seldom_empty };
-            let belief = state.vanished.look(&sight, confirmed, clock.now());
+            let belief = state.vanished.look(&sight, confirmed, now);
             if let Standing::There(identity) = standing
                 && belief.gone.len() == sight.missing.len()
             {
                 state.identity = Some(*identity);
             }
+            let held = belief.unsettled || belief.doubt.is_some();
             let mut problems = Vec::new();
-            if let Some(doubt) = &belief.doubt {
-                problems.push(doubt.sentence(folder.name(), |at| clock.timestamp(at)));
+            if let Some(doubt) = belief.doubt {
+                problems.push(Problem::Missing { folder: *folder, doubt });
                 problems.extend(held_back(*folder, known, on_disk));
             }
             problems.extend(not_looked_at(*folder, on_disk));
-            let held = belief.unsettled || belief.doubt.is_some();
             state.last = Outcome { unsettled: belief.unsettled, held, problems };
             missing.gone.extend(belief.gone);
             missing.add(*folder, &state.last);
@@ -107,36 +146,21 @@ impl Missing {
 }
 
 /// New modules may be those that are missing, under other names.
-fn held_back(folder: Folder, known: &Listing<FileKey>, on_disk: &OnDisk) -> Option<String> {
+fn held_back(folder: Folder, known: &Listing<FileKey>, on_disk: &OnDisk) -> Option<Problem> {
     let new = on_disk.files.keys().filter(|file| file.folder == folder && !known.contains_key(*file));
-    let names: Vec<String> = new.map(ToString::to_string).collect();
-    (folder == Folder::Modules && !names.is_empty()).then(|| {
-        format!("not loaded before that, for they may be the same under other names: {}", names.join(", "))
-    })
+    let new: Vec<FileKey> = new.cloned().collect();
+    (folder == Folder::Modules && !new.is_empty()).then_some(Problem::HeldBack(new))
 }
 
-fn not_looked_at(folder: Folder, on_disk: &OnDisk) -> Vec<String> {
-    let mut problems: Vec<String> = Vec::new();
-    if on_disk.overfull.contains(&folder) {
-        problems.push(format!(
-            "{}/ has more files than are read ({MAX_FILES}): the first ones are active, the others are \
-             ignored; remove files that do not belong there",
-            folder.name()
-        ));
-    }
-    let dangling = on_disk.dangling.iter().filter(|file| file.folder == folder);
-    problems.extend(dangling.map(|file| {
-        format!(
-            "{file} is a link that leads nowhere (is a mount missing?): the previous file stays active; mount what \
-             it leads to, or remove the link"
-        )
-    }));
-    problems
+fn not_looked_at(folder: Folder, on_disk: &OnDisk) -> impl Iterator<Item = Problem> {
+    let overfull = on_disk.overfull.contains(&folder).then_some(Problem::Overfull(folder));
+    let dangling = on_disk.dangling.iter().filter(move |file| file.folder == folder);
+    overfull.into_iter().chain(dangling.cloned().map(Problem::Dangling))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::settle::Stamp;
+    use super::super::file::Stamp;
     use super::*;
 
     fn listing(files: &[&str]) -> Listing<FileKey> {
@@ -153,43 +177,48 @@ mod tests {
         }
     }
 
+    fn sentences(missing: &Missing) -> Vec<String> {
+        missing.problems.iter().map(|problem| problem.sentence(|at| format!("{at:?}"))).collect()
+    }
+
     const THERE: Standing = Standing::There((1, 2));
+    const NOW: Moment = Moment::from_micros(1_000_000);
 
     #[test]
-    fn what_is_new_beside_files_that_are_missing_is_held_back_and_named() {
-        let (known, clock) = (listing(&["a", "b", "c"]), Clock::start());
+    fn new_modules_beside_files_that_are_missing_are_held_back_and_named() {
+        let known = listing(&["a", "b", "c"]);
         let mut vanishing = Vanishing::default();
-        let whole = vanishing.look(&known, &on_disk(THERE, &["a", "b", "c", "d"]), false, clock);
+        let whole = vanishing.look(&known, &on_disk(THERE, &["a", "b", "c", "d"]), false, NOW);
         assert_eq!((whole.held, whole.problems), (BTreeSet::new(), Vec::new()));
         // One that is missing may be `d`, and three may.
         let modules = BTreeSet::from([Folder::Modules]);
-        let one = vanishing.look(&known, &on_disk(THERE, &["b", "c", "d"]), false, clock);
+        let one = vanishing.look(&known, &on_disk(THERE, &["b", "c", "d"]), false, NOW);
         assert_eq!((&one.held, &one.unsettled, one.problems.len()), (&modules, &modules, 0));
-        let all = vanishing.look(&known, &on_disk(THERE, &["d"]), false, clock);
+        let all = vanishing.look(&known, &on_disk(THERE, &["d"]), false, NOW);
         assert_eq!((&all.held, all.unsettled.len(), all.gone.len()), (&modules, 0, 0));
-        assert!(all.problems[0].starts_with("3 files vanished from modules/ at once"), "{:?}", all.problems);
-        assert!(all.problems[1].ends_with("under other names: modules/d.toml"), "{:?}", all.problems);
-        let confirmed = vanishing.look(&known, &on_disk(THERE, &["d"]), true, clock);
+        let said = sentences(&all);
+        assert!(said[0].starts_with("3 files vanished from modules/ at once"), "{said:?}");
+        assert!(said[1].ends_with("under other names: modules/d.toml"), "{said:?}");
+        let confirmed = vanishing.look(&known, &on_disk(THERE, &["d"]), true, NOW);
         assert_eq!((confirmed.held.len(), confirmed.gone.len()), (0, 3));
     }
 
     #[test]
     fn a_folder_that_cannot_be_read_has_not_been_looked_at() {
-        let (known, clock) = (listing(&["a", "b", "c"]), Clock::start());
+        let known = listing(&["a", "b", "c"]);
         let mut vanishing = Vanishing::default();
-        vanishing.look(&known, &on_disk(THERE, &["a", "b", "c"]), false, clock);
-        let few = vanishing.look(&known, &on_disk(THERE, &["b", "c"]), false, clock);
+        vanishing.look(&known, &on_disk(THERE, &["a", "b", "c"]), false, NOW);
+        let few = vanishing.look(&known, &on_disk(THERE, &["b", "c"]), false, NOW);
         assert_eq!(few.unsettled.len(), 1);
         for _ in 0..100 {
-            let unreadable =
-                vanishing.look(&known, &on_disk(Standing::Unreadable, &["b", "c"]), false, clock);
+            let unreadable = vanishing.look(&known, &on_disk(Standing::Unreadable, &["b", "c"]), false, NOW);
             assert_eq!(
                 (unreadable.gone.len(), unreadable.unsettled, unreadable.held),
                 (0, few.unsettled.clone(), few.held.clone())
             );
         }
-        let many = vanishing.look(&known, &on_disk(THERE, &["c"]), false, clock);
-        let unreadable = vanishing.look(&known, &on_disk(Standing::Unreadable, &["c"]), true, clock);
+        let many = vanishing.look(&known, &on_disk(THERE, &["c"]), false, NOW);
+        let unreadable = vanishing.look(&known, &on_disk(Standing::Unreadable, &["c"]), true, NOW);
         assert_eq!((unreadable.gone.len(), unreadable.problems), (0, many.problems));
     }
 }

@@ -1,0 +1,358 @@
+//! Folders, a compiler and checkers on virtual time. Every set of files that becomes active is checked here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::*;
+use crate::change_set::File;
+use crate::event::Wish;
+use crate::id::{CheckerName, ComponentName};
+use crate::probation::Ending;
+use crate::record::RecordKind;
+
+mod files;
+pub(super) use self::files::{Behaviour, Component, Content, Module, Says, checker, key, module, uses, well};
+use self::files::{OnDiskFile, fits, loaded, result};
+
+type Machine = Reload<Content, Component>;
+type Does = Action<Content, Component>;
+
+/// Work that takes time.
+#[derive(Debug)]
+enum Task {
+    Load { file: FileKey, load: LoadId, content: Option<OnDiskFile>, quarantined: BTreeSet<String> },
+    Try(Trial<Content, Component>),
+}
+
+pub(super) struct World {
+    pub(super) reload: Machine,
+    pub(super) now: Moment,
+    disk: BTreeMap<FileKey, (Stamp, OnDiskFile)>,
+    stamps: u64,
+    tasks: Vec<Task>,
+    /// Tasks end at once.
+    pub(super) prompt: bool,
+    /// Writing to the disk fails.
+    pub(super) disk_is_full: bool,
+    pub(super) wish: Option<Wish>,
+    pub(super) components: BTreeMap<ComponentKey, (Component, Origin)>,
+    pub(super) modules: BTreeMap<ModuleName, Module>,
+    /// Checkers of active components whose last run has answered.
+    answered: BTreeSet<(ComponentKey, ModuleName)>,
+    approvals: Approvals,
+    /// Components that each became active together with others, in order.
+    pub(super) activated: Vec<Vec<String>>,
+    pub(super) introduced: Vec<(ModuleName, bool, Option<Wish>)>,
+    pub(super) shown: BTreeMap<FileKey, String>,
+    pub(super) journal: Vec<RecordKind>,
+    pub(super) answers: Vec<Result<Approved, NotApproved>>,
+    pub(super) problems: Vec<String>,
+    requests: u64,
+}
+
+impl World {
+    /// With a restart script and a checker `a` that come with the binary, and nothing else.
+    pub(super) fn new() -> Self {
+        let script = (ComponentKind::RestartScript, ComponentName::new("script").unwrap());
+        let standard = BTreeMap::from([(script, loaded(well(900))), (key("a"), loaded(well(901)))]);
+        let (approvals, memories) = (Approvals::default(), BTreeMap::new());
+        let rescan = Duration::from_secs(5);
+        Self {
+            reload: Machine::new(Start { standard, rescan, approvals, memories }),
+            now: Moment::from_micros(1_000_000_000),
+            disk: BTreeMap::new(),
+            stamps: 0,
+            tasks: Vec::new(),
+            prompt: true,
+            disk_is_full: false,
+            wish: Some(Wish::default()),
+            components: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            approvals: Approvals::default(),
+            activated: Vec::new(),
+            introduced: Vec::new(),
+            shown: BTreeMap::new(),
+            journal: Vec::new(),
+            answers: Vec::new(),
+            problems: Vec::new(),
+            requests: 0,
+        }
+    }
+
+    /// What people approved under the daemon before.
+    pub(super) fn know(&mut self, approvals: Approvals) {
+        self.approvals = approvals.clone();
+        self.reload.approvals = approvals;
+    }
+
+    pub(super) fn begin(mut self) -> Self {
+        let on_disk = self.listing();
+        self.tell(Event::Begin { on_disk, within: Duration::from_secs(20) });
+        self
+    }
+
+    fn put(&mut self, file: FileKey, content: OnDiskFile) {
+        self.stamps += 1;
+        let inode = self.stamps;
+        let stamp = Stamp { size: 10, modified: 0, changed: 0, inode, device: 1, signature: None };
+        self.disk.insert(file, (stamp, content));
+    }
+
+    pub(super) fn drop_component(&mut self, name: &str, component: Component) {
+        self.put(checker(name), OnDiskFile::Component(component));
+    }
+
+    pub(super) fn drop_module(&mut self, name: &str, says: Says) {
+        self.put(module(name), OnDiskFile::Module(says));
+    }
+
+    pub(super) fn delete(&mut self, file: &FileKey) {
+        self.disk.remove(file);
+    }
+
+    pub(super) fn files(&self) -> Vec<FileKey> {
+        self.disk.keys().cloned().collect()
+    }
+
+    /// Whether the file is active as it lies there.
+    pub(super) fn is_active(&self, file: &FileKey) -> bool {
+        match &self.disk[file].1 {
+            OnDiskFile::Component(component) => self
+                .components
+                .get(&key(&file.stem))
+                .is_some_and(|(active, origin)| active == component && *origin == Origin::File),
+            OnDiskFile::Module(says) => {
+                self.modules.get(file.stem.as_str()).is_some_and(|active| active.says == *says)
+            }
+        }
+    }
+
+    /// Every file is good by itself, and none asks for anything.
+    pub(super) fn all_is_well(&self) -> bool {
+        self.disk.values().all(|(_, content)| match content {
+            OnDiskFile::Component(component) => *component == well(component.number),
+            OnDiskFile::Module(says) => {
+                let there = |name: &&str| *name == "a" || self.disk.contains_key(&checker(name));
+                !says.mistaken && says.uses.iter().all(there)
+            }
+        })
+    }
+
+    fn listing(&self) -> OnDisk {
+        OnDisk {
+            files: self.disk.iter().map(|(file, (stamp, _))| (file.clone(), *stamp)).collect(),
+            folders: Folder::ALL.into_iter().map(|folder| (folder, Standing::There((1, 1)))).collect(),
+            ..OnDisk::default()
+        }
+    }
+
+    /// Time passes; the machine is called when it wants to be.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        for _ in 0..100_000 {
+            let next = self.reload.next_deadline().max(self.now);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = next;
+            self.tell(Event::Tick);
+        }
+        panic!("it does not come to rest: {:?}", self.reload);
+    }
+
+    /// Long enough for files to settle.
+    pub(super) fn settle(&mut self) {
+        self.tell(Event::Hint);
+        self.pass(Duration::from_secs(3));
+    }
+
+    pub(super) fn tell(&mut self, event: Event<Content, Component>) {
+        let mut events = vec![event];
+        for _ in 0..100_000 {
+            let Some(event) = events.pop() else {
+                return self.work();
+            };
+            for action in self.reload.handle(event, self.now) {
+                let answer = self.carry_out(action);
+                // In their order, though the last is taken first.
+                drop(events.splice(0..0, answer));
+            }
+        }
+        panic!("it does not come to rest: {:?}", self.reload);
+    }
+
+    fn work(&mut self) {
+        if self.prompt && !self.tasks.is_empty() {
+            self.finish(0);
+        }
+    }
+
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// One of the tasks ends.
+    pub(super) fn finish(&mut self, task: usize) {
+        let event = match self.tasks.remove(task) {
+            Task::Load { file, load, content, quarantined } => {
+                Event::Loaded { loaded: result(&file, content, &quarantined), file, load }
+            }
+            Task::Try(Trial { file, load, candidate, .. }) => {
+                let breaks = candidate.behaviour == Behaviour::Breaks;
+                let now = if breaks { Ending::Broke("trapped".to_owned()) } else { Ending::Answered };
+                Event::Tried { file, load, before: Ending::Answered, now }
+            }
+        };
+        self.tell(event);
+    }
+
+    /// Every checker runs once.
+    pub(super) fn run_checkers(&mut self) {
+        let users = self
+            .modules
+            .values()
+            .flat_map(|module| module.says.uses.iter().map(|component| (module.name.clone(), *component)));
+        for (module, name) in users.collect::<Vec<_>>() {
+            let Some((component, _)) = self.components.get(&key(name)).copied() else { continue };
+            let breaks = matches!(component.behaviour, Behaviour::Breaks | Behaviour::BreaksLater);
+            let ending = if breaks { Ending::Broke("trapped".to_owned()) } else { Ending::Answered };
+            let user = (key(name), module.clone());
+            if breaks {
+                self.answered.remove(&user)
+            } else {
+                self.answered.insert(user)
+            };
+            self.tell(Event::Ran(Run {
+                component: key(name),
+                digest: component.number.to_string(),
+                user: (module, CheckerName::new(name).unwrap()),
+                ending,
+            }));
+        }
+    }
+
+    pub(super) fn approve(&mut self, name: &str) {
+        self.requests += 1;
+        let (request, name, by) = (RequestId(self.requests), name.to_owned(), "ann".to_owned());
+        self.tell(Event::Approve { request, name, seen: None, by });
+    }
+
+    pub(super) fn says(&self, file: &FileKey) -> &str {
+        self.shown.get(file).map_or("", String::as_str)
+    }
+
+    fn carry_out(&mut self, action: Does) -> Option<Event<Content, Component>> {
+        match action {
+            Action::Look { confirmed } => {
+                return Some(Event::Looked { on_disk: self.listing(), confirmed });
+            }
+            Action::Load { file, load, quarantined, .. } => {
+                let content = self.disk.get(&file).map(|(_, content)| content.clone());
+                self.tasks.push(Task::Load { file, load, content, quarantined });
+            }
+            Action::Compare(comparisons) => {
+                let fit =
+                    |it: Comparison<Content, Component>| (it.pair, fits(&it.module.0, it.component.as_ref()));
+                return Some(Event::Compared { fits: comparisons.into_iter().map(fit).collect() });
+            }
+            Action::Explain { file, load, why, .. } => return Some(Event::Explained { file, load, why }),
+            Action::Try(trial) => self.tasks.push(Task::Try(trial)),
+            Action::Activate { components, modules, .. } => self.activate(&components, modules),
+            Action::Introduce { module, first, memory } => {
+                let memory = memory.map(|memory| memory.wish);
+                self.introduced.push((module.0.name, first, memory));
+            }
+            Action::Unload { module } => {
+                self.modules.remove(&module);
+                self.answered.retain(|(_, of)| *of != module);
+                return Some(Event::Unloaded { module, wish: self.wish });
+            }
+            Action::Withdraw { component } => {
+                self.components.remove(&component);
+                self.answered.retain(|(of, _)| *of != component);
+            }
+            Action::Show { file, why, .. } => drop(self.shown.insert(file, why)),
+            Action::Clear { file } => drop(self.shown.remove(&file)),
+            Action::Problems(problems) => {
+                self.problems =
+                    problems.iter().map(|problem| problem.sentence(|at| format!("{at:?}"))).collect();
+            }
+            Action::Write { approvals, request } => {
+                let result = if self.disk_is_full { Err("full".to_owned()) } else { Ok(()) };
+                // What is merely remembered is known to the machine, written or not.
+                if result.is_ok() || request.is_none() {
+                    self.approvals = approvals;
+                }
+                return request.map(|request| Event::Written { request, result });
+            }
+            Action::Note { kind, .. } => self.journal.push(kind),
+            Action::Answer { answer, .. } => self.answers.push(answer),
+        }
+        None
+    }
+
+    /// Whatever becomes active works together.
+    fn activate(&mut self, components: &[(ComponentKey, Component, Origin)], modules: Vec<Content>) {
+        let was_active = |component: &Component| {
+            self.activated.iter().flatten().any(|before| *before == component.number.to_string())
+        };
+        // A version that comes back is better than none, whatever has been edited since.
+        let rolled_back = components.iter().any(|(_, component, _)| was_active(component));
+        for (key, component, origin) in components {
+            assert!(component.behaviour != Behaviour::Garbage, "{key:?}");
+            if *origin == Origin::File && !was_active(component) {
+                let answers = self.still_answers(key, &modules);
+                assert!(
+                    component.behaviour != Behaviour::Breaks || !answers,
+                    "it broke in its trial: {key:?}"
+                );
+            }
+        }
+        let before = (self.components.clone(), self.modules.clone());
+        let numbers = components.iter().map(|(_, component, _)| component.number.to_string());
+        let names = modules.iter().map(|module| module.0.name.to_string());
+        self.activated.push(numbers.chain(names).collect());
+        for (key, component, origin) in components {
+            self.components.insert(key.clone(), (*component, *origin));
+            self.answered.retain(|(of, _)| of != key);
+        }
+        for Content(module) in modules {
+            self.modules.insert(module.name.clone(), module);
+        }
+        for module in self.modules.values() {
+            for name in &module.says.uses {
+                let (new, old) = (self.components.get(&key(name)), before.0.get(&key(name)));
+                let same = new == old && before.1.get(&module.name) == Some(module);
+                let fit = fits(module, new.map(|(component, _)| component));
+                assert!(rolled_back || same || fit.is_ok(), "{module:?} and {name}: {fit:?}");
+            }
+        }
+        self.check_approvals(components);
+    }
+
+    /// Whether a checker that has answered still uses the component once these modules are active.
+    fn still_answers(&self, component: &ComponentKey, modules: &[Content]) -> bool {
+        self.answered.iter().filter(|(of, _)| of == component).any(|(_, name)| {
+            let new = modules.iter().map(|module| &module.0).find(|module| module.name == *name);
+            let module = new.or_else(|| self.modules.get(name));
+            module.is_some_and(|module| module.says.uses.contains(&component.1.as_str()))
+        })
+    }
+
+    /// What asks for more than before was granted it, or approved.
+    fn check_approvals(&self, components: &[(ComponentKey, Component, Origin)]) {
+        for (component, active, origin) in components {
+            let what = FileKey::of(&File::Component(component.clone())).name();
+            let Some(asked) = self.approvals.asked(&what) else { continue };
+            let approved = self.approvals.is_approved(&what, &active.number.to_string());
+            let mut users = self.modules.values().filter(|it| it.says.uses.contains(&component.1.as_str()));
+            let all_grant = users.all(|module| module.says.grants);
+            let wider = *origin == Origin::File && active.asks && asked.is_empty();
+            let is_back =
+                self.activated.iter().flatten().filter(|it| **it == active.number.to_string()).count() > 1;
+            assert!(!wider || approved || all_grant || is_back, "{what}: {active:?}");
+        }
+    }
+}

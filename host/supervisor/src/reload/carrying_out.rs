@@ -1,0 +1,117 @@
+//! Carries out what the core decides about files.
+
+use std::collections::BTreeSet;
+
+use bellwether_core::reload::{Comparison, FileKey, Folder, LoadId, Loaded, Trial};
+
+use super::content::{ModuleContent, component_file, module_file};
+use super::{Action, Done, Event, Reload, approvals, loading, picture, trial};
+use bellwether_config::ComponentKind;
+use bellwether_sandbox::component::Component;
+
+impl Reload {
+    /// Returns the answer to an action that is answered at once. Files are loaded and tried by tasks.
+    pub(super) async fn carry_out(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Look { confirmed } => {
+                let on_disk = self.list().await;
+                return Some(
+                    on_disk.map_or(Event::NotLooked, |on_disk| Event::Looked { on_disk, confirmed }),
+                );
+            }
+            Action::Load { file, load, size, quarantined } => self.load(file, load, size, quarantined),
+            Action::Compare(comparisons) => return compare(comparisons).await,
+            Action::Explain { file, load, module, components, why } => {
+                let mistakes = picture::mistakes(&module, &components);
+                let why = mistakes.as_ref().map_or(why, picture::sentence);
+                if let Some(mistakes) = mistakes.filter(|_| self.machine.is_beginning()) {
+                    self.unfit.insert(file.clone(), mistakes);
+                }
+                return Some(Event::Explained { file, load, why });
+            }
+            Action::Try(trial) => self.try_out(trial),
+            Action::Activate { components, modules, together } => {
+                self.activate(components, &modules, together);
+            }
+            Action::Introduce { module, first, memory } => self.introduce(&module, first, memory).await,
+            Action::Unload { module } => {
+                let wish = self.unload(&module).await;
+                return Some(Event::Unloaded { module, wish });
+            }
+            Action::Withdraw { component } => self.settings.means.registry.remove(&component),
+            Action::Show { file, why, case, waiting } => {
+                if let Some(key) = file.component() {
+                    self.settings.means.registry.refuse(key, why.clone(), case, waiting);
+                }
+                self.settings.refused.set(file, why);
+            }
+            Action::Clear { file } => {
+                self.settings.refused.clear(&file);
+                if let Some(key) = file.component() {
+                    self.settings.means.registry.clear(&key);
+                }
+            }
+            Action::Problems(problems) => self.show_problems(&problems).await,
+            Action::Write { approvals, request } => {
+                let result = approvals::write(&self.settings.root, &approvals);
+                if let Err(error) = &result {
+                    tracing::error!(%error, "what components ask for could not be written to state/approvals.json");
+                }
+                let result = result.map_err(|error| error.to_string());
+                return request.map(|request| Event::Written { request, result });
+            }
+            Action::Note { module, kind } => self.record(module, kind).await,
+            Action::Answer { request, answer } => {
+                if let Some(asked) = self.requests.remove(&request) {
+                    // The client may have gone away.
+                    drop(asked.send(answer));
+                }
+            }
+        }
+        None
+    }
+
+    fn try_out(&mut self, trial: Trial<ModuleContent, Component>) {
+        let means = self.settings.means.clone();
+        self.tasks.spawn(async move {
+            let (file, load) = (trial.file.clone(), trial.load);
+            let (before, now) = trial::run(&means, trial).await;
+            Done { event: Event::Tried { file, load, before, now }, mistakes: None }
+        });
+    }
+
+    fn load(&mut self, file: FileKey, load: LoadId, size: u64, quarantined: BTreeSet<String>) {
+        let places = self.loader.clone();
+        self.tasks.spawn(async move {
+            let kind = match file.folder {
+                Folder::Modules => None,
+                Folder::Checkers => Some(ComponentKind::Checker),
+                Folder::RestartScripts => Some(ComponentKind::RestartScript),
+            };
+            let loaded = match kind {
+                None => places.module(file.clone()).await,
+                Some(kind) => places.component(kind, file.clone(), size, quarantined).await,
+            };
+            let (loaded, mistakes) = match loaded {
+                loading::Loaded::Module(Ok(module)) => (Loaded::Module(Ok(module_file(*module))), None),
+                loading::Loaded::Module(Err(mistakes)) => {
+                    let why = picture::sentence(&mistakes);
+                    (Loaded::Module(Err(why)), Some((file.clone(), mistakes)))
+                }
+                loading::Loaded::Component(loaded) => (Loaded::Component(loaded.map(component_file)), None),
+            };
+            Done { event: Event::Loaded { file, load, loaded }, mistakes }
+        });
+    }
+}
+
+/// On another thread: configs and schemas may take long to check.
+async fn compare(comparisons: Vec<Comparison<ModuleContent, Component>>) -> Option<Event> {
+    match tokio::task::spawn_blocking(move || picture::compare(comparisons)).await {
+        Ok(fits) => Some(Event::Compared { fits }),
+        Err(error) => {
+            tracing::error!(%error, "files could not be compared: a bug in the daemon");
+            None
+        }
+    }
+}

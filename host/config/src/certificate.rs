@@ -69,7 +69,7 @@ pub enum FileError {
     #[error("is damaged: {0}")]
     Damaged(pem::Error),
     /// It is PEM of something else.
-    #[error("has no certificate in it")]
+    #[error("contains no certificate")]
     NoCertificate,
 }
 

@@ -313,7 +313,7 @@ mod tests {
             ("url = 'https://a'\nfingerprint = 'AB'\n", "64 hexadecimal digits"),
             ("url = 'https://a'\ntoken-file = 1\n", "line 2"),
             ("url = \n", "line 1"),
-            ("url = 'http://node-1:9013'\n", "for this host only"),
+            ("url = 'http://node-1:9013'\n", "only for this host"),
             (both.as_str(), "both `fingerprint` and `ca`"),
         ] {
             write(&profiles, &name("a"), text, 0o600);

@@ -87,8 +87,9 @@ mod tests {
         assert_eq!(read(Some(KEY), &place).unwrap(), expected());
         let file = folder.path().join("minisign.pub");
         let path = file.to_str().unwrap();
-        fs::write(&file, format!("untrusted comment: minisign public key\n{KEY}\n")).unwrap();
-        assert_eq!(read(Some(path), &place).unwrap(), expected());
+        let whole = format!("untrusted comment: minisign public key\n{KEY}\n");
+        fs::write(&file, &whole).unwrap();
+        assert_eq!(read(Some(path), &place).unwrap(), PublicKey::decode(&whole).unwrap());
         fs::write(&file, format!("{KEY}\n")).unwrap();
         assert_eq!(read(Some(path), &place).unwrap(), expected());
         fs::write(&file, "no key").unwrap();

@@ -216,7 +216,7 @@ mod tests {
         fs::write(&file, b"\xff my notes").unwrap();
         let steps = shared.remove().unwrap();
         assert_eq!(steps[0].1, Done::Removed);
-        assert_eq!(steps[1], (Path::new("/usr/local").join(path), Done::Kept("kept: it was edited")));
+        assert_eq!(steps[1], (Path::new("/usr/local").join(path), Done::Kept("kept: edited")));
         assert!(file.exists());
     }
 

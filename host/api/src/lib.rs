@@ -34,7 +34,7 @@ pub mod notifications;
 mod parts;
 mod problem_response;
 pub mod shapes;
-pub mod when;
+pub mod time_format;
 
 pub use self::accounts::{MeAnswer, OneTimeAnswer, TokenAnswer, TokenLine, UserLine};
 pub use self::components::{

@@ -3,14 +3,14 @@
 //! ```text
 //!   observe, act, reload, people ──Message──▶ driver (owns the core) ──▶ Published: the snapshot
 //!                                                │
-//!                                                └──▶ Entry (a record), Metrics (counters), Problems
+//!                                                └──▶ Entry (a record), Metrics (counters), Diagnostics
 //! ```
 //! None of it decides anything, and none of it waits.
 
+pub mod diagnostics;
 mod entry;
 mod message;
 pub mod metrics;
-pub mod problems;
 pub mod recorder;
 
 pub use self::entry::Entry;

@@ -85,7 +85,7 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
         return compile_component::run();
     }
     let runtime = match &command {
-        Command::Run(_) | Command::Demo(_) => bellwether_os::threads::runtime(),
+        Command::Run(_) | Command::Demo(_) => bellwether_os::runtime::runtime(),
         Command::DemoApp(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
         _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
     };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bellwether_daemon::steward::Told;
+use bellwether_daemon::lifecycle::SignalRequest;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -13,7 +13,7 @@ const WAITING: usize = 4;
 
 /// SIGINT (Ctrl-C) and SIGTERM: to end. SIGHUP: to read everything again. They are caught from the
 /// moment this is called.
-pub(crate) fn listen() -> io::Result<mpsc::Receiver<Told>> {
+pub(crate) fn listen() -> io::Result<mpsc::Receiver<SignalRequest>> {
     // Caught so that it does not end the daemon: a file that may not grow any more is an error of the
     // one who writes it (`setrlimit(2)`, `RLIMIT_FSIZE`). Once caught, it stays so.
     drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
@@ -26,13 +26,13 @@ pub(crate) fn listen() -> io::Result<mpsc::Receiver<Told>> {
 
 async fn pass_on(
     (mut interrupt, mut terminate, mut hangup): (Signal, Signal, Signal),
-    tell: mpsc::Sender<Told>,
+    tell: mpsc::Sender<SignalRequest>,
 ) {
     loop {
         let what = tokio::select! {
-            _ = interrupt.recv() => Told::End,
-            _ = terminate.recv() => Told::End,
-            _ = hangup.recv() => Told::Reload,
+            _ = interrupt.recv() => SignalRequest::End,
+            _ = terminate.recv() => SignalRequest::End,
+            _ = hangup.recv() => SignalRequest::Reload,
         };
         // Nobody listens any more: the daemon has ended. A full queue says the same already.
         if matches!(tell.try_send(what), Err(mpsc::error::TrySendError::Closed(_))) {

@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 use crate::client::{ANSWER_WITHIN, Client};
 use crate::commands::status;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::when::When;
+use crate::when::TimeFormat;
 
 mod detail;
 mod dialog;
@@ -68,7 +68,7 @@ pub(crate) async fn run(client: &Client, module: Option<ModuleName>, color: bool
                 other => tasks.carry_out(other),
             }
         }
-        let paint = Paint { color, when: When::here() };
+        let paint = Paint { color, when: TimeFormat::here() };
         screen.draw(|frame| draw::draw(&mut model, &paint, frame)).map_err(Failure::from)?;
         effects = tokio::select! {
             input = inputs.recv() => match input {

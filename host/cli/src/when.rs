@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use bellwether_api::when::NoMoment;
-pub(crate) use bellwether_api::when::When;
+use bellwether_api::time_format::NoMoment;
+pub(crate) use bellwether_api::time_format::TimeFormat;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 /// A text that is no duration.
@@ -29,7 +29,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, NoDuration> {
 
 /// A moment, or how long ago it was: for clap.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, NoMoment> {
-    When::here().read(text)
+    TimeFormat::here().read(text)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificate::{Own, Pair, PairError, PairFiles};
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -162,14 +162,14 @@ impl Certificates {
     }
 
     /// Takes over what changes, until it is dropped. `say`: for the journal.
-    pub async fn look_after(self, problems: Problems, say: impl Fn(String) + Send) {
+    pub async fn look_after(self, problems: Diagnostics, say: impl Fn(String) + Send) {
         match self.inner.files.clone() {
             Some(files) => self.follow(&files, &problems, say).await,
             None => self.renew(&problems, say).await,
         }
     }
 
-    async fn follow(&self, files: &PairFiles, problems: &Problems, say: impl Fn(String) + Send) {
+    async fn follow(&self, files: &PairFiles, problems: &Diagnostics, say: impl Fn(String) + Send) {
         let mut tried = self.inner.seen;
         let mut before = tried;
         let mut bad = None;
@@ -195,7 +195,7 @@ impl Certificates {
         }
     }
 
-    async fn renew(&self, problems: &Problems, say: impl Fn(String) + Send) {
+    async fn renew(&self, problems: &Diagnostics, say: impl Fn(String) + Send) {
         let who = self.inner.purpose.name();
         loop {
             tokio::time::sleep(RENEW_EVERY).await;

@@ -15,7 +15,7 @@ use crate::moment::{Moment, plain};
 
 /// One who is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ward {
+pub struct WatchedTask {
     /// As it is called in a sentence: `the core`.
     pub name: &'static str,
     /// Without a beat for this long, it is stalled.
@@ -28,11 +28,11 @@ pub struct Ward {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// It does not beat.
-    Stalled(Ward, Duration),
+    Stalled(WatchedTask, Duration),
     /// It beats again; it had not for so long.
-    Recovered(Ward, Duration),
+    Recovered(WatchedTask, Duration),
     /// It has not beaten for so long that the process should end.
-    Lost(Ward, Duration),
+    Lost(WatchedTask, Duration),
 }
 
 impl Change {
@@ -57,7 +57,7 @@ impl Change {
 /// Judges those who are watched.
 #[derive(Debug)]
 pub struct Watchdog {
-    wards: Vec<(Ward, Judged)>,
+    wards: Vec<(WatchedTask, Judged)>,
     /// How often it means to look.
     every: Duration,
     looked: Moment,
@@ -72,7 +72,7 @@ struct Judged {
 
 impl Watchdog {
     /// All are alive to begin with. It is meant to be asked `every` so often.
-    pub fn new(wards: &[Ward], every: Duration, now: Moment) -> Self {
+    pub fn new(wards: &[WatchedTask], every: Duration, now: Moment) -> Self {
         let judged = Judged { heard: now, stalled: false };
         Self { wards: wards.iter().map(|ward| (*ward, judged)).collect(), every, looked: now }
     }
@@ -122,9 +122,9 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const CORE: Ward =
-        Ward { name: "the core", bound: Duration::from_secs(2), hope: Some(Duration::from_secs(10)) };
-    const DISK: Ward = Ward { name: "the journal", bound: Duration::from_secs(5), hope: None };
+    const CORE: WatchedTask =
+        WatchedTask { name: "the core", bound: Duration::from_secs(2), hope: Some(Duration::from_secs(10)) };
+    const DISK: WatchedTask = WatchedTask { name: "the journal", bound: Duration::from_secs(5), hope: None };
 
     fn at(second: i64) -> Moment {
         Moment::from_micros(1_000_000_000 + second * 1_000_000)

@@ -28,17 +28,17 @@ pub use self::error::RunError;
 use self::listeners::{bind_metrics, listeners, open_health, open_site, read_only};
 use self::remembered::Remembered;
 use self::side::Loops;
+use crate::api_backend::{self, ApiBackend};
 use crate::continuity::Continuity;
 use crate::driver::{self, Asking, Driver};
-use crate::office::{self, Office};
+use crate::lifecycle::Lifecycle;
+use crate::lifecycle::SignalRequest;
 use crate::state_folder;
-use crate::steward::Steward;
-use crate::steward::Told;
 use crate::watchdog;
 use crate::watchdog::Watched;
 use bellwether_api::ConsoleStatus;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::metrics::Metrics;
-use bellwether_bus::problems::Problems;
 use bellwether_bus::recorder::Recorder;
 use bellwether_bus::{Message, Published};
 use bellwether_config::spec::{ConsoleSpec, NodeSpec};
@@ -46,18 +46,18 @@ use bellwether_config::{Mistakes, read_node};
 use bellwether_health::probers;
 use bellwether_health::probers::Probers;
 use bellwether_health::{HealthServer, HealthView, Opening};
-use bellwether_journal::transcriber::Transcriber;
+use bellwether_journal::input_log::InputLog;
 use bellwether_journal::{Journal, Notices};
 use bellwether_os::clock::Clock;
+use bellwether_os::exhaustion;
 use bellwether_os::handover::Held;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::names;
 use bellwether_os::process::kept_table::KeptTable;
 use bellwether_os::process::table::ProcessTable;
 use bellwether_os::process::{inherited, open_files};
-use bellwether_os::pulse::Pulse;
 use bellwether_os::root;
 use bellwether_os::service_manager::ServiceManager;
-use bellwether_os::shortage;
 use bellwether_os::socket;
 use bellwether_os::spawn::child::Home;
 use bellwether_os::spawn::gate::Launcher;
@@ -78,14 +78,14 @@ use bellwether_supervisor::act::Actors;
 use bellwether_supervisor::act::kept::Kept;
 use bellwether_supervisor::act::step::StepRunner;
 use bellwether_supervisor::announcer::Announcer;
-use bellwether_supervisor::memories::Memories;
-use bellwether_supervisor::observe::{Means, Observers};
-use bellwether_supervisor::registry::Registry;
+use bellwether_supervisor::component_registry::ComponentRegistry;
+use bellwether_supervisor::guest_store::GuestStores;
+use bellwether_supervisor::loaded_modules::LoadedModules;
+use bellwether_supervisor::observe::{Observers, RunContext};
+use bellwether_supervisor::persisted_state::PersistedState;
 pub use bellwether_supervisor::reload::{
     LookNow, Refused, Reload, Settings, StandardComponent, load_standard,
 };
-use bellwether_supervisor::roster::Roster;
-use bellwether_supervisor::stores::Stores;
 use bellwether_supervisor::unclaimed;
 
 /// What to run.
@@ -123,11 +123,11 @@ pub struct Ready {
 
 /// Completes when the daemon is told to end. A request to read the files again is ignored: nothing has been
 /// read yet.
-async fn end_is_told(told: &mut mpsc::Receiver<Told>) {
+async fn end_is_told(told: &mut mpsc::Receiver<SignalRequest>) {
     loop {
         match told.recv().await {
-            Some(Told::End) => return,
-            Some(Told::Reload) => {}
+            Some(SignalRequest::End) => return,
+            Some(SignalRequest::Reload) => {}
             None => std::future::pending().await,
         }
     }
@@ -140,12 +140,12 @@ async fn end_is_told(told: &mut mpsc::Receiver<Told>) {
 pub async fn run(
     options: RunOptions,
     on_ready: impl FnOnce(&Ready) + Send,
-    mut told: mpsc::Receiver<Told>,
+    mut told: mpsc::Receiver<SignalRequest>,
 ) -> Result<(), RunError> {
     inherited::close_on_exec();
     names::start();
     open_files::raise();
-    shortage::hold_back();
+    exhaustion::hold_back();
     let prepared = root::prepare_unless(&options.root, options.state.as_deref(), end_is_told(&mut told));
     let Some((root, _lock)) = prepared.await? else { return Ok(()) };
     let node = read_node(&root).map_err(|mistakes| RunError::Mistakes(mistakes.render(false)))?;
@@ -156,7 +156,7 @@ pub async fn run(
     // First of all load balancers: they are heard, and answered once there is something to say.
     let view = HealthView {
         snapshot: Arc::clone(&published.snapshot),
-        pulse: Pulse::default(),
+        heartbeat: Heartbeat::default(),
         clock,
         metrics: Metrics::default(),
         probers: Probers::default(),
@@ -210,15 +210,15 @@ struct Running {
     telemetry: Option<Telemetry>,
     scraped: Option<(TcpListener, Exposition)>,
     site: Option<Site>,
-    office: Arc<Office>,
+    office: Arc<ApiBackend>,
     listener: Option<UnixListener>,
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
     /// What the journal has to say of itself.
     notices: Notices,
-    memories: Memories,
-    stores: Stores,
+    memories: PersistedState,
+    stores: GuestStores,
     /// What was found damaged.
     damaged: Vec<String>,
     node: NodeSpec,
@@ -237,20 +237,20 @@ impl Parts {
         compiler: Compiler,
     ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
         let Self { root, node, view, published, launcher, scraped, site, not_open, commands } = self;
-        let HealthView { pulse, clock, metrics, probers, opening, .. } = view;
+        let HealthView { heartbeat, clock, metrics, probers, opening, .. } = view;
         // What is wrong with the daemon itself.
-        let problems = Problems::default();
+        let problems = Diagnostics::default();
         let in_force = node.clone();
         let Remembered { journal, notices, memories, before, stores, mut damaged, continuity } =
             Remembered::open(&root, &node, clock)?;
-        let means = Means {
+        let means = RunContext {
             root: root.clone(),
             node: node.name.clone(),
             clock,
             limits: node.limits,
             sandbox: sandbox(&root, &node, compiler)?,
-            registry: Registry::default(),
-            roster: Roster::new(stores.clone()),
+            registry: ComponentRegistry::default(),
+            roster: LoadedModules::new(stores.clone()),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: metrics.clone(),
@@ -299,17 +299,17 @@ impl Parts {
             seed: fastrand::u64(..),
             now: clock.now(),
         };
-        let (reload_pulse, beats) = (Pulse::default(), pulse.clone());
+        let (reload_pulse, beats) = (Heartbeat::default(), heartbeat.clone());
         let watched = vec![
-            Watched { ward: watchdog::CORE, pulse: pulse.clone() },
-            Watched { ward: watchdog::RELOAD, pulse: reload_pulse.clone() },
-            Watched { ward: watchdog::JOURNAL, pulse: journal.heart() },
+            Watched { ward: watchdog::CORE, heartbeat: heartbeat.clone() },
+            Watched { ward: watchdog::RELOAD, heartbeat: reload_pulse.clone() },
+            Watched { ward: watchdog::JOURNAL, heartbeat: journal.heart() },
         ];
         let driver = Driver {
-            transcriber: Transcriber::new(journal.clone(), &beginning),
+            transcriber: InputLog::new(journal.clone(), &beginning),
             node: Node::new(beginning),
             clock,
-            pulse: pulse.clone(),
+            heartbeat: heartbeat.clone(),
             published: published.clone(),
             observers: Observers::new(means.clone(), events.clone()),
             actors: Actors::new(means.clone(), steps, events.clone()),
@@ -333,7 +333,7 @@ impl Parts {
             events: events.clone(),
             approvals,
             looks: looked_for,
-            pulse: reload_pulse,
+            heartbeat: reload_pulse,
             kept: keeper,
             snapshot: Arc::clone(&published.snapshot),
             problems: problems.clone(),
@@ -354,7 +354,7 @@ impl Parts {
         let sources = Sources {
             metrics,
             snapshot: Arc::clone(&published.snapshot),
-            pulse,
+            heartbeat,
             clock,
             events: events.downgrade(),
             components: means.registry.clone(),
@@ -377,12 +377,12 @@ impl Parts {
                 problems: problems.clone(),
             })
         });
-        let office = Arc::new(Office {
+        let office = Arc::new(ApiBackend {
             means,
             access,
             published,
-            pulse: beats,
-            log_readers: Arc::new(Semaphore::new(office::LOG_READERS)),
+            heartbeat: beats,
+            log_readers: Arc::new(Semaphore::new(api_backend::LOG_READERS)),
             journal: journal.clone(),
             memories: memories.clone(),
             stores: stores.clone(),
@@ -427,7 +427,7 @@ impl Running {
         messages: mpsc::Receiver<Message>,
         (health, held): (HealthServer, Option<Held>),
         on_ready: impl FnOnce() + Send,
-        told: mpsc::Receiver<Told>,
+        told: mpsc::Receiver<SignalRequest>,
     ) -> Result<(), RunError> {
         let service = ServiceManager::from_environment();
         let mut steward = self.steward(told, service);
@@ -448,9 +448,9 @@ impl Running {
         // A core that has ended is seen below.
         drop(self.events.send(Message::Loaded).await);
         // What a daemon needs that has loaded its modules, it has by now.
-        shortage::hold_back_memory();
-        self.watched.push(Watched { ward: watchdog::HEALTH, pulse: health.heart() });
-        self.watched.push(Watched { ward: watchdog::HEALTH_HTTP2, pulse: health.multiplexed_heart() });
+        exhaustion::hold_back_memory();
+        self.watched.push(Watched { ward: watchdog::HEALTH, heartbeat: health.heart() });
+        self.watched.push(Watched { ward: watchdog::HEALTH_HTTP2, heartbeat: health.multiplexed_heart() });
         let clock = self.office.means.clock;
         let mut side = JoinSet::new();
         self.watched.extend(self.beside.begin(&mut side, clock));
@@ -517,8 +517,8 @@ impl Running {
         outcome
     }
 
-    fn steward(&self, told: mpsc::Receiver<Told>, service: ServiceManager) -> Steward {
-        Steward {
+    fn steward(&self, told: mpsc::Receiver<SignalRequest>, service: ServiceManager) -> Lifecycle {
+        Lifecycle {
             root: self.root.clone(),
             started: self.node.clone(),
             in_force: self.node.clone(),
@@ -557,7 +557,7 @@ async fn ended(mut ending: watch::Receiver<()>) {
 
 /// Done when the health endpoint answers no more. Nobody would be told anything.
 async fn stopped(health: &HealthServer) {
-    let mut looks = tokio::time::interval(Pulse::STALE);
+    let mut looks = tokio::time::interval(Heartbeat::STALE);
     while health.is_running() {
         looks.tick().await;
     }
@@ -566,7 +566,7 @@ async fn stopped(health: &HealthServer) {
 /// Until the daemon ends.
 async fn serve_api(
     listener: Option<UnixListener>,
-    office: Arc<Office>,
+    office: Arc<ApiBackend>,
     end: impl Future<Output = ()> + Send,
 ) {
     let Some(listener) = listener else { return };
@@ -576,7 +576,7 @@ async fn serve_api(
 }
 
 /// Until the daemon ends.
-async fn serve_site(site: Option<Site>, office: Arc<Office>, end: impl Future<Output = ()> + Send) {
+async fn serve_site(site: Option<Site>, office: Arc<ApiBackend>, end: impl Future<Output = ()> + Send) {
     let Some(site) = site else { return };
     let daemon: Arc<dyn Daemon> = Arc::clone(&office) as Arc<dyn Daemon>;
     let router = serve::site::router(&daemon, site.whereabouts().names());

@@ -17,8 +17,8 @@ use std::time::Duration;
 use bellwether_core::moment::Moment;
 use serde::{Deserialize, Serialize};
 
+use bellwether_os::atomic_file;
 use bellwether_os::clock::Clock;
-use bellwether_os::durable;
 use bellwether_os::process::identity::BootId;
 
 /// A daemon that starts within this after the last one was seen follows it. An upgrade takes less.
@@ -73,7 +73,7 @@ impl Continuity {
 
     fn write(&self, seen: Moment) -> io::Result<()> {
         let document = Document { boot: BootId::current()?, since: self.since, seen };
-        durable::exchange(&self.path, &serde_json::to_vec(&document)?)
+        atomic_file::exchange(&self.path, &serde_json::to_vec(&document)?)
     }
 }
 

@@ -5,7 +5,7 @@
 //!                                └────▶ snapshot ──▶ all who show it
 //! ```
 //! Nothing in the loop waits for anything but its channel and its timer, so it
-//! turns at least every [`Pulse::BEAT`]; the pulse tells everyone that it does.
+//! turns at least every [`Heartbeat::BEAT`]; the heartbeat tells everyone that it does.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,13 +27,13 @@ use bellwether_bus::metrics::Metrics;
 use bellwether_bus::{Message, Published};
 use bellwether_health::Opening;
 use bellwether_journal::Journal;
-use bellwether_journal::transcriber::Transcriber;
+use bellwether_journal::input_log::InputLog;
 use bellwether_os::clock::Clock;
 use bellwether_os::fault;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_supervisor::act::Actors;
-use bellwether_supervisor::memories::Memories;
 use bellwether_supervisor::observe::Observers;
+use bellwether_supervisor::persisted_state::PersistedState;
 
 /// Messages that wait for the core. Whoever has more to say waits with it.
 pub const WAITING: usize = 1024;
@@ -50,7 +50,7 @@ pub struct Driver {
     /// The daemon's time line.
     pub clock: Clock,
     /// Tells that the loop turns.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
     /// Where the picture goes.
     pub published: Published,
     /// Who runs checkers.
@@ -60,9 +60,9 @@ pub struct Driver {
     /// Who writes things down.
     pub journal: Journal,
     /// Who writes down what the core is told.
-    pub transcriber: Transcriber,
+    pub transcriber: InputLog,
     /// Who remembers what outlives the daemon.
-    pub memories: Memories,
+    pub memories: PersistedState,
     /// Commands that wait for their answer.
     pub asking: Asking,
     /// Counts what goes by.
@@ -92,9 +92,9 @@ impl Driver {
         tokio::pin!(shutdown);
         loop {
             let now = self.clock.now();
-            self.pulse.beat(self.clock);
+            self.heartbeat.beat(self.clock);
             fault::stall("core");
-            let due = self.node.next_deadline().unwrap_or(Moment::NEVER).min(now + Pulse::BEAT);
+            let due = self.node.next_deadline().unwrap_or(Moment::NEVER).min(now + Heartbeat::BEAT);
             tokio::select! {
                 biased;
                 () = &mut shutdown => {

@@ -6,10 +6,10 @@
 //!   steward (signals), watchdog, office (what the API asks of the daemon)
 //! ```
 
+pub mod api_backend;
 pub mod app;
 mod continuity;
 pub mod driver;
-pub mod office;
+pub mod lifecycle;
 mod state_folder;
-pub mod steward;
 pub mod watchdog;

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use bellwether_bus::Message;
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::recorder::Recorder;
-use bellwether_os::durable;
+use bellwether_os::atomic_file;
 
 /// How late it may be noticed.
 const LOOK: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ const NAMED: usize = 3;
 const WHO: &str = "state folder";
 
 /// Looks again and again, until dropped.
-pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::Sender<Message>) {
+pub(crate) async fn look_after(root: PathBuf, problems: Diagnostics, events: mpsc::Sender<Message>) {
     let recorder = Recorder::new(events);
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -40,16 +40,16 @@ pub(crate) async fn look_after(root: PathBuf, problems: Problems, events: mpsc::
 
 /// What was written anew, and what could not be.
 fn write_lost(folder: &Path) -> (Option<String>, Option<String>) {
-    let lost = durable::lost(folder);
+    let lost = atomic_file::lost(folder);
     if lost.is_empty() {
         return (None, None);
     }
     // Others may have made the folder again meanwhile.
-    let all = lost.len() == durable::known(folder).len();
+    let all = lost.len() == atomic_file::known(folder).len();
     let (mut anew, mut failed) = (Vec::new(), Vec::new());
     // Those that fail are tried again at the next look.
     for path in lost {
-        match durable::write_anew(&path) {
+        match atomic_file::write_anew(&path) {
             Ok(()) => anew.push(path),
             Err(error) => failed.push((path, error)),
         }
@@ -95,7 +95,7 @@ mod tests {
         let folder = root.path().join("state");
         fs::create_dir(&folder).unwrap();
         for name in ["a", "b", "c", "d"] {
-            durable::replace(&folder.join(name), name.as_bytes()).unwrap();
+            atomic_file::replace(&folder.join(name), name.as_bytes()).unwrap();
         }
         assert_eq!(write_lost(&folder), (None, None));
         fs::remove_file(folder.join("b")).unwrap();
@@ -123,7 +123,7 @@ mod tests {
         let folder = root.path().join("state");
         fs::create_dir_all(folder.join("modules")).unwrap();
         for name in ["a", "b", "modules/web.json"] {
-            durable::replace(&folder.join(name), name.as_bytes()).unwrap();
+            atomic_file::replace(&folder.join(name), name.as_bytes()).unwrap();
         }
         fs::remove_dir_all(&folder).unwrap();
         fs::create_dir(&folder).unwrap();

@@ -18,13 +18,13 @@ use std::time::Duration;
 
 use bellwether_bus::recorder::Recorder;
 use bellwether_core::moment::Moment;
-use bellwether_core::watchdog::{Change, Ward, Watchdog};
+use bellwether_core::watchdog::{Change, Watchdog, WatchedTask};
 use tokio::sync::mpsc;
 
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::{Message, Published};
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::service_manager::{ServiceManager, status_line};
 use bellwether_sandbox::Sandbox;
 
@@ -37,62 +37,67 @@ const LOOK: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The loop that decides. Health says no long before it is lost.
-pub const CORE: Ward = Ward { name: "the core", bound: Pulse::STALE, hope: Some(Duration::from_secs(30)) };
+pub const CORE: WatchedTask =
+    WatchedTask { name: "the core", bound: Heartbeat::STALE, hope: Some(Duration::from_secs(30)) };
 /// The thread that answers load balancers.
-pub const HEALTH: Ward = Ward {
+pub const HEALTH: WatchedTask = WatchedTask {
     name: "the health endpoint's thread",
     bound: Duration::from_secs(5),
     hope: Some(Duration::from_secs(20)),
 };
 /// The thread that answers load balancers over HTTP/2 and TLS.
-pub const HEALTH_HTTP2: Ward = Ward {
+pub const HEALTH_HTTP2: WatchedTask = WatchedTask {
     name: "the health endpoint's thread for HTTP/2 and TLS",
     bound: Duration::from_secs(5),
     hope: Some(Duration::from_secs(20)),
 };
 /// The threads that components run on.
-pub const GUESTS: Ward = Ward {
+pub const GUESTS: WatchedTask = WatchedTask {
     name: "the threads that components run on",
     bound: Duration::from_secs(10),
     hope: Some(Duration::from_secs(60)),
 };
 /// What looks at the operator's folders. It may hang with a network file system.
-pub const RELOAD: Ward =
-    Ward { name: "the task that looks at the folders", bound: Duration::from_secs(30), hope: None };
+pub const RELOAD: WatchedTask =
+    WatchedTask { name: "the task that looks at the folders", bound: Duration::from_secs(30), hope: None };
 /// What looks for applications that run otherwise than the files say.
-pub const UNCLAIMED: Ward = Ward {
+pub const UNCLAIMED: WatchedTask = WatchedTask {
     name: "the task that looks for unclaimed applications",
     bound: Duration::from_secs(30),
     hope: None,
 };
 /// What tells the core how often load balancers ask.
-pub const PROBERS: Ward =
-    Ward { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
+pub const PROBERS: WatchedTask =
+    WatchedTask { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
 /// What tells load balancers that never ask.
-pub const ANNOUNCER: Ward =
-    Ward { name: "the task that tells load balancers", bound: Duration::from_secs(30), hope: None };
+pub const ANNOUNCER: WatchedTask =
+    WatchedTask { name: "the task that tells load balancers", bound: Duration::from_secs(30), hope: None };
 /// What looks for addresses that are missing.
-pub const ADDRESSES: Ward =
-    Ward { name: "the task that looks for missing addresses", bound: Duration::from_secs(30), hope: None };
+pub const ADDRESSES: WatchedTask = WatchedTask {
+    name: "the task that looks for missing addresses",
+    bound: Duration::from_secs(30),
+    hope: None,
+};
 /// What looks at what applications start, where there are no control groups.
-pub const DESCENDANTS: Ward = Ward {
+pub const DESCENDANTS: WatchedTask = WatchedTask {
     name: "the task that looks for descendants of applications",
     bound: Duration::from_secs(30),
     hope: None,
 };
 /// What asks how orphans have ended.
-pub const ORPHANS: Ward =
-    Ward { name: "the task that reaps orphans", bound: Duration::from_secs(30), hope: None };
+pub const ORPHANS: WatchedTask =
+    WatchedTask { name: "the task that reaps orphans", bound: Duration::from_secs(30), hope: None };
 /// What writes the journal. It hangs with its disk, and rests when there is nothing to write.
-pub const JOURNAL: Ward = Ward { name: "the journal", bound: Duration::from_secs(30), hope: None };
+pub const JOURNAL: WatchedTask =
+    WatchedTask { name: "the journal", bound: Duration::from_secs(30), hope: None };
 
 /// One who is watched, and where the beats are seen.
 #[derive(Debug, Clone)]
 pub struct Watched {
     /// Who, and within which bounds.
-    pub ward: Ward,
+    pub ward: WatchedTask,
     /// Its beats.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
 }
 
 /// What the watchdog works with.
@@ -107,7 +112,7 @@ pub struct Settings {
     /// For the status line.
     pub published: Published,
     /// For `status`.
-    pub problems: Problems,
+    pub problems: Diagnostics,
     /// For the journal.
     pub events: mpsc::Sender<Message>,
     /// Who starts us again.
@@ -144,14 +149,14 @@ impl Drop for Running {
 }
 
 fn watch(mut settings: Settings, ending: &AtomicBool) {
-    let guests = Pulse::default();
-    settings.watched.push(Watched { ward: GUESTS, pulse: guests.clone() });
-    let wards: Vec<Ward> = settings.watched.iter().map(|watched| watched.ward).collect();
+    let guests = Heartbeat::default();
+    settings.watched.push(Watched { ward: GUESTS, heartbeat: guests.clone() });
+    let wards: Vec<WatchedTask> = settings.watched.iter().map(|watched| watched.ward).collect();
     let mut dog = Watchdog::new(&wards, LOOK, settings.clock.awake());
     let mut status = String::new();
     while !ending.load(Ordering::Acquire) {
         settings.sandbox.ask(&guests, settings.clock);
-        let beats: Vec<Moment> = settings.watched.iter().map(|watched| watched.pulse.last()).collect();
+        let beats: Vec<Moment> = settings.watched.iter().map(|watched| watched.heartbeat.last()).collect();
         for change in dog.judge(&beats, settings.clock.awake()) {
             settings.tell(change);
         }

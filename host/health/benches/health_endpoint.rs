@@ -26,7 +26,7 @@ use bellwether_core::state::StateName;
 use bellwether_health::probers::Probers;
 use bellwether_health::{HealthServer, HealthView, Opening};
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -127,14 +127,14 @@ fn bellwether() -> Result<(HealthServer, Responder)> {
     let snapshot = Snapshot { modules: vec![Arc::new(module)], ..empty };
     let view = HealthView {
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
-        pulse: Pulse::default(),
+        heartbeat: Heartbeat::default(),
         clock,
         metrics: Metrics::default(),
         probers: Probers::default(),
         opening: Opening::over(),
     };
     // In the future: the core counts as alive for as long as this takes.
-    view.pulse.beat_at(clock.awake() + Duration::from_hours(1));
+    view.heartbeat.beat_at(clock.awake() + Duration::from_hours(1));
     let server = HealthServer::bind("127.0.0.1:0".parse()?, &[], view)?;
     let address = server.local_addrs()[0];
     // A thread names itself: once it answers, it has.

@@ -34,7 +34,7 @@ use super::multiplexed::Entrance;
 use super::{ASK_AGAIN, HealthView};
 use bellwether_os::at_most;
 use bellwether_os::fault;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 /// At most so many connections. When there are more, the one that was quiet
 /// longest is closed, so a probe always gets in.
@@ -79,7 +79,7 @@ pub(super) struct EventLoop {
     /// Where connections go on which HTTP/2 or TLS is spoken.
     multiplexed: Entrance,
     view: HealthView,
-    heart: Pulse,
+    heart: Heartbeat,
 }
 
 /// A listener, and whether somebody knocks.
@@ -113,7 +113,7 @@ impl EventLoop {
             buffers: Buffers::default(),
             multiplexed,
             view,
-            heart: Pulse::default(),
+            heart: Heartbeat::default(),
         })
     }
 
@@ -123,7 +123,7 @@ impl EventLoop {
     }
 
     /// Beats at every turn.
-    pub(super) fn heart(&self) -> Pulse {
+    pub(super) fn heart(&self) -> Heartbeat {
         self.heart.clone()
     }
 

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::service::{Body, Service, patiently};
 use bellwether_os::at_most;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 const MEDIA: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -30,7 +30,7 @@ const MAX_REQUEST: usize = 1 << 10;
 /// It must be whole within this time.
 const REQUEST_WITHIN: Duration = at_most!(Duration::from_secs(5));
 /// How often a watched service is looked at. That the core has stalled has no event, so all are looked at.
-const LOOK: Duration = Pulse::BEAT;
+const LOOK: Duration = Heartbeat::BEAT;
 
 /// What can be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //!  listening.rs ─▶ event_loop.rs ─▶ connection.rs ─▶ conversation.rs ─▶ HealthView ─▶ core::health
 //!   (sockets)     (one OS thread)     (one socket)    (bytes, pure)     (snapshot,     (what is
 //!                                                      proxy.rs
-//!                                                      request.rs        pulse, clock,   answered)
+//!                                                      request.rs        heartbeat, clock,   answered)
 //!                                                      response.rs       opening.rs)
 //!                      │ HTTP/2, TLS
 //!                      ▼
@@ -16,9 +16,9 @@
 //!
 //! - It must come when nothing else does. Whatever blocks, starves or panics in
 //!   the asynchronous runtime, this thread runs on and says no, because the
-//!   core's pulse has stopped.
+//!   core's heartbeat has stopped.
 //! - It says nothing that is not known: while the daemon starts, and after a pause of the whole process,
-//!   questions wait for a moment (`opening.rs`, `Pulse::is_catching_up`).
+//!   questions wait for a moment (`opening.rs`, `Heartbeat::is_catching_up`).
 //! - It waits for nothing else: the snapshot is read without a lock, and nothing is
 //!   logged from the event loop, since a log can block.
 //! - It is bounded whoever calls: so many connections, so many bytes, so much time.
@@ -61,7 +61,7 @@ use bellwether_config::certificates::{Certificates, NotUsable};
 use bellwether_config::spec::AgentCheckSpec;
 use bellwether_os::clock::Clock;
 use bellwether_os::handover::Inherited;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 /// A question that has no answer yet is asked again after so long. That is in the first seconds of a daemon,
 /// and after it stood still.
@@ -73,7 +73,7 @@ pub struct HealthView {
     /// The present picture.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Whether it is still being painted. Judged at the time of each answer.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
     /// For the time of the answer.
     pub clock: Clock,
     /// Counts the answers.
@@ -126,7 +126,7 @@ impl HealthView {
     fn core(&self) -> Core {
         let loaded = self.opening.is_loaded();
         // Before its first beat it has not stalled.
-        if (loaded || self.pulse.has_begun()) && !self.pulse.alive(self.clock) {
+        if (loaded || self.heartbeat.has_begun()) && !self.heartbeat.alive(self.clock) {
             return Core::Stalled;
         }
         if loaded { Core::Turns } else { Core::Begins }
@@ -137,7 +137,7 @@ impl HealthView {
             return false;
         }
         let too_early = || self.opening.waits(self.clock) && !health::can_tell(snapshot, core, question);
-        core != Core::Stalled && (self.pulse.is_catching_up(self.clock) || too_early())
+        core != Core::Stalled && (self.heartbeat.is_catching_up(self.clock) || too_early())
     }
 }
 
@@ -192,8 +192,8 @@ pub enum BindError {
 pub struct HealthServer {
     addresses: Vec<SocketAddr>,
     stop: Arc<Stop>,
-    heart: Pulse,
-    multiplexed_heart: Pulse,
+    heart: Heartbeat,
+    multiplexed_heart: Heartbeat,
     certificates: Option<Certificates>,
     thread: Option<JoinHandle<io::Result<()>>>,
     /// The thread of HTTP/2 and TLS, which ends after the other.
@@ -230,7 +230,7 @@ impl HealthServer {
         let sockets = listeners.iter().map(Listener::for_the_next).collect::<io::Result<Vec<_>>>();
         let sockets = sockets.map_err(BindError::Start)?;
         let addresses = listeners.iter().map(|listener| listener.address).collect();
-        let multiplexed_heart = Pulse::default();
+        let multiplexed_heart = Heartbeat::default();
         multiplexed_heart.beat(view.clock);
         let multiplexed = multiplexed::start(view.clone(), certificates.clone(), multiplexed_heart.clone());
         let (entrance, multiplexed) = multiplexed.map_err(BindError::Start)?;
@@ -253,12 +253,12 @@ impl HealthServer {
     }
 
     /// Beats at every turn of the thread.
-    pub fn heart(&self) -> Pulse {
+    pub fn heart(&self) -> Heartbeat {
         self.heart.clone()
     }
 
     /// Beats at every turn of the thread for HTTP/2 and TLS.
-    pub fn multiplexed_heart(&self) -> Pulse {
+    pub fn multiplexed_heart(&self) -> Heartbeat {
         self.multiplexed_heart.clone()
     }
 

@@ -33,7 +33,7 @@ use super::service::Service;
 use bellwether_config::certificates::Certificates;
 use bellwether_os::at_most;
 use bellwether_os::fault;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 /// At most so many connections. When there are more, the one that was quiet longest is closed.
 pub(super) const MAX_CONNECTIONS: usize = 256;
@@ -114,7 +114,7 @@ impl Entrance {
 pub(super) fn start(
     view: HealthView,
     certificates: Option<Certificates>,
-    heart: Pulse,
+    heart: Heartbeat,
 ) -> io::Result<(Entrance, JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -130,7 +130,7 @@ async fn admit_all(
     mut receiver: mpsc::Receiver<Wish>,
     view: HealthView,
     certificates: Option<Certificates>,
-    heart: Pulse,
+    heart: Heartbeat,
 ) {
     let (end, ending) = watch::channel(());
     let mut connections = JoinSet::new();

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use bellwether_bus::{Message, Published};
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 /// How often the core is told, if there is something to tell.
 const LOOK: Duration = Duration::from_secs(1);
@@ -76,13 +76,13 @@ pub struct Watch {
 
 impl Watch {
     /// Looks again and again, until dropped or until the core takes nothing more.
-    pub async fn run(self, pulse: Pulse) {
+    pub async fn run(self, heartbeat: Heartbeat) {
         let mut told = BTreeMap::<ModuleName, Option<Duration>>::new();
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            pulse.beat(self.clock);
+            heartbeat.beat(self.clock);
             let snapshot = self.published.snapshot.load_full();
             told.retain(|module, _| snapshot.modules.iter().any(|view| view.name == *module));
             for module in snapshot.modules.iter().map(|view| view.name.clone()) {

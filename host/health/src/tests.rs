@@ -53,14 +53,14 @@ impl Fixture {
     fn with_tls(snapshot: Arc<Snapshot>, opening: Opening, certificates: Option<Certificates>) -> Self {
         let view = HealthView {
             snapshot: Arc::new(ArcSwap::new(snapshot)),
-            pulse: Pulse::default(),
+            heartbeat: Heartbeat::default(),
             clock: Clock::start(),
             metrics: Metrics::default(),
             probers: Probers::default(),
             opening,
         };
         // In the future: the core counts as alive for as long as a test takes.
-        view.pulse.beat_at(view.clock.awake() + Duration::from_mins(10));
+        view.heartbeat.beat_at(view.clock.awake() + Duration::from_mins(10));
         let agents = [Some(ModuleName::new("web").unwrap()), None]
             .map(|module| Agent { module, owns: false })
             .map(|agent| AgentCheckSpec { listen: LOOPBACK.parse().unwrap(), agent });
@@ -70,7 +70,7 @@ impl Fixture {
     }
 
     fn stall(&self) {
-        self.view.pulse.beat_at(Moment::from_micros(i64::MIN));
+        self.view.heartbeat.beat_at(Moment::from_micros(i64::MIN));
     }
 
     fn connect(&self) -> TcpStream {

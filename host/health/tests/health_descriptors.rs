@@ -16,7 +16,7 @@ use bellwether_core::snapshot::Snapshot;
 use bellwether_health::probers::Probers;
 use bellwether_health::{HealthServer, HealthView, Opening};
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
@@ -27,7 +27,7 @@ fn a_probe_is_answered_when_no_descriptor_is_left() -> Result<(), Box<dyn Error>
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
     let view = HealthView {
         snapshot,
-        pulse: Pulse::default(),
+        heartbeat: Heartbeat::default(),
         clock,
         metrics: Metrics::default(),
         probers: Probers::default(),

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::reader::{COLUMNS, RECORDS, entry};
 use bellwether_bus::Entry;
-use bellwether_os::durable::{self, PARTS, SetAside, with_ending};
+use bellwether_os::atomic_file::{self, PARTS, SetAside, with_ending};
 
 /// So many of them are kept, the latest ones.
 const KEPT: usize = 3;
@@ -18,7 +18,7 @@ const KEPT: usize = 3;
 pub(crate) fn set_aside(path: &Path, wall: i64) -> io::Result<PathBuf> {
     let at = jiff::Timestamp::from_microsecond(wall).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let stamp = at.strftime("%Y%m%dT%H%M%S%.6fZ");
-    match durable::set_aside_with(path, &stamp.to_string()) {
+    match atomic_file::set_aside_with(path, &stamp.to_string()) {
         SetAside::As(aside) => {
             remove_surplus(path)?;
             Ok(aside)

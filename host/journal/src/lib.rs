@@ -16,6 +16,7 @@ mod charts;
 pub(crate) mod failure;
 mod health;
 mod import;
+pub mod input_log;
 mod opening;
 mod prune;
 mod query;
@@ -27,7 +28,6 @@ mod search;
 mod store;
 #[cfg(test)]
 mod tests;
-pub mod transcriber;
 mod waiting;
 mod writer;
 
@@ -47,7 +47,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use bellwether_config::spec::JournalSpec;
 use bellwether_os::at_most;
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 use self::opening::Opened;
 use self::reader::Reader;
@@ -170,7 +170,7 @@ impl Journal {
     }
 
     /// Beats as long as its thread turns: at least once a second, unless the disk hangs.
-    pub fn heart(&self) -> Pulse {
+    pub fn heart(&self) -> Heartbeat {
         self.waiting.heart()
     }
 

@@ -23,7 +23,7 @@ use super::replay::{Checkpoint, InputRow};
 use bellwether_bus::Entry;
 use bellwether_os::at_most;
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 /// So many records are at hand, also when the disk is gone.
 pub(super) const LATEST: usize = 2_000;
@@ -138,7 +138,7 @@ struct State {
 pub(super) struct Waiting {
     state: Mutex<State>,
     wake: Condvar,
-    heart: Pulse,
+    heart: Heartbeat,
 }
 
 impl Waiting {
@@ -233,7 +233,7 @@ impl Waiting {
         self.heart.beat(clock);
     }
 
-    pub(super) fn heart(&self) -> Pulse {
+    pub(super) fn heart(&self) -> Heartbeat {
         self.heart.clone()
     }
 

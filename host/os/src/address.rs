@@ -13,7 +13,7 @@ use rustix::net::sockopt::{set_ip_freebind, set_ipv6_freebind};
 use socket2::Socket;
 
 use crate::clock::Clock;
-use crate::pulse::Pulse;
+use crate::heartbeat::Heartbeat;
 
 /// How often it is looked for addresses that are not there.
 const LOOK: Duration = Duration::from_secs(2);
@@ -52,12 +52,12 @@ fn is_there(address: SocketAddr) -> bool {
 pub async fn watch_forever(
     listeners: Vec<(String, SocketAddr)>,
     report: impl Fn(&[String]),
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     clock: Clock,
 ) {
     let mut before = BTreeSet::new();
     loop {
-        pulse.beat(clock);
+        heartbeat.beat(clock);
         let absent: BTreeSet<String> =
             listeners.iter().filter(|(_, address)| !is_there(*address)).map(sentence).collect();
         for come in before.difference(&absent) {

@@ -20,7 +20,7 @@ use bellwether_core::moment::Moment;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
+use crate::atomic_file;
 use crate::process::identity::BootId;
 
 mod fault;
@@ -67,14 +67,14 @@ impl Clock {
         let Ok(boot) = BootId::current() else { return Self::start() };
         let before = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Timeline>(&text).ok());
         if let Some(Timeline { offset, .. }) = before.filter(|before| before.boot == boot) {
-            durable::remember(&path);
+            atomic_file::remember(&path);
             return Self { offset };
         }
         let new = Self::start();
         let timeline = Timeline { boot, offset: new.offset };
         let written = serde_json::to_vec(&timeline)
             .map_err(io::Error::other)
-            .and_then(|text| durable::replace(&path, &text));
+            .and_then(|text| atomic_file::replace(&path, &text));
         if let Err(error) = written {
             tracing::warn!(%error, "state/timeline.json cannot be written: a clock that is set will change ages");
         }

@@ -1,17 +1,17 @@
 //! The operating system, behind small interfaces: what is Linux's or Unix's own is in this crate.
 
 pub mod address;
+pub mod atomic_file;
 pub mod clock;
-pub mod durable;
+pub mod exhaustion;
 pub mod fault;
 pub mod handover;
+pub mod heartbeat;
 pub mod names;
 pub mod patience;
 pub mod process;
-pub mod pulse;
 pub mod root;
+pub mod runtime;
 pub mod service_manager;
-pub mod shortage;
 pub mod socket;
 pub mod spawn;
-pub mod threads;

@@ -29,9 +29,9 @@ use bellwether_bus::metrics::{
 };
 use bellwether_journal::{Journal, JournalHealth};
 use bellwether_os::clock::Clock;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::own::OwnUse;
-use bellwether_os::pulse::Pulse;
-use bellwether_supervisor::registry::Registry as Components;
+use bellwether_supervisor::component_registry::ComponentRegistry as Components;
 
 /// Where the numbers come from.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub struct Sources {
     /// The present picture.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Whether it is still being painted.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
     /// The daemon's time line.
     pub clock: Clock,
     /// What waits for the core.
@@ -107,7 +107,7 @@ impl Sources {
     }
 
     fn core(&self, counts: &Counts, page: &mut Page<'_>) -> fmt::Result {
-        let alive = self.pulse.alive(self.clock);
+        let alive = self.heartbeat.alive(self.clock);
         let queue = self.events.upgrade().map_or(0, |events| events.max_capacity() - events.capacity());
         page.gauge("bellwether_core_alive", "1 while the core is running", None, [(NONE, yes(alive))])?;
         page.gauge(
@@ -257,7 +257,7 @@ impl Page<'_> {
         let help = "Component versions that were quarantined";
         self.counter("bellwether_quarantines", help, None, [(NONE, quarantines)])?;
         let entries = components.entries();
-        let some = |is: fn(&bellwether_supervisor::registry::Entry) -> bool| {
+        let some = |is: fn(&bellwether_supervisor::component_registry::Entry) -> bool| {
             entries.values().filter(|entry| is(entry)).count()
         };
         let states = [

@@ -26,12 +26,12 @@ use self::collector::{Collector, NotTaken};
 use self::messages::Window;
 use self::otlp::{ExportLogsServiceResponse, ExportMetricsServiceResponse};
 use crate::exposition::Sources;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::metrics::Signal;
-use bellwether_bus::problems::Problems;
 use bellwether_config::spec::{HttpSpec, TelemetrySpec};
 use bellwether_journal::{Journal, RecordQuery};
+use bellwether_os::atomic_file;
 use bellwether_os::clock::Clock;
-use bellwether_os::durable;
 
 /// So many records go in one request.
 const BATCH: usize = 512;
@@ -63,7 +63,7 @@ pub struct Settings {
     /// The numbers.
     pub sources: Sources,
     /// Where it is said that something cannot be exported.
-    pub problems: Problems,
+    pub problems: Diagnostics,
 }
 
 /// Exports.
@@ -196,7 +196,7 @@ impl Telemetry {
 
 fn keep(path: &Path, sent: u64) {
     let write =
-        || -> std::io::Result<()> { durable::replace(path, &serde_json::to_vec(&Progress { sent })?) };
+        || -> std::io::Result<()> { atomic_file::replace(path, &serde_json::to_vec(&Progress { sent })?) };
     if let Err(error) = write() {
         // After a restart the collector is told some of them twice.
         tracing::warn!(%error, "{FILE} cannot be written");
@@ -205,7 +205,7 @@ fn keep(path: &Path, sent: u64) {
 
 fn progress(path: &Path) -> Option<Progress> {
     let progress = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    durable::remember(path);
+    atomic_file::remember(path);
     Some(progress)
 }
 

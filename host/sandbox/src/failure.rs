@@ -10,7 +10,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 
 use bellwether_config::spec::RunLimits;
-use bellwether_os::shortage::Shortage;
+use bellwether_os::exhaustion::Exhaustion;
 
 /// Why a run gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum Failure {
     TooManyRuns(Duration),
     /// The node lacks what the run needs.
     #[error("could not run: {0}")]
-    Shortage(#[from] Shortage),
+    Exhaustion(#[from] Exhaustion),
     /// The host's own code panicked during the run.
     #[error("a bug in the host, please report it: {0}")]
     HostBug(String),

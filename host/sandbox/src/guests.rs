@@ -34,7 +34,7 @@ use super::ticker::{TICK, Ticker};
 use super::usage::Usage;
 use bellwether_os::clock::Clock;
 use bellwether_os::fault;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 /// Where guests run.
 pub(super) struct Guests {
@@ -91,15 +91,15 @@ impl Guests {
         Ok(Self { engine, client, runtime: Some(runtime), ticker, places, urgent_places, asked })
     }
 
-    /// Asks the threads for a sign of life: `pulse` beats as soon as one of them is free for it.
-    pub(super) fn ask(&self, pulse: &Pulse, clock: Clock) {
+    /// Asks the threads for a sign of life: `heartbeat` beats as soon as one of them is free for it.
+    pub(super) fn ask(&self, heartbeat: &Heartbeat, clock: Clock) {
         if self.asked.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (pulse, asked) = (pulse.clone(), Arc::clone(&self.asked));
+        let (heartbeat, asked) = (heartbeat.clone(), Arc::clone(&self.asked));
         self.handle().spawn(async move {
             fault::stall("guests");
-            pulse.beat(clock);
+            heartbeat.beat(clock);
             asked.store(false, Ordering::Release);
         });
     }

@@ -44,7 +44,7 @@ use wasmtime::component::Linker;
 
 use bellwether_config::spec::{HttpSpec, LimitsSpec};
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 use cache::Cache;
 pub use cache::CacheError;
 use compile::Compiler;
@@ -119,8 +119,8 @@ impl Sandbox {
     }
 
     /// Asks the threads that components run on for a sign of life, unless one is still awaited.
-    pub fn ask(&self, pulse: &Pulse, clock: Clock) {
-        self.guests.ask(pulse, clock);
+    pub fn ask(&self, heartbeat: &Heartbeat, clock: Clock) {
+        self.guests.ask(heartbeat, clock);
     }
 
     /// Where the memory of runs comes from on this machine.

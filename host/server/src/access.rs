@@ -26,8 +26,8 @@ use tokio::time::Instant;
 
 use bellwether_bus::Message;
 use bellwether_bus::recorder::Recorder;
+use bellwether_os::atomic_file::{self, SetAside};
 use bellwether_os::clock::Clock;
-use bellwether_os::durable::{self, SetAside};
 
 mod hasher;
 mod neighbourhood;
@@ -125,7 +125,7 @@ impl Access {
         let (register, damaged) = match std::fs::read(&path) {
             Ok(text) => match Register::from_json(&text, clock.now()) {
                 Ok(register) => {
-                    durable::remember(&path);
+                    atomic_file::remember(&path);
                     (register, None)
                 }
                 Err(error) => (Register::default(), Some(set_aside(&path, &error.to_string()))),
@@ -575,7 +575,8 @@ impl Access {
         let text = register.to_json().map_err(anyhow::Error::from)?;
         if written.as_ref() != Some(&text) {
             let path = self.0.path.clone();
-            let writing = tokio::task::spawn_blocking(move || durable::replace(&path, &text).map(|()| text));
+            let writing =
+                tokio::task::spawn_blocking(move || atomic_file::replace(&path, &text).map(|()| text));
             *written = Some(writing.await.map_err(|_| Refusal::Ending)?.map_err(Refusal::NotWritten)?);
         }
         self.0.register.store(Arc::new(register));
@@ -598,7 +599,7 @@ impl Access {
 }
 
 fn set_aside(path: &Path, why: &str) -> String {
-    match durable::set_aside(path) {
+    match atomic_file::set_aside(path) {
         SetAside::As(aside) => format!(
             "state/access.json was damaged ({why}) and is now {}: sign-ins are not possible until users are added again",
             aside.display()

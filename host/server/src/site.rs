@@ -27,11 +27,11 @@ use bellwether_config::certificates::{Certificates, NotUsable, Purpose};
 use bellwether_config::spec::{ConsoleSpec, NodeSpec};
 use bellwether_os::address;
 
-mod crowd;
+mod connection_limit;
 mod plain;
 mod router;
 
-use self::crowd::Crowd;
+use self::connection_limit::ConnectionLimit;
 pub use self::router::router;
 
 /// Who is at the other end of a connection; in the extensions of every request.
@@ -141,7 +141,7 @@ impl Site {
 
     /// Answers clients until `shutdown` is done.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()> + Send) {
-        let crowd = Crowd::default();
+        let crowd = ConnectionLimit::default();
         let end = GracefulShutdown::new();
         let mut clients = JoinSet::new();
         tokio::pin!(shutdown);

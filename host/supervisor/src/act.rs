@@ -31,7 +31,7 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::observe::Means;
+use crate::observe::RunContext;
 use bellwether_bus::Message;
 use bellwether_bus::metrics::Cost;
 use bellwether_config::ComponentKind;
@@ -51,7 +51,7 @@ type StepKey = (ModuleName, AttemptId, usize);
 /// Carries out actions.
 #[derive(Debug)]
 pub struct Actors {
-    means: Means,
+    means: RunContext,
     steps: StepRunner,
     events: mpsc::Sender<Message>,
     under_way: HashMap<StepKey, JoinHandle<()>>,
@@ -60,7 +60,7 @@ pub struct Actors {
 
 impl Actors {
     /// Completions go to `events`.
-    pub fn new(means: Means, steps: StepRunner, events: mpsc::Sender<Message>) -> Self {
+    pub fn new(means: RunContext, steps: StepRunner, events: mpsc::Sender<Message>) -> Self {
         Self { means, steps, events, under_way: HashMap::new(), given_up: Vec::new() }
     }
 
@@ -164,7 +164,7 @@ async fn send(events: &mpsc::Sender<Message>, event: Event) {
 }
 
 async fn plan(
-    means: &Means,
+    means: &RunContext,
     steps: &StepRunner,
     module: &ModuleName,
     request: PlanRequest,

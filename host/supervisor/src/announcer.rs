@@ -19,13 +19,13 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::roster::Roster;
-use bellwether_bus::problems::Problems;
+use crate::loaded_modules::LoadedModules;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::{Message, Published};
 use bellwether_config::spec::ModuleSpec;
 use bellwether_os::clock::Clock;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::ending::Ending;
-use bellwether_os::pulse::Pulse;
 use bellwether_os::spawn::captured;
 use bellwether_os::spawn::captured::{CaptureError, Captured};
 use bellwether_os::spawn::child::{Home, Launch};
@@ -42,7 +42,7 @@ pub struct Announcer {
     /// Starts the commands.
     pub home: Home,
     /// Which commands there are.
-    pub roster: Roster,
+    pub roster: LoadedModules,
     /// The health answers.
     pub published: Published,
     /// The daemon's time line.
@@ -50,7 +50,7 @@ pub struct Announcer {
     /// To the core, which writes down what was said.
     pub messages: mpsc::Sender<Message>,
     /// Where it is shown that a load balancer could not be told.
-    pub problems: Problems,
+    pub problems: Diagnostics,
 }
 
 /// What one module's load balancer has been told, and by which commands.
@@ -110,12 +110,12 @@ impl Line {
 
 impl Announcer {
     /// Until dropped, or until the core takes nothing more.
-    pub async fn run(self, pulse: Pulse) {
+    pub async fn run(self, heartbeat: Heartbeat) {
         let mut lines = BTreeMap::<ModuleName, Line>::new();
         let mut telling = JoinSet::new();
         let mut generation = self.published.generation.subscribe();
         loop {
-            pulse.beat(self.clock);
+            heartbeat.beat(self.clock);
             let snapshot = self.published.snapshot.load_full();
             self.begin(&snapshot, &mut lines, &mut telling);
             let problems = lines.values().filter_map(|line| line.problem.clone());

@@ -14,8 +14,8 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use crate::observe::Means;
-use crate::roster::Member;
+use crate::loaded_modules::LoadedModule;
+use crate::observe::RunContext;
 use bellwether_config::spec::{ModuleSpec, Subject};
 use bellwether_os::process::ending::Ending;
 use bellwether_os::process::find::Finder;
@@ -36,7 +36,7 @@ const SHARED: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct ModuleFacilities {
     home: Home,
-    member: Arc<Member>,
+    member: Arc<LoadedModule>,
     table: ProcessTable,
     kept: KeptTable,
     runtime: Handle,
@@ -44,7 +44,7 @@ pub struct ModuleFacilities {
 
 impl ModuleFacilities {
     /// Of a module that is in force. Needs the daemon's runtime around it.
-    pub fn new(means: &Means, member: Arc<Member>) -> Self {
+    pub fn new(means: &RunContext, member: Arc<LoadedModule>) -> Self {
         Self {
             home: Home {
                 root: means.root.clone(),

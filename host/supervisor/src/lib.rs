@@ -8,12 +8,12 @@
 
 pub mod act;
 pub mod announcer;
+pub mod component_registry;
 pub mod facilities;
-pub mod memories;
+pub mod guest_store;
+pub mod loaded_modules;
 pub mod observe;
-pub mod registry;
+pub mod persisted_state;
 pub mod reload;
-pub mod roster;
 pub mod simulate;
-pub mod stores;
 pub mod unclaimed;

@@ -24,9 +24,9 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::component_registry::ComponentRegistry;
 use crate::facilities::ModuleFacilities;
-use crate::registry::Registry;
-use crate::roster::{CheckerKit, Roster};
+use crate::loaded_modules::{CheckerKit, LoadedModules};
 use bellwether_bus::Message;
 use bellwether_bus::metrics::Metrics;
 use bellwether_config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
@@ -48,7 +48,7 @@ const WAITING: usize = 4;
 
 /// What all checkers need.
 #[derive(Debug, Clone)]
-pub struct Means {
+pub struct RunContext {
     /// The daemon's folder: paths in the modules' files that are not absolute are relative to it.
     pub root: PathBuf,
     /// This node's name.
@@ -60,9 +60,9 @@ pub struct Means {
     /// Where components run.
     pub sandbox: Arc<Sandbox>,
     /// The components.
-    pub registry: Registry,
+    pub registry: ComponentRegistry,
     /// The modules' files.
-    pub roster: Roster,
+    pub roster: LoadedModules,
     /// The processes of this node.
     pub processes: ProcessTable,
     /// The processes that the host keeps.
@@ -76,7 +76,7 @@ pub struct Means {
 /// The checkers that are being run.
 #[derive(Debug)]
 pub struct Observers {
-    means: Means,
+    means: RunContext,
     events: mpsc::Sender<Message>,
     running: HashMap<(ModuleName, CheckerName), Running>,
 }
@@ -96,7 +96,7 @@ impl Drop for Running {
 
 impl Observers {
     /// Nothing is run yet. Observations go to `events`.
-    pub fn new(means: Means, events: mpsc::Sender<Message>) -> Self {
+    pub fn new(means: RunContext, events: mpsc::Sender<Message>) -> Self {
         Self { means, events, running: HashMap::new() }
     }
 
@@ -125,7 +125,7 @@ impl Observers {
     }
 }
 
-impl Means {
+impl RunContext {
     /// Runs a checker once, beside its schedule.
     pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, NotRun> {
         let member = self.roster.get(module).ok_or_else(|| NotRun::NoModule(module.clone()))?;
@@ -199,7 +199,7 @@ impl Outlet {
 async fn supervise(
     spec: CheckerSpec,
     kit: Option<Arc<CheckerKit>>,
-    means: Means,
+    means: RunContext,
     watched: watch::Receiver<bool>,
     outlet: Outlet,
 ) {
@@ -232,7 +232,7 @@ async fn supervise(
 async fn run_process(
     process: ProcessSpec,
     spec: CheckerSpec,
-    means: &Means,
+    means: &RunContext,
     mut paces: watch::Receiver<bool>,
     outlet: &Outlet,
 ) {
@@ -257,7 +257,7 @@ async fn run_process(
 
 async fn run_component(
     checker: ComponentChecker,
-    means: &Means,
+    means: &RunContext,
     mut paces: watch::Receiver<bool>,
     outlet: &Outlet,
 ) {

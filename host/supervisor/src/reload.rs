@@ -47,15 +47,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::act::kept::Kept;
-use crate::observe::Means;
-use crate::registry::ComponentKey;
+use crate::component_registry::ComponentKey;
+use crate::observe::RunContext;
 use bellwether_bus::Message;
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_config::spec::TrustSpec;
 use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_os::at_most;
 use bellwether_os::fault;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::component::Component;
 
@@ -89,7 +89,7 @@ type Action = reload::Action<ModuleContent, Component>;
 #[derive(Debug)]
 pub struct Settings {
     /// Where components run, and what is in force.
-    pub means: Means,
+    pub means: RunContext,
     /// Where the operator's files are.
     pub root: PathBuf,
     /// Whose components run here.
@@ -109,13 +109,13 @@ pub struct Settings {
     /// Somebody wants everything looked at now.
     pub looks: mpsc::Receiver<LookNow>,
     /// Beats as long as the folders are looked at.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
     /// Who keeps the applications, also those of modules whose files are gone.
     pub kept: Kept,
     /// What people want of a module whose file is renamed.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// What is shown of the folders.
-    pub problems: Problems,
+    pub problems: Diagnostics,
 }
 
 /// Everything is to be looked at now, by these rules from now on.
@@ -238,7 +238,7 @@ impl Reload {
     pub async fn run(mut self) {
         let registry = self.settings.means.registry.clone();
         loop {
-            self.settings.pulse.beat(self.settings.means.clock);
+            self.settings.heartbeat.beat(self.settings.means.clock);
             fault::hang("reload").await;
             self.take(Event::Tick).await;
             let (wake, heeds_hints) = (self.wake(), self.machine.heeds_hints());

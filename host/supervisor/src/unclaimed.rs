@@ -17,13 +17,13 @@ use bellwether_core::unclaimed::{Claim, Unclaimed, command_line, in_the_backgrou
 
 use crate::act::kept::inherit::Living;
 use crate::act::kept::{Kept, Launched};
-use crate::roster::Roster;
+use crate::loaded_modules::LoadedModules;
 use bellwether_bus::Published;
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_config::read::MODULES_FOLDER;
 use bellwether_os::clock::Clock;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::identity::ProcessId;
-use bellwether_os::pulse::Pulse;
 use files::Files;
 
 /// How often it looks.
@@ -41,11 +41,11 @@ pub struct Watch {
     /// Who keeps applications.
     pub kept: Kept,
     /// The modules in force.
-    pub roster: Roster,
+    pub roster: LoadedModules,
     /// What checkers see.
     pub published: Published,
     /// Where it is shown.
-    pub problems: Problems,
+    pub problems: Diagnostics,
 }
 
 /// A process that a checker saw, by its short name.
@@ -53,14 +53,14 @@ type Seen = BTreeMap<ModuleName, BTreeMap<ProcessId, String>>;
 
 impl Watch {
     /// Looks again and again, until dropped.
-    pub async fn run(self, pulse: Pulse, clock: Clock) {
+    pub async fn run(self, heartbeat: Heartbeat, clock: Clock) {
         let mut seen = Seen::new();
         let mut files = Files::default();
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            pulse.beat(clock);
+            heartbeat.beat(clock);
             let mut sentences = Vec::new();
             let living = self.kept.living();
             let without = living.iter().filter(|living| self.roster.get(&living.module).is_none());

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::when::{self, When};
+use crate::when::{self, TimeFormat};
 
 /// Show what happened: verdicts, decisions, plans, steps, commands, reloads
 ///
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
         // It has told what it said last: the daemon is asked for what comes behind that, so that
         // nothing is left out or comes twice over a restart.
         let ended = follow(&client, &filter, &mut after, args.json, output).await?;
-        eprintln!("no data since {}: {}", When::here().now(), ended.said());
+        eprintln!("no data since {}: {}", TimeFormat::here().now(), ended.said());
         loop {
             tokio::time::sleep(RETRY).await;
             if client.get::<Vec<EventLine>>("/events?limit=1").await.is_ok() {
@@ -154,7 +154,7 @@ fn print(event: &EventLine, json: bool, output: &mut Output) -> std::io::Result<
     if json {
         return output.json_line(event);
     }
-    let at = output.paint(Tone::Quiet, &When::here().fine(&event.at));
+    let at = output.paint(Tone::Quiet, &TimeFormat::here().fine(&event.at));
     let module = event.module.as_ref().map_or("-", |module| module.as_str());
     writeln!(output, "{at}  {module}  {}", event.text)
 }

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::when::When;
+use crate::when::TimeFormat;
 
 /// Show notification targets, or send a test notification
 ///
@@ -65,7 +65,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
         writeln!(output, "There are no notification targets: add a `[[notify]]` table to bellwether.toml.")?;
         return Ok(Exit::Done);
     }
-    let when = When::here();
+    let when = TimeFormat::here();
     let rows = targets
         .iter()
         .map(|target| {

@@ -16,7 +16,7 @@ use crate::client::{Client, Given};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::when::{self, When};
+use crate::when::{self, TimeFormat};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Order {
@@ -189,7 +189,7 @@ async fn wait(
         let now = module(status, &before.name)?;
         let progress = progress(&now);
         if progress != shown && !quiet {
-            let at = output.paint(Tone::Quiet, &When::here().clock(&now.since));
+            let at = output.paint(Tone::Quiet, &TimeFormat::here().clock(&now.since));
             writeln!(output, "{at}  {progress}")?;
             output.flush()?;
         }

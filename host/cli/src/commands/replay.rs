@@ -20,7 +20,7 @@ use super::simulate::{read_module_file, tell_mistakes};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::when::{self, When};
+use crate::when::{self, TimeFormat};
 
 /// Repeat past decisions, or show what another module file would have changed
 ///
@@ -175,7 +175,7 @@ fn document((from, to): (Moment, Moment), comparison: &Comparison) -> Value {
 }
 
 fn print((from, to): (Moment, Moment), comparison: &Comparison, output: &mut Output) -> io::Result<()> {
-    let when = When::here();
+    let when = TimeFormat::here();
     let Comparison { told, untold, same, unrecorded, differences } = comparison;
     writeln!(output, "from {} to {}: {told} inputs replayed", when.fine(&at(from)), when.fine(&at(to)))?;
     if *untold > 0 {
@@ -205,7 +205,7 @@ fn print((from, to): (Moment, Moment), comparison: &Comparison, output: &mut Out
     Ok(())
 }
 
-fn sentence(record: &Record, when: &When) -> String {
+fn sentence(record: &Record, when: &TimeFormat) -> String {
     let module = record.module.as_ref().map_or("-", |module| module.as_str());
     format!("{}  {module}  {}", when.fine(&at(record.at)), record.kind.sentence())
 }
@@ -252,7 +252,7 @@ fn what_if_document((from, to): (Moment, Moment), what_if: &WhatIf) -> Value {
 }
 
 fn print_what_if((from, to): (Moment, Moment), what_if: &WhatIf, output: &mut Output) -> io::Result<()> {
-    let when = When::here();
+    let when = TimeFormat::here();
     writeln!(output, "from {} to {}", when.fine(&at(from)), when.fine(&at(to)))?;
     for checker in &what_if.silent {
         let text = format!("checker `{checker}` is not in the recording: its results are unknown");

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Output, Tone};
 use crate::root::RootArg;
 use crate::terminal;
-use crate::when::When;
+use crate::when::TimeFormat;
 
 /// Show the state of the modules, worst first
 ///
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &StatusArgs, root: &RootArg, output: &mut Output) 
     if args.json {
         output.json(&status)?;
     } else {
-        print(&status, args.module.is_some(), &When::here(), output)?;
+        print(&status, args.module.is_some(), &TimeFormat::here(), output)?;
     }
     Ok(Exit::Done)
 }
@@ -98,7 +98,7 @@ fn redraw(
     if lost.is_some() && !output.terminal {
         return Ok(());
     }
-    let when = When::here();
+    let when = TimeFormat::here();
     output.clear()?;
     if let Some(lost) = lost {
         let text = format!("no data since {}: the daemon does not answer", when.both(lost));
@@ -137,7 +137,7 @@ pub(crate) fn only(mut status: NodeStatus, module: Option<&ModuleName>) -> Resul
     Ok(status)
 }
 
-fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) -> std::io::Result<()> {
+fn print(status: &NodeStatus, detail: bool, when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
     if detail {
         for module in &status.modules {
             print_module(module, when, output)?;
@@ -172,7 +172,7 @@ fn print(status: &NodeStatus, detail: bool, when: &When, output: &mut Output) ->
 }
 
 /// A notification target that cannot be reached at present.
-fn print_not_notified(target: &NotifyStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
+fn print_not_notified(target: &NotifyStatus, when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
     let why = target.why.as_deref().unwrap_or("no attempt has ended yet");
     let head = output.paint(Tone::Bad, "✗ not notified:");
     writeln!(output, "\n{head} {}: {why}", target.target)?;
@@ -184,7 +184,11 @@ fn print_not_notified(target: &NotifyStatus, when: &When, output: &mut Output) -
 }
 
 /// What is wrong with the file of a component, if anything is.
-fn print_component(component: &ComponentStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
+fn print_component(
+    component: &ComponentStatus,
+    when: &TimeFormat,
+    output: &mut Output,
+) -> std::io::Result<()> {
     let Some(error) = &component.error else { return Ok(()) };
     let file = file(component);
     let in_force = match &component.version {
@@ -216,7 +220,7 @@ fn file(component: &ComponentStatus) -> String {
     format!("{folder}/{}.wasm", component.name)
 }
 
-fn print_modules(modules: &[ModuleStatus], when: &When, output: &mut Output) -> std::io::Result<()> {
+fn print_modules(modules: &[ModuleStatus], when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
     let mut modules: Vec<&ModuleStatus> = modules.iter().collect();
     modules.sort_by(|a, b| (a.attention, &a.name).cmp(&(b.attention, &b.name)));
     // On a narrower terminal there is room for the reason only without what `status MODULE` has.
@@ -244,7 +248,7 @@ fn print_modules(modules: &[ModuleStatus], when: &When, output: &mut Output) -> 
 /// From so many columns on there is room for everything.
 const ROOMY: u16 = 160;
 
-fn print_module(module: &ModuleStatus, when: &When, output: &mut Output) -> std::io::Result<()> {
+fn print_module(module: &ModuleStatus, when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
     let (tone, state) = state(module);
     let (ready_tone, ready) = readiness(module);
     let ready = output.paint(ready_tone, &format!("ready: {ready}"));
@@ -325,7 +329,7 @@ pub(crate) fn verdict(checker: &CheckerStatus) -> (Tone, String) {
     if checker.on_probation { (Tone::Busy, format!("{word}, {ON_PROBATION}")) } else { (tone, word) }
 }
 
-fn last(checker: &CheckerStatus, when: &When) -> ((Tone, String), (Tone, String)) {
+fn last(checker: &CheckerStatus, when: &TimeFormat) -> ((Tone, String), (Tone, String)) {
     let Some(last) = &checker.last else {
         return ((Tone::Quiet, "none yet".into()), (Tone::Quiet, "-".into()));
     };

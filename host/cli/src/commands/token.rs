@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::when::{self, When};
+use crate::when::{self, TimeFormat};
 
 /// Create, list and revoke API tokens for programs
 ///
@@ -93,7 +93,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
         writeln!(output, "There are no tokens yet: bellwether token create NAME --role monitor")?;
         return Ok(Exit::Done);
     }
-    let when = When::here();
+    let when = TimeFormat::here();
     let rows = tokens.iter().map(|token| {
         let told = |at: &Option<String>, none: &str| at.as_ref().map_or(none.to_owned(), |at| when.both(at));
         vec![

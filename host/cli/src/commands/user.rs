@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::when::When;
+use crate::when::TimeFormat;
 
 /// Add, list, change and remove users of the console
 ///
@@ -116,7 +116,7 @@ async fn list(client: &Client, json: bool, output: &mut Output) -> Outcome {
         writeln!(output, "There are no users yet: bellwether user add NAME --role admin")?;
         return Ok(Exit::Done);
     }
-    let when = When::here();
+    let when = TimeFormat::here();
     let rows = users.iter().map(|user| {
         let last = user.last_sign_in.as_ref().map_or("never".to_owned(), |at| when.both(at));
         let password = if user.has_password { "yes" } else { "no: one-time links" };

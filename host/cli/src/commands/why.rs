@@ -9,7 +9,7 @@ use clap::Args;
 use crate::exit::{Exit, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
-use crate::when::When;
+use crate::when::TimeFormat;
 
 /// Explain the state of a module
 ///
@@ -32,12 +32,12 @@ pub(crate) async fn run(args: &WhyArgs, root: &RootArg, output: &mut Output) -> 
         output.json(&answer)?;
     } else {
         let suffix = root.given().map(|given| format!(" --root {}", given.display())).unwrap_or_default();
-        print(&answer, &suffix, &When::here(), output)?;
+        print(&answer, &suffix, &TimeFormat::here(), output)?;
     }
     Ok(Exit::Done)
 }
 
-fn print(answer: &WhyAnswer, suffix: &str, when: &When, output: &mut Output) -> std::io::Result<()> {
+fn print(answer: &WhyAnswer, suffix: &str, when: &TimeFormat, output: &mut Output) -> std::io::Result<()> {
     // The headline may end in a reason, which the moment must not seem to belong to.
     let (head, reason) = answer.headline.split_once(": ").unwrap_or((&answer.headline, ""));
     writeln!(output, "{head} since {}.", when.both(&answer.since))?;

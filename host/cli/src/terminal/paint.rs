@@ -3,12 +3,12 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::output::Tone;
-use crate::when::When;
+use crate::when::TimeFormat;
 
 /// What every part of the picture needs.
 pub(super) struct Paint {
     pub(super) color: bool,
-    pub(super) when: When,
+    pub(super) when: TimeFormat,
 }
 
 impl Paint {

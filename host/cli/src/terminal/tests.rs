@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::draw;
 use super::model::{Effect, Input, Lost, Mode, Model};
 use super::paint::Paint;
-use crate::when::When;
+use crate::when::TimeFormat;
 
 fn module(name: &str, attention: &str, state: &str, ready: bool) -> Value {
     json!({
@@ -57,7 +57,7 @@ fn chosen(model: &Model) -> &str {
 }
 
 fn picture(model: &mut Model, columns: u16, rows: u16, color: bool) -> Terminal<TestBackend> {
-    let when = When::at("2026-11-22T21:07:13Z").unwrap();
+    let when = TimeFormat::at("2026-11-22T21:07:13Z").unwrap();
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     terminal.draw(|frame| draw::draw(model, &Paint { color, when }, frame)).unwrap();
     terminal

@@ -15,7 +15,7 @@ use jiff::{Span, Timestamp};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 
 use super::{Pair, PairFiles};
-use bellwether_os::durable;
+use bellwether_os::atomic_file;
 
 /// It counts for so many days. Some clients refuse those that count for longer.
 const DAYS: i64 = 825;
@@ -49,8 +49,8 @@ impl Own {
         let files = files(folder);
         let pair = Pair::read(&files).ok().filter(|pair| serves(pair, &files, names, now));
         if let Some(pair) = pair {
-            durable::remember(&files.key);
-            durable::remember(&files.certificate);
+            atomic_file::remember(&files.key);
+            atomic_file::remember(&files.certificate);
             return Ok(Self { pair });
         }
         make(&files, folder, names, now)?;
@@ -92,8 +92,8 @@ fn make(files: &PairFiles, folder: &Path, names: &[String], now: Timestamp) -> R
     let certificate = params.self_signed(&key)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    durable::replace(&files.key, key.serialize_pem().as_bytes())?;
+    atomic_file::replace(&files.key, key.serialize_pem().as_bytes())?;
     let text = format!("{}\n{}", heading(names), certificate.pem());
-    durable::replace(&files.certificate, text.as_bytes())?;
+    atomic_file::replace(&files.certificate, text.as_bytes())?;
     Ok(())
 }

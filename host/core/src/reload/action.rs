@@ -97,7 +97,7 @@ pub enum Action<M, C> {
         file: FileKey,
     },
     /// Show these problems of the folders, and no others.
-    Problems(Vec<Problem>),
+    Diagnostics(Vec<Problem>),
     /// Write the approvals to disk.
     Write {
         /// All of them.

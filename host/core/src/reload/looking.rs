@@ -164,7 +164,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         let mut missing = folders.vanishing.look(&folders.known, on_disk, confirmed, now);
         let had_problems = std::mem::replace(&mut folders.has_problems, !missing.problems.is_empty());
         if had_problems || folders.has_problems {
-            self.actions.push(Action::Problems(std::mem::take(&mut missing.problems)));
+            self.actions.push(Action::Diagnostics(std::mem::take(&mut missing.problems)));
         }
         missing
     }

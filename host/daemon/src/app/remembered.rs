@@ -12,16 +12,16 @@ use bellwether_config::spec::NodeSpec;
 use bellwether_journal as journal;
 use bellwether_journal::{Journal, Notices};
 use bellwether_os::clock::Clock;
-use bellwether_supervisor::memories::{Before, Memories};
-use bellwether_supervisor::stores::Stores;
+use bellwether_supervisor::guest_store::GuestStores;
+use bellwether_supervisor::persisted_state::{Before, PersistedState};
 
 /// All of it, opened.
 pub(super) struct Remembered {
     pub(super) journal: Journal,
     pub(super) notices: Notices,
-    pub(super) memories: Memories,
+    pub(super) memories: PersistedState,
     pub(super) before: BTreeMap<ModuleName, ModuleMemory>,
-    pub(super) stores: Stores,
+    pub(super) stores: GuestStores,
     pub(super) damaged: Vec<String>,
     pub(super) continuity: Continuity,
 }
@@ -31,12 +31,12 @@ impl Remembered {
         let settings =
             journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
         let (journal, notices) = Journal::open(settings).context("cannot begin the journal's thread")?;
-        let (memories, Before { memories: before, mut damaged }) = Memories::open(root);
+        let (memories, Before { memories: before, mut damaged }) = PersistedState::open(root);
         let continuity = Continuity::carry_on(root, clock);
         let still =
             |(module, memory): (ModuleName, ModuleMemory)| (module, memory.watched_since(continuity.since()));
         let before = before.into_iter().map(still).collect();
-        let (stores, damaged_stores) = Stores::open(root);
+        let (stores, damaged_stores) = GuestStores::open(root);
         damaged.extend(damaged_stores);
         Ok(Self { journal, notices, memories, before, stores, damaged, continuity })
     }

@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
-use bellwether_core::watchdog::Ward;
+use bellwether_core::watchdog::WatchedTask;
 use tokio::task::JoinSet;
 
 use crate::watchdog::{ADDRESSES, ANNOUNCER, DESCENDANTS, ORPHANS, PROBERS, UNCLAIMED, Watched};
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_health::probers;
 use bellwether_os::address;
 use bellwether_os::clock::Clock;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::orphans;
-use bellwether_os::pulse::Pulse;
 use bellwether_supervisor::act::kept::Kept;
 use bellwether_supervisor::announcer::Announcer;
 use bellwether_supervisor::unclaimed;
@@ -24,7 +24,7 @@ pub(super) struct Loops {
     pub(super) announcer: Announcer,
     /// All addresses that are listened on, and for what.
     pub(super) listeners: Vec<(String, SocketAddr)>,
-    pub(super) problems: Problems,
+    pub(super) problems: Diagnostics,
     pub(super) kept: Kept,
 }
 
@@ -32,11 +32,11 @@ impl Loops {
     /// Begins them. Returns where they are seen to beat.
     pub(super) fn begin(self, side: &mut JoinSet<()>, clock: Clock) -> Vec<Watched> {
         let mut watched = Vec::new();
-        let mut beating = |ward: Ward| {
-            let pulse = Pulse::default();
-            pulse.beat(clock);
-            watched.push(Watched { ward, pulse: pulse.clone() });
-            pulse
+        let mut beating = |ward: WatchedTask| {
+            let heartbeat = Heartbeat::default();
+            heartbeat.beat(clock);
+            watched.push(Watched { ward, heartbeat: heartbeat.clone() });
+            heartbeat
         };
         side.spawn(self.unclaimed.run(beating(UNCLAIMED), clock));
         side.spawn(self.probers.run(beating(PROBERS)));

@@ -16,7 +16,7 @@ use crate::probers::Probers;
 use bellwether_bus::metrics::Metrics;
 use bellwether_os::clock::Clock;
 use bellwether_os::handover::Inherited;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\n\r\n";
 const EACH: usize = 300;
@@ -43,7 +43,7 @@ impl Bench {
         let empty = Snapshot::empty(NodeName::new("node-1").unwrap(), Moment::default());
         let view = HealthView {
             snapshot: Arc::new(ArcSwap::new(Arc::new(empty))),
-            pulse: Pulse::default(),
+            heartbeat: Heartbeat::default(),
             clock,
             metrics: Metrics::default(),
             probers: Probers::default(),

@@ -84,10 +84,10 @@ fn after_a_pause_the_picture_from_before_it_is_not_believed() {
     let fixture = Fixture::new(StateName::Up);
     let now = fixture.view.clock.awake();
     // The last beat was a second ago: whatever the picture says is as old. It goes on, a little late.
-    fixture.view.pulse.beat_at(now - Duration::from_secs(1));
+    fixture.view.heartbeat.beat_at(now - Duration::from_secs(1));
     let (http, agent) = ask(&fixture);
     fixture.view.snapshot.store(snapshot(StateName::Failed));
-    fixture.view.pulse.beat(fixture.view.clock);
+    fixture.view.heartbeat.beat(fixture.view.clock);
     assert!(heard(http).starts_with("HTTP/1.1 503 "));
     // On a machine that is too busy it is late by more, and has stalled.
     assert!(heard(agent).starts_with("down # "));

@@ -14,7 +14,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, child_subreaper, getpid, waiti
 use super::pidfd::raw_pid;
 use super::stat::Stat;
 use crate::clock::Clock;
-use crate::pulse::Pulse;
+use crate::heartbeat::Heartbeat;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -27,11 +27,11 @@ const AT_ONCE: usize = 1024;
 type Dead = (u32, u64);
 
 /// Asks again and again, until dropped.
-pub async fn reap_forever(pulse: Pulse, clock: Clock) {
+pub async fn reap_forever(heartbeat: Heartbeat, clock: Clock) {
     let mut seen = BTreeMap::new();
     loop {
         tokio::time::sleep(LOOK).await;
-        pulse.beat(clock);
+        heartbeat.beat(clock);
         let looked = tokio::task::spawn_blocking(move || {
             let result = reap(&mut seen);
             (seen, result)

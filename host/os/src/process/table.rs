@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::environment;
 use super::stat::Stat;
-use crate::shortage::with_reserve;
+use crate::exhaustion::with_reserve;
 
 /// A process this young may yet become another program (execve(2)), change its
 /// title or be moved to its control group.

@@ -18,11 +18,11 @@ use super::gate::{Gate, Launcher, Prepared, Staying, Waiting, When};
 use super::log_file;
 use super::mark;
 use super::settings::{NotApplied, Settings};
+use crate::exhaustion::Exhaustion;
 use crate::process::account::Login;
 use crate::process::open_files;
 use crate::process::pidfd::PidFd;
 use crate::process::table::MARK;
-use crate::shortage::Shortage;
 use crate::spawn::command::CommandSpec;
 use crate::spawn::env_file;
 use crate::spawn::program::{PROGRAM_PATH, program_file};
@@ -247,9 +247,9 @@ impl Home {
         command: &CommandName,
     ) -> anyhow::Result<(Streams, Option<u64>)> {
         let opened = log_file::open(&self.root, module, command);
-        let lacking = opened.as_ref().err().and_then(Shortage::of);
+        let lacking = opened.as_ref().err().and_then(Exhaustion::of);
         match (opened, lacking) {
-            (Err(error), Some(Shortage::Disk | Shortage::ReadOnly)) => {
+            (Err(error), Some(Exhaustion::Disk | Exhaustion::ReadOnly)) => {
                 tracing::error!(%module, %command, %error, "no log file can be made: the output is lost");
                 Ok((Streams::to_nobody(), None))
             }
@@ -298,7 +298,7 @@ impl Place<'_> {
     /// The system's error names neither the file nor what to do.
     fn why_not_started(&self, command: &CommandName, error: &io::Error) -> anyhow::Error {
         let what = format!("cannot start command `{command}`");
-        if let Some(shortage) = Shortage::of_start(error) {
+        if let Some(shortage) = Exhaustion::of_start(error) {
             return anyhow::Error::new(shortage).context(what);
         }
         let (shown, file) = (self.program.display(), self.program.metadata());

@@ -27,8 +27,8 @@ use bellwether_config::spec::JournalSpec;
 use bellwether_journal as journal;
 use bellwether_journal::Journal;
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
-use bellwether_supervisor::registry::Registry;
+use bellwether_os::heartbeat::Heartbeat;
+use bellwether_supervisor::component_registry::ComponentRegistry;
 
 fn snapshot() -> Snapshot {
     let at = Moment::default();
@@ -124,10 +124,10 @@ fn page(metrics: Metrics) -> String {
     let sources = Sources {
         metrics,
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot())),
-        pulse: Pulse::default(),
+        heartbeat: Heartbeat::default(),
         clock,
         events: events.downgrade(),
-        components: Registry::default(),
+        components: ComponentRegistry::default(),
         board: Board::new(targets.into_iter()),
         journal,
     };

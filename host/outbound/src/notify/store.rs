@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bellwether_core::moment::Moment;
 use bellwether_core::notify::State;
 
-use bellwether_os::durable;
+use bellwether_os::atomic_file;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -27,13 +27,13 @@ impl Store {
         let read = fs::read(&self.path).and_then(|text| Ok(serde_json::from_slice::<State>(&text)?));
         match read {
             Ok(mut state) => {
-                durable::remember(&self.path);
+                atomic_file::remember(&self.path);
                 state.not_behind(last_record);
                 (state, None)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => (new(), None),
             Err(error) => {
-                let aside = durable::set_aside(&self.path);
+                let aside = atomic_file::set_aside(&self.path);
                 let problem = format!(
                     "state/notifications.json {aside}: {error}; notifications that waited in it are lost"
                 );
@@ -47,7 +47,7 @@ impl Store {
     pub(super) fn begin(&mut self, state: &State) {
         if !self.path.exists() {
             let written = serde_json::to_vec(state).map_err(io::Error::from);
-            let written = written.and_then(|text| durable::replace(&self.path, &text));
+            let written = written.and_then(|text| atomic_file::replace(&self.path, &text));
             self.note(written.err().map(|error| error.to_string()));
         }
     }
@@ -56,7 +56,7 @@ impl Store {
     pub(super) async fn write(&mut self, state: &State) {
         let text = serde_json::to_vec(state);
         let path = self.path.clone();
-        let written = tokio::task::spawn_blocking(move || durable::replace(&path, &text?)).await;
+        let written = tokio::task::spawn_blocking(move || atomic_file::replace(&path, &text?)).await;
         self.note(match written {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
@@ -79,7 +79,7 @@ impl Store {
 
     /// Nobody is told anything.
     pub(super) fn forget(&self) {
-        match durable::remove(&self.path) {
+        match atomic_file::remove(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(%error, "state/notifications.json cannot be removed");
             }

@@ -12,7 +12,7 @@ use wasmtime_wasi::sockets::WasiSocketsCtxView;
 
 use crate::failure::{Ended, Limit};
 use crate::store::Run;
-use bellwether_os::shortage::Shortage;
+use bellwether_os::exhaustion::Exhaustion;
 
 /// How many sockets a run may still make: itself, and the host for it.
 #[derive(Clone)]
@@ -69,7 +69,7 @@ struct Counted<'a> {
 fn told(error: SocketError) -> SocketError {
     let unclear = matches!(error.downcast_ref(), Some(ErrorCode::NewSocketLimit | ErrorCode::Unknown));
     // wasmtime-wasi has no word for it, so it is asked for once more.
-    let lacking = File::open("/dev/null").err().filter(|_| unclear).and_then(|error| Shortage::of(&error));
+    let lacking = File::open("/dev/null").err().filter(|_| unclear).and_then(|error| Exhaustion::of(&error));
     lacking.map_or(error, |shortage| SocketError::trap(Ended(shortage.into())))
 }
 

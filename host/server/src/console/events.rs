@@ -14,7 +14,7 @@ use super::look::Look;
 use super::module::kind_look;
 use super::{Handle, encoded, filters, html};
 use crate::api::Caller;
-use bellwether_api::when::When;
+use bellwether_api::time_format::TimeFormat;
 use bellwether_bus::Entry;
 use bellwether_journal::RecordQuery;
 
@@ -67,7 +67,7 @@ pub(super) struct Asked {
     checker: String,
     #[serde(default)]
     search: String,
-    /// As people write it: see [`When::read`].
+    /// As people write it: see [`TimeFormat::read`].
     #[serde(default)]
     since: String,
     #[serde(default)]
@@ -78,7 +78,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// What is asked of the journal; or what is wrong with it, a sentence each.
-    fn query(&self, when: &When) -> Result<RecordQuery, Vec<String>> {
+    fn query(&self, when: &TimeFormat) -> Result<RecordQuery, Vec<String>> {
         let mut mistakes = Vec::new();
         let module = read(&self.module, "module", ModuleName::new, &mut mistakes);
         let checker = read(&self.checker, "checker", CheckerName::new, &mut mistakes);
@@ -122,7 +122,7 @@ impl Asked {
     }
 
     /// The same search of the API, whose moments are those of programs.
-    fn json(&self, when: &When) -> String {
+    fn json(&self, when: &TimeFormat) -> String {
         let exact = |text: &str| when.read(text).map_or_else(|_| String::new(), |moment| moment.to_string());
         let mut parts = self.parts(&exact(&self.since), &exact(&self.until));
         parts.push("limit=1000".to_owned());
@@ -162,7 +162,7 @@ pub(super) async fn page(
     Extension(caller): Extension<Caller>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let when = When::here();
+    let when = TimeFormat::here();
     let (mut entries, mistakes, problem) = match asked.query(&when) {
         Err(mistakes) => (Vec::new(), mistakes, None),
         Ok(query) => match daemon.records(query).await {
@@ -236,8 +236,8 @@ fn line(entry: &Entry, at: Time) -> Line {
 mod tests {
     use super::*;
 
-    fn when() -> When {
-        When::at("2026-11-22T21:07:13Z").unwrap()
+    fn when() -> TimeFormat {
+        TimeFormat::at("2026-11-22T21:07:13Z").unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bellwether_core::moment::Moment;
 use super::{Handle, assets};
 use crate::api::Caller;
 use crate::api::status::counts;
-use bellwether_api::when::When;
+use bellwether_api::time_format::TimeFormat;
 use bellwether_os::clock::Clock;
 
 /// Around every page.
@@ -134,13 +134,13 @@ pub(super) struct Time {
 /// Makes moments readable.
 #[derive(Debug)]
 pub(super) struct Times {
-    when: When,
+    when: TimeFormat,
     clock: Clock,
 }
 
 impl Times {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { when: When::here(), clock }
+        Self { when: TimeFormat::here(), clock }
     }
 
     /// A moment of the daemon's time line.

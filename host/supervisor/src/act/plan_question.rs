@@ -8,7 +8,7 @@ use bellwether_core::id::{CommandName, NodeName};
 use bellwether_core::plan::PlanRequest;
 
 use super::commands_of;
-use crate::observe::Means;
+use crate::observe::RunContext;
 use bellwether_config::spec::{LimitsSpec, ModuleSpec};
 use bellwether_os::clock::Clock;
 use bellwether_sandbox::StateHandle;
@@ -32,7 +32,7 @@ pub(crate) struct PlanContext<'a> {
 
 impl<'a> PlanContext<'a> {
     /// On this node, for this module.
-    pub(crate) fn of(means: &'a Means, module: &ModuleSpec, time: Duration) -> Self {
+    pub(crate) fn of(means: &'a RunContext, module: &ModuleSpec, time: Duration) -> Self {
         let facilities = means.facilities(&module.name);
         Self { node: &means.node, limits: &means.limits, facilities, clock: means.clock, time }
     }

@@ -6,7 +6,7 @@ use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::plan::{Occasion, Plan, PlanError, PlanRequest};
 
 use super::plan_question::PlanContext;
-use crate::observe::Means;
+use crate::observe::RunContext;
 use bellwether_config::ComponentKind;
 
 /// A person waits for it.
@@ -18,7 +18,7 @@ const WITHIN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Why there is no plan.
-pub async fn preview(means: &Means, module: &ModuleName, occasion: Occasion) -> Result<Plan, PlanError> {
+pub async fn preview(means: &RunContext, module: &ModuleName, occasion: Occasion) -> Result<Plan, PlanError> {
     let member = means.roster.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
     let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);

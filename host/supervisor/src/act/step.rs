@@ -14,13 +14,13 @@ use super::kept::Kept;
 use super::kept::belonging::is_of_the_application;
 use super::last_words;
 use bellwether_config::spec::{CheckerSpec, ModuleSpec, Subject};
+use bellwether_os::exhaustion::{Exhaustion, with_reserve};
 use bellwether_os::process::ending::Ending;
 use bellwether_os::process::find::Finder;
 use bellwether_os::process::kept_table::KeptTable;
 use bellwether_os::process::pidfd::PidFd;
 use bellwether_os::process::stat::Stat;
 use bellwether_os::process::table::ProcessTable;
-use bellwether_os::shortage::{Shortage, with_reserve};
 use bellwether_os::spawn::child::{Home, Launch};
 use bellwether_os::spawn::command::CommandSpec;
 use bellwether_os::spawn::log_file;
@@ -53,7 +53,7 @@ pub struct NotDone {
     /// In half a sentence for the journal.
     pub reason: StepError,
     /// What the node lacks, if that is why.
-    pub shortage: Option<Shortage>,
+    pub shortage: Option<Exhaustion>,
 }
 
 impl From<StepError> for NotDone {
@@ -93,7 +93,7 @@ impl StepRunner {
         match tokio::time::timeout(timeout, self.perform(module, action)).await {
             Ok(result) => result.map_err(|error| NotDone {
                 reason: format!("{error:#}").into(),
-                shortage: Shortage::behind(&error),
+                shortage: Exhaustion::behind(&error),
             }),
             Err(_) => Err(NotDone { reason: overdue(action, timeout), shortage: None }),
         }

@@ -7,14 +7,14 @@ use bellwether_core::moment::Moment;
 use super::*;
 use crate::act::harness::processes_of;
 use crate::act::harness::{Harness, checker};
-use crate::roster::Roster;
+use crate::loaded_modules::LoadedModules;
 use bellwether_os::process::find::Find;
 use bellwether_os::process::kept_table::KeptState;
 use bellwether_os::spawn::command::ArgumentPattern;
 use bellwether_testing::process::{PATIENCE, command};
 
 fn facilities(harness: &Harness, spec: ModuleSpec, kept: KeptTable) -> ModuleFacilities {
-    let roster = Roster::default();
+    let roster = LoadedModules::default();
     let name = spec.name.clone();
     roster.put(vec![spec]);
     ModuleFacilities {

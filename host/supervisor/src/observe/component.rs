@@ -6,8 +6,8 @@ use bellwether_core::id::{ComponentName, ModuleName};
 use bellwether_core::observation::Observation;
 use bellwether_core::probation::Ending;
 
-use super::{Means, unknown};
-use crate::roster::CheckerKit;
+use super::{RunContext, unknown};
+use crate::loaded_modules::CheckerKit;
 use bellwether_bus::metrics::Cost;
 use bellwether_config::ComponentKind;
 use bellwether_config::spec::{CheckerSpec, RunLimits, Subject};
@@ -27,7 +27,7 @@ pub struct ComponentChecker {
 }
 
 impl ComponentChecker {
-    fn limits(&self, means: &Means) -> RunLimits {
+    fn limits(&self, means: &RunContext) -> RunLimits {
         let node = means.limits.run;
         match &self.spec.subject {
             Subject::Component(component) => node.with(&component.limits),
@@ -36,7 +36,7 @@ impl ComponentChecker {
     }
 
     /// Runs it once, in the version that is in force now.
-    pub async fn run(&self, means: &Means, module: &ModuleName) -> Observation {
+    pub async fn run(&self, means: &RunContext, module: &ModuleName) -> Observation {
         let _turn = self.kit.memory.turn.lock().await;
         let key = (ComponentKind::Checker, self.component.clone());
         let Some(component) = means.registry.get_for(&self.kit.pin, key.0, &key.1) else {
@@ -62,7 +62,7 @@ impl ComponentChecker {
     /// Runs it once, in this version.
     pub(crate) async fn report(
         &self,
-        means: &Means,
+        means: &RunContext,
         module: &ModuleName,
         component: &Component,
     ) -> CheckReport {
@@ -86,7 +86,7 @@ impl ComponentChecker {
 pub(crate) fn ending(result: &Result<Seen, Failure>) -> Option<Ending> {
     match result {
         Ok(_) => Some(Ending::Answered),
-        Err(Failure::TooManyRuns(_) | Failure::Shortage(_) | Failure::HostBug(_)) => None,
+        Err(Failure::TooManyRuns(_) | Failure::Exhaustion(_) | Failure::HostBug(_)) => None,
         Err(failure) => Some(Ending::Broke(failure.to_string())),
     }
 }

@@ -9,7 +9,7 @@ use bellwether_core::reload::Approvals;
 pub use bellwether_core::reload::{Approved, NotApproved};
 use tokio::sync::oneshot;
 
-use bellwether_os::durable;
+use bellwether_os::atomic_file;
 
 /// A person approves a version that waits.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) fn open(root: &Path) -> (Approvals, Option<String>) {
     match read(&path) {
         Ok(approvals) => (approvals, None),
         Err(error) => {
-            let aside = durable::set_aside(&path);
+            let aside = atomic_file::set_aside(&path);
             let problem =
                 format!("state/approvals.json {aside}: {error}; the active versions count as approved");
             (Approvals::default(), Some(problem))
@@ -44,14 +44,14 @@ pub(super) fn open(root: &Path) -> (Approvals, Option<String>) {
 
 /// They are on disk when this returns.
 pub(super) fn write(root: &Path, approvals: &Approvals) -> io::Result<()> {
-    durable::replace(&path(root), &serde_json::to_vec_pretty(approvals)?)
+    atomic_file::replace(&path(root), &serde_json::to_vec_pretty(approvals)?)
 }
 
 fn read(path: &Path) -> io::Result<Approvals> {
     match fs::read(path) {
         Ok(bytes) => {
             let approvals = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-            durable::remember(path);
+            atomic_file::remember(path);
             Ok(approvals)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Approvals::default()),

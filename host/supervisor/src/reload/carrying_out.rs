@@ -51,7 +51,7 @@ impl Reload {
                     self.settings.means.registry.clear(&key);
                 }
             }
-            Action::Problems(problems) => self.show_problems(&problems).await,
+            Action::Diagnostics(problems) => self.show_problems(&problems).await,
             Action::Write { approvals, request } => {
                 let result = approvals::write(&self.settings.root, &approvals);
                 if let Err(error) = &result {

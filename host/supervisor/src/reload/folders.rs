@@ -10,7 +10,7 @@ use bellwether_core::reload::{FileKey, Folder, Identity, Listing, MAX_FILES, OnD
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use bellwether_os::shortage::with_reserve;
+use bellwether_os::exhaustion::with_reserve;
 
 /// More entries than this in a folder are not looked at, of any kind: a folder that something else fills without an end.
 const MAX_ENTRIES: usize = 1 << 18;

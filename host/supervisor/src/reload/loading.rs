@@ -19,10 +19,10 @@ use bellwether_core::reload::{FileKey, LARGE, Refusal};
 use tokio::sync::Semaphore;
 
 use super::trust::Trust;
-use crate::registry::Registry;
+use crate::component_registry::ComponentRegistry;
 use bellwether_config::spec::ModuleSpec;
 use bellwether_config::{ComponentKind, Mistake, Mistakes, Sourced, read};
-use bellwether_os::shortage::Shortage;
+use bellwether_os::exhaustion::Exhaustion;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::component::{Component, Kind, LoadError, MAX_SIZE};
 
@@ -36,7 +36,7 @@ const READERS: usize = 4;
 pub(super) struct Loader {
     root: PathBuf,
     sandbox: Arc<Sandbox>,
-    registry: Registry,
+    registry: ComponentRegistry,
     pub(super) trust: Arc<Trust>,
     places: Arc<Places>,
 }
@@ -56,7 +56,12 @@ pub(super) enum Loaded {
 }
 
 impl Loader {
-    pub(super) fn new(root: PathBuf, sandbox: Arc<Sandbox>, registry: Registry, trust: Arc<Trust>) -> Self {
+    pub(super) fn new(
+        root: PathBuf,
+        sandbox: Arc<Sandbox>,
+        registry: ComponentRegistry,
+        trust: Arc<Trust>,
+    ) -> Self {
         let places = Places {
             compilers: Semaphore::new(COMPILERS),
             large: Semaphore::new(1),
@@ -148,7 +153,7 @@ fn read_component(path: &Path) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::Unsuitable(LoadError::TooLarge(size).to_string()));
     }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).map_err(|_| Refusal::Unsuitable(Shortage::Memory.to_string()))?;
+    bytes.try_reserve_exact(size).map_err(|_| Refusal::Unsuitable(Exhaustion::Memory.to_string()))?;
     // One byte more than it has: it may be growing.
     file.take(size as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)

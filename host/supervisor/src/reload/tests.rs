@@ -13,15 +13,15 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::component_registry::ComponentRegistry;
+use crate::loaded_modules::LoadedModules;
 use crate::observe::component::ComponentChecker;
-use crate::registry::Registry;
-use crate::roster::Roster;
 use bellwether_bus::metrics::Metrics;
 use bellwether_config::spec::{LimitsSpec, Subject};
 use bellwether_os::clock::Clock;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::kept_table::KeptTable;
 use bellwether_os::process::table::ProcessTable;
-use bellwether_os::pulse::Pulse;
 use bellwether_os::spawn::child::Home;
 use bellwether_os::spawn::gate::Launcher;
 use bellwether_sandbox::compile::Compiler;

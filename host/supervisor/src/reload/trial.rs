@@ -12,15 +12,15 @@ use bellwether_core::reload::Trial;
 
 use super::content::ModuleContent;
 use crate::act::plan_question::PlanContext;
-use crate::observe::Means;
+use crate::loaded_modules::CheckerKit;
+use crate::observe::RunContext;
 use crate::observe::component::{ComponentChecker, ending};
-use crate::roster::CheckerKit;
 use bellwether_config::spec::{ModuleSpec, Subject};
 use bellwether_sandbox::component::Component;
 use bellwether_sandbox::run::{NoPlan, PlanRun};
 
 /// Carries it out: how a run of the version before ends, and how that of the new one has ended.
-pub(super) async fn run(means: &Means, trial: Trial<ModuleContent, Component>) -> (Ending, Ending) {
+pub(super) async fn run(means: &RunContext, trial: Trial<ModuleContent, Component>) -> (Ending, Ending) {
     let spec = trial.module.spec();
     match &trial.checker {
         Some(checker) => {
@@ -37,7 +37,7 @@ pub(super) async fn run(means: &Means, trial: Trial<ModuleContent, Component>) -
 
 /// Runs the checker once. Nothing if there is no such checker any more, or its run says nothing of the component.
 async fn check(
-    means: &Means,
+    means: &RunContext,
     spec: &ModuleSpec,
     checker: &CheckerName,
     component: &Component,
@@ -53,7 +53,7 @@ async fn check(
 }
 
 /// Asks for a plan for a start, which is not carried out.
-async fn plan(means: &Means, spec: &ModuleSpec, component: Component) -> Ending {
+async fn plan(means: &RunContext, spec: &ModuleSpec, component: Component) -> Ending {
     let request = PlanRequest::without_history(Occasion::Start, &spec.restart.budget);
     let state = means.roster.get(&spec.name).map(|member| member.script_state.copy());
     let run = PlanRun {

@@ -275,7 +275,7 @@ impl World {
             }
             Action::Show { file, why, .. } => drop(self.shown.insert(file, why)),
             Action::Clear { file } => drop(self.shown.remove(&file)),
-            Action::Problems(problems) => {
+            Action::Diagnostics(problems) => {
                 self.problems =
                     problems.iter().map(|problem| problem.sentence(|at| format!("{at:?}"))).collect();
             }

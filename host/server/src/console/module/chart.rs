@@ -8,7 +8,7 @@ use bellwether_core::snapshot::ModuleView;
 
 use self::choice::chosen;
 use super::checkers::{rounded, unit_for};
-use bellwether_api::when::When;
+use bellwether_api::time_format::TimeFormat;
 use bellwether_core::chart::{Chart as Measured, ChartSeries};
 
 mod choice;
@@ -61,14 +61,20 @@ pub(super) struct Drawn {
 
 /// Between two moments, in seconds after the Unix epoch.
 pub(super) fn charts(module: &ModuleView, measured: &Measured, since: i64, until: i64, all: bool) -> Drawn {
-    let when = When::here();
+    let when = TimeFormat::here();
     let step = coarser(measured.step_s, until - since);
     let (chosen, left_out) = chosen(module, &measured.series, all);
     let drawn = |(index, series): (usize, &ChartSeries)| chart(index, series, step, (since, until), &when);
     Drawn { charts: chosen.into_iter().enumerate().map(drawn).collect(), left_out }
 }
 
-fn chart(index: usize, series: &ChartSeries, step: i64, (since, until): (i64, i64), when: &When) -> Chart {
+fn chart(
+    index: usize,
+    series: &ChartSeries,
+    step: i64,
+    (since, until): (i64, i64),
+    when: &TimeFormat,
+) -> Chart {
     let (buckets, unit) = scaled(&merged(&series.buckets, step), &series.unit);
     let number: fn(f64) -> String = if is_count(&series.buckets, &series.unit) { whole } else { rounded };
     let most = buckets.iter().map(|bucket| bucket.max).fold(0.0, f64::max);
@@ -163,7 +169,7 @@ fn scaled(buckets: &[Bucket], unit: &str) -> (Vec<Bucket>, String) {
     (buckets.iter().map(scale).collect(), unit.to_owned())
 }
 
-fn row(bucket: &Bucket, number: fn(f64) -> String, when: &When) -> Row {
+fn row(bucket: &Bucket, number: fn(f64) -> String, when: &TimeFormat) -> Row {
     Row {
         at: when.zoned(&bellwether_os::clock::timestamp(bucket.start.saturating_mul(1_000_000))),
         count: bucket.count,
@@ -257,7 +263,7 @@ mod tests {
             unit: unit.into(),
             buckets: vec![bucket(0, 1.0, max)],
         };
-        let drawn = |unit, max| chart(0, &series(unit, max), 10, (0, 100), &When::here());
+        let drawn = |unit, max| chart(0, &series(unit, max), 10, (0, 100), &TimeFormat::here());
         let threads = drawn("", 2.0);
         assert_eq!((threads.last.as_str(), threads.most.as_str()), ("2", "2"), "a mean of one and a half");
         assert_eq!(threads.scale, ["2", "1"]);

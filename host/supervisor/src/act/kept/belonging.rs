@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_core::id::{CommandName, ModuleName};
 
-use bellwether_os::durable;
+use bellwether_os::atomic_file;
 use bellwether_os::process::control_group::{ControlGroup, ControlGroups};
 use bellwether_os::process::kept_table::KeptKey;
 use bellwether_os::process::table::Image;
@@ -98,13 +98,13 @@ impl Belonging {
 fn key(path: &Path) -> io::Result<[u8; KEY_LENGTH]> {
     let known = fs::read(path).ok().and_then(|key| key.try_into().ok());
     if let Some(key) = known {
-        durable::remember(path);
+        atomic_file::remember(path);
         return Ok(key);
     }
     let mut key = [0; KEY_LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
     let folder = |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    let kept = path.parent().map_or(Ok(()), folder).and_then(|()| durable::replace(path, &key));
+    let kept = path.parent().map_or(Ok(()), folder).and_then(|()| atomic_file::replace(path, &key));
     if let Err(error) = kept {
         tracing::warn!(
             %error,

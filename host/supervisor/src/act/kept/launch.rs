@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{Inner, Kept, Slot};
+use bellwether_os::exhaustion::with_reserve;
 use bellwether_os::process::ending::Ending;
 use bellwether_os::process::errands::Errand;
 use bellwether_os::process::open_files;
 use bellwether_os::process::table::ProcessTable;
-use bellwether_os::shortage::with_reserve;
 use bellwether_os::spawn::child::Launch;
 use bellwether_os::spawn::command::CommandSpec;
 use bellwether_os::spawn::gate::Staying;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Inner;
 use super::slot::Slot;
 use bellwether_config::execution::{execution_keys, resource_limit_keys};
-use bellwether_os::durable;
+use bellwether_os::atomic_file;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::kept_table::KeptKey;
 use bellwether_os::process::notified::Notified;
@@ -116,11 +116,11 @@ impl Ledger {
         };
         match serde_json::from_slice::<Document>(&text) {
             Ok(document) => {
-                durable::remember(&self.path);
+                atomic_file::remember(&self.path);
                 Ok(document.processes)
             }
             Err(error) => {
-                let aside = durable::set_aside(&self.path);
+                let aside = atomic_file::set_aside(&self.path);
                 tracing::warn!(
                     %error,
                     "{} is damaged and {aside}: processes kept before are looked for by their mark",
@@ -138,7 +138,7 @@ impl Ledger {
         if let Some(folder) = self.path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        durable::exchange(&self.path, &text)
+        atomic_file::exchange(&self.path, &text)
     }
 }
 

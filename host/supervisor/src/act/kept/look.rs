@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use super::Kept;
 use bellwether_os::clock::Clock;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::table::newest_pid;
-use bellwether_os::pulse::Pulse;
 
 /// How often it is looked whether there are new processes.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Kept {
     /// Looks again and again, until nothing is kept any more, or it is dropped.
-    pub async fn look_forever(self, pulse: Pulse, clock: Clock) {
+    pub async fn look_forever(self, heartbeat: Heartbeat, clock: Clock) {
         let inner = Arc::downgrade(&self.0);
         drop(self);
         let mut ticks = tokio::time::interval(LOOK);
@@ -24,7 +24,7 @@ impl Kept {
         let mut seen = None;
         loop {
             ticks.tick().await;
-            pulse.beat(clock);
+            heartbeat.beat(clock);
             let Some(kept) = inner.upgrade() else { return };
             if kept.belonging.has_groups() || kept.slots().is_empty() {
                 continue;

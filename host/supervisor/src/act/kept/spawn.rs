@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use super::notify_socket::{Listening, NotifySocket};
 use super::{Inner, Launched, Slot};
+use bellwether_os::exhaustion::with_reserve;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::notified::Notified;
-use bellwether_os::shortage::with_reserve;
 use bellwether_os::spawn::child::Launch;
 use bellwether_os::spawn::command::CommandSpec;
 

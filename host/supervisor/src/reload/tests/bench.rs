@@ -7,9 +7,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Bench {
     pub(super) root: TempDir,
-    pub(super) means: Means,
+    pub(super) means: RunContext,
     pub(super) refused: Refused,
-    pub(super) problems: Problems,
+    pub(super) problems: Diagnostics,
     events: Arc<Mutex<Vec<Event>>>,
     approve: mpsc::Sender<Approve>,
     looks: mpsc::Sender<LookNow>,
@@ -73,14 +73,14 @@ impl Bench {
         let sandbox = Arc::new(sandbox);
         let key = (ComponentKind::RestartScript, ComponentName::new("script").unwrap());
         let standard = BTreeMap::from([(key, sandbox.load(script().build()).unwrap())]);
-        let means = Means {
+        let means = RunContext {
             root: root.path().to_owned(),
             node: NodeName::new("n").unwrap(),
             clock: Clock::start(),
             limits: LimitsSpec::default(),
             sandbox,
-            registry: Registry::default(),
-            roster: Roster::default(),
+            registry: ComponentRegistry::default(),
+            roster: LoadedModules::default(),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: Metrics::default(),
@@ -93,7 +93,7 @@ impl Bench {
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
         let (looks, looked_for) = mpsc::channel(1);
-        let (refused, problems) = (Refused::default(), Problems::default());
+        let (refused, problems) = (Refused::default(), Diagnostics::default());
         let (mut reload, damaged) = Reload::new(Settings {
             means: means.clone(),
             root: root.path().to_owned(),
@@ -105,7 +105,7 @@ impl Bench {
             events: sender,
             approvals,
             looks: looked_for,
-            pulse: Pulse::default(),
+            heartbeat: Heartbeat::default(),
             kept,
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(means.node.clone(), Moment::default()))),
             problems: problems.clone(),

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shortage {
+pub enum Exhaustion {
     /// The daemon may open no further file.
     Descriptors,
     /// Nobody on this machine may.
@@ -32,7 +32,7 @@ pub enum Shortage {
     ReadOnly,
 }
 
-impl Shortage {
+impl Exhaustion {
     /// If that is why an operation failed.
     pub fn of(error: &io::Error) -> Option<Self> {
         Some(match Errno::from_io_error(error)? {
@@ -63,7 +63,7 @@ impl Shortage {
     }
 }
 
-impl fmt::Display for Shortage {
+impl fmt::Display for Exhaustion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Descriptors => "the daemon has no file descriptor left: raise its limit (LimitNOFILE)",
@@ -84,22 +84,22 @@ impl fmt::Display for Shortage {
     }
 }
 
-impl std::error::Error for Shortage {}
+impl std::error::Error for Exhaustion {}
 
 /// An error that may have a shortage behind it.
 pub trait Lack {
-    fn of(&self) -> Option<Shortage>;
+    fn of(&self) -> Option<Exhaustion>;
 }
 
 impl Lack for io::Error {
-    fn of(&self) -> Option<Shortage> {
-        Shortage::of(self)
+    fn of(&self) -> Option<Exhaustion> {
+        Exhaustion::of(self)
     }
 }
 
 impl Lack for anyhow::Error {
-    fn of(&self) -> Option<Shortage> {
-        Shortage::behind(self)
+    fn of(&self) -> Option<Exhaustion> {
+        Exhaustion::behind(self)
     }
 }
 
@@ -133,7 +133,8 @@ pub fn hold_back_memory() {
 pub fn with_reserve<T, E: Lack>(mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     hold_back();
     match work() {
-        Err(error) if matches!(error.of(), Some(Shortage::Descriptors | Shortage::FilesOfTheMachine)) => {}
+        Err(error) if matches!(error.of(), Some(Exhaustion::Descriptors | Exhaustion::FilesOfTheMachine)) => {
+        }
         result => return result,
     }
     // Nobody else may have them in the meantime: one start at a time.
@@ -165,17 +166,17 @@ mod tests {
     fn what_is_lacking_is_found_behind_what_failed() {
         let of = |errno: Errno| {
             let error = io::Error::from_raw_os_error(errno.raw_os_error());
-            Shortage::behind(
+            Exhaustion::behind(
                 &anyhow::Error::from(error).context("cannot open a file").context("cannot start"),
             )
         };
-        assert_eq!(of(Errno::MFILE), Some(Shortage::Descriptors));
-        assert_eq!(of(Errno::NOSPC), Some(Shortage::Disk));
-        assert_eq!(of(Errno::ROFS), Some(Shortage::ReadOnly));
+        assert_eq!(of(Errno::MFILE), Some(Exhaustion::Descriptors));
+        assert_eq!(of(Errno::NOSPC), Some(Exhaustion::Disk));
+        assert_eq!(of(Errno::ROFS), Some(Exhaustion::ReadOnly));
         assert_eq!(of(Errno::NOENT), None);
         assert_eq!(of(Errno::AGAIN), None, "only of a start does it say that");
-        let error: anyhow::Error = Err::<(), _>(Shortage::Processes).context("cannot start").unwrap_err();
-        assert_eq!(Shortage::behind(&error), Some(Shortage::Processes));
+        let error: anyhow::Error = Err::<(), _>(Exhaustion::Processes).context("cannot start").unwrap_err();
+        assert_eq!(Exhaustion::behind(&error), Some(Exhaustion::Processes));
     }
 
     #[test]
@@ -183,15 +184,15 @@ mod tests {
         let mut tries = 0;
         let done: anyhow::Result<i32> = with_reserve(|| {
             tries += 1;
-            if tries == 1 { Err(Shortage::Descriptors.into()) } else { Ok(tries) }
+            if tries == 1 { Err(Exhaustion::Descriptors.into()) } else { Ok(tries) }
         });
         assert_eq!(done.unwrap(), 2);
         assert_eq!(reserve().len(), HELD_BACK, "they are held back again");
         let mut tries = 0;
         let failed = with_reserve(|| {
             tries += 1;
-            Err::<(), anyhow::Error>(Shortage::Memory.into())
+            Err::<(), anyhow::Error>(Exhaustion::Memory.into())
         });
-        assert_eq!((failed.unwrap_err().to_string(), tries), (Shortage::Memory.to_string(), 1));
+        assert_eq!((failed.unwrap_err().to_string(), tries), (Exhaustion::Memory.to_string(), 1));
     }
 }

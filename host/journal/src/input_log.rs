@@ -23,7 +23,7 @@ const AT_LEAST: Duration = Duration::from_hours(1);
 
 /// Between the driver and the journal.
 #[derive(Debug)]
-pub struct Transcriber {
+pub struct InputLog {
     transcript: Transcript,
     journal: Journal,
     /// Inputs since the last checkpoint.
@@ -31,7 +31,7 @@ pub struct Transcriber {
     checked: Moment,
 }
 
-impl Transcriber {
+impl InputLog {
     /// A daemon begins, with an empty core.
     pub fn new(journal: Journal, beginning: &Beginning) -> Self {
         let checked = beginning.now;

@@ -40,7 +40,7 @@ pub struct Entry {
 
 /// All of them. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Registry(Arc<Inner>);
+pub struct ComponentRegistry(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -63,7 +63,7 @@ impl Pin {
     }
 }
 
-impl Registry {
+impl ComponentRegistry {
     /// What runs under this name.
     pub fn get(&self, kind: ComponentKind, name: &ComponentName) -> Option<Component> {
         let entries = self.0.entries.load();

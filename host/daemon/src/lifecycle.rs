@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::{Message, Published};
 use bellwether_config::node_changes::NodeChanges;
 use bellwether_config::spec::NodeSpec;
@@ -28,7 +28,7 @@ use bellwether_supervisor::reload::LookNow;
 
 /// What can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum SignalRequest {
     /// To end. When it is told again: at once.
     End,
     /// To read everything again.
@@ -42,7 +42,7 @@ const EXTEND: Duration = Duration::from_secs(5);
 
 /// Obeys.
 #[derive(Debug)]
-pub struct Steward {
+pub struct Lifecycle {
     /// Where the operator's files are.
     pub root: PathBuf,
     /// What the node's file said when the daemon started.
@@ -50,7 +50,7 @@ pub struct Steward {
     /// What of it is in force now.
     pub in_force: NodeSpec,
     /// What we are told. Nobody left to tell anything: to end.
-    pub told: mpsc::Receiver<Told>,
+    pub told: mpsc::Receiver<SignalRequest>,
     /// The reload.
     pub looks: mpsc::Sender<LookNow>,
     /// The core.
@@ -60,16 +60,16 @@ pub struct Steward {
     /// Makes requests as the node's file says.
     pub sandbox: Arc<Sandbox>,
     /// Where mistakes are shown.
-    pub problems: Problems,
+    pub problems: Diagnostics,
     /// Who is told.
     pub service: ServiceManager,
 }
 
-impl Steward {
+impl Lifecycle {
     /// Done when the daemon should end. `side`: what takes over files, which is ended first, so
     /// that nothing new begins.
     pub async fn attend(&mut self, side: &mut JoinSet<()>) {
-        while let Some(Told::Reload) = self.told.recv().await {
+        while let Some(SignalRequest::Reload) = self.told.recv().await {
             self.service.reloading();
             self.reload().await;
             self.service.ready();
@@ -152,7 +152,7 @@ impl Steward {
                     self.say("the time to end is over: what is not done is left undone".to_owned()).await;
                     return;
                 }
-                told = self.told.recv() => if told != Some(Told::Reload) {
+                told = self.told.recv() => if told != Some(SignalRequest::Reload) {
                     self.say("the daemon was told again to end, and ends at once".to_owned()).await;
                     return;
                 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bellwether_core::id::{CheckerName, ModuleName};
 
-use crate::registry::Pin;
-use crate::stores::{Memory, Owner, OwnerKind, Stores};
+use crate::component_registry::Pin;
+use crate::guest_store::{GuestStores, Memory, Owner, OwnerKind};
 use bellwether_config::spec::{CheckerSpec, ComponentSpec, Grants, ModuleSpec, Subject};
 use bellwether_sandbox::StateHandle;
 
 /// One module that is in force.
 #[derive(Debug)]
-pub struct Member {
+pub struct LoadedModule {
     /// What its file says.
     pub spec: ModuleSpec,
     /// What the restart script is allowed.
@@ -54,7 +54,7 @@ impl CheckerKit {
     }
 }
 
-impl Member {
+impl LoadedModule {
     /// The checker of that name, as the file describes it.
     pub fn checker(&self, name: &CheckerName) -> Option<&CheckerSpec> {
         self.spec.checkers.get(name)
@@ -65,7 +65,7 @@ impl Member {
         self.checkers.get(name).cloned()
     }
 
-    fn new(spec: ModuleSpec, stores: &Stores) -> Self {
+    fn new(spec: ModuleSpec, stores: &GuestStores) -> Self {
         let memory = |kind, name: &str| {
             let module = spec.name.clone();
             stores.memory(Owner { module, kind, name: name.to_owned() })
@@ -87,19 +87,19 @@ impl Member {
 
 /// All modules in force. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Roster {
-    members: Arc<ArcSwap<BTreeMap<ModuleName, Arc<Member>>>>,
-    stores: Stores,
+pub struct LoadedModules {
+    members: Arc<ArcSwap<BTreeMap<ModuleName, Arc<LoadedModule>>>>,
+    stores: GuestStores,
 }
 
-impl Roster {
+impl LoadedModules {
     /// No module yet, and what earlier daemons kept for them.
-    pub fn new(stores: Stores) -> Self {
+    pub fn new(stores: GuestStores) -> Self {
         Self { members: Arc::default(), stores }
     }
 
     /// The module of that name.
-    pub fn get(&self, module: &ModuleName) -> Option<Arc<Member>> {
+    pub fn get(&self, module: &ModuleName) -> Option<Arc<LoadedModule>> {
         self.members.load().get(module).cloned()
     }
 
@@ -115,7 +115,7 @@ impl Roster {
         }
         let mut members = BTreeMap::clone(&self.members.load());
         for spec in specs {
-            let member = Member::new(spec, &self.stores);
+            let member = LoadedModule::new(spec, &self.stores);
             members.insert(member.spec.name.clone(), Arc::new(member));
         }
         self.members.store(Arc::new(members));

@@ -21,14 +21,14 @@ use bellwether_api::notifications::Tested;
 use bellwether_api::{
     ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, UseLine, WaitingStatus,
 };
-use bellwether_bus::problems::Problems;
+use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::{Message, Published};
 use bellwether_config::{ComponentKind, ComponentUse, RootReport, Sourced, read_root};
 use bellwether_core::chart::{Chart, ChartQuery};
 use bellwether_journal as journal;
 use bellwether_journal::{Journal, NotRead, RecordQuery};
 use bellwether_os::clock::Clock;
-use bellwether_os::pulse::Pulse;
+use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::spawn::log_file;
 use bellwether_os::spawn::log_file::LogTail;
 use bellwether_outbound::notify::Desk;
@@ -36,11 +36,11 @@ use bellwether_server::access::Access;
 use bellwether_server::api::Daemon;
 use bellwether_server::site::Whereabouts;
 use bellwether_supervisor::act::preview::preview;
-use bellwether_supervisor::memories::Memories;
-use bellwether_supervisor::observe::Means;
-use bellwether_supervisor::registry::{ComponentKey, Entry, Origin};
+use bellwether_supervisor::component_registry::{ComponentKey, Entry, Origin};
+use bellwether_supervisor::guest_store::GuestStores;
+use bellwether_supervisor::observe::RunContext;
+use bellwether_supervisor::persisted_state::PersistedState;
 use bellwether_supervisor::reload::{Approve, Approved, NotApproved, Refused};
-use bellwether_supervisor::stores::Stores;
 
 /// A disk that hangs keeps nobody waiting for longer.
 const READ_WITHIN: Duration = Duration::from_secs(3);
@@ -49,27 +49,27 @@ pub const LOG_READERS: usize = 2;
 
 /// The daemon as the API sees it.
 #[derive(Debug)]
-pub struct Office {
+pub struct ApiBackend {
     /// For running a checker once.
-    pub means: Means,
+    pub means: RunContext,
     /// Who may do what.
     pub access: Access,
     /// The picture.
     pub published: Published,
     /// The core's.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
     /// So many read applications' logs at once.
     pub log_readers: Arc<Semaphore>,
     /// What happened.
     pub journal: Journal,
     /// What outlives the daemon.
-    pub memories: Memories,
+    pub memories: PersistedState,
     /// What checkers keep.
-    pub stores: Stores,
+    pub stores: GuestStores,
     /// Files that are not in force.
     pub refused: Refused,
     /// What is wrong with the daemon itself.
-    pub problems: Problems,
+    pub problems: Diagnostics,
     /// The driver.
     pub events: mpsc::Sender<Message>,
     /// The reload.
@@ -80,7 +80,7 @@ pub struct Office {
     pub console: Whereabouts,
 }
 
-impl Daemon for Office {
+impl Daemon for ApiBackend {
     fn access(&self) -> &Access {
         &self.access
     }
@@ -172,7 +172,7 @@ impl Daemon for Office {
     }
 
     fn turns(&self) -> bool {
-        self.pulse.alive(self.clock())
+        self.heartbeat.alive(self.clock())
     }
 
     fn problems(&self) -> Vec<String> {
@@ -253,7 +253,7 @@ impl Daemon for Office {
     }
 }
 
-impl Office {
+impl ApiBackend {
     fn status_of(&self, (kind, name): &ComponentKey, entry: &Entry) -> ComponentStatus {
         let loaded = entry.component.as_ref();
         ComponentStatus {

@@ -32,8 +32,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use bellwether_os::at_most;
-use bellwether_os::durable;
-use bellwether_os::durable::Beside;
+use bellwether_os::atomic_file;
+use bellwether_os::atomic_file::Beside;
 use bellwether_os::process::identity::BootId;
 
 /// Answers that wait for the disk. A person gives one command at a time.
@@ -47,7 +47,7 @@ const FINISH_WITHIN: Duration = at_most!(Duration::from_secs(2));
 
 /// Remembers. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Memories(Arc<Shared>);
+pub struct PersistedState(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -87,7 +87,7 @@ struct Document {
     memory: Value,
 }
 
-impl Memories {
+impl PersistedState {
     /// What was known before, and the task that writes what is from now on.
     pub fn open(root: &Path) -> (Self, Before) {
         let folder = root.join("state/modules");
@@ -270,7 +270,7 @@ fn write(folder: &Path, module: &ModuleName, memory: &ModuleMemory) -> io::Resul
     }
     let document =
         Document { boot: BootId::current()?, wish: memory.wish, memory: serde_json::to_value(memory)? };
-    durable::write_beside(&folder.join(format!("{module}.json")), &serde_json::to_vec_pretty(&document)?)
+    atomic_file::write_beside(&folder.join(format!("{module}.json")), &serde_json::to_vec_pretty(&document)?)
 }
 
 fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
@@ -288,11 +288,11 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
     for module in modules {
         let path = folder.join(format!("{module}.json"));
         // What the last daemon could not bring to its place any more is newer, if it is whole.
-        let beside = durable::beside(&path);
+        let beside = atomic_file::beside(&path);
         if let Ok((memory, None)) = read(&beside) {
             // Before anything else is written where it is now. If that fails, it is read again.
             if fs::rename(&beside, &path).is_ok() {
-                durable::remember(&path);
+                atomic_file::remember(&path);
             }
             before.memories.insert(module, memory);
             continue;
@@ -302,11 +302,11 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
         }
         match read(&path) {
             Ok((memory, None)) => {
-                durable::remember(&path);
+                atomic_file::remember(&path);
                 before.memories.insert(module, memory);
             }
             Ok((memory, Some(problem))) => {
-                durable::remember(&path);
+                atomic_file::remember(&path);
                 before.memories.insert(module.clone(), memory);
                 before.damaged.push(format!(
                     "state/modules/{module}.json is of another version or damaged ({problem}): the desired state of {module} is known, its counters and unfinished plans are not"
@@ -319,7 +319,7 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
 }
 
 fn set_aside(path: &Path, module: &ModuleName, error: &io::Error) -> String {
-    let aside = durable::set_aside(path);
+    let aside = atomic_file::set_aside(path);
     format!(
         "state/modules/{module}.json {aside}: {error}; {module} counts as wanted started and not as suspended"
     )
@@ -366,7 +366,7 @@ mod tests {
         ModuleMemory::wishing(Wish { started: false, suspended: true, ..Wish::default() })
     }
 
-    async fn told(memories: &Memories) -> CommandOutcome {
+    async fn told(memories: &PersistedState) -> CommandOutcome {
         let (answer, answered) = oneshot::channel();
         memories.answer(web(), answer, CommandOutcome::Accepted("stopping".to_owned()));
         answered.await.unwrap()
@@ -375,11 +375,11 @@ mod tests {
     #[tokio::test]
     async fn what_a_command_changes_is_on_disk_before_it_is_answered() {
         let root = root();
-        let (memories, before) = Memories::open(root.path());
+        let (memories, before) = PersistedState::open(root.path());
         assert!(before.memories.is_empty());
         memories.remember(web(), Box::new(stopped()));
         assert_eq!(told(&memories).await, CommandOutcome::Accepted("stopping".to_owned()));
-        let (_, after) = Memories::open(root.path());
+        let (_, after) = PersistedState::open(root.path());
         assert_eq!((after.memories.get(&web()), after.damaged), (Some(&stopped()), Vec::new()));
     }
 
@@ -390,7 +390,7 @@ mod tests {
         let path = root.path().join("state/modules/web.json");
         for (text, expected) in [("{ \"web\": ", None), ("", None)] {
             fs::write(&path, text).unwrap();
-            let (_, before) = Memories::open(root.path());
+            let (_, before) = PersistedState::open(root.path());
             assert_eq!(before.memories.get(&web()), expected);
             assert!(before.damaged[0].contains("was moved aside"), "{:?}", before.damaged);
             assert!(path.with_extension("json.damaged").exists());
@@ -408,7 +408,7 @@ mod tests {
         };
         let text = serde_json::to_vec(&document).unwrap();
         fs::write(root.path().join("state/modules/web.json"), text).unwrap();
-        let (_, before) = Memories::open(root.path());
+        let (_, before) = PersistedState::open(root.path());
         assert_eq!(before.memories.get(&web()), Some(&stopped()));
         assert_eq!(before.damaged.len(), 1);
     }
@@ -418,11 +418,11 @@ mod tests {
         let root = root();
         let earlier = root.path().join("state/wishes.json");
         fs::write(&earlier, r#"{"web":{"started":false,"suspended":true}}"#).unwrap();
-        let (memories, before) = Memories::open(root.path());
+        let (memories, before) = PersistedState::open(root.path());
         assert_eq!(before.memories.get(&web()), Some(&stopped()));
         memories.finish().await;
         assert!(!earlier.exists());
-        assert_eq!(Memories::open(root.path()).1.memories.get(&web()), Some(&stopped()));
+        assert_eq!(PersistedState::open(root.path()).1.memories.get(&web()), Some(&stopped()));
     }
 
     #[tokio::test]
@@ -431,7 +431,7 @@ mod tests {
         // A file where the folder should be: nobody can write there, root neither.
         let folder = root.path().join("state/modules");
         fs::write(&folder, "").unwrap();
-        let (memories, _) = Memories::open(root.path());
+        let (memories, _) = PersistedState::open(root.path());
         memories.remember(web(), Box::new(stopped()));
         let CommandOutcome::Accepted(text) = told(&memories).await else { panic!("it was carried out") };
         assert!(text.contains("will not survive"), "{text}");
@@ -439,6 +439,6 @@ mod tests {
         fs::remove_file(&folder).unwrap();
         assert_eq!(told(&memories).await, CommandOutcome::Accepted("stopping".to_owned()));
         assert!(memories.problems().is_empty());
-        assert_eq!(Memories::open(root.path()).1.memories.get(&web()), Some(&stopped()));
+        assert_eq!(PersistedState::open(root.path()).1.memories.get(&web()), Some(&stopped()));
     }
 }

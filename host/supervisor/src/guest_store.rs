@@ -105,7 +105,7 @@ impl Memory {
 
 /// All of it. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Stores(Arc<Shared>);
+pub struct GuestStores(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -134,7 +134,7 @@ impl StateObserver for WriterWaker {
     }
 }
 
-impl Stores {
+impl GuestStores {
     /// What earlier daemons kept, and the thread that writes what is kept from
     /// now on. What is damaged is set aside, and told in the second value.
     pub fn open(root: &Path) -> (Self, Option<String>) {
@@ -237,7 +237,7 @@ fn now() -> i64 {
 
 /// The thread's own.
 struct Writer {
-    stores: Stores,
+    stores: GuestStores,
     path: std::path::PathBuf,
     database: Option<Database>,
     /// What is on disk: contents, and the number of runs.
@@ -247,7 +247,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(stores: Stores, path: std::path::PathBuf, database: Option<Database>) -> Self {
+    fn new(stores: GuestStores, path: std::path::PathBuf, database: Option<Database>) -> Self {
         Self { stores, path, database, written: BTreeMap::new(), lost: false }
     }
 

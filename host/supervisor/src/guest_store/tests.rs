@@ -27,13 +27,13 @@ fn kept(memory: &Memory) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn what_is_kept_outlives_a_clean_end_with_its_number_of_runs() {
     let root = root();
-    let (stores, problem) = Stores::open(root.path());
+    let (stores, problem) = GuestStores::open(root.path());
     assert_eq!(problem, None);
     let memory = stores.memory(owner("a"));
     keep(&memory, "key", b"value");
     (0..7).for_each(|_| memory.count_run());
     stores.finish();
-    let (stores, problem) = Stores::open(root.path());
+    let (stores, problem) = GuestStores::open(root.path());
     assert_eq!(problem, None);
     let memory = stores.memory(owner("a"));
     assert_eq!((kept(&memory)["key"].as_slice(), memory.next_run()), (&b"value"[..], 8));
@@ -43,7 +43,7 @@ fn what_is_kept_outlives_a_clean_end_with_its_number_of_runs() {
 #[test]
 fn after_a_kill_the_number_of_a_run_is_higher_than_any_before() {
     let root = root();
-    let (stores, _) = Stores::open(root.path());
+    let (stores, _) = GuestStores::open(root.path());
     let memory = stores.memory(owner("a"));
     let path = root.path().join("state/checkers.db");
     keep(&memory, "key", b"1");
@@ -64,14 +64,14 @@ fn after_a_kill_the_number_of_a_run_is_higher_than_any_before() {
     for file in ["checkers.db", "checkers.db-wal"] {
         fs::copy(root.path().join("state").join(file), copy.path().join("state").join(file)).unwrap();
     }
-    let (after, problem) = Stores::open(copy.path());
+    let (after, problem) = GuestStores::open(copy.path());
     assert_eq!(problem, None);
     assert!(after.memory(owner("a")).next_run() > memory.next_run());
 }
 
 #[test]
 fn one_that_is_gone_and_comes_back_finds_what_it_kept() {
-    let stores = Stores::default();
+    let stores = GuestStores::default();
     keep(&stores.memory(owner("a")), "key", b"value");
     assert_eq!(kept(&stores.memory(owner("a")))["key"], b"value");
 }
@@ -83,18 +83,18 @@ fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
     let root = root();
     let path = root.path().join("state/checkers.db");
     fs::write(&path, garbage).unwrap();
-    let (stores, problem) = Stores::open(root.path());
+    let (stores, problem) = GuestStores::open(root.path());
     assert!(problem.unwrap().contains("was moved aside"));
     assert!(root.path().join("state/checkers.db.damaged").exists());
     keep(&stores.memory(owner("a")), "key", b"value");
     stores.finish();
-    assert_eq!(kept(&Stores::open(root.path()).0.memory(owner("a")))["key"], b"value");
+    assert_eq!(kept(&GuestStores::open(root.path()).0.memory(owner("a")))["key"], b"value");
 }
 
 #[test]
 fn what_nobody_has_used_for_long_is_removed() {
     let root = root();
-    let (stores, _) = Stores::open(root.path());
+    let (stores, _) = GuestStores::open(root.path());
     keep(&stores.memory(owner("a")), "key", b"value");
     stores.finish();
     let mut database = Database::open(&root.path().join("state/checkers.db")).0.unwrap();
@@ -111,7 +111,7 @@ fn what_cannot_be_written_is_said_and_written_later() {
     let aside = root.path().join("state/checkers.db.damaged");
     fs::create_dir_all(path.join("x")).unwrap();
     fs::create_dir_all(aside.join("x")).unwrap();
-    let (stores, _) = Stores::open(root.path());
+    let (stores, _) = GuestStores::open(root.path());
     keep(&stores.memory(owner("a")), "key", b"value");
     stores.finish();
     assert!(stores.problem().unwrap().contains("cannot be written"));
@@ -119,7 +119,7 @@ fn what_cannot_be_written_is_said_and_written_later() {
     keep(&stores.memory(owner("a")), "key", b"other");
     stores.finish();
     assert_eq!(stores.problem(), None);
-    assert_eq!(kept(&Stores::open(root.path()).0.memory(owner("a")))["key"], b"other");
+    assert_eq!(kept(&GuestStores::open(root.path()).0.memory(owner("a")))["key"], b"other");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_file_that_is_removed_or_replaced_is_written_anew_and_that_is_told() {
     for replaced in [false, true] {
         let root = root();
         let path = root.path().join("state/checkers.db");
-        let (stores, _) = Stores::open(root.path());
+        let (stores, _) = GuestStores::open(root.path());
         let (events, mut told) = mpsc::channel(8);
         stores.tell(events);
         let memory = stores.memory(owner("a"));
@@ -145,7 +145,7 @@ fn a_file_that_is_removed_or_replaced_is_written_anew_and_that_is_told() {
             panic!("{replaced}: something else is told");
         };
         assert!(message.contains("restored"), "{message}");
-        let (again, problem) = Stores::open(root.path());
+        let (again, problem) = GuestStores::open(root.path());
         assert_eq!(problem, None);
         assert_eq!(kept(&again.memory(owner("a")))["key"], b"value");
     }

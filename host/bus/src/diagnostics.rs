@@ -7,9 +7,9 @@ use arc_swap::ArcSwap;
 
 /// Sentences, by who says them. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Problems(Arc<ArcSwap<BTreeMap<&'static str, Vec<String>>>>);
+pub struct Diagnostics(Arc<ArcSwap<BTreeMap<&'static str, Vec<String>>>>);
 
-impl Problems {
+impl Diagnostics {
     /// One sentence for each.
     pub fn sentences(&self) -> Vec<String> {
         self.0.load().values().flatten().cloned().collect()
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn everybody_takes_back_only_what_they_said_themselves() {
-        let problems = Problems::default();
+        let problems = Diagnostics::default();
         problems.set("watchdog", &["a".to_owned(), "b".to_owned()]);
         problems.set("node file", &["c".to_owned()]);
         assert_eq!(problems.sentences(), ["c", "a", "b"]);

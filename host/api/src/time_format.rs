@@ -17,12 +17,12 @@ pub struct NoMoment(String);
 
 /// How moments are shown: relative to one, in one time zone.
 #[derive(Debug, Clone)]
-pub struct When {
+pub struct TimeFormat {
     now: Timestamp,
     zone: TimeZone,
 }
 
-impl When {
+impl TimeFormat {
     /// As this host has it, now.
     pub fn here() -> Self {
         Self { now: Timestamp::now(), zone: TimeZone::system() }
@@ -128,8 +128,8 @@ fn whole(duration: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    fn when() -> When {
-        When { now: "2026-11-22T21:07:13Z".parse().unwrap(), zone: TimeZone::UTC }
+    fn when() -> TimeFormat {
+        TimeFormat { now: "2026-11-22T21:07:13Z".parse().unwrap(), zone: TimeZone::UTC }
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
         ] {
             assert_eq!(when().read(text).unwrap().to_string(), moment, "{text}");
         }
-        let elsewhere = When { zone: TimeZone::fixed(jiff::tz::offset(2)), ..when() };
+        let elsewhere = TimeFormat { zone: TimeZone::fixed(jiff::tz::offset(2)), ..when() };
         assert_eq!(elsewhere.read("2026-11-20 01:00").unwrap().to_string(), "2026-11-19T23:00:00Z");
         for wrong in ["", "yesterday", "10", "-5m", "2026-13-01", "99999999d"] {
             assert!(when().read(wrong).unwrap_err().to_string().contains("expected"), "{wrong}");

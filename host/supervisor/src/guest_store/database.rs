@@ -11,7 +11,7 @@ use bellwether_core::id::ModuleName;
 use rusqlite::{Connection, params};
 
 use super::{Owner, OwnerKind};
-use bellwether_os::durable;
+use bellwether_os::atomic_file;
 use bellwether_sandbox::StateContents;
 
 /// Grows with the shape of the tables (`PRAGMA user_version`).
@@ -146,7 +146,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Out of the way, with what belongs to it.
 pub(super) fn set_aside(path: &Path, error: &rusqlite::Error) -> String {
-    let aside = durable::set_aside(path);
+    let aside = atomic_file::set_aside(path);
     format!(
         "state/checkers.db {aside}: {error}; checkers begin with nothing kept and count their runs from 1"
     )

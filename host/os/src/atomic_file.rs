@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::shortage::with_reserve;
+use crate::exhaustion::with_reserve;
 
 /// Whole or not at all: a new file, synced, takes the place of the old one. For its owner alone.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {

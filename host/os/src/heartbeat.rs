@@ -1,7 +1,7 @@
 //! Proof that the core turns.
 //!
 //! The driver beats at every turn of its loop, and at least every
-//! [`Pulse::BEAT`]. A health answer is only yes while the last beat is fresh:
+//! [`Heartbeat::BEAT`]. A health answer is only yes while the last beat is fresh:
 //! a core that has stopped turning must never leave a stale yes behind.
 //!
 //! Time during which the machine was suspended does not count: nobody could turn
@@ -9,7 +9,7 @@
 //!
 //! A process that was stopped for a moment (a container that is paused, a virtual machine that is moved) has
 //! probes waiting when it goes on, and a picture from before. A core whose beat came late needs another
-//! moment to learn what has happened meanwhile: it is [catching up](Pulse::is_catching_up).
+//! moment to learn what has happened meanwhile: it is [catching up](Heartbeat::is_catching_up).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 
 /// Shared between the driver, which beats, and those who ask.
 #[derive(Debug, Clone)]
-pub struct Pulse(Arc<Beats>);
+pub struct Heartbeat(Arc<Beats>);
 
 #[derive(Debug)]
 struct Beats {
@@ -30,13 +30,13 @@ struct Beats {
     late: AtomicI64,
 }
 
-impl Default for Pulse {
+impl Default for Heartbeat {
     fn default() -> Self {
         Self(Arc::new(Beats { last: AtomicI64::new(i64::MIN), late: AtomicI64::new(i64::MIN) }))
     }
 }
 
-impl Pulse {
+impl Heartbeat {
     /// The driver beats at least this often.
     pub const BEAT: Duration = Duration::from_millis(250);
     /// Without a beat for this long, the core counts as stalled.
@@ -105,37 +105,40 @@ mod tests {
 
     #[test]
     fn a_pulse_is_alive_from_the_first_beat_until_it_is_stale() {
-        let pulse = Pulse::default();
+        let heartbeat = Heartbeat::default();
         let start = Moment::from_micros(1_000_000_000);
-        assert!(!pulse.alive_at(start) && !pulse.alive_at(Moment::default()));
-        pulse.beat_at(start);
-        assert!(pulse.alive_at(start + Pulse::STALE / 2));
-        assert!(!pulse.alive_at(start + Pulse::STALE));
+        assert!(!heartbeat.alive_at(start) && !heartbeat.alive_at(Moment::default()));
+        heartbeat.beat_at(start);
+        assert!(heartbeat.alive_at(start + Heartbeat::STALE / 2));
+        assert!(!heartbeat.alive_at(start + Heartbeat::STALE));
     }
 
     #[test]
     fn a_core_that_was_late_is_catching_up_for_a_moment_and_one_that_is_stale_is_not() {
-        let pulse = Pulse::default();
+        let heartbeat = Heartbeat::default();
         let start = Moment::from_micros(1_000_000_000);
-        assert!(!pulse.is_catching_up_at(start), "it has not begun");
-        pulse.beat_at(start);
-        assert!(!pulse.is_catching_up_at(start), "the first beat is not late");
-        let usual = start + Pulse::BEAT;
-        pulse.beat_at(usual);
-        assert!(!pulse.is_catching_up_at(usual + Pulse::BEAT));
+        assert!(!heartbeat.is_catching_up_at(start), "it has not begun");
+        heartbeat.beat_at(start);
+        assert!(!heartbeat.is_catching_up_at(start), "the first beat is not late");
+        let usual = start + Heartbeat::BEAT;
+        heartbeat.beat_at(usual);
+        assert!(!heartbeat.is_catching_up_at(usual + Heartbeat::BEAT));
         // It stands still: it may go on at any moment, or it is stale and that is said.
-        assert!(pulse.is_catching_up_at(usual + Pulse::LATE));
-        assert!(!pulse.is_catching_up_at(usual + Pulse::STALE));
-        for pause in [Pulse::LATE, Pulse::STALE * 10] {
-            let woken = pulse.last() + pause;
-            pulse.beat_at(woken);
-            assert!(pulse.alive_at(woken) && pulse.is_catching_up_at(woken), "{pause:?}");
-            pulse.beat_at(woken + Pulse::BEAT / 10);
-            assert!(pulse.is_catching_up_at(woken + Pulse::BEAT / 10), "another beat changes nothing");
-            assert!(!pulse.is_catching_up_at(woken + Pulse::CAUGHT_UP));
+        assert!(heartbeat.is_catching_up_at(usual + Heartbeat::LATE));
+        assert!(!heartbeat.is_catching_up_at(usual + Heartbeat::STALE));
+        for pause in [Heartbeat::LATE, Heartbeat::STALE * 10] {
+            let woken = heartbeat.last() + pause;
+            heartbeat.beat_at(woken);
+            assert!(heartbeat.alive_at(woken) && heartbeat.is_catching_up_at(woken), "{pause:?}");
+            heartbeat.beat_at(woken + Heartbeat::BEAT / 10);
+            assert!(
+                heartbeat.is_catching_up_at(woken + Heartbeat::BEAT / 10),
+                "another beat changes nothing"
+            );
+            assert!(!heartbeat.is_catching_up_at(woken + Heartbeat::CAUGHT_UP));
         }
-        let later = pulse.last() + Pulse::STALE * 10;
-        pulse.rest();
-        assert!(!pulse.is_catching_up_at(later));
+        let later = heartbeat.last() + Heartbeat::STALE * 10;
+        heartbeat.rest();
+        assert!(!heartbeat.is_catching_up_at(later));
     }
 }

@@ -22,13 +22,13 @@ const PART_OF_FILES: u64 = 4;
 
 /// Counts them.
 #[derive(Debug, Clone)]
-pub(super) struct Crowd {
+pub(super) struct ConnectionLimit {
     room: Arc<Semaphore>,
     from: Arc<Mutex<HashMap<IpAddr, usize>>>,
     most_from_one: usize,
 }
 
-impl Default for Crowd {
+impl Default for ConnectionLimit {
     fn default() -> Self {
         let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / PART_OF_FILES;
         Self::new(usize::try_from(files).unwrap_or(usize::MAX).clamp(8, MAX_CLIENTS))
@@ -43,7 +43,7 @@ pub(super) struct Place {
     address: IpAddr,
 }
 
-impl Crowd {
+impl ConnectionLimit {
     fn new(most: usize) -> Self {
         // One proxy may stand for many people; but it must not keep out all others.
         let most_from_one = most / 2;
@@ -92,7 +92,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_does_not_take_all_and_gives_back_what_it_took() {
-        let crowd = Crowd::new(4);
+        let crowd = ConnectionLimit::new(4);
         let [one, other]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
         let first = crowd.admit(crowd.room().await.unwrap(), one).unwrap();
         let _second = crowd.admit(crowd.room().await.unwrap(), one).unwrap();

@@ -3,6 +3,8 @@
 
 pub mod answers;
 pub mod api;
+#[cfg(test)]
+mod architecture;
 pub mod balancer;
 pub mod binary;
 pub mod chance;

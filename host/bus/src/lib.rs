@@ -1,4 +1,4 @@
-//! What goes round between the rooms of the daemon.
+//! What the crates of the daemon exchange.
 //!
 //! ```text
 //!   observe, act, reload, people ──Message──▶ driver (owns the core) ──▶ Published: the snapshot

@@ -448,7 +448,7 @@ impl Running {
         // A core that has ended is seen below.
         drop(self.events.send(Message::Loaded).await);
         // What a daemon needs that has loaded its modules, it has by now.
-        exhaustion::hold_back_memory();
+        exhaustion::grow_heap();
         self.watched.push(Watched { ward: watchdog::HEALTH, heartbeat: health.heart() });
         self.watched.push(Watched { ward: watchdog::HEALTH_HTTP2, heartbeat: health.multiplexed_heart() });
         let clock = self.office.means.clock;

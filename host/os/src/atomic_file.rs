@@ -115,10 +115,12 @@ pub enum SetAside {
 
 impl fmt::Display for SetAside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::As(_) => "was moved aside",
-            Self::Not(_) => "could not be moved aside",
-        })
+        match self {
+            Self::As(path) => {
+                write!(f, "was moved aside as {}", path.file_name().unwrap_or_default().display())
+            }
+            Self::Not(error) => write!(f, "could not be moved aside ({error})"),
+        }
     }
 }
 
@@ -273,7 +275,7 @@ mod tests {
             matches!(&aside, SetAside::As(name) if *name == root.path().join("x.db.damaged")),
             "{aside:?}"
         );
-        assert_eq!(aside.to_string(), "was moved aside");
+        assert_eq!(aside.to_string(), "was moved aside as x.db.damaged");
         assert_eq!((content("x.db"), content("x.db-wal")), (None, None));
         assert_eq!(content("x.db.damaged").as_deref(), Some("1"));
         assert_eq!(content("x.db.damaged-wal").as_deref(), Some("2"));
@@ -291,7 +293,7 @@ mod tests {
         fs::write(&path, "5").unwrap();
         fs::remove_file(root.path().join("x.db.damaged")).unwrap();
         fs::create_dir_all(root.path().join("x.db.damaged/y")).unwrap();
-        assert_eq!(set_aside(&path).to_string(), "could not be moved aside");
+        assert!(set_aside(&path).to_string().starts_with("could not be moved aside ("));
         assert_eq!(content("x.db").as_deref(), Some("5"));
     }
 

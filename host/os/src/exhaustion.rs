@@ -106,7 +106,7 @@ impl Lack for anyhow::Error {
 /// What one start needs: its log, its streams, its gate, a handle of it, and a file to write it down.
 const HELD_BACK: usize = 16;
 
-/// How much memory is held back.
+/// How much the heap grows by.
 const ROOM: usize = 1 << 20;
 /// The allocator asks the system for larger pieces one by one (`M_MMAP_THRESHOLD` in mallopt(3)).
 const PIECE: usize = 64 << 10;
@@ -118,12 +118,13 @@ pub fn hold_back() {
     restock(&mut reserve());
 }
 
-/// Makes room in the heap of the process. The thread that calls this has to be the first one.
+/// Grows the heap of the process by [`ROOM`], so that small allocations do not depend on the system at once. The thread that
+/// calls this has to be the first one.
 ///
 /// The heaps of other threads have their address space from the beginning. The first one asks the system for each piece
 /// that it grows by, and glibc does not always turn to another heap when that is refused; whichever of the threads uses it
 /// would then end the daemon.
-pub fn hold_back_memory() {
+pub fn grow_heap() {
     let mut pieces: Vec<Vec<u8>> = (0..=ROOM / PIECE).map(|_| black_box(Vec::with_capacity(PIECE))).collect();
     // Only what lies at the end of the heap is given back to the system: the last piece stays there.
     std::mem::forget(pieces.pop());

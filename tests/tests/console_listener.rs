@@ -197,7 +197,7 @@ fn a_profile_stands_for_a_daemon_its_certificate_and_its_token() {
     for (arguments, code, says) in [
         (&["status", "--profile", "farn"][..], 11, "use one of these: farm"),
         (&["status", "--profile", "farm", "--url", &url], 2, "cannot be used with"),
-        (&["validate", "--profile", "farm"], 2, "no --profile for it"),
+        (&["validate", "--profile", "farm"], 2, "does not support --profile"),
         (&["profile", "add", "other"], 2, "--url"),
         (&["restart", "web", "--profile", "farm"], 3, "role"),
     ] {

@@ -76,7 +76,10 @@ fn a_damaged_journal_is_set_aside_and_said_so() {
     let problems = daemon.problems();
     assert!(problems.contains("state/journal.db could not be used (it is not a database)"), "{problems}");
     let said = eventually("the journal says so, too", || {
-        daemon.events().into_iter().find(|event| event.text.contains("was moved aside"))
+        daemon
+            .events()
+            .into_iter()
+            .find(|event| event.text.contains("it was moved to state/journal.db.damaged-"))
     });
     assert!(Some(said.seq) > last, "the numbers go on: {said:?} after {last:?}");
     let aside = fs::read_dir(root.path().join("state")).expect("the state").flatten();

@@ -335,9 +335,13 @@ impl Trial {
             found.sort_unstable();
             (found == known).then_some(found)
         });
-        let mut applications: Vec<u32> = MODULES.iter().filter_map(|module| self.running(module)).collect();
-        applications.sort_unstable();
-        assert_eq!(found, applications);
+        // An application that has only just been started writes down its process id a moment later.
+        eventually(&format!("each of {found:?} is an application, once"), || {
+            let mut applications: Vec<u32> =
+                MODULES.iter().filter_map(|module| self.running(module)).collect();
+            applications.sort_unstable();
+            (applications == found).then_some(())
+        });
     }
 
     fn nothing_is_forgotten(&mut self) {

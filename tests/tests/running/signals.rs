@@ -29,7 +29,7 @@ fn a_drain_says_no_first_and_leaves_the_application_running() {
     assert_eq!(daemon.health("web").status, 503);
     assert!(web.ask().is_some(), "the application serves while it drains");
     let denied = daemon.client(&["start", "web"]);
-    assert!(String::from_utf8_lossy(&denied.stderr).contains("the daemon is ending"), "{denied:?}");
+    assert!(String::from_utf8_lossy(&denied.stderr).contains("the daemon is shutting down"), "{denied:?}");
     assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
     assert!(is_alive(pid) && web.ask().is_some());
     daemon.run_again();

@@ -71,7 +71,7 @@ fn a_core_that_stalls_makes_health_say_no_and_is_told_when_it_turns_again() {
     faulty.stall("core", 20_000);
     eventually("health says no", || (faulty.daemon.health("web").status == 503).then_some(()));
     faulty.until_logged("the core has stalled");
-    faulty.until_logged("the core goes on");
+    faulty.until_logged("the core is running again");
     eventually("health says yes again", || (faulty.daemon.health("web").status == 200).then_some(()));
     faulty.until_recorded("the core has stalled");
     assert_eq!((application(&faulty.daemon), faulty.problems().as_str()), (pid, ""));
@@ -105,7 +105,7 @@ fn threads_of_components_that_stall_are_told() {
     eventually("status says so", || {
         faulty.problems().contains("the threads that components run on").then_some(())
     });
-    faulty.until_logged("the threads that components run on goes on");
+    faulty.until_logged("the threads that components run on is running again");
     eventually("nothing is wrong any more", || faulty.problems().is_empty().then_some(()));
     faulty.until_recorded("the threads that components run on has stalled");
 }

@@ -24,7 +24,7 @@ impl Reload {
             Action::Explain { file, load, module, components, why } => {
                 let mistakes = picture::mistakes(&module, &components);
                 let why = mistakes.as_ref().map_or(why, picture::sentence);
-                if let Some(mistakes) = mistakes.filter(|_| self.machine.is_beginning()) {
+                if let Some(mistakes) = mistakes.filter(|_| self.collects_mistakes) {
                     self.unfit.insert(file.clone(), mistakes);
                 }
                 return Some(Event::Explained { file, load, why });

@@ -75,7 +75,7 @@ impl Reload {
         let means = self.settings.means.clone();
         self.tasks.spawn(async move {
             let (file, load) = (trial.file.clone(), trial.load);
-            let (before, now) = trial::run(&means, trial).await;
+            let (before, now) = trial::run_within(trial::deadline(&trial), means, trial).await;
             Done { event: Event::Tried { file, load, before, now }, mistakes: None }
         });
     }

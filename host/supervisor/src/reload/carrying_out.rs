@@ -1,12 +1,12 @@
 //! Carries out what the core decides about files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bellwether_core::reload::{Comparison, FileKey, Folder, LoadId, Loaded, Trial};
+use bellwether_core::reload::{Comparison, ComponentKey, FileKey, Folder, LoadId, Loaded, Pair, Trial};
 
 use super::content::{ModuleContent, component_file, module_file};
 use super::{Action, Done, Event, Reload, approvals, loading, picture, trial};
-use bellwether_config::ComponentKind;
+use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_sandbox::component::Component;
 
 impl Reload {
@@ -20,9 +20,9 @@ impl Reload {
                 );
             }
             Action::Load { file, load, size, quarantined } => self.load(file, load, size, quarantined),
-            Action::Compare(comparisons) => return compare(comparisons).await,
+            Action::Compare(comparisons) => return Some(compare(comparisons).await),
             Action::Explain { file, load, module, components, why } => {
-                let mistakes = picture::mistakes(&module, &components);
+                let mistakes = explain(module, components).await;
                 let why = mistakes.as_ref().map_or(why, picture::sentence);
                 if let Some(mistakes) = mistakes.filter(|_| self.collects_mistakes) {
                     self.unfit.insert(file.clone(), mistakes);
@@ -105,13 +105,23 @@ impl Reload {
     }
 }
 
-/// On another thread: configs and schemas may take long to check.
-async fn compare(comparisons: Vec<Comparison<ModuleContent, Component>>) -> Option<Event> {
-    match tokio::task::spawn_blocking(move || picture::compare(comparisons)).await {
-        Ok(fits) => Some(Event::Compared { fits }),
-        Err(error) => {
-            tracing::error!(%error, "files could not be compared: a bug in the daemon");
-            None
-        }
-    }
+/// On another thread: configs and schemas may take long to check. Every pair is answered, for the core decides
+/// nothing before.
+async fn compare(comparisons: Vec<Comparison<ModuleContent, Component>>) -> Event {
+    let pairs: Vec<Pair> = comparisons.iter().map(|comparison| comparison.pair.clone()).collect();
+    let compared = tokio::task::spawn_blocking(move || picture::compare(comparisons)).await;
+    let fits = compared.unwrap_or_else(|error| {
+        tracing::error!(%error, "files could not be compared: a bug in the daemon");
+        pairs.into_iter().map(|pair| (pair, Err(picture::NOT_CHECKED.to_owned()))).collect()
+    });
+    Event::Compared { fits }
+}
+
+/// The same for all mistakes of one file.
+async fn explain(module: ModuleContent, components: BTreeMap<ComponentKey, Component>) -> Option<Mistakes> {
+    let explained = tokio::task::spawn_blocking(move || picture::mistakes(&module, &components)).await;
+    explained.unwrap_or_else(|error| {
+        tracing::error!(%error, "the mistakes of a file could not be listed: a bug in the daemon");
+        None
+    })
 }

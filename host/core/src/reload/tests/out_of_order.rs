@@ -1,0 +1,58 @@
+//! What comes late, twice, or in another order than it was asked for.
+
+use super::*;
+
+type Does = Action<Content, Component>;
+
+fn asking(number: u32) -> Component {
+    Component { asks: true, ..well(number) }
+}
+
+/// Module `m` uses `a` and `b`; version 2 of each of these waits for approval.
+fn with_two_that_wait() -> World {
+    let mut world = World::new();
+    world.drop_component("b", well(1));
+    world.drop_module("m", uses(&["a", "b"]));
+    let mut world = world.begin();
+    for name in ["a", "b"] {
+        world.drop_component(name, asking(2));
+        world.settle();
+        assert!(world.says(&checker(name)).starts_with("waits for approval"), "{:?}", world.shown);
+    }
+    world
+}
+
+/// Tells the machine alone: what it asks for is not carried out.
+fn tell(world: &mut World, event: Event<Content, Component>) -> Vec<Does> {
+    let now = world.now;
+    world.reload.handle(event, now)
+}
+
+fn ask_to_approve(world: &mut World, number: u64, name: &str) -> Vec<Does> {
+    let (request, name, by) = (RequestId(number), name.to_owned(), "ann".to_owned());
+    tell(world, Event::Approve { request, name, seen: None, by })
+}
+
+/// The approvals that are written by these actions.
+fn written(actions: &[Does]) -> &Approvals {
+    let written = actions.iter().find_map(|action| match action {
+        Action::Write { approvals, .. } => Some(approvals),
+        _ => None,
+    });
+    written.unwrap_or_else(|| panic!("nothing is written: {actions:?}"))
+}
+
+#[test]
+fn approvals_that_are_being_written_are_in_all_that_is_written_meanwhile() {
+    let mut world = with_two_that_wait();
+    let first = ask_to_approve(&mut world, 1, "a");
+    assert!(written(&first).is_approved("checkers/a.wasm", "2"));
+    let second = ask_to_approve(&mut world, 2, "b");
+    assert!(written(&second).is_approved("checkers/a.wasm", "2"));
+    assert!(written(&second).is_approved("checkers/b.wasm", "2"));
+    // The first one becomes active, and what it asks for is written.
+    let active = tell(&mut world, Event::Written { request: RequestId(1), result: Ok(()) });
+    assert!(active.iter().any(|action| matches!(action, Action::Activate { .. })), "{active:?}");
+    assert!(written(&active).is_approved("checkers/b.wasm", "2"));
+    assert!(written(&active).asked("checkers/a.wasm").is_some_and(|asks| !asks.is_empty()));
+}

@@ -56,3 +56,23 @@ fn approvals_that_are_being_written_are_in_all_that_is_written_meanwhile() {
     assert!(written(&active).is_approved("checkers/b.wasm", "2"));
     assert!(written(&active).asked("checkers/a.wasm").is_some_and(|asks| !asks.is_empty()));
 }
+
+#[test]
+fn a_mistaken_file_that_was_read_again_before_it_changed_does_not_become_active() {
+    let mut world = with_b();
+    let mistaken = |config| Says { mistaken: true, config, ..uses(&["a"]) };
+    world.drop_module("n", mistaken(1));
+    world.settle();
+    assert_eq!(world.says(&module("n")), "a mistake");
+    world.prompt = false;
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.tasks(), 1, "it is read again");
+    world.drop_module("n", mistaken(2));
+    world.settle();
+    assert_eq!(world.tasks(), 2, "it has changed");
+    world.finish(1);
+    // What the file named was there for a moment: the version before would have become active.
+    world.finish_reading(0, uses(&["a"]));
+    assert_eq!(world.modules.len(), 1, "{:?}", world.modules);
+    assert_eq!(world.says(&module("n")), "a mistake");
+}

@@ -208,6 +208,14 @@ impl World {
         self.tell(event);
     }
 
+    /// One of the tasks ends, and has read this in a module's file.
+    pub(super) fn finish_reading(&mut self, task: usize, says: Says) {
+        if let Task::Load { content, .. } = &mut self.tasks[task] {
+            *content = Some(OnDiskFile::Module(says));
+        }
+        self.finish(task);
+    }
+
     /// Every checker runs once.
     pub(super) fn run_checkers(&mut self) {
         let users = self

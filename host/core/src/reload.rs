@@ -197,6 +197,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
 
     fn end_the_start(&mut self, is_over: impl Fn(&Self) -> bool) {
         if self.beginning.is_some() && is_over(self) {
+            // Perhaps nothing was decided so far: a file that was bad all along holds up no other.
+            self.pending.separate_bad();
             self.beginning = None;
             self.folders.begun(self.now);
         }

@@ -76,3 +76,24 @@ fn a_mistaken_file_that_was_read_again_before_it_changed_does_not_become_active(
     assert_eq!(world.modules.len(), 1, "{:?}", world.modules);
     assert_eq!(world.says(&module("n")), "a mistake");
 }
+
+#[test]
+fn a_bad_component_holds_up_no_module_once_the_start_is_over() {
+    let mut world = World::new();
+    world.drop_component("a", Component { behaviour: Behaviour::Garbage, ..well(2) });
+    world.drop_module("m", uses(&["a"]));
+    world.drop_module("n", uses(&["a"]));
+    world.prompt = false;
+    let mut world = world.begin();
+    assert_eq!(world.tasks(), 3);
+    // `a` and `m` are loaded, and `n` never is.
+    world.finish(0);
+    world.finish(0);
+    world.pass(Duration::from_secs(15));
+    assert_eq!((world.tasks(), world.modules.len()), (2, 0), "`a` is loaded once more");
+    world.finish(1);
+    world.pass(Duration::from_secs(5));
+    assert!(!world.reload.is_beginning());
+    assert_eq!(world.modules.keys().map(ModuleName::as_str).collect::<Vec<_>>(), ["m"]);
+    assert_eq!(number(&world, "a"), Some(901));
+}

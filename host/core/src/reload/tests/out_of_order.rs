@@ -97,3 +97,19 @@ fn a_bad_component_holds_up_no_module_once_the_start_is_over() {
     assert_eq!(world.modules.keys().map(ModuleName::as_str).collect::<Vec<_>>(), ["m"]);
     assert_eq!(number(&world, "a"), Some(901));
 }
+
+#[test]
+fn a_version_is_tried_with_a_checker_that_is_active() {
+    let mut world = with_b();
+    world.drop_module("n", uses(&["b"]));
+    world.settle();
+    world.run_checkers();
+    // The checker of `m` has answered; it goes, and comes back with the new version.
+    world.drop_module("m", uses(&["a"]));
+    world.settle();
+    world.drop_component("b", Component { behaviour: Behaviour::Breaks, ..well(2) });
+    world.drop_module("m", uses(&["a", "b"]));
+    world.settle();
+    assert_eq!(world.says(&checker("b")), "its trial run for checker `b` of module `n`: trapped");
+    assert_eq!(number(&world, "b"), Some(1));
+}

@@ -329,6 +329,11 @@ impl World {
         for Content(module) in modules {
             self.modules.insert(module.name.clone(), module);
         }
+        // What a checker answered counts as long as the module has it.
+        let modules = &self.modules;
+        self.answered.retain(|(of, name)| {
+            modules.get(name).is_none_or(|module| module.says.uses.contains(&of.1.as_str()))
+        });
         for module in self.modules.values() {
             for name in &module.says.uses {
                 let (new, old) = (self.components.get(&key(name)), before.0.get(&key(name)));

@@ -91,7 +91,7 @@ pub struct Start<C> {
 pub struct Reload<M, C> {
     now: Moment,
     actions: Vec<Action<M, C>>,
-    /// Answers that follow all other actions of an event.
+    /// Answers that follow all other actions of an event, and of the decision that it leads to.
     answers: Vec<(RequestId, Result<Approved, NotApproved>)>,
     /// The start is under way, until then at the latest.
     beginning: Option<Moment>,
@@ -190,8 +190,10 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.end_the_start(|reload| reload.beginning.is_some_and(|until| now >= until));
         self.decide();
         self.end_the_start(|reload| !reload.is_waiting_at_the_start());
-        let answers = self.answers.drain(..).map(|(request, answer)| Action::Answer { request, answer });
-        self.actions.extend(answers);
+        if !self.comparing {
+            let answers = self.answers.drain(..).map(|(request, answer)| Action::Answer { request, answer });
+            self.actions.extend(answers);
+        }
         std::mem::take(&mut self.actions)
     }
 

@@ -113,3 +113,22 @@ fn a_version_is_tried_with_a_checker_that_is_active() {
     assert_eq!(world.says(&checker("b")), "its trial run for checker `b` of module `n`: trapped");
     assert_eq!(number(&world, "b"), Some(1));
 }
+
+#[test]
+fn an_approval_is_answered_once_the_version_is_active() {
+    let mut world = with_two_that_wait();
+    ask_to_approve(&mut world, 1, "a");
+    // Something has changed meanwhile: the decision has to ask first.
+    world.reload.fits.clear();
+    let asked = tell(&mut world, Event::Written { request: RequestId(1), result: Ok(()) });
+    let is_answer = |action: &Does| matches!(action, Action::Answer { answer: Ok(_), .. });
+    assert!(!asked.iter().any(is_answer), "{asked:?}");
+    let pairs = asked.into_iter().find_map(|action| match action {
+        Action::Compare(comparisons) => Some(comparisons.into_iter().map(|it| it.pair)),
+        _ => None,
+    });
+    let fits = pairs.expect("it compares").map(|pair| (pair, Ok(()))).collect();
+    let decided = tell(&mut world, Event::Compared { fits });
+    assert!(decided.iter().any(|action| matches!(action, Action::Activate { .. })), "{decided:?}");
+    assert!(decided.last().is_some_and(is_answer), "{decided:?}");
+}

@@ -132,3 +132,31 @@ fn an_approval_is_answered_once_the_version_is_active() {
     assert!(decided.iter().any(|action| matches!(action, Action::Activate { .. })), "{decided:?}");
     assert!(decided.last().is_some_and(is_answer), "{decided:?}");
 }
+
+#[test]
+fn a_version_that_waits_or_is_tried_is_loaded_again_when_other_signatures_are_trusted() {
+    let trust_changed = || Event::LookNow { rescan: Duration::from_secs(5), trust_changed: true };
+    let mut world = with_b();
+    world.drop_component("b", asking(2));
+    world.settle();
+    assert!(world.says(&checker("b")).starts_with("waits for approval"), "{:?}", world.shown);
+    world.prompt = false;
+    world.tell(trust_changed());
+    assert_eq!(world.tasks(), 1, "it is loaded again");
+    // Until it is known whether it is trusted, there is nothing to approve.
+    world.approve("b");
+    assert_eq!(world.answers.pop(), Some(Err(NotApproved::NothingWaits("b".to_owned()))));
+    let mut world = with_b();
+    world.prompt = false;
+    world.drop_component("b", well(2));
+    world.settle();
+    world.finish(0);
+    assert_eq!(world.tasks(), 1, "it is tried");
+    world.tell(trust_changed());
+    assert_eq!(world.tasks(), 2, "and loaded again");
+    world.finish(0);
+    assert_eq!(number(&world, "b"), Some(1), "whatever the trial of the version before says");
+    world.prompt = true;
+    world.finish(0);
+    assert_eq!(number(&world, "b"), Some(2));
+}

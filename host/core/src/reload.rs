@@ -23,7 +23,7 @@
 //!        │
 //!        ▼
 //!   on probation    the first runs of each checker, measured by the version before     relapsing
-//!        │    └───────▶ rolled back with all files of the change, and quarantined
+//!        │    └───────▶ rolled back with the modules' files that came with it, and quarantined
 //!        ▼
 //!      stays
 //! ```

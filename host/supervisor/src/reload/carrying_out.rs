@@ -1,6 +1,7 @@
 //! Carries out what the core decides about files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use bellwether_core::reload::{Comparison, ComponentKey, FileKey, Folder, LoadId, Loaded, Pair, Trial};
 
@@ -53,11 +54,12 @@ impl Reload {
             }
             Action::Diagnostics(problems) => self.show_problems(&problems).await,
             Action::Write { approvals, request } => {
-                let result = approvals::write(&self.settings.root, &approvals);
+                let root = self.settings.root.clone();
+                let written = tokio::task::spawn_blocking(move || approvals::write(&root, &approvals)).await;
+                let result = written.map_err(io::Error::other).flatten().map_err(|error| error.to_string());
                 if let Err(error) = &result {
                     tracing::error!(%error, "what components ask for could not be written to state/approvals.json");
                 }
-                let result = result.map_err(|error| error.to_string());
                 return request.map(|request| Event::Written { request, result });
             }
             Action::Note { module, kind } => self.record(module, kind).await,

@@ -23,7 +23,7 @@
 //!        │
 //!        ▼
 //!   on probation    the first runs of each checker, measured by the version before     relapsing
-//!        │    └───────▶ rolled back with all files of the change, and quarantined
+//!        │    └───────▶ rolled back with the modules' files that came with it, and quarantined
 //!        ▼
 //!      stays
 //! ```
@@ -91,7 +91,7 @@ pub struct Start<C> {
 pub struct Reload<M, C> {
     now: Moment,
     actions: Vec<Action<M, C>>,
-    /// Answers that follow all other actions of an event.
+    /// Answers that follow all other actions of an event, and of the decision that it leads to.
     answers: Vec<(RequestId, Result<Approved, NotApproved>)>,
     /// The start is under way, until then at the latest.
     beginning: Option<Moment>,
@@ -190,13 +190,17 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.end_the_start(|reload| reload.beginning.is_some_and(|until| now >= until));
         self.decide();
         self.end_the_start(|reload| !reload.is_waiting_at_the_start());
-        let answers = self.answers.drain(..).map(|(request, answer)| Action::Answer { request, answer });
-        self.actions.extend(answers);
+        if !self.comparing {
+            let answers = self.answers.drain(..).map(|(request, answer)| Action::Answer { request, answer });
+            self.actions.extend(answers);
+        }
         std::mem::take(&mut self.actions)
     }
 
     fn end_the_start(&mut self, is_over: impl Fn(&Self) -> bool) {
         if self.beginning.is_some() && is_over(self) {
+            // Perhaps nothing was decided so far: a file that was bad all along holds up no other.
+            self.pending.separate_bad();
             self.beginning = None;
             self.folders.begun(self.now);
         }

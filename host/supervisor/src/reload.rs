@@ -145,6 +145,8 @@ pub struct Reload {
     last_request: RequestId,
     /// What is wrong with the folders, as it was told last.
     told: Vec<String>,
+    /// The start is under way, to its last action: the machine may have ended it while actions are carried out.
+    collects_mistakes: bool,
     /// At the start, the mistakes of modules' files: in themselves, and about components.
     mistaken: BTreeMap<FileKey, Mistakes>,
     unfit: BTreeMap<FileKey, Mistakes>,
@@ -208,6 +210,7 @@ impl Reload {
             requests: BTreeMap::new(),
             last_request: RequestId::default(),
             told: Vec::new(),
+            collects_mistakes: true,
             mistaken: BTreeMap::new(),
             unfit: BTreeMap::new(),
         };
@@ -229,6 +232,7 @@ impl Reload {
                 self.take(event).await;
             }
         }
+        self.collects_mistakes = false;
         let (own, unfit) = (std::mem::take(&mut self.mistaken), std::mem::take(&mut self.unfit));
         let all = own.into_values().chain(unfit.into_values()).collect();
         if self.machine.has_only_mistakes() { all } else { Vec::new() }
@@ -287,7 +291,7 @@ impl Reload {
     fn done(&mut self, done: Result<Done, tokio::task::JoinError>) -> Option<Event> {
         match done {
             Ok(Done { event, mistakes }) => {
-                if self.machine.is_beginning() {
+                if self.collects_mistakes {
                     self.mistaken.extend(mistakes);
                 }
                 Some(event)

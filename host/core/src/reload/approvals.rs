@@ -128,9 +128,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     pub(super) fn approve(&mut self, request: RequestId, name: &str, seen: Option<&str>, by: String) {
         match self.approvable(name, seen) {
             Ok((file, version)) => {
-                let mut approvals = self.approvals.clone();
-                approvals.approve(&file.name(), &version.digest);
                 self.approving.insert(request, Approving { file, version, by });
+                let approvals = self.approvals_to_write();
                 self.actions.push(Action::Write { approvals, request: Some(request) });
             }
             Err(why) => self.actions.push(Action::Answer { request, answer: Err(why) }),
@@ -166,8 +165,18 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     /// A version that asks for this is active from now on.
     pub(super) fn remember_asked(&mut self, file: &FileKey, asks: &[GrantRequest]) {
         if self.approvals.activated(&file.name(), asks) {
-            self.actions.push(Action::Write { approvals: self.approvals.clone(), request: None });
+            let approvals = self.approvals_to_write();
+            self.actions.push(Action::Write { approvals, request: None });
         }
+    }
+
+    /// All of them, with those that are being written: each file that is written takes the place of the one before.
+    fn approvals_to_write(&self) -> Approvals {
+        let mut approvals = self.approvals.clone();
+        for Approving { file, version, .. } in self.approving.values() {
+            approvals.approve(&file.name(), &version.digest);
+        }
+        approvals
     }
 
     /// Shows what each version that waits asks for; the journal is told once.

@@ -26,7 +26,7 @@ pub enum Event<M, C> {
     LookNow {
         /// Without a hint, look this often.
         rescan: Duration,
-        /// Other signatures are trusted than before: files that were refused may be good now.
+        /// Other signatures are trusted than before: components that are not active are loaded again.
         trust_changed: bool,
     },
     /// Answers [`Action::Look`](super::Action::Look).

@@ -17,6 +17,7 @@ pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     /// Loads a file that has changed. The results of earlier loads are dropped when they come.
     pub(super) fn load(&mut self, file: &FileKey) {
+        self.rereading.remove(file);
         let load = self.next_load();
         self.pending.changed(file, Stage::Loading(load));
         self.undecided = true;

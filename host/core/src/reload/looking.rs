@@ -95,12 +95,18 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         self.actions.push(Action::Look { confirmed });
     }
 
-    /// A person wants everything to be read again. Components that are active stay; those that were refused
-    /// may be good now, if other signatures are trusted.
+    /// A person wants everything to be read again. Components that are active stay. If other signatures are
+    /// trusted, those that were refused may be good now, and those that wait may not be.
     pub(super) fn look_now(&mut self, rescan: Duration, trust_changed: bool) {
         self.folders.rescan = rescan;
         if trust_changed {
-            let stale = |stage: &Stage<M, C>| matches!(stage, Stage::Refused { .. } | Stage::Loading(_));
+            let stale = |stage: &Stage<M, C>| match stage {
+                Stage::Loading(_)
+                | Stage::Component { .. }
+                | Stage::Trying { .. }
+                | Stage::Refused { .. } => true,
+                Stage::Writing | Stage::Module(_) | Stage::Mistaken => false,
+            };
             for file in self.pending.files(stale) {
                 self.load_again(&file);
             }

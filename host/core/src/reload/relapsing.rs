@@ -1,4 +1,8 @@
 //! On probation, and what follows: a version stays, or is rolled back and quarantined.
+//!
+//! The modules' files that became active together with it go back with it. Other components of the same change
+//! stay. One that does not take the config of a file that has gone back breaks in its next runs, and is rolled
+//! back in its turn if it is still on probation.
 
 use std::sync::Arc;
 

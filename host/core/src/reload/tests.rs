@@ -7,6 +7,7 @@ use crate::event::Wish;
 use crate::record::RecordKind;
 
 mod laws;
+mod out_of_order;
 mod world;
 use self::world::*;
 

@@ -43,19 +43,30 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     }
 
     /// The first user of an active component that a new version can be compared for: a checker whose last run has
-    /// answered, or a module that is active and has it as its restart script.
+    /// answered and that is active, or a module that is active and has it as its restart script.
     fn comparable_user(
         &self,
         key: &ComponentKey,
         modules: &[&ModuleVersion<M>],
     ) -> Option<(ModuleVersion<M>, Option<CheckerName>)> {
         let active = self.components.get(key)?;
+        // A checker that comes with the new version has no memory to run with, and may have had another component.
+        let has = |module: &ModuleVersion<M>, checker: &CheckerName| {
+            let active = self.modules.get(&module.file.name);
+            active.is_some_and(|active| {
+                active
+                    .file
+                    .uses
+                    .iter()
+                    .any(|its| its.component == *key && its.checker.as_ref() == Some(checker))
+            })
+        };
         let is_comparable = |module: &ModuleVersion<M>, checker: Option<&CheckerName>| match (key.0, checker)
         {
             (ComponentKind::RestartScript, None) => true,
             (ComponentKind::Checker, Some(checker)) => {
                 let user = (module.file.name.clone(), checker.clone());
-                active.conduct.last(&user) == Some(&Ending::Answered)
+                has(module, checker) && active.conduct.last(&user) == Some(&Ending::Answered)
             }
             _ => false,
         };

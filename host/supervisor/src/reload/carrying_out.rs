@@ -1,12 +1,13 @@
 //! Carries out what the core decides about files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
-use bellwether_core::reload::{Comparison, FileKey, Folder, LoadId, Loaded, Trial};
+use bellwether_core::reload::{Comparison, ComponentKey, FileKey, Folder, LoadId, Loaded, Pair, Trial};
 
 use super::content::{ModuleContent, component_file, module_file};
 use super::{Action, Done, Event, Reload, approvals, loading, picture, trial};
-use bellwether_config::ComponentKind;
+use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_sandbox::component::Component;
 
 impl Reload {
@@ -20,11 +21,11 @@ impl Reload {
                 );
             }
             Action::Load { file, load, size, quarantined } => self.load(file, load, size, quarantined),
-            Action::Compare(comparisons) => return compare(comparisons).await,
+            Action::Compare(comparisons) => return Some(compare(comparisons).await),
             Action::Explain { file, load, module, components, why } => {
-                let mistakes = picture::mistakes(&module, &components);
+                let mistakes = explain(module, components).await;
                 let why = mistakes.as_ref().map_or(why, picture::sentence);
-                if let Some(mistakes) = mistakes.filter(|_| self.machine.is_beginning()) {
+                if let Some(mistakes) = mistakes.filter(|_| self.collects_mistakes) {
                     self.unfit.insert(file.clone(), mistakes);
                 }
                 return Some(Event::Explained { file, load, why });
@@ -53,11 +54,12 @@ impl Reload {
             }
             Action::Diagnostics(problems) => self.show_problems(&problems).await,
             Action::Write { approvals, request } => {
-                let result = approvals::write(&self.settings.root, &approvals);
+                let root = self.settings.root.clone();
+                let written = tokio::task::spawn_blocking(move || approvals::write(&root, &approvals)).await;
+                let result = written.map_err(io::Error::other).flatten().map_err(|error| error.to_string());
                 if let Err(error) = &result {
                     tracing::error!(%error, "what components ask for could not be written to state/approvals.json");
                 }
-                let result = result.map_err(|error| error.to_string());
                 return request.map(|request| Event::Written { request, result });
             }
             Action::Note { module, kind } => self.record(module, kind).await,
@@ -75,7 +77,7 @@ impl Reload {
         let means = self.settings.means.clone();
         self.tasks.spawn(async move {
             let (file, load) = (trial.file.clone(), trial.load);
-            let (before, now) = trial::run(&means, trial).await;
+            let (before, now) = trial::run_within(trial::deadline(&trial), means, trial).await;
             Done { event: Event::Tried { file, load, before, now }, mistakes: None }
         });
     }
@@ -105,13 +107,23 @@ impl Reload {
     }
 }
 
-/// On another thread: configs and schemas may take long to check.
-async fn compare(comparisons: Vec<Comparison<ModuleContent, Component>>) -> Option<Event> {
-    match tokio::task::spawn_blocking(move || picture::compare(comparisons)).await {
-        Ok(fits) => Some(Event::Compared { fits }),
-        Err(error) => {
-            tracing::error!(%error, "files could not be compared: a bug in the daemon");
-            None
-        }
-    }
+/// On another thread: configs and schemas may take long to check. Every pair is answered, for the core decides
+/// nothing before.
+async fn compare(comparisons: Vec<Comparison<ModuleContent, Component>>) -> Event {
+    let pairs: Vec<Pair> = comparisons.iter().map(|comparison| comparison.pair.clone()).collect();
+    let compared = tokio::task::spawn_blocking(move || picture::compare(comparisons)).await;
+    let fits = compared.unwrap_or_else(|error| {
+        tracing::error!(%error, "files could not be compared: a bug in the daemon");
+        pairs.into_iter().map(|pair| (pair, Err(picture::NOT_CHECKED.to_owned()))).collect()
+    });
+    Event::Compared { fits }
+}
+
+/// The same for all mistakes of one file.
+async fn explain(module: ModuleContent, components: BTreeMap<ComponentKey, Component>) -> Option<Mistakes> {
+    let explained = tokio::task::spawn_blocking(move || picture::mistakes(&module, &components)).await;
+    explained.unwrap_or_else(|error| {
+        tracing::error!(%error, "the mistakes of a file could not be listed: a bug in the daemon");
+        None
+    })
 }

@@ -143,7 +143,8 @@ fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
 /// nothing, no more watches to be had) the periodic look finds it a little later.
 #[derive(Debug)]
 pub(super) struct Hints {
-    watcher: Option<RecommendedWatcher>,
+    /// Nothing if there is none, and while the folders are looked at.
+    pub(super) watcher: Option<RecommendedWatcher>,
     hints: mpsc::Receiver<()>,
 }
 
@@ -163,25 +164,24 @@ impl Hints {
         Self { watcher, hints }
     }
 
-    /// Watches the folders that are there now. To be called again at each look:
-    /// a folder may have been made anew.
-    pub(super) fn arm(&mut self, root: &Path) {
-        let Some(watcher) = &mut self.watcher else { return };
-        for folder in Folder::ALL {
-            let path = root.join(folder.name());
-            if path.is_dir()
-                && let Err(error) = watcher.watch(&path, RecursiveMode::NonRecursive)
-            {
-                tracing::debug!(%error, folder = %path.display(), "not watched; the periodic look sees it");
-            }
-        }
-    }
-
     /// Something may have changed.
     pub(super) async fn next(&mut self) {
         match self.hints.recv().await {
             Some(()) => {}
             None => std::future::pending().await,
+        }
+    }
+}
+
+/// Watches the folders that are there now. To be called again at each look: a folder may have been made anew.
+pub(super) fn watch(watcher: Option<&mut RecommendedWatcher>, root: &Path) {
+    let Some(watcher) = watcher else { return };
+    for folder in Folder::ALL {
+        let path = root.join(folder.name());
+        if path.is_dir()
+            && let Err(error) = watcher.watch(&path, RecursiveMode::NonRecursive)
+        {
+            tracing::debug!(%error, folder = %path.display(), "not watched; the periodic look sees it");
         }
     }
 }

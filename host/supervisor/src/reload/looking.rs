@@ -4,15 +4,30 @@ use bellwether_core::record::RecordKind;
 use bellwether_core::reload::{OnDisk, Problem};
 
 use super::Reload;
-use super::folders::list;
+use super::folders::{Hints, list, watch};
 
 impl Reload {
     /// Nothing if the folders cannot be looked at.
     pub(super) async fn list(&mut self) -> Option<OnDisk> {
-        // First watched, then looked at: no change falls in between.
-        self.hints.arm(&self.settings.root);
         let (root, previous) = (self.settings.root.clone(), self.seen.clone());
-        let on_disk = tokio::task::spawn_blocking(move || list(&root, &previous)).await.ok()?;
+        let mut watcher = self.hints.watcher.take();
+        let listed = tokio::task::spawn_blocking(move || {
+            // First watched, then looked at: no change falls in between.
+            watch(watcher.as_mut(), &root);
+            (watcher, list(&root, &previous))
+        });
+        let on_disk = match listed.await {
+            Ok((watcher, on_disk)) => {
+                self.hints.watcher = watcher;
+                on_disk
+            }
+            Err(error) => {
+                tracing::error!(%error, "the folders could not be listed: a bug in the daemon");
+                // The watcher is gone with the thread that had it.
+                self.hints = Hints::new();
+                return None;
+            }
+        };
         self.seen = on_disk.files.clone();
         Some(on_disk)
     }

@@ -1,6 +1,7 @@
 //! Whether modules fit the components that they name: configs against schemas.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bellwether_core::reload::{Comparison, ComponentKey, Pair};
 
@@ -9,17 +10,28 @@ use bellwether_config::spec::ModuleSpec;
 use bellwether_config::{Mistakes, Sourced, check_module};
 use bellwether_sandbox::component::Component;
 
+/// Why a module does not fit a component if that could not be found out.
+pub(super) const NOT_CHECKED: &str = "its config could not be checked: a bug in the daemon, see its log";
+
 /// Whether each module fits the component that it is compared with; else why not.
 pub(super) fn compare(
     comparisons: Vec<Comparison<ModuleContent, Component>>,
 ) -> Vec<(Pair, Result<(), String>)> {
     let fits = |comparison: Comparison<ModuleContent, Component>| {
         let Comparison { pair, module, component } = comparison;
-        let schema = component.as_ref().map(|component| component.about().config_schema.clone());
-        let fits = fit(&module.0, &pair.component, schema.as_ref()).map_err(|mistakes| sentence(&mistakes));
+        let fits = checked(|| {
+            let schema = component.as_ref().map(|component| component.about().config_schema.clone());
+            fit(&module.0, &pair.component, schema.as_ref()).map_err(|mistakes| sentence(&mistakes))
+        });
         (pair, fits)
     };
     comparisons.into_iter().map(fits).collect()
+}
+
+/// A check that panics concerns its own pair alone.
+fn checked(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    // What the check borrows is read only, and dropped after it.
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| Err(NOT_CHECKED.to_owned()))
 }
 
 /// Every mistake that a module's file makes about these components.
@@ -46,4 +58,16 @@ fn fit(
 /// All mistakes of a file on one line.
 pub(super) fn sentence(mistakes: &Mistakes) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_panics_is_answered() {
+        assert_eq!(checked(|| Ok(())), Ok(()));
+        assert_eq!(checked(|| Err("no".to_owned())), Err("no".to_owned()));
+        assert_eq!(checked(|| panic!("a bug")), Err(NOT_CHECKED.to_owned()));
+    }
 }

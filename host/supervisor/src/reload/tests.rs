@@ -32,6 +32,17 @@ mod bench;
 use self::bench::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_start_returns_the_mistakes_about_components_of_the_only_module() {
+    let checker = version(&Guest::default(), "1");
+    let module = MODULE.replace("component = \"c\"", "component = \"none\"");
+    let (mut reload, bench) = Bench::prepared(sandbox(Compiler::Own), &checker, &module).await;
+    let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].contains("none"), "{mistakes:?}");
+    assert_eq!(bench.refused.sentences().len(), 1, "it is shown, too");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_breaks_in_its_trial_never_comes_into_force() {
     let good = version(&Guest::default(), "1");
     let bench = Bench::new(&good, &module_of_little_processor_time()).await;

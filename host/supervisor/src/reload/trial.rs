@@ -4,11 +4,13 @@
 //! core compares that with the version before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellwether_core::id::CheckerName;
 use bellwether_core::plan::{Occasion, PlanRequest};
 use bellwether_core::probation::Ending;
 use bellwether_core::reload::Trial;
+use tokio::task::JoinSet;
 
 use super::content::ModuleContent;
 use crate::act::plan_question::PlanContext;
@@ -16,11 +18,53 @@ use crate::loaded_modules::CheckerKit;
 use crate::observe::RunContext;
 use crate::observe::component::{ComponentChecker, ending};
 use bellwether_config::spec::{ModuleSpec, Subject};
+use bellwether_os::at_most;
 use bellwether_sandbox::component::Component;
 use bellwether_sandbox::run::{NoPlan, PlanRun};
 
-/// Carries it out: how a run of the version before ends, and how that of the new one has ended.
-pub(super) async fn run(means: &RunContext, trial: Trial<ModuleContent, Component>) -> (Ending, Ending) {
+/// Beyond the time that the runs have, for all that surrounds them.
+const MARGIN: Duration = at_most!(Duration::from_secs(30));
+
+/// A trial is over after this long: it is one run of a checker, or two plans.
+pub(super) fn deadline(trial: &Trial<ModuleContent, Component>) -> Duration {
+    let spec = trial.module.spec();
+    let one = match &trial.checker {
+        Some(checker) => spec.checkers.get(checker).map_or(Duration::ZERO, |checker| checker.timeout),
+        None => spec.policy().plan_within,
+    };
+    one.saturating_mul(2).saturating_add(MARGIN)
+}
+
+/// Carries it out, and answers within that time whatever happens: what was changed together waits for the answer.
+pub(super) async fn run_within(
+    within: Duration,
+    means: RunContext,
+    trial: Trial<ModuleContent, Component>,
+) -> (Ending, Ending) {
+    answered(within, async move { run(&means, trial).await }).await
+}
+
+/// What the run answers. A panic and a run that does not end count against the new version.
+async fn answered(
+    within: Duration,
+    run: impl Future<Output = (Ending, Ending)> + Send + 'static,
+) -> (Ending, Ending) {
+    // Aborts the run when it goes out of scope.
+    let mut running = JoinSet::new();
+    running.spawn(run);
+    let why = match tokio::time::timeout(within, running.join_next()).await {
+        Ok(Some(Ok(endings))) => return endings,
+        Ok(failed) => {
+            tracing::error!(?failed, "a trial run failed in the daemon itself");
+            "its trial run failed: a bug in the daemon, see its log"
+        }
+        Err(_) => "its trial run did not end in time",
+    };
+    (Ending::Answered, Ending::Broke(why.to_owned()))
+}
+
+/// How a run of the version before ends, and how that of the new one has ended.
+async fn run(means: &RunContext, trial: Trial<ModuleContent, Component>) -> (Ending, Ending) {
     let spec = trial.module.spec();
     match &trial.checker {
         Some(checker) => {
@@ -64,5 +108,30 @@ async fn plan(means: &RunContext, spec: &ModuleSpec, component: Component) -> En
     match means.sandbox.plan(&component, run).await {
         Err(NoPlan::Failed(failure)) => Ending::Broke(failure.to_string()),
         _ => Ending::Answered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broke(why: &str) -> (Ending, Ending) {
+        (Ending::Answered, Ending::Broke(why.to_owned()))
+    }
+
+    fn bug() -> (Ending, Ending) {
+        panic!("a bug")
+    }
+
+    #[tokio::test]
+    async fn a_trial_run_answers_whatever_happens() {
+        let long = Duration::from_secs(600);
+        let told = (Ending::Broke("before".to_owned()), Ending::Answered);
+        let run = std::future::ready(told.clone());
+        assert_eq!(answered(long, run).await, told);
+        let panics = answered(long, async { bug() }).await;
+        assert_eq!(panics, broke("its trial run failed: a bug in the daemon, see its log"));
+        let never = answered(Duration::ZERO, std::future::pending()).await;
+        assert_eq!(never, broke("its trial run did not end in time"));
     }
 }

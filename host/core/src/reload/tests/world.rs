@@ -208,6 +208,14 @@ impl World {
         self.tell(event);
     }
 
+    /// One of the tasks ends, and has read this in a module's file.
+    pub(super) fn finish_reading(&mut self, task: usize, says: Says) {
+        if let Task::Load { content, .. } = &mut self.tasks[task] {
+            *content = Some(OnDiskFile::Module(says));
+        }
+        self.finish(task);
+    }
+
     /// Every checker runs once.
     pub(super) fn run_checkers(&mut self) {
         let users = self
@@ -321,6 +329,11 @@ impl World {
         for Content(module) in modules {
             self.modules.insert(module.name.clone(), module);
         }
+        // What a checker answered counts as long as the module has it.
+        let modules = &self.modules;
+        self.answered.retain(|(of, name)| {
+            modules.get(name).is_none_or(|module| module.says.uses.contains(&of.1.as_str()))
+        });
         for module in self.modules.values() {
             for name in &module.says.uses {
                 let (new, old) = (self.components.get(&key(name)), before.0.get(&key(name)));

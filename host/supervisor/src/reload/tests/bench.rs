@@ -13,12 +13,14 @@ pub(super) struct Bench {
     events: Arc<Mutex<Vec<Event>>>,
     approve: mpsc::Sender<Approve>,
     looks: mpsc::Sender<LookNow>,
-    reload: tokio::task::JoinHandle<()>,
+    reload: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        self.reload.abort();
+        if let Some(reload) = &self.reload {
+            reload.abort();
+        }
     }
 }
 
@@ -64,6 +66,15 @@ impl Bench {
     }
 
     pub(super) async fn on(sandbox: Sandbox, checker: &[u8], module: &str) -> Self {
+        let (mut reload, mut bench) = Self::prepared(sandbox, checker, module).await;
+        let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
+        assert_eq!(mistakes, Vec::<String>::new());
+        bench.reload = Some(tokio::spawn(reload.run()));
+        bench
+    }
+
+    /// The same, and its reload, which has not begun.
+    pub(super) async fn prepared(sandbox: Sandbox, checker: &[u8], module: &str) -> (Reload, Self) {
         let root = tempfile::tempdir().unwrap();
         for folder in ["checkers", "restart-scripts", "modules", "state"] {
             fs::create_dir(root.path().join(folder)).unwrap();
@@ -94,7 +105,7 @@ impl Bench {
         let (approve, approvals) = mpsc::channel(4);
         let (looks, looked_for) = mpsc::channel(1);
         let (refused, problems) = (Refused::default(), Diagnostics::default());
-        let (mut reload, damaged) = Reload::new(Settings {
+        let (reload, damaged) = Reload::new(Settings {
             means: means.clone(),
             root: root.path().to_owned(),
             trust: TrustSpec::default(),
@@ -118,10 +129,7 @@ impl Bench {
                 told.lock().unwrap().push(event);
             }
         });
-        let mistakes: Vec<String> = reload.begin().await.iter().map(|m| m.render(false)).collect();
-        assert_eq!(mistakes, Vec::<String>::new());
-        let reload = tokio::spawn(reload.run());
-        Self { root, means, refused, problems, events, approve, looks, reload }
+        (reload, Self { root, means, refused, problems, events, approve, looks, reload: None })
     }
 
     pub(super) fn write(&self, file: &str, content: &[u8]) {

@@ -49,6 +49,7 @@ impl RootArg {
             let next = format!("omit {option}, or run the command on that host");
             return Err(Failure::new(Exit::Usage, what, next));
         }
+        self.remote.refuse_unrelated()?;
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let root = choose(self.given(), Path::new(SYSTEM_ROOT), &here)?;
         std::fs::canonicalize(&root)
@@ -86,6 +87,8 @@ fn choose(given: Option<&Path>, system: &Path, here: &Path) -> Result<PathBuf, F
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
+
     use super::*;
 
     #[test]
@@ -98,6 +101,30 @@ mod tests {
         assert_eq!(choose(None, &system, &here).unwrap(), here);
         std::fs::create_dir(&system).unwrap();
         assert_eq!(choose(None, &system, &here).unwrap(), system);
+    }
+
+    /// What `bellwether` makes of these options.
+    fn parsed(options: &[&str]) -> RootArg {
+        let command = RootArg::augment_args(clap::Command::new("bellwether"));
+        let matches = command.try_get_matches_from(["bellwether"].iter().chain(options).copied()).unwrap();
+        RootArg::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn options_of_another_host_do_not_lead_to_this_one() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().to_str().unwrap();
+        assert!(parsed(&["--root", root]).find().is_ok());
+        let fingerprint = "AB".repeat(32);
+        for (option, value) in
+            [("--token-file", "token"), ("--fingerprint", fingerprint.as_str()), ("--ca", "ca.pem")]
+        {
+            let args = parsed(&["--root", root, option, value]);
+            for failure in [args.find().unwrap_err(), args.client().unwrap_err()] {
+                assert_eq!(failure.exit(), Exit::Usage);
+                assert!(failure.said().starts_with(option), "{failure}");
+            }
+        }
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(crate) async fn ask(client: &Client, command: Command, module: &ModuleName) 
     write_question(&mut io::stderr(), command, module, &sentences)?;
     let mut typed = String::new();
     io::Read::take(io::stdin().lock(), MAX_TYPED).read_line(&mut typed)?;
+    end_line(&mut io::stderr(), &typed)?;
     let confirmed = Authorization { confirmed: Some(typed), ..Authorization::of(super::ANY_ROLE) };
     if confirmed.confirms(module) {
         return Ok(shown.changed);
@@ -74,6 +75,11 @@ fn write_question(
     to.flush()
 }
 
+/// Ends the line of the question if what was typed did not: Ctrl-D ends the input without one.
+fn end_line(to: &mut impl Write, typed: &str) -> io::Result<()> {
+    if typed.ends_with('\n') { Ok(()) } else { writeln!(to) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +94,15 @@ mod tests {
         }
         assert_eq!(Confirmation::by(false, script, local), Confirmation::Given);
         assert_eq!(Confirmation::by(false, script, elsewhere), Confirmation::Missing);
+    }
+
+    #[test]
+    fn what_follows_the_question_begins_a_line() {
+        for (typed, written) in [("web\n", ""), ("web", "\n"), ("", "\n")] {
+            let mut to = Vec::new();
+            end_line(&mut to, typed).unwrap();
+            assert_eq!(String::from_utf8(to).unwrap(), written, "{typed:?}");
+        }
     }
 
     #[test]

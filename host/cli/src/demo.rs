@@ -53,7 +53,7 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    let place = Place::find(root.given(), args.lay_out_only)?;
+    let place = Place::find(root.given().as_deref(), args.lay_out_only)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let node_file = NodeFile::find(place.root());
     let fresh = !layout::is_laid_out(place.root());

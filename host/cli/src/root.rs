@@ -1,5 +1,6 @@
 //! Which root is meant.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,23 +11,34 @@ use crate::exit::{Exit, Failure};
 /// Where a package puts the files.
 const SYSTEM_ROOT: &str = "/etc/bellwether";
 
+/// The variable that names the root.
+const ROOT: &str = "BELLWETHER_ROOT";
+
 /// Given to every command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RootArg {
     /// The root: the folder with bellwether.toml, modules/ and added components
     ///
-    /// Default: /etc/bellwether if it exists, else the current folder if it has a bellwether.toml
-    /// or a modules/ folder.
-    #[arg(long, global = true, value_name = "DIR", env = "BELLWETHER_ROOT", hide_env_values = true)]
+    /// Default: the folder that the variable `BELLWETHER_ROOT` names, else /etc/bellwether if it
+    /// exists, else the current folder if it has a bellwether.toml or a modules/ folder.
+    // The variable is not the argument's `env`: clap would take it for an option beside `--url` or `--profile`, which
+    // conflict with `--root`.
+    #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
 }
 
 impl RootArg {
-    /// As it was given.
-    pub(crate) fn given(&self) -> Option<&Path> {
-        self.root.as_deref()
+    /// As it was given: with `--root`, or with the variable.
+    pub(crate) fn given(&self) -> Option<PathBuf> {
+        self.given_beside(std::env::var_os(ROOT))
+    }
+
+    /// As it was given where the variable has this value. An empty one counts as none.
+    fn given_beside(&self, variable: Option<OsString>) -> Option<PathBuf> {
+        let variable = variable.filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.root.clone().or(variable)
     }
 
     /// What was given of a daemon on another host.
@@ -49,8 +61,9 @@ impl RootArg {
             let next = format!("omit {option}, or run the command on that host");
             return Err(Failure::new(Exit::Usage, what, next));
         }
+        self.remote.refuse_unrelated()?;
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        let root = choose(self.given(), Path::new(SYSTEM_ROOT), &here)?;
+        let root = choose(self.given().as_deref(), Path::new(SYSTEM_ROOT), &here)?;
         std::fs::canonicalize(&root)
             .map_err(|error| Failure::from(anyhow::Error::from(error).context(root.display().to_string())))
     }
@@ -86,6 +99,8 @@ fn choose(given: Option<&Path>, system: &Path, here: &Path) -> Result<PathBuf, F
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
+
     use super::*;
 
     #[test]
@@ -98,6 +113,48 @@ mod tests {
         assert_eq!(choose(None, &system, &here).unwrap(), here);
         std::fs::create_dir(&system).unwrap();
         assert_eq!(choose(None, &system, &here).unwrap(), system);
+    }
+
+    /// What `bellwether` makes of these options.
+    fn parsed(options: &[&str]) -> RootArg {
+        let command = RootArg::augment_args(clap::Command::new("bellwether"));
+        let matches = command.try_get_matches_from(["bellwether"].iter().chain(options).copied()).unwrap();
+        RootArg::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn the_variable_counts_unless_a_root_is_given_and_is_no_option() {
+        let of = |options: &[&str], variable: Option<&str>| {
+            parsed(options).given_beside(variable.map(OsString::from))
+        };
+        assert_eq!(of(&[], None), None);
+        assert_eq!(of(&[], Some("")), None);
+        assert_eq!(of(&[], Some("/variable")), Some(PathBuf::from("/variable")));
+        assert_eq!(of(&["--root", "/option"], Some("/variable")), Some(PathBuf::from("/option")));
+        let command = RootArg::augment_args(clap::Command::new("bellwether"));
+        let with_variable: Vec<_> = command
+            .get_arguments()
+            .filter(|argument| argument.get_env().is_some())
+            .map(clap::Arg::get_id)
+            .collect();
+        assert!(with_variable.is_empty(), "clap would report a conflict: {with_variable:?}");
+    }
+
+    #[test]
+    fn options_of_another_host_do_not_lead_to_this_one() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().to_str().unwrap();
+        assert!(parsed(&["--root", root]).find().is_ok());
+        let fingerprint = "AB".repeat(32);
+        for (option, value) in
+            [("--token-file", "token"), ("--fingerprint", fingerprint.as_str()), ("--ca", "ca.pem")]
+        {
+            let args = parsed(&["--root", root, option, value]);
+            for failure in [args.find().unwrap_err(), args.client().unwrap_err()] {
+                assert_eq!(failure.exit(), Exit::Usage);
+                assert!(failure.said().starts_with(option), "{failure}");
+            }
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ pub(crate) type ProfileName = NodeName;
 
 /// A profile's file is never larger, in bytes.
 const MAX_FILE: u64 = 64 << 10;
-/// No more profiles than this are listed.
-const MAX_PROFILES: usize = 10_000;
+/// No more entries of the folder than this are looked at.
+const MAX_ENTRIES: usize = 10_000;
 
 /// Where a daemon is, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,7 @@ impl Profiles {
 
     /// The profile of this name. Its paths are absolute.
     pub(crate) fn read(&self, name: &ProfileName) -> Result<Profile, Failure> {
+        self.check_folder()?;
         let path = self.path(name);
         let shown = path.display();
         let text = match read_own(&path) {
@@ -104,6 +105,7 @@ impl Profiles {
             Failure::from(anyhow::Error::from(error).context(format!("{} cannot be written", path.display())))
         };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(unwritable)?;
+        self.check_folder()?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(unwritable)?;
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(unwritable)?;
         match file.persist_noclobber(&path) {
@@ -139,16 +141,31 @@ impl Profiles {
             entries => entries.map_err(unreadable)?,
         };
         let mut names = Vec::new();
-        for entry in entries {
+        for entry in entries.take(MAX_ENTRIES) {
             let file = entry.map_err(unreadable)?.file_name();
             let name = file.to_str().and_then(|file| file.strip_suffix(".toml"));
             names.extend(name.and_then(|name| ProfileName::new(name).ok()));
-            if names.len() == MAX_PROFILES {
-                break;
-            }
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Refuses a folder in which another user could put a profile in the place of one that is there.
+    fn check_folder(&self) -> Result<(), Failure> {
+        // If it is missing or cannot be read, so are the files in it, and reading one says why.
+        let Ok(facts) = std::fs::metadata(&self.folder) else { return Ok(()) };
+        let shown = self.folder.display();
+        let user = rustix::process::geteuid().as_raw();
+        if facts.uid() != user && facts.uid() != 0 {
+            let what = format!("{shown} belongs to another user, who could send the token elsewhere");
+            return Err(Failure::new(Exit::Usage, what, format!("ls -ld {shown}")));
+        }
+        if facts.mode() & 0o022 != 0 {
+            let what = format!("{shown} can be written by other users (mode {:03o})", facts.mode() & 0o777);
+            let next = format!("see that its files are right, then: chmod 700 {shown}");
+            return Err(Failure::new(Exit::Usage, what, next));
+        }
+        Ok(())
     }
 
     fn missing(&self, name: &ProfileName) -> Failure {
@@ -233,6 +250,7 @@ mod tests {
     /// Writes a profile by hand.
     fn write(profiles: &Profiles, name: &ProfileName, text: &str, mode: u32) {
         fs::create_dir_all(&profiles.folder).unwrap();
+        fs::set_permissions(&profiles.folder, Permissions::from_mode(0o755)).unwrap();
         fs::write(profiles.path(name), text).unwrap();
         fs::set_permissions(profiles.path(name), Permissions::from_mode(mode)).unwrap();
     }
@@ -338,6 +356,28 @@ mod tests {
         if rustix::process::geteuid().is_root() {
             write(&profiles, &name("a"), "url = 'https://a'\n", 0o600);
             std::os::unix::fs::chown(profiles.path(&name("a")), Some(65_534), None).unwrap();
+            let failure = profiles.read(&name("a")).unwrap_err();
+            assert!(failure.to_string().contains("belongs to another user"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_could_write_to_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let profiles = profiles(&place);
+        write(&profiles, &name("a"), "url = 'https://a'\n", 0o600);
+        for (mode, refused) in [(0o770, true), (0o1777, true), (0o755, false), (0o700, false)] {
+            fs::set_permissions(&profiles.folder, Permissions::from_mode(mode)).unwrap();
+            let added = profiles.add(&name("b"), &node("https://b"));
+            for result in [profiles.read(&name("a")).map(drop), added] {
+                let said = result.err().map(|failure| failure.to_string());
+                assert_eq!(said.is_some(), refused, "{mode:o}: {said:?}");
+                assert!(said.is_none_or(|said| said.contains("chmod 700 ")), "{mode:o}");
+            }
+            assert_eq!(profiles.remove(&name("b")).is_err(), refused, "a refused profile is not written");
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&profiles.folder, Some(65_534), None).unwrap();
             let failure = profiles.read(&name("a")).unwrap_err();
             assert!(failure.to_string().contains("belongs to another user"), "{failure}");
         }

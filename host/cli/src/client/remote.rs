@@ -68,9 +68,29 @@ impl RemoteArgs {
         let profile = match &self.profile {
             Some(name) => self.over(Profiles::of_user()?.read(name)?),
             None if self.url.is_some() => self.to_profile()?,
-            None => return Ok(None),
+            None => return self.refuse_unrelated().map(|()| None),
         };
         profile.find().map(Some)
+    }
+
+    /// Refuses what is about a daemon on another host where none is named: a command that was meant for that daemon
+    /// must not be given to the one of this host.
+    pub(crate) fn refuse_unrelated(&self) -> Result<(), Failure> {
+        if self.option().is_some() {
+            return Ok(());
+        }
+        let options = [
+            (self.token_file.is_some(), "--token-file"),
+            (self.fingerprint.is_some(), "--fingerprint"),
+            (self.ca.is_some(), "--ca"),
+        ];
+        match options.into_iter().find(|(given, _)| *given) {
+            None => Ok(()),
+            Some((_, option)) => Err(usage(
+                format!("{option} is about a daemon on another host, and none is given"),
+                format!("add --profile NAME or --url https://host:9013, or omit {option}"),
+            )),
+        }
     }
 
     /// A profile, with what else was given in the place of what it says.
@@ -298,6 +318,37 @@ mod tests {
             expected,
             "the certificate of the profile does not count besides"
         );
+    }
+
+    /// Each option that is of use only beside `--url` or `--profile`, alone.
+    fn unrelated() -> [(&'static str, RemoteArgs); 3] {
+        let file = || Some(PathBuf::from("file"));
+        let fingerprint = Fingerprint::parse(&"AB".repeat(32));
+        assert!(fingerprint.is_some());
+        [
+            ("--token-file", RemoteArgs { token_file: file(), ..RemoteArgs::default() }),
+            ("--fingerprint", RemoteArgs { fingerprint, ..RemoteArgs::default() }),
+            ("--ca", RemoteArgs { ca: file(), ..RemoteArgs::default() }),
+        ]
+    }
+
+    #[test]
+    fn options_of_another_host_are_refused_where_none_is_named() {
+        assert!(RemoteArgs::default().find().unwrap().is_none());
+        for (option, args) in unrelated() {
+            for failure in [args.find().unwrap_err(), args.refuse_unrelated().unwrap_err()] {
+                assert_eq!(failure.exit(), Exit::Usage, "{option}");
+                assert_eq!(
+                    failure.to_string(),
+                    format!(
+                        "error: {option} is about a daemon on another host, and none is given\n  \
+                         next: add --profile NAME or --url https://host:9013, or omit {option}"
+                    )
+                );
+            }
+            let named = RemoteArgs { url: Some("https://node-1:9013".to_owned()), ..args };
+            assert!(named.refuse_unrelated().is_ok(), "{option}");
+        }
     }
 
     #[test]

@@ -1,18 +1,24 @@
 //! How a person or a script confirms a command after which no node serves the module.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use bellwether_api::ModuleStatus;
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::id::ModuleName;
 use bellwether_core::permission::Authorization;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
 
 /// Nothing that is typed here is longer, in bytes.
 const MAX_TYPED: u64 = 256;
+/// An answer that takes longer is not waited for: what the question says may no longer be so.
+const ANSWERED_WITHIN: Duration = Duration::from_mins(5);
 
 /// Where the confirmation comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +58,10 @@ pub(crate) async fn ask(client: &Client, command: Command, module: &ModuleName) 
     let sentences = consequence.map(|consequence| consequence.sentences).unwrap_or_default();
     write_question(&mut io::stderr(), command, module, &sentences)?;
     let mut typed = String::new();
-    io::Read::take(io::stdin().lock(), MAX_TYPED).read_line(&mut typed)?;
+    if is_readable(&io::stdin(), ANSWERED_WITHIN)? {
+        io::Read::take(io::stdin().lock(), MAX_TYPED).read_line(&mut typed)?;
+    }
+    end_line(&mut io::stderr(), &typed)?;
     let confirmed = Authorization { confirmed: Some(typed), ..Authorization::of(super::ANY_ROLE) };
     if confirmed.confirms(module) {
         return Ok(shown.changed);
@@ -74,8 +83,29 @@ fn write_question(
     to.flush()
 }
 
+/// Whether there is something to read, or the end, within this time. A terminal has something when a line is typed.
+fn is_readable(from: &impl AsFd, within: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + within;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&left)) {
+            // By a signal, such as when the terminal is resumed.
+            Err(Errno::INTR) => {}
+            found => return Ok(found? > 0),
+        }
+    }
+}
+
+/// Ends the line of the question if what was typed did not: Ctrl-D ends the input without one.
+fn end_line(to: &mut impl Write, typed: &str) -> io::Result<()> {
+    if typed.ends_with('\n') { Ok(()) } else { writeln!(to) }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -88,6 +118,26 @@ mod tests {
         }
         assert_eq!(Confirmation::by(false, script, local), Confirmation::Given);
         assert_eq!(Confirmation::by(false, script, elsewhere), Confirmation::Missing);
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_within_a_time() {
+        let (mut person, question) = UnixStream::pair().unwrap();
+        assert!(!is_readable(&question, Duration::from_millis(10)).unwrap());
+        person.write_all(b"web\n").unwrap();
+        assert!(is_readable(&question, ANSWERED_WITHIN).unwrap());
+        let (person, question) = UnixStream::pair().unwrap();
+        drop(person);
+        assert!(is_readable(&question, ANSWERED_WITHIN).unwrap(), "the end is an answer");
+    }
+
+    #[test]
+    fn what_follows_the_question_begins_a_line() {
+        for (typed, written) in [("web\n", ""), ("web", "\n"), ("", "\n")] {
+            let mut to = Vec::new();
+            end_line(&mut to, typed).unwrap();
+            assert_eq!(String::from_utf8(to).unwrap(), written, "{typed:?}");
+        }
     }
 
     #[test]

@@ -156,7 +156,8 @@ fn paths(args: &InstallArgs) -> (PathBuf, PathBuf) {
 fn install(args: &InstallArgs, place: &Place, contents: &Contents) -> Result<Steps, Failure> {
     let owner = args.user.as_deref().map(|user| owner(place, user)).transpose()?;
     let (binary, unit) = paths(args);
-    let mut steps = vec![(binary.clone(), place.put(&binary, &contents.binary, 0o755)?)];
+    let mut steps = Steps::new();
+    // With its record, which is read before anything is written.
     if let Some(shared) = &contents.shared {
         steps.extend(Shared::new(place, &args.prefix).put(shared)?);
     }
@@ -175,6 +176,9 @@ fn install(args: &InstallArgs, place: &Place, contents: &Contents) -> Result<Ste
     for (file, text) in operators(&contents.node_file, &contents.example) {
         steps.push((file.into(), place.operators(Path::new(file), text)?));
     }
+    // The last: where something else fails, the program is still the one of the version before.
+    let replaced = place.put(&binary, &contents.binary, 0o755)?;
+    steps.push((binary, replaced));
     Ok(steps)
 }
 
@@ -195,7 +199,7 @@ fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
     let (binary, unit) = paths(args);
     let mut steps = vec![
         (binary.clone(), place.remove(&binary)?),
-        (unit.clone(), place.remove_if(&unit, |text| text.starts_with(MARK.as_bytes()))?),
+        (unit.clone(), place.remove_if(&unit, "kept: edited", |text| text.starts_with(MARK.as_bytes()))?),
         (
             "/etc/bellwether/bellwether.sock".into(),
             place.remove(Path::new("/etc/bellwether/bellwether.sock"))?,
@@ -206,7 +210,9 @@ fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
         steps.push((link.into(), place.remove_link(Path::new(link))?));
     }
     for (file, own) in operators(NODE_FILE, EXAMPLE) {
-        steps.push((file.into(), place.remove_if(Path::new(file), |text| text == own.as_bytes())?));
+        // An archive of another version may have brought another text.
+        let kept = "kept: differs from this version's";
+        steps.push((file.into(), place.remove_if(Path::new(file), kept, |text| text == own.as_bytes())?));
     }
     for folder in [
         "/etc/bellwether/modules",
@@ -268,20 +274,89 @@ mod tests {
         assert_eq!(text.matches("\nUser=bw\n").count(), 1);
     }
 
-    #[test]
-    fn an_archive_is_installed_and_away_again() {
-        let system = tempfile::tempdir().unwrap();
+    /// What installs the archive that is in the folder of the system.
+    fn of_archive(system: &tempfile::TempDir) -> InstallArgs {
         let archive = system.path().join("release.tar.gz");
         std::fs::write(&archive, archive::tests::signed_archive()).unwrap();
-        let args = InstallArgs {
-            archive: Some(archive.clone()),
+        InstallArgs {
+            archive: Some(archive),
             key: Some(archive::tests::KEY.to_owned()),
             prefix: "/usr/local".into(),
             root_dir: system.path().to_owned(),
             user: None,
             dry_run: false,
             uninstall: false,
+        }
+    }
+
+    #[test]
+    fn the_program_is_replaced_only_if_everything_else_has_been_installed() {
+        use std::fs;
+
+        let system = tempfile::tempdir().unwrap();
+        let args = of_archive(&system);
+        let at = |path: &str| system.path().join(path);
+        let program = at("usr/local/bin/bellwether");
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::write(&program, "the version before").unwrap();
+        let failing = || {
+            assert!(run(&args, &mut Output::standard()).is_err());
+            assert_eq!(fs::read(&program).unwrap(), b"the version before");
         };
+
+        let record = at("usr/local/share/doc/bellwether/installed");
+        fs::create_dir_all(record.parent().unwrap()).unwrap();
+        fs::write(&record, "damaged").unwrap();
+        failing();
+        assert!(!at("usr/local/share/doc/bellwether/README.md").exists(), "nothing was written");
+        fs::remove_file(&record).unwrap();
+
+        // A folder cannot be replaced by a file.
+        let unit = at("etc/systemd/system/bellwether.service");
+        fs::create_dir_all(&unit).unwrap();
+        failing();
+        fs::remove_dir(&unit).unwrap();
+
+        run(&args, &mut Output::standard()).unwrap();
+        assert_eq!(fs::read(&program).unwrap(), b"the program");
+    }
+
+    #[test]
+    fn what_an_archive_brought_to_be_edited_is_not_called_edited() {
+        let system = tempfile::tempdir().unwrap();
+        let args = of_archive(&system);
+        run(&args, &mut Output::standard()).unwrap();
+        let place = Place::new(&args.root_dir, false);
+        let args = InstallArgs { archive: None, key: None, uninstall: true, ..args };
+        let steps = uninstall(&args, &place).unwrap();
+        for (file, _) in operators(NODE_FILE, EXAMPLE) {
+            let step = (PathBuf::from(file), Done::Kept("kept: differs from this version's"));
+            assert!(steps.contains(&step), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_neither_an_archive_nor_a_key() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let key = pipe.to_str().map(str::to_owned);
+        for args in [
+            InstallArgs { archive: Some(pipe), ..of_archive(&folder) },
+            InstallArgs { key, ..of_archive(&folder) },
+        ] {
+            let failure = run(&args, &mut Output::standard()).unwrap_err();
+            assert!(failure.said().ends_with("it is not a regular file"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn an_archive_is_installed_and_away_again() {
+        let system = tempfile::tempdir().unwrap();
+        let args = of_archive(&system);
+        let archive = system.path().join("release.tar.gz");
         let read = |path: &str| std::fs::read_to_string(system.path().join(path)).unwrap_or_default();
         run(&args, &mut Output::standard()).unwrap();
         assert_eq!(read("usr/local/bin/bellwether"), "the program");

@@ -27,8 +27,8 @@ pub(crate) enum Order {
     /// Take the node out of the load balancer, then stop the application, and keep it stopped
     ///
     /// It stays stopped when the daemon or the server restarts. If no other node serves the module, the command must
-    /// be confirmed: on a terminal by typing the module's name, elsewhere with --yes. A script that uses the local
-    /// socket needs no confirmation.
+    /// be confirmed: on a terminal by typing the module's name, elsewhere with --yes. A script without a terminal that
+    /// uses the local socket needs no confirmation; one that is started from a terminal is asked: it passes --yes.
     Stop(TakingOutArgs),
     /// Take the node out of the load balancer, stop the application and start it again
     ///

@@ -5,11 +5,15 @@ use x509_parser::nom::Parser as _;
 use x509_parser::prelude::X509CertificateParser;
 
 /// The moment of `notAfter`; nothing if the certificate (DER) cannot be parsed.
+///
+/// RFC 5280, section 4.1.2.5: a certificate that does not expire has `99991231235959Z`. That is beyond the last moment
+/// of a [`Timestamp`], which stands for it.
 pub fn ends(certificate: &[u8]) -> Option<Timestamp> {
     // The extensions are of no interest here, and one that cannot be parsed does not matter.
     let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
     let (_, certificate) = parser.parse(certificate).ok()?;
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+    let ends = certificate.validity().not_after.timestamp();
+    Timestamp::from_second(ends.min(Timestamp::MAX.as_second())).ok()
 }
 
 #[cfg(test)]
@@ -35,6 +39,7 @@ mod tests {
             (2049, 12, 31, "2049-12-31T00:00:00Z"),
             (2050, 1, 1, "2050-01-01T00:00:00Z"),
             (9999, 12, 30, "9999-12-30T00:00:00Z"),
+            (9999, 12, 31, "9999-12-30T22:00:00Z"),
         ] {
             let certificate = valid_until(year, month, day);
             assert_eq!(ends(&certificate).map(|at| at.to_string()).as_deref(), Some(expected));

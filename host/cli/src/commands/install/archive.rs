@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -22,6 +21,7 @@ use minisign_verify::{Error, PublicKey, Signature};
 use ring::digest::{SHA256, digest};
 use tar::{Archive, Entries, EntryType};
 
+use super::place::open_file;
 use crate::exit::{Exit, Failure};
 
 const SIGNATURE: &str = "SHA256SUMS.minisig";
@@ -48,7 +48,7 @@ pub(super) struct Release {
 impl Release {
     /// Reads an archive. Nothing is written, and everything in it has been signed with this key.
     pub(super) fn read(path: &Path, key: &PublicKey) -> Result<Self, Failure> {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file = open_file(path).with_context(|| format!("cannot read {}", path.display()))?;
         verified(BufReader::new(file.take(MAX_PACKED)), key).map_err(|error| {
             let what = format!("{} is refused: {error:#}", path.display());
             let next =
@@ -186,19 +186,22 @@ fn only_zeros(from: &mut impl Read) -> io::Result<bool> {
 }
 
 /// What `sha256sum` writes: of each file its digest, by its path.
-pub(super) fn parse_checksums(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
+fn parse_checksums(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut sums = BTreeMap::new();
     for line in text.lines() {
-        let (sum, path) = line.split_once("  ").with_context(|| format!("not a checksum: {line:?}"))?;
-        ensure!(
-            sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            "not a checksum: {sum:?}"
-        );
-        ensure!(is_path(path), "not a path of a release: {path:?}");
-        let other = sums.insert(path.to_owned(), sum.to_ascii_lowercase());
+        let (path, sum) = parse_checksum(line)?;
+        let other = sums.insert(path.to_owned(), sum);
         ensure!(other.is_none(), "{path:?} has two checksums");
     }
     Ok(sums)
+}
+
+/// One line of what `sha256sum` writes: a path of a release and its digest.
+pub(super) fn parse_checksum(line: &str) -> anyhow::Result<(&str, String)> {
+    let (sum, path) = line.split_once("  ").with_context(|| format!("not a checksum: {line:?}"))?;
+    ensure!(sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()), "not a checksum: {sum:?}");
+    ensure!(is_path(path), "not a path of a release: {path:?}");
+    Ok((path, sum.to_ascii_lowercase()))
 }
 
 /// Whether this is a path in one of the folders of a release, in its plainest form.

@@ -8,7 +8,7 @@ use std::path::Path;
 use minisign_verify::PublicKey;
 use rustix::fs::OFlags;
 
-use super::place::Place;
+use super::place::{Place, open_file};
 use crate::exit::{Exit, Failure};
 
 /// Where the key is that this system trusts.
@@ -22,7 +22,7 @@ pub(super) fn read(given: Option<&str>, place: &Place) -> Result<PublicKey, Fail
     if let Ok(key) = PublicKey::from_base64(given) {
         return Ok(key);
     }
-    let text = File::open(given).and_then(text_of).map_err(|error| {
+    let text = open_file(Path::new(given)).and_then(text_of).map_err(|error| {
         let what = format!("`{given}` is neither a public key of minisign nor a file with one: {error}");
         Failure::new(Exit::Usage, what, "a key is the second line of minisign.pub, and begins with RW")
     })?;

@@ -1,11 +1,14 @@
 //! One file or folder after the other, put there or taken away; what is there already is looked at first.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
+};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use rustix::fs::OFlags;
 
 use crate::output::Tone;
 
@@ -82,13 +85,14 @@ impl Place {
     pub(super) fn put(&self, path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<Done> {
         let to = self.at(path);
         let there = fs::read(&to).ok();
-        if there.as_deref() == Some(bytes) {
+        let same_mode = || fs::metadata(&to).is_ok_and(|found| found.mode() & 0o7777 == mode);
+        if there.as_deref() == Some(bytes) && same_mode() {
             return Ok(Done::AsItShouldBe);
         }
         if !self.dry {
             let folder = to.parent().context("a file lies in a folder")?;
             let put = || -> io::Result<()> {
-                fs::create_dir_all(folder)?;
+                make_folders(folder, 0o755)?;
                 let mut new = tempfile::Builder::new().prefix(".bellwether-").tempfile_in(folder)?;
                 new.write_all(bytes)?;
                 new.as_file().set_permissions(Permissions::from_mode(mode))?;
@@ -101,6 +105,28 @@ impl Place {
         Ok(if there.is_some() { Done::Replaced } else { Done::Made })
     }
 
+    /// A file, unless one is there that is neither this one nor ours.
+    pub(super) fn put_if(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        mode: u32,
+        ours: impl Fn(&[u8]) -> bool,
+    ) -> anyhow::Result<Done> {
+        let to = self.at(path);
+        let edited = match fs::symlink_metadata(&to) {
+            Ok(found) if found.is_file() => {
+                let there = fs::read(&to).with_context(|| format!("cannot read {}", to.display()))?;
+                there != bytes && !ours(&there)
+            }
+            // Only files are written: a link or a pipe is someone else's. Writing reports a folder.
+            Ok(found) => !found.is_dir(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", to.display())),
+        };
+        if edited { Ok(Done::Kept("kept: edited")) } else { self.put(path, bytes, mode) }
+    }
+
     /// A folder. One that is there keeps its owner and mode: `doctor` says what is wrong with them.
     pub(super) fn folder(&self, path: &Path, mode: u32, owner: Option<Owner>) -> anyhow::Result<Done> {
         let to = self.at(path);
@@ -110,7 +136,7 @@ impl Place {
         if !self.dry {
             let make = || -> io::Result<()> {
                 if let Some(parent) = to.parent() {
-                    fs::create_dir_all(parent)?;
+                    make_folders(parent, 0o755)?;
                 }
                 DirBuilder::new().mode(mode).create(&to)?;
                 fs::set_permissions(&to, Permissions::from_mode(mode))?;
@@ -136,10 +162,20 @@ impl Place {
         Ok(Done::Removed)
     }
 
-    /// Removes a file if it is still ours.
-    pub(super) fn remove_if(&self, path: &Path, ours: impl Fn(&[u8]) -> bool) -> anyhow::Result<Done> {
-        match fs::read(self.at(path)) {
-            Ok(bytes) if !ours(&bytes) => Ok(Done::Kept("kept: edited")),
+    /// Removes a file if it is still ours; otherwise it is kept for this reason.
+    pub(super) fn remove_if(
+        &self,
+        path: &Path,
+        kept: &'static str,
+        ours: impl Fn(&[u8]) -> bool,
+    ) -> anyhow::Result<Done> {
+        let at = self.at(path);
+        // Reading a pipe would wait for a writer.
+        if fs::metadata(&at).is_ok_and(|found| !found.is_file()) {
+            return Ok(Done::Kept("kept: not a file"));
+        }
+        match fs::read(&at) {
+            Ok(bytes) if !ours(&bytes) => Ok(Done::Kept(kept)),
             _ => self.remove(path),
         }
     }
@@ -167,6 +203,119 @@ impl Place {
                 Ok(Done::Kept("kept: contains configuration or data"))
             }
             Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+        }
+    }
+}
+
+/// Opens a file to read it. Anything else is refused: opening a pipe would wait for a writer.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+    }
+}
+
+/// Makes a folder and those that it is in, with this mode whatever the umask is. Folders that exist keep theirs.
+fn make_folders(folder: &Path, mode: u32) -> io::Result<()> {
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
+    for folder in missing.into_iter().rev() {
+        DirBuilder::new().mode(mode).create(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{FileType, Mode};
+
+    use super::*;
+
+    const FILE: &str = "/share/file";
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_is_written_over_only_if_it_is_ours() {
+        let system = tempfile::tempdir().unwrap();
+        let place = Place::new(system.path(), false);
+        let file = place.at(Path::new(FILE));
+        let put = |new: &str| {
+            place.put_if(Path::new(FILE), new.as_bytes(), 0o644, |there| there == b"one").unwrap()
+        };
+        assert_eq!(put("one"), Done::Made);
+        assert_eq!(put("one"), Done::AsItShouldBe);
+        assert_eq!(put("two"), Done::Replaced);
+        assert_eq!(put("two"), Done::AsItShouldBe, "what is to be there is there, whoever wrote it");
+        assert_eq!(put("three"), Done::Kept("kept: edited"), "`two` is not among what is ours");
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_is_kept() {
+        let system = tempfile::tempdir().unwrap();
+        let place = Place::new(system.path(), false);
+        let file = place.at(Path::new(FILE));
+        fs::create_dir(file.parent().unwrap()).unwrap();
+        symlink("nowhere", &file).unwrap();
+        let put = || place.put_if(Path::new(FILE), b"one", 0o644, |_| true).unwrap();
+        assert_eq!(put(), Done::Kept("kept: edited"));
+        assert_eq!(fs::read_link(&file).unwrap(), Path::new("nowhere"));
+        fs::remove_file(&file).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(put(), Done::Kept("kept: edited"));
+        let removed = place.remove_if(Path::new(FILE), "kept: edited", |_| true).unwrap();
+        assert_eq!(removed, Done::Kept("kept: not a file"));
+    }
+
+    #[test]
+    fn only_a_file_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert_eq!(open_file(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::write(&file, "text").unwrap();
+        assert_eq!(io::read_to_string(open_file(&file).unwrap()).unwrap(), "text");
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for other in [pipe.as_path(), folder.path()] {
+            assert_eq!(open_file(other).unwrap_err().to_string(), "it is not a regular file");
+        }
+    }
+
+    #[test]
+    fn folders_have_their_mode_whatever_the_umask_is() {
+        let system = tempfile::tempdir().unwrap();
+        let there = system.path().join("there");
+        fs::create_dir(&there).unwrap();
+        fs::set_permissions(&there, Permissions::from_mode(0o700)).unwrap();
+        // Any umask that is in use takes a bit of this mode away.
+        make_folders(&there.join("a/b"), 0o777).unwrap();
+        assert_eq!([there.join("a"), there.join("a/b")].map(|folder| mode(&folder)), [0o777; 2]);
+        assert_eq!(mode(&there), 0o700, "a folder that exists keeps its mode");
+        make_folders(&there.join("a/b"), 0o755).unwrap();
+        assert_eq!(mode(&there.join("a/b")), 0o777);
+    }
+
+    #[test]
+    fn a_wrong_mode_is_corrected() {
+        let system = tempfile::tempdir().unwrap();
+        let place = Place::new(system.path(), false);
+        let file = place.at(Path::new(FILE));
+        let put = || place.put(Path::new(FILE), b"one", 0o755).unwrap();
+        assert_eq!(put(), Done::Made);
+        for wrong in [0o600, 0o4755] {
+            fs::set_permissions(&file, Permissions::from_mode(wrong)).unwrap();
+            assert_eq!(put(), Done::Replaced, "{wrong:o}");
+            assert_eq!(mode(&file), 0o755);
+            assert_eq!(put(), Done::AsItShouldBe);
         }
     }
 }

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 use super::Steps;
-use super::archive::{is_path, parse_checksums, sha256};
+use super::archive::{is_path, parse_checksum, sha256};
 use super::place::{Done, Place};
 
-/// The record, below the prefix; `sha256sum -c` understands it.
+/// The record, below the prefix; `sha256sum -c` understands it. Where an upgrade was interrupted, a path has two
+/// lines or more: the file is as before or as it was to be.
 const RECORD: &str = "share/doc/bellwether/installed";
 const HEADING: &str =
     "# Written by bellwether install: the files below this prefix, and the folders made for them.\n";
@@ -26,10 +27,12 @@ pub(super) struct Shared<'a> {
     prefix: &'a Path,
 }
 
-#[derive(Debug, Default)]
+/// What a file may contain to be one that was installed, by its path.
+type Digests = BTreeMap<String, BTreeSet<String>>;
+
+#[derive(Debug, Clone, Default)]
 struct Record {
-    /// Digests by path.
-    files: BTreeMap<String, String>,
+    files: Digests,
     /// Folders that did not exist before.
     folders: BTreeSet<String>,
 }
@@ -39,30 +42,39 @@ impl<'a> Shared<'a> {
         Self { place, prefix }
     }
 
-    /// Writes these files, and removes what an earlier version had besides.
+    /// Writes these files, and removes what an earlier version had besides. Edited and foreign files are kept.
     pub(super) fn put(&self, files: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<Steps> {
         let before = self.record()?;
-        let mut record = Record { files: BTreeMap::new(), folders: before.folders };
+        let mut after = Record { files: Digests::new(), folders: before.folders };
         for (path, bytes) in files {
-            record.files.insert(path.clone(), sha256(bytes));
-            record.folders.extend(self.missing_folders(path));
+            after.files.insert(path.clone(), BTreeSet::from([sha256(bytes)]));
+            after.folders.extend(self.missing_folders(path));
         }
-        record.folders.extend(self.missing_folders(RECORD));
-        let old: BTreeMap<_, _> =
-            before.files.into_iter().filter(|(path, _)| !files.contains_key(path)).collect();
-        // The record comes first, so that an installation that is interrupted can be removed.
-        self.write(&record, &old)?;
+        after.folders.extend(self.missing_folders(RECORD));
+        let mut both = after.clone();
+        for (path, digests) in &before.files {
+            both.files.entry(path.clone()).or_default().extend(digests.iter().cloned());
+        }
+        // The record comes first, so that an installation or an upgrade that is interrupted can be removed.
+        self.write(&both)?;
         let mut all = Done::AsItShouldBe;
+        let mut kept = Vec::new();
         for (path, bytes) in files {
-            match self.place.put(&self.prefix.join(path), bytes, 0o644)? {
+            let digests = before.files.get(path);
+            let ours = |there: &[u8]| digests.is_some_and(|digests| digests.contains(&sha256(there)));
+            let path = self.prefix.join(path);
+            match self.place.put_if(&path, bytes, 0o644, ours)? {
                 Done::Made if all == Done::AsItShouldBe => all = Done::Made,
                 Done::Replaced => all = Done::Replaced,
+                done @ Done::Kept(_) => kept.push((path, done)),
                 _ => {}
             }
         }
-        let mut steps = vec![(self.row(files.len()), all)];
+        let mut steps = vec![(self.row(files.len() - kept.len()), all)];
+        steps.extend(kept);
+        let old: Digests = before.files.into_iter().filter(|(path, _)| !files.contains_key(path)).collect();
         steps.extend(self.remove_unedited(&old)?.1);
-        self.write(&record, &BTreeMap::new())?;
+        self.write(&after)?;
         Ok(steps)
     }
 
@@ -82,12 +94,12 @@ impl<'a> Shared<'a> {
     }
 
     /// How many files were removed, and a row for each that was kept because it differs from what was installed.
-    fn remove_unedited(&self, files: &BTreeMap<String, String>) -> anyhow::Result<(usize, Steps)> {
+    fn remove_unedited(&self, files: &Digests) -> anyhow::Result<(usize, Steps)> {
         let mut removed = 0;
         let mut kept = Vec::new();
-        for (path, digest) in files {
+        for (path, digests) in files {
             let path = self.prefix.join(path);
-            match self.place.remove_if(&path, |bytes| sha256(bytes) == *digest)? {
+            match self.place.remove_if(&path, "kept: edited", |bytes| digests.contains(&sha256(bytes)))? {
                 Done::Removed => removed += 1,
                 Done::NotThere => {}
                 done => kept.push((path, done)),
@@ -121,13 +133,15 @@ impl<'a> Shared<'a> {
         })
     }
 
-    fn write(&self, record: &Record, besides: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    fn write(&self, record: &Record) -> anyhow::Result<()> {
         let mut text = HEADING.to_owned();
         for folder in &record.folders {
             writeln!(text, "{FOLDER}{folder}")?;
         }
-        for (path, digest) in record.files.iter().chain(besides) {
-            writeln!(text, "{digest}  {path}")?;
+        for (path, digests) in &record.files {
+            for digest in digests {
+                writeln!(text, "{digest}  {path}")?;
+            }
         }
         self.place.put(&self.prefix.join(RECORD), text.as_bytes(), 0o644)?;
         Ok(())
@@ -136,17 +150,17 @@ impl<'a> Shared<'a> {
 
 impl Record {
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let mut folders = BTreeSet::new();
-        let mut sums = String::new();
+        let mut record = Self::default();
         for line in text.lines() {
             if let Some(folder) = line.strip_prefix(FOLDER) {
                 ensure!(folder == "share" || is_path(folder), "not a folder of a release: {folder:?}");
-                folders.insert(folder.to_owned());
+                record.folders.insert(folder.to_owned());
             } else if !line.starts_with('#') {
-                writeln!(sums, "{line}")?;
+                let (path, sum) = parse_checksum(line)?;
+                record.files.entry(path.to_owned()).or_default().insert(sum);
             }
         }
-        Ok(Self { files: parse_checksums(&sums)?, folders })
+        Ok(record)
     }
 }
 
@@ -218,6 +232,77 @@ mod tests {
         assert_eq!(steps[0].1, Done::Removed);
         assert_eq!(steps[1], (Path::new("/usr/local").join(path), Done::Kept("kept: edited")));
         assert!(file.exists());
+    }
+
+    #[test]
+    fn an_upgrade_keeps_what_was_edited_and_replaces_the_rest() {
+        let system = tempfile::tempdir().unwrap();
+        let place = Place::new(system.path(), false);
+        let shared = Shared::new(&place, Path::new("/usr/local"));
+        let [readme, manual] = ["share/doc/bellwether/README.md", "share/man/man1/bellwether.1"];
+        shared.put(&files(&[(readme, "one"), (manual, "manual one")])).unwrap();
+        let at = |path: &str| system.path().join("usr/local").join(path);
+        fs::write(at(readme), "my notes").unwrap();
+
+        let steps = shared.put(&files(&[(readme, "two"), (manual, "manual two")])).unwrap();
+        let kept = (Path::new("/usr/local").join(readme), Done::Kept("kept: edited"));
+        assert_eq!(steps, [(PathBuf::from("/usr/local/share (1 files)"), Done::Replaced), kept.clone()]);
+        assert_eq!(fs::read_to_string(at(readme)).unwrap(), "my notes");
+        assert_eq!(fs::read_to_string(at(manual)).unwrap(), "manual two");
+        assert_eq!(shared.remove().unwrap()[1], kept);
+        assert!(at(readme).exists() && !at(manual).exists());
+    }
+
+    #[test]
+    fn a_file_that_was_there_before_the_first_installation_is_kept() {
+        let system = tempfile::tempdir().unwrap();
+        let place = Place::new(system.path(), false);
+        let shared = Shared::new(&place, Path::new("/usr/local"));
+        let path = "share/fish/vendor_completions.d/bellwether.fish";
+        let file = system.path().join("usr/local").join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "mine").unwrap();
+        let before = below(system.path());
+        let steps = shared.put(&files(&[(path, "theirs")])).unwrap();
+        assert_eq!(steps[1], (Path::new("/usr/local").join(path), Done::Kept("kept: edited")));
+        shared.remove().unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+        assert_eq!(below(system.path()), before);
+    }
+
+    #[test]
+    fn an_upgrade_that_was_interrupted_can_be_repeated_and_removed() {
+        let system = tempfile::tempdir().unwrap();
+        let place = Place::new(system.path(), false);
+        let shared = Shared::new(&place, Path::new("/usr/local"));
+        let [readme, manual] = ["share/doc/bellwether/README.md", "share/man/man1/bellwether.1"];
+        let later = "share/zsh/site-functions/_bellwether";
+        let at = |path: &str| system.path().join("usr/local").join(path);
+        // The folder in the place of the manual page stays, and what it is in.
+        fs::create_dir_all(at(manual)).unwrap();
+        let before = below(system.path());
+        fs::remove_dir(at(manual)).unwrap();
+
+        shared.put(&files(&[(readme, "one"), (manual, "manual one"), (later, "one")])).unwrap();
+        fs::remove_file(at(manual)).unwrap();
+        fs::create_dir(at(manual)).unwrap();
+        let second = files(&[(readme, "two"), (manual, "manual two"), (later, "two")]);
+        shared.put(&second).unwrap_err();
+        assert_eq!(fs::read_to_string(at(readme)).unwrap(), "two", "the first file is as it is to be");
+        assert_eq!(fs::read_to_string(at(later)).unwrap(), "one", "the last file is as before");
+
+        let mut third = second;
+        third.remove(manual);
+        third.insert(readme.to_owned(), b"three".to_vec());
+        let kept = (Path::new("/usr/local").join(manual), Done::Kept("kept: not a file"));
+        let steps = shared.put(&third).unwrap();
+        assert_eq!(steps, [(PathBuf::from("/usr/local/share (2 files)"), Done::Replaced), kept]);
+
+        third.insert(manual.to_owned(), b"manual three".to_vec());
+        third.insert(readme.to_owned(), b"four".to_vec());
+        shared.put(&third).unwrap_err();
+        shared.remove().unwrap();
+        assert_eq!(below(system.path()), before, "nothing of ours is left");
     }
 
     #[test]

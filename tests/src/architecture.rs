@@ -262,8 +262,9 @@ fn large_libraries_are_named_only_where_the_table_says() {
         let library = quoted(library).next().unwrap();
         let packages: Names = manifests.values().flat_map(|of| of.build.union(&of.test)).cloned().collect();
         let packages: Names = packages.into_iter().filter(|package| belongs(package, library)).collect();
-        let names = |manifest: &Manifest| packages.iter().any(|package| manifest.names(package));
-        let by: Names = manifests.iter().filter(|(_, of)| names(of)).map(|(name, _)| name.clone()).collect();
+        let has_one = |manifest: &Manifest| packages.iter().any(|package| manifest.names(package));
+        let by: Names =
+            manifests.iter().filter(|(_, of)| has_one(of)).map(|(name, _)| name.clone()).collect();
         assert_eq!(named, by, "crates of host/ whose Cargo.toml names {library} (left: the table)");
         let through = dependents(&by, &manifests);
         assert_eq!(

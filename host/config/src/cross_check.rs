@@ -1,20 +1,21 @@
 //! What one file says about another, and about components.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
+use bellwether_core::id::{ComponentName, ModuleName};
 pub use bellwether_core::reload::ComponentKind;
-use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::LocationSegment;
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use toml::de::DeTable;
 
-use super::config_schema;
+use super::config_schema::{self, SchemaError};
 use super::mistake::{self, Mistake, Mistakes};
 use super::nearest;
 use super::read::RootReport;
-use super::source::{Sourced, Step, checker_index};
+use super::source::{CheckerPlaces, Sourced, Step};
 use super::spec::{ModuleSpec, NodeSpec, Subject};
 
 /// Tells the JSON Schema of a component's config as its `describe` gives it (empty: it takes
@@ -57,29 +58,52 @@ pub fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> R
 /// What a module's file says about components: that they are there, and take the config given.
 pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) -> Result<(), Mistakes> {
     let (table, _) = DeTable::parse_recoverable(module.source.text());
-    let mut check = ComponentCheck { module, known, mistakes: Vec::new() };
+    let places = CheckerPlaces::of(table.get_ref());
+    let mut check = ComponentCheck { module, known, schemas: BTreeMap::new(), mistakes: Vec::new() };
     let restart = &module.spec.restart;
     let script = [Step::Key("restart"), Step::Key("script")];
     let config = [Step::Key("restart"), Step::Key("config")];
     check.component(ComponentKind::RestartScript, &restart.script, &restart.config, &script, &config);
     for checker in module.spec.checkers.values() {
         let Subject::Component(component) = &checker.subject else { continue };
-        let path = |key| checker_path(table.get_ref(), &checker.name, key);
+        let path = |key| places.path(checker.name.as_str(), key);
         let (name, config) = (&component.component, &component.config);
         check.component(ComponentKind::Checker, name, config, &path("component"), &path("config"));
     }
     Mistakes::new(check.mistakes).map_or(Ok(()), Err)
 }
 
-pub(super) fn checker_path(table: &DeTable<'_>, name: &CheckerName, key: &'static str) -> Vec<Step<'static>> {
-    let index = checker_index(table, name.as_str());
-    index.map(|index| vec![Step::Key("checker"), Step::Index(index), Step::Key(key)]).unwrap_or_default()
-}
-
 struct ComponentCheck<'m> {
     module: &'m Sourced<ModuleSpec>,
     known: KnownComponents<'m>,
+    /// What is known of the components that the file has named so far: thousands of checkers may share one.
+    schemas: BTreeMap<(ComponentKind, ComponentName), Rc<Known>>,
     mistakes: Vec<Mistake>,
+}
+
+/// What is known of a component's config.
+enum Known {
+    /// There is no such component.
+    Nothing,
+    /// It takes none.
+    NoConfig,
+    /// It takes what fits this schema.
+    Config(Value, Box<Validator>),
+    /// Its schema cannot be used.
+    BadSchema(SchemaError),
+}
+
+impl Known {
+    fn of(schema: Option<String>) -> Self {
+        let Some(schema) = schema else { return Self::Nothing };
+        if schema.trim().is_empty() {
+            return Self::NoConfig;
+        }
+        match config_schema::compile(&schema) {
+            Ok((schema, validator)) => Self::Config(schema, Box::new(validator)),
+            Err(error) => Self::BadSchema(error),
+        }
+    }
 }
 
 impl ComponentCheck<'_> {
@@ -91,29 +115,31 @@ impl ComponentCheck<'_> {
         name_path: &[Step<'_>],
         config_path: &[Step<'_>],
     ) {
-        let Some(schema) = (self.known)(kind, name) else {
-            self.at(name_path, format!("no {kind} `{name}`"))
-                .expected("expected the name of a component")
-                .help(format!(
-                    "there is no file {}/{name}.wasm, and no built-in {kind} of this name",
-                    kind.folder()
-                ));
-            return;
-        };
-        let nothing_given = config.as_object().is_some_and(serde_json::Map::is_empty);
-        if schema.trim().is_empty() {
-            if !nothing_given {
-                self.at(config_path, format!("`{name}` takes no config")).expected("expected no `config`");
+        let known = self.known;
+        let schema = self.schemas.entry((kind, name.clone()));
+        let schema = Rc::clone(schema.or_insert_with(|| Rc::new(Known::of(known(kind, name)))));
+        match &*schema {
+            Known::Nothing => {
+                self.at(name_path, format!("no {kind} `{name}`"))
+                    .expected("expected the name of a component")
+                    .help(format!(
+                        "there is no file {}/{name}.wasm, and no built-in {kind} of this name",
+                        kind.folder()
+                    ));
             }
-            return;
-        }
-        match config_schema::compile(&schema) {
-            Ok((schema, validator)) => {
-                for error in validator.iter_errors(config).take(mistake::MAX_MISTAKES) {
-                    self.config_error(name, config_path, &schema, &error);
+            Known::NoConfig => {
+                let nothing_given = config.as_object().is_some_and(serde_json::Map::is_empty);
+                if !nothing_given {
+                    self.at(config_path, format!("`{name}` takes no config"))
+                        .expected("expected no `config`");
                 }
             }
-            Err(reason) => {
+            Known::Config(schema, validator) => {
+                for error in validator.iter_errors(config).take(mistake::MAX_MISTAKES) {
+                    self.config_error(name, config_path, schema, &error);
+                }
+            }
+            Known::BadSchema(reason) => {
                 self.at(name_path, format!("the {kind} `{name}` has an invalid config schema: {reason}"))
                     .help("report this to the component's author");
             }

@@ -12,7 +12,7 @@ use super::execution::{execution_keys, resource_limit_keys};
 use super::module_file::AUTO;
 use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
-use super::source::{Sourced, Step, checker_index, locate_in};
+use super::source::{CheckerPlaces, Sourced, Step, locate_in};
 use super::spec::{
     AgentCheckSpec, CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject,
 };
@@ -43,7 +43,7 @@ impl Sourced<ModuleSpec> {
     /// checker by checker. What has no default and is not in the file is left out.
     pub fn effective(&self) -> Vec<Effective> {
         let (table, _) = DeTable::parse_recoverable(self.source.text());
-        let mut listing = Listing { table: table.get_ref(), values: Vec::new() };
+        let mut listing = Listing::of(table.get_ref());
         listing.module(&self.spec);
         listing.values
     }
@@ -53,7 +53,7 @@ impl Sourced<NodeSpec> {
     /// The values in effect that an operator looks for. Secrets are not among them.
     pub fn effective(&self) -> Vec<Effective> {
         let (table, _) = DeTable::parse_recoverable(self.source.text());
-        let mut listing = Listing { table: table.get_ref(), values: Vec::new() };
+        let mut listing = Listing::of(table.get_ref());
         listing.node(&self.spec);
         listing.values
     }
@@ -80,6 +80,7 @@ fn leaves(value: &DeValue<'_>) -> usize {
 
 struct Listing<'t> {
     table: &'t DeTable<'t>,
+    checkers: CheckerPlaces<'t>,
     values: Vec<Effective>,
 }
 
@@ -89,7 +90,11 @@ pub struct Table<'p> {
     path: Option<Vec<Step<'p>>>,
 }
 
-impl Listing<'_> {
+impl<'t> Listing<'t> {
+    fn of(table: &'t DeTable<'t>) -> Self {
+        Self { table, checkers: CheckerPlaces::of(table), values: Vec::new() }
+    }
+
     fn node(&mut self, node: &NodeSpec) {
         let table = |keys: &[&'static str]| Table {
             title: keys.join("."),
@@ -221,7 +226,7 @@ impl Listing<'_> {
 
     fn checker(&mut self, checker: &CheckerSpec) {
         let name = checker.name.as_str();
-        let index = checker_index(self.table, name);
+        let index = self.checkers.index(name);
         let path = index.map(|index| vec![Step::Key("checker"), Step::Index(index)]);
         let table = Table { title: format!("checker.{name}"), path };
         match &checker.subject {

@@ -1,5 +1,6 @@
 //! The text of a file, and where in it something stands.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -59,13 +60,7 @@ impl Source {
     /// Where the last key of `path` itself stands, or what [`Self::locate`] finds.
     pub(super) fn locate_key(&self, path: &[Step<'_>]) -> Range<usize> {
         let (table, _) = DeTable::parse_recoverable(&self.text);
-        if let Some((Step::Key(name), around)) = path.split_last()
-            && let (Some(DeValue::Table(table)), _) = locate_in(table.get_ref(), around)
-            && let Some((key, _)) = table.get_key_value(*name)
-        {
-            return key.span();
-        }
-        locate_in(table.get_ref(), path).1.unwrap_or(0..0)
+        locate_key_in(table.get_ref(), path)
     }
 
     /// Where a span begins, with its line. A span that does not fit the text is made to fit.
@@ -107,6 +102,18 @@ const MAX_AFTER: usize = 160;
 
 fn floor_char(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at)
+}
+
+/// Where the last key of `path` itself stands, or the nearest thing around it; the beginning of the file if there is nothing
+/// of the kind.
+pub(super) fn locate_key_in(table: &DeTable<'_>, path: &[Step<'_>]) -> Range<usize> {
+    if let Some((Step::Key(name), around)) = path.split_last()
+        && let (Some(DeValue::Table(table)), _) = locate_in(table, around)
+        && let Some((key, _)) = table.get_key_value(*name)
+    {
+        return key.span();
+    }
+    locate_in(table, path).1.unwrap_or(0..0)
 }
 
 /// The value at `path`, if there is one, and its span or that of the nearest thing around it.
@@ -159,14 +166,34 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
     }
 }
 
-/// Which entry of `[[checker]]` has this name.
-pub(super) fn checker_index(table: &DeTable<'_>, name: &str) -> Option<usize> {
-    let DeValue::Array(checkers) = table.get("checker")?.get_ref() else { return None };
-    checkers.iter().position(|checker| match checker.get_ref() {
-        DeValue::Table(table) => {
-            let text = table.get("name").map(Spanned::get_ref);
-            matches!(text, Some(DeValue::String(text)) if text.as_ref() == name)
+/// Which entry of `[[checker]]` has which name; of several with the same name, the first.
+#[derive(Debug, Default)]
+pub(super) struct CheckerPlaces<'t>(HashMap<&'t str, usize>);
+
+impl<'t> CheckerPlaces<'t> {
+    /// Those of this file.
+    pub(super) fn of(table: &'t DeTable<'_>) -> Self {
+        let mut places = HashMap::new();
+        if let Some(DeValue::Array(checkers)) = table.get("checker").map(Spanned::get_ref) {
+            for (index, checker) in checkers.iter().enumerate() {
+                if let DeValue::Table(table) = checker.get_ref()
+                    && let Some(DeValue::String(name)) = table.get("name").map(Spanned::get_ref)
+                {
+                    places.entry(name.as_ref()).or_insert(index);
+                }
+            }
         }
-        _ => false,
-    })
+        Self(places)
+    }
+
+    /// The entry of this name.
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
+        self.0.get(name).copied()
+    }
+
+    /// The way to a key of the checker of this name; nothing if the file does not have it.
+    pub(super) fn path(&self, name: &str, key: &'static str) -> Vec<Step<'static>> {
+        let index = self.index(name);
+        index.map(|index| vec![Step::Key("checker"), Step::Index(index), Step::Key(key)]).unwrap_or_default()
+    }
 }

@@ -4,8 +4,8 @@ use bellwether_core::grant::{GrantKind, GrantRequest, Grants, missing};
 use bellwether_core::id::{CheckerName, ComponentName, ModuleName};
 use toml::de::DeTable;
 
-use super::cross_check::{ComponentKind, checker_path};
-use super::source::{Sourced, Step};
+use super::cross_check::ComponentKind;
+use super::source::{CheckerPlaces, Sourced, Step, locate_in, locate_key_in};
 use super::spec::{ModuleSpec, Subject};
 
 /// One place where a module's file names a component.
@@ -28,13 +28,27 @@ pub struct ComponentUse {
     pub grants: Grants,
 }
 
+/// A file that is read once for all places in it.
+struct Parsed<'t> {
+    table: &'t DeTable<'t>,
+    checkers: CheckerPlaces<'t>,
+    /// Where its lines end.
+    newlines: Vec<usize>,
+}
+
 impl Sourced<ModuleSpec> {
     /// The restart script, and every checker with a component.
     pub fn component_uses(&self) -> Vec<ComponentUse> {
         let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let file = Parsed {
+            table: table.get_ref(),
+            checkers: CheckerPlaces::of(table.get_ref()),
+            newlines: self.source.text().match_indices('\n').map(|(at, _)| at).collect(),
+        };
         let restart = &self.spec.restart;
         let script = |key| vec![Step::Key("restart"), Step::Key(key)];
         let script = self.component_use(
+            &file,
             None,
             ComponentKind::RestartScript,
             (&restart.script, &restart.grants),
@@ -42,28 +56,28 @@ impl Sourced<ModuleSpec> {
         );
         let checkers = self.spec.checkers.values().filter_map(|checker| {
             let Subject::Component(component) = &checker.subject else { return None };
-            let path = |key| checker_path(table.get_ref(), &checker.name, key);
+            let path = |key| file.checkers.path(checker.name.as_str(), key);
             let paths = [path("grant"), path("component")];
             let what = (&component.component, component.grants.as_ref());
-            Some(self.component_use(Some(checker.name.clone()), ComponentKind::Checker, what, paths))
+            Some(self.component_use(&file, Some(checker.name.clone()), ComponentKind::Checker, what, paths))
         });
         std::iter::once(script).chain(checkers).collect()
     }
 
     fn component_use(
         &self,
+        file: &Parsed<'_>,
         checker: Option<CheckerName>,
         kind: ComponentKind,
         (component, grants): (&ComponentName, &Grants),
         [grant, name]: [Vec<Step<'_>>; 2],
     ) -> ComponentUse {
-        let (table, _) = DeTable::parse_recoverable(self.source.text());
-        let is_there = super::source::locate_in(table.get_ref(), &grant).0.is_some();
-        let span = self.source.locate_key(if is_there { &grant } else { &name });
+        let is_there = locate_in(file.table, &grant).0.is_some();
+        let span = locate_key_in(file.table, if is_there { &grant } else { &name });
         ComponentUse {
             module: self.spec.name.clone(),
             file: self.source.file().to_owned(),
-            line: self.source.place(&span).line,
+            line: file.newlines.partition_point(|newline| *newline < span.start) + 1,
             checker,
             kind,
             component: component.clone(),

@@ -9,6 +9,7 @@
 
 pub mod diagnostics;
 mod entry;
+pub mod inbox;
 mod message;
 pub mod metrics;
 pub mod recorder;

@@ -72,6 +72,8 @@ pub struct ApiBackend {
     pub problems: Diagnostics,
     /// The driver.
     pub events: mpsc::Sender<Message>,
+    /// To the driver, for commands of people.
+    pub commands: mpsc::Sender<Message>,
     /// The reload.
     pub approve: mpsc::Sender<Approve>,
     /// Who tells people.
@@ -213,7 +215,7 @@ impl Daemon for ApiBackend {
             let (answer, answered) = oneshot::channel();
             let Order { command, lasts, reason } = order;
             let message = Message::Command { module, command, lasts, authorization, by, reason, answer };
-            if self.events.send(message).await.is_err() {
+            if self.commands.send(message).await.is_err() {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }
             let outcome = answered.await.unwrap_or(CommandOutcome::Denied(DeniedReason::Ending));

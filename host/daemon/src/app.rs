@@ -30,7 +30,7 @@ use self::remembered::Remembered;
 use self::side::Loops;
 use crate::api_backend::{self, ApiBackend};
 use crate::continuity::Continuity;
-use crate::driver::{self, Asking, Driver};
+use crate::driver::{Asking, Driver};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::SignalRequest;
 use crate::state_folder;
@@ -38,6 +38,7 @@ use crate::watchdog;
 use crate::watchdog::Watched;
 use bellwether_api::ConsoleStatus;
 use bellwether_bus::diagnostics::Diagnostics;
+use bellwether_bus::inbox::{Inbox, Senders};
 use bellwether_bus::metrics::Metrics;
 use bellwether_bus::recorder::Recorder;
 use bellwether_bus::{Message, Published};
@@ -87,6 +88,9 @@ pub use bellwether_supervisor::reload::{
     LookNow, Refused, Reload, Settings, StandardComponent, load_standard,
 };
 use bellwether_supervisor::unclaimed;
+
+/// Approvals that wait for the reload.
+const APPROVALS: usize = 64;
 
 /// What to run.
 #[derive(Debug)]
@@ -235,7 +239,7 @@ impl Parts {
         self,
         standard: &[StandardComponent],
         compiler: Compiler,
-    ) -> Result<(Running, mpsc::Receiver<Message>), RunError> {
+    ) -> Result<(Running, Inbox), RunError> {
         let Self { root, node, view, published, launcher, scraped, site, not_open, commands } = self;
         let HealthView { heartbeat, clock, metrics, probers, opening, .. } = view;
         // What is wrong with the daemon itself.
@@ -272,7 +276,7 @@ impl Parts {
         let keeper = kept.clone();
         let announces_from = home.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
-        let (events, messages) = mpsc::channel(driver::WAITING);
+        let (Senders { events, commands }, messages) = Inbox::new();
         let beside = Loops {
             unclaimed,
             probers: probers::Watch {
@@ -320,7 +324,7 @@ impl Parts {
             opening,
         };
         let refused = Refused::default();
-        let (approve, approvals) = mpsc::channel(driver::WAITING);
+        let (approve, approvals) = mpsc::channel(APPROVALS);
         let (looks, looked_for) = mpsc::channel(1);
         let (reload, damaged_approvals) = Reload::new(Settings {
             means: means.clone(),
@@ -389,6 +393,7 @@ impl Parts {
             refused,
             problems,
             events: events.clone(),
+            commands,
             approve,
             notify: desk,
             console: site.as_ref().map(Site::whereabouts).unwrap_or_default(),
@@ -424,7 +429,7 @@ impl Parts {
 impl Running {
     async fn run(
         mut self,
-        messages: mpsc::Receiver<Message>,
+        messages: Inbox,
         (health, held): (HealthServer, Option<Held>),
         on_ready: impl FnOnce() + Send,
         told: mpsc::Receiver<SignalRequest>,

@@ -21,8 +21,9 @@ use bellwether_core::permission::Permission;
 use bellwether_core::record::RecordKind;
 use bellwether_core::text;
 use futures_util::FutureExt as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use bellwether_bus::inbox::Inbox;
 use bellwether_bus::metrics::Metrics;
 use bellwether_bus::{Message, Published};
 use bellwether_health::Opening;
@@ -35,8 +36,6 @@ use bellwether_supervisor::act::Actors;
 use bellwether_supervisor::observe::Observers;
 use bellwether_supervisor::persisted_state::PersistedState;
 
-/// Messages that wait for the core. Whoever has more to say waits with it.
-pub const WAITING: usize = 1024;
 /// So many messages are taken in before time is looked at again.
 const BATCH: usize = 64;
 /// Nor is any taken in after this: an event takes as long as a module has checkers, too.
@@ -88,7 +87,7 @@ impl Asking {
 
 impl Driver {
     /// Turns until `shutdown` is done or nobody can send any more.
-    pub async fn run(mut self, mut messages: mpsc::Receiver<Message>, shutdown: impl Future<Output = ()>) {
+    pub async fn run(mut self, mut messages: Inbox, shutdown: impl Future<Output = ()>) {
         tokio::pin!(shutdown);
         loop {
             let now = self.clock.now();
@@ -100,7 +99,7 @@ impl Driver {
                 () = &mut shutdown => {
                     // What was said before the end is still written down.
                     messages.close();
-                    while let Ok(message) = messages.try_recv() {
+                    while let Some(message) = messages.try_recv() {
                         self.take(message);
                     }
                     self.transcriber.finish(self.clock.now());
@@ -121,13 +120,13 @@ impl Driver {
         }
     }
 
-    fn take_waiting(&mut self, messages: &mut mpsc::Receiver<Message>) {
+    fn take_waiting(&mut self, messages: &mut Inbox) {
         let begun = Instant::now();
         for _ in 0..BATCH {
             if begun.elapsed() >= TURN {
                 break;
             }
-            let Ok(message) = messages.try_recv() else { break };
+            let Some(message) = messages.try_recv() else { break };
             self.take(message);
         }
         // What came together is shown at once: a picture takes as long as a module has checkers.

@@ -121,7 +121,7 @@ fn own_name() -> String {
 }
 
 /// As a shell takes it for one word.
-fn shell_word(text: &str) -> String {
+pub(super) fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

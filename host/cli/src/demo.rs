@@ -37,7 +37,7 @@ use visitor::Visitor;
 /// bellwether run. The application is stopped when the demo ends.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Only write the files, and list them
+    /// Only write the files, and run nothing
     #[arg(long)]
     lay_out_only: bool,
 

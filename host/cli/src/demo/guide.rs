@@ -35,8 +35,12 @@ pub(super) fn print(
         let who = module.as_ref().map_or("all modules", |module| module.as_str());
         writeln!(output, "  agent-check of {who}   tcp://{address}")?;
     }
-    let end = if temporary.is_some() { " and removes everything" } else { "" };
-    writeln!(output, "\nCtrl-C ends the demo, stops its application{end}.")?;
+    let end = if temporary.is_some() {
+        ", stops its application and removes everything"
+    } else {
+        " and stops its application"
+    };
+    writeln!(output, "\nCtrl-C ends the demo{end}.")?;
     output.flush()
 }
 

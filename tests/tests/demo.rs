@@ -147,6 +147,21 @@ fn a_root_of_the_demo_runs_the_same_under_run() {
 }
 
 #[test]
+fn a_second_demo_on_the_same_root_leaves_the_first_alone() {
+    let _ports = default_ports();
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let demo = Demo::run(Some(&place.path().join("root")), place.path());
+    let (at, kept) = (demo.address("/health/web"), pid(&demo.root));
+    let root = demo.root.to_str().expect("a plain path");
+    let second = bellwether_ends(&["demo", "--root", root]);
+    assert_eq!((second.code, second.out.as_str()), (Some(8), ""), "{second:?}");
+    assert!(second.error.contains("already runs on this root"), "{second:?}");
+    assert!(second.error.contains(&format!("use it: bellwether status --root {root};")), "{second:?}");
+    assert!(is_alive(kept), "the application of the first one was ended");
+    assert_eq!((health(at), pid(&demo.root)), (200, kept));
+}
+
+#[test]
 fn a_temporary_demo_leaves_nothing_behind() {
     let _ports = default_ports();
     let place = tempfile::tempdir().expect("a temporary folder");

@@ -18,8 +18,11 @@ fn block(opening: &str) -> &'static str {
 /// A root with the guide's module and scenario.
 fn root() -> Root {
     let root = Root::default();
-    root.write("modules/web.toml", block("```toml\n# modules/web.toml\n"));
-    root.write("scenarios/database-away.toml", block("```toml\n# scenarios/database-away.toml\n"));
+    for file in ["modules/web.toml", "scenarios/database-away.toml"] {
+        // Whole, with the line that names the file: lines are counted as in a copy.
+        let name = format!("# {file}\n");
+        root.write(file, format!("{name}{}", block(&format!("```toml\n{name}"))));
+    }
     root
 }
 
@@ -106,6 +109,22 @@ fn mistakes_of_a_scenario_are_shown_with_their_lines() {
     let report: Mistaken = read(&simulate(&root, "scenarios/wrong.toml", &["--json"]).out);
     let lines: Vec<u64> = report.mistakes.iter().map(|mistake| mistake.line).collect();
     assert_eq!(lines, [1, 4, 5]);
+}
+
+#[test]
+fn an_unknown_module_and_an_unknown_scenario_are_told_as_such() {
+    let root = root();
+    let ended = simulate(&root, "scenarios/none.toml", &[]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.out.contains("scenarios/none.toml: there is no such file"), "{ended:?}");
+    assert!(!ended.out.contains("must be able to read"), "{ended:?}");
+
+    let modules = root.path().join("modules");
+    std::fs::rename(modules.join("web.toml"), modules.join("shop.toml")).expect("a file is renamed");
+    let ended = simulate(&root, "scenarios/database-away.toml", &[]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(11), ""), "{ended:?}");
+    let said = "error: there is no module `web` in this root\n  next: its modules are: shop\n";
+    assert_eq!(ended.error, said);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bellwether_api::NodeStatus;
 use bellwether_core::state::StateName;
 use bellwether_daemon::app;
-use bellwether_daemon::app::{Ready, RunOptions};
+use bellwether_daemon::app::{Ready, RunError, RunOptions};
 use clap::Args;
 use tokio::sync::oneshot;
 
@@ -37,7 +37,7 @@ use visitor::Visitor;
 /// bellwether run. The application is stopped when the demo ends.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Only write the files, and list them
+    /// Only write the files, and run nothing
     #[arg(long)]
     lay_out_only: bool,
 
@@ -53,6 +53,7 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) -> Outcome {
+    refuse_remote(root)?;
     let place = Place::find(root.given().as_deref(), args.lay_out_only)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let node_file = NodeFile::find(place.root());
@@ -60,15 +61,16 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
     if fresh {
         layout::lay_out(place.root(), &program, node_file)?;
         writeln!(output, "Created an example in {}.", place.root().display())?;
-    } else {
-        writeln!(output, "{} already has modules, which are not changed.", place.root().display())?;
     }
     if args.lay_out_only {
+        if !fresh {
+            say_unchanged(place.root(), output)?;
+        }
         writeln!(output, "Run it with: bellwether run --root {}", place.root().display())?;
         return Ok(Exit::Done);
     }
     let _log = logging::start(&LogArgs { log: args.log.clone(), log_format: LogFormat::Text })?;
-    let mut outcome = serve(&place, root.given().is_none(), output).await;
+    let mut outcome = serve(&place, fresh, output).await;
     // Another program may have taken the port since it was found to be free.
     for _ in 0..MORE_TRIES {
         let taken = outcome.as_ref().is_err_and(|failure| failure.exit() == Exit::PortInUse);
@@ -76,7 +78,11 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
             break;
         }
         layout::lay_out(place.root(), &program, node_file)?;
-        outcome = serve(&place, root.given().is_none(), output).await;
+        outcome = serve(&place, fresh, output).await;
+    }
+    // The files and the application are those of the daemon that runs.
+    if outcome.as_ref().is_err_and(|failure| failure.exit() == Exit::SecondDaemon) {
+        return outcome;
     }
     // Also if the daemon ended by an error: a demo leaves nothing behind.
     let stopped = leftover::end_applications(&program, place.root());
@@ -87,10 +93,22 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
     outcome
 }
 
+/// Refuses what names a daemon on another host.
+fn refuse_remote(root: &RootArg) -> Result<(), Failure> {
+    let Some(option) = root.remote().option() else { return root.remote().refuse_unrelated() };
+    let what = format!("demo runs on this host and does not support {option}");
+    Err(Failure::new(Exit::Usage, what, format!("omit {option}")))
+}
+
 /// With other ports, if the first ones are taken meanwhile.
 const MORE_TRIES: u32 = 5;
 
-async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
+/// Said where the example is not created.
+fn say_unchanged(root: &Path, output: &mut Output) -> std::io::Result<()> {
+    writeln!(output, "{} already has modules, which are not changed.", root.display())
+}
+
+async fn serve(place: &Place, fresh: bool, output: &mut Output) -> Outcome {
     let told = signals::listen()?;
     let (say, said) = oneshot::channel::<Ready>();
     let options = RunOptions {
@@ -108,16 +126,36 @@ async fn serve(place: &Place, temporary: bool, output: &mut Output) -> Outcome {
     let daemon = app::run(options, on_ready, told);
     let guide = async {
         let Ok(ready) = said.await else { return Ok(()) };
+        // Only now: another daemon may run on this root, and then nothing begins.
+        if !fresh {
+            say_unchanged(place.root(), output)?;
+        }
         let client = Client::new(place.root());
         let status = settle(&client).await?;
         let visitor = Visitor::admit(&client, &ready).await?;
-        guide::print(&ready, &status, visitor.as_ref(), temporary.then(|| place.root()), output)?;
+        guide::print(&ready, &status, visitor.as_ref(), place.temporary(), output)?;
         Ok::<(), Failure>(())
     };
     let (ended, guided) = tokio::join!(daemon, guide);
-    ended.map_err(explain)?;
+    ended.map_err(|error| explain_here(error, place.root()))?;
     guided?;
     Ok(Exit::Done)
+}
+
+/// As for `run`, with the root that the demo was given.
+fn explain_here(error: RunError, root: &Path) -> Failure {
+    match error {
+        // 0 is no process: the other daemon has only just begun.
+        RunError::SecondDaemon { pid } if pid != 0 => Failure::new(
+            Exit::SecondDaemon,
+            format!("a daemon (process {pid}) already runs on this root"),
+            format!(
+                "use it: bellwether status --root {}; or stop it first: kill {pid}",
+                guide::shell_word(&root.to_string_lossy())
+            ),
+        ),
+        other => explain(other),
+    }
 }
 
 /// The example's application is up in well under a second.
@@ -169,6 +207,14 @@ impl Place {
         }
     }
 
+    /// Its folder, if it is removed at the end.
+    fn temporary(&self) -> Option<&Path> {
+        match self {
+            Self::Temporary(place) => Some(place.path()),
+            Self::Named(_) => None,
+        }
+    }
+
     fn tidy_up(self, output: &mut Output) -> Result<(), Failure> {
         match self {
             Self::Temporary(place) => {
@@ -199,7 +245,24 @@ fn not_writable(root: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[test]
+    fn options_of_another_host_are_refused() {
+        for (option, value, said) in [
+            ("--profile", "farm", "demo runs on this host and does not support --profile"),
+            ("--url", "https://node-1:9013", "demo runs on this host and does not support --url"),
+            ("--ca", "ca.pem", "--ca is about a daemon on another host, and none is given"),
+        ] {
+            let given = crate::Arguments::try_parse_from(["bellwether", "demo", option, value]).unwrap();
+            let failure = refuse_remote(&given.root).unwrap_err();
+            assert_eq!((failure.exit(), failure.said().as_str()), (Exit::Usage, said));
+        }
+        let given = crate::Arguments::try_parse_from(["bellwether", "demo", "--root", "here"]).unwrap();
+        assert!(refuse_remote(&given.root).is_ok());
+    }
 
     #[test]
     fn a_temporary_place_is_removed_and_a_named_one_stays() {
@@ -215,6 +278,20 @@ mod tests {
         let path = named.root().to_owned();
         named.tidy_up(&mut output).unwrap();
         assert!(path.is_dir());
+    }
+
+    #[test]
+    fn a_daemon_that_runs_already_is_named_with_its_root() {
+        let failure = explain_here(RunError::SecondDaemon { pid: 7 }, Path::new("/my root"));
+        assert_eq!(failure.exit(), Exit::SecondDaemon);
+        assert_eq!(
+            failure.to_string(),
+            "error: a daemon (process 7) already runs on this root\n  \
+             next: use it: bellwether status --root '/my root'; or stop it first: kill 7"
+        );
+        let just_begun = explain_here(RunError::SecondDaemon { pid: 0 }, Path::new("/r"));
+        assert_eq!(just_begun.exit(), Exit::SecondDaemon);
+        assert!(!just_begun.to_string().contains("kill"), "{just_begun}");
     }
 
     #[test]

@@ -62,17 +62,18 @@ impl Output {
 
     /// The columns of the terminal; nothing elsewhere.
     pub(crate) fn width(&self) -> Option<u16> {
-        if self.terminal { Table::new().width() } else { None }
+        if self.terminal { known(Table::new().width()) } else { None }
     }
 
-    /// A table without borders. On a terminal it fits the width, elsewhere each row is one line.
+    /// A table without borders. On a terminal whose width is known it fits the width, elsewhere each row is one line.
     pub(crate) fn table(&mut self, header: &[&str], rows: Vec<Vec<(Tone, String)>>) -> io::Result<()> {
+        let width = self.width();
         let widest = widest(header, &rows)
-            .filter(|(_, others)| self.width().is_some_and(|width| others + LEAST <= usize::from(width)));
+            .filter(|(_, others)| width.is_some_and(|width| others + LEAST <= usize::from(width)));
         let mut table = Table::new();
         table.load_style(comfy_table::presets::NOTHING);
         let arrangement =
-            if self.terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
+            if width.is_some() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
         table.set_content_arrangement(arrangement);
         if self.color {
             table.enforce_styling();
@@ -170,6 +171,11 @@ pub(crate) fn status(status: Status) -> (Tone, String) {
     (tone, format!("{shape} {status}"))
 }
 
+/// A terminal that was never told its size (a serial line, some containers) reports 0 columns.
+fn known(columns: Option<u16>) -> Option<u16> {
+    columns.filter(|columns| *columns > 0)
+}
+
 /// A column that is wrapped has so much room at least.
 const LEAST: usize = 24;
 
@@ -236,6 +242,11 @@ mod tests {
             ["web", "● up", "the application serves"].map(|text| (Tone::Plain, text.to_owned())).to_vec();
         assert_eq!(widest(&["MODULE", "STATE", "WHY"], &[row]), Some((2, 6 + 5 + 6)));
         assert_eq!(widest(&[], &[]), None);
+    }
+
+    #[test]
+    fn a_terminal_that_reports_no_columns_has_no_known_width() {
+        assert_eq!([None, Some(0), Some(1), Some(80)].map(known), [None, None, Some(1), Some(80)]);
     }
 
     #[test]

@@ -210,8 +210,13 @@ impl ReadError {
 }
 
 fn unreadable(file: &str, error: &io::Error) -> Mistake {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Mistake::of_file(file, "there is no such file");
+    }
     let mut mistake = Mistake::of_file(file, format!("cannot be read: {error}"));
-    mistake.help("the user the daemon runs as must be able to read it");
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        mistake.help("the user the daemon runs as must be able to read it");
+    }
     mistake
 }
 

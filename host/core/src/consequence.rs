@@ -89,6 +89,7 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
         Command::Stop => {
             said.extend(drains.then(drain));
             said.push("The application is stopped. It stays stopped, even after a reboot, until it is started by a command.".to_owned());
+            said.extend(counted(module));
         }
         Command::Restart => {
             said.extend(drains.then(drain));
@@ -206,6 +207,18 @@ mod tests {
         };
         assert_eq!(draining(false).as_deref(), Some("it is draining, then stops"));
         assert_eq!(draining(true), None, "before a restart it can still be stopped");
+    }
+
+    #[test]
+    fn every_command_that_resets_the_count_of_restarts_says_so() {
+        let counting = ModuleView { restarts: 2, ..module(StateName::Up, true) };
+        let reset = "The count of automatic restarts (2 of 3) is reset to zero.".to_owned();
+        for command in Command::ALL {
+            let said = Consequence::of(&counting, command, 1).sentences;
+            let resets =
+                matches!(command, Command::Start | Command::Stop | Command::Restart | Command::Reset);
+            assert_eq!(said.contains(&reset), resets, "{command:?}: {said:?}");
+        }
     }
 
     #[test]

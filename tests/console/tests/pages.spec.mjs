@@ -99,14 +99,31 @@ test("only those who may go to the users are shown the way", async ({ page, brow
   await admin.context().close();
 });
 
-test("on a phone an event takes two lines, and a touch shows all of it", async ({ page, daemon, signIn }) => {
+test("on a phone every page is in sight in the navigation", async ({ page, daemon, signIn }) => {
+  await signIn("admin");
+  for (const width of [390, 320]) {
+    await page.setViewportSize({ width, height: 844 });
+    await page.goto(`${daemon.url}/events`);
+    const links = page.getByRole("navigation", { name: "Pages" }).getByRole("link");
+    await expect(links.last()).toHaveText("Users");
+    const boxes = await links.evaluateAll((all) => all.map((link) => link.getBoundingClientRect().toJSON()));
+    expect(Math.max(...boxes.map((box) => box.right)), `at ${width}`).toBeLessThanOrEqual(width);
+    expect(Math.min(...boxes.flatMap((box) => [box.width, box.height])), "a finger hits them").toBeGreaterThanOrEqual(24);
+  }
+});
+
+test("on a phone an event is shown in full, and a touch shows its details", async ({ page, daemon, signIn }) => {
   await page.setViewportSize({ width: 390, height: 844 });
   await signIn("monitor");
   await page.goto(`${daemon.url}/events?module=orders`);
   const rows = page.locator(".events tbody tr");
-  const heights = await rows.evaluateAll((all) => all.map((row) => row.getBoundingClientRect().height));
-  expect(heights.length).toBeGreaterThan(5);
-  expect(Math.max(...heights), "two lines that a finger hits, and their padding").toBeLessThanOrEqual(60);
+  const heads = await rows.evaluateAll((all) => all.map((row) => row.querySelector(".what").getBoundingClientRect().top - row.getBoundingClientRect().top));
+  expect(heads.length).toBeGreaterThan(5);
+  expect(Math.max(...heads), "one line for when, what kind and where, and its padding").toBeLessThanOrEqual(36);
+  const texts = await rows.locator("summary").evaluateAll((all) => all.map((text) => ({ height: text.getBoundingClientRect().height, over: text.scrollWidth - text.clientWidth, said: text.textContent })));
+  expect(texts.length).toBe(heads.length);
+  expect(Math.min(...texts.map((text) => text.height)), "a finger hits it").toBeGreaterThanOrEqual(24);
+  expect(texts.filter((text) => text.over > 0).map((text) => text.said), "nothing is cut").toEqual([]);
   const plan = rows.filter({ hasText: "plan for start" }).first();
   await plan.locator("summary").click();
   await expect(plan.getByRole("list")).toBeVisible();

@@ -26,7 +26,7 @@ pub(crate) struct EventsArgs {
     module: Option<ModuleName>,
 
     /// Only events of this kind: verdict, incident, cannot-tell, decision, state, plan, no-plan, step, command,
-    /// reload, quarantine, approval or daemon
+    /// reload, quarantine, approval, access or daemon
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
 
@@ -161,7 +161,20 @@ fn print(event: &EventLine, json: bool, output: &mut Output) -> std::io::Result<
 
 #[cfg(test)]
 mod tests {
+    use bellwether_core::record::RecordKind;
+
     use super::*;
+
+    #[test]
+    fn the_help_names_every_kind() {
+        let command = EventsArgs::augment_args(clap::Command::new("events"));
+        let kind = command.get_arguments().find(|argument| argument.get_id() == "kind").unwrap();
+        let help = kind.get_help().unwrap().to_string();
+        let (_, kinds) = help.split_once(": ").unwrap();
+        let named: Vec<&str> =
+            kinds.split([',', ' ', '\n']).filter(|word| !word.is_empty() && *word != "or").collect();
+        assert_eq!(named, RecordKind::WORDS);
+    }
 
     #[test]
     fn a_text_is_escaped_byte_by_byte() {

@@ -29,10 +29,14 @@ pub(crate) enum Order {
     /// It stays stopped when the daemon or the server restarts. If no other node serves the module, the command must
     /// be confirmed: on a terminal by typing the module's name, elsewhere with --yes. A script without a terminal that
     /// uses the local socket needs no confirmation; one that is started from a terminal is asked: it passes --yes.
+    ///
+    /// Resets the count of restarts.
     Stop(TakingOutArgs),
     /// Take the node out of the load balancer, stop the application and start it again
     ///
     /// Does not count against the restart budget. Must be confirmed in the same way as `stop`.
+    ///
+    /// Resets the count of restarts.
     Restart(TakingOutArgs),
     /// Keep monitoring, but take no automatic action (maintenance)
     ///

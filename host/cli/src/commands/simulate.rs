@@ -1,5 +1,6 @@
 //! `simulate`: what would happen?
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,6 +54,9 @@ pub(crate) struct SimulateArgs {
 
 pub(crate) async fn run(args: &SimulateArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let root = root.find()?;
+    if args.module_file.is_none() {
+        refuse_unknown(&root, &args.module)?;
+    }
     let files = config::read_node(&root).and_then(|node| {
         let module = read_module(&root, args)?;
         let scenario = config::read_scenario(&args.scenario, &module)?;
@@ -88,13 +92,35 @@ pub(crate) async fn run(args: &SimulateArgs, root: &RootArg, output: &mut Output
     Ok(if report.is_as_expected() { Exit::Done } else { Exit::Denied })
 }
 
+/// The file of a module, relative to the root.
+fn own_file(module: &ModuleName) -> PathBuf {
+    Path::new(config::MODULES_FOLDER).join(format!("{module}.toml"))
+}
+
+/// A module without a file is a wrong name on the command line, and no error in a file.
+fn refuse_unknown(root: &Path, module: &ModuleName) -> Result<(), Failure> {
+    // A link that leads nowhere is a file with an error.
+    match fs::symlink_metadata(root.join(own_file(module))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        _ => return Ok(()),
+    }
+    let modules = config::read_root(root).modules;
+    let names: Vec<&str> = modules.iter().filter_map(|(file, _)| file.strip_suffix(".toml")).collect();
+    let next = if names.is_empty() {
+        "it has none: add a file to modules/".to_owned()
+    } else {
+        format!("its modules are: {}", names.join(", "))
+    };
+    Err(Failure::new(Exit::NoSuch, format!("there is no module `{module}` in this root"), next))
+}
+
 /// The module's own file, or the one that is to be tried.
 pub(super) fn read_module_file(
     root: &Path,
     module: &ModuleName,
     file: Option<&Path>,
 ) -> Result<ModuleSpec, Mistakes> {
-    let own = Path::new(config::read::MODULES_FOLDER).join(format!("{module}.toml"));
+    let own = own_file(module);
     // What is given is relative to where its author stands.
     let given = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
     let sourced = config::read_module_as(root, module.clone(), given.as_deref().unwrap_or(&own))?;
@@ -270,6 +296,24 @@ fn in_short(summary: &Summary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_module_is_told_with_those_that_there_are() {
+        let root = tempfile::tempdir().unwrap();
+        let of = |name: &str| refuse_unknown(root.path(), &name.parse().unwrap());
+        let failure = of("web").unwrap_err();
+        assert_eq!(failure.exit(), Exit::NoSuch);
+        assert!(failure.to_string().ends_with("next: it has none: add a file to modules/"), "{failure}");
+        fs::create_dir(root.path().join("modules")).unwrap();
+        for file in ["web.toml", "api.toml", "web.toml.bak"] {
+            fs::write(root.path().join("modules").join(file), "").unwrap();
+        }
+        assert!(of("web").is_ok());
+        assert_eq!(
+            of("wob").unwrap_err().to_string(),
+            "error: there is no module `wob` in this root\n  next: its modules are: api, web"
+        );
+    }
 
     #[test]
     fn times_are_shown_with_all_their_units_and_tenths() {

@@ -17,8 +17,8 @@ use crate::when::TimeFormat;
 
 /// Add, list, change and remove users of the console
 ///
-/// Roles: monitor can view everything; control can also start, stop, restart and suspend modules and
-/// run checkers; admin can also approve components and manage users and tokens.
+/// Roles: monitor can view everything except users and tokens; control can also start, stop, restart
+/// and suspend modules and run checkers; admin can also approve components and manage users and tokens.
 #[derive(Debug, Args)]
 pub(crate) struct UserArgs {
     #[command(subcommand)]

@@ -35,8 +35,12 @@ pub(super) fn print(
         let who = module.as_ref().map_or("all modules", |module| module.as_str());
         writeln!(output, "  agent-check of {who}   tcp://{address}")?;
     }
-    let end = if temporary.is_some() { " and removes everything" } else { "" };
-    writeln!(output, "\nCtrl-C ends the demo, stops its application{end}.")?;
+    let end = if temporary.is_some() {
+        ", stops its application and removes everything"
+    } else {
+        " and stops its application"
+    };
+    writeln!(output, "\nCtrl-C ends the demo{end}.")?;
     output.flush()
 }
 
@@ -121,7 +125,7 @@ fn own_name() -> String {
 }
 
 /// As a shell takes it for one word.
-fn shell_word(text: &str) -> String {
+pub(super) fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -276,7 +276,7 @@ impl Parts {
         let keeper = kept.clone();
         let announces_from = home.clone();
         let steps = StepRunner { home, kept, table: means.processes.clone(), states: means.kept.clone() };
-        let (Senders { events, commands }, messages) = Inbox::new();
+        let (Senders { events, commands: from_people }, messages) = Inbox::new();
         let beside = Loops {
             unclaimed,
             probers: probers::Watch {
@@ -393,7 +393,7 @@ impl Parts {
             refused,
             problems,
             events: events.clone(),
-            commands,
+            commands: from_people,
             approve,
             notify: desk,
             console: site.as_ref().map(Site::whereabouts).unwrap_or_default(),

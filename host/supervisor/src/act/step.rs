@@ -106,7 +106,7 @@ impl StepRunner {
         module: &ModuleSpec,
         action: &StepAction,
         tell: impl FnOnce(String, Duration) -> T,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), NotDone> {
         self.kept.end_last_run(&module.name, last_run::requests(module, action), tell).await
     }
 
@@ -164,7 +164,8 @@ impl StepRunner {
                 of_dead_ones.push((command.clone(), request));
             }
         }
-        self.kept.end_last_run(&module.name, of_dead_ones, |_, _| std::future::ready(())).await
+        let ended = self.kept.end_last_run(&module.name, of_dead_ones, |_, _| std::future::ready(())).await;
+        ended.map_err(|not_done| not_done.reason)
     }
 
     /// A process in the background that the module's checkers take for the application and that

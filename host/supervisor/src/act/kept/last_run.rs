@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
+use crate::act::step::NotDone;
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::left::{Left, does_not_end, waiting_for};
 use bellwether_core::plan::{Signal, StepError};
+use bellwether_os::exhaustion::Exhaustion;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -56,7 +58,7 @@ impl Kept {
         module: &ModuleName,
         requests: Vec<(CommandName, Request)>,
         tell: impl FnOnce(String, Duration) -> T,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), NotDone> {
         let requests = requests.into_iter().map(|(command, request)| (self.slot(module, &command), request));
         let requests: Vec<_> = requests.filter(|(slot, _)| !slot.is_led()).collect();
         if requests.is_empty() {
@@ -83,7 +85,7 @@ impl Kept {
         join_all(ends).await.into_iter().collect()
     }
 
-    async fn end_left(&self, slot: &Slot, request: &Request) -> Result<(), StepError> {
+    async fn end_left(&self, slot: &Slot, request: &Request) -> Result<(), NotDone> {
         for Stage { signal, within } in &request.stages {
             let ends = self.0.left_ends(slot, Some(*signal));
             if let Ok(ended) = tokio::time::timeout(*within, ends).await {
@@ -96,7 +98,11 @@ impl Kept {
             return Ok(());
         }
         let left = self.0.left(slot).await.map_err(|error| cannot_tell(&error))?;
-        if left.is_empty() { Ok(()) } else { Err(does_not_end(&named(&left)).into()) }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(NotDone::from(StepError::from(does_not_end(&named(&left)))))
+        }
     }
 
     /// From now on, what this command leaves is asked to end by this signal.
@@ -259,8 +265,10 @@ impl Inner {
     }
 }
 
-fn cannot_tell(error: &io::Error) -> StepError {
-    StepError::Reported(format!("cannot tell what the last run has left: {error}"))
+/// A node that lacks what is needed to look says nothing of the application.
+fn cannot_tell(error: &io::Error) -> NotDone {
+    let reason = StepError::Reported(format!("cannot tell what the last run has left: {error}"));
+    NotDone { reason, shortage: Exhaustion::of(error) }
 }
 
 /// Exactly this process, if it lives.

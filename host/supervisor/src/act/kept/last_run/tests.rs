@@ -213,3 +213,10 @@ async fn after_a_rename_what_has_left_the_group_is_the_heirs() {
     kept.kill_all(&heir).await.unwrap();
     assert_eq!(processes_of(harness.root.path()), []);
 }
+
+#[test]
+fn a_look_for_which_the_node_has_no_descriptor_is_a_shortage() {
+    let lacking = std::io::Error::from(rustix::io::Errno::MFILE);
+    assert_eq!(super::cannot_tell(&lacking).shortage, Some(super::Exhaustion::Descriptors));
+    assert_eq!(super::cannot_tell(&std::io::Error::other("x")).shortage, None);
+}

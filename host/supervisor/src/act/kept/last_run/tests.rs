@@ -216,7 +216,7 @@ async fn after_a_rename_what_has_left_the_group_is_the_heirs() {
 
 #[test]
 fn a_look_for_which_the_node_has_no_descriptor_is_a_shortage() {
-    let lacking = std::io::Error::from(rustix::io::Errno::MFILE);
-    assert_eq!(super::cannot_tell(&lacking).shortage, Some(super::Exhaustion::Descriptors));
-    assert_eq!(super::cannot_tell(&std::io::Error::other("x")).shortage, None);
+    let lacking = io::Error::from(rustix::io::Errno::MFILE);
+    assert_eq!(cannot_tell(&lacking).shortage, Some(Exhaustion::Descriptors));
+    assert_eq!(cannot_tell(&io::Error::other("x")).shortage, None);
 }

@@ -33,7 +33,7 @@ use self::used::UsedGrants;
 
 /// All that is counted. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics(pub Arc<Counts>);
+pub struct Metrics(Arc<Counts>);
 
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -168,6 +168,11 @@ impl<K: Ord + Clone, V: Default> Table<K, V> {
 }
 
 impl Metrics {
+    /// All counters, for the page that shows them.
+    pub fn counts(&self) -> &Counts {
+        &self.0
+    }
+
     /// The core has taken an event in, and was at it for so long.
     pub fn turned(&self, took: Duration) {
         self.0.core.events.add(1);

@@ -7,8 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bellwether_api::NodeStatus;
 use bellwether_core::state::StateName;
-use bellwether_daemon::app;
-use bellwether_daemon::app::{Ready, RunError, RunOptions};
+use bellwether_daemon::app::{self, Ready, RunError, RunOptions};
 use clap::Args;
 use tokio::sync::oneshot;
 

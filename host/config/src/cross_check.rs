@@ -38,7 +38,7 @@ pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistak
 }
 
 /// What the node's file says about modules.
-pub fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> Result<(), Mistakes> {
+pub(crate) fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> Result<(), Mistakes> {
     let mut mistakes = Vec::new();
     for (index, agent_check) in node.spec.agent_checks.iter().enumerate() {
         let Some(module) = agent_check.agent.module.as_ref().filter(|module| !modules.contains(*module))

@@ -42,14 +42,14 @@ mod telemetry;
 mod tests;
 mod uses;
 
-pub use self::cross_check::{ComponentKind, check_module, check_node, check_root};
+pub use self::cross_check::{ComponentKind, check_module, check_root};
 pub use self::effective::{Effective, Origin};
 pub use self::host_files::{AccountProblem, AnyHost, HostFiles, ProgramProblem, ThisHost};
 pub use self::mistake::{Mistake, Mistakes};
 pub use self::module_file::grant::add_grant;
 pub use self::read::{
-    MODULES_FOLDER, NODE_FILE, RootReport, parse_module, parse_node, parse_scenario, read_module,
-    read_module_as, read_node, read_root, read_scenario,
+    MODULES_FOLDER, NODE_FILE, RootReport, parse_module, parse_node, read_module, read_module_as, read_node,
+    read_root, read_scenario,
 };
 pub use self::source::{Source, Sourced};
 pub use self::uses::ComponentUse;

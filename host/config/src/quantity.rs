@@ -53,7 +53,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
 
 /// A size in bytes: a whole number followed by `B`, `kB`, `MB`, `GB`, `TB` (powers of 1000) or
 /// `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024).
-pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, QuantityError> {
     let (number, unit, behind) = split_quantity(text)?;
     let factor: u64 = match unit {
         "B" => 1,
@@ -75,7 +75,7 @@ pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
 }
 
 /// A duration as one writes it in a file, exact to the millisecond.
-pub fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let mut text = String::new();
     for (unit, millis) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
@@ -93,7 +93,7 @@ pub fn show_duration(duration: Duration) -> String {
 }
 
 /// A size as one writes it in a file, exact.
-pub fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     let units: [(&str, u64); 8] = [
         ("TiB", 1 << 40),
         ("TB", 1_000_000_000_000),

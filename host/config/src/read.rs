@@ -69,7 +69,7 @@ pub fn read_root(root: &Path) -> RootReport {
 }
 
 /// [`read_node`], with the text.
-pub fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes> {
+pub(crate) fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes> {
     let host_name = rustix::system::uname();
     let host_name = host_name.nodename().to_string_lossy();
     match read_text(&root.join(NODE_FILE), NODE_FILE) {
@@ -116,7 +116,11 @@ pub fn read_scenario(file: &Path, module: &ModuleSpec) -> Result<Scenario, Mista
 }
 
 /// The text of a scenario, to be played with this module; `file` is its path as mistakes show it.
-pub fn parse_scenario(file: &str, text: &str, module: &ModuleSpec) -> Result<Sourced<Scenario>, Mistakes> {
+pub(crate) fn parse_scenario(
+    file: &str,
+    text: &str,
+    module: &ModuleSpec,
+) -> Result<Sourced<Scenario>, Mistakes> {
     let source = Source::new(file, text);
     parse(file, text, scenario_schema(), |shape: ScenarioFile, findings| {
         scenario_file::scenario(&source, shape, module, findings)

@@ -16,19 +16,19 @@ use super::node_file::NodeFile;
 use super::scenario_file::ScenarioFile;
 
 /// The JSON Schema (draft 2020-12) of `bellwether.toml`.
-pub fn node_schema() -> &'static Value {
+pub(crate) fn node_schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(generate::<NodeFile>)
 }
 
 /// The JSON Schema (draft 2020-12) of `modules/NAME.toml`.
-pub fn module_schema() -> &'static Value {
+pub(crate) fn module_schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(generate::<ModuleFile>)
 }
 
 /// The JSON Schema (draft 2020-12) of a scenario.
-pub fn scenario_schema() -> &'static Value {
+pub(crate) fn scenario_schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(generate::<ScenarioFile>)
 }

@@ -52,7 +52,7 @@ impl Source {
 
     /// Where the value at `path` stands, or the nearest table around it; the beginning of the
     /// file if there is nothing of the kind.
-    pub fn locate(&self, path: &[Step<'_>]) -> Range<usize> {
+    pub(crate) fn locate(&self, path: &[Step<'_>]) -> Range<usize> {
         let (table, _) = DeTable::parse_recoverable(&self.text);
         locate_in(table.get_ref(), path).1.unwrap_or(0..0)
     }

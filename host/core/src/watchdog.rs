@@ -39,15 +39,15 @@ impl Change {
     /// One sentence.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Stalled(ward, silent) => {
-                format!("{} has stalled: no heartbeat for {}", ward.name, plain(*silent))
+            Self::Stalled(task, silent) => {
+                format!("{} has stalled: no heartbeat for {}", task.name, plain(*silent))
             }
-            Self::Recovered(ward, silent) => {
-                format!("{} is running again; it had stalled for {}", ward.name, plain(*silent))
+            Self::Recovered(task, silent) => {
+                format!("{} is running again; it had stalled for {}", task.name, plain(*silent))
             }
-            Self::Lost(ward, silent) => format!(
+            Self::Lost(task, silent) => format!(
                 "{} has stalled for {}: the daemon exits so that it is restarted; the applications keep running",
-                ward.name,
+                task.name,
                 plain(*silent)
             ),
         }
@@ -57,7 +57,7 @@ impl Change {
 /// Judges those who are watched.
 #[derive(Debug)]
 pub struct Watchdog {
-    wards: Vec<(WatchedTask, Judged)>,
+    tasks: Vec<(WatchedTask, Judged)>,
     /// How often it means to look.
     every: Duration,
     looked: Moment,
@@ -72,17 +72,17 @@ struct Judged {
 
 impl Watchdog {
     /// All are alive to begin with. It is meant to be asked `every` so often.
-    pub fn new(wards: &[WatchedTask], every: Duration, now: Moment) -> Self {
+    pub fn new(tasks: &[WatchedTask], every: Duration, now: Moment) -> Self {
         let judged = Judged { heard: now, stalled: false };
-        Self { wards: wards.iter().map(|ward| (*ward, judged)).collect(), every, looked: now }
+        Self { tasks: tasks.iter().map(|task| (*task, judged)).collect(), every, looked: now }
     }
 
-    /// Takes the last beats, in the order of the wards, and says what has changed.
+    /// Takes the last beats, in the order of the tasks, and says what has changed.
     pub fn judge(&mut self, beats: &[Moment], now: Moment) -> Vec<Change> {
         let away = now.since(self.looked) > self.every * 4;
         self.looked = now;
         let mut changes = Vec::new();
-        for ((ward, judged), beat) in self.wards.iter_mut().zip(beats) {
+        for ((task, judged), beat) in self.tasks.iter_mut().zip(beats) {
             let before = judged.heard;
             // One at rest beats in a time that never comes.
             judged.heard = judged.heard.max((*beat).min(now));
@@ -90,14 +90,14 @@ impl Watchdog {
                 judged.heard = judged.heard.max(now);
             }
             let silent = now.since(judged.heard);
-            if silent < ward.bound {
+            if silent < task.bound {
                 if std::mem::take(&mut judged.stalled) {
-                    changes.push(Change::Recovered(*ward, judged.heard.since(before)));
+                    changes.push(Change::Recovered(*task, judged.heard.since(before)));
                 }
-            } else if ward.hope.is_some_and(|hope| silent >= hope) {
-                changes.push(Change::Lost(*ward, silent));
+            } else if task.hope.is_some_and(|hope| silent >= hope) {
+                changes.push(Change::Lost(*task, silent));
             } else if !std::mem::replace(&mut judged.stalled, true) {
-                changes.push(Change::Stalled(*ward, silent));
+                changes.push(Change::Stalled(*task, silent));
             }
         }
         changes
@@ -105,15 +105,15 @@ impl Watchdog {
 
     /// What is wrong at present, one sentence each.
     pub fn problems(&self) -> Vec<String> {
-        let stalled = self.wards.iter().filter(|(_, judged)| judged.stalled);
+        let stalled = self.tasks.iter().filter(|(_, judged)| judged.stalled);
         stalled
-            .map(|(ward, judged)| Change::Stalled(*ward, self.looked.since(judged.heard)).sentence())
+            .map(|(task, judged)| Change::Stalled(*task, self.looked.since(judged.heard)).sentence())
             .collect()
     }
 
     /// Whether all those live without whom the process is of no use.
     pub fn vital(&self) -> bool {
-        self.wards.iter().all(|(ward, judged)| ward.hope.is_none() || !judged.stalled)
+        self.tasks.iter().all(|(task, judged)| task.hope.is_none() || !judged.stalled)
     }
 }
 

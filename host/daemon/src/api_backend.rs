@@ -29,8 +29,7 @@ use bellwether_journal as journal;
 use bellwether_journal::{Journal, NotRead, RecordQuery};
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
-use bellwether_os::spawn::log_file;
-use bellwether_os::spawn::log_file::LogTail;
+use bellwether_os::spawn::log_file::{self, LogTail};
 use bellwether_outbound::notify::Desk;
 use bellwether_server::access::Access;
 use bellwether_server::api::Daemon;
@@ -63,9 +62,9 @@ pub struct ApiBackend {
     /// What happened.
     pub journal: Journal,
     /// What outlives the daemon.
-    pub memories: PersistedState,
+    pub persisted_state: PersistedState,
     /// What checkers keep.
-    pub stores: GuestStores,
+    pub guest_stores: GuestStores,
     /// Files that are not in force.
     pub refused: Refused,
     /// What is wrong with the daemon itself.
@@ -112,7 +111,7 @@ impl Daemon for ApiBackend {
     }
 
     fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>> {
-        let Some(member) = self.means.roster.get(&module) else {
+        let Some(member) = self.means.loaded_modules.get(&module) else {
             return std::future::ready(Vec::new()).boxed();
         };
         let commands: Vec<CommandName> = member.spec.commands.keys().cloned().collect();
@@ -180,8 +179,8 @@ impl Daemon for ApiBackend {
     fn problems(&self) -> Vec<String> {
         let mut problems = self.problems.sentences();
         problems.extend(self.refused.sentences());
-        problems.extend(self.memories.problems());
-        problems.extend(self.stores.problem());
+        problems.extend(self.persisted_state.problems());
+        problems.extend(self.guest_stores.problem());
         problems.extend(self.notify.board().problems());
         problems.extend(self.journal.health().problems());
         problems

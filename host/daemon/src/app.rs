@@ -34,8 +34,7 @@ use crate::driver::{Asking, Driver};
 use crate::lifecycle::Lifecycle;
 use crate::lifecycle::SignalRequest;
 use crate::state_folder;
-use crate::watchdog;
-use crate::watchdog::Watched;
+use crate::watchdog::{self, Watched};
 use bellwether_api::ConsoleStatus;
 use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::inbox::{Inbox, Senders};
@@ -44,8 +43,7 @@ use bellwether_bus::recorder::Recorder;
 use bellwether_bus::{Message, Published};
 use bellwether_config::spec::{ConsoleSpec, NodeSpec};
 use bellwether_config::{Mistakes, read_node};
-use bellwether_health::probers;
-use bellwether_health::probers::Probers;
+use bellwether_health::probers::{self, Probers};
 use bellwether_health::{HealthServer, HealthView, Opening};
 use bellwether_journal::input_log::InputLog;
 use bellwether_journal::{Journal, Notices};
@@ -64,16 +62,13 @@ use bellwether_os::spawn::child::Home;
 use bellwether_os::spawn::gate::Launcher;
 use bellwether_os::spawn::log_file::rotate_forever;
 use bellwether_outbound::exposition::{Exposition, Sources};
-use bellwether_outbound::notify;
-use bellwether_outbound::notify::Notify;
-use bellwether_outbound::telemetry;
-use bellwether_outbound::telemetry::Telemetry;
+use bellwether_outbound::notify::{self, Notify};
+use bellwether_outbound::telemetry::{self, Telemetry};
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::compile::Compiler;
 use bellwether_server as serve;
 use bellwether_server::access::Access;
-use bellwether_server::api;
-use bellwether_server::api::Daemon;
+use bellwether_server::api::{self, Daemon};
 use bellwether_server::site::Site;
 use bellwether_supervisor::act::Actors;
 use bellwether_supervisor::act::kept::Kept;
@@ -214,15 +209,15 @@ struct Running {
     telemetry: Option<Telemetry>,
     scraped: Option<(TcpListener, Exposition)>,
     site: Option<Site>,
-    office: Arc<ApiBackend>,
+    backend: Arc<ApiBackend>,
     listener: Option<UnixListener>,
     events: mpsc::Sender<Message>,
     root: PathBuf,
     journal: Journal,
     /// What the journal has to say of itself.
     notices: Notices,
-    memories: PersistedState,
-    stores: GuestStores,
+    persisted_state: PersistedState,
+    guest_stores: GuestStores,
     /// What was found damaged.
     damaged: Vec<String>,
     node: NodeSpec,
@@ -245,7 +240,7 @@ impl Parts {
         // What is wrong with the daemon itself.
         let problems = Diagnostics::default();
         let in_force = node.clone();
-        let Remembered { journal, notices, memories, before, stores, mut damaged, continuity } =
+        let Remembered { journal, notices, persisted_state, before, guest_stores, mut damaged, continuity } =
             Remembered::open(&root, &node, clock)?;
         let means = RunContext {
             root: root.clone(),
@@ -254,7 +249,7 @@ impl Parts {
             limits: node.limits,
             sandbox: sandbox(&root, &node, compiler)?,
             registry: ComponentRegistry::default(),
-            roster: LoadedModules::new(stores.clone()),
+            loaded_modules: LoadedModules::new(guest_stores.clone()),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: metrics.clone(),
@@ -269,7 +264,7 @@ impl Parts {
         let unclaimed = unclaimed::Watch {
             root: root.clone(),
             kept: kept.clone(),
-            roster: means.roster.clone(),
+            loaded_modules: means.loaded_modules.clone(),
             published: published.clone(),
             problems: problems.clone(),
         };
@@ -287,7 +282,7 @@ impl Parts {
             },
             announcer: Announcer {
                 home: announces_from,
-                roster: means.roster.clone(),
+                loaded_modules: means.loaded_modules.clone(),
                 published: published.clone(),
                 clock,
                 messages: events.clone(),
@@ -303,14 +298,14 @@ impl Parts {
             seed: fastrand::u64(..),
             now: clock.now(),
         };
-        let (reload_pulse, beats) = (Heartbeat::default(), heartbeat.clone());
+        let (reload_heartbeat, beats) = (Heartbeat::default(), heartbeat.clone());
         let watched = vec![
-            Watched { ward: watchdog::CORE, heartbeat: heartbeat.clone() },
-            Watched { ward: watchdog::RELOAD, heartbeat: reload_pulse.clone() },
-            Watched { ward: watchdog::JOURNAL, heartbeat: journal.heart() },
+            Watched { task: watchdog::CORE, heartbeat: heartbeat.clone() },
+            Watched { task: watchdog::RELOAD, heartbeat: reload_heartbeat.clone() },
+            Watched { task: watchdog::JOURNAL, heartbeat: journal.heart() },
         ];
         let driver = Driver {
-            transcriber: InputLog::new(journal.clone(), &beginning),
+            input_log: InputLog::new(journal.clone(), &beginning),
             node: Node::new(beginning),
             clock,
             heartbeat: heartbeat.clone(),
@@ -318,7 +313,7 @@ impl Parts {
             observers: Observers::new(means.clone(), events.clone()),
             actors: Actors::new(means.clone(), steps, events.clone()),
             journal: journal.clone(),
-            memories: memories.clone(),
+            persisted_state: persisted_state.clone(),
             asking: Asking::default(),
             metrics: metrics.clone(),
             opening,
@@ -337,7 +332,7 @@ impl Parts {
             events: events.clone(),
             approvals,
             looks: looked_for,
-            heartbeat: reload_pulse,
+            heartbeat: reload_heartbeat,
             kept: keeper,
             snapshot: Arc::clone(&published.snapshot),
             problems: problems.clone(),
@@ -381,15 +376,15 @@ impl Parts {
                 problems: problems.clone(),
             })
         });
-        let office = Arc::new(ApiBackend {
+        let backend = Arc::new(ApiBackend {
             means,
             access,
             published,
             heartbeat: beats,
             log_readers: Arc::new(Semaphore::new(api_backend::LOG_READERS)),
             journal: journal.clone(),
-            memories: memories.clone(),
-            stores: stores.clone(),
+            persisted_state: persisted_state.clone(),
+            guest_stores: guest_stores.clone(),
             refused,
             problems,
             events: events.clone(),
@@ -407,14 +402,14 @@ impl Parts {
             telemetry,
             scraped,
             site,
-            office,
+            backend,
             listener,
             events,
             root,
             journal,
             notices,
-            memories,
-            stores,
+            persisted_state,
+            guest_stores,
             damaged,
             node,
             looks,
@@ -454,17 +449,17 @@ impl Running {
         drop(self.events.send(Message::Loaded).await);
         // What a daemon needs that has loaded its modules, it has by now.
         exhaustion::grow_heap();
-        self.watched.push(Watched { ward: watchdog::HEALTH, heartbeat: health.heart() });
-        self.watched.push(Watched { ward: watchdog::HEALTH_HTTP2, heartbeat: health.multiplexed_heart() });
-        let clock = self.office.means.clock;
+        self.watched.push(Watched { task: watchdog::HEALTH, heartbeat: health.heart() });
+        self.watched.push(Watched { task: watchdog::HEALTH_HTTP2, heartbeat: health.multiplexed_heart() });
+        let clock = self.backend.means.clock;
         let mut side = JoinSet::new();
         self.watched.extend(self.beside.begin(&mut side, clock));
         let watchdog = watchdog::start(watchdog::Settings {
             watched: self.watched,
-            sandbox: Arc::clone(&self.office.means.sandbox),
+            sandbox: Arc::clone(&self.backend.means.sandbox),
             clock,
-            published: self.office.published.clone(),
-            problems: self.office.problems.clone(),
+            published: self.backend.published.clone(),
+            problems: self.backend.problems.clone(),
             events: self.events.clone(),
             service,
         })
@@ -478,23 +473,23 @@ impl Running {
             side.spawn(telemetry.run());
         }
         side.spawn(rotate_forever(self.root.clone()));
-        let problems = self.office.problems.clone();
+        let problems = self.backend.problems.clone();
         side.spawn(state_folder::look_after(self.root.clone(), problems, self.events.clone()));
-        self.stores.tell(self.events.clone());
+        self.guest_stores.tell(self.events.clone());
         if let Some(certificates) = health.certificates() {
-            let (office, problems) = (Arc::clone(&self.office), self.office.problems.clone());
-            let say = move |message| office.note(None, RecordKind::Daemon { message });
+            let (backend, problems) = (Arc::clone(&self.backend), self.backend.problems.clone());
+            let say = move |message| backend.note(None, RecordKind::Daemon { message });
             side.spawn(certificates.look_after(problems, say));
         }
         side.spawn(self.continuity.keep_forever(clock));
-        let access = self.office.access.clone();
+        let access = self.backend.access.clone();
         side.spawn({
             let access = access.clone();
             async move { access.keep_forever().await }
         });
         side.spawn(pass_on(self.notices, Recorder::new(self.events.clone())));
-        let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.office), ended(ending.clone())));
-        let clients = tokio::spawn(serve_api(self.listener, self.office, ended(ending)));
+        let visitors = tokio::spawn(serve_site(self.site, Arc::clone(&self.backend), ended(ending.clone())));
+        let clients = tokio::spawn(serve_api(self.listener, self.backend, ended(ending)));
         service.ready();
         on_ready();
         let outcome = tokio::select! {
@@ -515,9 +510,15 @@ impl Running {
         if outcome.is_ok() {
             drop(tokio::join!(clients, visitors));
         }
-        let stores = self.stores;
-        let finished = tokio::task::spawn_blocking(move || stores.finish());
-        drop(tokio::join!(self.journal.end(), self.memories.finish(), access.keep(), finished, closing));
+        let guest_stores = self.guest_stores;
+        let finished = tokio::task::spawn_blocking(move || guest_stores.finish());
+        drop(tokio::join!(
+            self.journal.end(),
+            self.persisted_state.finish(),
+            access.keep(),
+            finished,
+            closing
+        ));
         drop(held);
         outcome
     }
@@ -530,9 +531,9 @@ impl Running {
             told,
             looks: self.looks.clone(),
             events: self.events.clone(),
-            published: self.office.published.clone(),
-            sandbox: Arc::clone(&self.office.means.sandbox),
-            problems: self.office.problems.clone(),
+            published: self.backend.published.clone(),
+            sandbox: Arc::clone(&self.backend.means.sandbox),
+            problems: self.backend.problems.clone(),
             service,
         }
     }
@@ -571,25 +572,25 @@ async fn stopped(health: &HealthServer) {
 /// Until the daemon ends.
 async fn serve_api(
     listener: Option<UnixListener>,
-    office: Arc<ApiBackend>,
+    backend: Arc<ApiBackend>,
     end: impl Future<Output = ()> + Send,
 ) {
     let Some(listener) = listener else { return };
-    if let Err(error) = api::serve(listener, office, end).await {
+    if let Err(error) = api::serve(listener, backend, end).await {
         tracing::error!(%error, "no commands are taken any more");
     }
 }
 
 /// Until the daemon ends.
-async fn serve_site(site: Option<Site>, office: Arc<ApiBackend>, end: impl Future<Output = ()> + Send) {
+async fn serve_site(site: Option<Site>, backend: Arc<ApiBackend>, end: impl Future<Output = ()> + Send) {
     let Some(site) = site else { return };
-    let daemon: Arc<dyn Daemon> = Arc::clone(&office) as Arc<dyn Daemon>;
+    let daemon: Arc<dyn Daemon> = Arc::clone(&backend) as Arc<dyn Daemon>;
     let router = serve::site::router(&daemon, site.whereabouts().names());
     let certificates = site.certificates();
     let looking_after = async {
         if let Some(certificates) = certificates {
-            let say = |message| office.note(None, RecordKind::Daemon { message });
-            certificates.look_after(office.problems.clone(), say).await;
+            let say = |message| backend.note(None, RecordKind::Daemon { message });
+            certificates.look_after(backend.problems.clone(), say).await;
         }
         std::future::pending::<()>().await;
     };

@@ -59,9 +59,9 @@ pub struct Driver {
     /// Who writes things down.
     pub journal: Journal,
     /// Who writes down what the core is told.
-    pub transcriber: InputLog,
+    pub input_log: InputLog,
     /// Who remembers what outlives the daemon.
-    pub memories: PersistedState,
+    pub persisted_state: PersistedState,
     /// Commands that wait for their answer.
     pub asking: Asking,
     /// Counts what goes by.
@@ -102,7 +102,7 @@ impl Driver {
                     while let Some(message) = messages.try_recv() {
                         self.take(message);
                     }
-                    self.transcriber.finish(self.clock.now());
+                    self.input_log.finish(self.clock.now());
                     return;
                 }
                 message = messages.recv() => match message {
@@ -185,7 +185,7 @@ impl Driver {
         let begun = Instant::now();
         self.metrics.told(&event);
         let now = self.clock.now();
-        let inputs = self.transcriber.take(&self.node, &event, now);
+        let inputs = self.input_log.take(&self.node, &event, now);
         let mut actions = self.node.take(event, now);
         // What is to be done is on its way to the disk before anything is done about it.
         actions.sort_by_key(|action| !matches!(action, Action::Remember { .. }));
@@ -194,7 +194,7 @@ impl Driver {
         for action in actions {
             self.dispatch(action);
         }
-        self.transcriber.keep(&inputs, &self.node, now);
+        self.input_log.keep(&inputs, &self.node, now);
         self.metrics.turned(begun.elapsed());
     }
 
@@ -205,11 +205,11 @@ impl Driver {
             }
             Action::Unwatch { module, checker } => self.observers.unwatch(module, checker),
             Action::MakePlan { module, attempt, request, timeout } => {
-                let first = self.memories.settled().boxed();
+                let first = self.persisted_state.settled().boxed();
                 self.actors.make_plan(module, attempt, request, timeout, first);
             }
             Action::RunStep { module, attempt, step, action, timeout } => {
-                let first = self.memories.settled().boxed();
+                let first = self.persisted_state.settled().boxed();
                 self.actors.run_step((module, attempt, step), action, timeout, first);
             }
             Action::CancelStep { module, attempt, step } => self.actors.cancel_step(module, attempt, step),
@@ -217,14 +217,14 @@ impl Driver {
             Action::LookStopped { module, attempt, within } => {
                 self.actors.look_stopped(module, attempt, within);
             }
-            Action::Remember { module, memory } => self.memories.remember(module, memory),
+            Action::Remember { module, memory } => self.persisted_state.remember(module, memory),
             Action::Record(record) => {
                 self.metrics.recorded(&record);
                 self.journal.write(record);
             }
             Action::Answer { request, outcome } => {
                 if let Some((module, answer)) = self.asking.waiting.remove(&request) {
-                    self.memories.answer(module, answer, outcome);
+                    self.persisted_state.answer(module, answer, outcome);
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! ```text
 //!   app ──builds──▶ everything
 //!   driver (owns the core) ◀── messages; snapshot, actions ──▶
-//!   steward (signals), watchdog, office (what the API asks of the daemon)
+//!   lifecycle (signals), watchdog, api_backend (what the API asks of the daemon)
 //! ```
 
 pub mod api_backend;

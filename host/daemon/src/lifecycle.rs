@@ -68,7 +68,7 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Done when the daemon should end. `side`: what takes over files, which is ended first, so
     /// that nothing new begins.
-    pub async fn attend(&mut self, side: &mut JoinSet<()>) {
+    pub(crate) async fn attend(&mut self, side: &mut JoinSet<()>) {
         while let Some(SignalRequest::Reload) = self.told.recv().await {
             self.service.reloading();
             self.reload().await;

@@ -95,7 +95,7 @@ pub const JOURNAL: WatchedTask =
 #[derive(Debug, Clone)]
 pub struct Watched {
     /// Who, and within which bounds.
-    pub ward: WatchedTask,
+    pub task: WatchedTask,
     /// Its beats.
     pub heartbeat: Heartbeat,
 }
@@ -150,9 +150,9 @@ impl Drop for Running {
 
 fn watch(mut settings: Settings, ending: &AtomicBool) {
     let guests = Heartbeat::default();
-    settings.watched.push(Watched { ward: GUESTS, heartbeat: guests.clone() });
-    let wards: Vec<WatchedTask> = settings.watched.iter().map(|watched| watched.ward).collect();
-    let mut dog = Watchdog::new(&wards, LOOK, settings.clock.awake());
+    settings.watched.push(Watched { task: GUESTS, heartbeat: guests.clone() });
+    let tasks: Vec<WatchedTask> = settings.watched.iter().map(|watched| watched.task).collect();
+    let mut dog = Watchdog::new(&tasks, LOOK, settings.clock.awake());
     let mut status = String::new();
     while !ending.load(Ordering::Acquire) {
         settings.sandbox.ask(&guests, settings.clock);

@@ -45,7 +45,7 @@ impl Probers {
     }
 
     /// `HAProxy` asks an agent.
-    pub fn agent_asked(&self, from: IpAddr, agent: &Agent, now: Moment) {
+    pub(crate) fn agent_asked(&self, from: IpAddr, agent: &Agent, now: Moment) {
         self.count(from, agent.module.as_ref().map(ModuleName::as_str), true, now);
     }
 

@@ -35,9 +35,9 @@ impl InputLog {
     /// A daemon begins, with an empty core.
     pub fn new(journal: Journal, beginning: &Beginning) -> Self {
         let checked = beginning.now;
-        let mut transcriber = Self { transcript: Transcript::default(), journal, inputs: 0, checked };
-        transcriber.write(&Input::Began(beginning.clone()), checked);
-        transcriber
+        let mut input_log = Self { transcript: Transcript::default(), journal, inputs: 0, checked };
+        input_log.write(&Input::Began(beginning.clone()), checked);
+        input_log
     }
 
     /// Before the core is told this: what of it is to be written. The load

@@ -57,7 +57,7 @@ use self::writer::Writer;
 pub use self::health::{Failing, JournalHealth};
 pub use self::query::RecordQuery;
 pub use self::reader::NotRead;
-pub use self::replay::{Checkpoint, InputRow, Numbered};
+pub use self::replay::{Checkpoint, InputRow};
 
 /// Records that a slow follower may be behind.
 const BEHIND: usize = 1024;
@@ -160,7 +160,7 @@ impl Journal {
     }
 
     /// The number of the last input of all; 0 if there is none.
-    pub fn last_input(&self) -> u64 {
+    pub(crate) fn last_input(&self) -> u64 {
         self.last_input.load(Ordering::Relaxed)
     }
 
@@ -199,29 +199,6 @@ impl Journal {
     pub async fn chart(&self, query: ChartQuery) -> Result<Chart, NotRead> {
         let now = self.clock.wall_micros(self.clock.now()).div_euclid(1_000_000);
         self.reader.chart(query, now).await
-    }
-
-    /// Inputs with these numbers, by number; at most `limit` of them.
-    ///
-    /// # Errors
-    /// If it takes too long, or cannot be read.
-    pub async fn read_inputs(
-        &self,
-        ids: std::ops::RangeInclusive<u64>,
-        limit: usize,
-    ) -> Result<Vec<Numbered<InputRow>>, NotRead> {
-        self.reader.inputs(ids, limit).await
-    }
-
-    /// The last checkpoint that has no input behind `input` in it.
-    ///
-    /// # Errors
-    /// If it takes too long, or cannot be read.
-    pub async fn latest_checkpoint_before(
-        &self,
-        input: u64,
-    ) -> Result<Option<Numbered<Checkpoint>>, NotRead> {
-        self.reader.checkpoint(input).await
     }
 
     /// Waits until the records that were written down so far are in the file:

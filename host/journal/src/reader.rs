@@ -11,7 +11,6 @@
 //! in the file, and what is found twice counts once.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +19,12 @@ use bellwether_core::id::{ModuleName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::record::{Record, RecordKind};
 use rusqlite::types::Value;
-use rusqlite::{
-    Connection, InterruptHandle, OpenFlags, OptionalExtension as _, Row, params, params_from_iter,
-};
+use rusqlite::{Connection, InterruptHandle, OpenFlags, Row, params, params_from_iter};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::charts::{self, Chart, ChartQuery};
 use super::failure::is_damage;
 use super::query::RecordQuery;
-use super::replay::{Checkpoint, InputRow, Numbered};
 use super::search;
 use super::store::signed;
 use super::waiting::Waiting;
@@ -95,18 +91,6 @@ impl Reader {
 
     pub(super) async fn chart(&self, query: ChartQuery, now: i64) -> Result<Chart, NotRead> {
         self.read(move |connection| charts::read(connection, &query, now)).await
-    }
-
-    pub(super) async fn inputs(
-        &self,
-        ids: RangeInclusive<u64>,
-        limit: usize,
-    ) -> Result<Vec<Numbered<InputRow>>, NotRead> {
-        self.read(move |connection| inputs(connection, &ids, limit)).await
-    }
-
-    pub(super) async fn checkpoint(&self, input: u64) -> Result<Option<Numbered<Checkpoint>>, NotRead> {
-        self.read(move |connection| checkpoint(connection, input)).await
     }
 
     /// Reads on a thread that may wait for the disk, until the time is up.
@@ -318,39 +302,4 @@ impl Condition {
         self.conditions.push(condition.to_owned());
         self.values.push(value);
     }
-}
-
-fn inputs(
-    connection: &Connection,
-    ids: &RangeInclusive<u64>,
-    limit: usize,
-) -> rusqlite::Result<Vec<Numbered<InputRow>>> {
-    let mut statement = connection.prepare(
-        "SELECT id, boot, at, module, body FROM inputs WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
-    )?;
-    let range = params![signed(*ids.start()), signed(*ids.end()), signed(limit as u64)];
-    let rows = statement.query_map(range, |row| {
-        let module: Option<String> = row.get(3)?;
-        let module = module.and_then(|module| ModuleName::new(&module).ok());
-        let input = InputRow { at: Moment::from_micros(row.get(2)?), module, body: row.get(4)? };
-        Ok(Numbered { id: id(row)?, boot: row.get(1)?, row: input })
-    })?;
-    rows.collect()
-}
-
-fn checkpoint(connection: &Connection, input: u64) -> rusqlite::Result<Option<Numbered<Checkpoint>>> {
-    let sql = "SELECT id, boot, at, input, body FROM checkpoints WHERE input <= ?1
-               ORDER BY input DESC, id DESC LIMIT 1";
-    let read = |row: &Row<'_>| {
-        let input: i64 = row.get(3)?;
-        let input = u64::try_from(input).unwrap_or(0);
-        let checkpoint = Checkpoint { at: Moment::from_micros(row.get(2)?), input, body: row.get(4)? };
-        Ok(Numbered { id: id(row)?, boot: row.get(1)?, row: checkpoint })
-    };
-    connection.query_row(sql, [signed(input)], read).optional()
-}
-
-fn id(row: &Row<'_>) -> rusqlite::Result<u64> {
-    let id: i64 = row.get(0)?;
-    Ok(u64::try_from(id).unwrap_or(0))
 }

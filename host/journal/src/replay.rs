@@ -25,15 +25,3 @@ pub struct Checkpoint {
     /// What.
     pub body: Vec<u8>,
 }
-
-/// A row that was kept, with the number that was given to it. A number that is
-/// missing is an input that was lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Numbered<T> {
-    /// Grows with every row.
-    pub id: u64,
-    /// Which start of the daemon it belongs to; numbers of the time line do not compare across.
-    pub boot: i64,
-    /// The row.
-    pub row: T,
-}

@@ -47,7 +47,7 @@ impl Exhaustion {
 
     /// If that is why a process could not be started: there, "try again" has a meaning of its own
     /// (fork(2)).
-    pub fn of_start(error: &io::Error) -> Option<Self> {
+    pub(crate) fn of_start(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error) {
             Some(Errno::AGAIN) => Some(Self::Processes),
             _ => Self::of(error),

@@ -92,7 +92,7 @@ impl Sources {
     fn write(&self, mut page: Page<'_>) -> fmt::Result {
         let snapshot = self.snapshot.load_full();
         self.metrics.forget_all_but(&snapshot);
-        let counts = &*self.metrics.0;
+        let counts = self.metrics.counts();
         page.modules(&snapshot)?;
         page.module_counts(counts)?;
         page.checkers(&snapshot)?;

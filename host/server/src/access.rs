@@ -160,12 +160,12 @@ impl Access {
     }
 
     /// Whether there is anybody who could sign in.
-    pub fn has_users(&self) -> bool {
+    pub(crate) fn has_users(&self) -> bool {
         !self.0.register.load().users.is_empty()
     }
 
     /// Whose session this cookie is. It counts as a use.
-    pub fn by_cookie(&self, cookie: &str) -> Option<Known> {
+    pub(crate) fn by_cookie(&self, cookie: &str) -> Option<Known> {
         let now = self.0.clock.now();
         let register = self.0.register.load();
         let session = register.sessions.get(&Digest::of(cookie))?;
@@ -179,7 +179,7 @@ impl Access {
     }
 
     /// Whose token this is. It counts as a use.
-    pub fn by_token(&self, secret: &str) -> Option<Known> {
+    pub(crate) fn by_token(&self, secret: &str) -> Option<Known> {
         let wall = self.wall();
         let digest = Digest::of(secret);
         let register = self.0.register.load();
@@ -193,7 +193,7 @@ impl Access {
     }
 
     /// Whether the key is the one that was given to this very session.
-    pub fn may_act(&self, cookie: &str, key: &str) -> bool {
+    pub(crate) fn may_act(&self, cookie: &str, key: &str) -> bool {
         let register = self.0.register.load();
         register.sessions.get(&Digest::of(cookie)).is_some_and(|session| session.act == Digest::of(key))
     }
@@ -275,7 +275,7 @@ impl Access {
     ///
     /// # Errors
     /// If there is no such user.
-    pub fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
+    pub(crate) fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
         if !self.0.register.load().users.contains_key(user) {
             return Err(Refusal::NoSuch("user"));
         }
@@ -293,7 +293,7 @@ impl Access {
     }
 
     /// Whom the code would sign in.
-    pub fn one_time_for(&self, code: &str) -> Option<String> {
+    pub(crate) fn one_time_for(&self, code: &str) -> Option<String> {
         let (digest, now) = (Digest::of(code), self.0.clock.now());
         let gate = self.gate();
         let found = gate.one_times.iter().find(|(known, _, until)| *known == digest && now < *until);
@@ -304,7 +304,7 @@ impl Access {
     ///
     /// # Errors
     /// If it is not good, or not any more.
-    pub async fn redeem(&self, code: &str, from: IpAddr) -> Result<SignedIn, Refusal> {
+    pub(crate) async fn redeem(&self, code: &str, from: IpAddr) -> Result<SignedIn, Refusal> {
         let (digest, now) = (Digest::of(code), self.0.clock.now());
         let user = {
             let mut gate = self.gate();
@@ -321,7 +321,7 @@ impl Access {
     ///
     /// # Errors
     /// If the disk is gone; it has ended nevertheless.
-    pub async fn sign_out(&self, cookie: &str, by: String) -> Result<(), Refusal> {
+    pub(crate) async fn sign_out(&self, cookie: &str, by: String) -> Result<(), Refusal> {
         let digest = Digest::of(cookie);
         let ended = self
             .change(|register| {
@@ -386,7 +386,7 @@ impl Access {
     ///
     /// # Errors
     /// If there is no such user, or no admin would be left.
-    pub async fn set_role(&self, name: &str, role: Role, by: &str) -> Result<(), Refusal> {
+    pub(crate) async fn set_role(&self, name: &str, role: Role, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let admins = register.admins();
             let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
@@ -406,7 +406,7 @@ impl Access {
     ///
     /// # Errors
     /// If there is no such user, or the password will not do.
-    pub async fn set_password(&self, name: &str, password: String, by: &str) -> Result<(), Refusal> {
+    pub(crate) async fn set_password(&self, name: &str, password: String, by: &str) -> Result<(), Refusal> {
         let password = self.hashed(Some(password)).await?;
         self.change(|register| {
             let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
@@ -423,7 +423,7 @@ impl Access {
     ///
     /// # Errors
     /// If there is no such user, or no admin would be left although there are others.
-    pub async fn remove_user(&self, name: &str, by: &str) -> Result<(), Refusal> {
+    pub(crate) async fn remove_user(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let user = register.users.get(name).ok_or(Refusal::NoSuch("user"))?;
             if user.role == Role::Admin && register.admins() == 1 && register.users.len() > 1 {
@@ -455,7 +455,7 @@ impl Access {
     ///
     /// # Errors
     /// If the name will not do.
-    pub async fn create_token(
+    pub(crate) async fn create_token(
         &self,
         name: &str,
         role: Role,
@@ -489,7 +489,7 @@ impl Access {
     ///
     /// # Errors
     /// If there is none of that name.
-    pub async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Refusal> {
+    pub(crate) async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let token = register.tokens.remove(name).ok_or(Refusal::NoSuch("token"))?;
             token.ended.send_replace(true);

@@ -90,7 +90,7 @@ impl Actors {
         timeout: Duration,
         first: BoxFuture<'static, ()>,
     ) {
-        let (steps, member) = (self.steps.clone(), self.means.roster.get(&key.0));
+        let (steps, member) = (self.steps.clone(), self.means.loaded_modules.get(&key.0));
         let (events, (module, attempt, step)) = (self.events.clone(), key.clone());
         self.spawn(key, async move {
             first.await;
@@ -106,7 +106,7 @@ impl Actors {
     /// Ends every process that the module keeps.
     pub fn kill_kept(&mut self, module: ModuleName, attempt: AttemptId) {
         let (steps, name) = (self.steps.clone(), module.clone());
-        let member = self.means.roster.get(&module);
+        let member = self.means.loaded_modules.get(&module);
         let given_up = self.given_up(&module);
         self.spawn((module, attempt, 0), async move {
             join_all(given_up).await;
@@ -117,7 +117,7 @@ impl Actors {
     /// Looks whether all that the module runs has ended, or ends within this time.
     pub fn look_stopped(&mut self, module: ModuleName, attempt: AttemptId, within: Duration) {
         let (steps, name) = (self.steps.clone(), module.clone());
-        let member = self.means.roster.get(&module);
+        let member = self.means.loaded_modules.get(&module);
         let given_up = self.given_up(&module);
         self.spawn((module, attempt, 0), async move {
             join_all(given_up).await;
@@ -170,7 +170,7 @@ async fn plan(
     request: PlanRequest,
     timeout: Duration,
 ) -> Result<Plan, PlanError> {
-    let member = means.roster.get(module).ok_or(PlanError::ModuleGone)?;
+    let member = means.loaded_modules.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
     let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
     let component = in_force.ok_or_else(|| PlanError::NoScript(script.clone()))?;

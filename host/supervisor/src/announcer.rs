@@ -26,8 +26,7 @@ use bellwether_config::spec::ModuleSpec;
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::ending::Ending;
-use bellwether_os::spawn::captured;
-use bellwether_os::spawn::captured::{CaptureError, Captured};
+use bellwether_os::spawn::captured::{self, CaptureError, Captured};
 use bellwether_os::spawn::child::{Home, Launch};
 use bellwether_os::spawn::command::CommandSpec;
 
@@ -42,7 +41,7 @@ pub struct Announcer {
     /// Starts the commands.
     pub home: Home,
     /// Which commands there are.
-    pub roster: LoadedModules,
+    pub loaded_modules: LoadedModules,
     /// The health answers.
     pub published: Published,
     /// The daemon's time line.
@@ -143,7 +142,7 @@ impl Announcer {
         telling: &mut JoinSet<Told>,
     ) {
         for view in &snapshot.modules {
-            if let Some(member) = self.roster.get(&view.name) {
+            if let Some(member) = self.loaded_modules.get(&view.name) {
                 lines.entry(view.name.clone()).or_default().follow(&member.spec);
             }
         }

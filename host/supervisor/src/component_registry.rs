@@ -72,7 +72,7 @@ impl ComponentRegistry {
     }
 
     /// What runs under this name for the holder of this pin.
-    pub fn get_for(&self, pin: &Pin, kind: ComponentKind, name: &ComponentName) -> Option<Component> {
+    pub(crate) fn get_for(&self, pin: &Pin, kind: ComponentKind, name: &ComponentName) -> Option<Component> {
         // Looked up before the pin is looked at: it is pinned before the new version is put.
         let in_force = self.get(kind, name);
         pin.0.get().map_or(in_force, Option::clone)

@@ -24,8 +24,7 @@ use bellwether_os::process::kept_table::KeptTable;
 use bellwether_os::process::stat::{Stat, ticks};
 use bellwether_os::process::table::ProcessTable;
 use bellwether_os::process::usage::open_files;
-use bellwether_os::spawn::captured;
-use bellwether_os::spawn::captured::{CaptureError, Captured};
+use bellwether_os::spawn::captured::{self, CaptureError, Captured};
 use bellwether_os::spawn::child::{Home, Launch};
 use bellwether_sandbox::facilities::{CommandEnd, CommandError, CommandOrder, Facilities, ProcessFacts};
 

@@ -98,7 +98,7 @@ impl Memory {
     }
 
     /// A run has come to its end. One that was given up half-way never was.
-    pub fn count_run(&self) {
+    pub(crate) fn count_run(&self) {
         self.runs.fetch_add(1, Ordering::Relaxed);
     }
 }

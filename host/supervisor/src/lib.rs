@@ -1,7 +1,7 @@
 //! Runs what modules are made of: checkers are observed, plans carried out, files reloaded.
 //!
 //! ```text
-//!   reload ──▶ registry (components), roster (modules)
+//!   reload ──▶ registry (components), loaded_modules (modules)
 //!                 │
 //!   observe ──Message──▶ driver ──action──▶ act
 //! ```

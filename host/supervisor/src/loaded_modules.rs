@@ -61,7 +61,7 @@ impl LoadedModule {
     }
 
     /// What a run of that component checker needs.
-    pub fn kit(&self, name: &CheckerName) -> Option<Arc<CheckerKit>> {
+    pub(crate) fn kit(&self, name: &CheckerName) -> Option<Arc<CheckerKit>> {
         self.checkers.get(name).cloned()
     }
 

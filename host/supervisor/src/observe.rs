@@ -62,7 +62,7 @@ pub struct RunContext {
     /// The components.
     pub registry: ComponentRegistry,
     /// The modules' files.
-    pub roster: LoadedModules,
+    pub loaded_modules: LoadedModules,
     /// The processes of this node.
     pub processes: ProcessTable,
     /// The processes that the host keeps.
@@ -110,7 +110,7 @@ impl Observers {
         // The old run ends before the new one begins: never two at once.
         self.running.remove(&key);
         let (module, checker) = key.clone();
-        let Some(member) = self.means.roster.get(&module) else { return };
+        let Some(member) = self.means.loaded_modules.get(&module) else { return };
         let Some(spec) = member.checker(&checker).cloned() else { return };
         let (pace, paces) = watch::channel(eager);
         let outlet = Outlet { module, checker: checker.clone(), generation, events: self.events.clone() };
@@ -128,7 +128,7 @@ impl Observers {
 impl RunContext {
     /// Runs a checker once, beside its schedule.
     pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, NotRun> {
-        let member = self.roster.get(module).ok_or_else(|| NotRun::NoModule(module.clone()))?;
+        let member = self.loaded_modules.get(module).ok_or_else(|| NotRun::NoModule(module.clone()))?;
         let spec = member.checker(checker).cloned().ok_or_else(|| {
             let names: Vec<&str> = member.spec.checkers.keys().map(CheckerName::as_str).collect();
             let (module, checker) = (module.clone(), checker.clone());
@@ -155,7 +155,7 @@ impl RunContext {
 
     /// What the module offers its components; nothing if its file is gone.
     pub fn facilities(&self, module: &ModuleName) -> Arc<dyn Facilities> {
-        match self.roster.get(module) {
+        match self.loaded_modules.get(module) {
             Some(member) => Arc::new(ModuleFacilities::new(self, member)),
             None => Arc::new(NoModule),
         }

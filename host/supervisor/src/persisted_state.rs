@@ -32,8 +32,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use bellwether_os::at_most;
-use bellwether_os::atomic_file;
-use bellwether_os::atomic_file::Beside;
+use bellwether_os::atomic_file::{self, Beside};
 use bellwether_os::process::identity::BootId;
 
 /// Answers that wait for the disk. A person gives one command at a time.

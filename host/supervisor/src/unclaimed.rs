@@ -41,7 +41,7 @@ pub struct Watch {
     /// Who keeps applications.
     pub kept: Kept,
     /// The modules in force.
-    pub roster: LoadedModules,
+    pub loaded_modules: LoadedModules,
     /// What checkers see.
     pub published: Published,
     /// Where it is shown.
@@ -63,14 +63,18 @@ impl Watch {
             heartbeat.beat(clock);
             let mut sentences = Vec::new();
             let living = self.kept.living();
-            let without = living.iter().filter(|living| self.roster.get(&living.module).is_none());
+            let without = living.iter().filter(|living| self.loaded_modules.get(&living.module).is_none());
             files.look(without.map(|living| (living.module.clone(), self.file(&living.module))), LOOK).await;
             for kept in living {
                 sentences.extend(self.claim(kept, &files).await.map(|kept| kept.sentence()));
             }
             let snapshot = self.published.snapshot.load_full();
             self.remember(&mut seen, &snapshot);
-            sentences.extend(left_behind(&mut seen, |module| self.roster.get(module).is_some(), &snapshot));
+            sentences.extend(left_behind(
+                &mut seen,
+                |module| self.loaded_modules.get(module).is_some(),
+                &snapshot,
+            ));
             self.problems.set("unclaimed", &sentences);
         }
     }
@@ -78,7 +82,7 @@ impl Watch {
     /// How the files describe it otherwise, if they do. Nothing is looked for as long as they do not.
     async fn claim(&self, living: Living, files: &Files) -> Option<Unclaimed> {
         let Living { module, command, leader, launched } = living;
-        let member = self.roster.get(&module);
+        let member = self.loaded_modules.get(&module);
         let declared = member.as_ref().map(|member| member.spec.commands.get(&command));
         let claim = match declared {
             // A disk that does not answer says nothing of it.
@@ -105,7 +109,7 @@ impl Watch {
     fn remember(&self, seen: &mut Seen, snapshot: &Snapshot) {
         for module in &snapshot.modules {
             // Removed in this instant: what is known of it stays.
-            let Some(member) = self.roster.get(&module.name) else { continue };
+            let Some(member) = self.loaded_modules.get(&module.name) else { continue };
             let before = seen.remove(&module.name).unwrap_or_default();
             if member.spec.commands.values().any(|command| command.keep) {
                 continue;

@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use bellwether_sandbox::compile;
-use bellwether_sandbox::compile::Compiler;
+use bellwether_sandbox::compile::{self, Compiler};
 
 use crate::exit::{Exit, Failure, Outcome};
 

@@ -5,8 +5,7 @@
 
 use std::process::ExitCode;
 
-use bellwether_os::spawn::gate;
-use bellwether_os::spawn::gate::Launcher;
+use bellwether_os::spawn::gate::{self, Launcher};
 
 /// The first argument.
 const NAME: &str = "launch-kept";

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use bellwether_daemon::app;
-use bellwether_daemon::app::{Ready, RunError, RunOptions, StandardComponent};
+use bellwether_daemon::app::{self, Ready, RunError, RunOptions, StandardComponent};
 use clap::Args;
 
 use crate::commands::compile_component::compiler;

@@ -19,9 +19,9 @@ use bellwether_supervisor::persisted_state::{Before, PersistedState};
 pub(super) struct Remembered {
     pub(super) journal: Journal,
     pub(super) notices: Notices,
-    pub(super) memories: PersistedState,
+    pub(super) persisted_state: PersistedState,
     pub(super) before: BTreeMap<ModuleName, ModuleMemory>,
-    pub(super) stores: GuestStores,
+    pub(super) guest_stores: GuestStores,
     pub(super) damaged: Vec<String>,
     pub(super) continuity: Continuity,
 }
@@ -31,13 +31,13 @@ impl Remembered {
         let settings =
             journal::Settings { root: root.to_owned(), node: node.name.clone(), clock, spec: node.journal };
         let (journal, notices) = Journal::open(settings).context("cannot begin the journal's thread")?;
-        let (memories, Before { memories: before, mut damaged }) = PersistedState::open(root);
+        let (persisted_state, Before { memories: before, mut damaged }) = PersistedState::open(root);
         let continuity = Continuity::carry_on(root, clock);
         let still =
             |(module, memory): (ModuleName, ModuleMemory)| (module, memory.watched_since(continuity.since()));
         let before = before.into_iter().map(still).collect();
-        let (stores, damaged_stores) = GuestStores::open(root);
+        let (guest_stores, damaged_stores) = GuestStores::open(root);
         damaged.extend(damaged_stores);
-        Ok(Self { journal, notices, memories, before, stores, damaged, continuity })
+        Ok(Self { journal, notices, persisted_state, before, guest_stores, damaged, continuity })
     }
 }

@@ -32,10 +32,10 @@ impl Loops {
     /// Begins them. Returns where they are seen to beat.
     pub(super) fn begin(self, side: &mut JoinSet<()>, clock: Clock) -> Vec<Watched> {
         let mut watched = Vec::new();
-        let mut beating = |ward: WatchedTask| {
+        let mut beating = |task: WatchedTask| {
             let heartbeat = Heartbeat::default();
             heartbeat.beat(clock);
-            watched.push(Watched { ward, heartbeat: heartbeat.clone() });
+            watched.push(Watched { task, heartbeat: heartbeat.clone() });
             heartbeat
         };
         side.spawn(self.unclaimed.run(beating(UNCLAIMED), clock));

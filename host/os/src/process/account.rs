@@ -66,7 +66,7 @@ impl Accounts {
     }
 
     /// The groups that list this user as a member.
-    pub fn groups_of(&self, user: &str) -> Vec<u32> {
+    pub(crate) fn groups_of(&self, user: &str) -> Vec<u32> {
         let groups = self.groups.lines().filter_map(group_of_line);
         groups
             .filter(|(_, _, members)| members.split(',').any(|name| name == user))

@@ -11,7 +11,7 @@ const REFRESH: Duration = Duration::from_secs(30);
 const SEES_ALL: u32 = 19;
 
 /// Whether there may be processes that this daemon does not see.
-pub fn others_are_hidden() -> bool {
+pub(crate) fn others_are_hidden() -> bool {
     static LAST: Mutex<Option<(Instant, bool)>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((at, hidden)) = *last

@@ -110,7 +110,7 @@ impl KeptTable {
     }
 
     /// The processes of this module's kept commands that live.
-    pub fn running_of(&self, module: &ModuleName) -> Vec<ProcessId> {
+    pub(crate) fn running_of(&self, module: &ModuleName) -> Vec<ProcessId> {
         let states = self.0.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let of_module = states.iter().filter(|((of, _), _)| of == module);
         of_module.filter_map(|(_, row)| row.state.borrow().running()).collect()

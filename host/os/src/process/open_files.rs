@@ -40,7 +40,7 @@ pub fn restore_in(pid: Pid) {
 }
 
 /// Gives this process that limit, in the moment before it becomes a program.
-pub fn lower_to(most: u64) {
+pub(crate) fn lower_to(most: u64) {
     let now = getrlimit(Resource::Nofile);
     // An error: it can do with more.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..now });

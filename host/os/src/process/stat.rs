@@ -126,7 +126,7 @@ pub fn ticks(count: u64) -> Duration {
 }
 
 /// How long ago this machine was started, on the clock that start times are on.
-pub fn since_boot() -> Duration {
+pub(crate) fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

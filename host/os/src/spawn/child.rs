@@ -65,12 +65,12 @@ pub struct Streams {
 
 impl Streams {
     /// Nothing to read, and both outputs to a file.
-    pub fn to_log(log: File) -> io::Result<Self> {
+    pub(crate) fn to_log(log: File) -> io::Result<Self> {
         Ok(Self { stdin: Stdio::null(), stdout: log.try_clone()?.into(), stderr: log.into() })
     }
 
     /// Nothing to read, and both outputs to nobody.
-    pub fn to_nobody() -> Self {
+    pub(crate) fn to_nobody() -> Self {
         Self { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() }
     }
 }

@@ -30,8 +30,7 @@ use crate::failure::Ended;
 use crate::output::Output;
 use crate::store::Run;
 use bellwether_os::names::Share;
-use bellwether_os::process::acceptance;
-use bellwether_os::process::acceptance::Acceptance;
+use bellwether_os::process::acceptance::{self, Acceptance};
 use bellwether_os::process::port_holder;
 
 /// One connection of a run.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
-use crate::api;
-use crate::api::Daemon;
+use crate::api::{self, Daemon};
 use crate::console;
 use crate::guard::{Guard, guard};
 use crate::in_time;

@@ -164,7 +164,7 @@ impl Kept {
     }
 
     /// Something is about to be done that may end what the module keeps.
-    pub fn expect_end(&self, module: &ModuleName) {
+    pub(crate) fn expect_end(&self, module: &ModuleName) {
         for slot in self.slots_of(module) {
             slot.expect_end();
         }
@@ -179,7 +179,7 @@ impl Kept {
     /// Returns when no start is under way in this module. Whoever gives up a
     /// start does not undo it: only after this is what [runs](Self::running)
     /// all there is. An error if a start takes more than 3 seconds.
-    pub async fn quiesce(&self, module: &ModuleName) -> io::Result<()> {
+    pub(crate) async fn quiesce(&self, module: &ModuleName) -> io::Result<()> {
         let late = |_| {
             let text = format!("a command of `{module}` is still being started");
             io::Error::new(io::ErrorKind::TimedOut, text)
@@ -196,7 +196,7 @@ impl Kept {
     }
 
     /// Whether the command has a process group, or had one since the daemon began.
-    pub fn has_kept(&self, module: &ModuleName, command: &CommandName) -> bool {
+    pub(crate) fn has_kept(&self, module: &ModuleName, command: &CommandName) -> bool {
         self.0.states.state(module, command) != KeptState::Never
     }
 

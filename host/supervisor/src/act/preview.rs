@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// # Errors
 /// Why there is no plan.
 pub async fn preview(means: &RunContext, module: &ModuleName, occasion: Occasion) -> Result<Plan, PlanError> {
-    let member = means.roster.get(module).ok_or(PlanError::ModuleGone)?;
+    let member = means.loaded_modules.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
     let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
     let component = in_force.ok_or_else(|| format!("there is no restart script `{script}`"))?;

@@ -101,7 +101,7 @@ impl StepRunner {
 
     /// Before a step that starts the application, or prepares that: ends what its last run has left. `tell` hears what is waited for, and
     /// for how long at most. An error names what does not end.
-    pub async fn end_last_run<T: Future<Output = ()>>(
+    pub(crate) async fn end_last_run<T: Future<Output = ()>>(
         &self,
         module: &ModuleSpec,
         action: &StepAction,

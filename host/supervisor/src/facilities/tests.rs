@@ -14,12 +14,12 @@ use bellwether_os::spawn::command::ArgumentPattern;
 use bellwether_testing::process::{PATIENCE, command};
 
 fn facilities(harness: &Harness, spec: ModuleSpec, kept: KeptTable) -> ModuleFacilities {
-    let roster = LoadedModules::default();
+    let loaded_modules = LoadedModules::default();
     let name = spec.name.clone();
-    roster.put(vec![spec]);
+    loaded_modules.put(vec![spec]);
     ModuleFacilities {
         home: harness.home(),
-        member: roster.get(&name).unwrap(),
+        member: loaded_modules.get(&name).unwrap(),
         table: ProcessTable::default(),
         kept,
         runtime: Handle::current(),

@@ -31,7 +31,7 @@ impl Reload {
     ) {
         let means = &self.settings.means;
         for module in modules.iter().filter(|_| together) {
-            let Some(member) = means.roster.get(&module.spec().name) else { continue };
+            let Some(member) = means.loaded_modules.get(&module.spec().name) else { continue };
             let (old, new) = (member.spec.policy(), module.spec().policy());
             let script = &member.spec.restart.script;
             member.script_pin.to(means.registry.get(ComponentKind::RestartScript, script));
@@ -46,7 +46,7 @@ impl Reload {
             }
         }
         means.registry.put(components);
-        means.roster.put(modules.iter().map(|module| module.spec().clone()).collect());
+        means.loaded_modules.put(modules.iter().map(|module| module.spec().clone()).collect());
     }
 
     /// Tells the core of a module that is active now, or of what its file says now.
@@ -71,7 +71,7 @@ impl Reload {
     pub(super) async fn unload(&self, module: &ModuleName) -> Option<Wish> {
         let wish = self.settings.snapshot.load().module(module.as_str()).map(|view| view.wish);
         self.tell(Event::ModuleRemoved { module: module.clone() }).await;
-        self.settings.means.roster.remove(module);
+        self.settings.means.loaded_modules.remove(module);
         wish
     }
 

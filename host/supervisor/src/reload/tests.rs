@@ -128,7 +128,7 @@ async fn a_module_and_its_component_change_together_or_not_at_all() {
     let bench = Bench::new(&first, MODULE).await;
     let slower = MODULE.replace("interval = \"1s\"", "interval = \"7s\"");
     let interval = |bench: &Bench| {
-        let member = bench.means.roster.get(&ModuleName::new("m").unwrap()).unwrap();
+        let member = bench.means.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
         member.checker(&CheckerName::new("c").unwrap()).unwrap().interval
     };
     bench.write_both([("checkers/c.wasm", b"garbage"), ("modules/m.toml", slower.as_bytes())]);
@@ -320,7 +320,7 @@ async fn large_components_that_take_long_to_compile_delay_no_small_one() {
 async fn a_module_that_comes_while_many_are_missing_waits_until_it_is_known_what_became_of_them() {
     let first = version(&Guest::default(), "1");
     let bench = Bench::new(&first, MODULE).await;
-    let is_in_force = |name: &str| bench.means.roster.get(&ModuleName::new(name).unwrap()).is_some();
+    let is_in_force = |name: &str| bench.means.loaded_modules.get(&ModuleName::new(name).unwrap()).is_some();
     for name in ["a", "b", "c"] {
         bench.write(&format!("modules/{name}.toml"), MODULE.as_bytes());
     }

@@ -89,7 +89,7 @@ async fn check(
     let spec_of_checker = spec.checkers.get(checker)?.clone();
     let Subject::Component(subject) = &spec_of_checker.subject else { return None };
     let name = subject.component.clone();
-    let memory = means.roster.get(&spec.name)?.kit(checker)?.memory.copy();
+    let memory = means.loaded_modules.get(&spec.name)?.kit(checker)?.memory.copy();
     let kit = Arc::new(CheckerKit::new(subject, memory));
     let checker = ComponentChecker { component: name, spec: spec_of_checker, kit };
     let report = checker.report(means, &spec.name, component).await;
@@ -99,7 +99,7 @@ async fn check(
 /// Asks for a plan for a start, which is not carried out.
 async fn plan(means: &RunContext, spec: &ModuleSpec, component: Component) -> Ending {
     let request = PlanRequest::without_history(Occasion::Start, &spec.restart.budget);
-    let state = means.roster.get(&spec.name).map(|member| member.script_state.copy());
+    let state = means.loaded_modules.get(&spec.name).map(|member| member.script_state.copy());
     let run = PlanRun {
         grants: Arc::clone(&spec.restart.grants),
         state: state.unwrap_or_default(),

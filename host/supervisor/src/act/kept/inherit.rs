@@ -46,7 +46,7 @@ impl Kept {
     }
 
     /// What this command's process was started with, if it runs and that is known.
-    pub fn launched(&self, module: &ModuleName, command: &CommandName) -> Option<Launched> {
+    pub(crate) fn launched(&self, module: &ModuleName, command: &CommandName) -> Option<Launched> {
         self.0.states.state(module, command).running()?;
         self.slot(module, command).launched()
     }

@@ -53,7 +53,7 @@ impl Request {
 impl Kept {
     /// Ends what the last runs of these commands have left, unless their first process lives. `tell` hears what is waited
     /// for and for how long at most, if there is anything. An error names what does not end.
-    pub async fn end_last_run<T: Future<Output = ()>>(
+    pub(crate) async fn end_last_run<T: Future<Output = ()>>(
         &self,
         module: &ModuleName,
         requests: Vec<(CommandName, Request)>,
@@ -106,12 +106,12 @@ impl Kept {
     }
 
     /// From now on, what this command leaves is asked to end by this signal.
-    pub fn set_ends_by(&self, module: &ModuleName, command: &CommandName, signal: Signal) {
+    pub(crate) fn set_ends_by(&self, module: &ModuleName, command: &CommandName, signal: Signal) {
         self.slot(module, command).set_ends_by(Some(signal));
     }
 
     /// Whether its first process has ended and nothing had told it to.
-    pub fn has_died(&self, module: &ModuleName, command: &CommandName) -> bool {
+    pub(crate) fn has_died(&self, module: &ModuleName, command: &CommandName) -> bool {
         let slot = self.slot(module, command);
         let seen_to_end = matches!(self.0.states.state(module, command), KeptState::Ended { .. });
         seen_to_end && !slot.is_led() && !slot.expects_end()

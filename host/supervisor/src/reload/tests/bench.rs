@@ -91,7 +91,7 @@ impl Bench {
             limits: LimitsSpec::default(),
             sandbox,
             registry: ComponentRegistry::default(),
-            roster: LoadedModules::default(),
+            loaded_modules: LoadedModules::default(),
             processes: ProcessTable::default(),
             kept: KeptTable::default(),
             metrics: Metrics::default(),
@@ -155,7 +155,7 @@ impl Bench {
 
     /// Runs the checker of the module in force once, and tells what it saw.
     pub(super) async fn check(&self) -> String {
-        let member = self.means.roster.get(&ModuleName::new("m").unwrap()).unwrap();
+        let member = self.means.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
         let spec = member.checker(&CheckerName::new("c").unwrap()).unwrap().clone();
         let Subject::Component(component) = &spec.subject else { panic!("no component") };
         let (component, kit) = (component.component.clone(), member.kit(&spec.name).unwrap());

@@ -1,0 +1,84 @@
+//! An error as the answer to a request (RFC 9457).
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use bellwether_core::command::Command;
+use bellwether_core::id::ModuleName;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The status of [`Problem::unconfirmed`], and of nothing else: Precondition Required (RFC 6585).
+pub const UNCONFIRMED: u16 = 428;
+
+/// An error, as RFC 9457 has it, with what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// The kind of error, in a few words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The details of this error.
+    pub detail: String,
+    /// What to do next.
+    pub next: String,
+}
+
+impl Problem {
+    /// No module of that name.
+    pub fn no_such_module(name: &str) -> Self {
+        Self {
+            title: "no such module".into(),
+            status: 404,
+            detail: format!("there is no module `{name}` on this node"),
+            next: "see `bellwether status` for the modules that there are, or add a file to `modules/`"
+                .into(),
+        }
+    }
+
+    /// A command that is not carried out.
+    pub fn denied(module: &ModuleName, command: Command, reason: &str) -> Self {
+        Self {
+            title: "denied".into(),
+            status: 409,
+            detail: format!("`{command} {module}` is not carried out: {reason}"),
+            next: format!("see `bellwether why {module}`"),
+        }
+    }
+
+    /// A command that has to be confirmed first.
+    pub fn unconfirmed(module: &ModuleName, command: Command) -> Self {
+        Self {
+            title: "not confirmed".into(),
+            status: UNCONFIRMED,
+            detail: format!("`{command} {module}` is not confirmed: no other node serves `{module}`"),
+            next: format!(
+                "to {command} it nevertheless, send the same request with `confirm={module}`; the command line takes --yes"
+            ),
+        }
+    }
+
+    /// The request makes no sense.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self {
+            title: "bad request".into(),
+            status: 400,
+            detail: detail.into(),
+            next: "correct the request; `bellwether help` lists what can be asked".into(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Texts and a number: they can always be written as JSON.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+}

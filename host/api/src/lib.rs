@@ -332,9 +332,9 @@ impl ModuleStatus {
             since: clock.timestamp(view.since),
             ready_since: clock.timestamp(view.ready_since),
             reason: view.reason.clone(),
-            suspended: view.wish.suspended,
-            suspended_until: view.wish.suspended_until.map(|until| clock.timestamp(until)),
-            wanted: if view.wish.started { Wanted::Started } else { Wanted::Stopped },
+            suspended: view.desired.suspended,
+            suspended_until: view.desired.suspended_until.map(|until| clock.timestamp(until)),
+            wanted: if view.desired.started { Wanted::Started } else { Wanted::Stopped },
             next: view.next.filter(|next| *next != Moment::NEVER).map(|next| clock.timestamp(next)),
             restarts: view.restarts,
             budget: BudgetStatus {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bellwether_core::command::{Command, DeniedReason};
-use bellwether_core::event::Wish;
+use bellwether_core::event::DesiredState;
 use bellwether_core::plan::Incident;
 use bellwether_core::record::Record;
 
@@ -23,7 +23,7 @@ fn module() -> ModuleView {
         since: at,
         ready_since: at,
         reason: "it ended at once".into(),
-        wish: Wish::default(),
+        desired: DesiredState::default(),
         next: Some(at + Duration::from_secs(2)),
         restarts: 1,
         restarts_allowed: 3,

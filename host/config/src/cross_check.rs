@@ -65,7 +65,7 @@ pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) ->
     let config = [Step::Key("restart"), Step::Key("config")];
     check.component(ComponentKind::RestartScript, &restart.script, &restart.config, &script, &config);
     for checker in module.spec.checkers.values() {
-        let Subject::Component(component) = &checker.subject else { continue };
+        let Subject::Component(component) = &checker.definition.subject else { continue };
         let path = |key| places.path(checker.name.as_str(), key);
         let (name, config) = (&component.component, &component.config);
         check.component(ComponentKind::Checker, name, config, &path("component"), &path("config"));

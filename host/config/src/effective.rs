@@ -2,19 +2,21 @@
 
 use bellwether_core::drain::Drain;
 use bellwether_core::grant::GrantKind;
+use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, Thresholds};
 use bellwether_core::shutdown::Shutdown;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
+use super::definition::find_text;
 use super::execution::{execution_keys, resource_limit_keys};
 use super::module_file::AUTO;
-use super::policy::find_text;
 use super::quantity::{show_duration, show_size};
 use super::source::{CheckerPlaces, Sourced, Step, locate_in};
 use super::spec::{
-    AgentCheckSpec, CheckerSpec, CommandSpec, Find, Grants, ModuleSpec, NodeSpec, ProcessSpec, Subject,
+    AgentCheckSpec, CheckerDefinition, CheckerSpec, CommandSpec, ComponentSpec, Find, Grants, HealthSpec,
+    ModuleSpec, NodeSpec, ProcessBounds, ProcessSpec, RestartSpec, Subject,
 };
 
 /// The source of a value.
@@ -96,10 +98,7 @@ impl<'t> Listing<'t> {
     }
 
     fn node(&mut self, node: &NodeSpec) {
-        let table = |keys: &[&'static str]| Table {
-            title: keys.join("."),
-            path: Some(keys.iter().map(|key| Step::Key(key)).collect()),
-        };
+        let table = Table::of;
         self.text(&table(&[]), "name", node.name.as_str());
         self.text(&table(&["health"]), "listen", &node.health.to_string());
         for (index, AgentCheckSpec { listen, agent }) in node.agent_checks.iter().enumerate() {
@@ -144,68 +143,88 @@ impl<'t> Listing<'t> {
     }
 
     fn module(&mut self, module: &ModuleSpec) {
-        let table = |keys: &[&'static str]| Table {
-            title: keys.join("."),
-            path: Some(keys.iter().map(|key| Step::Key(key)).collect()),
-        };
-        let restart = &module.restart;
-        self.text(&table(&["restart"]), "script", restart.script.as_str());
-        self.add(&table(&["restart"]), "config", restart.config.to_string());
-        self.grants(&table(&["restart", "grant"]), &restart.grants);
-        for (key, value) in restart.limits.list() {
-            self.add(&table(&["restart", "limits"]), key, value);
-        }
-        self.add(&table(&["restart", "budget"]), "restarts", restart.budget.restarts.to_string());
-        self.text(&table(&["restart", "budget"]), "within", &show_duration(restart.budget.within));
-        self.text(&table(&["restart", "backoff"]), "first", &show_duration(restart.backoff.first));
-        self.text(&table(&["restart", "backoff"]), "max", &show_duration(restart.backoff.max));
-        self.text(&table(&["restart"]), "start-within", &show_duration(restart.start_within));
-        self.text(&table(&["restart"]), "keep-trying", &show_duration(restart.keep_trying));
-        let drain = match module.health.drain {
-            Drain::For(time) => show_duration(time),
-            Drain::UntilHeard => AUTO.to_owned(),
-        };
-        self.text(&table(&["health"]), "drain", &drain);
-        self.add(&table(&["health"]), "degrade", module.health.degrade.to_string());
-        for (key, command) in [("on-yes", &module.health.on_yes), ("on-no", &module.health.on_no)] {
-            if let Some(command) = command {
-                self.text(&table(&["health"]), key, command.as_str());
-            }
-        }
-        for (name, command) in &module.commands {
+        let ModuleSpec { name: _, restart, health, commands, checkers } = module;
+        self.restart(restart);
+        self.health(health);
+        for (name, command) in commands {
             self.command(name.as_str(), command);
         }
-        for checker in module.checkers.values() {
+        for checker in checkers.values() {
             self.checker(checker);
         }
     }
 
+    fn restart(&mut self, restart: &RestartSpec) {
+        let RestartSpec {
+            script,
+            config,
+            grants,
+            limits,
+            budget: BudgetPolicy { restarts, within },
+            backoff: BackoffPolicy { first, max },
+            start_within,
+            // Follows from `start-within`.
+            appear_within: _,
+            keep_trying,
+        } = restart;
+        let table = Table::of(&["restart"]);
+        self.text(&table, "script", script.as_str());
+        self.add(&table, "config", config.to_string());
+        self.grants(&table.inner("grant"), grants);
+        for (key, value) in limits.list() {
+            self.add(&table.inner("limits"), key, value);
+        }
+        self.add(&table.inner("budget"), "restarts", restarts.to_string());
+        self.text(&table.inner("budget"), "within", &show_duration(*within));
+        self.text(&table.inner("backoff"), "first", &show_duration(*first));
+        self.text(&table.inner("backoff"), "max", &show_duration(*max));
+        self.text(&table, "start-within", &show_duration(*start_within));
+        self.text(&table, "keep-trying", &show_duration(*keep_trying));
+    }
+
+    fn health(&mut self, health: &HealthSpec) {
+        let HealthSpec { drain, degrade, on_yes, on_no } = health;
+        let table = Table::of(&["health"]);
+        let drain = match drain {
+            Drain::For(time) => show_duration(*time),
+            Drain::UntilHeard => AUTO.to_owned(),
+        };
+        self.text(&table, "drain", &drain);
+        self.add(&table, "degrade", degrade.to_string());
+        for (key, command) in [("on-yes", on_yes), ("on-no", on_no)] {
+            if let Some(command) = command {
+                self.text(&table, key, command.as_str());
+            }
+        }
+    }
+
     fn command(&mut self, name: &str, command: &CommandSpec) {
+        let CommandSpec { run, keep, timeout, leftovers, env, dir, arguments, execution } = command;
         let table = Table {
             title: format!("commands.{name}"),
             path: Some(vec![Step::Key("commands"), Step::Key(name)]),
         };
-        self.add(&table, "run", Value::from(command.run.clone()).to_string());
-        self.add(&table, "keep", command.keep.to_string());
-        self.text(&table, "timeout", &show_duration(command.timeout));
-        if command.keep || name == "start" {
-            self.text(&table, "leftovers", &show_duration(command.leftovers));
+        self.add(&table, "run", Value::from(run.clone()).to_string());
+        self.add(&table, "keep", keep.to_string());
+        self.text(&table, "timeout", &show_duration(*timeout));
+        if *keep || name == "start" {
+            self.text(&table, "leftovers", &show_duration(*leftovers));
         }
-        let env = command.env.iter().map(|(key, value)| format!("{key:?} = {value:?}")).collect::<Vec<_>>();
+        let env = env.iter().map(|(key, value)| format!("{key:?} = {value:?}")).collect::<Vec<_>>();
         if !env.is_empty() {
             self.add(&table, "env", format!("{{ {} }}", env.join(", ")));
         }
-        match &command.dir {
+        match dir {
             Some(dir) => self.text(&table, "dir", &dir.display().to_string()),
             None => self.text(&table, "dir", "."),
         }
-        if let Some(pattern) = &command.arguments {
+        if let Some(pattern) = arguments {
             self.add(&table, "arguments", format!("{:?}", pattern.as_str()));
         }
-        for (key, value) in execution_keys(&command.execution) {
+        for (key, value) in execution_keys(execution) {
             self.add(&table, key, value);
         }
-        for (key, value) in resource_limit_keys(&command.execution.limits) {
+        for (key, value) in resource_limit_keys(&execution.limits) {
             self.add(&table.inner("limits"), key, value);
         }
     }
@@ -225,55 +244,58 @@ impl<'t> Listing<'t> {
     }
 
     fn checker(&mut self, checker: &CheckerSpec) {
-        let name = checker.name.as_str();
-        let index = self.checkers.index(name);
+        let CheckerSpec { name, definition, thresholds, on_down } = checker;
+        let CheckerDefinition { interval, timeout, subject } = definition;
+        let index = self.checkers.index(name.as_str());
         let path = index.map(|index| vec![Step::Key("checker"), Step::Index(index)]);
         let table = Table { title: format!("checker.{name}"), path };
-        match &checker.subject {
-            Subject::Process(process) => self.process(&table, process),
-            Subject::Component(component) => {
-                self.text(&table, "component", component.component.as_str());
-                self.add(&table, "config", component.config.to_string());
-                self.grants(&table.inner("grant"), &component.grants);
-                let limits = table.inner("limits");
-                for (key, value) in component.limits.list() {
-                    self.add(&limits, key, value);
-                }
-            }
+        match subject {
+            Subject::Process(process) => self.process(&table.inner("process"), process),
+            Subject::Component(component) => self.component(&table, component),
         }
-        let thresholds = &checker.thresholds;
-        self.text(&table, "interval", &show_duration(checker.interval));
-        self.text(&table, "timeout", &show_duration(checker.timeout));
-        self.add(&table, "rise", thresholds.rise.to_string());
-        match thresholds.fall_of {
-            Some(runs) => self.text(&table, "fall", &format!("{} of {runs}", thresholds.fall)),
-            None => self.add(&table, "fall", thresholds.fall.to_string()),
+        let Thresholds { rise, fall, fall_of, grace, unknown_is_fail } = thresholds;
+        self.text(&table, "interval", &show_duration(*interval));
+        self.text(&table, "timeout", &show_duration(*timeout));
+        self.add(&table, "rise", rise.to_string());
+        match fall_of {
+            Some(runs) => self.text(&table, "fall", &format!("{fall} of {runs}")),
+            None => self.add(&table, "fall", fall.to_string()),
         }
-        self.text(&table, "grace", &show_duration(thresholds.grace));
-        self.text(&table, "unknown", if thresholds.unknown_is_fail { "fail" } else { "ignore" });
-        self.text(&table, "on-down", checker.on_down.word());
+        self.text(&table, "grace", &show_duration(*grace));
+        self.text(&table, "unknown", if *unknown_is_fail { "fail" } else { "ignore" });
+        self.text(&table, "on-down", on_down.word());
+    }
+
+    fn component(&mut self, table: &Table<'_>, component: &ComponentSpec) {
+        let ComponentSpec { component, config, grants, limits } = component;
+        self.text(table, "component", component.as_str());
+        self.add(table, "config", config.to_string());
+        self.grants(&table.inner("grant"), grants);
+        for (key, value) in limits.list() {
+            self.add(&table.inner("limits"), key, value);
+        }
     }
 
     fn process(&mut self, table: &Table<'_>, process: &ProcessSpec) {
-        let table = table.inner("process");
-        let (way, what) = find_text(&process.find);
-        self.text(&table, way, &what);
-        self.add(&table, "at-least", process.at_least.to_string());
-        if matches!(process.find, Find::Name(_) | Find::Arguments(_)) {
-            self.add(&table, "containers", process.containers.to_string());
-            self.text(&table, "of", process.of.word());
+        let ProcessSpec { find, at_least, at_most, containers, of, bounds } = process;
+        let ProcessBounds { memory, cpu, open_files, threads } = bounds;
+        let (way, what) = find_text(find);
+        self.text(table, way, &what);
+        self.add(table, "at-least", at_least.to_string());
+        if matches!(find, Find::Name(_) | Find::Arguments(_)) {
+            self.add(table, "containers", containers.to_string());
+            self.text(table, "of", of.word());
         }
-        let bounds = &process.bounds;
         let bounds = [
-            ("at-most", process.at_most.map(|count| count.to_string())),
-            ("max-memory", bounds.memory.map(|bytes| format!("\"{}\"", show_size(bytes)))),
-            ("max-cpu", bounds.cpu.map(|percent| percent.to_string())),
-            ("max-open-files", bounds.open_files.map(|count| count.to_string())),
-            ("max-threads", bounds.threads.map(|count| count.to_string())),
+            ("at-most", at_most.map(|count| count.to_string())),
+            ("max-memory", memory.map(|bytes| format!("\"{}\"", show_size(bytes)))),
+            ("max-cpu", cpu.map(|percent| percent.to_string())),
+            ("max-open-files", open_files.map(|count| count.to_string())),
+            ("max-threads", threads.map(|count| count.to_string())),
         ];
         for (key, bound) in bounds {
             if let Some(bound) = bound {
-                self.add(&table, key, bound);
+                self.add(table, key, bound);
             }
         }
     }
@@ -291,6 +313,11 @@ impl<'t> Listing<'t> {
 }
 
 impl<'p> Table<'p> {
+    /// A table that has a place of its own in the file.
+    fn of(keys: &[&'p str]) -> Self {
+        Self { title: keys.join("."), path: Some(keys.iter().map(|key| Step::Key(key)).collect()) }
+    }
+
     fn inner(&self, key: &'p str) -> Self {
         let mut path = self.path.clone();
         if let Some(path) = &mut path {

@@ -1,24 +1,37 @@
 //! How a command runs, shown as a file would say it.
 
-use bellwether_os::spawn::execution::{Bound, Execution, ResourceLimits};
+use bellwether_os::spawn::execution::{Bound, Execution, Notifies, ResourceLimits};
 
 use super::quantity::{show_duration, show_size};
 
 /// What the file says of how a command runs, but for the limits: the key, and what stands there.
 pub fn execution_keys(execution: &Execution) -> Vec<(&'static str, String)> {
+    let Execution {
+        user,
+        group,
+        supplementary_groups: groups,
+        env_file,
+        capabilities,
+        umask,
+        // See `resource_limit_keys`.
+        limits: _,
+        nice,
+        oom_score,
+        notifies,
+    } = execution;
     let text = |text: &String| format!("{text:?}");
-    let groups = &execution.supplementary_groups;
+    let watchdog = notifies.and_then(|Notifies { watchdog }| watchdog);
     [
-        ("user", execution.user.as_ref().map(text)),
-        ("group", execution.group.as_ref().map(text)),
+        ("user", user.as_ref().map(text)),
+        ("group", group.as_ref().map(text)),
         ("supplementary-groups", (!groups.is_empty()).then(|| format!("{groups:?}"))),
-        ("env-file", execution.env_file.as_ref().map(|path| text(&path.display().to_string()))),
-        ("capabilities", execution.capabilities.as_ref().map(|names| format!("{names:?}"))),
-        ("umask", execution.umask.map(|mask| text(&format!("{mask:04o}")))),
-        ("nice", execution.nice.map(|nice| nice.to_string())),
-        ("oom-score", execution.oom_score.map(|score| score.to_string())),
-        ("notify", execution.notifies.map(|_| "true".to_owned())),
-        ("watchdog", execution.notifies.and_then(|notifies| Some(text(&show_duration(notifies.watchdog?))))),
+        ("env-file", env_file.as_ref().map(|path| text(&path.display().to_string()))),
+        ("capabilities", capabilities.as_ref().map(|names| format!("{names:?}"))),
+        ("umask", umask.map(|mask| text(&format!("{mask:04o}")))),
+        ("nice", nice.map(|nice| nice.to_string())),
+        ("oom-score", oom_score.map(|score| score.to_string())),
+        ("notify", notifies.map(|_| "true".to_owned())),
+        ("watchdog", watchdog.map(|watchdog| text(&show_duration(watchdog)))),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key, value?)))
@@ -33,11 +46,12 @@ pub fn resource_limit_keys(limits: &ResourceLimits) -> Vec<(&'static str, String
             Bound::Infinity => "\"infinity\"".to_owned(),
         })
     };
+    let ResourceLimits { open_files, core, memory, processes } = *limits;
     [
-        ("open-files", limits.open_files.map(|files| files.to_string())),
-        ("core", bound(limits.core)),
-        ("memory", bound(limits.memory)),
-        ("processes", limits.processes.map(|processes| processes.to_string())),
+        ("open-files", open_files.map(|files| files.to_string())),
+        ("core", bound(core)),
+        ("memory", bound(memory)),
+        ("processes", processes.map(|processes| processes.to_string())),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key, value?)))

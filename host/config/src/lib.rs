@@ -14,6 +14,7 @@ pub mod certificates;
 mod config_schema;
 mod console;
 pub mod cross_check;
+mod definition;
 pub mod effective;
 pub mod execution;
 mod field;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bellwether_core::policy::{CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy};
-use serde_json::{Value, json};
 
-use super::quantity::show_duration;
-use super::spec::{CheckerSpec, Find, ModuleSpec, Of, ProcessSpec, Subject};
+use super::spec::{
+    CheckerDefinition, CheckerSpec, CommandSpec, Find, HealthSpec, ModuleSpec, ProcessSpec, RestartSpec,
+    Subject,
+};
 
 /// How long a restart script may think about a plan.
 const PLAN_WITHIN: Duration = Duration::from_secs(5);
@@ -14,119 +15,84 @@ const PLAN_WITHIN: Duration = Duration::from_secs(5);
 const SPARE: Duration = Duration::from_secs(10);
 
 impl ModuleSpec {
-    /// What of the module the core decides by.
+    /// What of the module the core decides by. What is left out here takes effect when it is used the next time.
     pub fn policy(&self) -> ModulePolicy {
-        let checker = |checker: &CheckerSpec| CheckerPolicy {
-            kind: match checker.subject {
-                Subject::Process(_) => CheckerKind::Process,
-                Subject::Component(_) => CheckerKind::Component,
-            },
-            thresholds: checker.thresholds,
-            on_down: checker.on_down,
-            interval: checker.interval,
-            timeout: checker.timeout,
-            patience: patience(checker),
-            kept: matches!(&checker.subject, Subject::Process(ProcessSpec { find: Find::Kept(_), .. })),
-            definition: definition(checker),
-        };
+        let Self { name: _, restart, commands, health, checkers } = self;
+        let RestartSpec {
+            // Of the restart script, which is run for the next plan.
+            script: _,
+            config: _,
+            grants: _,
+            limits: _,
+            budget,
+            backoff,
+            start_within,
+            appear_within,
+            keep_trying,
+        } = restart;
+        let HealthSpec {
+            drain,
+            degrade,
+            // Commands that are run with the next answer, or at once if they have changed.
+            on_yes: _,
+            on_no: _,
+        } = health;
         ModulePolicy {
-            checkers: self.checkers.iter().map(|(name, spec)| (name.clone(), checker(spec))).collect(),
-            commands: self
-                .commands
+            checkers: checkers.iter().map(|(name, checker)| (name.clone(), checker.policy())).collect(),
+            commands: commands
                 .iter()
-                .map(|(name, spec)| (name.clone(), CommandPolicy { keep: spec.keep, timeout: spec.timeout }))
+                .map(|(name, command)| (name.clone(), command_policy(command)))
                 .collect(),
-            budget: self.restart.budget,
-            backoff: self.restart.backoff,
-            drain: self.health.drain,
-            degrade: self.health.degrade,
-            start_within: self.restart.start_within,
-            appear_within: Some(self.restart.appear_within),
-            keep_trying: self.restart.keep_trying,
+            budget: *budget,
+            backoff: *backoff,
+            drain: *drain,
+            degrade: *degrade,
+            start_within: *start_within,
+            appear_within: Some(*appear_within),
+            keep_trying: *keep_trying,
             plan_within: PLAN_WITHIN,
         }
     }
 }
 
+impl CheckerSpec {
+    fn policy(&self) -> CheckerPolicy {
+        let Self { name: _, definition, thresholds, on_down } = self;
+        // The digest stands for the rest of the definition.
+        let CheckerDefinition { interval, timeout, subject } = definition;
+        CheckerPolicy {
+            kind: match subject {
+                Subject::Process(_) => CheckerKind::Process,
+                Subject::Component(_) => CheckerKind::Component,
+            },
+            thresholds: *thresholds,
+            on_down: *on_down,
+            interval: *interval,
+            timeout: *timeout,
+            patience: patience(*interval, *timeout),
+            kept: matches!(subject, Subject::Process(ProcessSpec { find: Find::Kept(_), .. })),
+            definition: definition.digest(),
+        }
+    }
+}
+
+fn command_policy(command: &CommandSpec) -> CommandPolicy {
+    let CommandSpec {
+        keep,
+        timeout,
+        // Read whenever the command is run.
+        run: _,
+        leftovers: _,
+        env: _,
+        dir: _,
+        arguments: _,
+        execution: _,
+    } = command;
+    CommandPolicy { keep: *keep, timeout: *timeout }
+}
+
 /// How long a checker that is run as it should be may be silent at most: until its next run, then
 /// until another run of it is over, until there is a place to run in, and for the run itself.
-fn patience(checker: &CheckerSpec) -> Duration {
-    checker.interval.saturating_add(checker.timeout.saturating_mul(3)).saturating_add(SPARE)
-}
-
-/// A digest of what a checker observes and how often. It is the same in every
-/// run and on every host, and does not depend on the order of keys in the file.
-fn definition(checker: &CheckerSpec) -> u64 {
-    let subject = match &checker.subject {
-        Subject::Process(process) => json!({ "process": {
-            "find": find_text(&process.find),
-            "at-least": process.at_least,
-            "at-most": process.at_most,
-            "max-memory": process.bounds.memory,
-            "max-cpu": process.bounds.cpu,
-            "max-open-files": process.bounds.open_files,
-            "max-threads": process.bounds.threads,
-        }}),
-        Subject::Component(component) => json!({ "component": {
-            "name": component.component.as_str(),
-            "config": component.config,
-            "grants": component.grants.list().iter().map(|(kind, value)| format!("{kind} {value}")).collect::<Vec<_>>(),
-            "limits": component.limits.list(),
-        }}),
-    };
-    let mut whole = json!({
-        "interval": show_duration(checker.interval),
-        "timeout": show_duration(checker.timeout),
-        "subject": subject,
-    });
-    if let Subject::Process(ProcessSpec { containers: true, .. }) = &checker.subject {
-        // Only then: a definition must be the same as before this could be said.
-        whole["containers"] = Value::Bool(true);
-    }
-    if let Subject::Process(ProcessSpec { of: Of::Module, .. }) = &checker.subject {
-        whole["of"] = Value::from(Of::Module.word());
-    }
-    let mut text = String::new();
-    write_canonical(&whole, &mut text);
-    let digest = blake3::hash(text.as_bytes());
-    let first = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
-    u64::from_be_bytes(*first)
-}
-
-/// A way to find processes: its key in the file and what stands there.
-pub(super) fn find_text(find: &Find) -> (&'static str, String) {
-    match find {
-        Find::Name(name) => ("name", name.clone()),
-        Find::Arguments(pattern) => ("arguments", pattern.as_str().to_owned()),
-        Find::PidFile(path) => ("pid-file", path.display().to_string()),
-        Find::Unit(unit) => ("unit", unit.clone()),
-        Find::Kept(command) => ("kept", command.to_string()),
-    }
-}
-
-/// JSON with the keys of every object in order.
-fn write_canonical(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(object) => {
-            let mut entries: Vec<_> = object.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            text.push('{');
-            for (key, inner) in entries {
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                write_canonical(inner, text);
-                text.push(',');
-            }
-            text.push('}');
-        }
-        Value::Array(items) => {
-            text.push('[');
-            for item in items {
-                write_canonical(item, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
-        plain => text.push_str(&plain.to_string()),
-    }
+fn patience(interval: Duration, timeout: Duration) -> Duration {
+    interval.saturating_add(timeout.saturating_mul(3)).saturating_add(SPARE)
 }

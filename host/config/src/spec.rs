@@ -3,21 +3,23 @@
 //! The shapes of the files are in [`super`]; what stands here has been checked
 //! against itself, has every default filled in, and can no longer be wrong.
 
-use std::collections::BTreeMap;
+mod module;
+
 use std::net::{Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use bellwether_core::drain::Drain;
 pub use bellwether_core::grant::Grants;
 use bellwether_core::grant::ProxyRules;
 use bellwether_core::health::Agent;
-use bellwether_core::id::{CheckerName, CommandName, ComponentName, ModuleName, NodeName};
-use bellwether_core::policy::{BackoffPolicy, BudgetPolicy, OnDown, Thresholds};
+use bellwether_core::id::NodeName;
 use bellwether_core::shutdown::Shutdown;
 use rustls::pki_types::CertificateDer;
 
+pub use self::module::{
+    CheckerDefinition, CheckerSpec, ComponentSpec, HealthSpec, ModuleSpec, ProcessBounds, ProcessSpec,
+    RestartSpec, Subject,
+};
 use super::notify::NotifySpec;
 use super::quantity::{show_duration, show_size};
 use crate::certificate::PairFiles;
@@ -215,16 +217,18 @@ impl RunLimits {
     /// What one component's own limits make of the node's.
     #[must_use]
     pub fn with(self, own: &OwnLimits) -> Self {
+        let OwnLimits { memory, cpu, output, log_lines, state, handles, sockets, host_calls, call_data } =
+            *own;
         Self {
-            memory: own.memory.unwrap_or(self.memory),
-            cpu: own.cpu.unwrap_or(self.cpu),
-            output: own.output.unwrap_or(self.output),
-            log_lines: own.log_lines.unwrap_or(self.log_lines),
-            state: own.state.unwrap_or(self.state),
-            handles: own.handles.unwrap_or(self.handles),
-            sockets: own.sockets.unwrap_or(self.sockets),
-            host_calls: own.host_calls.unwrap_or(self.host_calls),
-            call_data: own.call_data.unwrap_or(self.call_data),
+            memory: memory.unwrap_or(self.memory),
+            cpu: cpu.unwrap_or(self.cpu),
+            output: output.unwrap_or(self.output),
+            log_lines: log_lines.unwrap_or(self.log_lines),
+            state: state.unwrap_or(self.state),
+            handles: handles.unwrap_or(self.handles),
+            sockets: sockets.unwrap_or(self.sockets),
+            host_calls: host_calls.unwrap_or(self.host_calls),
+            call_data: call_data.unwrap_or(self.call_data),
         }
     }
 }
@@ -247,198 +251,22 @@ pub struct OwnLimits {
 impl OwnLimits {
     /// Those that are set: the key of the file, and what stands there.
     pub fn list(&self) -> Vec<(&'static str, String)> {
+        let Self { memory, cpu, output, log_lines, state, handles, sockets, host_calls, call_data } = *self;
         let size = |bytes: Option<u64>| bytes.map(|bytes| format!("{:?}", show_size(bytes)));
         let number = |number: Option<u64>| number.map(|number| number.to_string());
         [
-            ("memory", size(self.memory)),
-            ("cpu", self.cpu.map(|cpu| format!("{:?}", show_duration(cpu)))),
-            ("output", size(self.output)),
-            ("log-lines", number(self.log_lines.map(u64::from))),
-            ("state", size(self.state)),
-            ("handles", number(self.handles.map(u64::from))),
-            ("sockets", number(self.sockets.map(u64::from))),
-            ("host-calls", number(self.host_calls)),
-            ("call-data", size(self.call_data)),
+            ("memory", size(memory)),
+            ("cpu", cpu.map(|cpu| format!("{:?}", show_duration(cpu)))),
+            ("output", size(output)),
+            ("log-lines", number(log_lines.map(u64::from))),
+            ("state", size(state)),
+            ("handles", number(handles.map(u64::from))),
+            ("sockets", number(sockets.map(u64::from))),
+            ("host-calls", number(host_calls)),
+            ("call-data", size(call_data)),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value?)))
         .collect()
-    }
-}
-
-/// What load balancers are told of a module.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HealthSpec {
-    /// How long health says no before an application that serves is stopped.
-    pub drain: Drain,
-    /// Whether they are asked for less while a checker that only notifies is down.
-    pub degrade: bool,
-    /// The command that tells one which never asks that the answer is yes.
-    pub on_yes: Option<CommandName>,
-    /// Likewise, that it is no.
-    pub on_no: Option<CommandName>,
-}
-
-/// `modules/NAME.toml`: one application.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModuleSpec {
-    /// The file's name without `.toml`.
-    pub name: ModuleName,
-    /// How it is restarted.
-    pub restart: RestartSpec,
-    /// The only programs its components may ask for.
-    pub commands: BTreeMap<CommandName, CommandSpec>,
-    /// The answers to load balancers.
-    pub health: HealthSpec,
-    /// By name.
-    pub checkers: BTreeMap<CheckerName, CheckerSpec>,
-}
-
-impl ModuleSpec {
-    /// Relative paths in grants are meant to be in the root.
-    pub(super) fn place_under(&mut self, root: &Path) {
-        Arc::make_mut(&mut self.restart.grants).place_under(root);
-        for checker in self.checkers.values_mut() {
-            if let Subject::Component(component) = &mut checker.subject {
-                Arc::make_mut(&mut component.grants).place_under(root);
-            }
-        }
-    }
-}
-
-/// `[restart]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct RestartSpec {
-    /// The component that makes the plans.
-    pub script: ComponentName,
-    /// Its configuration, for the script alone to understand.
-    pub config: serde_json::Value,
-    /// What it is allowed.
-    pub grants: Arc<Grants>,
-    /// What its runs may use, where that differs from the node's limits.
-    pub limits: OwnLimits,
-    /// Automatic restarts allowed.
-    pub budget: BudgetPolicy,
-    /// The wait between tries.
-    pub backoff: BackoffPolicy,
-    /// From the end of the start plan until every checker must be up.
-    pub start_within: Duration,
-    /// From the end of the start plan until something of the application must have been seen.
-    pub appear_within: Duration,
-    /// For so long what does not start, or does not stay up, is tried again without being counted
-    /// against the budget.
-    pub keep_trying: Duration,
-}
-
-/// `[[checker]]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct CheckerSpec {
-    /// Its name within the module.
-    pub name: CheckerName,
-    /// How often it looks.
-    pub interval: Duration,
-    /// How long one run may take.
-    pub timeout: Duration,
-    /// How observations add up.
-    pub thresholds: Thresholds,
-    /// What its going down does.
-    pub on_down: OnDown,
-    /// What it looks at.
-    pub subject: Subject,
-}
-
-/// What a checker looks at.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Subject {
-    /// Processes of this node.
-    Process(ProcessSpec),
-    /// Whatever a component looks at.
-    Component(ComponentSpec),
-}
-
-/// `process = { … }`
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProcessSpec {
-    /// Which processes.
-    pub find: Find,
-    /// Fewer is a fail.
-    pub at_least: u32,
-    /// More is a fail.
-    pub at_most: Option<u32>,
-    /// Processes of containers count, too: those in process id namespaces below the daemon's own.
-    pub containers: bool,
-    /// Whose processes count, of those that are found by what they are.
-    pub of: Of,
-    /// More than this is a fail, over all processes found together.
-    pub bounds: ProcessBounds,
-}
-
-/// Bounds on what the processes use.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ProcessBounds {
-    /// Resident memory in bytes, all processes together.
-    pub memory: Option<u64>,
-    /// CPU in percent of one processor, between two looks, all together.
-    pub cpu: Option<f64>,
-    /// Open files of any one process.
-    pub open_files: Option<u64>,
-    /// Threads, all together.
-    pub threads: Option<u64>,
-}
-
-/// `component = "NAME"`
-#[derive(Debug, Clone, PartialEq)]
-pub struct ComponentSpec {
-    /// Which component.
-    pub component: ComponentName,
-    /// Its configuration, for the component alone to understand.
-    pub config: serde_json::Value,
-    /// What it is allowed.
-    pub grants: Arc<Grants>,
-    /// What its runs may use, where that differs from the node's limits.
-    pub limits: OwnLimits,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn command(arguments: Option<&str>) -> CommandSpec {
-        CommandSpec {
-            run: vec!["/bin/true".to_owned()],
-            keep: false,
-            timeout: Duration::from_secs(1),
-            leftovers: CommandSpec::LEFTOVERS,
-            env: BTreeMap::new(),
-            dir: None,
-            arguments: arguments.map(|pattern| ArgumentPattern::new(pattern).unwrap()),
-            execution: Execution::default(),
-        }
-    }
-
-    #[test]
-    fn a_component_adds_no_argument_that_the_declaration_does_not_allow() {
-        for (pattern, arguments, allowed) in [
-            (None, &[][..], true),
-            (None, &["--all"], false),
-            (None, &[""], false),
-            (Some(".*"), &["--all", ""], true),
-            (Some("--(lag|depth)"), &["--lag", "--depth"], true),
-            // As a whole, and every one.
-            (Some("--(lag|depth)"), &["--lag=1"], false),
-            (Some("--(lag|depth)"), &["--lag", "x --lag"], false),
-            (Some("--lag|--depth"), &["--lag=1"], false),
-            (Some("[a-z]+"), &["a\n"], false),
-            (Some("(?m)^a$"), &["a\nb"], false),
-            (Some("(?s).*"), &["a\nb"], true),
-            (Some("(?s).*"), &["a\0b"], false),
-        ] {
-            let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-            let answer = command(pattern).allows(&arguments);
-            assert_eq!(answer.is_ok(), allowed, "{pattern:?} {arguments:?}: {answer:?}");
-        }
-        let long = vec!["x".repeat(1000); 17];
-        assert_eq!(command(Some(".*")).allows(&long), Err(ArgumentRefusal::TooLong));
-        assert!(ArgumentPattern::new("a)|(b").is_err(), "it would leave the group that makes it whole");
     }
 }

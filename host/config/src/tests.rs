@@ -2,6 +2,8 @@
 
 mod console;
 mod cross;
+mod effective;
+mod every_key;
 mod examples;
 mod execution;
 mod fuzz;

@@ -55,7 +55,7 @@ impl Sourced<ModuleSpec> {
             [script("grant"), script("script")],
         );
         let checkers = self.spec.checkers.values().filter_map(|checker| {
-            let Subject::Component(component) = &checker.subject else { return None };
+            let Subject::Component(component) = &checker.definition.subject else { return None };
             let path = |key| file.checkers.path(checker.name.as_str(), key);
             let paths = [path("grant"), path("component")];
             let what = (&component.component, component.grants.as_ref());

@@ -35,7 +35,7 @@ impl Attention {
             // A failure is one also while it is suspended.
             StateName::Failed => Self::Down,
             StateName::Stopped => Self::Held,
-            _ if module.wish.suspended => Self::Held,
+            _ if module.desired.suspended => Self::Held,
             StateName::Backoff | StateName::Waiting => Self::Down,
             StateName::Up if !ready => Self::Down,
             StateName::Starting | StateName::Restarting | StateName::Draining | StateName::Stopping => {
@@ -72,7 +72,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::Wish;
+    use crate::event::DesiredState;
     use crate::moment::Moment;
     use crate::observation::Observation;
     use crate::policy::{CheckerKind, OnDown};
@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn a_suspended_module_stays_on_the_screen_and_a_failed_one_is_down_nevertheless() {
         let suspended = |state| {
-            let wish = Wish { suspended: true, ..Wish::default() };
-            Attention::of(&ModuleView { wish, ..module(state, state == StateName::Up) })
+            let desired = DesiredState { suspended: true, ..DesiredState::default() };
+            Attention::of(&ModuleView { desired, ..module(state, state == StateName::Up) })
         };
         assert_eq!(suspended(StateName::Up), Attention::Held);
         assert_eq!(suspended(StateName::Failed), Attention::Down);

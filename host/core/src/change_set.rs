@@ -37,7 +37,7 @@ pub enum Readiness {
 
 /// A file that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change<C> {
+pub struct ChangedFile<C> {
     /// Files with the same number were changed together.
     pub batch: u64,
     /// How far it has come.
@@ -52,7 +52,7 @@ pub struct Picture<C> {
     /// The modules in force, and the components that each names.
     pub in_force: BTreeMap<ModuleName, BTreeSet<C>>,
     /// What has changed and is not in force.
-    pub changed: BTreeMap<File<C>, Change<C>>,
+    pub changed: BTreeMap<File<C>, ChangedFile<C>>,
 }
 
 /// Which version of a file.

@@ -49,18 +49,18 @@ fn idle(module: &ModuleView, command: Command) -> Option<String> {
     use StateName as S;
     let why = match (command, module.state) {
         (Command::Start, S::Up) => "it is up",
-        (Command::Start, S::Starting | S::Restarting) if !module.wish.suspended => "it is being started",
+        (Command::Start, S::Starting | S::Restarting) if !module.desired.suspended => "it is being started",
         (Command::Start | Command::Restart, S::Waiting) => {
             "it waits for a prerequisite, and starts automatically"
         }
         (Command::Stop, S::Stopped) => "it is stopped",
         (Command::Start | Command::Restart, S::Stopping) => "it is being stopped",
-        (Command::Stop, S::Stopping) if !module.wish.started => "it is already being stopped",
-        (Command::Stop, S::Draining) if !module.wish.started => "it is draining, then stops",
+        (Command::Stop, S::Stopping) if !module.desired.started => "it is already being stopped",
+        (Command::Stop, S::Draining) if !module.desired.started => "it is draining, then stops",
         (Command::Restart, S::Stopped) => "it is stopped: start it",
         // One for a time can be changed, and one without end takes its place.
         (Command::Suspend, _) if until_resumed(module) => "it is suspended",
-        (Command::Resume, _) if !module.wish.suspended => "it is not suspended",
+        (Command::Resume, _) if !module.desired.suspended => "it is not suspended",
         (Command::Reset, state) if state != S::Failed && module.restarts == 0 => "no restarts are counted",
         (Command::Confirm, _) if !module.checkers.iter().any(|c| c.on_probation) => {
             "no checker is on probation"
@@ -71,7 +71,7 @@ fn idle(module: &ModuleView, command: Command) -> Option<String> {
 }
 
 fn until_resumed(module: &ModuleView) -> bool {
-    module.wish.suspended && module.wish.suspended_until.is_none()
+    module.desired.suspended && module.desired.suspended_until.is_none()
 }
 
 fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
@@ -101,7 +101,7 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
         ),
         Command::Resume => {
             said.push("Automatic actions resume.".to_owned());
-            if !module.ready && module.wish.started {
+            if !module.ready && module.desired.started {
                 said.push(format!("It is {} and not ready: it may be started or restarted immediately.", module.state));
             }
         }
@@ -146,7 +146,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::Wish;
+    use crate::event::DesiredState;
     use crate::moment::Moment;
 
     fn module(state: StateName, ready: bool) -> ModuleView {
@@ -190,8 +190,8 @@ mod tests {
     #[test]
     fn a_suspension_for_a_time_can_be_changed() {
         let suspended = |suspended_until| {
-            let wish = Wish { suspended: true, suspended_until, ..Wish::default() };
-            let module = ModuleView { wish, ..module(StateName::Up, true) };
+            let desired = DesiredState { suspended: true, suspended_until, ..DesiredState::default() };
+            let module = ModuleView { desired, ..module(StateName::Up, true) };
             Consequence::of(&module, Command::Suspend, 0).idle
         };
         assert_eq!(suspended(None).as_deref(), Some("it is suspended"));
@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn what_drains_and_then_stops_is_not_stopped_again() {
         let draining = |started| {
-            let wish = Wish { started, ..Wish::default() };
-            let module = ModuleView { wish, ..module(StateName::Draining, false) };
+            let desired = DesiredState { started, ..DesiredState::default() };
+            let module = ModuleView { desired, ..module(StateName::Draining, false) };
             Consequence::of(&module, Command::Stop, 0).idle
         };
         assert_eq!(draining(false).as_deref(), Some("it is draining, then stops"));

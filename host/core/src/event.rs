@@ -18,7 +18,7 @@ use crate::shutdown::Shutdown;
 /// What a person wants of a module. It outlives the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Wish {
+pub struct DesiredState {
     /// The application should run.
     pub started: bool,
     /// Nothing should be acted on.
@@ -28,7 +28,7 @@ pub struct Wish {
     pub suspended_until: Option<Moment>,
 }
 
-impl Default for Wish {
+impl Default for DesiredState {
     fn default() -> Self {
         Self { started: true, suspended: false, suspended_until: None }
     }

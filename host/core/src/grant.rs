@@ -282,18 +282,18 @@ impl Grants {
 
     /// All of them, kind by kind.
     pub fn all(&self) -> impl Iterator<Item = Grant<'_>> {
-        let connect = self.connect.iter().map(Grant::Connect);
-        let secrets = self.secrets.iter().map(|(name, file)| Grant::Secret(name, file));
+        let Self { connect, unix, resolve, http, read, env, secrets, commands, processes, ping } = self;
+        let connect = connect.iter().map(Grant::Connect);
         connect
-            .chain(self.unix.iter().map(Grant::Unix))
-            .chain(self.resolve.iter().map(Grant::Resolve))
-            .chain(self.http.iter().map(Grant::Http))
-            .chain(self.read.iter().map(Grant::Read))
-            .chain(self.env.iter().map(Grant::Env))
-            .chain(secrets)
-            .chain(self.commands.iter().map(Grant::Command))
-            .chain(self.processes.then_some(Grant::Processes))
-            .chain(self.ping.iter().map(Grant::Ping))
+            .chain(unix.iter().map(Grant::Unix))
+            .chain(resolve.iter().map(Grant::Resolve))
+            .chain(http.iter().map(Grant::Http))
+            .chain(read.iter().map(Grant::Read))
+            .chain(env.iter().map(Grant::Env))
+            .chain(secrets.iter().map(|(name, file)| Grant::Secret(name, file)))
+            .chain(commands.iter().map(Grant::Command))
+            .chain(processes.then_some(Grant::Processes))
+            .chain(ping.iter().map(Grant::Ping))
     }
 
     /// All of them in notation, as [`add`](Self::add) reads it.

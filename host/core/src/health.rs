@@ -146,7 +146,7 @@ pub enum Body {
 
 /// What a question is answered with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct HealthAnswer {
     /// Yes or no.
     pub code: Code,
     /// In words.
@@ -191,7 +191,7 @@ pub fn answer(
     core: Core,
     question: Question<'_>,
     timestamp: impl Fn(Moment) -> String,
-) -> Answer {
+) -> HealthAnswer {
     match question {
         Question::Health(subject) => plain(snapshot, core, subject, |_| Code::Unavailable),
         Question::ReadyFile(name) => plain(snapshot, core, Subject::Module(name), |_| Code::NotFound),
@@ -205,7 +205,7 @@ pub fn answer(
             let standing = standing(snapshot, core, subject);
             let ready = matches!(standing, Standing::Ready);
             let report = report::report(snapshot, subject, &standing, timestamp);
-            Answer {
+            HealthAnswer {
                 code: if ready { Code::Ok } else { Code::Unavailable },
                 body: Body::Report(Box::new(report)),
                 degraded: ready && load(snapshot, subject) == Some(Load::Degraded),
@@ -213,7 +213,7 @@ pub fn answer(
         }
         Question::Elsewhere => {
             let body = Body::Plain("not found\n".into());
-            Answer { code: Code::NotFound, body, degraded: false }
+            HealthAnswer { code: Code::NotFound, body, degraded: false }
         }
     }
 }
@@ -223,16 +223,18 @@ fn plain(
     core: Core,
     subject: Subject<'_>,
     no: impl Fn(&Standing<'_>) -> Code,
-) -> Answer {
+) -> HealthAnswer {
     match standing(snapshot, core, subject) {
-        Standing::Ready => Answer {
+        Standing::Ready => HealthAnswer {
             code: Code::Ok,
             body: Body::Plain("ok\n".into()),
             degraded: load(snapshot, subject) == Some(Load::Degraded),
         },
-        standing => {
-            Answer { code: no(&standing), body: Body::Plain(standing.sentence().into()), degraded: false }
-        }
+        standing => HealthAnswer {
+            code: no(&standing),
+            body: Body::Plain(standing.sentence().into()),
+            degraded: false,
+        },
     }
 }
 

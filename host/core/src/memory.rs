@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Streak};
 use crate::command::LASTS_AT_MOST;
-use crate::event::Wish;
+use crate::event::DesiredState;
 use crate::id::CheckerName;
 use crate::module::{InForce, State};
 use crate::moment::Moment;
@@ -24,7 +24,8 @@ use crate::verdict::Verdict;
 #[serde(default)]
 pub struct ModuleMemory {
     /// What a person wants.
-    pub wish: Wish,
+    #[serde(rename = "wish")]
+    pub desired: DesiredState,
     /// The automatic restarts that count against the budget.
     pub budget: Budget,
     /// How often in a row it did not work.
@@ -69,8 +70,8 @@ pub struct Unfinished {
 
 impl ModuleMemory {
     /// Nothing is known but what a person wants.
-    pub fn wishing(wish: Wish) -> Self {
-        Self { wish, ..Self::default() }
+    pub fn with_desired_state(desired: DesiredState) -> Self {
+        Self { desired, ..Self::default() }
     }
 
     /// The machine has started anew: no application runs, and none is half-way
@@ -94,7 +95,8 @@ impl ModuleMemory {
     /// counted last for longer: nothing has happened later than now.
     #[must_use]
     pub fn no_later_than(mut self, now: Moment) -> Self {
-        self.wish.suspended_until = self.wish.suspended_until.map(|until| until.min(now + LASTS_AT_MOST));
+        self.desired.suspended_until =
+            self.desired.suspended_until.map(|until| until.min(now + LASTS_AT_MOST));
         self.budget.no_later_than(now);
         self.streak.no_later_than(now);
         for incident in &mut self.incidents {

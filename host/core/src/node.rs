@@ -101,7 +101,8 @@ impl Node {
     }
 
     /// Another core, that decides from here on as the one would that the checkpoint is of.
-    pub fn restore(Checkpoint(known): Checkpoint) -> Self {
+    pub fn restore(Checkpoint(mut known): Checkpoint) -> Self {
+        known.modules.values_mut().for_each(Module::restored);
         let snapshot = Arc::new(Snapshot::empty(known.name.clone(), known.now));
         let mut node = Self { snapshot, views: BTreeMap::new(), stale: Stale::default(), known };
         let all: BTreeSet<ModuleName> = node.known.modules.keys().cloned().collect();

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::news::Topic;
 pub use self::notification::{Item, ItemState, Notification, Standing};
 
-use self::news::{Change, SEES_AGAIN, blind_checker, news};
+use self::news::{AlertChange, SEES_AGAIN, blind_checker, news};
 use self::notification::Contents;
 pub use self::queue::MAX_WAITING;
 use self::queue::Queue;
@@ -268,21 +268,21 @@ impl Notifier {
         self.policies.iter().filter_map(due).min()
     }
 
-    fn take_in(&mut self, module: Option<&ModuleName>, changes: &[Change], at: Moment) {
+    fn take_in(&mut self, module: Option<&ModuleName>, changes: &[AlertChange], at: Moment) {
         let key = module.map_or("", ModuleName::as_str);
         for (name, policy) in &self.policies {
             let Some(target) = self.state.targets.get_mut(name) else { continue };
             for change in changes {
-                if let Change::Begins { topic, about, summary } = change {
+                if let AlertChange::Begins { topic, about, summary } = change {
                     if policy.wants(module, *topic) {
                         let group = target.groups.entry(key.to_owned()).or_default();
                         group.begins((*topic, about), summary, (at, self.now), policy);
                     }
                 } else if let Some(group) = target.groups.get_mut(key) {
                     match change {
-                        Change::Ends { topic, about, why } => group.ends((*topic, about), why, at),
-                        Change::AllEnds { why } => group.all_ends(why, at),
-                        Change::Begins { .. } => {}
+                        AlertChange::Ends { topic, about, why } => group.ends((*topic, about), why, at),
+                        AlertChange::AllEnds { why } => group.all_ends(why, at),
+                        AlertChange::Begins { .. } => {}
                     }
                 }
             }
@@ -377,7 +377,7 @@ fn over(
             Some("the module has not failed any more")
         }
         Topic::Waiting if module.state != StateName::Waiting => Some("the module waits no more"),
-        Topic::Suspended if !module.wish.suspended => Some("automatic actions are enabled again"),
+        Topic::Suspended if !module.desired.suspended => Some("automatic actions are enabled again"),
         _ => None,
     }
 }

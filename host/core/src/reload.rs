@@ -183,7 +183,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
             Event::Explained { file, load, why } => self.explained(&file, load, why),
             Event::Tried { file, load, before, now } => self.tried(&file, load, &before, &now),
             Event::Ran(run) => self.ran(&run),
-            Event::Unloaded { module, wish } => self.unloaded(&module, wish),
+            Event::Unloaded { module, desired } => self.unloaded(&module, desired),
             Event::Approve { request, name, seen, by } => self.approve(request, &name, seen.as_deref(), by),
             Event::Written { request, result } => self.written(request, result),
         }

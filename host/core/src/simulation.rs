@@ -33,7 +33,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::event::{Event, Wish};
+use crate::event::{DesiredState, Event};
 use crate::id::{AttemptId, CheckerName, CommandName, RequestId};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
@@ -44,9 +44,9 @@ use crate::state::StateName;
 
 use cast::Cast;
 use queue::{Item, Queue};
-use report::{Entry, EntryKind, Report};
+use report::{EntryKind, Report, TimelineEntry};
 use scenario::{Happening, Scenario, Start, What};
-use sight::{Change, Sights};
+use sight::{ProcessChange, Sights};
 use stage_hands::StageHands;
 use world::World;
 
@@ -185,12 +185,13 @@ impl Simulation {
     }
 
     fn load(&mut self) {
-        let wish = Wish { started: self.scenario.start != Start::Stopped, ..Wish::default() };
+        let desired =
+            DesiredState { started: self.scenario.start != Start::Stopped, ..DesiredState::default() };
         let (module, policy) = (self.cast.module.clone(), self.cast.policy.clone());
         if self.scenario.start == Start::Boot {
             self.begin_play();
         }
-        let memory = Some(Box::new(ModuleMemory::wishing(wish)));
+        let memory = Some(Box::new(ModuleMemory::with_desired_state(desired)));
         self.tell(Event::ModuleLoaded { module, policy, memory });
     }
 
@@ -249,12 +250,12 @@ impl Simulation {
             Item::StepEnds { attempt, step } => self.end_step(attempt, step),
             Item::ProcessEnds { command, pid, how } => {
                 if self.world.end(&command, pid, how) {
-                    self.world_has_changed(Change::Ended);
+                    self.world_has_changed(ProcessChange::Ended);
                 }
             }
             Item::BackgroundEnds { pid } => {
                 if self.world.end_background(pid) {
-                    self.world_has_changed(Change::Ended);
+                    self.world_has_changed(ProcessChange::Ended);
                 }
             }
             Item::Happens(index) => self.happen(index),
@@ -323,7 +324,7 @@ impl Simulation {
     }
 
     /// Processes have started or ended.
-    fn world_has_changed(&mut self, change: Change) {
+    fn world_has_changed(&mut self, change: ProcessChange) {
         if let Some(at) = self.world.serves_from().filter(|at| *at > self.now) {
             self.queue.push(at, Item::Serves);
         }
@@ -355,7 +356,7 @@ impl Simulation {
                     self.world.doom(&command, index, how);
                 }
                 if self.world.strike(&command, how) {
-                    self.world_has_changed(Change::Ended);
+                    self.world_has_changed(ProcessChange::Ended);
                 }
             }
             What::Command(command) => {
@@ -386,7 +387,7 @@ impl Simulation {
 
     /// A process checker sees at once that it is to say something else.
     fn wake(&mut self, checker: &CheckerName) {
-        let change = |name: &CheckerName| (name == checker).then_some(Change::Ended);
+        let change = |name: &CheckerName| (name == checker).then_some(ProcessChange::Ended);
         self.sights.wake(&self.cast, self.now, change, &mut self.queue);
     }
 
@@ -407,7 +408,7 @@ impl Simulation {
 
     fn note(&mut self, kind: EntryKind) {
         if let Some(zero) = self.zero {
-            self.report.push(Entry { at: self.now.since(zero), kind });
+            self.report.push(TimelineEntry { at: self.now.since(zero), kind });
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Wish;
+use crate::event::DesiredState;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::moment::Moment;
 use crate::observation::{Observation, ProcessFact};
@@ -68,7 +68,7 @@ pub struct ModuleView {
     /// Its name.
     pub name: ModuleName,
     /// The generation of the snapshot in which last changed what a person decides by: its state,
-    /// its answer, its wish, its counted restarts, its plan or its file.
+    /// its answer, its desired state, its counted restarts, its plan or its file.
     #[serde(default)]
     pub changed: u64,
     /// Its state.
@@ -83,7 +83,8 @@ pub struct ModuleView {
     /// Why it is in this state, and why it is not ready if it is not: one sentence.
     pub reason: String,
     /// What a person wants.
-    pub wish: Wish,
+    #[serde(rename = "wish")]
+    pub desired: DesiredState,
     /// When something will happen by itself (a next try, the end of a drain).
     pub next: Option<Moment>,
     /// Automatic restarts within the budget's window.
@@ -123,7 +124,7 @@ impl ModuleView {
             since: Moment::default(),
             ready_since: Moment::default(),
             reason: String::new(),
-            wish: Wish::default(),
+            desired: DesiredState::default(),
             next: None,
             restarts: 0,
             restarts_allowed: 0,
@@ -144,7 +145,7 @@ impl ModuleView {
         self.state != earlier.state
             || self.since != earlier.since
             || self.ready != earlier.ready
-            || self.wish != earlier.wish
+            || self.desired != earlier.desired
             || self.restarts != earlier.restarts
             || occasion(self) != occasion(earlier)
     }

@@ -29,7 +29,7 @@ const SHOWN: usize = 5;
 
 /// What stands where the folder was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum FolderFound {
     /// The same folder.
     Same,
     /// Another one: a mount, or a link that leads elsewhere.
@@ -42,7 +42,7 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sight<K> {
     /// What stands there.
-    pub place: Place,
+    pub found: FolderFound,
     /// How many of its files there are, those that are new included.
     pub present: usize,
     /// The files that were there before and are not now.
@@ -136,14 +136,14 @@ impl<K: Ord + Clone> Vanished<K> {
 /// Whether what is missing was perhaps not removed, and why.
 fn doubt<K>(sight: &Sight<K>) -> Option<Why> {
     let missing = sight.missing.len();
-    match sight.place {
+    match sight.found {
         _ if missing == 0 => None,
-        Place::Away => Some(Why::Away),
-        Place::Another if sight.present == 0 => Some(Why::Another),
-        Place::Same | Place::Another if sight.present >= missing => None,
-        Place::Same | Place::Another if missing == 1 && !sight.seldom_empty => None,
-        Place::Same | Place::Another if sight.present == 0 => Some(Why::All),
-        Place::Same | Place::Another => Some(Why::Many),
+        FolderFound::Away => Some(Why::Away),
+        FolderFound::Another if sight.present == 0 => Some(Why::Another),
+        FolderFound::Same | FolderFound::Another if sight.present >= missing => None,
+        FolderFound::Same | FolderFound::Another if missing == 1 && !sight.seldom_empty => None,
+        FolderFound::Same | FolderFound::Another if sight.present == 0 => Some(Why::All),
+        FolderFound::Same | FolderFound::Another => Some(Why::Many),
     }
 }
 
@@ -207,8 +207,8 @@ mod tests {
 
     const LOOK: Duration = Duration::from_millis(120);
 
-    fn sight(place: Place, present: usize, missing: &[&'static str]) -> Sight<&'static str> {
-        Sight { place, present, missing: missing.iter().copied().collect(), seldom_empty: false }
+    fn sight(found: FolderFound, present: usize, missing: &[&'static str]) -> Sight<&'static str> {
+        Sight { found, present, missing: missing.iter().copied().collect(), seldom_empty: false }
     }
 
     /// When it is believed, in time after it vanished, if it stays like that for an hour.
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn what_is_believed_after_how_long() {
-        use Place::{Another, Away, Same};
+        use FolderFound::{Another, Away, Same};
         let few = Some(LOOK * 7);
-        for (place, present, missing, after) in [
+        for (found, present, missing, after) in [
             // A person removes a file, also the last one, or renames some.
             (Same, 3, &["a"][..], few),
             (Same, 0, &["a"], few),
@@ -247,25 +247,25 @@ mod tests {
             (Same, 0, &[], None),
         ] {
             assert_eq!(
-                believed_after(&sight(place, present, missing)),
+                believed_after(&sight(found, present, missing)),
                 after,
-                "{place:?} {present} {missing:?}"
+                "{found:?} {present} {missing:?}"
             );
         }
     }
 
     #[test]
     fn the_last_file_of_a_folder_that_is_seldom_empty_is_doubted() {
-        use Place::{Another, Same};
-        let sight = |place, present| Sight { seldom_empty: true, ..sight(place, present, &["a"]) };
-        for (place, present, after) in [
+        use FolderFound::{Another, Same};
+        let sight = |found, present| Sight { seldom_empty: true, ..sight(found, present, &["a"]) };
+        for (found, present, after) in [
             (Same, 0, ALL_BELIEVED_AFTER),
             (Another, 0, ALL_BELIEVED_AFTER),
             // One of several, and one that was renamed.
             (Same, 3, LOOK * 7),
             (Same, 1, LOOK * 7),
         ] {
-            assert_eq!(believed_after(&sight(place, present)), Some(after), "{place:?} {present}");
+            assert_eq!(believed_after(&sight(found, present)), Some(after), "{found:?} {present}");
         }
         let doubt = Vanished::default().look(&sight(Same, 0), false, Moment::default()).doubt.unwrap();
         assert!(
@@ -279,24 +279,24 @@ mod tests {
 
     #[test]
     fn a_person_who_asks_for_a_look_is_believed_at_once_if_the_folder_is_the_same() {
-        for (place, present, believed) in [
-            (Place::Same, 0, true),
-            (Place::Same, 1, true),
-            (Place::Another, 0, false),
-            (Place::Away, 0, false),
+        for (found, present, believed) in [
+            (FolderFound::Same, 0, true),
+            (FolderFound::Same, 1, true),
+            (FolderFound::Another, 0, false),
+            (FolderFound::Away, 0, false),
         ] {
             let belief =
-                Vanished::default().look(&sight(place, present, &["a", "b"]), true, Moment::default());
-            assert_eq!(!belief.gone.is_empty(), believed, "{place:?} {present}");
+                Vanished::default().look(&sight(found, present, &["a", "b"]), true, Moment::default());
+            assert_eq!(!belief.gone.is_empty(), believed, "{found:?} {present}");
         }
     }
 
     #[test]
     fn one_more_that_vanishes_begins_the_time_anew() {
         let (mut vanished, begun) = (Vanished::default(), Moment::default());
-        vanished.look(&sight(Place::Same, 1, &["a", "b"]), false, begun);
+        vanished.look(&sight(FolderFound::Same, 1, &["a", "b"]), false, begun);
         let later = begun + MANY_BELIEVED_AFTER / 2;
-        let all = sight(Place::Same, 0, &["a", "b", "c"]);
+        let all = sight(FolderFound::Same, 0, &["a", "b", "c"]);
         let doubt = vanished.look(&all, false, later).doubt.unwrap();
         assert_eq!((doubt.why, doubt.until), (Why::All, Some(later + ALL_BELIEVED_AFTER)));
     }
@@ -320,8 +320,8 @@ mod tests {
         ));
     }
 
-    fn place() -> impl Strategy<Value = Place> {
-        prop_oneof![Just(Place::Same), Just(Place::Another), Just(Place::Away)]
+    fn found() -> impl Strategy<Value = FolderFound> {
+        prop_oneof![Just(FolderFound::Same), Just(FolderFound::Another), Just(FolderFound::Away)]
     }
 
     proptest! {
@@ -329,20 +329,20 @@ mod tests {
         /// taken for removed was missing at that very look.
         #[test]
         fn what_comes_back_was_never_removed(
-            looks in proptest::collection::vec((place(), 0usize..4, proptest::collection::btree_set(0u8..6, 0..6)), 1..120),
+            looks in proptest::collection::vec((found(), 0usize..4, proptest::collection::btree_set(0u8..6, 0..6)), 1..120),
             seldom_empty in any::<bool>(),
         ) {
             let (mut vanished, mut now) = (Vanished::default(), Moment::default());
-            for (index, (place, present, mut missing)) in looks.into_iter().enumerate() {
+            for (index, (found, present, mut missing)) in looks.into_iter().enumerate() {
                 now = now + LOOK;
-                let present = if place == Place::Away { 0 } else { present };
+                let present = if found == FolderFound::Away { 0 } else { present };
                 if index % 7 == 0 {
                     missing.remove(&0);
                 }
-                let belief = vanished.look(&Sight { place, present, missing: missing.clone(), seldom_empty }, false, now);
+                let belief = vanished.look(&Sight { found, present, missing: missing.clone(), seldom_empty }, false, now);
                 prop_assert!(!belief.gone.contains(&0));
                 prop_assert!(belief.gone.is_subset(&missing));
-                prop_assert!(place != Place::Away || belief.gone.is_empty());
+                prop_assert!(found != FolderFound::Away || belief.gone.is_empty());
                 prop_assert!(missing.is_empty() || !belief.gone.is_empty() || belief.unsettled || belief.doubt.is_some());
             }
         }

@@ -79,7 +79,7 @@ pub struct Judge {
     verdict: Verdict,
     since: Moment,
     /// The run of equal answers that the last observation belongs to.
-    streak: Option<(Answer, u32)>,
+    streak: Option<(CountsAs, u32)>,
     /// The last runs that count.
     #[serde(default)]
     window: Window,
@@ -87,8 +87,9 @@ pub struct Judge {
     grace_until: Moment,
 }
 
+/// What a run counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Answer {
+enum CountsAs {
     Good,
     Bad,
     Nothing,
@@ -119,7 +120,7 @@ impl Judge {
     /// Whether the checker ran at least as often as would have settled the
     /// matter, and none of its last runs could tell.
     pub fn cannot_tell(&self, thresholds: &Thresholds) -> bool {
-        matches!(self.streak, Some((Answer::Nothing, n)) if n >= Self::unknowns_to_tell(thresholds))
+        matches!(self.streak, Some((CountsAs::Nothing, n)) if n >= Self::unknowns_to_tell(thresholds))
     }
 
     /// So many unknowns in a row mean that the checker cannot tell.
@@ -130,7 +131,7 @@ impl Judge {
     /// The last answer, so often once more, where it makes no difference.
     pub fn repeat(&mut self, times: u64) {
         if let Some((answer, length)) = &mut self.streak {
-            self.window.repeat(*answer == Answer::Bad, times);
+            self.window.repeat(*answer == CountsAs::Bad, times);
             *length = length.saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
         }
     }
@@ -144,21 +145,21 @@ impl Judge {
 
     /// Whether the last run saw a failure, counted or not.
     pub fn failing(&self) -> bool {
-        matches!(self.streak, Some((Answer::Bad, _)))
+        matches!(self.streak, Some((CountsAs::Bad, _)))
     }
 
     /// Whether the last runs failed so often that it is down, unless they were excused.
     pub fn has_failed_enough(&self, thresholds: &Thresholds) -> bool {
         let among_others =
             || thresholds.fall_of.is_some_and(|runs| self.window.fails(runs) >= thresholds.fall);
-        matches!(self.streak, Some((Answer::Bad, n)) if n > 0 && (n >= thresholds.fall || among_others()))
+        matches!(self.streak, Some((CountsAs::Bad, n)) if n > 0 && (n >= thresholds.fall || among_others()))
     }
 
     /// The fails among the last runs, and the runs, where these are counted and some of them passed.
     pub fn fails_among_others(&self, thresholds: &Thresholds) -> Option<(u32, u32)> {
         let runs = thresholds.fall_of?;
         let fails = self.window.fails(runs);
-        let in_a_row = matches!(self.streak, Some((Answer::Bad, n)) if n >= thresholds.fall);
+        let in_a_row = matches!(self.streak, Some((CountsAs::Bad, n)) if n >= thresholds.fall);
         (fails >= thresholds.fall && !in_a_row).then_some((fails, runs))
     }
 
@@ -194,18 +195,18 @@ impl Judge {
         now: Moment,
     ) -> Option<Verdict> {
         let answer = match status {
-            Status::Pass | Status::Warn => Answer::Good,
-            Status::Fail => Answer::Bad,
-            Status::Unknown if thresholds.unknown_is_fail => Answer::Bad,
-            Status::Unknown => Answer::Nothing,
+            Status::Pass | Status::Warn => CountsAs::Good,
+            Status::Fail => CountsAs::Bad,
+            Status::Unknown if thresholds.unknown_is_fail => CountsAs::Bad,
+            Status::Unknown => CountsAs::Nothing,
         };
-        if answer == Answer::Bad && now < self.grace_until {
-            self.streak = Some((Answer::Bad, 0));
+        if answer == CountsAs::Bad && now < self.grace_until {
+            self.streak = Some((CountsAs::Bad, 0));
             return None;
         }
-        if answer == Answer::Bad && weight == Weight::Shown {
+        if answer == CountsAs::Bad && weight == Weight::Shown {
             if !self.failing() {
-                self.streak = Some((Answer::Bad, 0));
+                self.streak = Some((CountsAs::Bad, 0));
             }
             return None;
         }
@@ -214,14 +215,14 @@ impl Judge {
             _ => 1,
         };
         self.streak = Some((answer, length));
-        self.window.push(answer == Answer::Bad);
+        self.window.push(answer == CountsAs::Bad);
         let enough = self.has_failed_enough(thresholds);
         let next = match answer {
-            Answer::Good if length >= thresholds.rise => Verdict::Up,
-            Answer::Bad if enough && weight == Weight::Excused => Verdict::Undecided,
-            Answer::Bad if enough => Verdict::Down,
-            Answer::Nothing if length >= Self::unknowns_to_tell(thresholds) => Verdict::Undecided,
-            Answer::Good | Answer::Bad | Answer::Nothing => self.verdict,
+            CountsAs::Good if length >= thresholds.rise => Verdict::Up,
+            CountsAs::Bad if enough && weight == Weight::Excused => Verdict::Undecided,
+            CountsAs::Bad if enough => Verdict::Down,
+            CountsAs::Nothing if length >= Self::unknowns_to_tell(thresholds) => Verdict::Undecided,
+            CountsAs::Good | CountsAs::Bad | CountsAs::Nothing => self.verdict,
         };
         if next == self.verdict {
             return None;

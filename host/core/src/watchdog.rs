@@ -26,7 +26,7 @@ pub struct WatchedTask {
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum HeartbeatChange {
     /// It does not beat.
     Stalled(WatchedTask, Duration),
     /// It beats again; it had not for so long.
@@ -35,7 +35,7 @@ pub enum Change {
     Lost(WatchedTask, Duration),
 }
 
-impl Change {
+impl HeartbeatChange {
     /// One sentence.
     pub fn sentence(&self) -> String {
         match self {
@@ -78,7 +78,7 @@ impl Watchdog {
     }
 
     /// Takes the last beats, in the order of the tasks, and says what has changed.
-    pub fn judge(&mut self, beats: &[Moment], now: Moment) -> Vec<Change> {
+    pub fn judge(&mut self, beats: &[Moment], now: Moment) -> Vec<HeartbeatChange> {
         let away = now.since(self.looked) > self.every * 4;
         self.looked = now;
         let mut changes = Vec::new();
@@ -92,12 +92,12 @@ impl Watchdog {
             let silent = now.since(judged.heard);
             if silent < task.bound {
                 if std::mem::take(&mut judged.stalled) {
-                    changes.push(Change::Recovered(*task, judged.heard.since(before)));
+                    changes.push(HeartbeatChange::Recovered(*task, judged.heard.since(before)));
                 }
             } else if task.hope.is_some_and(|hope| silent >= hope) {
-                changes.push(Change::Lost(*task, silent));
+                changes.push(HeartbeatChange::Lost(*task, silent));
             } else if !std::mem::replace(&mut judged.stalled, true) {
-                changes.push(Change::Stalled(*task, silent));
+                changes.push(HeartbeatChange::Stalled(*task, silent));
             }
         }
         changes
@@ -107,7 +107,7 @@ impl Watchdog {
     pub fn problems(&self) -> Vec<String> {
         let stalled = self.tasks.iter().filter(|(_, judged)| judged.stalled);
         stalled
-            .map(|(task, judged)| Change::Stalled(*task, self.looked.since(judged.heard)).sentence())
+            .map(|(task, judged)| HeartbeatChange::Stalled(*task, self.looked.since(judged.heard)).sentence())
             .collect()
     }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     /// One look a second; the core beats in the first of these seconds only, the disk never.
-    fn watch(core_beats: impl Fn(i64) -> bool, until: i64) -> (Watchdog, Vec<(i64, Change)>) {
+    fn watch(core_beats: impl Fn(i64) -> bool, until: i64) -> (Watchdog, Vec<(i64, HeartbeatChange)>) {
         let mut dog = Watchdog::new(&[CORE, DISK], SECOND, at(0));
         let (mut beat, mut told) = (at(0), Vec::new());
         for second in 1..=until {
@@ -154,14 +154,17 @@ mod tests {
     #[test]
     fn a_stall_is_said_once_and_so_is_its_end() {
         let (dog, told) = watch(|second| !(3..8).contains(&second), 20);
-        let expected = [(4, Change::Stalled(CORE, 2 * SECOND)), (8, Change::Recovered(CORE, 6 * SECOND))];
+        let expected = [
+            (4, HeartbeatChange::Stalled(CORE, 2 * SECOND)),
+            (8, HeartbeatChange::Recovered(CORE, 6 * SECOND)),
+        ];
         assert_eq!((told.as_slice(), dog.vital()), (expected.as_slice(), true));
     }
 
     #[test]
     fn what_is_beyond_hope_is_lost() {
         let (dog, told) = watch(|_| false, 10);
-        assert_eq!(told.last(), Some(&(10, Change::Lost(CORE, 10 * SECOND))));
+        assert_eq!(told.last(), Some(&(10, HeartbeatChange::Lost(CORE, 10 * SECOND))));
         assert!(!dog.vital());
         assert_eq!(dog.problems(), ["the core has stalled: no heartbeat for 10s"]);
     }
@@ -171,7 +174,7 @@ mod tests {
         let mut dog = Watchdog::new(&[CORE, DISK], SECOND, at(0));
         for second in 1..100 {
             for change in dog.judge(&[at(second), at(0)], at(second)) {
-                assert_eq!((second, change), (5, Change::Stalled(DISK, 5 * SECOND)));
+                assert_eq!((second, change), (5, HeartbeatChange::Stalled(DISK, 5 * SECOND)));
             }
         }
         assert!(dog.vital());
@@ -186,7 +189,7 @@ mod tests {
         }
         assert_eq!(dog.judge(&[at(100)], at(100)), []);
         assert_eq!(dog.judge(&[at(100)], at(101)), []);
-        assert_eq!(dog.judge(&[at(100)], at(102)), [Change::Stalled(CORE, 2 * SECOND)]);
+        assert_eq!(dog.judge(&[at(100)], at(102)), [HeartbeatChange::Stalled(CORE, 2 * SECOND)]);
     }
 
     #[test]
@@ -195,6 +198,6 @@ mod tests {
         assert_eq!(dog.judge(&[at(1), at(1)], at(1)), []);
         assert_eq!(dog.judge(&[at(1), at(1)], at(3600)), [], "the machine was suspended");
         assert_eq!(dog.judge(&[at(1), at(1)], at(3601)), []);
-        assert_eq!(dog.judge(&[at(1), at(1)], at(3602)), [Change::Stalled(CORE, 2 * SECOND)]);
+        assert_eq!(dog.judge(&[at(1), at(1)], at(3602)), [HeartbeatChange::Stalled(CORE, 2 * SECOND)]);
     }
 }

@@ -234,8 +234,8 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     let tell = |sentence: String| NextStep { sentence, command: None };
     let offer =
         |sentence: String, command: &str| NextStep { sentence, command: Some(format!("{command} {name}")) };
-    if module.wish.suspended {
-        let lasts = module.wish.suspended_until.map(|until| plain(until.since(now)));
+    if module.desired.suspended {
+        let lasts = module.desired.suspended_until.map(|until| plain(until.since(now)));
         let sentence = match lasts {
             None => "It is suspended: its checkers run, but no automatic action is taken. To resume:".into(),
             Some(lasts) => format!(
@@ -338,7 +338,7 @@ fn in_progress(module: &ModuleView, due: Option<&str>) -> NextStep {
 }
 
 fn going_down(module: &ModuleView, due: Option<&str>) -> String {
-    let then = if module.wish.started { "Then it is started again." } else { "Then it stays stopped." };
+    let then = if module.desired.started { "Then it is started again." } else { "Then it stays stopped." };
     match (module.state, due) {
         (StateName::Draining, Some(due)) => {
             format!("The application still serves; it is stopped in {due}. {then}")

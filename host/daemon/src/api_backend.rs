@@ -35,7 +35,7 @@ use bellwether_server::access::Access;
 use bellwether_server::api::Daemon;
 use bellwether_server::site::Whereabouts;
 use bellwether_supervisor::act::preview::preview;
-use bellwether_supervisor::component_registry::{ComponentKey, Entry, Origin};
+use bellwether_supervisor::component_registry::{ComponentKey, Origin, RegisteredComponent};
 use bellwether_supervisor::guest_store::GuestStores;
 use bellwether_supervisor::observe::RunContext;
 use bellwether_supervisor::persisted_state::PersistedState;
@@ -98,11 +98,14 @@ impl Daemon for ApiBackend {
         self.published.generation.subscribe()
     }
 
-    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<journal::Entry>, NotRead>> {
+    fn records(
+        &self,
+        query: RecordQuery,
+    ) -> BoxFuture<'_, Result<Vec<journal::RegisteredComponent>, NotRead>> {
         self.journal.records(query).boxed()
     }
 
-    fn follow(&self) -> broadcast::Receiver<journal::Entry> {
+    fn follow(&self) -> broadcast::Receiver<journal::RegisteredComponent> {
         self.journal.follow()
     }
 
@@ -255,7 +258,7 @@ impl Daemon for ApiBackend {
 }
 
 impl ApiBackend {
-    fn status_of(&self, (kind, name): &ComponentKey, entry: &Entry) -> ComponentStatus {
+    fn status_of(&self, (kind, name): &ComponentKey, entry: &RegisteredComponent) -> ComponentStatus {
         let loaded = entry.component.as_ref();
         ComponentStatus {
             kind: match kind {

@@ -322,7 +322,7 @@ impl Parts {
         let (approve, approvals) = mpsc::channel(APPROVALS);
         let (looks, looked_for) = mpsc::channel(1);
         let (reload, damaged_approvals) = Reload::new(Settings {
-            means: means.clone(),
+            context: means.clone(),
             root: root.clone(),
             trust: node.trust,
             rescan: node.rescan,

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bellwether_bus::recorder::Recorder;
 use bellwether_core::moment::Moment;
-use bellwether_core::watchdog::{Change, Watchdog, WatchedTask};
+use bellwether_core::watchdog::{HeartbeatChange, Watchdog, WatchedTask};
 use tokio::sync::mpsc;
 
 use bellwether_bus::diagnostics::Diagnostics;
@@ -174,12 +174,12 @@ fn watch(mut settings: Settings, ending: &AtomicBool) {
 }
 
 impl Settings {
-    fn tell(&self, change: Change) {
+    fn tell(&self, change: HeartbeatChange) {
         let message = change.sentence();
         match change {
-            Change::Recovered(..) => tracing::info!("{message}"),
-            Change::Stalled(..) => tracing::error!("{message}"),
-            Change::Lost(..) => {
+            HeartbeatChange::Recovered(..) => tracing::info!("{message}"),
+            HeartbeatChange::Stalled(..) => tracing::error!("{message}"),
+            HeartbeatChange::Lost(..) => {
                 tracing::error!("{message}");
                 self.service.status(&message);
                 // The log is written by another thread, which cannot be waited for: it may be what hangs.

@@ -12,7 +12,7 @@
 //!      └─ the first bytes are of HTTP/2 or TLS ──▶ HandOver
 //! ```
 
-use bellwether_core::health::{Answer, Question};
+use bellwether_core::health::{HealthAnswer, Question};
 
 use super::protocol::{Protocol, protocol};
 use super::proxy::{Preamble, preamble};
@@ -77,7 +77,7 @@ impl Conversation {
         &mut self,
         input: &[u8],
         output: &mut Vec<u8>,
-        answer: impl Fn(Question<'_>) -> Option<Answer>,
+        answer: impl Fn(Question<'_>) -> Option<HealthAnswer>,
     ) -> Next {
         if self.pending.is_empty() {
             let (used, next) = self.stage.respond(input, output, answer);
@@ -102,7 +102,7 @@ impl Stage {
         &mut self,
         input: &[u8],
         output: &mut Vec<u8>,
-        answer: impl Fn(Question<'_>) -> Option<Answer>,
+        answer: impl Fn(Question<'_>) -> Option<HealthAnswer>,
     ) -> (usize, Next) {
         if self.begun {
             return respond(input, 0, output, answer);
@@ -131,7 +131,7 @@ fn respond(
     input: &[u8],
     mut used: usize,
     output: &mut Vec<u8>,
-    answer: impl Fn(Question<'_>) -> Option<Answer>,
+    answer: impl Fn(Question<'_>) -> Option<HealthAnswer>,
 ) -> (usize, Next) {
     let mut answered = 0;
     while used < input.len() {
@@ -165,7 +165,7 @@ fn respond(
 fn respond_to(
     request: &Request<'_>,
     output: &mut Vec<u8>,
-    answer: impl Fn(Question<'_>) -> Option<Answer>,
+    answer: impl Fn(Question<'_>) -> Option<HealthAnswer>,
 ) -> bool {
     match request.method {
         Method::Get | Method::Head | Method::Options => {

@@ -49,7 +49,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bellwether_core::health::{self, Agent, Answer, Code, Core, Question, ServingStatus, Subject};
+use bellwether_core::health::{self, Agent, Code, Core, HealthAnswer, Question, ServingStatus, Subject};
 use bellwether_core::snapshot::Snapshot;
 
 use self::event_loop::EventLoop;
@@ -86,7 +86,7 @@ pub struct HealthView {
 
 impl HealthView {
     /// Nothing if the question has to wait: there will be an answer in a moment.
-    fn answer(&self, from: IpAddr, question: Question<'_>) -> Option<Answer> {
+    fn answer(&self, from: IpAddr, question: Question<'_>) -> Option<HealthAnswer> {
         let (snapshot, core) = (self.snapshot.load(), self.core());
         if self.has_to_wait(&snapshot, core, question) {
             return None;

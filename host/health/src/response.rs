@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use bellwether_core::health::{Answer, Body, Code};
+use bellwether_core::health::{Body, Code, HealthAnswer};
 
 use super::request::{Method, Persistence};
 
@@ -16,7 +16,12 @@ pub(super) const ONLY_THESE: &[u8] = b"only GET, HEAD and OPTIONS are answered\n
 const DEGRADED: &[u8] = b"x-envoy-degraded: true\r\n";
 
 /// Appends the answer to a request.
-pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method, persistence: Persistence) {
+pub(super) fn write_answer(
+    output: &mut Vec<u8>,
+    answer: &HealthAnswer,
+    method: Method,
+    persistence: Persistence,
+) {
     let status: &[u8] = match answer.code {
         Code::Ok => b"200 OK",
         Code::NotFound => b"404 Not Found",
@@ -37,7 +42,7 @@ pub(super) fn write_answer(output: &mut Vec<u8>, answer: &Answer, method: Method
 }
 
 /// The media type of an answer, and its body.
-pub(super) fn content(answer: &Answer) -> (&'static str, Cow<'_, [u8]>) {
+pub(super) fn content(answer: &HealthAnswer) -> (&'static str, Cow<'_, [u8]>) {
     match &answer.body {
         Body::Plain(text) => ("text/plain; charset=utf-8", Cow::Borrowed(text.as_bytes())),
         Body::Report(document) => {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bellwether_core::health::{Answer, Code, Question, ServingStatus, Subject, asks_for_report};
+use bellwether_core::health::{Code, HealthAnswer, Question, ServingStatus, Subject, asks_for_report};
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -92,7 +92,7 @@ pub(super) async fn patiently<T>(look: impl Fn() -> Option<T>) -> Option<T> {
     }
 }
 
-fn answered(answer: &Answer, method: &Method) -> Response<Body> {
+fn answered(answer: &HealthAnswer, method: &Method) -> Response<Body> {
     let (media, body) = content(answer);
     let status = match answer.code {
         Code::Ok => StatusCode::OK,

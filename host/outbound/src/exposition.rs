@@ -159,7 +159,7 @@ impl Page<'_> {
         });
         self.gauge("bellwether_module_state", "1 for the state that the module is in", None, states)?;
         let help = "1 while nothing is acted on (maintenance)";
-        self.gauge("bellwether_module_suspended", help, None, each(|module| yes(module.wish.suspended)))?;
+        self.gauge("bellwether_module_suspended", help, None, each(|module| yes(module.desired.suspended)))?;
         let help = "Automatic restarts that the budget allows within its window";
         let allowed = each(|module| f64::from(module.restarts_allowed));
         self.gauge("bellwether_module_restart_budget", help, None, allowed)?;
@@ -257,7 +257,7 @@ impl Page<'_> {
         let help = "Component versions that were quarantined";
         self.counter("bellwether_quarantines", help, None, [(NONE, quarantines)])?;
         let entries = components.entries();
-        let some = |is: fn(&bellwether_supervisor::component_registry::Entry) -> bool| {
+        let some = |is: fn(&bellwether_supervisor::component_registry::RegisteredComponent) -> bool| {
             entries.values().filter(|entry| is(entry)).count()
         };
         let states = [

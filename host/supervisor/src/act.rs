@@ -51,7 +51,7 @@ type StepKey = (ModuleName, AttemptId, usize);
 /// Carries out actions.
 #[derive(Debug)]
 pub struct Actors {
-    means: RunContext,
+    context: RunContext,
     steps: StepRunner,
     events: mpsc::Sender<Message>,
     under_way: HashMap<StepKey, JoinHandle<()>>,
@@ -60,8 +60,8 @@ pub struct Actors {
 
 impl Actors {
     /// Completions go to `events`.
-    pub fn new(means: RunContext, steps: StepRunner, events: mpsc::Sender<Message>) -> Self {
-        Self { means, steps, events, under_way: HashMap::new(), given_up: Vec::new() }
+    pub fn new(context: RunContext, steps: StepRunner, events: mpsc::Sender<Message>) -> Self {
+        Self { context, steps, events, under_way: HashMap::new(), given_up: Vec::new() }
     }
 
     /// Asks the module's restart script, after `first`.
@@ -73,11 +73,11 @@ impl Actors {
         timeout: Duration,
         first: BoxFuture<'static, ()>,
     ) {
-        let (means, steps, events) = (self.means.clone(), self.steps.clone(), self.events.clone());
+        let (context, steps, events) = (self.context.clone(), self.steps.clone(), self.events.clone());
         let given_up = self.given_up(&module);
         tokio::spawn(async move {
             tokio::join!(first, join_all(given_up));
-            let plan = plan(&means, &steps, &module, request, timeout).await;
+            let plan = plan(&context, &steps, &module, request, timeout).await;
             send(&events, Event::PlanMade { module, attempt, plan }).await;
         });
     }
@@ -90,7 +90,7 @@ impl Actors {
         timeout: Duration,
         first: BoxFuture<'static, ()>,
     ) {
-        let (steps, member) = (self.steps.clone(), self.means.loaded_modules.get(&key.0));
+        let (steps, member) = (self.steps.clone(), self.context.loaded_modules.get(&key.0));
         let (events, (module, attempt, step)) = (self.events.clone(), key.clone());
         self.spawn(key, async move {
             first.await;
@@ -106,7 +106,7 @@ impl Actors {
     /// Ends every process that the module keeps.
     pub fn kill_kept(&mut self, module: ModuleName, attempt: AttemptId) {
         let (steps, name) = (self.steps.clone(), module.clone());
-        let member = self.means.loaded_modules.get(&module);
+        let member = self.context.loaded_modules.get(&module);
         let given_up = self.given_up(&module);
         self.spawn((module, attempt, 0), async move {
             join_all(given_up).await;
@@ -117,7 +117,7 @@ impl Actors {
     /// Looks whether all that the module runs has ended, or ends within this time.
     pub fn look_stopped(&mut self, module: ModuleName, attempt: AttemptId, within: Duration) {
         let (steps, name) = (self.steps.clone(), module.clone());
-        let member = self.means.loaded_modules.get(&module);
+        let member = self.context.loaded_modules.get(&module);
         let given_up = self.given_up(&module);
         self.spawn((module, attempt, 0), async move {
             join_all(given_up).await;
@@ -164,27 +164,27 @@ async fn send(events: &mpsc::Sender<Message>, event: Event) {
 }
 
 async fn plan(
-    means: &RunContext,
+    context: &RunContext,
     steps: &StepRunner,
     module: &ModuleName,
     request: PlanRequest,
     timeout: Duration,
 ) -> Result<Plan, PlanError> {
-    let member = means.loaded_modules.get(module).ok_or(PlanError::ModuleGone)?;
+    let member = context.loaded_modules.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
-    let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
+    let in_force = context.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
     let component = in_force.ok_or_else(|| PlanError::NoScript(script.clone()))?;
     steps.kept.quiesce(module).await.map_err(|error| error.to_string())?;
     let running = steps.kept.running(module);
     let run = PlanRun {
         grants: Arc::clone(&member.script_grants),
         state: member.script_state.clone(),
-        ..PlanContext::of(means, &member.spec, timeout).ask(&member.spec, request, &running)
+        ..PlanContext::of(context, &member.spec, timeout).ask(&member.spec, request, &running)
     };
-    let report = means.sandbox.plan_report(&component, run).await;
+    let report = context.sandbox.plan_report(&component, run).await;
     let (took, usage) = (report.took, report.usage);
     let cost = Cost { took, usage, refusals: report.refusals.len(), used: &report.used };
-    means.metrics.planned(module, cost, means.clock.now());
+    context.metrics.planned(module, cost, context.clock.now());
     report.plan.map_err(|error| error.to_string().into())
 }
 

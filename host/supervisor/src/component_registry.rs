@@ -27,7 +27,7 @@ use bellwether_sandbox::component::Component;
 
 /// One name in the folder.
 #[derive(Debug, Clone, Default)]
-pub struct Entry {
+pub struct RegisteredComponent {
     /// What runs, if anything ever could.
     pub component: Option<(Component, Origin)>,
     /// Why the file that is there now is not in force, if it is not.
@@ -44,7 +44,7 @@ pub struct ComponentRegistry(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    entries: ArcSwap<BTreeMap<ComponentKey, Entry>>,
+    entries: ArcSwap<BTreeMap<ComponentKey, RegisteredComponent>>,
     /// Runs that the reload has not been told yet.
     runs: Mutex<Runs>,
     broke: Notify,
@@ -84,7 +84,7 @@ impl ComponentRegistry {
     }
 
     /// Everything, by kind and name.
-    pub fn entries(&self) -> Arc<BTreeMap<ComponentKey, Entry>> {
+    pub fn entries(&self) -> Arc<BTreeMap<ComponentKey, RegisteredComponent>> {
         self.0.entries.load_full()
     }
 
@@ -112,7 +112,13 @@ impl ComponentRegistry {
     pub(crate) fn put(&self, versions: Vec<(ComponentKey, Component, Origin)>) {
         self.change(|entries| {
             for (key, component, origin) in versions {
-                entries.insert(key, Entry { component: Some((component, origin)), ..Entry::default() });
+                entries.insert(
+                    key,
+                    RegisteredComponent {
+                        component: Some((component, origin)),
+                        ..RegisteredComponent::default()
+                    },
+                );
             }
         });
     }
@@ -155,7 +161,7 @@ impl ComponentRegistry {
         self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<ComponentKey, Entry>)) {
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<ComponentKey, RegisteredComponent>)) {
         let mut entries = BTreeMap::clone(&self.0.entries.load());
         change(&mut entries);
         self.0.entries.store(Arc::new(entries));

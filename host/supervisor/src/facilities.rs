@@ -43,16 +43,16 @@ pub struct ModuleFacilities {
 
 impl ModuleFacilities {
     /// Of a module that is in force. Needs the daemon's runtime around it.
-    pub fn new(means: &RunContext, member: Arc<LoadedModule>) -> Self {
+    pub fn new(context: &RunContext, member: Arc<LoadedModule>) -> Self {
         Self {
             home: Home {
-                root: means.root.clone(),
-                node: means.node.clone(),
-                launcher: means.launcher.clone(),
+                root: context.root.clone(),
+                node: context.node.clone(),
+                launcher: context.launcher.clone(),
             },
             member,
-            table: means.processes.clone(),
-            kept: means.kept.clone(),
+            table: context.processes.clone(),
+            kept: context.kept.clone(),
             runtime: Handle::current(),
         }
     }
@@ -80,7 +80,7 @@ impl ModuleFacilities {
         self.kept_processes(&mut found).await?;
         let module = &self.member.spec;
         for (name, checker) in &module.checkers {
-            let Subject::Process(process) = &checker.subject else { continue };
+            let Subject::Process(process) = &checker.definition.subject else { continue };
             let finder = Finder {
                 find: process.find.clone(),
                 containers: process.containers,

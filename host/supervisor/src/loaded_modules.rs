@@ -71,7 +71,7 @@ impl LoadedModule {
             stores.memory(Owner { module, kind, name: name.to_owned() })
         };
         let checkers = spec.checkers.values().filter_map(|checker| {
-            let Subject::Component(component) = &checker.subject else { return None };
+            let Subject::Component(component) = &checker.definition.subject else { return None };
             let kit = CheckerKit::new(component, memory(OwnerKind::Checker, checker.name.as_str()));
             Some((checker.name.clone(), Arc::new(kit)))
         });

@@ -29,7 +29,7 @@ use crate::facilities::ModuleFacilities;
 use crate::loaded_modules::{CheckerKit, LoadedModules};
 use bellwether_bus::Message;
 use bellwether_bus::metrics::Metrics;
-use bellwether_config::spec::{CheckerSpec, LimitsSpec, ProcessSpec, Subject};
+use bellwether_config::spec::{CheckerDefinition, LimitsSpec, ProcessSpec, Subject};
 use bellwether_os::clock::Clock;
 use bellwether_os::fault;
 use bellwether_os::process::kept_table::KeptTable;
@@ -76,7 +76,7 @@ pub struct RunContext {
 /// The checkers that are being run.
 #[derive(Debug)]
 pub struct Observers {
-    means: RunContext,
+    context: RunContext,
     events: mpsc::Sender<Message>,
     running: HashMap<(ModuleName, CheckerName), Running>,
 }
@@ -96,8 +96,8 @@ impl Drop for Running {
 
 impl Observers {
     /// Nothing is run yet. Observations go to `events`.
-    pub fn new(means: RunContext, events: mpsc::Sender<Message>) -> Self {
-        Self { means, events, running: HashMap::new() }
+    pub fn new(context: RunContext, events: mpsc::Sender<Message>) -> Self {
+        Self { context, events, running: HashMap::new() }
     }
 
     /// Runs a checker from now on, in place of an earlier watch of it.
@@ -110,12 +110,12 @@ impl Observers {
         // The old run ends before the new one begins: never two at once.
         self.running.remove(&key);
         let (module, checker) = key.clone();
-        let Some(member) = self.means.loaded_modules.get(&module) else { return };
-        let Some(spec) = member.checker(&checker).cloned() else { return };
+        let Some(member) = self.context.loaded_modules.get(&module) else { return };
+        let Some(definition) = member.checker(&checker).map(|spec| spec.definition.clone()) else { return };
         let (pace, paces) = watch::channel(eager);
         let outlet = Outlet { module, checker: checker.clone(), generation, events: self.events.clone() };
-        let means = self.means.clone();
-        let task = tokio::spawn(supervise(spec, member.kit(&checker), means, paces, outlet));
+        let context = self.context.clone();
+        let task = tokio::spawn(supervise(definition, member.kit(&checker), context, paces, outlet));
         self.running.insert(key, Running { generation, eager: pace, task });
     }
 
@@ -129,26 +129,27 @@ impl RunContext {
     /// Runs a checker once, beside its schedule.
     pub async fn run_once(&self, module: &ModuleName, checker: &CheckerName) -> Result<Observation, NotRun> {
         let member = self.loaded_modules.get(module).ok_or_else(|| NotRun::NoModule(module.clone()))?;
-        let spec = member.checker(checker).cloned().ok_or_else(|| {
+        let definition = member.checker(checker).map(|spec| spec.definition.clone());
+        let CheckerDefinition { interval, timeout, subject } = definition.ok_or_else(|| {
             let names: Vec<&str> = member.spec.checkers.keys().map(CheckerName::as_str).collect();
             let (module, checker) = (module.clone(), checker.clone());
             NotRun::NoChecker { module, checker, others: names.join(", ") }
         })?;
-        match (&spec.subject, member.kit(checker)) {
+        match (subject, member.kit(checker)) {
             (Subject::Process(process), _) => {
                 let (sender, mut receiver) = mpsc::channel(1);
                 let context = self.process_context(module);
-                let watching = watch_processes(process.clone(), spec.interval, false, context, sender);
+                let watching = watch_processes(process, interval, false, context, sender);
                 tokio::select! {
                     seen = receiver.recv() => seen.ok_or(NotRun::NoAnswer),
                     () = watching => Err(NotRun::NoAnswer),
-                    () = tokio::time::sleep(spec.timeout) => Err(NotRun::TimedOut(spec.timeout)),
+                    () = tokio::time::sleep(timeout) => Err(NotRun::TimedOut(timeout)),
                 }
             }
             (Subject::Component(component), kit) => {
                 let kit: Arc<CheckerKit> = kit.ok_or(NotRun::Loading)?;
-                let component = component.component.clone();
-                Ok(ComponentChecker { component, spec, kit }.run(self, module).await)
+                let name = checker.clone();
+                Ok(ComponentChecker { name, interval, timeout, component, kit }.run(self, module).await)
             }
         }
     }
@@ -197,20 +198,25 @@ impl Outlet {
 /// itself must not leave its last verdict standing for ever: that is told, and
 /// it is begun again.
 async fn supervise(
-    spec: CheckerSpec,
+    definition: CheckerDefinition,
     kit: Option<Arc<CheckerKit>>,
-    means: RunContext,
+    context: RunContext,
     watched: watch::Receiver<bool>,
     outlet: Outlet,
 ) {
     loop {
-        let (spec, paces) = (spec.clone(), watched.clone());
+        let CheckerDefinition { interval, timeout, subject } = definition.clone();
+        let paces = watched.clone();
         let running = async {
-            match (spec.subject.clone(), kit.clone()) {
-                (Subject::Process(process), _) => run_process(process, spec, &means, paces, &outlet).await,
+            match (subject, kit.clone()) {
+                // A look has no end of its own: the core knows by `timeout` how long it may be silent.
+                (Subject::Process(process), _) => {
+                    run_process(process, interval, &context, paces, &outlet).await
+                }
                 (Subject::Component(component), Some(kit)) => {
-                    let checker = ComponentChecker { component: component.component, spec, kit };
-                    run_component(checker, &means, paces, &outlet).await;
+                    let name = outlet.checker.clone();
+                    let checker = ComponentChecker { name, interval, timeout, component, kit };
+                    run_component(checker, &context, paces, &outlet).await;
                 }
                 (Subject::Component(_), None) => {}
             }
@@ -222,7 +228,7 @@ async fn supervise(
         }
         let summary = "the checker has ended by a fault of the daemon itself; it is begun again".to_owned();
         tracing::error!(module = %outlet.module, checker = %outlet.checker, "{summary}");
-        if !outlet.send(unknown(summary, means.clock)).await {
+        if !outlet.send(unknown(summary, context.clock)).await {
             return;
         }
         tokio::time::sleep(AGAIN).await;
@@ -231,16 +237,16 @@ async fn supervise(
 
 async fn run_process(
     process: ProcessSpec,
-    spec: CheckerSpec,
-    means: &RunContext,
+    interval: Duration,
+    context: &RunContext,
     mut paces: watch::Receiver<bool>,
     outlet: &Outlet,
 ) {
     loop {
         let eager = *paces.borrow_and_update();
         let (sender, mut receiver) = mpsc::channel(WAITING);
-        let context = means.process_context(&outlet.module);
-        let watching = watch_processes(process.clone(), spec.interval, eager, context, sender);
+        let process_context = context.process_context(&outlet.module);
+        let watching = watch_processes(process.clone(), interval, eager, process_context, sender);
         let passing_on = async {
             while let Some(observation) = receiver.recv().await {
                 if !outlet.send(observation).await {
@@ -257,11 +263,11 @@ async fn run_process(
 
 async fn run_component(
     checker: ComponentChecker,
-    means: &RunContext,
+    context: &RunContext,
     mut paces: watch::Receiver<bool>,
     outlet: &Outlet,
 ) {
-    let interval = checker.spec.interval;
+    let interval = checker.interval;
     let mut eager = *paces.borrow_and_update();
     let first = if eager { Duration::ZERO } else { spread(&outlet.module, &outlet.checker, interval) };
     let mut since = tokio::time::Instant::now();
@@ -284,7 +290,7 @@ async fn run_component(
         }
         let begun = tokio::time::Instant::now();
         fault::hang("checker").await;
-        let observation = checker.run(means, &outlet.module).await;
+        let observation = checker.run(context, &outlet.module).await;
         let passes = matches!(observation.status, Status::Pass | Status::Warn);
         if !outlet.send(observation).await {
             return;

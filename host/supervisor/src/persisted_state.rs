@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bellwether_core::command::CommandOutcome;
-use bellwether_core::event::Wish;
+use bellwether_core::event::DesiredState;
 use bellwether_core::id::ModuleName;
 use bellwether_core::memory::ModuleMemory;
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,8 @@ pub struct Before {
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     boot: BootId,
-    wish: Wish,
+    #[serde(rename = "wish")]
+    desired: DesiredState,
     memory: Value,
 }
 
@@ -95,9 +96,9 @@ impl PersistedState {
             before.damaged.push(format!("state/modules cannot be read: {error}"));
         }
         let memories = Self::default();
-        for (module, wish) in earlier_wishes(root, &mut before.damaged) {
+        for (module, desired) in earlier_desired_states(root, &mut before.damaged) {
             if let Entry::Vacant(unknown) = before.memories.entry(module.clone()) {
-                let memory = unknown.insert(ModuleMemory::wishing(wish));
+                let memory = unknown.insert(ModuleMemory::with_desired_state(desired));
                 memories.remember(module, Box::new(memory.clone()));
             }
         }
@@ -268,7 +269,7 @@ fn write(folder: &Path, module: &ModuleName, memory: &ModuleMemory) -> io::Resul
         _ => {}
     }
     let document =
-        Document { boot: BootId::current()?, wish: memory.wish, memory: serde_json::to_value(memory)? };
+        Document { boot: BootId::current()?, desired: memory.desired, memory: serde_json::to_value(memory)? };
     atomic_file::write_beside(&folder.join(format!("{module}.json")), &serde_json::to_vec_pretty(&document)?)
 }
 
@@ -330,7 +331,7 @@ fn read(path: &Path) -> io::Result<(ModuleMemory, Option<String>)> {
     match serde_json::from_value::<ModuleMemory>(document.memory) {
         Ok(memory) if document.boot == BootId::current()? => Ok((memory, None)),
         Ok(memory) => Ok((memory.after_reboot(), None)),
-        Err(error) => Ok((ModuleMemory::wishing(document.wish), Some(error.to_string()))),
+        Err(error) => Ok((ModuleMemory::with_desired_state(document.desired), Some(error.to_string()))),
     }
 }
 
@@ -339,7 +340,7 @@ fn earlier_path(root: &Path) -> PathBuf {
 }
 
 /// Version 0.1 kept what people want in one file.
-fn earlier_wishes(root: &Path, damaged: &mut Vec<String>) -> BTreeMap<ModuleName, Wish> {
+fn earlier_desired_states(root: &Path, damaged: &mut Vec<String>) -> BTreeMap<ModuleName, DesiredState> {
     let Ok(text) = fs::read(earlier_path(root)) else { return BTreeMap::new() };
     serde_json::from_slice(&text).unwrap_or_else(|error| {
         damaged.push(format!("state/wishes.json of an earlier version cannot be read: {error}"));
@@ -362,7 +363,11 @@ mod tests {
     }
 
     fn stopped() -> ModuleMemory {
-        ModuleMemory::wishing(Wish { started: false, suspended: true, ..Wish::default() })
+        ModuleMemory::with_desired_state(DesiredState {
+            started: false,
+            suspended: true,
+            ..DesiredState::default()
+        })
     }
 
     async fn told(memories: &PersistedState) -> CommandOutcome {
@@ -402,7 +407,7 @@ mod tests {
         fs::create_dir(root.path().join("state/modules")).unwrap();
         let document = Document {
             boot: BootId::current().unwrap(),
-            wish: stopped().wish,
+            desired: stopped().desired,
             memory: serde_json::json!({ "budget": "of a later version" }),
         };
         let text = serde_json::to_vec(&document).unwrap();

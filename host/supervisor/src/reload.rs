@@ -89,7 +89,7 @@ type Action = reload::Action<ModuleContent, Component>;
 #[derive(Debug)]
 pub struct Settings {
     /// Where components run, and what is in force.
-    pub means: RunContext,
+    pub context: RunContext,
     /// Where the operator's files are.
     pub root: PathBuf,
     /// Whose components run here.
@@ -189,8 +189,8 @@ impl Reload {
         let (approvals, damaged) = approvals::open(&settings.root);
         let loader = Loader::new(
             settings.root.clone(),
-            Arc::clone(&settings.means.sandbox),
-            settings.means.registry.clone(),
+            Arc::clone(&settings.context.sandbox),
+            settings.context.registry.clone(),
             Arc::new(Trust::new(settings.trust.clone())),
         );
         let standard = std::mem::take(&mut settings.standard).into_iter();
@@ -240,9 +240,9 @@ impl Reload {
 
     /// Takes over what changes from now on.
     pub async fn run(mut self) {
-        let registry = self.settings.means.registry.clone();
+        let registry = self.settings.context.registry.clone();
         loop {
-            self.settings.heartbeat.beat(self.settings.means.clock);
+            self.settings.heartbeat.beat(self.settings.context.clock);
             fault::hang("reload").await;
             self.take(Event::Tick).await;
             let (wake, heeds_hints) = (self.wake(), self.machine.heeds_hints());
@@ -272,16 +272,16 @@ impl Reload {
 
     /// When the machine wants to be called next.
     fn wake(&self) -> tokio::time::Instant {
-        self.settings.means.clock.instant(self.machine.next_deadline())
+        self.settings.context.clock.instant(self.machine.next_deadline())
     }
 
     /// Tells the machine what happened, and carries out what it decides.
     async fn take(&mut self, event: Event) {
-        let runs = self.settings.means.registry.take_runs().into_iter();
+        let runs = self.settings.context.registry.take_runs().into_iter();
         let mut events: VecDeque<Event> = runs.map(Event::Ran).chain([event]).collect();
         // Ends, for the answers ask for less and less: at most a decision, and the mistakes that it is about.
         while let Some(event) = events.pop_front() {
-            for action in self.machine.handle(event, self.settings.means.clock.now()) {
+            for action in self.machine.handle(event, self.settings.context.clock.now()) {
                 let answer = self.carry_out(action).await;
                 events.extend(answer);
             }

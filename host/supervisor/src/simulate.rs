@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bellwether_core::id::{CommandName, NodeName};
+use bellwether_core::id::{CommandName, ModuleName, NodeName};
 use bellwether_core::moment::Moment;
 use bellwether_core::plan::{Plan, PlanError};
 use bellwether_core::simulation::cast::{Cast, Role, Sees};
@@ -29,7 +29,9 @@ use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use crate::act::plan_question::PlanContext;
 use crate::observe::process::label;
 use crate::observe::spread;
-use bellwether_config::spec::{CheckerSpec, Grants, LimitsSpec, ModuleSpec, Subject};
+use bellwether_config::spec::{
+    CheckerDefinition, CheckerSpec, Grants, LimitsSpec, ModuleSpec, ProcessSpec, Subject,
+};
 use bellwether_os::clock::Clock;
 use bellwether_os::process::find::Find;
 use bellwether_sandbox::component::Component;
@@ -111,22 +113,40 @@ fn harmless(grants: &Grants) -> Grants {
 
 /// The module as the simulation needs it.
 fn cast(module: &ModuleSpec, node: &NodeName) -> Cast {
-    let role = |checker: &CheckerSpec| Role {
-        interval: checker.interval,
-        first: spread(&module.name, &checker.name, checker.interval),
-        sees: match &checker.subject {
-            Subject::Component(_) => Sees::Component,
-            Subject::Process(process) => match &process.find {
-                Find::Kept(command) => Sees::Kept { command: command.clone(), at_least: process.at_least },
-                find => Sees::Processes { label: label(find), at_least: process.at_least },
-            },
-        },
-    };
     Cast {
         node: node.clone(),
         module: module.name.clone(),
         policy: Arc::new(module.policy()),
-        checkers: module.checkers.iter().map(|(name, checker)| (name.clone(), role(checker))).collect(),
+        checkers: module
+            .checkers
+            .iter()
+            .map(|(name, checker)| (name.clone(), role(&module.name, checker)))
+            .collect(),
+    }
+}
+
+/// How a checker looks in a world without processes. The core knows the rest of it by the policy.
+fn role(module: &ModuleName, checker: &CheckerSpec) -> Role {
+    let CheckerSpec { name, definition, thresholds: _, on_down: _ } = checker;
+    let CheckerDefinition { interval, timeout: _, subject } = definition;
+    Role {
+        interval: *interval,
+        first: spread(module, name, *interval),
+        sees: match subject {
+            Subject::Component(_) => Sees::Component,
+            Subject::Process(ProcessSpec {
+                find,
+                at_least,
+                // A scenario has no upper limits, containers or processes of others.
+                at_most: _,
+                containers: _,
+                of: _,
+                bounds: _,
+            }) => match find {
+                Find::Kept(command) => Sees::Kept { command: command.clone(), at_least: *at_least },
+                find => Sees::Processes { label: label(find), at_least: *at_least },
+            },
+        },
     }
 }
 

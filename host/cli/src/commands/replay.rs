@@ -8,7 +8,7 @@ use std::time::Duration;
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::{Moment, plain};
 use bellwether_core::record::Record;
-use bellwether_core::replay::what_if::{Change, Question, Story, WhatIf, what_if};
+use bellwether_core::replay::what_if::{ComparedRecord, Question, Story, WhatIf, what_if};
 use bellwether_core::replay::{Comparison, Difference, Line, Replay};
 use bellwether_journal::archive::{Archive, ArchiveError, Stretch};
 use bellwether_os::clock::timestamp;
@@ -229,11 +229,11 @@ fn what_if_document((from, to): (Moment, Moment), what_if: &WhatIf) -> Value {
         let not_ready = u64::try_from(story.not_ready.as_millis()).unwrap_or(u64::MAX);
         json!({ "restarts": story.restarts, "not_ready_ms": not_ready })
     };
-    let change = |change: &Change| {
+    let change = |change: &ComparedRecord| {
         let (word, found) = match change {
-            Change::Same(found) => ("same", found),
-            Change::Was(found) => ("was", found),
-            Change::Would(found) => ("would", found),
+            ComparedRecord::Same(found) => ("same", found),
+            ComparedRecord::Was(found) => ("was", found),
+            ComparedRecord::Would(found) => ("would", found),
         };
         let mut value = record(found);
         value["change"] = json!(word);
@@ -271,12 +271,12 @@ fn print_what_if((from, to): (Moment, Moment), what_if: &WhatIf, output: &mut Ou
         when.fine(&at(first))
     )?;
     writeln!(output, "would have behaved differently, too (- as recorded, + with this file):\n")?;
-    let from = what_if.lines.iter().position(|line| !matches!(line, Change::Same(_))).unwrap_or(0);
+    let from = what_if.lines.iter().position(|line| !matches!(line, ComparedRecord::Same(_))).unwrap_or(0);
     for change in what_if.lines.get(from..).unwrap_or_default() {
         let (tone, mark, found) = match change {
-            Change::Same(found) => (Tone::Plain, ' ', found),
-            Change::Was(found) => (Tone::Bad, '-', found),
-            Change::Would(found) => (Tone::Good, '+', found),
+            ComparedRecord::Same(found) => (Tone::Plain, ' ', found),
+            ComparedRecord::Was(found) => (Tone::Bad, '-', found),
+            ComparedRecord::Would(found) => (Tone::Good, '+', found),
         };
         writeln!(output, "{}", output.paint(tone, &format!("{mark} {}", sentence(found, &when))))?;
     }

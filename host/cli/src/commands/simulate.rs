@@ -12,7 +12,9 @@ use bellwether_core::id::ModuleName;
 use bellwether_core::moment::plain;
 use bellwether_core::plan::PlanError;
 use bellwether_core::record::RecordKind;
-use bellwether_core::simulation::report::{Entry, EntryKind, Outcome as Expectation, Report, Seen, Summary};
+use bellwether_core::simulation::report::{
+    EntryKind, Outcome as Expectation, Report, Seen, Summary, TimelineEntry,
+};
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::compile::Compiler;
 use bellwether_supervisor::simulate::Stage;
@@ -177,7 +179,7 @@ fn seen(seen: &Seen) -> Value {
     json!({ "state": seen.state, "ready": seen.ready, "reason": seen.reason })
 }
 
-fn entry(entry: &Entry) -> Value {
+fn entry(entry: &TimelineEntry) -> Value {
     let mut value = match &entry.kind {
         EntryKind::Scenario(_) => json!({ "kind": "scenario" }),
         EntryKind::Record(record) => json!(record),
@@ -254,7 +256,7 @@ fn line(at: Duration, indent: &str, text: &str, output: &mut Output) -> io::Resu
 }
 
 /// What comes from outside and what the module came to be stand out; what led to it is indented.
-fn print_entry(entry: &Entry, output: &mut Output) -> io::Result<()> {
+fn print_entry(entry: &TimelineEntry, output: &mut Output) -> io::Result<()> {
     let text = entry.kind.sentence();
     match &entry.kind {
         EntryKind::Scenario(_) | EntryKind::Record(RecordKind::Command { .. }) => {

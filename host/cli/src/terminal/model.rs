@@ -14,7 +14,7 @@ use bellwether_api::{
 };
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
-use bellwether_core::event::Wish;
+use bellwether_core::event::DesiredState;
 use bellwether_core::id::ModuleName;
 use bellwether_core::moment::Moment;
 use bellwether_core::permission::{Authorization, OTHER_READY_NODES, Permission};
@@ -265,10 +265,10 @@ fn view(module: &ModuleStatus) -> ModuleView {
         changed: module.changed,
         ready: module.ready,
         reason: module.reason.clone(),
-        wish: Wish {
+        desired: DesiredState {
             started: module.wanted == Wanted::Started,
             suspended: module.suspended,
-            ..Wish::default()
+            ..DesiredState::default()
         },
         restarts: module.restarts,
         restarts_allowed: module.budget.restarts,

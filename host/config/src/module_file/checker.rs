@@ -19,7 +19,7 @@ use crate::limits::LimitsTable;
 use crate::mistake::Findings;
 use crate::quantity::DurationText;
 use crate::source::Located;
-use crate::spec::{CheckerSpec, ComponentSpec, ProcessBounds, ProcessSpec, Subject};
+use crate::spec::{CheckerDefinition, CheckerSpec, ComponentSpec, ProcessBounds, ProcessSpec, Subject};
 use bellwether_os::process::find::{Find, Of};
 use bellwether_os::spawn::command::CommandSpec;
 
@@ -164,7 +164,8 @@ pub(super) fn checker_spec(
         grace: field::duration(findings, "grace", grace.as_ref(), &GRACE, defaults.thresholds.grace),
         unknown_is_fail: *unknown == Some(UnknownWord::Fail),
     };
-    Some(CheckerSpec { name: name?, interval, timeout, thresholds, on_down, subject: subject? })
+    let definition = CheckerDefinition { interval, timeout, subject: subject? };
+    Some(CheckerSpec { name: name?, definition, thresholds, on_down })
 }
 
 fn subject(
@@ -232,7 +233,7 @@ pub(super) fn add_kept_commands(
 ) {
     let watched: BTreeSet<CommandName> = checkers
         .values()
-        .filter_map(|checker| match &checker.subject {
+        .filter_map(|checker| match &checker.definition.subject {
             Subject::Process(ProcessSpec { find: Find::Kept(command), .. }) => Some(command.clone()),
             _ => None,
         })
@@ -252,11 +253,13 @@ pub(super) fn add_kept_commands(
             name.clone(),
             CheckerSpec {
                 name,
-                interval: PROCESS.interval,
-                timeout: PROCESS.timeout,
+                definition: CheckerDefinition {
+                    interval: PROCESS.interval,
+                    timeout: PROCESS.timeout,
+                    subject: Subject::Process(process),
+                },
                 thresholds: PROCESS.thresholds,
                 on_down: OnDown::Restart,
-                subject: Subject::Process(process),
             },
         );
     }
@@ -266,7 +269,7 @@ pub(super) fn add_kept_commands(
 /// name; another one if it is a component's.
 fn free_name(command: &CommandName, checkers: &BTreeMap<CheckerName, CheckerSpec>) -> Option<CheckerName> {
     let name = CheckerName::new(command.as_str()).ok()?;
-    match checkers.get(&name).map(|checker| &checker.subject) {
+    match checkers.get(&name).map(|checker| &checker.definition.subject) {
         None => Some(name),
         Some(Subject::Process(_)) => None,
         Some(Subject::Component(_)) => {

@@ -22,6 +22,7 @@ pub(super) struct HealthTable {
     /// Fail the health check for this long before a serving application is stopped, so that load balancers
     /// stop sending requests first. Default: `"auto"`, until each load balancer that probes regularly has
     /// received six negative answers, between 15 s and 90 s.
+    #[serde(default)]
     #[schemars(schema_with = "drain_schema")]
     drain: Option<Located<DurationText>>,
     /// While a checker with `on-down = "notify"` is down, request less traffic from load balancers: Envoy

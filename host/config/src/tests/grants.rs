@@ -30,7 +30,9 @@ fn all_nine_kinds_are_read() {
         "#
     );
     let module = parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes}")).spec;
-    let Subject::Component(component) = &module.checkers["a"].subject else { panic!("{module:?}") };
+    let Subject::Component(component) = &module.checkers["a"].definition.subject else {
+        panic!("{module:?}")
+    };
     let list = component.grants.list();
     let shown: Vec<_> = list.iter().map(|(kind, value)| format!("{kind} {value}")).collect();
     assert_eq!(

@@ -16,7 +16,9 @@ fn a_component_of_its_own_limits_keeps_the_nodes_for_the_rest() {
         limits = { memory = "256MiB", cpu = "10s", host-calls = 1000000 }
     "#;
     let module = parse(text).unwrap().spec;
-    let Subject::Component(component) = &module.checkers["python"].subject else { panic!("{module:?}") };
+    let Subject::Component(component) = &module.checkers["python"].definition.subject else {
+        panic!("{module:?}")
+    };
     let node = RunLimits { memory: 1 << 20, sockets: 3, ..LimitsSpec::default().run };
     let run = node.with(&component.limits);
     assert_eq!(

@@ -18,12 +18,12 @@ fn c(name: Name) -> File<Name> {
     File::Component(name)
 }
 
-fn change(batch: u64, readiness: Readiness, names: &[Name]) -> Change<Name> {
-    Change { batch, readiness, names: names.iter().copied().collect() }
+fn change(batch: u64, readiness: Readiness, names: &[Name]) -> ChangedFile<Name> {
+    ChangedFile { batch, readiness, names: names.iter().copied().collect() }
 }
 
 /// The module `web` uses the component `http`; these files have changed.
-fn web(changed: &[(File<Name>, Change<Name>)]) -> Picture<Name> {
+fn web(changed: &[(File<Name>, ChangedFile<Name>)]) -> Picture<Name> {
     Picture {
         in_force: BTreeMap::from([(module("web"), BTreeSet::from(["http"]))]),
         changed: changed.iter().cloned().collect(),
@@ -144,7 +144,7 @@ fn picture() -> impl Strategy<Value = Picture<Name>> {
         let mut picture = Picture { in_force: BTreeMap::new(), changed: BTreeMap::new() };
         for (name, (before, new, names)) in MODULES.iter().zip(modules) {
             before.map(|before| picture.in_force.insert(module(name), before));
-            let new = new.map(|(batch, word)| Change { batch, readiness: readiness(word), names });
+            let new = new.map(|(batch, word)| ChangedFile { batch, readiness: readiness(word), names });
             new.map(|new| picture.changed.insert(m(name), new));
         }
         for (name, new) in COMPONENTS.iter().zip(components) {

@@ -313,7 +313,7 @@ fn a_module_that_asks_for_less_says_so_as_long_as_it_serves() {
 #[test]
 fn a_suspended_module_that_serves_is_up_for_haproxy() {
     let mut web = module("web", StateName::Up, true);
-    web.wish.suspended = true;
+    web.desired.suspended = true;
     assert_eq!(line_of(&snapshot(vec![web]), true, None), "up\n");
 }
 

@@ -29,7 +29,7 @@ impl Module {
     /// Carries a command out, as far as that is possible at once.
     pub(crate) fn command(&mut self, order: Order, by: &str, out: &mut Outbox<'_>) -> CommandOutcome {
         let Order { command, lasts, reason } = order;
-        let before = self.wish;
+        let before = self.desired;
         // The command is told before what it leads to: its outcome is known first.
         let outcome = self.judge_command(command, lasts);
         // The reason is written down here only: load balancers are told why a module is in its state.
@@ -37,8 +37,8 @@ impl Module {
         out.record(Some(&self.name), RecordKind::Command { command, by: signed, outcome: outcome.clone() });
         match (&outcome, command) {
             (Denied(_), _) => return outcome,
-            (Accepted(_) | AlreadySo(_), Command::Stop) => self.wish.started = false,
-            (Accepted(_), Command::Start | Command::Restart) => self.wish.started = true,
+            (Accepted(_) | AlreadySo(_), Command::Stop) => self.desired.started = false,
+            (Accepted(_), Command::Start | Command::Restart) => self.desired.started = true,
             (Accepted(_), Command::Suspend) => self.suspend(lasts.map(|lasts| out.now + lasts)),
             (Accepted(_), Command::Resume) => self.lift(),
             (Accepted(_), Command::Reset | Command::Confirm)
@@ -55,7 +55,7 @@ impl Module {
         if matches!(outcome, Accepted(_)) {
             self.perform(command, by, out);
         }
-        self.unremembered |= self.wish != before || matches!(outcome, Accepted(_));
+        self.unremembered |= self.desired != before || matches!(outcome, Accepted(_));
         self.advance(out);
         outcome
     }
@@ -67,7 +67,7 @@ impl Module {
             Command::Stop => self.judge_stop(),
             Command::Restart => self.judge_restart(),
             Command::Suspend => self.judge_suspend(lasts),
-            Command::Resume if !self.wish.suspended => already("it is not suspended"),
+            Command::Resume if !self.desired.suspended => already("it is not suspended"),
             Command::Resume => accepted(ACTING_AGAIN),
             Command::Reset => self.judge_reset(),
             Command::Confirm => match self.on_probation() {
@@ -78,7 +78,7 @@ impl Module {
     }
 
     fn judge_suspend(&self, lasts: Option<Duration>) -> CommandOutcome {
-        let until_resumed = self.wish.suspended && self.wish.suspended_until.is_none();
+        let until_resumed = self.desired.suspended && self.desired.suspended_until.is_none();
         match lasts {
             None if until_resumed => already("it is suspended"),
             None => accepted("checkers keep running, but no automatic action is taken until `resume`"),
@@ -90,18 +90,18 @@ impl Module {
     }
 
     fn suspend(&mut self, until: Option<Moment>) {
-        self.wish.suspended = true;
-        self.wish.suspended_until = until;
+        self.desired.suspended = true;
+        self.desired.suspended_until = until;
     }
 
     fn lift(&mut self) {
-        self.wish.suspended = false;
-        self.wish.suspended_until = None;
+        self.desired.suspended = false;
+        self.desired.suspended_until = None;
     }
 
     /// What was suspended for a time is acted on again when that is over.
     pub(super) fn end_suspension(&mut self, out: &mut Outbox<'_>) {
-        if self.wish.suspended_until.is_none_or(|until| out.now < until) {
+        if self.desired.suspended_until.is_none_or(|until| out.now < until) {
             return;
         }
         self.lift();
@@ -120,7 +120,7 @@ impl Module {
             State::Draining { then: AfterDrain::Stop, .. } => accepted("the stop is cancelled"),
             State::Draining { then: AfterDrain::Restart, .. } => already("it is being restarted"),
             State::Draining { then: AfterDrain::End | AfterDrain::Rest, .. } => Denied(DeniedReason::Ending),
-            State::Starting(Phase::Look { held: true, .. }) if self.wish.suspended => {
+            State::Starting(Phase::Look { held: true, .. }) if self.desired.suspended => {
                 accepted("starting the application")
             }
             State::Starting(_) | State::Restarting(_) => already("it is being started"),
@@ -204,7 +204,7 @@ impl Module {
             Command::Restart => self.perform_restart(by, out),
             Command::Reset => {
                 if matches!(self.state, State::Failed) {
-                    self.wish.started = false;
+                    self.desired.started = false;
                     self.enter(State::Stopped, format!("the failure was reset by {by}"), out);
                 }
             }

@@ -10,7 +10,7 @@ impl Module {
     pub(crate) fn end(&mut self, shutdown: Shutdown, out: &mut Outbox<'_>) {
         self.ending = true;
         // Maintenance: nothing is acted on.
-        if !self.wish.suspended {
+        if !self.desired.suspended {
             match shutdown {
                 Shutdown::Drain => self.end_by_drain(out),
                 Shutdown::Stop => self.end_by_stop(out),

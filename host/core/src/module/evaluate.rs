@@ -17,7 +17,7 @@ impl Module {
     pub(super) fn evaluate(&mut self, out: &mut Outbox<'_>) -> bool {
         match &self.state {
             State::Starting(Phase::Look { until, held }) | State::Restarting(Phase::Look { until, held }) => {
-                let (until, held) = (*until, *held && self.wish.suspended);
+                let (until, held) = (*until, *held && self.desired.suspended);
                 self.evaluate_look(until, held, out)
             }
             State::Starting(Phase::Settle { until, appears_by })
@@ -46,7 +46,7 @@ impl Module {
                 true
             }
             State::Backoff { clearing: None, until }
-                if !self.ending && (*until == ASKED || (out.now >= *until && !self.wish.suspended)) =>
+                if !self.ending && (*until == ASKED || (out.now >= *until && !self.desired.suspended)) =>
             {
                 if self.runs_in_the_background() {
                     self.look("the next try is due, and something of the application runs", false, out);
@@ -55,7 +55,7 @@ impl Module {
                 }
                 true
             }
-            State::Waiting { .. } if !self.wish.suspended && !self.ending => self.evaluate_waiting(out),
+            State::Waiting { .. } if !self.desired.suspended && !self.ending => self.evaluate_waiting(out),
             State::Starting(Phase::Plan(_))
             | State::Restarting(Phase::Plan(_))
             | State::Draining { .. }
@@ -136,7 +136,7 @@ impl Module {
         }
         // Of what counts until it is up, there is only that the application has ended.
         if let Some(down) = self.worst() {
-            if self.wish.suspended || !self.is_not_a_prerequisites_doing(&down, out) {
+            if self.desired.suspended || !self.is_not_a_prerequisites_doing(&down, out) {
                 return false;
             }
             let said = self.checkers.get(&down).map_or("", Checker::said);
@@ -160,7 +160,7 @@ impl Module {
             self.enter(State::Up, reason, out);
             return true;
         }
-        if self.wish.suspended {
+        if self.desired.suspended {
             return false;
         }
         if until == Moment::NEVER || out.now >= until {
@@ -227,7 +227,7 @@ impl Module {
 
     fn evaluate_up(&mut self, out: &mut Outbox<'_>) -> bool {
         self.end_trust(out.now);
-        if self.wish.suspended {
+        if self.desired.suspended {
             return false;
         }
         if let Some(moved) = self.stop_for_prerequisite(out) {

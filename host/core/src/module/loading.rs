@@ -29,7 +29,7 @@ impl Module {
             .collect();
         let remembered = Some(Box::new(memory.clone()));
         let ModuleMemory {
-            wish,
+            desired,
             budget,
             streak,
             incidents,
@@ -46,7 +46,7 @@ impl Module {
         let mut module = Self {
             name,
             policy,
-            wish,
+            desired,
             state: State::Stopped,
             since: out.now,
             reason: "stopped by an operator".to_owned(),

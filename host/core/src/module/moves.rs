@@ -231,7 +231,7 @@ impl Module {
                 self.settle("started: waiting for the checkers to be up", starts_for, out);
             }
             (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), Some(reason))
-                if self.wish.suspended =>
+                if self.desired.suspended =>
             {
                 let reason = format!("the plan failed: {reason}; suspended: nothing is done about it");
                 self.settle(&reason, Some(self.policy.start_within), out);

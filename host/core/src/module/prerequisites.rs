@@ -52,7 +52,7 @@ impl Module {
     pub(super) fn doubt_until(&self) -> Moment {
         match self.doubt {
             Some(Doubt::Asked { until } | Doubt::Held { until } | Doubt::Returning { until })
-                if !self.wish.suspended =>
+                if !self.desired.suspended =>
             {
                 until
             }
@@ -124,7 +124,7 @@ impl Module {
             .prerequisites()
             .find(|(_, c)| c.verdict() == Verdict::Down)
             .map(|(name, c)| (name.clone(), c.said().to_owned()))?;
-        if self.wish.suspended {
+        if self.desired.suspended {
             return Some(false);
         }
         let reason = format!("prerequisite `{name}` is down: {said}");

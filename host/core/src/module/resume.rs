@@ -21,7 +21,7 @@ impl Module {
     /// What the next daemon has to know.
     pub(super) fn memory(&self) -> ModuleMemory {
         ModuleMemory {
-            wish: self.wish,
+            desired: self.desired,
             budget: self.budget.clone(),
             streak: self.streak,
             incidents: self.incidents.clone(),
@@ -45,7 +45,7 @@ impl Module {
             | State::Draining { .. }
             | State::Stopping { .. } => true,
             // Asked for by a person: it is not to be held back by the suspension.
-            State::Starting(Phase::Look { held: false, .. } | Phase::Plan(_)) => self.wish.suspended,
+            State::Starting(Phase::Look { held: false, .. } | Phase::Plan(_)) => self.desired.suspended,
             State::Starting(_)
             | State::Restarting(_)
             | State::Stopped
@@ -74,12 +74,12 @@ impl Module {
     /// Goes on where the last daemon ended.
     pub(super) fn resume(&mut self, unfinished: Option<Unfinished>, out: &mut Outbox<'_>) {
         let Some(Unfinished { state, since, reason }) = unfinished else {
-            if self.wish.started && self.service.lasts() {
+            if self.desired.started && self.service.lasts() {
                 self.look_again(out);
-            } else if self.wish.started {
+            } else if self.desired.started {
                 self.look("the module was loaded", true, out);
             }
-            self.first_look = self.wish.started;
+            self.first_look = self.desired.started;
             return;
         };
         let state = match state {

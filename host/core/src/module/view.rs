@@ -145,7 +145,7 @@ impl Module {
             since: self.since,
             ready_since: now,
             reason: readiness.err().map_or_else(|| self.up_reason(), |why| why.to_string()),
-            wish: self.wish,
+            desired: self.desired,
             next: (deadline != Moment::NEVER && deadline != ASKED).then_some(deadline),
             restarts: self.budget.spent(&self.policy.budget, now),
             restarts_allowed: self.policy.budget.restarts,

@@ -90,7 +90,7 @@ impl fmt::Display for Topic {
 
 /// What changes for those who are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum AlertChange {
     /// Something begins, or just happens.
     Begins { topic: Topic, about: String, summary: String },
     /// It is over.
@@ -99,12 +99,12 @@ pub(super) enum Change {
     AllEnds { why: String },
 }
 
-fn begins(topic: Topic, about: &str, summary: impl Into<String>) -> Change {
-    Change::Begins { topic, about: about.to_owned(), summary: summary.into() }
+fn begins(topic: Topic, about: &str, summary: impl Into<String>) -> AlertChange {
+    AlertChange::Begins { topic, about: about.to_owned(), summary: summary.into() }
 }
 
-fn ends(topic: Topic, about: &str, why: impl Into<String>) -> Change {
-    Change::Ends { topic, about: about.to_owned(), why: why.into() }
+fn ends(topic: Topic, about: &str, why: impl Into<String>) -> AlertChange {
+    AlertChange::Ends { topic, about: about.to_owned(), why: why.into() }
 }
 
 /// Written behind the name of a checker that cannot tell, which is another matter than that it is down: a
@@ -124,7 +124,7 @@ pub(super) fn blind_checker(about: &str) -> Option<&str> {
 }
 
 /// In the order in which it happened.
-pub(super) fn news(record: &Record) -> Vec<Change> {
+pub(super) fn news(record: &Record) -> Vec<AlertChange> {
     match &record.kind {
         RecordKind::Verdict { checker, to: Verdict::Up, summary, .. } => {
             let why = format!("it is up: {summary}");
@@ -199,7 +199,7 @@ pub(super) fn news(record: &Record) -> Vec<Change> {
     }
 }
 
-fn state(from: StateName, to: StateName, reason: &str) -> Vec<Change> {
+fn state(from: StateName, to: StateName, reason: &str) -> Vec<AlertChange> {
     let mut changes = Vec::new();
     if from == StateName::Waiting {
         changes.push(ends(Topic::Waiting, "", "the prerequisite is up"));
@@ -210,7 +210,7 @@ fn state(from: StateName, to: StateName, reason: &str) -> Vec<Change> {
         StateName::Restarting | StateName::Backoff => changes.push(begins(Topic::Restart, "", reason)),
         StateName::Up => changes.push(ends(Topic::Failed, "", "it is up again")),
         StateName::Stopped => {
-            changes.push(Change::AllEnds { why: format!("the module is stopped: {reason}") });
+            changes.push(AlertChange::AllEnds { why: format!("the module is stopped: {reason}") });
         }
         StateName::Starting | StateName::Draining | StateName::Stopping => {}
     }

@@ -377,7 +377,7 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::tests::{at, name};
+    use crate::notify::tests::world::{at, name};
 
     #[test]
     fn modules_that_have_no_room_are_counted() {

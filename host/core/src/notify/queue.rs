@@ -218,7 +218,7 @@ fn wait(failed: u32, jitter: f64) -> Duration {
 mod tests {
     use super::*;
     use crate::id::ModuleName;
-    use crate::notify::tests::{at, name, policy};
+    use crate::notify::tests::world::{at, name, policy};
 
     fn about(key: &str, module: &str) -> Notification {
         let node = "n1".parse().unwrap();

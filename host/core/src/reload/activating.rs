@@ -10,7 +10,7 @@ use super::pending::Stage;
 use super::version::{ComponentVersion, ModuleVersion, Origin};
 use super::{Action, Reload};
 use crate::change_set::File;
-use crate::event::Wish;
+use crate::event::DesiredState;
 use crate::id::ModuleName;
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
@@ -84,7 +84,7 @@ pub(super) struct Edit<M> {
 pub(super) struct Removed<M> {
     module: ModuleVersion<M>,
     /// What people wanted of it; nothing if that is not known.
-    wish: Option<Wish>,
+    desired: Option<DesiredState>,
     at: Moment,
 }
 
@@ -180,12 +180,12 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     fn renamed(&mut self, content: &M) -> Option<ModuleMemory> {
         let now = self.now;
         let same = |removed: &Removed<M>| {
-            removed.wish.is_some()
+            removed.desired.is_some()
                 && now.since(removed.at) < RENAMED_WITHIN
                 && removed.module.file.content == *content
         };
         let index = self.removed.iter().position(same)?;
-        self.removed.swap_remove(index).wish.map(ModuleMemory::wishing)
+        self.removed.swap_remove(index).desired.map(ModuleMemory::with_desired_state)
     }
 
     /// A file is gone.
@@ -220,7 +220,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         let Some(module) = self.modules.remove(&name) else { return };
         self.removed.retain(|removed| now.since(removed.at) < RENAMED_WITHIN);
         if self.removed.len() < MAX_FILES {
-            self.removed.push(Removed { module, wish: None, at: now });
+            self.removed.push(Removed { module, desired: None, at: now });
         }
         let detail = "removed: the module is no longer monitored, its application is not touched";
         self.note(file, true, detail.to_owned());
@@ -228,10 +228,10 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
     }
 
     /// What people wanted of a module that was removed.
-    pub(super) fn unloaded(&mut self, module: &ModuleName, wish: Option<Wish>) {
+    pub(super) fn unloaded(&mut self, module: &ModuleName, desired: Option<DesiredState>) {
         let mut latest_first = self.removed.iter_mut().rev();
         if let Some(removed) = latest_first.find(|removed| removed.module.file.name == *module) {
-            removed.wish = wish;
+            removed.desired = desired;
         }
     }
 

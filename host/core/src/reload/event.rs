@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::file::{ComponentKey, FileKey, OnDisk};
 use super::version::{ComponentFile, LoadId, ModuleFile};
-use crate::event::Wish;
+use crate::event::DesiredState;
 use crate::id::{ModuleName, RequestId};
 use crate::probation::{Ending, User};
 
@@ -79,7 +79,7 @@ pub enum Event<M, C> {
         /// The module.
         module: ModuleName,
         /// What people wanted of it; nothing if that is not known.
-        wish: Option<Wish>,
+        desired: Option<DesiredState>,
     },
     /// A person approves a version that waits.
     Approve {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::approvals::Waiting;
 use super::file::{ComponentKey, FileKey};
 use super::version::{ComponentVersion, LoadId, ModuleVersion};
-use crate::change_set::{Change, File, Readiness};
+use crate::change_set::{ChangedFile, File, Readiness};
 use crate::moment::Moment;
 
 /// How far a file has come.
@@ -178,7 +178,7 @@ impl<M, C> Pending<M, C> {
     pub(super) fn changes(
         &self,
         waiting: &BTreeMap<FileKey, Waiting>,
-    ) -> BTreeMap<File<ComponentKey>, Change<ComponentKey>> {
+    ) -> BTreeMap<File<ComponentKey>, ChangedFile<ComponentKey>> {
         let change = |(key, item): (&FileKey, &Item<M, C>)| {
             let names = match &item.stage {
                 Stage::Module(module) => module.file.names(),
@@ -187,7 +187,7 @@ impl<M, C> Pending<M, C> {
             // A version that waits for approval becomes active as little as one that cannot be used.
             let waits = waiting.contains_key(key);
             let readiness = if waits { Readiness::Bad } else { item.stage.readiness() };
-            Some((key.subject()?, Change { batch: item.batch, readiness, names }))
+            Some((key.subject()?, ChangedFile { batch: item.batch, readiness, names }))
         };
         self.items.iter().filter_map(change).collect()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::event::Wish;
+use crate::event::DesiredState;
 use crate::record::RecordKind;
 
 mod laws;
@@ -233,17 +233,17 @@ fn at_the_start_a_module_does_not_wait_for_a_version_that_waits_for_approval() {
 
 #[test]
 fn a_module_that_is_renamed_keeps_what_people_want_of_it() {
-    let stopped = Wish { started: false, ..Wish::default() };
+    let stopped = DesiredState { started: false, ..DesiredState::default() };
     for (says, expected) in [(uses(&["b"]), Some(stopped)), (Says { config: 1, ..uses(&["b"]) }, None)] {
         let mut world = with_b();
         world.drop_module("other", uses(&["a"]));
         world.settle();
-        world.wish = Some(stopped);
+        world.desired = Some(stopped);
         world.delete(&module("m"));
         world.drop_module("renamed", says);
         world.settle();
-        let (name, first, wish) = world.introduced.last().unwrap();
-        assert_eq!((name.as_str(), *first, *wish), ("renamed", true, expected));
+        let (name, first, desired) = world.introduced.last().unwrap();
+        assert_eq!((name.as_str(), *first, *desired), ("renamed", true, expected));
         assert!(world.reload.is_gone(&ModuleName::new("m").unwrap()));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::{FileKey, Folder, Identity, Listing, MAX_FILES, OnDisk, Standing};
 use crate::moment::Moment;
-use crate::vanished::{Doubt, Place, Sight, Vanished};
+use crate::vanished::{Doubt, FolderFound, Sight, Vanished};
 
 /// What is missing, and since when.
 #[derive(Debug, Default)]
@@ -108,14 +108,14 @@ impl Vanishing {
                 .filter(|file| !on_disk.files.contains_key(*file))
                 .cloned()
                 .collect();
-            let place = match (standing, state.identity) {
-                (Standing::Away, _) => Place::Away,
-                (Standing::There(now), Some(before)) if *now != before => Place::Another,
-                (Standing::There(_) | Standing::Unreadable, _) => Place::Same,
+            let found = match (standing, state.identity) {
+                (Standing::Away, _) => FolderFound::Away,
+                (Standing::There(now), Some(before)) if *now != before => FolderFound::Another,
+                (Standing::There(_) | Standing::Unreadable, _) => FolderFound::Same,
             };
             // A node without a module has nothing to do.
             let seldom_empty = *folder == Folder::Modules;
-            let sight = Sight { place, present, missing: absent, seldom_empty };
+            let sight = Sight { found, present, missing: absent, seldom_empty };
             let belief = state.vanished.look(&sight, confirmed, now);
             if let Standing::There(identity) = standing
                 && belief.gone.len() == sight.missing.len()

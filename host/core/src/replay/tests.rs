@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::what_if::{Change, Question, WhatIf, what_if};
+use super::what_if::{ComparedRecord, Question, WhatIf, what_if};
 use super::{Comparison, Line, Replay, gist};
 use crate::action::Action;
 use crate::command::Command;
@@ -148,11 +148,11 @@ fn with(lines: &[Line], change: impl FnOnce(&mut ModulePolicy)) -> WhatIf {
 /// What differs, a line each.
 fn shown(what_if: &WhatIf) -> String {
     let begin = what_if.was.records.first().map_or(Moment::NEVER, |record| record.at);
-    let line = |line: &Change| {
+    let line = |line: &ComparedRecord| {
         let (mark, record) = match line {
-            Change::Same(record) => (' ', record),
-            Change::Was(record) => ('-', record),
-            Change::Would(record) => ('+', record),
+            ComparedRecord::Same(record) => (' ', record),
+            ComparedRecord::Was(record) => ('-', record),
+            ComparedRecord::Would(record) => ('+', record),
         };
         format!("{mark} {:?} {}\n", record.at.since(begin), record.kind.sentence())
     };
@@ -215,8 +215,8 @@ fn a_more_patient_threshold_would_not_have_restarted() {
         policy.checkers.get_mut(&page()).unwrap().thresholds.fall = 10;
     });
     assert_eq!((what_if.was.restarts, what_if.would.restarts), (1, 0), "{}", shown(&what_if));
-    let first = what_if.lines.iter().find(|line| !matches!(line, Change::Same(_)));
-    let Some(Change::Was(first)) = first else { panic!("{first:?}") };
+    let first = what_if.lines.iter().find(|line| !matches!(line, ComparedRecord::Same(_)));
+    let Some(ComparedRecord::Was(first)) = first else { panic!("{first:?}") };
     assert_eq!(gist(&first.kind), "checker `page`: up → down");
     assert_eq!(what_if.differs_at(), Some(first.at));
     assert!(what_if.would.not_ready < what_if.was.not_ready);
@@ -232,7 +232,7 @@ fn another_action_would_have_taken_it_out_of_the_load_balancer_only() {
     let would_restart = what_if
         .lines
         .iter()
-        .any(|line| matches!(line, Change::Would(record) if gist(&record.kind).contains("restart")));
+        .any(|line| matches!(line, ComparedRecord::Would(record) if gist(&record.kind).contains("restart")));
     assert!(!would_restart);
 }
 
@@ -245,8 +245,8 @@ fn a_smaller_budget_would_have_failed_and_its_stop_is_answered_too() {
         .lines
         .iter()
         .filter_map(|line| match line {
-            Change::Would(record) => Some(gist(&record.kind)),
-            Change::Same(_) | Change::Was(_) => None,
+            ComparedRecord::Would(record) => Some(gist(&record.kind)),
+            ComparedRecord::Same(_) | ComparedRecord::Was(_) => None,
         })
         .collect();
     assert!(would.contains(&"stopping → failed".to_owned()), "{would:#?}");

@@ -14,7 +14,7 @@ use super::scenario::{Expectation, Look};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// What happened, in its order.
-    pub timeline: Vec<Entry>,
+    pub timeline: Vec<TimelineEntry>,
     /// In short.
     pub summary: Summary,
     /// What was expected, in the order of the scenario.
@@ -28,7 +28,7 @@ pub struct Report {
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct TimelineEntry {
     /// When, from the scenario's beginning.
     pub at: Duration,
     /// What.
@@ -141,7 +141,7 @@ impl Report {
         self.samples.push(first);
     }
 
-    pub(super) fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: TimelineEntry) {
         match &entry.kind {
             EntryKind::Record(RecordKind::State { to, .. }) => self.entered.push((entry.at, *to)),
             EntryKind::Record(RecordKind::Decision { decision, .. }) if decision.starts_with("restart") => {
@@ -161,7 +161,7 @@ impl Report {
         }
         if last.is_none_or(|last| last.ready != ready) {
             let kind = EntryKind::Health { ready, reason: module.reason.clone() };
-            self.timeline.push(Entry { at, kind });
+            self.timeline.push(TimelineEntry { at, kind });
         }
         self.samples.push(Sample { at, state, ready, restarts, reason: module.reason.clone() });
     }

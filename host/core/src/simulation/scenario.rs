@@ -89,7 +89,7 @@ pub struct Behaviour {
     pub fails: Option<String>,
     /// It fails so many times, and then works; without it, always.
     pub times: Option<u32>,
-    /// From the wish that a kept process end (a signal, a `stop` command) to its end.
+    /// From the request that a kept process end (a signal, a `stop` command) to its end.
     pub ends_in: Option<Duration>,
     /// What it makes of an application in the background, where its name does not say so.
     pub then: Option<Then>,

@@ -154,16 +154,16 @@ impl Sights {
         &self,
         cast: &Cast,
         now: Moment,
-        whom: impl Fn(&CheckerName) -> Option<Change>,
+        whom: impl Fn(&CheckerName) -> Option<ProcessChange>,
         queue: &mut Queue,
     ) {
         for (checker, sight) in &self.by_checker {
             let (Some((role, _)), Some(change)) = (cast.role(checker), whom(checker)) else { continue };
             let delay = match (&role.sees, change) {
                 (Sees::Component, _) => continue,
-                (Sees::Kept { .. }, _) | (Sees::Processes { .. }, Change::Ended) => Duration::ZERO,
-                (Sees::Processes { .. }, Change::Started) if sight.eager => STARTED_EAGER,
-                (Sees::Processes { .. }, Change::Started) => STARTED,
+                (Sees::Kept { .. }, _) | (Sees::Processes { .. }, ProcessChange::Ended) => Duration::ZERO,
+                (Sees::Processes { .. }, ProcessChange::Started) if sight.eager => STARTED_EAGER,
+                (Sees::Processes { .. }, ProcessChange::Started) => STARTED,
             };
             queue.push(now + delay, Item::News { checker: checker.clone(), serial: sight.serial });
         }
@@ -218,7 +218,7 @@ impl Sights {
 
 /// What has become of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum ProcessChange {
     Started,
     Ended,
 }

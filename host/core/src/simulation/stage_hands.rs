@@ -19,7 +19,7 @@ use super::Simulation;
 use super::cast::Sees;
 use super::queue::Item;
 use super::scenario::{Behaviour, End, Then};
-use super::sight::Change;
+use super::sight::ProcessChange;
 use super::world::by_name;
 
 /// A command that is run.
@@ -161,7 +161,7 @@ impl Simulation {
                 let end = Item::ProcessEnds { command: command.clone(), pid, how: how.to_string() };
                 self.queue.push(self.now + DOOMED, end);
             }
-            self.world_has_changed(Change::Started);
+            self.world_has_changed(ProcessChange::Started);
         }
         pid
     }
@@ -176,7 +176,7 @@ impl Simulation {
                 if let (Some(pid), Some(_)) = (self.world.background_pid(), self.world.doom_of(command)) {
                     self.queue.push(self.now + DOOMED, Item::BackgroundEnds { pid });
                 }
-                self.world_has_changed(Change::Started);
+                self.world_has_changed(ProcessChange::Started);
             }
             Some(Then::Stopped) => {
                 for kept in self.world.running() {
@@ -185,7 +185,7 @@ impl Simulation {
                 if let Some(pid) = self.world.background_pid()
                     && self.world.end_background(pid)
                 {
-                    self.world_has_changed(Change::Ended);
+                    self.world_has_changed(ProcessChange::Ended);
                 }
             }
         }
@@ -252,7 +252,7 @@ impl Simulation {
     fn kept_are_killed(&mut self) -> Result<String, StepError> {
         for command in self.world.running() {
             if self.world.strike(&command, End::Killed) {
-                self.world_has_changed(Change::Ended);
+                self.world_has_changed(ProcessChange::Ended);
             }
         }
         match self.world.background_pid() {

@@ -176,7 +176,8 @@ fn states(report: &Report) -> Vec<(u64, StateName)> {
 }
 
 fn told(report: &Report) -> String {
-    let line = |entry: &super::report::Entry| format!("{} {}\n", offset(entry.at), entry.kind.sentence());
+    let line =
+        |entry: &super::report::TimelineEntry| format!("{} {}\n", offset(entry.at), entry.kind.sentence());
     report.timeline.iter().map(line).collect()
 }
 

@@ -223,7 +223,7 @@ fn every_state_has_a_next_step() {
         view.next = Some(at(112));
         let next = why(&view, &[], at(100)).next;
         assert_eq!((next.sentence.as_str(), next.command.as_deref()), (sentence, command), "{state}");
-        view.wish.suspended = true;
+        view.desired.suspended = true;
         assert_eq!(why(&view, &[], at(100)).next.command.as_deref(), Some("resume web"), "{state}");
     }
 }

@@ -5,12 +5,12 @@ use super::*;
 
 /// Says what was asked, so that tests can see it.
 #[expect(clippy::unnecessary_wraps, reason = "it stands for what may have no answer yet")]
-fn echo(question: Question<'_>) -> Option<Answer> {
+fn echo(question: Question<'_>) -> Option<HealthAnswer> {
     Some(match question {
         Question::Health(Subject::All) => {
-            Answer { code: Code::Ok, body: Body::Plain("ok\n".into()), degraded: false }
+            HealthAnswer { code: Code::Ok, body: Body::Plain("ok\n".into()), degraded: false }
         }
-        other => Answer {
+        other => HealthAnswer {
             code: Code::Unavailable,
             body: Body::Plain(format!("{other:?}\n").into()),
             degraded: false,
@@ -223,7 +223,7 @@ proptest! {
 /// Any bytes in any pieces: whole answers, a refusal or nothing; and never a yes from one who says no.
 fn converse(bytes: &[u8]) {
     let refuse = |_: Question<'_>| {
-        Some(Answer { code: Code::Unavailable, body: Body::Plain("no\n".into()), degraded: false })
+        Some(HealthAnswer { code: Code::Unavailable, body: Body::Plain("no\n".into()), degraded: false })
     };
     // The first byte says how long the pieces are.
     let length = bytes.first().map_or(1, |byte| usize::from(*byte).max(1));

@@ -58,7 +58,9 @@ impl PartialEq for Find {
             (Self::Arguments(a), Self::Arguments(b)) => a.as_str() == b.as_str(),
             (Self::PidFile(a), Self::PidFile(b)) => a == b,
             (Self::Kept(a), Self::Kept(b)) => a == b,
-            _ => false,
+            (Self::Name(_) | Self::Arguments(_) | Self::PidFile(_) | Self::Unit(_) | Self::Kept(_), _) => {
+                false
+            }
         }
     }
 }

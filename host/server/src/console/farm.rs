@@ -156,7 +156,7 @@ impl Row {
             href: format!("/modules/{}", module.name),
             tone: if Attention::of(module) == Attention::Held { "held" } else { Look::module(module).tone },
             look: Look::module(module),
-            suspended: module.wish.suspended,
+            suspended: module.desired.suspended,
             spent: spent(module),
             since: Some(times.of(module.shown_since())),
             reason: module.reason.clone(),
@@ -219,7 +219,7 @@ pub(super) fn capitalised(word: &str) -> String {
 
 /// What nobody wants to run alarms nobody by not running.
 fn quiet(module: &ModuleView, look: Look) -> Look {
-    if module.wish.started || look.tone == "ok" { look } else { Look { tone: "idle", ..look } }
+    if module.desired.started || look.tone == "ok" { look } else { Look { tone: "idle", ..look } }
 }
 
 fn checkers(module: &ModuleView) -> Vec<CheckerTally> {

@@ -184,7 +184,7 @@ pub(super) async fn page(
         answer: Look::answer(module.ready),
         since: times.of(module.shown_since()),
         reason: sentence(&module.reason),
-        suspended: module.wish.suspended,
+        suspended: module.desired.suspended,
         spent: spent(module),
         due: module.next.filter(|due| *due != Moment::NEVER).map(|due| times.of(due)),
         buttons: buttons(module, role, answer.command.as_deref()),

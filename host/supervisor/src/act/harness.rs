@@ -12,7 +12,7 @@ use bellwether_testing::process::{Root, command, until};
 use super::kept::Kept;
 use super::step::StepRunner;
 use bellwether_config::spec::{
-    CheckerSpec, HealthSpec, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
+    CheckerDefinition, CheckerSpec, HealthSpec, ModuleSpec, OwnLimits, ProcessSpec, RestartSpec, Subject,
 };
 use bellwether_os::clock::Clock;
 use bellwether_os::process::find::Find;
@@ -103,18 +103,20 @@ pub(crate) fn checker(name: &str, find: Find) -> (CheckerName, CheckerSpec) {
     let name = CheckerName::new(name).unwrap();
     let spec = CheckerSpec {
         name: name.clone(),
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
+        definition: CheckerDefinition {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            subject: Subject::Process(ProcessSpec {
+                find,
+                at_least: 1,
+                at_most: None,
+                containers: false,
+                of: bellwether_os::process::find::Of::Host,
+                bounds: bellwether_config::spec::ProcessBounds::default(),
+            }),
+        },
         thresholds: Thresholds::default(),
         on_down: OnDown::Restart,
-        subject: Subject::Process(ProcessSpec {
-            find,
-            at_least: 1,
-            at_most: None,
-            containers: false,
-            of: bellwether_os::process::find::Of::Host,
-            bounds: bellwether_config::spec::ProcessBounds::default(),
-        }),
     };
     (name, spec)
 }

@@ -32,9 +32,9 @@ pub(crate) struct PlanContext<'a> {
 
 impl<'a> PlanContext<'a> {
     /// On this node, for this module.
-    pub(crate) fn of(means: &'a RunContext, module: &ModuleSpec, time: Duration) -> Self {
-        let facilities = means.facilities(&module.name);
-        Self { node: &means.node, limits: &means.limits, facilities, clock: means.clock, time }
+    pub(crate) fn of(context: &'a RunContext, module: &ModuleSpec, time: Duration) -> Self {
+        let facilities = context.facilities(&module.name);
+        Self { node: &context.node, limits: &context.limits, facilities, clock: context.clock, time }
     }
 
     /// The question to the restart script of `module` while the commands of `running` run. The script is granted nothing

@@ -18,14 +18,18 @@ const WITHIN: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Why there is no plan.
-pub async fn preview(means: &RunContext, module: &ModuleName, occasion: Occasion) -> Result<Plan, PlanError> {
-    let member = means.loaded_modules.get(module).ok_or(PlanError::ModuleGone)?;
+pub async fn preview(
+    context: &RunContext,
+    module: &ModuleName,
+    occasion: Occasion,
+) -> Result<Plan, PlanError> {
+    let member = context.loaded_modules.get(module).ok_or(PlanError::ModuleGone)?;
     let script = &member.spec.restart.script;
-    let in_force = means.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
+    let in_force = context.registry.get_for(&member.script_pin, ComponentKind::RestartScript, script);
     let component = in_force.ok_or_else(|| format!("there is no restart script `{script}`"))?;
-    let runs = |command: &&CommandName| means.kept.state(module, command).running().is_some();
+    let runs = |command: &&CommandName| context.kept.state(module, command).running().is_some();
     let running: Vec<CommandName> = member.spec.commands.keys().filter(runs).cloned().collect();
     let request = PlanRequest::without_history(occasion, &member.spec.restart.budget);
-    let run = PlanContext::of(means, &member.spec, WITHIN).ask(&member.spec, request, &running);
-    means.sandbox.plan(&component, run).await.map_err(|error| error.to_string().into())
+    let run = PlanContext::of(context, &member.spec, WITHIN).ask(&member.spec, request, &running);
+    context.sandbox.plan(&component, run).await.map_err(|error| error.to_string().into())
 }

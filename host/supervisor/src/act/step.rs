@@ -174,7 +174,7 @@ impl StepRunner {
         if module.commands.values().any(|command| command.keep) {
             return None;
         }
-        let is_application = |spec: &&CheckerSpec| match &spec.subject {
+        let is_application = |spec: &&CheckerSpec| match &spec.definition.subject {
             // What a restart would not bring back is not the application.
             Subject::Process(process) => spec.on_down == OnDown::Restart && process.at_least > 0,
             Subject::Component(_) => false,
@@ -304,7 +304,7 @@ impl StepRunner {
             .checkers
             .get(checker)
             .with_context(|| format!("the module has no checker `{checker}`: name one that its file has"))?;
-        let Subject::Process(spec) = &spec.subject else {
+        let Subject::Process(spec) = &spec.definition.subject else {
             anyhow::bail!("checker `{checker}` looks at no processes: name one that has `process`");
         };
         Ok(Finder {

@@ -36,7 +36,7 @@ pub(super) struct Stored {
 }
 
 /// Whose, what, how many runs, and whether only that number differs.
-pub(super) type Change = (Owner, StateContents, u64, bool);
+pub(super) type StateChange = (Owner, StateContents, u64, bool);
 
 /// The connection, and the file system and number of the file.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Database {
     }
 
     /// All or nothing.
-    pub(super) fn write(&mut self, changes: &[Change], now: i64) -> rusqlite::Result<()> {
+    pub(super) fn write(&mut self, changes: &[StateChange], now: i64) -> rusqlite::Result<()> {
         let transaction = self.0.transaction()?;
         for (owner, contents, runs, only_runs) in changes {
             let runs = i64::try_from(*runs).unwrap_or(i64::MAX);

@@ -36,20 +36,20 @@ impl Reload {
             }
             Action::Introduce { module, first, memory } => self.introduce(&module, first, memory).await,
             Action::Unload { module } => {
-                let wish = self.unload(&module).await;
-                return Some(Event::Unloaded { module, wish });
+                let desired = self.unload(&module).await;
+                return Some(Event::Unloaded { module, desired });
             }
-            Action::Withdraw { component } => self.settings.means.registry.remove(&component),
+            Action::Withdraw { component } => self.settings.context.registry.remove(&component),
             Action::Show { file, why, case, waiting } => {
                 if let Some(key) = file.component() {
-                    self.settings.means.registry.refuse(key, why.clone(), case, waiting);
+                    self.settings.context.registry.refuse(key, why.clone(), case, waiting);
                 }
                 self.settings.refused.set(file, why);
             }
             Action::Clear { file } => {
                 self.settings.refused.clear(&file);
                 if let Some(key) = file.component() {
-                    self.settings.means.registry.clear(&key);
+                    self.settings.context.registry.clear(&key);
                 }
             }
             Action::Diagnostics(problems) => self.show_problems(&problems).await,
@@ -74,10 +74,10 @@ impl Reload {
     }
 
     fn try_out(&mut self, trial: Trial<ModuleContent, Component>) {
-        let means = self.settings.means.clone();
+        let context = self.settings.context.clone();
         self.tasks.spawn(async move {
             let (file, load) = (trial.file.clone(), trial.load);
-            let (before, now) = trial::run_within(trial::deadline(&trial), means, trial).await;
+            let (before, now) = trial::run_within(trial::deadline(&trial), context, trial).await;
             Done { event: Event::Tried { file, load, before, now }, mistakes: None }
         });
     }

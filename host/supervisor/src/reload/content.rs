@@ -35,7 +35,7 @@ pub(super) fn module_file(module: Sourced<ModuleSpec>) -> ModuleFile<ModuleConte
         checker: None,
         grants: Arc::clone(&spec.restart.grants),
     };
-    let checkers = spec.checkers.values().filter_map(|checker| match &checker.subject {
+    let checkers = spec.checkers.values().filter_map(|checker| match &checker.definition.subject {
         Subject::Component(component) => Some(Use {
             component: (ComponentKind::Checker, component.component.clone()),
             checker: Some(checker.name.clone()),

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bellwether_bus::recorder::Recorder;
-use bellwether_core::event::{Event, Wish};
+use bellwether_core::event::{DesiredState, Event};
 use bellwether_core::id::ModuleName;
 use bellwether_core::memory::ModuleMemory;
-use bellwether_core::policy::ModulePolicy;
 use bellwether_core::record::RecordKind;
 use bellwether_core::reload::{ComponentKey, FileKey, Folder, Origin};
 
@@ -29,24 +28,23 @@ impl Reload {
         modules: &[ModuleContent],
         together: bool,
     ) {
-        let means = &self.settings.means;
+        let context = &self.settings.context;
         for module in modules.iter().filter(|_| together) {
-            let Some(member) = means.loaded_modules.get(&module.spec().name) else { continue };
-            let (old, new) = (member.spec.policy(), module.spec().policy());
+            let Some(member) = context.loaded_modules.get(&module.spec().name) else { continue };
             let script = &member.spec.restart.script;
-            member.script_pin.to(means.registry.get(ComponentKind::RestartScript, script));
+            member.script_pin.to(context.registry.get(ComponentKind::RestartScript, script));
             for checker in member.spec.checkers.values() {
-                let definition = |policy: &ModulePolicy| Some(policy.checkers.get(&checker.name)?.definition);
-                let Subject::Component(component) = &checker.subject else { continue };
-                if definition(&old) != definition(&new)
+                let Subject::Component(component) = &checker.definition.subject else { continue };
+                let new = module.spec().checkers.get(&checker.name).map(|new| &new.definition);
+                if new != Some(&checker.definition)
                     && let Some(kit) = member.kit(&checker.name)
                 {
-                    kit.pin.to(means.registry.get(ComponentKind::Checker, &component.component));
+                    kit.pin.to(context.registry.get(ComponentKind::Checker, &component.component));
                 }
             }
         }
-        means.registry.put(components);
-        means.loaded_modules.put(modules.iter().map(|module| module.spec().clone()).collect());
+        context.registry.put(components);
+        context.loaded_modules.put(modules.iter().map(|module| module.spec().clone()).collect());
     }
 
     /// Tells the core of a module that is active now, or of what its file says now.
@@ -68,11 +66,11 @@ impl Reload {
     }
 
     /// A module is active no more. Returns what people wanted of it.
-    pub(super) async fn unload(&self, module: &ModuleName) -> Option<Wish> {
-        let wish = self.settings.snapshot.load().module(module.as_str()).map(|view| view.wish);
+    pub(super) async fn unload(&self, module: &ModuleName) -> Option<DesiredState> {
+        let desired = self.settings.snapshot.load().module(module.as_str()).map(|view| view.desired);
         self.tell(Event::ModuleRemoved { module: module.clone() }).await;
-        self.settings.means.loaded_modules.remove(module);
-        wish
+        self.settings.context.loaded_modules.remove(module);
+        desired
     }
 
     /// A module that is new takes over what runs of one that is gone, if it would start just the same:

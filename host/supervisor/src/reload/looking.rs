@@ -34,7 +34,7 @@ impl Reload {
 
     /// Shows these problems; the journal is told of those that are new.
     pub(super) async fn show_problems(&mut self, problems: &[Problem]) {
-        let clock = self.settings.means.clock;
+        let clock = self.settings.context.clock;
         let sentence = |problem: &Problem| problem.sentence(|at| clock.timestamp(at));
         let problems: Vec<String> = problems.iter().map(sentence).collect();
         if problems == self.told {

@@ -17,7 +17,7 @@ use crate::component_registry::ComponentRegistry;
 use crate::loaded_modules::LoadedModules;
 use crate::observe::component::ComponentChecker;
 use bellwether_bus::metrics::Metrics;
-use bellwether_config::spec::{LimitsSpec, Subject};
+use bellwether_config::spec::{CheckerDefinition, LimitsSpec, Subject};
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::kept_table::KeptTable;
@@ -52,7 +52,7 @@ async fn a_version_that_breaks_in_its_trial_never_comes_into_force() {
     bench.until_refused(&format!("its trial run for checker `c` of module `m`: {SPUN}")).await;
     assert_eq!(bench.digest(), blake3::hash(&good).to_hex().as_str());
     let digest = blake3::hash(&bad).to_hex().to_string();
-    let entries = bench.means.registry.entries();
+    let entries = bench.context.registry.entries();
     let entry = entries.values().find(|entry| entry.quarantined.is_some()).unwrap();
     assert_eq!(entry.quarantined.as_ref().map(|case| (&case.digest, case.tries)), Some((&digest, 1)));
     bench.until("it is told", |bench| bench.sentences(is_quarantine).len() == 1).await;
@@ -88,7 +88,7 @@ async fn a_version_that_breaks_in_its_first_runs_is_rolled_back_by_itself() {
     bench.write("checkers/c.wasm", &late);
     bench.write("checkers/d.wasm", &good);
     let name = ComponentName::new("d").unwrap();
-    let loaded = |bench: &Bench| bench.means.registry.get(ComponentKind::Checker, &name).is_some();
+    let loaded = |bench: &Bench| bench.context.registry.get(ComponentKind::Checker, &name).is_some();
     bench.until("another one is loaded", loaded).await;
     assert_eq!(bench.digest(), blake3::hash(&good).to_hex().as_str());
 }
@@ -128,7 +128,7 @@ async fn a_module_and_its_component_change_together_or_not_at_all() {
     let bench = Bench::new(&first, MODULE).await;
     let slower = MODULE.replace("interval = \"1s\"", "interval = \"7s\"");
     let interval = |bench: &Bench| {
-        let member = bench.means.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
+        let member = bench.context.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
         member.checker(&CheckerName::new("c").unwrap()).unwrap().interval
     };
     bench.write_both([("checkers/c.wasm", b"garbage"), ("modules/m.toml", slower.as_bytes())]);
@@ -320,7 +320,8 @@ async fn large_components_that_take_long_to_compile_delay_no_small_one() {
 async fn a_module_that_comes_while_many_are_missing_waits_until_it_is_known_what_became_of_them() {
     let first = version(&Guest::default(), "1");
     let bench = Bench::new(&first, MODULE).await;
-    let is_in_force = |name: &str| bench.means.loaded_modules.get(&ModuleName::new(name).unwrap()).is_some();
+    let is_in_force =
+        |name: &str| bench.context.loaded_modules.get(&ModuleName::new(name).unwrap()).is_some();
     for name in ["a", "b", "c"] {
         bench.write(&format!("modules/{name}.toml"), MODULE.as_bytes());
     }

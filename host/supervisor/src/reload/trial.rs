@@ -17,7 +17,7 @@ use crate::act::plan_question::PlanContext;
 use crate::loaded_modules::CheckerKit;
 use crate::observe::RunContext;
 use crate::observe::component::{ComponentChecker, ending};
-use bellwether_config::spec::{ModuleSpec, Subject};
+use bellwether_config::spec::{CheckerDefinition, ModuleSpec, Subject};
 use bellwether_os::at_most;
 use bellwether_sandbox::component::Component;
 use bellwether_sandbox::run::{NoPlan, PlanRun};
@@ -29,7 +29,9 @@ const MARGIN: Duration = at_most!(Duration::from_secs(30));
 pub(super) fn deadline(trial: &Trial<ModuleContent, Component>) -> Duration {
     let spec = trial.module.spec();
     let one = match &trial.checker {
-        Some(checker) => spec.checkers.get(checker).map_or(Duration::ZERO, |checker| checker.timeout),
+        Some(checker) => {
+            spec.checkers.get(checker).map_or(Duration::ZERO, |checker| checker.definition.timeout)
+        }
         None => spec.policy().plan_within,
     };
     one.saturating_mul(2).saturating_add(MARGIN)
@@ -38,10 +40,10 @@ pub(super) fn deadline(trial: &Trial<ModuleContent, Component>) -> Duration {
 /// Carries it out, and answers within that time whatever happens: what was changed together waits for the answer.
 pub(super) async fn run_within(
     within: Duration,
-    means: RunContext,
+    context: RunContext,
     trial: Trial<ModuleContent, Component>,
 ) -> (Ending, Ending) {
-    answered(within, async move { run(&means, trial).await }).await
+    answered(within, async move { run(&context, trial).await }).await
 }
 
 /// What the run answers. A panic and a run that does not end count against the new version.
@@ -64,48 +66,47 @@ async fn answered(
 }
 
 /// How a run of the version before ends, and how that of the new one has ended.
-async fn run(means: &RunContext, trial: Trial<ModuleContent, Component>) -> (Ending, Ending) {
+async fn run(context: &RunContext, trial: Trial<ModuleContent, Component>) -> (Ending, Ending) {
     let spec = trial.module.spec();
     match &trial.checker {
         Some(checker) => {
             // The last run of the version before has answered. A new one that could not run breaks nothing.
-            let now = check(means, spec, checker, &trial.candidate).await;
+            let now = check(context, spec, checker, &trial.candidate).await;
             (Ending::Answered, now.unwrap_or(Ending::Answered))
         }
-        None => match plan(means, spec, trial.candidate).await {
+        None => match plan(context, spec, trial.candidate).await {
             Ending::Answered => (Ending::Answered, Ending::Answered),
-            broke @ Ending::Broke(_) => (plan(means, spec, trial.before).await, broke),
+            broke @ Ending::Broke(_) => (plan(context, spec, trial.before).await, broke),
         },
     }
 }
 
 /// Runs the checker once. Nothing if there is no such checker any more, or its run says nothing of the component.
 async fn check(
-    means: &RunContext,
+    context: &RunContext,
     spec: &ModuleSpec,
     checker: &CheckerName,
     component: &Component,
 ) -> Option<Ending> {
-    let spec_of_checker = spec.checkers.get(checker)?.clone();
-    let Subject::Component(subject) = &spec_of_checker.subject else { return None };
-    let name = subject.component.clone();
-    let memory = means.loaded_modules.get(&spec.name)?.kit(checker)?.memory.copy();
-    let kit = Arc::new(CheckerKit::new(subject, memory));
-    let checker = ComponentChecker { component: name, spec: spec_of_checker, kit };
-    let report = checker.report(means, &spec.name, component).await;
+    let CheckerDefinition { interval, timeout, subject } = spec.checkers.get(checker)?.definition.clone();
+    let Subject::Component(subject) = subject else { return None };
+    let memory = context.loaded_modules.get(&spec.name)?.kit(checker)?.memory.copy();
+    let kit = Arc::new(CheckerKit::new(&subject, memory));
+    let checker = ComponentChecker { name: checker.clone(), interval, timeout, component: subject, kit };
+    let report = checker.report(context, &spec.name, component).await;
     ending(&report.result)
 }
 
 /// Asks for a plan for a start, which is not carried out.
-async fn plan(means: &RunContext, spec: &ModuleSpec, component: Component) -> Ending {
+async fn plan(context: &RunContext, spec: &ModuleSpec, component: Component) -> Ending {
     let request = PlanRequest::without_history(Occasion::Start, &spec.restart.budget);
-    let state = means.loaded_modules.get(&spec.name).map(|member| member.script_state.copy());
+    let state = context.loaded_modules.get(&spec.name).map(|member| member.script_state.copy());
     let run = PlanRun {
         grants: Arc::clone(&spec.restart.grants),
         state: state.unwrap_or_default(),
-        ..PlanContext::of(means, spec, spec.policy().plan_within).ask(spec, request, &[])
+        ..PlanContext::of(context, spec, spec.policy().plan_within).ask(spec, request, &[])
     };
-    match means.sandbox.plan(&component, run).await {
+    match context.sandbox.plan(&component, run).await {
         Err(NoPlan::Failed(failure)) => Ending::Broke(failure.to_string()),
         _ => Ending::Answered,
     }

@@ -57,7 +57,7 @@ pub(super) async fn edits(
         let up = |module: &&ModuleStatus| module.name == spec.name && module.state == StateName::Up;
         let Some(in_force) = status.modules.iter().find(up) else { continue };
         for (checker, is_new) in edited(&spec, in_force) {
-            let seen = match &checker.subject {
+            let seen = match &checker.definition.subject {
                 Subject::Process(process) => look(process, checker, &spec.name, &running).await,
                 Subject::Component(component) => {
                     run(component, checker, &spec.name, [root, &running], sandbox).await
@@ -76,13 +76,11 @@ fn edited<'s>(
     spec: &'s ModuleSpec,
     in_force: &'s ModuleStatus,
 ) -> impl Iterator<Item = (&'s CheckerSpec, bool)> + 's {
-    let policy = spec.policy();
     spec.checkers.values().filter(|checker| checker.on_down.gates_health()).filter_map(move |checker| {
         let known: Option<&CheckerStatus> = in_force.checkers.iter().find(|known| known.name == checker.name);
         let Some(known) = known else { return Some((checker, true)) };
-        let definition =
-            policy.checkers.get(&checker.name).map(|policy| format!("{:016x}", policy.definition));
-        let same = definition.as_ref() == Some(&known.definition) && known.on_down == checker.on_down;
+        let definition = format!("{:016x}", checker.definition.digest());
+        let same = definition == known.definition && known.on_down == checker.on_down;
         (!same).then_some((checker, false))
     })
 }
@@ -105,11 +103,11 @@ async fn look(
     // Which processes come from the module's commands is known to its daemon alone.
     let process = ProcessSpec { of: Of::Host, ..process.clone() };
     let (sender, mut receiver) = mpsc::channel(1);
-    let watching = watch_processes(process, checker.interval, false, context, sender);
+    let watching = watch_processes(process, checker.definition.interval, false, context, sender);
     let seen: Option<Observation> = tokio::select! {
         seen = receiver.recv() => seen,
         () = watching => None,
-        () = tokio::time::sleep(checker.timeout) => None,
+        () = tokio::time::sleep(checker.definition.timeout) => None,
     };
     seen.map(|seen| (seen.status, seen.summary))
         .ok_or_else(|| "a look at the processes gave no answer".to_owned())
@@ -151,7 +149,7 @@ async fn run(
         checker: checker.name.clone(),
         run: 1,
         config: component.config.to_string().into(),
-        time: checker.timeout,
+        time: checker.definition.timeout,
         limits: LimitsSpec::default().run.with(&component.limits),
         grants: Arc::clone(&component.grants),
         facilities: Arc::new(NoModule),

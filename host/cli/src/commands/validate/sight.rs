@@ -21,7 +21,7 @@ pub(super) async fn notes(report: &RootReport) -> Vec<String> {
     for (file, module) in &report.modules {
         let Ok(module) = module else { continue };
         for checker in module.spec.checkers.values() {
-            let note = match &checker.subject {
+            let note = match &checker.definition.subject {
                 Subject::Component(component) => of_tcp(component),
                 Subject::Process(process) => of_processes(&module.spec, checker, process, &table).await,
             };

@@ -1,13 +1,18 @@
 //! What goes wrong only when two things meet: a restart of the daemon, a
 //! suspension, a file that comes back, a verdict that is old.
 
+use std::time::Duration;
+
 use super::world::{World, keep, module, run, step};
-use super::*;
-use crate::command::Order;
-use crate::event::{Event, Wish};
+use super::{SECOND, accepted};
+use crate::command::{Command, Order};
+use crate::event::{DesiredState, Event};
 use crate::id::AttemptId;
-use crate::observation::{Observation, ProcessFact};
+use crate::observation::{Observation, ProcessFact, Status};
+use crate::plan::{Occasion, OnFailure, StepAction};
+use crate::policy::OnDown;
 use crate::record::RecordKind;
+use crate::state::StateName;
 use crate::verdict::Verdict;
 
 fn wait_for(checker: &str) -> StepAction {
@@ -74,9 +79,9 @@ fn what_is_suspended_for_a_time_is_acted_on_again_by_itself() {
     let mut world = World::up();
     assert!(accepted(&world.command_for(Command::Suspend, Some(SECOND * 60))));
     world.pass_time(SECOND * 59);
-    assert!(world.wish().suspended);
+    assert!(world.desired().suspended);
     world.pass_time(SECOND * 2);
-    assert_eq!(world.wish(), Wish::default());
+    assert_eq!(world.desired(), DesiredState::default());
 }
 
 #[test]
@@ -86,10 +91,10 @@ fn the_time_of_a_suspension_outlives_the_daemon() {
     world.pass_time(SECOND * 20);
     world.kill_daemon();
     world.pass_time(SECOND * 39);
-    assert!(world.view().wish.suspended, "after 59 seconds");
+    assert!(world.view().desired.suspended, "after 59 seconds");
     world.pass_time(SECOND * 2);
-    assert!(!world.view().wish.suspended, "after 61 seconds");
-    assert_eq!(world.wish(), Wish::default());
+    assert!(!world.view().desired.suspended, "after 61 seconds");
+    assert_eq!(world.desired(), DesiredState::default());
 }
 
 #[test]
@@ -100,8 +105,8 @@ fn the_time_of_a_suspension_ends_while_no_daemon_runs() {
     world.stop_daemon();
     world.sleep(SECOND * 41);
     world.redefine(|_| ());
-    assert!(!world.view().wish.suspended);
-    assert_eq!(world.wish(), Wish::default());
+    assert!(!world.view().desired.suspended);
+    assert_eq!(world.desired(), DesiredState::default());
     assert!(world.told("is over"));
 }
 
@@ -111,13 +116,13 @@ fn the_time_of_a_suspension_can_be_changed() {
     world.command_for(Command::Suspend, Some(SECOND * 60));
     assert!(accepted(&world.command_for(Command::Suspend, Some(SECOND * 600))));
     world.pass_time(SECOND * 61);
-    assert!(world.wish().suspended, "it was said again for longer");
+    assert!(world.desired().suspended, "it was said again for longer");
     assert!(accepted(&world.command(Command::Suspend)));
     world.pass_time(SECOND * 700);
-    assert!(world.wish().suspended, "until somebody resumes it");
+    assert!(world.desired().suspended, "until somebody resumes it");
     assert!(!accepted(&world.command(Command::Suspend)));
     assert!(accepted(&world.command(Command::Resume)));
-    assert_eq!(world.wish(), Wish::default());
+    assert_eq!(world.desired(), DesiredState::default());
 }
 
 #[test]
@@ -136,7 +141,7 @@ fn the_reason_of_a_command_is_written_down_and_is_no_part_of_the_state() {
 
 #[test]
 fn a_person_may_start_a_suspended_module() {
-    let mut world = World::new().process("app").wishing(false).suspended().load();
+    let mut world = World::new().process("app").wanted_started(false).suspended().load();
     assert!(accepted(&world.command(Command::Start)));
     world.see("app", Status::Fail);
     assert_eq!(world.occasion(), Some(Occasion::Start));
@@ -157,7 +162,7 @@ fn a_stop_outlives_the_modules_file() {
     world.command(Command::Stop);
     world.plan(vec![]);
     world.remove();
-    // The shell does not know of the stop: it read the wishes when it began.
+    // The shell does not know of the stop: it read the desired states when it began.
     world.forget_all();
     let mut world = world.load();
     assert_eq!(world.state(), StateName::Stopped);

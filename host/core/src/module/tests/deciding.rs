@@ -21,7 +21,7 @@ fn moved(world: &World, seen: u64) -> Option<DeniedReason> {
 type Build = fn() -> World;
 
 fn stopped() -> World {
-    World::new().process("app").wishing(false).load()
+    World::new().process("app").wanted_started(false).load()
 }
 
 fn starting() -> World {

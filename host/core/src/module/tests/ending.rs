@@ -25,7 +25,7 @@ fn a_drain_says_no_and_leaves_the_application_running() {
     world.pass_time(Duration::from_secs(2));
     assert!(at_rest(&world.snapshot()));
     assert_eq!((world.state(), world.occasion()), (StateName::Draining, None), "nothing is stopped");
-    assert!(world.wish().started);
+    assert!(world.desired().started);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_stop_drains_then_stops_and_what_a_person_wants_stays() {
     assert!(!at_rest(&world.snapshot()));
     world.plan(vec![run("stop", OnFailure::Fail)]);
     world.step_ok();
-    assert_eq!((world.state(), world.wish().started), (StateName::Stopped, true));
+    assert_eq!((world.state(), world.desired().started), (StateName::Stopped, true));
     assert!(at_rest(&world.snapshot()));
     world.pass_time(Duration::from_secs(3600));
     assert_eq!(world.state(), StateName::Stopped, "nothing starts it again in this daemon");

@@ -189,7 +189,7 @@ fn what_is_suspended_or_stopped_stays_so() {
     world.command(Command::Suspend);
     world.kill_daemon();
     world.see_process("app", APPLICATION, Duration::from_secs(120));
-    assert!(world.ready() && world.wish().suspended);
+    assert!(world.ready() && world.desired().suspended);
     world.see("page", Status::Fail);
     assert_eq!((world.state(), world.ready()), (StateName::Up, false));
     let mut world = up();
@@ -197,7 +197,7 @@ fn what_is_suspended_or_stopped_stays_so() {
     world.kill_daemon();
     world.see("app", Status::Fail);
     assert!(!looks(&world), "it is not waited for what nobody starts");
-    let mut world = World::new().process("app").wishing(false).load();
+    let mut world = World::new().process("app").wanted_started(false).load();
     assert!(!looks(&world));
     world.kill_daemon();
     assert!(!looks(&world));

@@ -1,9 +1,13 @@
 //! An application that gives no answer is not asked politely for long.
 
+use std::time::Duration;
+
+use super::SECOND;
 use super::world::{World, module, run, step};
-use super::*;
 use crate::event::Event;
-use crate::observation::Observation;
+use crate::observation::{Observation, Status};
+use crate::plan::{Occasion, OnFailure, Signal, StepAction, Target};
+use crate::state::StateName;
 
 fn page_fails(world: &mut World, hangs: bool) {
     let mut observation = Observation::new(Status::Fail, "no answer within 2s", world.now());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::command::{Command, LASTS_AT_MOST};
-use crate::event::Wish;
+use crate::event::DesiredState;
 use crate::moment::Moment;
 use crate::observation::Status;
 use crate::plan::{OnFailure, StepAction};
@@ -63,7 +63,7 @@ fn a_stop_that_was_draining_ends_in_a_stop() {
 
 #[test]
 fn a_start_that_a_person_asked_for_while_suspended_is_made() {
-    let mut world = World::new().process("app").suspended().wishing(false).load();
+    let mut world = World::new().process("app").suspended().wanted_started(false).load();
     world.command(Command::Start);
     world.kill_daemon();
     world.see("app", Status::Fail);
@@ -111,8 +111,8 @@ fn a_clock_that_was_set_back_makes_nothing_last_longer() {
 fn no_clock_makes_a_suspension_for_a_time_last_longer_than_one_may() {
     let now = Moment::from_micros(1_000_000_000);
     let until = |until| {
-        let wish = Wish { suspended: true, suspended_until: until, ..Wish::default() };
-        crate::memory::ModuleMemory::wishing(wish).no_later_than(now).wish.suspended_until
+        let desired = DesiredState { suspended: true, suspended_until: until, ..DesiredState::default() };
+        crate::memory::ModuleMemory::with_desired_state(desired).no_later_than(now).desired.suspended_until
     };
     let latest = now + LASTS_AT_MOST;
     assert_eq!(until(Some(latest + Duration::from_secs(1))), Some(latest));

@@ -239,7 +239,7 @@ proptest! {
         }
         let at_rest = |w: &World| matches!(w.state(), StateName::Stopped | StateName::Failed);
         prop_assert!(deadlines_until(&mut world, at_rest), "still {}", world.state());
-        prop_assert!(!world.wish().started, "a new daemon would start it");
+        prop_assert!(!world.desired().started, "a new daemon would start it");
     }
 
     #[test]
@@ -273,10 +273,10 @@ proptest! {
         for happening in &before {
             happen(&mut world, happening);
         }
-        let (was, wish, at_work) = (world.view(), world.wish(), world.step_at_work());
+        let (was, desired, at_work) = (world.view(), world.desired(), world.step_at_work());
         world.kill_daemon();
         let is = world.view();
-        prop_assert_eq!(world.wish(), wish);
+        prop_assert_eq!(world.desired(), desired);
         prop_assert_eq!(is.restarts, was.restarts, "what is counted is counted still");
         match was.state {
             StateName::Stopped => prop_assert_eq!(is.state, StateName::Stopped),

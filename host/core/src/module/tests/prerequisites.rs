@@ -1,7 +1,12 @@
 //! A checker that goes down while a prerequisite is away.
 
+use super::SECOND;
 use super::world::{World, keep};
-use super::*;
+use crate::action::Action;
+use crate::observation::Status;
+use crate::plan::Occasion;
+use crate::policy::OnDown;
+use crate::state::StateName;
 
 fn world() -> World {
     World::new()

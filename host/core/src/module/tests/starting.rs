@@ -1,9 +1,14 @@
 //! A start is not judged before it could succeed, and ends when it cannot.
 
+use std::time::Duration;
+
+use super::SECOND;
 use super::world::{World, keep, module};
-use super::*;
+use crate::command::Command;
 use crate::event::Event;
-use crate::observation::{Measurement, Observation, ProcessFact};
+use crate::observation::{Measurement, Observation, ProcessFact, Status};
+use crate::policy::OnDown;
+use crate::state::StateName;
 use crate::verdict::Verdict;
 
 /// Started by a plan, with a process checker `app` and a component `page` whose failures count at once.
@@ -106,6 +111,18 @@ fn processes_that_are_found_may_come_late_and_return_after_a_moment() {
     world.see("app", Status::Fail);
     world.pass_time(SECOND * 2);
     assert_eq!(world.state(), StateName::Starting);
+    world.pass_time(SECOND);
+    assert_eq!(world.state(), StateName::Backoff, "it has ended");
+}
+
+#[test]
+fn a_process_that_is_missing_in_a_checkpoint_of_an_earlier_version_is_given_up_in_time() {
+    let mut world = started(World::new().found("app"));
+    world.see("app", Status::Pass);
+    world.see("app", Status::Fail);
+    world.restore_without("missing_at");
+    world.pass_time(SECOND * 2);
+    assert_eq!(world.state(), StateName::Starting, "it may be there again");
     world.pass_time(SECOND);
     assert_eq!(world.state(), StateName::Backoff, "it has ended");
 }

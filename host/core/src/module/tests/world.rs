@@ -1,22 +1,24 @@
 //! A world around one module, in which time passes when a test says so.
 
+mod daemon;
+mod host;
+mod observed;
+mod setup;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::Action;
-use crate::command::{Command, CommandOutcome, Order};
-use crate::event::{Event, Wish};
-use crate::id::{AttemptId, CheckerName, Generation, ModuleName, RequestId};
+use crate::command::CommandOutcome;
+use crate::event::{DesiredState, Event};
+use crate::id::{AttemptId, CheckerName, Generation, ModuleName};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
-use crate::node::{Beginning, Node};
-use crate::observation::{Measurement, Observation, ProcessFact, Status};
-use crate::plan::{Occasion, OnFailure, Plan, PlanRequest, Step, StepAction, StepError};
-use crate::policy::{
-    BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, CommandPolicy, ModulePolicy, OnDown, Thresholds,
-};
-use crate::record::{Record, RecordKind};
+use crate::node::Node;
+use crate::plan::{Occasion, OnFailure, PlanRequest, Step, StepAction};
+use crate::policy::ModulePolicy;
+use crate::record::Record;
 use crate::snapshot::{ModuleView, Snapshot};
 use crate::state::StateName;
 use crate::transcript::{Input, Transcript};
@@ -59,184 +61,6 @@ pub(super) fn module() -> ModuleName {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
-        let now = Moment::from_micros(1_000_000_000);
-        let node = "node-1".parse().unwrap();
-        let policy = ModulePolicy {
-            checkers: BTreeMap::new(),
-            commands: BTreeMap::from([(
-                "start".parse().unwrap(),
-                CommandPolicy { keep: true, timeout: Duration::from_secs(10) },
-            )]),
-            budget: BudgetPolicy { restarts: 3, within: Duration::from_secs(3600) },
-            backoff: BackoffPolicy { first: Duration::from_secs(1), max: Duration::from_secs(60) },
-            drain: Duration::from_secs(15).into(),
-            degrade: false,
-            start_within: Duration::from_secs(60),
-            appear_within: None,
-            keep_trying: Duration::ZERO,
-            plan_within: Duration::from_secs(5),
-        };
-        let beginning = Beginning { node, last_record: 0, seed: 7, now };
-        Self {
-            node: Node::new(beginning.clone()),
-            transcript: Transcript::default(),
-            lines: vec![(now, Input::Began(beginning))],
-            now,
-            policy,
-            memory: ModuleMemory::default(),
-            watches: BTreeMap::new(),
-            asked: None,
-            step: None,
-            kill: None,
-            alive: None,
-            blind: false,
-            answers: Vec::new(),
-            records: Vec::new(),
-            last_actions: Vec::new(),
-        }
-    }
-
-    fn checker(mut self, name: &str, kind: CheckerKind, on_down: OnDown, grace: u64) -> Self {
-        let thresholds = Thresholds { grace: Duration::from_secs(grace), ..Thresholds::default() };
-        let policy = CheckerPolicy {
-            kind,
-            thresholds,
-            on_down,
-            interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(2),
-            patience: Duration::MAX,
-            kept: kind == CheckerKind::Process,
-            definition: 1,
-        };
-        self.policy.checkers.insert(name.parse().unwrap(), policy);
-        self
-    }
-
-    pub(super) fn process(self, name: &str) -> Self {
-        self.checker(name, CheckerKind::Process, OnDown::Restart, 0)
-    }
-
-    /// Of processes that are found by what they are.
-    pub(super) fn found(mut self, name: &str) -> Self {
-        self = self.process(name);
-        self.redefined(name, |checker| checker.kept = false)
-    }
-
-    /// Its only command ends by itself.
-    pub(super) fn keeps_nothing(&mut self) {
-        for command in self.policy.commands.values_mut() {
-            command.keep = false;
-        }
-    }
-
-    fn redefined(mut self, name: &str, change: impl FnOnce(&mut CheckerPolicy)) -> Self {
-        change(self.policy.checkers.get_mut(name).unwrap());
-        self
-    }
-
-    pub(super) fn component(self, name: &str, on_down: OnDown) -> Self {
-        self.checker(name, CheckerKind::Component, on_down, 0)
-    }
-
-    /// Its fails do not count for longer than a start may take.
-    pub(super) fn slow_component(self, name: &str, on_down: OnDown) -> Self {
-        self.checker(name, CheckerKind::Component, on_down, 600)
-    }
-
-    pub(super) fn wishing(mut self, started: bool) -> Self {
-        self.memory.wish.started = started;
-        self
-    }
-
-    pub(super) fn suspended(mut self) -> Self {
-        self.memory.wish.suspended = true;
-        self
-    }
-
-    /// What the shell hands over with the next load is the default.
-    pub(super) fn forget_all(&mut self) {
-        self.memory = ModuleMemory::default();
-    }
-
-    pub(super) fn remembering(mut self, memory: ModuleMemory) -> Self {
-        self.memory = memory;
-        self
-    }
-
-    pub(super) fn load(mut self) -> Self {
-        let policy = Arc::new(self.policy.clone());
-        let memory = Some(Box::new(self.memory.clone()));
-        self.tell(Event::ModuleLoaded { module: module(), policy, memory });
-        self
-    }
-
-    /// Loaded, found running, and up.
-    pub(super) fn load_up(self) -> Self {
-        let mut world = self.load();
-        world.all_pass();
-        world.all_pass();
-        assert_eq!((world.state(), world.ready()), (StateName::Up, true));
-        // What ends at once was not up.
-        world.pass_time(Duration::from_secs(1));
-        world
-    }
-
-    /// A process checker `app` and a component checker `page`, both up.
-    pub(super) fn up() -> Self {
-        Self::new().process("app").component("page", OnDown::Restart).load_up()
-    }
-
-    pub(super) fn draining_for(mut self, drain: Duration) -> Self {
-        self.redefine(|policy| policy.drain = drain.into());
-        self
-    }
-
-    pub(super) fn redefine(&mut self, change: impl FnOnce(&mut ModulePolicy)) {
-        change(&mut self.policy);
-        let policy = Arc::new(self.policy.clone());
-        let memory = Some(Box::new(self.memory.clone()));
-        self.tell(Event::ModuleLoaded { module: module(), policy, memory });
-    }
-
-    /// The daemon is killed, and another begins with what was told last.
-    pub(super) fn kill_daemon(&mut self) {
-        self.stop_daemon();
-        self.redefine(|_| ());
-    }
-
-    /// The daemon ends. The next one begins with the next file.
-    pub(super) fn stop_daemon(&mut self) {
-        if let Some(line) = self.transcript.finish() {
-            self.lines.push((self.now, line));
-        }
-        let last_record = self.records.last().map_or(0, |record| record.seq);
-        let node = "node-1".parse().unwrap();
-        let beginning = Beginning { node, last_record, seed: 11, now: self.now };
-        self.lines.push((self.now, Input::Began(beginning.clone())));
-        self.node = Node::new(beginning);
-        (self.watches, self.asked, self.step, self.kill) = (BTreeMap::new(), None, None, None);
-        self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message: "begun".to_owned() } });
-    }
-
-    /// The same, and its file says something else by then.
-    pub(super) fn kill_daemon_with(&mut self, change: impl FnOnce(Self) -> Self) {
-        let taken = std::mem::replace(self, Self::new());
-        *self = change(taken);
-        self.kill_daemon();
-    }
-
-    /// The next daemon begins long after the last one ended.
-    pub(super) fn watched_since_now(&mut self) {
-        self.memory = self.memory.clone().watched_since(self.now);
-    }
-
-    /// The machine starts anew.
-    pub(super) fn reboot(&mut self) {
-        self.memory = self.memory.clone().after_reboot();
-        self.kill_daemon();
-    }
-
     /// What the core was told.
     pub(super) fn lines(&mut self) -> &[(Moment, Input)] {
         if let Some(line) = self.transcript.finish() {
@@ -247,10 +71,6 @@ impl World {
 
     pub(super) fn memory(&self) -> &ModuleMemory {
         &self.memory
-    }
-
-    pub(super) fn remove(&mut self) {
-        self.tell(Event::ModuleRemoved { module: module() });
     }
 
     pub(super) fn tell(&mut self, event: Event) {
@@ -295,123 +115,6 @@ impl World {
         self.last_actions = actions;
     }
 
-    /// From now on a look after a stop sees that this still runs, or nothing.
-    pub(super) fn lives_on(&mut self, what: Option<&str>) {
-        self.alive = what.map(str::to_owned);
-        self.blind = false;
-    }
-
-    /// A look after a stop does not come back.
-    pub(super) fn host_is_blind(&mut self) {
-        self.blind = true;
-    }
-
-    pub(super) fn see(&mut self, checker: &str, status: Status) {
-        let generation = self.generation(checker);
-        self.see_as(checker, generation, status);
-    }
-
-    pub(super) fn see_as(&mut self, checker: &str, generation: Generation, status: Status) {
-        let observation = Observation::new(status, format!("{checker} says {status}"), self.now);
-        let checker = checker.parse().unwrap();
-        self.tell(Event::Observed { module: module(), checker, generation, observation });
-    }
-
-    /// The kept process has ended.
-    pub(super) fn see_end(&mut self, checker: &str) {
-        let seen = Observation::new(Status::Fail, format!("{checker} exited with 1"), self.now).of_an_end();
-        self.see_this(checker, seen);
-    }
-
-    /// A process of this id, which has been running for so long.
-    pub(super) fn see_process(&mut self, checker: &str, pid: u32, uptime: Duration) {
-        let measured =
-            Measurement { name: "uptime".into(), value: uptime.as_secs_f64(), unit: "s".to_owned() };
-        let observation = Observation {
-            measurements: vec![measured],
-            processes: vec![ProcessFact { pid, name: checker.to_owned() }],
-            ..Observation::new(Status::Pass, "1 process runs".to_owned(), self.now)
-        };
-        self.see_this(checker, observation);
-    }
-
-    fn see_this(&mut self, checker: &str, observation: Observation) {
-        let (generation, checker) = (self.generation(checker), checker.parse().unwrap());
-        self.tell(Event::Observed { module: module(), checker, generation, observation });
-    }
-
-    /// A fail that says how far the start is.
-    pub(super) fn see_progress(&mut self, checker: &str, value: f64) {
-        let measured = Measurement { name: "progress".into(), value, unit: String::new() };
-        let summary = format!("{checker} says fail");
-        let observation =
-            Observation { measurements: vec![measured], ..Observation::new(Status::Fail, summary, self.now) };
-        let (generation, checker) = (self.generation(checker), checker.parse().unwrap());
-        self.tell(Event::Observed { module: module(), checker, generation, observation });
-    }
-
-    /// Every checker that is being run passes.
-    pub(super) fn all_pass(&mut self) {
-        for (checker, generation) in self.watches.clone() {
-            self.see_as(checker.as_str(), generation, Status::Pass);
-        }
-    }
-
-    pub(super) fn plan(&mut self, steps: Vec<Step>) {
-        let (attempt, _) = self.asked.take().expect("a plan was asked for");
-        let plan = Ok(Plan { summary: "a plan".to_owned(), steps });
-        self.tell(Event::PlanMade { module: module(), attempt, plan });
-    }
-
-    pub(super) fn no_plan(&mut self, reason: &str) {
-        let (attempt, _) = self.asked.take().expect("a plan was asked for");
-        self.tell(Event::PlanMade { module: module(), attempt, plan: Err(reason.to_owned().into()) });
-    }
-
-    pub(super) fn step_ok(&mut self) {
-        self.end_step(Ok("done".to_owned()));
-    }
-
-    pub(super) fn step_failed(&mut self, reason: &str) {
-        self.end_step(Err(reason.to_owned().into()));
-    }
-
-    fn end_step(&mut self, result: Result<String, StepError>) {
-        let (attempt, step) = match self.kill.take() {
-            Some(attempt) => (attempt, 0),
-            None => match self.step.take() {
-                Some((attempt, step, _)) => (attempt, step),
-                None => panic!("no step is at work in {}", self.state()),
-            },
-        };
-        self.step_ended_as(attempt, step, result);
-    }
-
-    pub(super) fn step_ended_as(
-        &mut self,
-        attempt: AttemptId,
-        step: usize,
-        result: Result<String, StepError>,
-    ) {
-        self.tell(Event::StepEnded { module: module(), attempt, step, result });
-    }
-
-    pub(super) fn command(&mut self, command: Command) -> CommandOutcome {
-        self.command_for(command, None)
-    }
-
-    pub(super) fn command_for(&mut self, command: Command, lasts: Option<Duration>) -> CommandOutcome {
-        self.command_as(Order { command, lasts, reason: None })
-    }
-
-    pub(super) fn command_as(&mut self, order: Order) -> CommandOutcome {
-        self.answers.clear();
-        let (Order { command, lasts, reason }, by) = (order, "somebody".to_owned());
-        self.tell(Event::Commanded { request: RequestId(1), module: module(), command, lasts, by, reason });
-        assert_eq!(self.answers.len(), 1, "every command gets one answer");
-        self.answers[0].clone()
-    }
-
     /// Lets time pass, waking the core when it wants to be woken.
     pub(super) fn pass_time(&mut self, duration: Duration) {
         let end = self.now + duration;
@@ -433,27 +136,6 @@ impl World {
     pub(super) fn sleep(&mut self, duration: Duration) {
         self.now = self.now + duration;
         self.tell(Event::Tick);
-    }
-
-    /// Every plan is carried out, every checker passes, until `done`.
-    pub(super) fn serve_plans_until(&mut self, done: impl Fn(&Self) -> bool) {
-        for _ in 0..200 {
-            if done(self) {
-                return;
-            }
-            if self.asked.is_some() {
-                let stop = matches!(self.occasion(), Some(Occasion::Stop | Occasion::ForcedStop(_)));
-                self.plan(if stop { Vec::new() } else { vec![keep("start")] });
-            } else if self.step.is_some() || self.kill.is_some() {
-                self.step_ok();
-            } else if self.state() == StateName::Backoff {
-                let due = self.node.next_deadline().expect("a next try");
-                self.pass_time(due.since(self.now));
-            } else {
-                self.all_pass();
-            }
-        }
-        panic!("still {} after 200 events: {}", self.state(), self.view().reason);
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -480,8 +162,8 @@ impl World {
         self.view().ready
     }
 
-    pub(super) fn wish(&self) -> Wish {
-        self.memory.wish
+    pub(super) fn desired(&self) -> DesiredState {
+        self.memory.desired
     }
 
     pub(super) fn watched(&self) -> Vec<&CheckerName> {

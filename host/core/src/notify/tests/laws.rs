@@ -1,8 +1,13 @@
 //! What holds whatever happens, checked against what a look at the whole history says.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use super::*;
+use super::world::{World, down, policy, same_content_under_a_key, state, up};
+use crate::moment::Moment;
+use crate::notify::{Item, ItemState, Notification, State, Topic};
+use crate::state::StateName;
 
 #[derive(Debug, Clone)]
 enum Happening {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::*;
 use crate::change_set::File;
-use crate::event::Wish;
+use crate::event::DesiredState;
 use crate::id::{CheckerName, ComponentName};
 use crate::probation::Ending;
 use crate::record::RecordKind;
@@ -34,7 +34,7 @@ pub(super) struct World {
     pub(super) prompt: bool,
     /// Writing to the disk fails.
     pub(super) disk_is_full: bool,
-    pub(super) wish: Option<Wish>,
+    pub(super) desired: Option<DesiredState>,
     pub(super) components: BTreeMap<ComponentKey, (Component, Origin)>,
     pub(super) modules: BTreeMap<ModuleName, Module>,
     /// Checkers of active components whose last run has answered.
@@ -42,7 +42,7 @@ pub(super) struct World {
     approvals: Approvals,
     /// Components that each became active together with others, in order.
     pub(super) activated: Vec<Vec<String>>,
-    pub(super) introduced: Vec<(ModuleName, bool, Option<Wish>)>,
+    pub(super) introduced: Vec<(ModuleName, bool, Option<DesiredState>)>,
     pub(super) shown: BTreeMap<FileKey, String>,
     pub(super) journal: Vec<RecordKind>,
     pub(super) answers: Vec<Result<Approved, NotApproved>>,
@@ -65,7 +65,7 @@ impl World {
             tasks: Vec::new(),
             prompt: true,
             disk_is_full: false,
-            wish: Some(Wish::default()),
+            desired: Some(DesiredState::default()),
             components: BTreeMap::new(),
             modules: BTreeMap::new(),
             answered: BTreeSet::new(),
@@ -269,13 +269,13 @@ impl World {
             Action::Try(trial) => self.tasks.push(Task::Try(trial)),
             Action::Activate { components, modules, .. } => self.activate(&components, modules),
             Action::Introduce { module, first, memory } => {
-                let memory = memory.map(|memory| memory.wish);
+                let memory = memory.map(|memory| memory.desired);
                 self.introduced.push((module.0.name, first, memory));
             }
             Action::Unload { module } => {
                 self.modules.remove(&module);
                 self.answered.retain(|(_, of)| *of != module);
-                return Some(Event::Unloaded { module, wish: self.wish });
+                return Some(Event::Unloaded { module, desired: self.desired });
             }
             Action::Withdraw { component } => {
                 self.components.remove(&component);

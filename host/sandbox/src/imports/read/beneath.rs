@@ -10,11 +10,13 @@
 //! by its path again. A pipe without a writer, a device or a socket is not
 //! opened at all, because already opening it may wait or do something.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2, readlinkat};
 use rustix::io::Errno;
 
 /// Why something beneath a directory cannot be had.
@@ -37,13 +39,30 @@ pub(super) enum Denied {
     Plain(#[from] Errno),
 }
 
+/// What a path has to lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Anything,
+    Directory,
+}
+
 /// `openat2` gives up if something is renamed meanwhile, anywhere on the host (openat2(2), EAGAIN).
 const ATTEMPTS: usize = 8;
 
+/// A directory that is granted.
+pub(super) fn open_directory(path: &Path) -> Result<File, Denied> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::empty())?.into())
+}
+
 /// The thing itself, without opening it: good for asking about it, not for reading.
 /// A link at the end of the path is followed if `follow` says so.
-pub(super) fn find(directory: &File, path: &str, follow: bool, only: OFlags) -> Result<File, Denied> {
+pub(super) fn find(directory: &File, path: &str, follow: bool, target: Target) -> Result<File, Denied> {
     let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let only = match target {
+        Target::Anything => OFlags::empty(),
+        Target::Directory => OFlags::DIRECTORY,
+    };
     let flags = OFlags::PATH | OFlags::CLOEXEC | link | only;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut result = Err(Errno::AGAIN);
@@ -83,6 +102,21 @@ pub(super) fn open_found(found: &File) -> Result<(File, bool), Denied> {
     Ok((File::from(opened), kind == FileType::Directory))
 }
 
+/// What a link that has been found says; nothing if it is no link.
+pub(super) fn text_of_link(found: &File) -> Result<Option<CString>, Denied> {
+    match readlinkat(found, "", Vec::new()) {
+        Ok(text) => Ok(Some(text)),
+        // Linux says so of what is no link (readlinkat(2), ENOENT for an empty path).
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The number of names in a directory; of more than `most`, one more than that.
+pub(super) fn count_names(directory: &File, most: usize) -> Result<usize, Denied> {
+    Ok(Dir::read_from(directory)?.take(most.saturating_add(1)).count())
+}
+
 fn name(kind: FileType) -> &'static str {
     match kind {
         FileType::Fifo => "pipe",
@@ -102,7 +136,7 @@ mod tests {
 
     /// What opening a path comes to: its content, `directory`, or why not.
     fn come_to(directory: &File, path: &str, follow: bool) -> String {
-        let opened = find(directory, path, follow, OFlags::empty()).and_then(|found| open_found(&found));
+        let opened = find(directory, path, follow, Target::Anything).and_then(|found| open_found(&found));
         match opened {
             Ok((_, true)) => "directory".to_owned(),
             Ok((mut file, false)) => {
@@ -167,7 +201,7 @@ mod tests {
             assert_eq!(come_to(&directory, asked, true), expected, "{asked:?}");
         }
         assert!(come_to(&directory, "in", false).contains("symbolic links"));
-        let only_directory = find(&directory, "pipe", true, OFlags::DIRECTORY).unwrap_err();
+        let only_directory = find(&directory, "pipe", true, Target::Directory).unwrap_err();
         assert!(matches!(only_directory, Denied::Plain(Errno::NOTDIR)), "{only_directory}");
         // The device itself, where it is allowed to stand.
         let devices = File::open("/dev").unwrap();
@@ -182,7 +216,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), "first").unwrap();
         let directory = File::open(folder.path()).unwrap();
-        let found = find(&directory, "file", true, OFlags::empty()).unwrap();
+        let found = find(&directory, "file", true, Target::Anything).unwrap();
         std::fs::rename(path("file"), path("moved")).unwrap();
         symlink("/etc/passwd", path("file")).unwrap();
         let (mut opened, is_directory) = open_found(&found).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ledger::Entry;
+use super::ledger::KeptProcess;
 use super::{Kept, THROUGH_LOOK, THROUGH_WITHIN};
 use crate::act::last_words;
 use bellwether_os::process::group::ProcessGroup;
@@ -17,8 +17,8 @@ use bellwether_os::spawn::log_file;
 
 impl Kept {
     /// Takes over a process that an earlier daemon started.
-    pub(super) async fn adopt(&self, entry: Entry) -> anyhow::Result<()> {
-        let Entry { module, command, process, launched, log_from, former, notify } = entry;
+    pub(super) async fn adopt(&self, entry: KeptProcess) -> anyhow::Result<()> {
+        let KeptProcess { module, command, process, launched, log_from, former, notify } = entry;
         if process.boot_id != BootId::current()? {
             return Ok(());
         }

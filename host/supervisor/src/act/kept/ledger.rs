@@ -25,7 +25,7 @@ use bellwether_os::spawn::command::CommandSpec;
 
 /// One kept process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct KeptProcess {
     /// Of which module.
     pub(super) module: ModuleName,
     /// Of which command.
@@ -73,25 +73,36 @@ impl Launched {
             surroundings.update(&text.len().to_le_bytes());
             surroundings.update(text);
         };
-        for (name, value) in &spec.env {
+        let CommandSpec {
+            run,
+            env,
+            dir,
+            execution,
+            // How it is dealt with, not how it was started: these are read whenever they are needed.
+            keep: _,
+            timeout: _,
+            leftovers: _,
+            arguments: _,
+        } = spec;
+        for (name, value) in env {
             add(name.as_bytes());
             add(value.as_bytes());
         }
-        add(spec.dir.as_ref().map_or(b"", |dir| dir.as_os_str().as_encoded_bytes()));
+        add(dir.as_ref().map_or(b"", |dir| dir.as_os_str().as_encoded_bytes()));
         // Nothing where the file says nothing: earlier daemons wrote down what runs.
         for (key, value) in
-            execution_keys(&spec.execution).into_iter().chain(resource_limit_keys(&spec.execution.limits))
+            execution_keys(execution).into_iter().chain(resource_limit_keys(&execution.limits))
         {
             add(key.as_bytes());
             add(value.as_bytes());
         }
-        Self { run: spec.run.clone(), surroundings: surroundings.finalize().to_hex().to_string() }
+        Self { run: run.clone(), surroundings: surroundings.finalize().to_hex().to_string() }
     }
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Document {
-    processes: Vec<Entry>,
+    processes: Vec<KeptProcess>,
 }
 
 /// The file.
@@ -109,7 +120,7 @@ impl Ledger {
 
     /// What the daemon before us wrote; nothing if there is no file, or one that cannot be
     /// understood, which is put aside.
-    pub(super) fn read(&self) -> anyhow::Result<Vec<Entry>> {
+    pub(super) fn read(&self) -> anyhow::Result<Vec<KeptProcess>> {
         let text = match fs::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             text => text.with_context(|| format!("cannot read {}", self.path.display()))?,
@@ -132,7 +143,7 @@ impl Ledger {
     }
 
     /// Writes what `entries` says by then.
-    pub(super) fn write(&self, entries: impl FnOnce() -> Vec<Entry>) -> io::Result<()> {
+    pub(super) fn write(&self, entries: impl FnOnce() -> Vec<KeptProcess>) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let text = serde_json::to_vec_pretty(&Document { processes: entries() })?;
         if let Some(folder) = self.path.parent() {
@@ -152,7 +163,7 @@ impl Inner {
                 let (module, command) = slot.key.clone();
                 let (launched, log_from, former) = (slot.launched(), slot.log_from(), slot.former());
                 let notify = slot.listened();
-                Some(Entry { module, command, process, launched, log_from, former, notify })
+                Some(KeptProcess { module, command, process, launched, log_from, former, notify })
             };
             slots.iter().filter_map(entry).collect()
         };
@@ -186,7 +197,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         let root = tempfile::tempdir().unwrap();
         let ledger = Ledger::new(root.path());
-        let entry = Entry {
+        let entry = KeptProcess {
             module: ModuleName::new("web").unwrap(),
             command: CommandName::new("start").unwrap(),
             process: ProcessId::of(std::process::id()).unwrap(),

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use bellwether_core::id::{CommandName, ModuleName};
 
-use super::ledger::Entry;
+use super::ledger::KeptProcess;
 use bellwether_os::process::environment;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::kept_table::KeptKey;
@@ -28,9 +28,9 @@ use bellwether_os::spawn::mark::{NAME, PID, digest};
 /// environment on. `belongs` knows the command of a process, whatever that says of itself.
 pub(super) fn find(
     root: &Path,
-    list: Vec<Entry>,
+    list: Vec<KeptProcess>,
     belongs: impl Fn(u32) -> Option<KeptKey>,
-) -> io::Result<Vec<Entry>> {
+) -> io::Result<Vec<KeptProcess>> {
     let mut marked_ones = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -42,15 +42,20 @@ pub(super) fn find(
 
 /// What is in the list and lives is right. What is in the list and has ended may have a successor,
 /// which was started later.
-fn complete(list: Vec<Entry>, mut marked: Vec<Entry>, lives: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+fn complete(
+    list: Vec<KeptProcess>,
+    mut marked: Vec<KeptProcess>,
+    lives: impl Fn(&KeptProcess) -> bool,
+) -> Vec<KeptProcess> {
     marked.sort_by_key(|entry| entry.process.start_time);
-    let mut found: Vec<Entry> = list;
+    let mut found: Vec<KeptProcess> = list;
     for entry in marked {
         // Another module may have taken it over since it was started.
         if found.iter().any(|known| known.process == entry.process) {
             continue;
         }
-        let same = |known: &&mut Entry| (&known.module, &known.command) == (&entry.module, &entry.command);
+        let same =
+            |known: &&mut KeptProcess| (&known.module, &known.command) == (&entry.module, &entry.command);
         match found.iter_mut().find(same) {
             None => found.push(entry),
             Some(known) if !lives(known) && comes_before(&known.process, &entry.process) => *known = entry,
@@ -69,7 +74,11 @@ fn pid_of(name: &OsStr) -> Option<u32> {
     name.to_str()?.parse().ok()
 }
 
-fn marked(root: &Path, pid: u32, belongs: impl Fn(u32) -> Option<KeptKey>) -> io::Result<Option<Entry>> {
+fn marked(
+    root: &Path,
+    pid: u32,
+    belongs: impl Fn(u32) -> Option<KeptKey>,
+) -> io::Result<Option<KeptProcess>> {
     let is_own = fs::metadata(format!("/proc/{pid}"))?.uid() == rustix::process::geteuid().as_raw();
     let stat = Stat::read(pid)?;
     if stat.group != pid || stat.is_dead() {
@@ -79,7 +88,7 @@ fn marked(root: &Path, pid: u32, belongs: impl Fn(u32) -> Option<KeptKey>) -> io
     if !is_own && belongs(pid) != Some((module.clone(), command.clone())) {
         return Ok(None);
     }
-    Ok(Some(Entry {
+    Ok(Some(KeptProcess {
         module,
         command,
         process: ProcessId::from_stat(&stat)?,
@@ -136,7 +145,7 @@ mod tests {
     #[test]
     fn the_first_of_several_is_the_commands_and_who_is_in_the_list_and_lives_is() {
         let of_this_process = ProcessId::of(std::process::id()).unwrap();
-        let entry = |command: &str, start_time: u64| Entry {
+        let entry = |command: &str, start_time: u64| KeptProcess {
             module: ModuleName::new("web").unwrap(),
             command: CommandName::new(command).unwrap(),
             process: ProcessId { start_time, ..of_this_process },
@@ -152,14 +161,14 @@ mod tests {
         assert_eq!(found, [entry("a", 7), entry("b", 5), entry("c", 4)]);
         assert_eq!(complete(Vec::new(), marked(), |_| true), [entry("c", 3), entry("a", 7), entry("b", 8)]);
         // One that another module has taken over is that one's.
-        let heir = Entry { module: ModuleName::new("shop").unwrap(), ..entry("a", 7) };
+        let heir = KeptProcess { module: ModuleName::new("shop").unwrap(), ..entry("a", 7) };
         assert_eq!(complete(vec![heir.clone()], vec![entry("a", 7)], |_| true), [heir]);
     }
 
     #[test]
     fn a_process_of_this_boot_succeeds_one_of_an_earlier_boot_whatever_their_times() {
         let process = ProcessId::of(std::process::id()).unwrap();
-        let entry = |process: ProcessId| Entry {
+        let entry = |process: ProcessId| KeptProcess {
             module: ModuleName::new("web").unwrap(),
             command: CommandName::new("start").unwrap(),
             process,

@@ -1,4 +1,4 @@
-use super::ledger::Entry;
+use super::ledger::KeptProcess;
 use super::*;
 use crate::act::harness::processes_of;
 use crate::act::harness::{Harness, shell};
@@ -174,7 +174,7 @@ async fn another_process_with_a_remembered_id_is_left_alone() {
     let ledger = Ledger::new(harness.root.path());
     ledger
         .write(|| {
-            vec![Entry {
+            vec![KeptProcess {
                 module: module.clone(),
                 command: name.clone(),
                 process: forged,

@@ -7,7 +7,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Bench {
     pub(super) root: TempDir,
-    pub(super) means: RunContext,
+    pub(super) context: RunContext,
     pub(super) refused: Refused,
     pub(super) problems: Diagnostics,
     events: Arc<Mutex<Vec<Event>>>,
@@ -84,7 +84,7 @@ impl Bench {
         let sandbox = Arc::new(sandbox);
         let key = (ComponentKind::RestartScript, ComponentName::new("script").unwrap());
         let standard = BTreeMap::from([(key, sandbox.load(script().build()).unwrap())]);
-        let means = RunContext {
+        let context = RunContext {
             root: root.path().to_owned(),
             node: NodeName::new("n").unwrap(),
             clock: Clock::start(),
@@ -98,15 +98,15 @@ impl Bench {
             launcher: Launcher::Nobody,
         };
         let home =
-            Home { root: root.path().to_owned(), node: means.node.clone(), launcher: Launcher::Nobody };
-        let (processes, states) = (means.processes.clone(), means.kept.clone());
-        let kept = Kept::open(home, means.clock, processes, states).await.unwrap();
+            Home { root: root.path().to_owned(), node: context.node.clone(), launcher: Launcher::Nobody };
+        let (processes, states) = (context.processes.clone(), context.kept.clone());
+        let kept = Kept::open(home, context.clock, processes, states).await.unwrap();
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
         let (looks, looked_for) = mpsc::channel(1);
         let (refused, problems) = (Refused::default(), Diagnostics::default());
         let (reload, damaged) = Reload::new(Settings {
-            means: means.clone(),
+            context: context.clone(),
             root: root.path().to_owned(),
             trust: TrustSpec::default(),
             rescan: Duration::from_millis(100),
@@ -118,7 +118,10 @@ impl Bench {
             looks: looked_for,
             heartbeat: Heartbeat::default(),
             kept,
-            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(means.node.clone(), Moment::default()))),
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(
+                context.node.clone(),
+                Moment::default(),
+            ))),
             problems: problems.clone(),
         });
         assert_eq!(damaged, None);
@@ -129,7 +132,7 @@ impl Bench {
                 told.lock().unwrap().push(event);
             }
         });
-        (reload, Self { root, means, refused, problems, events, approve, looks, reload: None })
+        (reload, Self { root, context, refused, problems, events, approve, looks, reload: None })
     }
 
     pub(super) fn write(&self, file: &str, content: &[u8]) {
@@ -149,17 +152,20 @@ impl Bench {
 
     pub(super) fn digest(&self) -> String {
         let name = ComponentName::new("c").unwrap();
-        let component = self.means.registry.get(ComponentKind::Checker, &name);
+        let component = self.context.registry.get(ComponentKind::Checker, &name);
         component.map(|component| component.digest().to_owned()).unwrap_or_default()
     }
 
     /// Runs the checker of the module in force once, and tells what it saw.
     pub(super) async fn check(&self) -> String {
-        let member = self.means.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
-        let spec = member.checker(&CheckerName::new("c").unwrap()).unwrap().clone();
-        let Subject::Component(component) = &spec.subject else { panic!("no component") };
-        let (component, kit) = (component.component.clone(), member.kit(&spec.name).unwrap());
-        ComponentChecker { component, spec, kit }.run(&self.means, &member.spec.name).await.summary
+        let member = self.context.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
+        let name = CheckerName::new("c").unwrap();
+        let CheckerDefinition { interval, timeout, subject } =
+            member.checker(&name).unwrap().definition.clone();
+        let Subject::Component(component) = subject else { panic!("no component") };
+        let kit = member.kit(&name).unwrap();
+        let checker = ComponentChecker { name, interval, timeout, component, kit };
+        checker.run(&self.context, &member.spec.name).await.summary
     }
 
     /// Waits until it is so.

@@ -98,14 +98,11 @@ impl Daemon for ApiBackend {
         self.published.generation.subscribe()
     }
 
-    fn records(
-        &self,
-        query: RecordQuery,
-    ) -> BoxFuture<'_, Result<Vec<journal::RegisteredComponent>, NotRead>> {
+    fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<journal::Entry>, NotRead>> {
         self.journal.records(query).boxed()
     }
 
-    fn follow(&self) -> broadcast::Receiver<journal::RegisteredComponent> {
+    fn follow(&self) -> broadcast::Receiver<journal::Entry> {
         self.journal.follow()
     }
 

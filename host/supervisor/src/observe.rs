@@ -211,7 +211,7 @@ async fn supervise(
             match (subject, kit.clone()) {
                 // A look has no end of its own: the core knows by `timeout` how long it may be silent.
                 (Subject::Process(process), _) => {
-                    run_process(process, interval, &context, paces, &outlet).await
+                    run_process(process, interval, &context, paces, &outlet).await;
                 }
                 (Subject::Component(component), Some(kit)) => {
                     let name = outlet.checker.clone();

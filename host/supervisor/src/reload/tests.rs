@@ -129,7 +129,7 @@ async fn a_module_and_its_component_change_together_or_not_at_all() {
     let slower = MODULE.replace("interval = \"1s\"", "interval = \"7s\"");
     let interval = |bench: &Bench| {
         let member = bench.context.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
-        member.checker(&CheckerName::new("c").unwrap()).unwrap().interval
+        member.checker(&CheckerName::new("c").unwrap()).unwrap().definition.interval
     };
     bench.write_both([("checkers/c.wasm", b"garbage"), ("modules/m.toml", slower.as_bytes())]);
     bench.until_refused("it was changed together with checkers/c.wasm, which is not active").await;

@@ -28,6 +28,7 @@
 
 mod blindness;
 mod checker;
+mod checkers;
 mod command;
 mod completions;
 mod deadlines;
@@ -49,7 +50,7 @@ mod watches;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,16 +62,22 @@ use crate::id::{CheckerName, ModuleName};
 use crate::memory::{ModuleMemory, Serving};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
+use crate::pieces::{PerChecker, Pieces};
 use crate::plan::Incident;
 use crate::policy::ModulePolicy;
 use crate::readmission::Readmission;
+use crate::snapshot::CheckerView;
 
 use checker::Checker;
+#[cfg(test)]
+pub(crate) use checkers::looks;
+use checkers::{Checkers, Keeper};
 use completions::surroundings;
 use found_again::Service;
 use prerequisites::Doubt;
 pub(crate) use probation::InForce;
 pub(crate) use state::{AfterDrain, AfterStop, Phase, State};
+use watches::Pace;
 
 /// So many earlier incidents are told to a restart script.
 const INCIDENTS: usize = 20;
@@ -93,7 +100,7 @@ pub(crate) struct Module {
     reason: String,
     budget: Budget,
     streak: Streak,
-    checkers: BTreeMap<CheckerName, Checker>,
+    checkers: Checkers,
     incidents: VecDeque<Incident>,
     /// What outlives the daemon may have changed since it was told.
     unremembered: bool,
@@ -129,6 +136,14 @@ pub(crate) struct Module {
     /// The application was found again, and verdicts of the last core count until then at the latest.
     #[serde(default)]
     trusted_until: Option<Moment>,
+    /// How the checkers that have not changed since are run.
+    #[serde(skip)]
+    paced: Option<Pace>,
+    /// As what each of them is in force, and how it was shown last: [`Checkers`] knows which have changed since.
+    #[serde(skip)]
+    in_force: PerChecker<InForce>,
+    #[serde(skip)]
+    pictures: Pieces<CheckerView>,
 }
 
 impl Module {

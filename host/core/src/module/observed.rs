@@ -25,10 +25,12 @@ impl Module {
         out: &mut Outbox<'_>,
     ) {
         let expected = self.expects_life();
-        let Some(checker) = self.checkers.get_mut(name) else { return };
+        let Some(mut checker) = self.checkers.get_mut(name) else { return };
         let status = observation.status;
         let (advances, on_probation) = (checker.advances(generation, &observation), checker.on_probation());
-        if let Some(from) = checker.observe(generation, observation, out.now) {
+        let from = checker.observe(generation, observation, out.now);
+        drop(checker);
+        if let Some(from) = from {
             self.tell_of_verdict(name, from, status, expected, out);
         }
         self.tell_of_blindness(name, out);
@@ -70,15 +72,18 @@ impl Module {
         }
         // The core itself was late (a machine that was suspended): nobody is blamed for that.
         let late = out.now.since(self.overdue_at) > LATE;
+        if late {
+            self.checkers.for_each(|_, checker| checker.excuse(out.now));
+            return;
+        }
         let expected = self.expects_life();
-        let names: Vec<CheckerName> = self.checkers.keys().cloned().collect();
+        let mut names = self.checkers.overdue(out.now);
+        if expected {
+            names.extend(self.checkers.blind(out.now));
+        }
         for name in names {
-            let Some(checker) = self.checkers.get_mut(&name) else { continue };
-            if late {
-                checker.excuse(out.now);
-                continue;
-            }
-            if let Some(from) = checker.miss(out.now) {
+            let missed = self.checkers.get_mut(&name).and_then(|mut checker| checker.miss(out.now));
+            if let Some(from) = missed {
                 self.tell_of_verdict(&name, from, Status::Unknown, expected, out);
             }
             self.tell_of_blindness(&name, out);
@@ -92,10 +97,9 @@ impl Module {
             return;
         }
         let expected = self.expects_life();
-        let names: Vec<CheckerName> = self.checkers.keys().cloned().collect();
-        for name in names {
-            let Some(checker) = self.checkers.get_mut(&name) else { continue };
-            if let Some(from) = checker.give_up_missing(out.now) {
+        for name in self.checkers.missing(out.now) {
+            let gone = self.checkers.get_mut(&name).and_then(|mut checker| checker.give_up_missing(out.now));
+            if let Some(from) = gone {
                 self.tell_of_verdict(&name, from, Status::Fail, expected, out);
             }
         }
@@ -114,10 +118,10 @@ impl Module {
 
     /// The last run of a checker so often once more, the last time at `last`.
     pub(crate) fn repeat(&mut self, name: &CheckerName, times: u64, last: Moment) {
-        if let Some(checker) = self.checkers.get_mut(name) {
+        if let Some(mut checker) = self.checkers.get_mut(name) {
             checker.repeat(times, last);
         }
-        self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
+        self.overdue_at = self.checkers.overdue_at();
     }
 
     /// By when the checker is expected to say something.

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use super::api::Caller;
 use super::site::Peer;
-use crate::access::{Access, Known, Refusal};
+use crate::access::{Access, Identity, Refusal};
 use bellwether_api::Problem;
 
 mod cookie;
@@ -191,13 +191,13 @@ pub(crate) fn forbidden(caller: &Caller, needed: Role) -> Problem {
 }
 
 impl Caller {
-    fn user(known: Known, peer: Peer) -> Self {
-        let Known { name, role, ended } = known;
+    fn user(known: Identity, peer: Peer) -> Self {
+        let Identity { name, role, ended } = known;
         Self { name, role, origin: format!("from {}", peer.address.ip()), signed_in: true, ended }
     }
 
-    fn token(known: Known, peer: Peer) -> Self {
-        let Known { name, role, ended } = known;
+    fn token(known: Identity, peer: Peer) -> Self {
+        let Identity { name, role, ended } = known;
         let origin = format!("from {}", peer.address.ip());
         Self { name: format!("token {name}"), role, origin, signed_in: false, ended }
     }

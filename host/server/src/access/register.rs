@@ -86,13 +86,13 @@ impl Token {
 #[serde(deny_unknown_fields)]
 struct File {
     users: BTreeMap<String, User>,
-    tokens: BTreeMap<String, TokenRow>,
-    sessions: Vec<SessionRow>,
+    tokens: BTreeMap<String, StoredToken>,
+    sessions: Vec<StoredSession>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TokenRow {
+struct StoredToken {
     role: Role,
     digest: Digest,
     created: i64,
@@ -102,7 +102,7 @@ struct TokenRow {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SessionRow {
+struct StoredSession {
     digest: Digest,
     user: String,
     act: Digest,
@@ -111,14 +111,14 @@ struct SessionRow {
 
 impl Register {
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let token = |token: &Token| TokenRow {
+        let token = |token: &Token| StoredToken {
             role: token.role,
             digest: token.digest.clone(),
             created: token.created,
             expires: token.expires,
             used: token.used.load(Ordering::Relaxed),
         };
-        let session = |(digest, session): (&Digest, &Arc<Session>)| SessionRow {
+        let session = |(digest, session): (&Digest, &Arc<Session>)| StoredSession {
             digest: digest.clone(),
             user: session.user.clone(),
             act: session.act.clone(),
@@ -135,12 +135,12 @@ impl Register {
     /// Those sign-ins that are over are left out.
     pub(super) fn from_json(text: &[u8], now: Moment) -> serde_json::Result<Self> {
         let file: File = serde_json::from_slice(text)?;
-        let token = |(name, row): (String, TokenRow)| {
-            let TokenRow { role, digest, created, expires, used } = row;
+        let token = |(name, row): (String, StoredToken)| {
+            let StoredToken { role, digest, created, expires, used } = row;
             let (used, ended) = (AtomicI64::new(used), watch::Sender::new(false));
             (name.clone(), Arc::new(Token { name, role, digest, created, expires, used, ended }))
         };
-        let session = |row: SessionRow| (row.digest, Arc::new(Session::new(row.user, row.times, row.act)));
+        let session = |row: StoredSession| (row.digest, Arc::new(Session::new(row.user, row.times, row.act)));
         let sessions = file.sessions.into_iter().filter(|row| !row.times.is_over(now)).map(session);
         Ok(Self {
             sessions: sessions.filter(|(_, session)| file.users.contains_key(&session.user)).collect(),

@@ -40,7 +40,7 @@ pub(super) async fn approve(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    Query(decided): Query<Decided>,
+    Query(decided): Query<ApprovalQuery>,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
     let_in(&*daemon, name, decided, caller.by()).await
 }
@@ -50,7 +50,7 @@ pub(super) async fn approve_in(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path((folder, name)): Path<(String, String)>,
-    Query(decided): Query<Decided>,
+    Query(decided): Query<ApprovalQuery>,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
     let_in(&*daemon, format!("{folder}/{name}"), decided, caller.by()).await
 }
@@ -58,7 +58,7 @@ pub(super) async fn approve_in(
 /// What a person decided by, behind the question mark.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Decided {
+pub(super) struct ApprovalQuery {
     /// The digest of the version that was seen waiting.
     digest: Option<String>,
 }
@@ -66,7 +66,7 @@ pub(super) struct Decided {
 async fn let_in(
     daemon: &dyn Daemon,
     name: String,
-    decided: Decided,
+    decided: ApprovalQuery,
     by: String,
 ) -> Result<Json<ApprovalAnswer>, Problem> {
     let outcome = tokio::time::timeout(APPROVE_WITHIN, daemon.approve(name, decided.digest, by)).await;

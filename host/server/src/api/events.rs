@@ -23,7 +23,7 @@ use bellwether_journal::RecordQuery;
 /// As it stands behind the question mark.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct EventsQuery {
     /// Only of this module.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     module: Option<String>,
@@ -58,7 +58,7 @@ const MAX_RECORDS: usize = 10_000;
 /// Nobody searches for more.
 const MAX_SEARCH: usize = 200;
 
-impl Asked {
+impl EventsQuery {
     fn query(self) -> Result<RecordQuery, Problem> {
         let module = self.module.as_deref().map(module).transpose()?;
         let checker = self.checker.as_deref().map(checker).transpose()?;
@@ -104,7 +104,7 @@ pub(super) fn wall_micros(text: &str) -> Result<i64, Problem> {
 
 pub(super) async fn list(
     State(daemon): State<Handle>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<EventsQuery>,
 ) -> Result<Json<Vec<EventLine>>, Problem> {
     let records = daemon.records(asked.query()?).await.map_err(|error| not_read(&error))?;
     Ok(Json(records.iter().map(EventLine::new).collect()))
@@ -115,7 +115,7 @@ pub(super) async fn list(
 pub(super) async fn stream(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<EventsQuery>,
 ) -> Result<Response, Problem> {
     let mut query = asked.query()?;
     query.limit = MAX_RECORDS;

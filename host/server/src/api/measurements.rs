@@ -15,7 +15,7 @@ use bellwether_core::chart::ChartQuery;
 /// As it stands behind the question mark.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct MeasurementsQuery {
     /// Only about this checker.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
@@ -39,7 +39,7 @@ const MAX_POINTS: u64 = 5_000;
 pub(super) async fn list(
     State(daemon): State<Handle>,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<MeasurementsQuery>,
 ) -> Result<Json<MeasurementsAnswer>, Problem> {
     let module = known(&*daemon, &name)?;
     let clock = daemon.clock();

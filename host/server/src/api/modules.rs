@@ -43,7 +43,7 @@ pub(super) async fn why(
 /// What a person decided by, behind the question mark.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Decided {
+pub(super) struct CommandQuery {
     /// The generation of the snapshot that was seen.
     #[schemars(range(max = u64::MAX))]
     seen: Option<u64>,
@@ -58,7 +58,7 @@ pub(super) struct Decided {
     confirm: Option<String>,
 }
 
-impl Decided {
+impl CommandQuery {
     /// The whole command.
     fn order(&self, module: &ModuleName, command: Command) -> Result<Order, Problem> {
         let lasts = self.for_s.map(Duration::from_secs);
@@ -81,7 +81,7 @@ pub(super) async fn command(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path((name, word)): Path<(String, String)>,
-    Query(decided): Query<Decided>,
+    Query(decided): Query<CommandQuery>,
 ) -> Result<Json<CommandAnswer>, Problem> {
     let Ok(command) = word.parse::<Command>() else { return Err(no_such_page().await) };
     let module = known(&*daemon, &name)?;

@@ -164,7 +164,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
             Json(of::<Vec<wire::EventLine>>),
             || get(events::list),
         )
-        .query(of::<events::Asked>)
+        .query(of::<events::EventsQuery>)
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/events/stream",
@@ -172,7 +172,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
             Stream("application/x-ndjson"),
             || get(events::stream),
         )
-        .query(of::<events::Asked>)
+        .query(of::<events::EventsQuery>)
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/components",
@@ -255,7 +255,7 @@ fn of_modules() -> Vec<Operation> {
             Json(of::<wire::MeasurementsAnswer>),
             || get(measurements::list),
         )
-        .query(of::<measurements::Asked>)
+        .query(of::<measurements::MeasurementsQuery>)
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/modules/{module}/log",
@@ -278,10 +278,10 @@ fn commands() -> Vec<Operation> {
     use Answer::Json;
     vec![
         Operation::change("post", "/modules/{module}/{command}", COMMANDS_NEED, "Give a module a command. A repeated command finds nothing to do, or is refused if the module has changed since `seen`. A command that takes out the last ready node must be confirmed: 428 tells how", Json(of::<wire::CommandAnswer>), || post(modules::command))
-            .query(of::<modules::Decided>).may_answer(&[400, 404, 409, 428]),
+            .query(of::<modules::CommandQuery>).may_answer(&[400, 404, 409, 428]),
         Operation::change("post", "/modules/{module}/checkers/{checker}/run", Role::Control, "Run a checker once, now; its result is shown and has no effect", Json(of::<wire::ObservationStatus>), || post(modules::run_checker)).may_answer(&[404, 409]),
         Operation::change("post", "/notifications/test", Role::Control, "Send a test notification, and return the result", Json(of::<Vec<wire::TestAnswer>>), || post(notifications::test))
-            .query(of::<notifications::Asked>).may_answer(&[400, 404]),
+            .query(of::<notifications::TestQuery>).may_answer(&[400, 404]),
     ]
 }
 
@@ -297,7 +297,7 @@ fn management() -> Vec<Operation> {
             Json(of::<wire::ApprovalAnswer>),
             || post(components::approve),
         )
-        .query(of::<components::Decided>)
+        .query(of::<components::ApprovalQuery>)
         .may_answer(&[400, 409]),
         change(
             "post",
@@ -307,7 +307,7 @@ fn management() -> Vec<Operation> {
             Json(of::<wire::ApprovalAnswer>),
             || post(components::approve_in),
         )
-        .query(of::<components::Decided>)
+        .query(of::<components::ApprovalQuery>)
         .may_answer(&[400, 409]),
         Operation::get("/users", "All users", Json(of::<Vec<wire::UserLine>>), || get(accounts::users))
             .role(Some(Role::Admin)),

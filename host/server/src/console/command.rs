@@ -50,7 +50,7 @@ struct ConfirmPage {
 
 /// As the form sends it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Given {
+pub(super) struct CommandForm {
     seen: u64,
     /// The module's name, typed; asked for where nobody would serve any more.
     #[serde(default)]
@@ -102,7 +102,7 @@ pub(super) async fn give(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path((name, word)): Path<(String, String)>,
-    Form(given): Form<Given>,
+    Form(given): Form<CommandForm>,
 ) -> Response {
     let snapshot = daemon.snapshot();
     let (Some(module), Ok(command)) = (snapshot.module(&name), word.parse::<Command>()) else {
@@ -163,7 +163,7 @@ enum FormError {
 }
 
 /// The whole command.
-fn order(command: Command, given: &Given) -> Result<Order, FormError> {
+fn order(command: Command, given: &CommandForm) -> Result<Order, FormError> {
     let reason = reason(&given.reason)?;
     let lasts = match (command, given.lasts.as_str()) {
         (Command::Suspend, lasts) if !lasts.is_empty() => {

@@ -21,11 +21,11 @@ use bellwether_api::{ComponentDetail, ComponentKind, ComponentStatus, Origin, Us
 #[template(path = "components.html")]
 struct ComponentsPage {
     frame: Frame,
-    groups: Vec<(&'static str, Vec<Row>)>,
+    groups: Vec<(&'static str, Vec<ComponentRow>)>,
 }
 
 #[derive(Debug)]
-struct Row {
+struct ComponentRow {
     href: String,
     name: String,
     look: Look,
@@ -40,7 +40,7 @@ struct Row {
 struct ComponentPage {
     frame: Frame,
     folder: String,
-    row: Row,
+    row: ComponentRow,
     detail: ComponentDetail,
     may_approve: bool,
     quarantined: Option<(Time, Time)>,
@@ -78,7 +78,7 @@ struct ApprovePage {
 
 /// As the form sends it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Given {
+pub(super) struct ApprovalForm {
     /// Which version the person saw.
     digest: String,
 }
@@ -90,7 +90,7 @@ fn folder(kind: ComponentKind) -> &'static str {
     }
 }
 
-impl Row {
+impl ComponentRow {
     fn new(status: &ComponentStatus) -> Self {
         let look = if status.quarantine.is_some() {
             Look { glyph: "failed", word: "quarantined", tone: "bad" }
@@ -120,7 +120,8 @@ impl Row {
 pub(super) async fn list(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let all = daemon.components();
     let of = |kind| {
-        let mut rows: Vec<Row> = all.iter().filter(|status| status.kind == kind).map(Row::new).collect();
+        let mut rows: Vec<ComponentRow> =
+            all.iter().filter(|status| status.kind == kind).map(ComponentRow::new).collect();
         rows.sort_by_key(|row| row.look.tone == "ok");
         rows
     };
@@ -146,7 +147,7 @@ pub(super) async fn one(
     let page = ComponentPage {
         may_approve: caller.role.may(Role::Admin),
         frame: Frame::new(&daemon, caller, Page::Components, &name),
-        row: Row::new(&detail.status),
+        row: ComponentRow::new(&detail.status),
         quarantined: quarantine.map(|case| (times.told(case.since.clone()), times.told(case.next.clone()))),
         costs: detail.uses.iter().map(|of| of.cost.as_ref().map(Cost::new)).collect(),
         granted: detail.uses.iter().map(|of| granted(of, &times)).collect(),
@@ -205,7 +206,7 @@ pub(super) async fn approve(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path((folder, name)): Path<(String, String)>,
-    Form(given): Form<Given>,
+    Form(given): Form<ApprovalForm>,
 ) -> Response {
     let back = (format!("/components/{folder}/{name}"), name.clone());
     match daemon.approve(format!("{folder}/{name}"), Some(given.digest), caller.by()).await {

@@ -40,7 +40,7 @@ struct Other {
 
 /// Behind the question mark.
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct ConfigurationQuery {
     #[serde(default)]
     file: String,
 }
@@ -76,7 +76,7 @@ struct RightFile {
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ConfigurationQuery>,
 ) -> Response {
     let wanted = if asked.file.is_empty() { NODE_FILE } else { asked.file.as_str() };
     let report = daemon.files().await;

@@ -27,7 +27,7 @@ const MAX_SEARCH: usize = 200;
 #[template(path = "events.html")]
 struct EventsPage {
     frame: Frame,
-    asked: Asked,
+    asked: EventsForm,
     modules: Vec<String>,
     days: Vec<Day>,
     kinds: &'static [&'static str],
@@ -58,7 +58,7 @@ struct Line {
 
 /// As it stands behind the question mark.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct EventsForm {
     #[serde(default)]
     module: String,
     #[serde(default)]
@@ -76,7 +76,7 @@ pub(super) struct Asked {
     before: Option<u64>,
 }
 
-impl Asked {
+impl EventsForm {
     /// What is asked of the journal; or what is wrong with it, a sentence each.
     fn query(&self, when: &TimeFormat) -> Result<RecordQuery, Vec<String>> {
         let mut mistakes = Vec::new();
@@ -160,7 +160,7 @@ fn read<'t, T, E: std::fmt::Display>(
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<EventsForm>,
 ) -> Response {
     let when = TimeFormat::here();
     let (mut entries, mistakes, problem) = match asked.query(&when) {
@@ -242,8 +242,12 @@ mod tests {
 
     #[test]
     fn a_search_is_an_address() {
-        let asked =
-            Asked { module: "web".into(), search: "a b&c".into(), since: "2h".into(), ..Asked::default() };
+        let asked = EventsForm {
+            module: "web".into(),
+            search: "a b&c".into(),
+            since: "2h".into(),
+            ..EventsForm::default()
+        };
         assert_eq!(asked.address(), "module=web&search=a%20b%26c&since=2h");
         let query = asked.query(&when()).unwrap();
         assert_eq!((query.module.unwrap().as_str(), query.search.as_deref()), ("web", Some("a b&c")));
@@ -256,18 +260,18 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_told_field_by_field() {
-        let asked = Asked {
+        let asked = EventsForm {
             module: "!".into(),
             kind: "nonsense".into(),
             since: "yesterday".into(),
             until: "20:00".into(),
-            ..Asked::default()
+            ..EventsForm::default()
         };
         let mistakes = asked.query(&when()).unwrap_err();
         let fields: Vec<_> = mistakes.iter().filter_map(|mistake| mistake.split(':').next()).collect();
         assert_eq!(fields, ["module", "since", "kind"], "{mistakes:?}");
-        let backwards = Asked { since: "20:00".into(), until: "19:00".into(), ..Asked::default() };
+        let backwards = EventsForm { since: "20:00".into(), until: "19:00".into(), ..EventsForm::default() };
         assert_eq!(backwards.query(&when()).unwrap_err(), ["since `20:00` is after until `19:00`"]);
-        assert_eq!(Asked::default().query(&when()).unwrap().limit, SHOWN + 1);
+        assert_eq!(EventsForm::default().query(&when()).unwrap().limit, SHOWN + 1);
     }
 }

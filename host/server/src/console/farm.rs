@@ -29,7 +29,7 @@ struct FarmPage {
     look: Look,
     tallies: Vec<Tally>,
     problems: Vec<String>,
-    rows: Vec<Row>,
+    rows: Vec<ModuleRow>,
 }
 
 /// How many modules are how.
@@ -42,7 +42,7 @@ struct Tally {
 
 /// One module on this node.
 #[derive(Debug)]
-struct Row {
+struct ModuleRow {
     name: String,
     /// Its own page; of one without a version in force its file.
     href: String,
@@ -57,7 +57,7 @@ struct Row {
     next: String,
     command: Option<String>,
     /// The button for the next step, if it is a command.
-    button: Option<Button>,
+    button: Option<QuickButton>,
     answer: Look,
     checkers: Vec<CheckerTally>,
     restarts: Option<String>,
@@ -73,7 +73,7 @@ struct CheckerTally {
 }
 
 #[derive(Debug)]
-struct Button {
+struct QuickButton {
     word: String,
     href: String,
     /// Why it cannot be pressed, for this person or now.
@@ -88,19 +88,21 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
     let recent = Recent::read(&daemon, &times).await;
     let mut modules: Vec<&ModuleView> = snapshot.modules.iter().map(AsRef::as_ref).collect();
     modules.sort_by_key(|module| (Attention::of(module), module.shown_since()));
-    let mut rows: Vec<Row> = modules
+    let mut rows: Vec<ModuleRow> = modules
         .iter()
-        .map(|module| Row {
+        .map(|module| ModuleRow {
             lately: recent.of(module.name.as_str()),
-            ..Row::new(module, &caller, &times, now)
+            ..ModuleRow::new(module, &caller, &times, now)
         })
         .collect();
     // What nothing watches comes behind what is known to be down.
     let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
     let not_in_force = daemon.not_in_force();
-    let missing: Vec<Row> = not_in_force
+    let missing: Vec<ModuleRow> = not_in_force
         .iter()
-        .filter_map(|(file, why)| Some(Row::never_loaded(never_loaded(file, &snapshot)?, file, why, &recent)))
+        .filter_map(|(file, why)| {
+            Some(ModuleRow::never_loaded(never_loaded(file, &snapshot)?, file, why, &recent))
+        })
         .collect();
     let never = missing.len();
     rows.splice(down..down, missing);
@@ -147,7 +149,7 @@ fn tallies(modules: &[&ModuleView], never_loaded: usize) -> Vec<Tally> {
     tallies
 }
 
-impl Row {
+impl ModuleRow {
     fn new(module: &ModuleView, caller: &Caller, times: &Times, now: Moment) -> Self {
         let next = next_step(module, now);
         let within = plain(module.restarts_within);
@@ -200,7 +202,7 @@ impl Row {
 }
 
 /// The next step, to be pressed. `command` is as it is typed: `start web`.
-fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button> {
+fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<QuickButton> {
     let word = command.split(' ').next()?;
     let command = word.parse().ok()?;
     let idle = match Permission::shown(command, caller.role, module) {
@@ -208,7 +210,7 @@ fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button>
         Permission::Idle(why) => Some(why),
         Permission::Granted | Permission::Unconfirmed | Permission::Moved(_) => None,
     };
-    Some(Button { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
+    Some(QuickButton { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
 }
 
 /// `Start`

@@ -51,14 +51,14 @@ struct DonePage {
 
 /// Where to go on to.
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct LoginQuery {
     #[serde(default)]
     next: String,
 }
 
 /// As the form sends it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Given {
+pub(super) struct LoginForm {
     name: String,
     password: String,
     #[serde(default)]
@@ -66,7 +66,7 @@ pub(super) struct Given {
 }
 
 /// `GET /login`
-pub(super) async fn page(State(daemon): State<Handle>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn page(State(daemon): State<Handle>, Query(asked): Query<LoginQuery>) -> Response {
     show(&daemon, StatusCode::OK, asked.next, String::new(), None)
 }
 
@@ -86,12 +86,12 @@ pub(super) async fn sign_in(
     State(daemon): State<Handle>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    Form(given): Form<Given>,
+    Form(given): Form<LoginForm>,
 ) -> Response {
     if is_ours(&headers, peer) == Some(false) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let Given { name, password, next } = given;
+    let LoginForm { name, password, next } = given;
     match daemon.access().sign_in(&name, password, peer.address.ip()).await {
         Ok(signed_in) => done(signed_in, local(next), &headers, peer),
         Err(refusal) => {

@@ -6,23 +6,21 @@ use askama::Template;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellwether_core::access::Role;
 use bellwether_core::attention::spent;
-use bellwether_core::command::Command;
-use bellwether_core::consequence::Consequence;
 use bellwether_core::moment::{Moment, plain};
-use bellwether_core::permission::{COMMANDS_NEED, OTHER_READY_NODES, Permission};
+use bellwether_core::permission::COMMANDS_NEED;
 use bellwether_core::record::Record;
 use bellwether_core::snapshot::ModuleView;
 use bellwether_core::why::{Brief, brief, why};
 use serde::Deserialize;
 
+use self::buttons::{CommandButton, buttons};
 use self::chart::{Chart, charts};
 use self::checkers::{CheckerRow, checkers};
-use self::given::{Given, given};
+use self::given::{LastCommand, given};
 use self::log::{Log, logs};
 use self::plans::{PastPlan, plans};
-use self::timeline::{Known, Timeline, timeline};
+use self::timeline::{Timeline, TimelineData, timeline};
 use super::farm::capitalised;
 use super::frame::{Frame, Page, Time, Times};
 use super::look::Look;
@@ -35,6 +33,7 @@ use bellwether_bus::Entry;
 use bellwether_core::chart::ChartQuery;
 use bellwether_journal::RecordQuery;
 
+mod buttons;
 mod chart;
 mod checkers;
 mod given;
@@ -77,8 +76,8 @@ struct ModulePage {
     next: String,
     command: Option<String>,
     led: Led,
-    given: Option<Given>,
-    buttons: Vec<Button>,
+    given: Option<LastCommand>,
+    buttons: Vec<CommandButton>,
     may_act: bool,
     restarts: u32,
     allowed: u32,
@@ -118,16 +117,6 @@ struct LedLine {
 }
 
 #[derive(Debug)]
-struct Button {
-    word: String,
-    href: String,
-    /// It takes the module out of the load balancer.
-    danger: bool,
-    /// It is what is most likely to help now.
-    first: bool,
-}
-
-#[derive(Debug)]
 struct UnderWay {
     occasion: String,
     summary: String,
@@ -143,7 +132,7 @@ struct Range {
 
 /// Behind the question mark.
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct ModuleQuery {
     #[serde(default)]
     since: String,
     #[serde(default)]
@@ -155,7 +144,7 @@ pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ModuleQuery>,
 ) -> Response {
     let snapshot = daemon.snapshot();
     let Some(module) = snapshot.module(&name) else {
@@ -240,9 +229,9 @@ impl Past {
         begins(since, until, known.filter(|_| whole))
     }
 
-    fn known(&self) -> Known<'_> {
+    fn known(&self) -> TimelineData<'_> {
         let cut = self.records.len() >= DRAWN;
-        Known { records: &self.records, around: &self.around, measured: &self.chart, cut }
+        TimelineData { records: &self.records, around: &self.around, measured: &self.chart, cut }
     }
 
     async fn read(daemon: &Handle, module: &ModuleView, since: i64, until: i64) -> Self {
@@ -314,23 +303,6 @@ fn led(brief: Brief, answer: &WhyAnswer, times: &Times) -> Led {
     Led { lines: brief.lines.into_iter().filter_map(line).collect(), left_out: brief.left_out }
 }
 
-/// Only what can be done now. `next` is what is proposed, as it is typed: `start web`.
-fn buttons(module: &ModuleView, role: Role, next: Option<&str>) -> Vec<Button> {
-    let proposed = next.and_then(|next| next.split(' ').next()).and_then(|word| word.parse::<Command>().ok());
-    let button = |consequence: Consequence| Button {
-        word: capitalised(consequence.command.word()),
-        href: format!("/modules/{}/{}", module.name, consequence.command),
-        danger: consequence.takes_out,
-        first: proposed == Some(consequence.command),
-    };
-    let offered =
-        |consequence: &Consequence| Permission::shown(consequence.command, role, module).is_offered();
-    let possible = Consequence::of_all(module, OTHER_READY_NODES).into_iter().filter(offered);
-    let mut buttons: Vec<Button> = possible.map(button).collect();
-    buttons.sort_by_key(|button| !button.first);
-    buttons
-}
-
 fn processes(module: &ModuleView) -> Vec<String> {
     const SHOWN: usize = 12;
     let shown =
@@ -367,8 +339,6 @@ pub(super) fn took(took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bellwether_core::state::StateName;
-
     use super::*;
 
     #[test]
@@ -378,21 +348,6 @@ mod tests {
         assert_eq!(begins(0, hour, Some(hour / 2)), hour / 2);
         assert_eq!(begins(0, hour, Some(-hour)), 0, "they begin before");
         assert_eq!(begins(0, hour, Some(hour - 1)), hour - SHORTEST, "an axis has a length");
-    }
-
-    #[test]
-    fn only_what_can_be_done_has_a_button_and_what_is_proposed_is_the_first() {
-        let words = |state, role, next| {
-            let module = ModuleView::empty("web".parse().unwrap(), state);
-            buttons(&module, role, next).into_iter().map(|b| (b.word, b.first)).collect::<Vec<_>>()
-        };
-        let failed = words(StateName::Failed, Role::Control, Some("start web"));
-        assert_eq!(failed.first(), Some(&("Start".to_owned(), true)));
-        assert!(!failed.iter().any(|(word, _)| word == "Resume" || word == "Confirm"), "{failed:?}");
-        let up = words(StateName::Up, Role::Admin, None);
-        let up: Vec<&str> = up.iter().map(|(word, _)| word.as_str()).collect();
-        assert_eq!(up, ["Stop", "Restart", "Suspend"]);
-        assert!(words(StateName::Up, Role::Monitor, None).is_empty());
     }
 
     #[test]

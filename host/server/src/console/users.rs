@@ -115,7 +115,7 @@ fn done(
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct NewUser {
+pub(super) struct NewUserForm {
     name: String,
     role: Role,
     #[serde(rename = "new-password")]
@@ -126,9 +126,9 @@ pub(super) struct NewUser {
 pub(super) async fn add(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
-    Form(new): Form<NewUser>,
+    Form(new): Form<NewUserForm>,
 ) -> Response {
-    let NewUser { name, role, new_password } = new;
+    let NewUserForm { name, role, new_password } = new;
     let password = Some(new_password).filter(|password| !password.is_empty());
     let added = daemon.access().add_user(&name, role, password, &caller.by()).await;
     let added = added.map(|()| Outcome::yes(format!("`{name}` can sign in now, with the role {role}.")));
@@ -136,7 +136,7 @@ pub(super) async fn add(
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct NewRole {
+pub(super) struct NewRoleForm {
     role: Role,
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn set_role(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    Form(NewRole { role }): Form<NewRole>,
+    Form(NewRoleForm { role }): Form<NewRoleForm>,
 ) -> Response {
     let set = daemon.access().set_role(&name, role, &caller.by()).await;
     let set =
@@ -154,7 +154,7 @@ pub(super) async fn set_role(
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct NewPassword {
+pub(super) struct NewPasswordForm {
     #[serde(rename = "new-password")]
     new_password: String,
 }
@@ -164,7 +164,7 @@ pub(super) async fn set_password(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    Form(NewPassword { new_password }): Form<NewPassword>,
+    Form(NewPasswordForm { new_password }): Form<NewPasswordForm>,
 ) -> Response {
     let set = daemon.access().set_password(&name, new_password, &caller.by()).await;
     let set =
@@ -195,7 +195,7 @@ pub(super) async fn remove(
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct NewToken {
+pub(super) struct NewTokenForm {
     name: String,
     role: Role,
     /// In days; none: until it is revoked.
@@ -219,9 +219,9 @@ fn duration(days: &str) -> Result<Option<Duration>, ()> {
 pub(super) async fn create_token(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
-    Form(new): Form<NewToken>,
+    Form(new): Form<NewTokenForm>,
 ) -> Response {
-    let NewToken { name, role, days } = new;
+    let NewTokenForm { name, role, days } = new;
     let Ok(lasts) = duration(days.trim()) else {
         let why = "A token is valid for 1 to 3660 days, or until it is revoked.".to_owned();
         return told(&daemon, caller, StatusCode::BAD_REQUEST, Outcome::no(why), back());
@@ -286,7 +286,7 @@ pub(super) async fn account(State(daemon): State<Handle>, Extension(caller): Ext
 pub(super) async fn set_own_password(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
-    Form(NewPassword { new_password }): Form<NewPassword>,
+    Form(NewPasswordForm { new_password }): Form<NewPasswordForm>,
 ) -> Response {
     let back = ("/login".to_owned(), "the sign-in".to_owned());
     if !caller.signed_in {

@@ -30,7 +30,7 @@ pub(super) struct Chart {
     /// In words, for those who do not see it.
     pub(super) said: String,
     pub(super) bars: Vec<Bar>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<BucketRow>,
 }
 
 /// One stretch of time. Across in percent of the width, down in pixels.
@@ -44,7 +44,7 @@ pub(super) struct Bar {
 }
 
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct BucketRow {
     pub(super) at: String,
     pub(super) count: u64,
     pub(super) min: String,
@@ -87,7 +87,7 @@ fn chart(
     };
     let worst = buckets.iter().map(|bucket| bucket.max).fold(f64::MIN, f64::max);
     let said = format!("Latest mean {} {unit}, maximum {} {unit}.", number(last), number(worst));
-    let mut rows: Vec<Row> = buckets.iter().map(|bucket| row(bucket, number, when)).collect();
+    let mut rows: Vec<BucketRow> = buckets.iter().map(|bucket| row(bucket, number, when)).collect();
     rows.reverse();
     // Half of one process is none.
     let middle = if is_count(&series.buckets, &series.unit) && (top / 2.0).fract() != 0.0 {
@@ -169,8 +169,8 @@ fn scaled(buckets: &[Bucket], unit: &str) -> (Vec<Bucket>, String) {
     (buckets.iter().map(scale).collect(), unit.to_owned())
 }
 
-fn row(bucket: &Bucket, number: fn(f64) -> String, when: &TimeFormat) -> Row {
-    Row {
+fn row(bucket: &Bucket, number: fn(f64) -> String, when: &TimeFormat) -> BucketRow {
+    BucketRow {
         at: when.zoned(&bellwether_os::clock::timestamp(bucket.start.saturating_mul(1_000_000))),
         count: bucket.count,
         min: number(bucket.min),

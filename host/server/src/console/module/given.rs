@@ -14,7 +14,7 @@ const SHOWN_FOR: i64 = 10 * 60 * 1_000_000;
 
 /// What a person has said, and what came of it.
 #[derive(Debug, Clone)]
-pub(super) struct Given {
+pub(super) struct LastCommand {
     pub(super) command: &'static str,
     pub(super) by: String,
     pub(super) at: Time,
@@ -26,7 +26,7 @@ pub(super) struct Given {
 }
 
 /// The latest of these records, the latest last. `now` is in microseconds after the Unix epoch.
-pub(super) fn given(module: &ModuleView, story: &[Entry], now: i64, times: &Times) -> Option<Given> {
+pub(super) fn given(module: &ModuleView, story: &[Entry], now: i64, times: &Times) -> Option<LastCommand> {
     let (entry, command, by, outcome) = story.iter().rev().find_map(|entry| match &entry.kind {
         RecordKind::Command { command, by, outcome } => Some((entry, command, by, outcome)),
         _ => None,
@@ -46,7 +46,7 @@ pub(super) fn given(module: &ModuleView, story: &[Entry], now: i64, times: &Time
             (Look { glyph: "out", word: "not carried out", tone: "bad" }, format!("not carried out: {why}"))
         }
     };
-    Some(Given {
+    Some(LastCommand {
         command: command.word(),
         by: by.clone(),
         at: times.told(entry.timestamp(entry.at)),

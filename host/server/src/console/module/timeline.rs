@@ -32,7 +32,7 @@ const WORD_WIDTH: f64 = 9.0;
 #[derive(Debug)]
 pub(super) struct Timeline {
     pub(super) height: usize,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<TrackRow>,
     pub(super) marks_top: usize,
     pub(super) marks: Vec<Mark>,
     pub(super) gaps: Vec<Gap>,
@@ -44,7 +44,7 @@ pub(super) struct Timeline {
 
 /// What something was, over time.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct TrackRow {
     pub(super) label: String,
     pub(super) label_y: usize,
     pub(super) y: usize,
@@ -64,7 +64,7 @@ pub(super) struct Band {
 
 /// What the picture is made of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known<'a> {
+pub(super) struct TimelineData<'a> {
     /// The module's own records.
     pub(super) records: &'a [Entry],
     /// Those that concern no module.
@@ -110,24 +110,24 @@ impl Axis {
 /// Between two moments, in microseconds after the Unix epoch.
 pub(super) fn timeline(
     module: &ModuleView,
-    known: Known<'_>,
+    known: TimelineData<'_>,
     since: i64,
     until: i64,
     times: &Times,
 ) -> Timeline {
     let axis = Axis { since, until };
-    let Known { records, around, .. } = known;
+    let TimelineData { records, around, .. } = known;
     let mut tracks = vec![("State".to_owned(), states(module, records, axis))];
     for checker in module.checkers.iter().take(CHECKERS) {
         let changes = verdicts(checker.name.as_str(), checker.verdict, records);
         tracks.push((format!("Checker {}", checker.name), bands(&changes, axis)));
     }
-    let rows: Vec<Row> = tracks
+    let rows: Vec<TrackRow> = tracks
         .into_iter()
         .enumerate()
         .map(|(index, (label, bands))| {
             let top = index * ROW;
-            Row { label, label_y: top + 12, y: top + 18, word_y: top + 32, bands }
+            TrackRow { label, label_y: top + 12, y: top + 18, word_y: top + 32, bands }
         })
         .collect();
     let marks_top = rows.len() * ROW;

@@ -3,7 +3,7 @@
 use bellwether_core::record::RecordKind;
 
 use super::super::chart::percent;
-use super::{Axis, Known};
+use super::{Axis, TimelineData};
 use bellwether_bus::Entry;
 use bellwether_core::chart::Chart as Measured;
 
@@ -63,7 +63,7 @@ impl Gap {
 /// What must not be taken for known: the time before the first record that is drawn, and the times
 /// without a daemon. One that was killed wrote no end: it was last heard of when it last wrote or
 /// measured something.
-pub(super) fn gaps(known: Known<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
+pub(super) fn gaps(known: TimelineData<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let mut heard = axis.since;
     if known.cut
@@ -116,7 +116,7 @@ mod tests {
         let buckets = measured.iter().map(bucket).collect();
         let (checker, name, unit) = ("home".into(), "duration".into(), "ms".into());
         let measured = Measured { step_s: 10, series: vec![ChartSeries { checker, name, unit, buckets }] };
-        let known = Known { records, around: &[], measured: &measured, cut };
+        let known = TimelineData { records, around: &[], measured: &measured, cut };
         let all: Vec<&Entry> = records.iter().collect();
         let axis = Axis { since: 0, until: 100_000_000 };
         gaps(known, &all, axis).into_iter().map(|gap| (gap.x, gap.width, gap.title)).collect()

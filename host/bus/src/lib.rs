@@ -7,12 +7,14 @@
 //! ```
 //! None of it decides anything, and none of it waits.
 
+pub mod component_counts;
 pub mod diagnostics;
 mod entry;
 pub mod inbox;
 mod message;
 pub mod metrics;
 pub mod recorder;
+pub mod refused_files;
 
 pub use self::entry::Entry;
 pub use self::message::{Message, Published};

@@ -22,6 +22,7 @@ use bellwether_api::{
     ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, UseLine, WaitingStatus,
 };
 use bellwether_bus::diagnostics::Diagnostics;
+use bellwether_bus::refused_files::RefusedFiles;
 use bellwether_bus::{Message, Published};
 use bellwether_config::{ComponentKind, ComponentUse, RootReport, Sourced, read_root};
 use bellwether_core::chart::{Chart, ChartQuery};
@@ -33,13 +34,13 @@ use bellwether_os::spawn::log_file::{self, LogTail};
 use bellwether_outbound::notify::Desk;
 use bellwether_server::access::Access;
 use bellwether_server::api::Daemon;
-use bellwether_server::site::Whereabouts;
+use bellwether_server::site::ConsoleAddress;
 use bellwether_supervisor::act::preview::preview;
 use bellwether_supervisor::component_registry::{ComponentKey, Entry, Origin};
 use bellwether_supervisor::guest_store::GuestStores;
 use bellwether_supervisor::observe::RunContext;
 use bellwether_supervisor::persisted_state::PersistedState;
-use bellwether_supervisor::reload::{Approve, Approved, NotApproved, Refused};
+use bellwether_supervisor::reload::{Approve, Approved, NotApproved};
 
 /// A disk that hangs keeps nobody waiting for longer.
 const READ_WITHIN: Duration = Duration::from_secs(3);
@@ -66,7 +67,7 @@ pub struct ApiBackend {
     /// What checkers keep.
     pub guest_stores: GuestStores,
     /// Files that are not in force.
-    pub refused: Refused,
+    pub refused: RefusedFiles,
     /// What is wrong with the daemon itself.
     pub problems: Diagnostics,
     /// The driver.
@@ -78,7 +79,7 @@ pub struct ApiBackend {
     /// Who tells people.
     pub notify: Desk,
     /// Where the console is.
-    pub console: Whereabouts,
+    pub console: ConsoleAddress,
 }
 
 impl Daemon for ApiBackend {

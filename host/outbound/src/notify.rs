@@ -35,17 +35,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use bellwether_api::notifications::Tested;
-use bellwether_bus::Entry;
-use bellwether_bus::{Message, Published};
+use bellwether_bus::refused_files::RefusedFiles;
+use bellwether_bus::{Entry, Message, Published};
 use bellwether_config::notify::NotifySpec;
 use bellwether_config::spec::HttpSpec;
 use bellwether_journal::{Journal, RecordQuery};
 use bellwether_os::clock::Clock;
 use bellwether_os::spawn::child::Home;
 use bellwether_os::spawn::gate::Launcher;
-use bellwether_supervisor::reload::Refused;
 
-pub use self::board::{Board, Counts};
+pub use self::board::{Board, TargetCounts};
 use self::outlet::Outlet;
 pub use self::outlet::{Delivery, NotDelivered};
 use self::store::Store;
@@ -83,8 +82,8 @@ pub struct Settings {
     pub journal: Journal,
     /// How everything is.
     pub published: Published,
-    /// Files that are not in force.
-    pub refused: Refused,
+    /// Files that are not active.
+    pub refused: RefusedFiles,
     /// The core, which writes down what was given up.
     pub events: mpsc::Sender<Message>,
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use bellwether_http_client::HttpClient;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
@@ -27,7 +28,6 @@ use wasmtime::{Engine, Store};
 
 use super::activity::Activity;
 use super::failure::Failure;
-use super::imports::http::HttpClient;
 use super::imports::state::Draft;
 use super::store::{Allowance, Run, store};
 use super::ticker::{TICK, Ticker};

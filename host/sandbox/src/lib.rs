@@ -43,6 +43,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use bellwether_config::spec::{HttpSpec, LimitsSpec};
+use bellwether_http_client::HttpClient;
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 use cache::Cache;
@@ -50,7 +51,6 @@ pub use cache::CacheError;
 use compile::Compiler;
 pub use engine::Allocator;
 use guests::Guests;
-pub use imports::http::HttpClient;
 pub use imports::state::{StateContents, StateHandle, StateObserver};
 pub use output::{LogLevel, LogLine};
 use share::Shares;

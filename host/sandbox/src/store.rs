@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bellwether_core::grant::Grants;
+use bellwether_http_client::HttpClient;
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -14,7 +15,7 @@ use super::facilities::Facilities;
 use super::failure::{Doing, Ended, Failure, Limit};
 use super::imports::connect::Network;
 use super::imports::env;
-use super::imports::http::{Http, HttpClient};
+use super::imports::http::Http;
 use super::imports::read::Files;
 use super::imports::sockets::SocketLimit;
 use super::imports::state::Draft;

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +24,11 @@ use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{broadcast, watch};
 
-use super::conversation::{converse, farewell};
 use super::guard::never_ends;
+use super::http_server::{Accept, Connection, ConnectionLimit, HttpServer};
 use super::in_time;
 use crate::access::Access;
 use bellwether_api::notifications::Tested;
@@ -223,47 +222,38 @@ pub async fn serve(
     listener: UnixListener,
     daemon: Arc<dyn Daemon>,
     shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
+) {
     let router = router(daemon);
-    let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
-    let end = GracefulShutdown::new();
-    let mut clients = JoinSet::new();
-    tokio::pin!(shutdown);
-    let mut failing = false;
-    loop {
-        while clients.try_join_next().is_some() {}
-        let slot = tokio::select! {
-            slot = Arc::clone(&slots).acquire_owned() => slot.map_err(io::Error::other)?,
-            () = &mut shutdown => break,
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => break,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => {
-                failing = false;
-                stream
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "clients of the local socket cannot be accepted; the next try is due soon");
-                }
-                // Out of file descriptors, most likely: others must end first.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let Some(caller) = admitted(&stream) else { continue };
-        let router = router.clone().layer(Extension(caller));
-        let client = converse(stream, router, HEAD_WITHIN, end.watcher());
-        clients.spawn(async move {
-            client.await;
-            drop(slot);
-        });
+    let server = HttpServer {
+        what: "the local socket",
+        limit: ConnectionLimit::new(MAX_CLIENTS),
+        head_within: HEAD_WITHIN,
+        longest: None,
+    };
+    let answer = move |stream: UnixStream, connection: Connection| {
+        let (caller, router) = (admitted(&stream), router.clone());
+        async move {
+            let Some(caller) = caller else { return };
+            connection.serve(stream, router.layer(Extension(caller))).await;
+        }
+    };
+    server.serve(LocalSocket(listener), answer, shutdown).await;
+}
+
+/// The local socket. Its clients have no address to count them by.
+struct LocalSocket(UnixListener);
+
+impl Accept for LocalSocket {
+    type Client = UnixStream;
+
+    async fn accept_client(&self) -> io::Result<UnixStream> {
+        let (stream, _) = self.0.accept().await?;
+        Ok(stream)
     }
-    farewell(end, clients).await;
-    Ok(())
+
+    fn address_of(_: &UnixStream) -> Option<IpAddr> {
+        None
+    }
 }
 
 /// The caller, if this one may ask at all.

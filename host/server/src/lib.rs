@@ -3,8 +3,8 @@
 pub mod access;
 pub mod api;
 pub mod console;
-mod conversation;
 mod guard;
+mod http_server;
 mod in_time;
 pub mod metrics;
 pub mod site;

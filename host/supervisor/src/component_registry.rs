@@ -22,6 +22,7 @@ pub use bellwether_core::reload::{ComponentKey, Origin, Waiting};
 use bellwether_core::reload::{Run, Runs};
 use tokio::sync::Notify;
 
+use bellwether_bus::component_counts::{ComponentCounts, PublishedComponentCounts};
 use bellwether_config::ComponentKind;
 use bellwether_sandbox::component::Component;
 
@@ -45,6 +46,7 @@ pub struct ComponentRegistry(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     entries: ArcSwap<BTreeMap<ComponentKey, Entry>>,
+    counts: PublishedComponentCounts,
     /// Runs that the reload has not been told yet.
     runs: Mutex<Runs>,
     broke: Notify,
@@ -86,6 +88,11 @@ impl ComponentRegistry {
     /// Everything, by kind and name.
     pub fn entries(&self) -> Arc<BTreeMap<ComponentKey, Entry>> {
         self.0.entries.load_full()
+    }
+
+    /// How many there are, for all who show it.
+    pub fn counts(&self) -> &PublishedComponentCounts {
+        &self.0.counts
     }
 
     /// A run of this version has ended like this.
@@ -158,6 +165,39 @@ impl ComponentRegistry {
     fn change(&self, change: impl FnOnce(&mut BTreeMap<ComponentKey, Entry>)) {
         let mut entries = BTreeMap::clone(&self.0.entries.load());
         change(&mut entries);
+        let counts = count(&entries);
         self.0.entries.store(Arc::new(entries));
+        self.0.counts.publish(counts);
+    }
+}
+
+fn count(entries: &BTreeMap<ComponentKey, Entry>) -> ComponentCounts {
+    let count = |is: fn(&Entry) -> bool| entries.values().filter(|entry| is(entry)).count() as u64;
+    ComponentCounts {
+        active: count(|entry| entry.component.is_some()),
+        refused: count(|entry| entry.error.is_some()),
+        quarantined: count(|entry| entry.quarantined.is_some()),
+        waiting: count(|entry| entry.waiting.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_counts_follow_every_change() {
+        let registry = ComponentRegistry::default();
+        let counts = registry.counts().clone();
+        let key = |name: &str| (ComponentKind::Checker, ComponentName::new(name).unwrap());
+        let waiting = Waiting { digest: "d".to_owned(), version: "2".to_owned(), asks: Vec::new() };
+        registry.refuse(key("http"), "it is too large".to_owned(), None, None);
+        registry.refuse(key("tcp"), "it asks for more".to_owned(), None, Some(waiting));
+        let refused = ComponentCounts { refused: 2, waiting: 1, ..ComponentCounts::default() };
+        assert_eq!(counts.get(), refused);
+        registry.clear(&key("http"));
+        assert_eq!(counts.get(), ComponentCounts { refused: 1, ..refused });
+        registry.remove(&key("tcp"));
+        assert_eq!(counts.get(), ComponentCounts::default());
     }
 }

@@ -28,7 +28,6 @@ mod in_force;
 mod loading;
 mod looking;
 mod picture;
-mod refused;
 mod trial;
 mod trust;
 
@@ -51,6 +50,7 @@ use crate::component_registry::ComponentKey;
 use crate::observe::RunContext;
 use bellwether_bus::Message;
 use bellwether_bus::diagnostics::Diagnostics;
+use bellwether_bus::refused_files::RefusedFiles;
 use bellwether_config::spec::TrustSpec;
 use bellwether_config::{ComponentKind, Mistakes};
 use bellwether_os::at_most;
@@ -63,7 +63,6 @@ pub use self::approvals::{Approve, Approved, NotApproved};
 use self::content::{ModuleContent, component_file};
 use self::folders::Hints;
 use self::loading::Loader;
-pub use self::refused::Refused;
 use self::trust::Trust;
 
 /// The task turns at least this often, as long as it turns.
@@ -99,7 +98,7 @@ pub struct Settings {
     /// What comes with the binary, loaded.
     pub standard: BTreeMap<ComponentKey, Component>,
     /// What is refused.
-    pub refused: Refused,
+    pub refused: RefusedFiles,
     /// What was known of the modules when the last daemon ended.
     pub memories: BTreeMap<ModuleName, ModuleMemory>,
     /// The core.

@@ -2,7 +2,7 @@
 
 use prometheus_client::registry::Unit;
 
-use super::Labels;
+use super::page::Labels;
 
 /// One metric with all of its series.
 #[derive(Debug, Clone, PartialEq)]

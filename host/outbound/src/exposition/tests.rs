@@ -28,7 +28,6 @@ use bellwether_journal as journal;
 use bellwether_journal::Journal;
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
-use bellwether_supervisor::component_registry::ComponentRegistry;
 
 fn snapshot() -> Snapshot {
     let at = Moment::default();
@@ -127,7 +126,7 @@ fn page(metrics: Metrics) -> String {
         heartbeat: Heartbeat::default(),
         clock,
         events: events.downgrade(),
-        components: ComponentRegistry::default(),
+        components: PublishedComponentCounts::default(),
         board: Board::new(targets.into_iter()),
         journal,
     };

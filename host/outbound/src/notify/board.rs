@@ -15,7 +15,7 @@ pub struct Board(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     standing: ArcSwap<Standing>,
-    counts: BTreeMap<TargetName, Counts>,
+    counts: BTreeMap<TargetName, TargetCounts>,
     /// Who of a target was not told the last time that the others were.
     not_all: Mutex<BTreeMap<TargetName, String>>,
 }
@@ -26,9 +26,9 @@ struct Standing {
     problem: Option<String>,
 }
 
-/// Since the daemon's start.
+/// What was counted for one target since the daemon's start.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub struct TargetCounts {
     /// Tries that arrived.
     pub delivered: AtomicU64,
     /// Tries that did not.
@@ -39,7 +39,7 @@ pub struct Counts {
 
 impl Board {
     pub(crate) fn new(targets: impl Iterator<Item = TargetName>) -> Self {
-        let counts = targets.map(|target| (target, Counts::default())).collect();
+        let counts = targets.map(|target| (target, TargetCounts::default())).collect();
         Self(Arc::new(Inner { standing: ArcSwap::default(), counts, not_all: Mutex::default() }))
     }
 
@@ -70,7 +70,7 @@ impl Board {
     }
 
     /// Each target, with what was counted.
-    pub fn targets(&self) -> Vec<(TargetName, Target, &Counts)> {
+    pub fn targets(&self) -> Vec<(TargetName, Target, &TargetCounts)> {
         let standing = self.0.standing.load();
         let target = |name| standing.targets.get(name).cloned().unwrap_or_default();
         self.0.counts.iter().map(|(name, counts)| (name.clone(), target(name), counts)).collect()

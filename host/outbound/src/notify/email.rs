@@ -44,7 +44,7 @@ impl std::fmt::Debug for Email {
 
 /// Recipients that the server did not take, with what it said.
 #[derive(Debug, Default)]
-struct Refused {
+struct RefusedRecipients {
     /// Not this time.
     for_now: Vec<String>,
     /// And not the next time either.
@@ -73,7 +73,7 @@ impl Email {
         let refused = send(&mut connection, &message, &left).await;
         let (taken, refused) = refused.map_err(|error| failed(chain(&error)))?;
         told.extend(taken.iter().map(ToString::to_string));
-        let Refused { for_now, mut for_good } = refused;
+        let RefusedRecipients { for_now, mut for_good } = refused;
         let partly = !told.is_empty();
         self.remember(&notification.key, (!for_now.is_empty()).then(|| told.clone()));
         // The mail is done with: what becomes of the connection neither delays the answer nor changes it.
@@ -187,7 +187,7 @@ async fn send(
     connection: &mut AsyncSmtpConnection,
     message: &Message,
     to: &[Address],
-) -> Result<(Vec<Address>, Refused), smtp::Error> {
+) -> Result<(Vec<Address>, RefusedRecipients), smtp::Error> {
     let text = message.formatted();
     let mut parameters = Vec::new();
     let envelope = message.envelope();
@@ -199,7 +199,7 @@ async fn send(
     }
     let from = envelope.from().cloned();
     connection.command(Mail::new(from, parameters)).await?;
-    let (mut taken, mut refused) = (Vec::new(), Refused::default());
+    let (mut taken, mut refused) = (Vec::new(), RefusedRecipients::default());
     for to in to {
         match connection.command(Rcpt::new(to.clone(), Vec::new())).await {
             Ok(_) => taken.push(to.clone()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bellwether_core::notify::Notification;
 use bellwether_core::text::one_line;
+use bellwether_http_client::HttpClient;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Collected, Full, Limited};
@@ -19,7 +20,6 @@ use bellwether_config::notify::{UrlSpec, WebhookSpec, webhook_url};
 use bellwether_config::spec::HttpSpec;
 use bellwether_os::clock::Clock;
 use bellwether_os::names::Share;
-use bellwether_sandbox::HttpClient;
 
 /// Of an answer that is no yes, so much is read to be shown.
 const MAX_ANSWER: usize = 4 << 10;

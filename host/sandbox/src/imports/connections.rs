@@ -1,11 +1,12 @@
 //! `bellwether:guest/connections`: TLS and Unix sockets, and whether a TCP connection was accepted.
 //!
 //! ```text
-//!   open("tls:HOST:PORT") ──▶ judged by `connect` grants ──▶ http/direct.rs ──▶ a handle of the run
-//!   open("unix:PATH")     ──▶ judged by its path ──────────▶ connect ─────────▶ a handle of the run
+//!   open("tls:HOST:PORT") ──▶ judged by `connect` grants ──▶ HttpClient::open ──▶ a handle of the run
+//!   open("unix:PATH")     ──▶ judged by its path ──────────▶ connect ──────────▶ a handle of the run
 //!   accepted(…)           ──▶ judged like a connection ────▶ process/acceptance.rs, until it is or in time
 //! ```
 
+mod failed;
 mod target;
 
 use std::io::ErrorKind;
@@ -15,14 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::grant::{Grant, Grants, Protocol, Refusal, normal_name};
+use bellwether_http_client::{HttpClient, Opened, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::component::Resource;
 
+use self::failed::NotOpened;
 use self::target::{BadOption, Target, tls_options};
-use super::http::direct::{NotOpened, Opened};
-use super::http::{HttpClient, Stream};
 use super::{error, refused};
 use crate::bindings::connections::{Acceptance as Told, Host, HostConnection};
 use crate::bindings::errors::Error;
@@ -88,7 +89,7 @@ impl Connector {
                     self.grants.may_look_up(host).map_err(NotOpened::Refused)?;
                 }
                 let judge = |address| self.may_connect(address, host);
-                self.client.open((host.as_str(), *port), judge, tls.as_ref(), &self.names, by).await
+                Ok(self.client.open((host.as_str(), *port), judge, tls.as_ref(), &self.names, by).await?)
             }
         }
     }

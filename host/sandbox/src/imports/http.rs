@@ -11,15 +11,10 @@
 //! the run and ends with them.
 
 mod answer;
-mod client;
-pub(super) mod direct;
 mod exchange;
 mod failed;
-mod own;
 #[cfg(test)]
 mod tests;
-mod trust;
-mod tunnel;
 
 use std::future::ready;
 use std::sync::Arc;
@@ -27,14 +22,12 @@ use std::time::Instant;
 
 use bellwether_core::grant::Grants;
 use bellwether_core::grant::http::HttpRequest;
-use http::uri::Scheme;
-use http::{Method, Request, Response, Uri};
+use bellwether_http_client::{HttpClient, Target};
+use http::{Method, Request, Response};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
 
-pub use self::client::HttpClient;
-pub(super) use self::client::Stream;
 use self::exchange::{Exchange, Times};
 use super::sockets::SocketLimit;
 use crate::output::{LogLevel, Output};
@@ -157,53 +150,5 @@ impl Requests {
             return Err(Error::ConnectionTimeout);
         }
         Ok(target)
-    }
-}
-
-/// Where a request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
-    /// With TLS.
-    https: bool,
-    /// An IPv6 address stands without brackets.
-    host: String,
-    port: u16,
-}
-
-impl Target {
-    /// `None` if the authority is not `HOST` or `HOST:PORT` (RFC 9110, 4.2; users in it are deprecated).
-    fn of(uri: &Uri) -> Option<Self> {
-        let https = *uri.scheme()? == Scheme::HTTPS;
-        let authority = uri.authority()?.as_str();
-        let host = uri.authority()?.host();
-        let port = match authority.strip_prefix(host)? {
-            "" => {
-                if https {
-                    443
-                } else {
-                    80
-                }
-            }
-            port => {
-                let digits =
-                    port.strip_prefix(':').filter(|port| port.bytes().all(|b| b.is_ascii_digit()))?;
-                digits.parse().ok().filter(|port| *port != 0)?
-            }
-        };
-        let host = host.trim_matches(['[', ']']);
-        (!host.is_empty()).then(|| Self { https, host: host.to_owned(), port })
-    }
-
-    /// `HOST:PORT`.
-    fn authority(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-    }
-
-    /// As grants write it, without the scheme's own port.
-    fn origin(&self) -> String {
-        let (scheme, own) = if self.https { ("https", ":443") } else { ("http", ":80") };
-        let authority = self.authority();
-        format!("{scheme}://{}", authority.strip_suffix(own).unwrap_or(&authority))
     }
 }

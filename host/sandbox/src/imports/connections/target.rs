@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use bellwether_http_client::Tls;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
-
-use super::super::http::direct::Tls;
 
 /// What a guest wants to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bellwether_core::grant::{GrantKind, Refusal};
+use bellwether_http_client::Cause;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -83,7 +84,7 @@ impl Body for AnswerBody {
                 this.timer.as_mut().reset(pause_ends(this.between_bytes, this.by));
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => this.end(word(&error)),
+            Poll::Ready(Some(Err(error))) => this.end(word(Cause::from(&error))),
             Poll::Ready(None) => {
                 this.ended = true;
                 Poll::Ready(None)

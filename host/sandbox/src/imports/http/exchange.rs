@@ -9,7 +9,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_core::grant::Grants;
+use bellwether_core::grant::{Grants, Refusal};
+use bellwether_http_client::{HttpClient, NoConnection, Stream, Target};
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
@@ -20,9 +21,8 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::answer::AnswerBody;
-use super::client::{HttpClient, NoConnection, Stream};
 use super::failed::Failed;
-use super::{Answer, Connection, MAX_HEADERS, Target};
+use super::{Answer, Connection, MAX_HEADERS};
 use crate::output::{LogLevel, Output};
 use bellwether_os::names;
 
@@ -35,6 +35,30 @@ pub(super) struct Exchange {
     pub(super) times: Times,
     pub(super) method: Method,
     pub(super) target: Target,
+}
+
+/// Why a request has no answer.
+enum NotMade {
+    /// It is not allowed, and what the guest is told.
+    Refused(Refusal, Error),
+    /// It is, and failed.
+    Failed(Failed),
+}
+
+impl From<Failed> for NotMade {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}
+
+impl From<NoConnection> for NotMade {
+    fn from(no: NoConnection) -> Self {
+        match no {
+            NoConnection::Refused(refusal) => Self::Refused(refusal, Error::HttpRequestDenied),
+            NoConnection::Distrusted(refusal) => Self::Refused(refusal, Error::TlsCertificateError),
+            NoConnection::Failed(failed) => Self::Failed(failed.into()),
+        }
+    }
 }
 
 /// How long each part may take.
@@ -70,11 +94,11 @@ impl Exchange {
     pub(super) async fn run(self, request: Request<WasiBody>) -> Answer {
         match self.make(request).await {
             Ok(answer) => Ok(answer),
-            Err(NoConnection::Refused(refusal, error)) => {
+            Err(NotMade::Refused(refusal, error)) => {
                 self.output.refuse(refusal);
                 Err(error)
             }
-            Err(NoConnection::Failed(failed)) => {
+            Err(NotMade::Failed(failed)) => {
                 // Without the path, which may have a secret in it.
                 let line = format!("{} {}: {}", self.method, self.target.origin(), failed.why);
                 // A run that says too much is ended at the next thing it says itself.
@@ -84,13 +108,11 @@ impl Exchange {
         }
     }
 
-    async fn make(
-        &self,
-        request: Request<WasiBody>,
-    ) -> Result<(Response<WasiBody>, Connection), NoConnection> {
+    async fn make(&self, request: Request<WasiBody>) -> Result<(Response<WasiBody>, Connection), NotMade> {
         let request = self.as_sent(request)?;
         let connect_by = self.times.until(self.times.connect);
-        let stream = self.client.connect(&self.target, &self.grants, &self.names, connect_by).await?;
+        let may_reach = |address| self.grants.may_reach(&self.target.host, address);
+        let stream = self.client.connect(&self.target, may_reach, &self.names, connect_by).await?;
         let (answer, connection) = self.send(stream, request).await?;
         check_headers(answer.headers())?;
         let body = |incoming: Incoming| {

@@ -85,23 +85,6 @@ async fn server(answer: &'static [u8]) -> (SocketAddr, JoinHandle<String>) {
 
 const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
-#[test]
-fn a_target_is_a_host_and_a_port_and_nothing_else() {
-    let target = |url: &str| Target::of(&url.parse().unwrap());
-    for (url, origin) in [
-        ("http://a/x?y", "http://a"),
-        ("https://a:8443", "https://a:8443"),
-        ("https://a:443", "https://a"),
-        ("http://[::1]:81/", "http://[::1]:81"),
-        ("http://a:8080", "http://a:8080"),
-    ] {
-        assert_eq!(target(url).map(|target| target.origin()), Some(origin.to_owned()), "{url}");
-    }
-    for url in ["http://u@a/", "http://u:p@a:80/", "http://a:0/", "http://a:99999/", "http://a:/", "/x"] {
-        assert_eq!(target(url), None, "{url}");
-    }
-}
-
 #[tokio::test]
 async fn only_a_granted_request_is_sent_and_only_so_many() {
     let (address, asked) = server(HELLO).await;

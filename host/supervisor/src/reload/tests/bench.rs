@@ -8,7 +8,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Bench {
     pub(super) root: TempDir,
     pub(super) means: RunContext,
-    pub(super) refused: Refused,
+    pub(super) refused: RefusedFiles,
     pub(super) problems: Diagnostics,
     events: Arc<Mutex<Vec<Event>>>,
     approve: mpsc::Sender<Approve>,
@@ -104,7 +104,7 @@ impl Bench {
         let (sender, mut receiver) = mpsc::channel(64);
         let (approve, approvals) = mpsc::channel(4);
         let (looks, looked_for) = mpsc::channel(1);
-        let (refused, problems) = (Refused::default(), Diagnostics::default());
+        let (refused, problems) = (RefusedFiles::default(), Diagnostics::default());
         let (reload, damaged) = Reload::new(Settings {
             means: means.clone(),
             root: root.path().to_owned(),

@@ -1,4 +1,4 @@
-//! A stream for a component that speaks for itself: TCP, or TLS on it. No proxy stands between.
+//! A stream for a caller that speaks a protocol of its own: TCP, or TLS on it. No proxy stands between.
 //!
 //! ```text
 //!   HOST ──look up──▶ addresses ──each judged──▶ connect ──▶ TLS, if wanted ──▶ bytes
@@ -9,64 +9,56 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bellwether_core::grant::Refusal;
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use wasmtime_wasi_http::Error;
 
-use super::client::{HttpClient, Stream, dial, late};
-use super::failed::Failed;
-use super::trust::{NoTls, without_verification};
+use crate::client::{HttpClient, Stream, dial, late};
+use crate::failed::{Cause, Failed};
+use crate::trust::{NoTls, without_verification};
 use bellwether_config::certificate::validity;
 use bellwether_os::names::Share;
 
 /// How TLS is spoken.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tls {
+pub struct Tls {
     /// The name of the certificate, if not the host.
-    pub(crate) server_name: Option<String>,
+    pub server_name: Option<String>,
     /// Trusted besides.
-    pub(crate) authorities: Vec<CertificateDer<'static>>,
+    pub authorities: Vec<CertificateDer<'static>>,
     /// Take any certificate.
-    pub(crate) any: bool,
+    pub any: bool,
 }
 
 /// A connection.
-pub(crate) struct Opened {
-    pub(crate) stream: Box<dyn Stream>,
+pub struct Opened {
+    /// Bytes to and from the other side.
+    pub stream: Box<dyn Stream>,
     /// When the other side's certificate is valid no more, in milliseconds since 1970.
-    pub(crate) certificate_ends_ms: Option<i64>,
+    pub certificate_ends_ms: Option<i64>,
 }
 
 /// Why there is none.
-pub(crate) enum NotOpened {
+#[derive(Debug)]
+pub enum NotOpened {
+    /// The caller allows none of the addresses.
     Refused(Refusal),
-    /// A code of the interface, and a sentence.
-    Failed(&'static str, String),
+    /// It is allowed, and failed.
+    Failed(Failed),
 }
 
 impl From<Failed> for NotOpened {
     fn from(failed: Failed) -> Self {
-        let code = match failed.error {
-            Error::DnsError { .. } | Error::DnsTimeout => "no-such-name",
-            Error::ConnectionRefused => "refused",
-            Error::ConnectionTimeout => "timeout",
-            Error::DestinationIpUnroutable => "unreachable",
-            Error::ConnectionTerminated => "broken-off",
-            Error::TlsProtocolError | Error::TlsAlertReceived { .. } => "no-tls",
-            Error::HttpRequestUriInvalid => "bad-option",
-            _ => "unavailable",
-        };
-        Self::Failed(code, failed.why)
+        Self::Failed(failed)
     }
 }
 
 impl HttpClient {
     /// Connects to the first of the host's addresses that answers. `judge` says of each whether it may be
     /// connected to; one that may not is passed over as long as another may.
-    pub(crate) async fn open(
+    pub async fn open(
         &self,
         (host, port): (&str, u16),
         judge: impl Fn(SocketAddr) -> Result<(), Refusal>,
@@ -89,18 +81,17 @@ impl HttpClient {
         let stream = dial(&allowed, by).await?;
         match tls {
             None => Ok(Opened { stream: Box::new(stream), certificate_ends_ms: None }),
-            Some(tls) => self.wrap(stream, host, tls, by).await,
+            Some(tls) => Ok(self.wrap(stream, host, tls, by).await?),
         }
     }
 
-    async fn wrap(&self, stream: TcpStream, host: &str, tls: &Tls, by: Instant) -> Result<Opened, NotOpened> {
-        let own_fault = |why: NoTls| NotOpened::Failed("unavailable", format!("no TLS: {why}"));
+    async fn wrap(&self, stream: TcpStream, host: &str, tls: &Tls, by: Instant) -> Result<Opened, Failed> {
+        let own_fault = |why: NoTls| Failed::new(Cause::Configuration, format!("no TLS: {why}"));
         let config = timeout_at(by, self.config(tls)).await.map_err(|_| late())?.map_err(own_fault)?;
         // A certificate knows nothing of our interfaces: the zone of an address is not in it.
         let address = host.split_once('%').map_or(host, |(address, _)| address);
         let name = tls.server_name.as_deref().unwrap_or(address).to_owned();
-        let wrong =
-            |error| NotOpened::Failed("bad-option", format!("`{name}` is not a server name: {error}"));
+        let wrong = |error| Failed::new(Cause::InvalidUrl, format!("`{name}` is not a server name: {error}"));
         let name = ServerName::try_from(name.clone()).map_err(wrong)?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         let secured = timeout_at(by, handshake).await.map_err(|_| late())?;
@@ -117,17 +108,11 @@ impl HttpClient {
     }
 }
 
-fn not_secured(error: &io::Error) -> NotOpened {
-    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(why)) = tls else { return Failed::tls(error).into() };
-    let code = match why {
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. }
-        | CertificateError::Revoked => "certificate-expired",
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "wrong-name",
-        _ => "untrusted",
-    };
-    NotOpened::Failed(code, error.to_string())
+/// An error about a certificate already says that it is about TLS.
+fn not_secured(error: &io::Error) -> Failed {
+    let failed = Failed::tls(error);
+    match failed.cause {
+        Cause::Certificate(_) => Failed { why: error.to_string(), ..failed },
+        _ => failed,
+    }
 }

@@ -16,7 +16,7 @@ const KEPT: usize = 32;
 
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoTls {
+pub(crate) enum NoTls {
     #[error(transparent)]
     Refused(#[from] rustls::Error),
     /// The daemon ends.
@@ -26,7 +26,7 @@ pub(super) enum NoTls {
 
 /// Read when the first request wants it: most nodes never make one.
 #[derive(Default)]
-pub(super) struct Trust {
+pub(crate) struct Trust {
     own: Vec<CertificateDer<'static>>,
     config: OnceCell<Arc<ClientConfig>>,
     /// Those with more authorities, the last used last.
@@ -37,12 +37,12 @@ pub(super) struct Trust {
 type Extended = (Vec<CertificateDer<'static>>, Arc<ClientConfig>);
 
 impl Trust {
-    pub(super) fn new(own: Vec<CertificateDer<'static>>) -> Self {
+    pub(crate) fn new(own: Vec<CertificateDer<'static>>) -> Self {
         Self { own, ..Self::default() }
     }
 
     /// How TLS is spoken.
-    pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
+    pub(crate) async fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
         let read = || async {
             let own = self.own.clone();
             Ok::<_, NoTls>(Arc::new(tokio::task::spawn_blocking(move || config(own)).await??))
@@ -51,7 +51,7 @@ impl Trust {
     }
 
     /// The same with more authorities.
-    pub(super) async fn config_with(
+    pub(crate) async fn config_with(
         &self,
         more: &[CertificateDer<'static>],
     ) -> Result<Arc<ClientConfig>, NoTls> {
@@ -82,7 +82,7 @@ impl Trust {
 }
 
 /// For a checker that takes any certificate, because its operator says so.
-pub(super) fn without_verification() -> Result<Arc<ClientConfig>, NoTls> {
+pub(crate) fn without_verification() -> Result<Arc<ClientConfig>, NoTls> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let any = Arc::new(AnyCertificate(Arc::clone(&provider)));
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

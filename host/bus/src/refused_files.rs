@@ -1,4 +1,4 @@
-//! Files that are not in force, and why: for all who show it.
+//! Files that are not active, and why: for all who show it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use bellwether_core::text::tidy;
 
 /// Files that are refused or wait, and why. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Refused(Arc<ArcSwap<BTreeMap<FileKey, String>>>);
+pub struct RefusedFiles(Arc<ArcSwap<BTreeMap<FileKey, String>>>);
 
-impl Refused {
+impl RefusedFiles {
     /// One sentence for each.
     pub fn sentences(&self) -> Vec<String> {
         let sentence = |(file, why): (&FileKey, &String)| match file.folder {
@@ -38,7 +38,8 @@ impl Refused {
         self.0.load().keys().map(named).collect()
     }
 
-    pub(super) fn set(&self, file: FileKey, why: String) {
+    /// This file is not active, for this reason.
+    pub fn set(&self, file: FileKey, why: String) {
         let refused = self.0.load();
         if refused.get(&file) != Some(&why) {
             let mut refused = BTreeMap::clone(&refused);
@@ -47,7 +48,8 @@ impl Refused {
         }
     }
 
-    pub(super) fn clear(&self, file: &FileKey) {
+    /// Nothing is wrong with this file any more.
+    pub fn clear(&self, file: &FileKey) {
         let refused = self.0.load();
         if refused.contains_key(file) {
             let mut refused = BTreeMap::clone(&refused);

@@ -8,9 +8,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::Target;
-use super::client::{HttpClient, NoConnection};
-use super::failed::Failed;
+use crate::client::{HttpClient, NoConnection};
+use crate::failed::Failed;
+use crate::target::Target;
 use bellwether_os::names::Share;
 
 /// Why a request of the daemon's own has no answer.
@@ -59,8 +59,10 @@ impl HttpClient {
         let host = HeaderValue::from_str(host).map_err(http::Error::from)?;
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        let stream = self.connect_freely(&target, share, by).await.map_err(|no| match no {
-            NoConnection::Refused(refusal, _) => NotAnswered::Failed(refusal.to_string()),
+        let stream = self.connect(&target, |_| Ok(()), share, by).await.map_err(|no| match no {
+            NoConnection::Refused(refusal) | NoConnection::Distrusted(refusal) => {
+                NotAnswered::Failed(refusal.to_string())
+            }
             NoConnection::Failed(failed) => failed.into(),
         })?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;

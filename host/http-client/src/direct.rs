@@ -1,4 +1,4 @@
-//! A stream for a caller that speaks a protocol of its own: TCP, or TLS on it. No proxy stands between.
+//! A stream for a caller that implements its own protocol: TCP, or TLS on top of it. Never through a proxy.
 //!
 //! ```text
 //!   HOST ──look up──▶ addresses ──each judged──▶ connect ──▶ TLS, if wanted ──▶ bytes
@@ -21,26 +21,26 @@ use crate::trust::{NoTls, without_verification};
 use bellwether_config::certificate::validity;
 use bellwether_os::names::Share;
 
-/// How TLS is spoken.
+/// The TLS settings of a connection.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// The name of the certificate, if not the host.
+    /// The name that the certificate must have, if not the host.
     pub server_name: Option<String>,
-    /// Trusted besides.
+    /// Authorities that are trusted in addition to the system's.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// Take any certificate.
+    /// Whether any certificate is accepted.
     pub any: bool,
 }
 
-/// A connection.
+/// An open connection, and the expiry of its certificate.
 pub struct Opened {
     /// Bytes to and from the other side.
     pub stream: Box<dyn Stream>,
-    /// When the other side's certificate is valid no more, in milliseconds since 1970.
+    /// When the server's certificate expires, in milliseconds since 1970.
     pub certificate_ends_ms: Option<i64>,
 }
 
-/// Why there is none.
+/// Why a connection could not be opened.
 #[derive(Debug)]
 pub enum NotOpened {
     /// The caller allows none of the addresses.
@@ -56,8 +56,8 @@ impl From<Failed> for NotOpened {
 }
 
 impl HttpClient {
-    /// Connects to the first of the host's addresses that answers. `judge` says of each whether it may be
-    /// connected to; one that may not is passed over as long as another may.
+    /// Connects to the first of the host's addresses that answers. `judge` decides for each address whether it is
+    /// allowed; one that is not is skipped as long as another is.
     pub async fn open(
         &self,
         (host, port): (&str, u16),
@@ -88,7 +88,7 @@ impl HttpClient {
     async fn wrap(&self, stream: TcpStream, host: &str, tls: &Tls, by: Instant) -> Result<Opened, Failed> {
         let own_fault = |why: NoTls| Failed::new(Cause::Configuration, format!("no TLS: {why}"));
         let config = timeout_at(by, self.config(tls)).await.map_err(|_| late())?.map_err(own_fault)?;
-        // A certificate knows nothing of our interfaces: the zone of an address is not in it.
+        // A certificate does not contain interfaces: the zone of an address is removed.
         let address = host.split_once('%').map_or(host, |(address, _)| address);
         let name = tls.server_name.as_deref().unwrap_or(address).to_owned();
         let wrong = |error| Failed::new(Cause::InvalidUrl, format!("`{name}` is not a server name: {error}"));

@@ -67,7 +67,7 @@ impl Failed {
         Self { cause, why: why.into() }
     }
 
-    /// No connection.
+    /// The connection could not be opened.
     pub(crate) fn connect(error: &io::Error) -> Self {
         let cause = match error.kind() {
             ErrorKind::ConnectionRefused => Cause::Refused,
@@ -81,7 +81,7 @@ impl Failed {
         Self::new(cause, format!("cannot connect: {error}"))
     }
 
-    /// No TLS.
+    /// The TLS handshake failed.
     pub(crate) fn tls(error: &io::Error) -> Self {
         let cause = match tls(error) {
             Some(cause) => cause,
@@ -117,7 +117,7 @@ impl From<&hyper::Error> for Cause {
     }
 }
 
-/// What TLS itself says (RFC 8446, section 6).
+/// The alert codes of TLS (RFC 8446, section 6).
 fn tls(error: &io::Error) -> Option<Cause> {
     match error.get_ref()?.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(why) => Some(Cause::Certificate(why.into())),

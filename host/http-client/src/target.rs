@@ -3,19 +3,19 @@
 use http::Uri;
 use http::uri::Scheme;
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// With TLS.
+    /// Whether the scheme is `https`.
     pub https: bool,
-    /// An IPv6 address stands without brackets.
+    /// An IPv6 address is without brackets.
     pub host: String,
     /// Never 0.
     pub port: u16,
 }
 
 impl Target {
-    /// `None` if the authority is not `HOST` or `HOST:PORT` (RFC 9110, 4.2; users in it are deprecated).
+    /// `None` if the authority is not `HOST` or `HOST:PORT` (RFC 9110, 4.2; user information is deprecated).
     pub fn of(uri: &Uri) -> Option<Self> {
         let https = *uri.scheme()? == Scheme::HTTPS;
         let authority = uri.authority()?.as_str();
@@ -38,13 +38,13 @@ impl Target {
         (!host.is_empty()).then(|| Self { https, host: host.to_owned(), port })
     }
 
-    /// `HOST:PORT`.
+    /// `HOST:PORT`, with brackets around IPv6 addresses.
     pub(crate) fn authority(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
-    /// As grants write it, without the scheme's own port.
+    /// In the notation of grants, without the default port of the scheme.
     pub fn origin(&self) -> String {
         let (scheme, own) = if self.https { ("https", ":443") } else { ("http", ":80") };
         let authority = self.authority();

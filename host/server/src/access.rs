@@ -1,4 +1,4 @@
-//! Who may do what: users, tokens, sign-ins.
+//! Users, tokens and sign-ins.
 //!
 //! ```text
 //!   user + password ──┐                     ┌─ idle, too old
@@ -7,8 +7,8 @@
 //!
 //!   token ──used──▶ … ──▶ expired, revoked ──▶ its streams end
 //! ```
-//! Requests read a published picture and take no lock; whoever changes something waits for the one
-//! before and for the disk. Secrets are kept as hashes only.
+//! Requests read a published state without a lock; changes wait for the previous change and for the disk. Secrets
+//! are stored as hashes only.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub use self::refusal::Refusal;
 use self::register::Register;
 pub use self::secret::Digest;
 
-/// Users, and tokens.
+/// The maximum number of users, and of tokens.
 const ACCOUNTS: usize = 1_000;
 
 const BY_ADDRESS: Rule = Rule {
@@ -67,16 +67,16 @@ struct Inner {
     path: PathBuf,
     clock: Clock,
     register: ArcSwap<Register>,
-    /// One change at a time. What was written last: what is the same is not written again.
+    /// Allows one change at a time. Contains what was written last: the same content is not written again.
     written: tokio::sync::Mutex<Option<Vec<u8>>>,
     hasher: Hasher,
-    /// Something else may be the next to end.
+    /// Notified when another session or token may be the next to expire.
     changed: Notify,
     gate: Mutex<Gate>,
     notes: Notes,
 }
 
-/// Who tries to come in.
+/// The rate limits of sign-in attempts.
 #[derive(Debug)]
 struct Gate {
     addresses: Throttle<IpAddr>,
@@ -84,14 +84,14 @@ struct Gate {
     one_times: Vec<(Digest, String, Moment)>,
 }
 
-/// A sign-in that has just begun.
+/// A session that has just begun.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// Who.
+    /// The name of the user.
     pub user: String,
-    /// For the cookie.
+    /// The value of the session cookie.
     pub cookie: String,
-    /// What changes want besides the cookie.
+    /// The key that changes require besides the cookie.
     pub act_key: String,
 }
 
@@ -100,15 +100,15 @@ pub struct SignedIn {
 pub struct Identity {
     /// The user's name, or the token's.
     pub name: String,
-    /// What this one may do.
+    /// The role of the caller.
     pub role: Role,
-    /// Turns true when that is over.
+    /// Becomes true when the session or token ends.
     pub ended: watch::Receiver<bool>,
 }
 
 impl Access {
-    /// As the last daemon left it. What was found damaged is set aside, nobody is let in by it, and the
-    /// sentence says so.
+    /// The accounts that the last daemon stored. A damaged file is moved aside and gives no access, and the
+    /// sentence reports it.
     pub fn open(root: &Path, clock: Clock, events: mpsc::Sender<Message>) -> (Self, Option<String>) {
         let path = root.join("state/access.json");
         let (register, damaged) = match std::fs::read(&path) {
@@ -148,13 +148,13 @@ impl Access {
         (Self(Arc::new(inner)), damaged.or(no_thread))
     }
 
-    /// Whether there is anybody who could sign in.
+    /// Whether there is anyone who could sign in.
     pub(crate) fn has_users(&self) -> bool {
         !self.0.register.load().users.is_empty()
     }
 
-    /// Makes another picture, writes it down, and shows it. Nothing is shown that is not written, but
-    /// for what ends: that holds also if the disk is gone.
+    /// Creates a new state, stores it, and publishes it. Nothing is published that is not stored, except ends:
+    /// those apply even if the disk fails.
     async fn change<T>(
         &self,
         change: impl FnOnce(&mut Register) -> Result<T, Refusal>,
@@ -175,7 +175,7 @@ impl Access {
     }
 
     fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {
-        // Whoever panicked with it has left numbers that are at worst a little off.
+        // A panic while it was locked has left numbers that are slightly wrong at worst.
         self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -25,9 +25,9 @@ pub(crate) use self::connection::Connection;
 pub(crate) use self::connection_limit::ConnectionLimit;
 pub(crate) use self::tls::secure;
 
-/// Before the next client is accepted, when that has failed.
+/// The delay before accepting is retried after an error.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
-/// Requests under way at a shutdown have so long to end.
+/// At shutdown, the time for pending requests to complete.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
 /// A socket that clients connect to.
@@ -52,7 +52,7 @@ impl Accept for TcpListener {
     }
 }
 
-/// Serves the clients of one listener over HTTP/1.1.
+/// Accepts the clients of one listener and serves them over HTTP/1.1.
 #[derive(Debug)]
 pub(crate) struct HttpServer {
     /// What they are clients of, for the log.
@@ -67,7 +67,7 @@ pub(crate) struct HttpServer {
 
 impl HttpServer {
     /// Accepts clients until `shutdown` is done, and lets `answer` serve each on its connection. At the end idle
-    /// connections are closed at once, and requests under way have a moment to finish.
+    /// connections are closed at once, and pending requests have [`END_WITHIN`] to complete.
     pub(crate) async fn serve<L, Answered>(
         self,
         listener: L,
@@ -92,9 +92,9 @@ impl HttpServer {
                 Err(error) => {
                     if !std::mem::replace(&mut is_failing, true) {
                         let what = self.what;
-                        tracing::warn!(%error, "clients of {what} cannot be accepted; the next try is due soon");
+                        tracing::warn!(%error, "clients of {what} cannot be accepted; the next attempt is due soon");
                     }
-                    // Out of file descriptors, most likely: others must end first.
+                    // Most likely there are no file descriptors left: other connections must end first.
                     tokio::time::sleep(RETRY_ACCEPT).await;
                     continue;
                 }
@@ -109,7 +109,7 @@ impl HttpServer {
                 drop(slot);
             });
         }
-        // What has not ended by then ends with its task.
+        // Connections that have not ended by then end with their tasks.
         let _ = tokio::time::timeout(END_WITHIN, end.shutdown()).await;
     }
 

@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus, on a listener of its own. There is no sign-in.
+//! `/metrics` for Prometheus, on its own listener, without authentication.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,23 +17,23 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::http_server::{Connection, ConnectionLimit, HttpServer};
 use bellwether_os::address;
 
-/// More clients wait in the queue of the socket. Each page is made for itself.
+/// The maximum number of clients; more of them wait in the queue of the socket. Each page is rendered separately.
 const MAX_CLIENTS: usize = 8;
-/// A client must have said what it wants by then.
+/// The time limit for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// A connection is ended after so long, whatever goes on.
+/// The maximum duration of a connection.
 const MAX_AGE: Duration = Duration::from_secs(300);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Makes the page anew, for each request.
+/// Renders the page for each request.
 pub type MetricsPage = Arc<dyn Fn() -> Result<String, fmt::Error> + Send + Sync>;
 
-/// Listens. Port 0 is any free port.
+/// Listens. Port 0 means any free port.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     address::listen(address)
 }
 
-/// Answers until it is dropped.
+/// Serves clients until it is dropped.
 pub async fn serve(listener: TcpListener, page: MetricsPage) {
     let router = Router::new().route("/metrics", get(answer)).with_state(page);
     let server = HttpServer {

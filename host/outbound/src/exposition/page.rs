@@ -13,8 +13,7 @@ pub(super) type Labels = Vec<(&'static str, String)>;
 
 pub(super) const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 
-/// The page under way. A name ends with its unit, as the format demands; the suffix of a
-/// counter is added to it.
+/// The page in progress. A name ends with its unit, as the format requires; the suffix of a counter is added to it.
 pub(super) struct Page<'p>(Paper<'p>);
 
 enum Paper<'p> {
@@ -114,7 +113,7 @@ impl<'p> Page<'p> {
     }
 }
 
-/// The unit is added by the encoder.
+/// Without its unit, which the encoder adds.
 fn bare(name: &str, unit: Option<&Unit>) -> String {
     let suffix = unit.map_or_else(String::new, |unit| format!("_{}", unit.as_str()));
     name.strip_suffix(&suffix).unwrap_or(name).to_owned()

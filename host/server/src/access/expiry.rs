@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 use super::Access;
 
-/// How old what is written of the use of sign-ins and tokens may be.
+/// The last use of sessions and tokens is stored with at most this delay.
 const KEEP: Duration = Duration::from_mins(1);
-/// And how late one of them is ended at the most, when it is over.
+/// A session or token that has expired ends with at most this delay.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 impl Access {
-    /// Looks once in a while which sign-ins have ended by themselves.
+    /// Checks periodically which sessions have expired.
     pub async fn keep_forever(&self) {
         loop {
             self.keep().await;
@@ -27,10 +27,10 @@ impl Access {
         }
     }
 
-    /// How long it is until the next sign-in or token ends, unless it is used meanwhile.
+    /// The time until the next session or token expires, unless it is used before.
     fn next_end(&self) -> Duration {
         let (register, now, wall) = (self.0.register.load(), self.0.clock.now(), self.wall());
-        // What is over already could not be written down just now, and is tried again after the usual time.
+        // An expired one could not be stored just now, and is retried after the usual interval.
         let sessions =
             register.sessions.values().map(|session| session.times()).filter(|times| !times.is_over(now));
         let sessions = sessions.map(|times| times.ends().since(now));
@@ -41,7 +41,7 @@ impl Access {
         next.map_or(KEEP, |next| next.clamp(SHORTEST, KEEP))
     }
 
-    /// Writes down who used what last, and ends what is over.
+    /// Stores the last use of sessions and tokens, and ends the expired ones.
     pub async fn keep(&self) {
         if self.0.register.load().users.is_empty() && self.0.register.load().tokens.is_empty() {
             return;

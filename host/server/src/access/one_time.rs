@@ -9,14 +9,14 @@ use super::neighbourhood::neighbourhood;
 use super::secret::{self, Digest};
 use super::{Access, Refusal, SignedIn};
 
-/// One-time addresses that wait.
+/// The maximum number of valid one-time links.
 const ONE_TIMES: usize = 100;
 
 impl Access {
     /// A code that signs `user` in once, within this time and ten minutes at most.
     ///
     /// # Errors
-    /// If there is no such user.
+    /// If the user does not exist.
     pub(crate) fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
         if !self.0.register.load().users.contains_key(user) {
             return Err(Refusal::NoSuch("user"));
@@ -34,7 +34,7 @@ impl Access {
         Ok(code)
     }
 
-    /// Whom the code would sign in.
+    /// The user whom the code would sign in.
     pub(crate) fn one_time_for(&self, code: &str) -> Option<String> {
         let (digest, now) = (Digest::of(code), self.0.clock.now());
         let gate = self.gate();
@@ -42,10 +42,10 @@ impl Access {
         found.map(|(_, user, _)| user.clone())
     }
 
-    /// Signs in by a code, which is used up.
+    /// Signs in with a code, which is used up.
     ///
     /// # Errors
-    /// If it is not good, or not any more.
+    /// If it is invalid, or no longer valid.
     pub(crate) async fn redeem(&self, code: &str, from: IpAddr) -> Result<SignedIn, Refusal> {
         let (digest, now) = (Digest::of(code), self.0.clock.now());
         let user = {

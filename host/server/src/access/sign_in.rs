@@ -11,11 +11,11 @@ use super::secret::{self, Digest};
 use super::users::PASSWORD_AT_MOST;
 use super::{Access, Identity, Refusal, SignedIn};
 
-/// Sign-ins of one user; the oldest one makes room.
+/// The maximum number of a user's sessions; a new one replaces the oldest.
 const SESSIONS_OF_USER: usize = 20;
 
 impl Access {
-    /// Whose session this cookie is. It counts as a use.
+    /// The user of this session cookie. It counts as a use.
     pub(crate) fn by_cookie(&self, cookie: &str) -> Option<Identity> {
         let now = self.0.clock.now();
         let register = self.0.register.load();
@@ -29,32 +29,32 @@ impl Access {
         Some(Identity { name: session.user.clone(), role: user.role, ended: session.ended.subscribe() })
     }
 
-    /// Whether the key is the one that was given to this very session.
+    /// Whether the key is the one of this session.
     pub(crate) fn may_act(&self, cookie: &str, key: &str) -> bool {
         let register = self.0.register.load();
         register.sessions.get(&Digest::of(cookie)).is_some_and(|session| session.act == Digest::of(key))
     }
 
-    /// Whether it is the password of the session's user. Counts as a try to sign in.
+    /// Whether it is the password of the session's user. Counts as an attempt to sign in.
     ///
     /// # Errors
-    /// If it is not, or comes too soon.
+    /// If it is wrong, or the attempt comes too early.
     pub async fn confirm(&self, cookie: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let user = self.0.register.load().sessions.get(&Digest::of(cookie)).map(|s| s.user.clone());
         let user = user.ok_or(Refusal::NotSignedIn)?;
         self.let_in(&user, password, from).await
     }
 
-    /// Signs somebody in.
+    /// Signs a user in with a password.
     ///
     /// # Errors
-    /// If name and password do not fit, or it comes too soon, or the disk is gone.
+    /// If name and password do not match, the attempt comes too early, or the disk fails.
     pub async fn sign_in(&self, name: &str, password: String, from: IpAddr) -> Result<SignedIn, Refusal> {
         self.let_in(name, password, from).await?;
         self.begin_session(name, format!("from {from}")).await
     }
 
-    /// Who is not is written down.
+    /// Records the attempt if it fails.
     async fn let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let let_in = self.is_let_in(name, password, from).await;
         if let Err(refusal) = &let_in {
@@ -108,10 +108,10 @@ impl Access {
         Ok(SignedIn { user: name.to_owned(), cookie, act_key })
     }
 
-    /// Ends a session.
+    /// Ends a session, as its user asked.
     ///
     /// # Errors
-    /// If the disk is gone; it has ended nevertheless.
+    /// If the disk fails; the session has ended nevertheless.
     pub(crate) async fn sign_out(&self, cookie: &str, by: String) -> Result<(), Refusal> {
         let digest = Digest::of(cookie);
         let ended = self

@@ -15,7 +15,7 @@ use super::secret::{self, Digest};
 use super::{ACCOUNTS, Access, Identity, Refusal};
 
 impl Access {
-    /// Whose token this is. It counts as a use.
+    /// The token with this secret. It counts as a use.
     pub(crate) fn by_token(&self, secret: &str) -> Option<Identity> {
         let wall = self.wall();
         let digest = Digest::of(secret);
@@ -29,7 +29,7 @@ impl Access {
         Some(Identity { name: token.name.clone(), role: token.role, ended: token.ended.subscribe() })
     }
 
-    /// All tokens, by name.
+    /// All tokens, ordered by name.
     pub fn tokens(&self) -> Vec<TokenStatus> {
         let register = self.0.register.load();
         let status = |token: &Arc<Token>| TokenStatus {
@@ -42,10 +42,10 @@ impl Access {
         register.tokens.values().map(status).collect()
     }
 
-    /// Makes a token and returns its secret, which nobody sees again.
+    /// Creates a token and returns its secret, which is not shown again.
     ///
     /// # Errors
-    /// If the name will not do.
+    /// If the name is not acceptable.
     pub(crate) async fn create_token(
         &self,
         name: &str,
@@ -76,10 +76,10 @@ impl Access {
         Ok(secret)
     }
 
-    /// Ends a token.
+    /// Revokes a token by its name.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If no token has that name.
     pub(crate) async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let token = register.tokens.remove(name).ok_or(Refusal::NoSuch("token"))?;

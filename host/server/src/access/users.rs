@@ -7,13 +7,13 @@ use bellwether_core::id::AccountName;
 use super::register::User;
 use super::{ACCOUNTS, Access, Refusal};
 
-/// A shorter password is guessed.
+/// Shorter passwords can be guessed.
 const PASSWORD_AT_LEAST: usize = 10;
-/// A longer one only costs time.
+/// Longer passwords only cost time.
 pub(super) const PASSWORD_AT_MOST: usize = 250;
 
 impl Access {
-    /// All users, by name.
+    /// All users, ordered by name.
     pub fn users(&self) -> Vec<UserStatus> {
         let (register, now) = (self.0.register.load(), self.0.clock.now());
         let status = |(name, user): (&String, &User)| UserStatus {
@@ -31,10 +31,10 @@ impl Access {
         register.users.iter().map(status).collect()
     }
 
-    /// Adds a user; without a password one-time addresses are the only way in.
+    /// Adds a user; without a password, it can sign in only with one-time links.
     ///
     /// # Errors
-    /// If the name or the password will not do.
+    /// If the name or the password is not acceptable.
     pub async fn add_user(
         &self,
         name: &str,
@@ -60,10 +60,10 @@ impl Access {
         Ok(())
     }
 
-    /// Gives a user another role. Ends that user's sign-ins.
+    /// Changes a user's role. Ends the user's sessions.
     ///
     /// # Errors
-    /// If there is no such user, or no admin would be left.
+    /// If the user does not exist, or no admin would be left.
     pub(crate) async fn set_role(&self, name: &str, role: Role, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let admins = register.admins();
@@ -80,10 +80,10 @@ impl Access {
         Ok(())
     }
 
-    /// Sets a password. Ends that user's sign-ins.
+    /// Sets a password. Ends the user's sessions.
     ///
     /// # Errors
-    /// If there is no such user, or the password will not do.
+    /// If the user does not exist, or the password is not acceptable.
     pub(crate) async fn set_password(&self, name: &str, password: String, by: &str) -> Result<(), Refusal> {
         let password = self.hashed(Some(password)).await?;
         self.change(|register| {
@@ -97,10 +97,10 @@ impl Access {
         Ok(())
     }
 
-    /// Removes a user. Ends that user's sign-ins.
+    /// Removes a user. Ends the user's sessions.
     ///
     /// # Errors
-    /// If there is no such user, or no admin would be left although there are others.
+    /// If the user does not exist, or no admin would be left although there are other users.
     pub(crate) async fn remove_user(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let user = register.users.get(name).ok_or(Refusal::NoSuch("user"))?;

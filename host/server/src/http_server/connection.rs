@@ -1,5 +1,5 @@
-//! One connection of a client over HTTP/1.1: as many requests as it likes, until it leaves, is silent for too long,
-//! or the listener ends.
+//! One connection of a client over HTTP/1.1: any number of requests, until it disconnects, is idle for too long, or the
+//! listener ends.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::in_time::Taken;
 
-/// The head of a request is never larger, in bytes.
+/// The maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
 /// How one connection is served.
@@ -24,7 +24,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Answers requests on this stream until the connection ends.
+    /// Serves requests on this stream until the connection ends.
     pub(crate) async fn serve<S>(self, stream: S, router: Router)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -38,7 +38,7 @@ impl Connection {
         let served = self.ending.watch(connection);
         let ended = match self.longest {
             None => served.await,
-            // A client that stays too long misses nothing.
+            // A client whose connection is too old connects again.
             Some(longest) => tokio::time::timeout(longest, served).await.unwrap_or(Ok(())),
         };
         if let Err(error) = ended {

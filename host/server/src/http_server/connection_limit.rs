@@ -1,4 +1,4 @@
-//! How many clients there may be at once, in all and from one address.
+//! The maximum number of clients at the same time, in total and from one address.
 //!
 //! ```text
 //!   room in all ──▶ accepted ──▶ not too many from there ──▶ a slot, until it is dropped
@@ -14,10 +14,10 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::access::neighbourhood;
 
-/// From any host. Every browser keeps one connection for what is new, and opens a few more for pages.
+/// For clients of any host. Every browser keeps one connection for events, and opens a few more for pages.
 const MAX_CLIENTS: usize = 1024;
-/// Of the files that the daemon may open, the console takes this part at most: checks and the
-/// health endpoint need them too.
+/// The console uses at most this fraction of the files that the daemon may open: checks and the health endpoint
+/// need them as well.
 const PART_OF_FILES: u64 = 4;
 
 /// Counts connections. Clones count together.
@@ -62,7 +62,7 @@ impl ConnectionLimit {
     }
 
     fn shared(most: usize) -> Self {
-        // One proxy may stand for many people; but it must not keep out all others.
+        // One proxy may stand for many users; but it must not exclude all others.
         let by_address = ByAddress { most: most / 2, counts: Arc::default() };
         Self { by_address: Some(by_address), ..Self::new(most) }
     }
@@ -72,7 +72,7 @@ impl ConnectionLimit {
         Arc::clone(&self.room).acquire_owned().await
     }
 
-    /// A slot for a client of this address, unless it has enough of them.
+    /// A slot for a client with this address, unless it has the maximum already.
     pub(super) fn admit(&self, room: OwnedSemaphorePermit, address: Option<IpAddr>) -> Option<Slot> {
         let counted = match (&self.by_address, address) {
             (Some(by_address), Some(address)) => Some(by_address.count(neighbourhood(address))?),

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::plain;
 
-/// A client must have agreed upon its keys by then.
+/// The time limit of the TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The encrypted stream, if the client comes that far in time.
@@ -29,9 +29,9 @@ pub(crate) async fn secure(
         Ok(Ok(Some(stream))) => return Some(stream),
         Ok(Ok(None)) => tracing::debug!(%address, "a client of the console spoke plain HTTP"),
         Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "a client of the console went before it was secure");
+            tracing::debug!(%address, %error, "a client of the console disconnected before the TLS handshake was complete");
         }
-        Err(_) => tracing::debug!(%address, "a client of the console took too long to be secure"),
+        Err(_) => tracing::debug!(%address, "a client of the console took too long for the TLS handshake"),
     }
     None
 }

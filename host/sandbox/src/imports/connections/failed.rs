@@ -7,7 +7,7 @@ use bellwether_http_client::{Cause, CertificateFault};
 /// Why there is no connection.
 pub(super) enum NotOpened {
     Refused(Refusal),
-    /// A code of the interface, and a sentence.
+    /// An error code of the interface, and a sentence.
     Failed(&'static str, String),
 }
 

@@ -1,10 +1,10 @@
-//! Why there is no answer: a word for the guest, and a sentence for people who look at the run.
+//! Why there is no response: an error code for the guest, and a sentence for the run's log.
 
 use bellwether_http_client as http_client;
 use bellwether_http_client::Cause;
 use wasmtime_wasi_http::Error;
 
-/// What the guest is told, and what the run's log says.
+/// The error code for the guest, and the sentence for the run's log.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: Error,
@@ -16,7 +16,7 @@ impl Failed {
         Self { error, why: why.into() }
     }
 
-    /// No answer, or none that can be understood.
+    /// There is no response, or it cannot be parsed.
     pub(super) fn http(error: &hyper::Error) -> Self {
         http_client::Failed::http(error).into()
     }

@@ -12,13 +12,13 @@ use super::super::farm::capitalised;
 pub(super) struct CommandButton {
     pub(super) word: String,
     pub(super) href: String,
-    /// It takes the module out of the load balancer.
+    /// Whether it takes the module out of the load balancer.
     pub(super) danger: bool,
-    /// It is what is most likely to help now.
+    /// Whether it is the most useful action now.
     pub(super) first: bool,
 }
 
-/// Only what can be done now. `next` is what is proposed, as it is typed: `start web`.
+/// The actions that are possible now. `next` is the recommended one, in the form of the command line: `start web`.
 pub(super) fn buttons(module: &ModuleView, role: Role, next: Option<&str>) -> Vec<CommandButton> {
     let proposed = next.and_then(|next| next.split(' ').next()).and_then(|word| word.parse::<Command>().ok());
     let button = |consequence: Consequence| CommandButton {

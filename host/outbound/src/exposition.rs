@@ -1,9 +1,10 @@
-//! The page that Prometheus reads: `OpenMetrics` text, version 1.0.
+//! The page for Prometheus: `OpenMetrics` text, version 1.0.
 //!
-//! Labels are few and have few values: modules, checkers, states and results are what an operator
-//! wrote down. Which node it is, Prometheus knows by the address.
+//! Labels are few and have few values: modules, checkers, states and results. Prometheus adds the node's address
+//! itself.
 
 mod family;
+mod page;
 #[cfg(test)]
 mod tests;
 
@@ -15,14 +16,15 @@ use bellwether_core::snapshot::{ModuleView, Snapshot};
 use bellwether_core::state::StateName;
 use bellwether_core::verdict::Verdict;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc;
 
 pub use self::family::{Family, Kind, Value};
+use self::page::{Labels, Page, SECONDS};
 use crate::notify::Board;
 use bellwether_bus::Message;
+use bellwether_bus::component_counts::{ComponentCounts, PublishedComponentCounts};
 use bellwether_bus::metrics::{
     COMMAND_RESULTS, CheckerCounts, Count, Counts, EXPORT_RESULTS, Metrics, PLAN_RESULTS, RELOAD_RESULTS,
     STATUSES, STEP_RESULTS, Signal,
@@ -31,42 +33,40 @@ use bellwether_journal::{Journal, JournalHealth};
 use bellwether_os::clock::Clock;
 use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::own::OwnUse;
-use bellwether_supervisor::component_registry::ComponentRegistry as Components;
 
-/// Where the numbers come from.
+/// The sources of the values.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    /// What is counted.
+    /// The counters of the daemon.
     pub metrics: Metrics,
-    /// The present picture.
+    /// The latest snapshot of all modules.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Whether it is still being painted.
+    /// The heartbeat of the core.
     pub heartbeat: Heartbeat,
     /// The daemon's time line.
     pub clock: Clock,
-    /// What waits for the core.
+    /// The queue of the core.
     pub events: mpsc::WeakSender<Message>,
-    /// What is loaded.
-    pub components: Components,
-    /// The recipients of notifications.
+    /// How many components there are.
+    pub components: PublishedComponentCounts,
+    /// The state of the notification targets.
     pub board: Board,
-    /// What happened.
+    /// The state of the journal.
     pub journal: Journal,
 }
 
-/// Makes the page.
+/// Renders the page for Prometheus.
 #[derive(Debug)]
 pub struct Exposition(Registry);
 
 impl Exposition {
-    /// From these.
     pub fn new(sources: Sources) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(sources));
         Self(registry)
     }
 
-    /// The page. An error is none of the numbers': the text cannot be made.
+    /// The page. An error means that the text could not be written.
     pub fn page(&self) -> Result<String, fmt::Error> {
         let mut page = String::new();
         text::encode(&mut page, &self.0)?;
@@ -76,16 +76,16 @@ impl Exposition {
 
 impl Collector for Sources {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.write(Page(Paper::Text(encoder)))
+        self.write(Page::text(encoder))
     }
 }
 
 impl Sources {
-    /// The same numbers, for those who write them down in another way.
+    /// The same values, for other formats.
     pub(crate) fn families(&self) -> Vec<Family> {
         let mut families = Vec::new();
         // Only writing text can fail.
-        let _ = self.write(Page(Paper::List(&mut families)));
+        let _ = self.write(Page::list(&mut families));
         families
     }
 
@@ -99,7 +99,7 @@ impl Sources {
         page.checks(counts)?;
         self.core(counts, &mut page)?;
         page.journal(counts, &self.journal.health())?;
-        page.files(counts, &self.components)?;
+        page.files(counts, self.components.get())?;
         page.health(counts)?;
         page.notifications(&self.board)?;
         page.exports(counts)?;
@@ -127,21 +127,8 @@ impl Sources {
     }
 }
 
-/// Labels and their values.
-pub(super) type Labels = Vec<(&'static str, String)>;
-
 const NONE: Labels = Vec::new();
-const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 const BYTES: Option<&Unit> = Some(&Unit::Bytes);
-
-/// The page under way. A name ends with its unit, as the format demands; the suffix of a
-/// counter is added to it.
-struct Page<'p>(Paper<'p>);
-
-enum Paper<'p> {
-    Text(DescriptorEncoder<'p>),
-    List(&'p mut Vec<Family>),
-}
 
 impl Page<'_> {
     fn modules(&mut self, snapshot: &Snapshot) -> fmt::Result {
@@ -250,23 +237,16 @@ impl Page<'_> {
         self.gauge("bellwether_journal_last_batch_seconds", help, SECONDS, [(NONE, took)])
     }
 
-    fn files(&mut self, counts: &Counts, components: &Components) -> fmt::Result {
+    fn files(&mut self, counts: &Counts, components: ComponentCounts) -> fmt::Result {
         let reloads = by_result(None, &RELOAD_RESULTS, counts.reloads.iter().map(Count::get));
         self.counter("bellwether_reloads", "Files that were taken over, or not", None, reloads)?;
         let quarantines = number(counts.quarantines.get());
         let help = "Component versions that were quarantined";
         self.counter("bellwether_quarantines", help, None, [(NONE, quarantines)])?;
-        let entries = components.entries();
-        let some = |is: fn(&bellwether_supervisor::component_registry::RegisteredComponent) -> bool| {
-            entries.values().filter(|entry| is(entry)).count()
-        };
-        let states = [
-            ("in-force", some(|entry| entry.component.is_some())),
-            ("refused", some(|entry| entry.error.is_some())),
-            ("quarantined", some(|entry| entry.quarantined.is_some())),
-            ("waiting", some(|entry| entry.waiting.is_some())),
-        ];
-        let states = states.map(|(state, count)| (vec![("state", state.to_owned())], number(count as u64)));
+        let ComponentCounts { active, refused, quarantined, waiting } = components;
+        let states =
+            [("in-force", active), ("refused", refused), ("quarantined", quarantined), ("waiting", waiting)];
+        let states = states.map(|(state, count)| (vec![("state", state.to_owned())], number(count)));
         let help = "Active components, and component files that are not active";
         self.gauge("bellwether_components", help, None, states)
     }
@@ -311,7 +291,7 @@ impl Page<'_> {
         self.counter("bellwether_telemetry_records_refused", help, None, [(NONE, lost)])
     }
 
-    /// The names are those that every client library has.
+    /// The names are those of every client library.
     fn process(&mut self, own: &OwnUse) -> fmt::Result {
         let info = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         self.gauge("bellwether_build_info", "The daemon's version", None, [(info, 1.0)])?;
@@ -324,94 +304,6 @@ impl Page<'_> {
         self.gauge("process_start_time_seconds", help, SECONDS, one(own.started))?;
         self.counter("process_cpu_seconds", "CPU time, user and system", SECONDS, one(own.cpu))
     }
-
-    fn gauge(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        series: impl IntoIterator<Item = (Labels, f64)>,
-    ) -> fmt::Result {
-        let name = bare(name, unit);
-        let encoder = match &mut self.0 {
-            Paper::Text(encoder) => encoder,
-            Paper::List(families) => {
-                let series = series.into_iter().map(|(labels, value)| (labels, Value::Number(value)));
-                families.push(Family::new(name, help, unit, Kind::Gauge, series));
-                return Ok(());
-            }
-        };
-        let mut metric = encoder.encode_descriptor(&name, help, unit, MetricType::Gauge)?;
-        for (labels, value) in series {
-            if labels.is_empty() {
-                metric.encode_gauge(&value)?;
-            } else {
-                metric.encode_family(&labels)?.encode_gauge(&value)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn counter(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        series: impl IntoIterator<Item = (Labels, f64)>,
-    ) -> fmt::Result {
-        let name = bare(name, unit);
-        let encoder = match &mut self.0 {
-            Paper::Text(encoder) => encoder,
-            Paper::List(families) => {
-                let series = series.into_iter().map(|(labels, value)| (labels, Value::Number(value)));
-                families.push(Family::new(name, help, unit, Kind::Counter, series));
-                return Ok(());
-            }
-        };
-        let mut metric = encoder.encode_descriptor(&name, help, unit, MetricType::Counter)?;
-        for (labels, value) in series {
-            if labels.is_empty() {
-                metric.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
-            } else {
-                metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        series: impl IntoIterator<Item = (Labels, (f64, u64, Vec<(f64, u64)>))>,
-    ) -> fmt::Result {
-        let name = bare(name, SECONDS);
-        let encoder = match &mut self.0 {
-            Paper::Text(encoder) => encoder,
-            Paper::List(families) => {
-                let series = series
-                    .into_iter()
-                    .map(|(labels, (sum, count, buckets))| (labels, Value::Buckets { sum, count, buckets }));
-                families.push(Family::new(name, help, SECONDS, Kind::Histogram, series));
-                return Ok(());
-            }
-        };
-        let mut metric = encoder.encode_descriptor(&name, help, SECONDS, MetricType::Histogram)?;
-        for (labels, (sum, count, buckets)) in series {
-            if labels.is_empty() {
-                metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-            } else {
-                metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The unit is added by the encoder.
-fn bare(name: &str, unit: Option<&Unit>) -> String {
-    let suffix = unit.map_or_else(String::new, |unit| format!("_{}", unit.as_str()));
-    name.strip_suffix(&suffix).unwrap_or(name).to_owned()
 }
 
 fn of_module(module: &str) -> Labels {
@@ -439,7 +331,7 @@ fn yes(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-/// Exact up to 2^53, which nothing here ever reaches.
+/// Exact up to 2^53, which no value here ever reaches.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
 fn number(count: u64) -> f64 {
     count as f64

@@ -1,4 +1,4 @@
-//! Who may do what: users, tokens, sign-ins.
+//! Users, tokens and sign-ins.
 //!
 //! ```text
 //!   user + password ──┐                     ┌─ idle, too old
@@ -7,58 +7,47 @@
 //!
 //!   token ──used──▶ … ──▶ expired, revoked ──▶ its streams end
 //! ```
-//! Requests read a published picture and take no lock; whoever changes something waits for the one
-//! before and for the disk. Secrets are kept as hashes only.
+//! Requests read a published state without a lock; changes wait for the previous change and for the disk. Secrets
+//! are stored as hashes only.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bellwether_api::accounts::{TokenStatus, UserStatus};
-use bellwether_core::access::{ONE_TIME_MOST, Role, Rule, Throttle, Use};
-use bellwether_core::id::AccountName;
-use bellwether_core::moment::{Moment, plain};
+use bellwether_core::access::{Role, Rule, Throttle};
+use bellwether_core::moment::Moment;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::Instant;
 
 use bellwether_bus::Message;
 use bellwether_bus::recorder::Recorder;
 use bellwether_os::atomic_file::{self, SetAside};
 use bellwether_os::clock::Clock;
 
+mod expiry;
 mod hasher;
 mod neighbourhood;
 mod notes;
+mod one_time;
 mod refusal;
 mod register;
 mod secret;
+mod sign_in;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod users;
 
 use self::hasher::Hasher;
 pub(crate) use self::neighbourhood::neighbourhood;
 use self::notes::Notes;
 pub use self::refusal::Refusal;
-use self::register::{Register, Session, Token, User};
+use self::register::Register;
 pub use self::secret::Digest;
 
-/// Sign-ins of one user; the oldest one makes room.
-const SESSIONS_OF_USER: usize = 20;
-/// Users, and tokens.
+/// The maximum number of users, and of tokens.
 const ACCOUNTS: usize = 1_000;
-/// One-time addresses that wait.
-const ONE_TIMES: usize = 100;
-/// A shorter password is guessed.
-const PASSWORD_AT_LEAST: usize = 10;
-/// A longer one only costs time.
-const PASSWORD_AT_MOST: usize = 250;
-/// How old what is written of the use of sign-ins and tokens may be.
-const KEEP: Duration = Duration::from_mins(1);
-/// And how late one of them is ended at the most, when it is over.
-const SHORTEST: Duration = Duration::from_millis(100);
 
 const BY_ADDRESS: Rule = Rule {
     free: 5,
@@ -78,16 +67,16 @@ struct Inner {
     path: PathBuf,
     clock: Clock,
     register: ArcSwap<Register>,
-    /// One change at a time. What was written last: what is the same is not written again.
+    /// Allows one change at a time. Contains what was written last: the same content is not written again.
     written: tokio::sync::Mutex<Option<Vec<u8>>>,
     hasher: Hasher,
-    /// Something else may be the next to end.
+    /// Notified when another session or token may be the next to expire.
     changed: Notify,
     gate: Mutex<Gate>,
     notes: Notes,
 }
 
-/// Who tries to come in.
+/// The rate limits of sign-in attempts.
 #[derive(Debug)]
 struct Gate {
     addresses: Throttle<IpAddr>,
@@ -95,31 +84,31 @@ struct Gate {
     one_times: Vec<(Digest, String, Moment)>,
 }
 
-/// A sign-in that has just begun.
+/// A session that has just begun.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// Who.
+    /// The name of the user.
     pub user: String,
-    /// For the cookie.
+    /// The value of the session cookie.
     pub cookie: String,
-    /// What changes want besides the cookie.
+    /// The key that changes require besides the cookie.
     pub act_key: String,
 }
 
-/// How somebody is known.
+/// Who a sign-in or a token belongs to.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct Identity {
     /// The user's name, or the token's.
     pub name: String,
-    /// What this one may do.
+    /// The role of the caller.
     pub role: Role,
-    /// Turns true when that is over.
+    /// Becomes true when the session or token ends.
     pub ended: watch::Receiver<bool>,
 }
 
 impl Access {
-    /// As the last daemon left it. What was found damaged is set aside, nobody is let in by it, and the
-    /// sentence says so.
+    /// The accounts that the last daemon stored. A damaged file is moved aside and gives no access, and the
+    /// sentence reports it.
     pub fn open(root: &Path, clock: Clock, events: mpsc::Sender<Message>) -> (Self, Option<String>) {
         let path = root.join("state/access.json");
         let (register, damaged) = match std::fs::read(&path) {
@@ -159,412 +148,13 @@ impl Access {
         (Self(Arc::new(inner)), damaged.or(no_thread))
     }
 
-    /// Whether there is anybody who could sign in.
+    /// Whether there is anyone who could sign in.
     pub(crate) fn has_users(&self) -> bool {
         !self.0.register.load().users.is_empty()
     }
 
-    /// Whose session this cookie is. It counts as a use.
-    pub(crate) fn by_cookie(&self, cookie: &str) -> Option<Known> {
-        let now = self.0.clock.now();
-        let register = self.0.register.load();
-        let session = register.sessions.get(&Digest::of(cookie))?;
-        let user = register.users.get(&session.user)?;
-        if session.times().is_over(now) {
-            session.ended.send_replace(true);
-            return None;
-        }
-        session.use_now(now);
-        Some(Known { name: session.user.clone(), role: user.role, ended: session.ended.subscribe() })
-    }
-
-    /// Whose token this is. It counts as a use.
-    pub(crate) fn by_token(&self, secret: &str) -> Option<Known> {
-        let wall = self.wall();
-        let digest = Digest::of(secret);
-        let register = self.0.register.load();
-        let token = register.tokens.values().find(|token| token.digest == digest)?;
-        if token.is_over(wall) {
-            token.ended.send_replace(true);
-            return None;
-        }
-        token.used.store(wall, Ordering::Relaxed);
-        Some(Known { name: token.name.clone(), role: token.role, ended: token.ended.subscribe() })
-    }
-
-    /// Whether the key is the one that was given to this very session.
-    pub(crate) fn may_act(&self, cookie: &str, key: &str) -> bool {
-        let register = self.0.register.load();
-        register.sessions.get(&Digest::of(cookie)).is_some_and(|session| session.act == Digest::of(key))
-    }
-
-    /// Whether it is the password of the session's user. Counts as a try to sign in.
-    ///
-    /// # Errors
-    /// If it is not, or comes too soon.
-    pub async fn confirm(&self, cookie: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
-        let user = self.0.register.load().sessions.get(&Digest::of(cookie)).map(|s| s.user.clone());
-        let user = user.ok_or(Refusal::NotSignedIn)?;
-        self.let_in(&user, password, from).await
-    }
-
-    /// Signs somebody in.
-    ///
-    /// # Errors
-    /// If name and password do not fit, or it comes too soon, or the disk is gone.
-    pub async fn sign_in(&self, name: &str, password: String, from: IpAddr) -> Result<SignedIn, Refusal> {
-        self.let_in(name, password, from).await?;
-        self.begin_session(name, format!("from {from}")).await
-    }
-
-    /// Who is not is written down.
-    async fn let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
-        let let_in = self.is_let_in(name, password, from).await;
-        if let Err(refusal) = &let_in {
-            self.0.notes.failed(format!("an unknown user from {from}"), refusal, name, self.0.clock.now());
-        }
-        let_in
-    }
-
-    async fn is_let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
-        let now = self.0.clock.now();
-        let begun = {
-            let mut gate = self.gate();
-            gate.addresses
-                .begin(&neighbourhood(from), now)
-                .and_then(|()| gate.accounts.begin(&name.to_owned(), now))
-        };
-        begun.map_err(Refusal::TooSoon)?;
-        let hash = self.0.register.load().users.get(name).and_then(|user| user.password.clone());
-        let fits = password.chars().count() <= PASSWORD_AT_MOST && self.0.hasher.fits(password, hash).await?;
-        if !fits {
-            return Err(Refusal::Wrong);
-        }
-        let mut gate = self.gate();
-        gate.addresses.succeeded(&neighbourhood(from));
-        gate.accounts.succeeded(&name.to_owned());
-        Ok(())
-    }
-
-    async fn begin_session(&self, name: &str, origin: String) -> Result<SignedIn, Refusal> {
-        let (cookie, act_key) = (secret::chance()?, secret::chance()?);
-        let (now, wall) = (self.0.clock.now(), self.wall());
-        let (digest, act) = (Digest::of(&cookie), Digest::of(&act_key));
-        self.change(|register| {
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
-            user.last_sign_in = Some(wall);
-            register.sessions.retain(|_, session| !session.times().is_over(now));
-            let mut own: Vec<_> = register.sessions.iter().filter(|(_, s)| s.user == name).collect();
-            own.sort_by_key(|(_, session)| session.began);
-            let surplus = (own.len() + 1).saturating_sub(SESSIONS_OF_USER);
-            let oldest: Vec<Digest> = own.iter().take(surplus).map(|(digest, _)| (*digest).clone()).collect();
-            for digest in oldest {
-                if let Some(session) = register.sessions.remove(&digest) {
-                    session.ended.send_replace(true);
-                }
-            }
-            register.sessions.insert(digest, Arc::new(Session::new(name.to_owned(), Use::begin(now), act)));
-            Ok(())
-        })
-        .await?;
-        self.note(format!("{name} {origin}"), "signed in");
-        Ok(SignedIn { user: name.to_owned(), cookie, act_key })
-    }
-
-    /// A code that signs `user` in once, within this time and ten minutes at most.
-    ///
-    /// # Errors
-    /// If there is no such user.
-    pub(crate) fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
-        if !self.0.register.load().users.contains_key(user) {
-            return Err(Refusal::NoSuch("user"));
-        }
-        let code = secret::chance()?;
-        let now = self.0.clock.now();
-        let mut gate = self.gate();
-        gate.one_times.retain(|(_, _, until)| now < *until);
-        if gate.one_times.len() >= ONE_TIMES {
-            gate.one_times.remove(0);
-        }
-        gate.one_times.push((Digest::of(&code), user.to_owned(), now + within.min(ONE_TIME_MOST)));
-        drop(gate);
-        self.note(by.to_owned(), &format!("made a one-time address for {user}"));
-        Ok(code)
-    }
-
-    /// Whom the code would sign in.
-    pub(crate) fn one_time_for(&self, code: &str) -> Option<String> {
-        let (digest, now) = (Digest::of(code), self.0.clock.now());
-        let gate = self.gate();
-        let found = gate.one_times.iter().find(|(known, _, until)| *known == digest && now < *until);
-        found.map(|(_, user, _)| user.clone())
-    }
-
-    /// Signs in by a code, which is used up.
-    ///
-    /// # Errors
-    /// If it is not good, or not any more.
-    pub(crate) async fn redeem(&self, code: &str, from: IpAddr) -> Result<SignedIn, Refusal> {
-        let (digest, now) = (Digest::of(code), self.0.clock.now());
-        let user = {
-            let mut gate = self.gate();
-            gate.addresses.begin(&neighbourhood(from), now).map_err(Refusal::TooSoon)?;
-            let found = gate.one_times.iter().position(|(known, _, until)| *known == digest && now < *until);
-            let Some(found) = found else { return Err(Refusal::UsedUp) };
-            gate.addresses.succeeded(&neighbourhood(from));
-            gate.one_times.remove(found).1
-        };
-        self.begin_session(&user, format!("from {from}, by a one-time address,")).await
-    }
-
-    /// Ends a session.
-    ///
-    /// # Errors
-    /// If the disk is gone; it has ended nevertheless.
-    pub(crate) async fn sign_out(&self, cookie: &str, by: String) -> Result<(), Refusal> {
-        let digest = Digest::of(cookie);
-        let ended = self
-            .change(|register| {
-                if let Some(session) = register.sessions.remove(&digest) {
-                    session.ended.send_replace(true);
-                }
-                Ok(())
-            })
-            .await;
-        self.note(by, "signed out");
-        ended
-    }
-
-    /// All users, by name.
-    pub fn users(&self) -> Vec<UserStatus> {
-        let (register, now) = (self.0.register.load(), self.0.clock.now());
-        let status = |(name, user): (&String, &User)| UserStatus {
-            name: name.clone(),
-            role: user.role,
-            has_password: user.password.is_some(),
-            created: user.created,
-            last_sign_in: user.last_sign_in,
-            sessions: register
-                .sessions
-                .values()
-                .filter(|session| session.user == *name && !session.times().is_over(now))
-                .count(),
-        };
-        register.users.iter().map(status).collect()
-    }
-
-    /// Adds a user; without a password one-time addresses are the only way in.
-    ///
-    /// # Errors
-    /// If the name or the password will not do.
-    pub async fn add_user(
-        &self,
-        name: &str,
-        role: Role,
-        password: Option<String>,
-        by: &str,
-    ) -> Result<(), Refusal> {
-        let name = AccountName::new(name).map_err(|error| Refusal::BadName(error.to_string()))?;
-        let password = self.hashed(password).await?;
-        let created = self.wall();
-        self.change(|register| {
-            if register.users.contains_key(name.as_str()) {
-                return Err(Refusal::Taken("user"));
-            }
-            if register.users.len() >= ACCOUNTS {
-                return Err(Refusal::TooMany);
-            }
-            register.users.insert(name.to_string(), User { role, password, created, last_sign_in: None });
-            Ok(())
-        })
-        .await?;
-        self.note(by.to_owned(), &format!("added user {name} with the role {role}"));
-        Ok(())
-    }
-
-    /// Gives a user another role. Ends that user's sign-ins.
-    ///
-    /// # Errors
-    /// If there is no such user, or no admin would be left.
-    pub(crate) async fn set_role(&self, name: &str, role: Role, by: &str) -> Result<(), Refusal> {
-        self.change(|register| {
-            let admins = register.admins();
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
-            if user.role == Role::Admin && role != Role::Admin && admins == 1 {
-                return Err(Refusal::LastAdmin);
-            }
-            user.role = role;
-            register.end_sessions(name);
-            Ok(())
-        })
-        .await?;
-        self.note(by.to_owned(), &format!("gave user {name} the role {role}"));
-        Ok(())
-    }
-
-    /// Sets a password. Ends that user's sign-ins.
-    ///
-    /// # Errors
-    /// If there is no such user, or the password will not do.
-    pub(crate) async fn set_password(&self, name: &str, password: String, by: &str) -> Result<(), Refusal> {
-        let password = self.hashed(Some(password)).await?;
-        self.change(|register| {
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
-            user.password = password;
-            register.end_sessions(name);
-            Ok(())
-        })
-        .await?;
-        self.note(by.to_owned(), &format!("set the password of user {name}"));
-        Ok(())
-    }
-
-    /// Removes a user. Ends that user's sign-ins.
-    ///
-    /// # Errors
-    /// If there is no such user, or no admin would be left although there are others.
-    pub(crate) async fn remove_user(&self, name: &str, by: &str) -> Result<(), Refusal> {
-        self.change(|register| {
-            let user = register.users.get(name).ok_or(Refusal::NoSuch("user"))?;
-            if user.role == Role::Admin && register.admins() == 1 && register.users.len() > 1 {
-                return Err(Refusal::LastAdmin);
-            }
-            register.users.remove(name);
-            register.end_sessions(name);
-            Ok(())
-        })
-        .await?;
-        self.note(by.to_owned(), &format!("removed user {name}"));
-        Ok(())
-    }
-
-    /// All tokens, by name.
-    pub fn tokens(&self) -> Vec<TokenStatus> {
-        let register = self.0.register.load();
-        let status = |token: &Arc<Token>| TokenStatus {
-            name: token.name.clone(),
-            role: token.role,
-            created: token.created,
-            expires: token.expires,
-            last_used: Some(token.used.load(Ordering::Relaxed)).filter(|used| *used > 0),
-        };
-        register.tokens.values().map(status).collect()
-    }
-
-    /// Makes a token and returns its secret, which nobody sees again.
-    ///
-    /// # Errors
-    /// If the name will not do.
-    pub(crate) async fn create_token(
-        &self,
-        name: &str,
-        role: Role,
-        lasts: Option<Duration>,
-        by: &str,
-    ) -> Result<String, Refusal> {
-        let name = AccountName::new(name).map_err(|error| Refusal::BadName(error.to_string()))?.to_string();
-        let secret = format!("bw_{}", secret::chance()?);
-        let (digest, created) = (Digest::of(&secret), self.wall());
-        let expires =
-            lasts.map(|lasts| created.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX)));
-        self.change(|register| {
-            if register.tokens.contains_key(&name) {
-                return Err(Refusal::Taken("token"));
-            }
-            if register.tokens.len() >= ACCOUNTS {
-                return Err(Refusal::TooMany);
-            }
-            let (used, ended) = (std::sync::atomic::AtomicI64::new(0), watch::Sender::new(false));
-            let token = Token { name: name.clone(), role, digest, created, expires, used, ended };
-            register.tokens.insert(name.clone(), Arc::new(token));
-            Ok(())
-        })
-        .await?;
-        let until = lasts.map_or(String::new(), |lasts| format!(", for {}", plain(lasts)));
-        self.note(by.to_owned(), &format!("made token {name} with the role {role}{until}"));
-        Ok(secret)
-    }
-
-    /// Ends a token.
-    ///
-    /// # Errors
-    /// If there is none of that name.
-    pub(crate) async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Refusal> {
-        self.change(|register| {
-            let token = register.tokens.remove(name).ok_or(Refusal::NoSuch("token"))?;
-            token.ended.send_replace(true);
-            Ok(())
-        })
-        .await?;
-        self.note(by.to_owned(), &format!("revoked token {name}"));
-        Ok(())
-    }
-
-    /// Looks once in a while which sign-ins have ended by themselves.
-    pub async fn keep_forever(&self) {
-        loop {
-            self.keep().await;
-            let kept = Instant::now();
-            loop {
-                let due = (kept + KEEP).min(Instant::now() + self.next_end());
-                tokio::select! {
-                    () = tokio::time::sleep_until(due) => break,
-                    () = self.0.changed.notified() => {}
-                }
-            }
-        }
-    }
-
-    /// How long it is until the next sign-in or token ends, unless it is used meanwhile.
-    fn next_end(&self) -> Duration {
-        let (register, now, wall) = (self.0.register.load(), self.0.clock.now(), self.wall());
-        // What is over already could not be written down just now, and is tried again after the usual time.
-        let sessions =
-            register.sessions.values().map(|session| session.times()).filter(|times| !times.is_over(now));
-        let sessions = sessions.map(|times| times.ends().since(now));
-        let tokens = register.tokens.values().filter_map(|token| token.expires);
-        let tokens = tokens
-            .filter_map(|expires| u64::try_from(expires.saturating_sub(wall)).ok().filter(|left| *left > 0));
-        let next = sessions.chain(tokens.map(Duration::from_micros)).min();
-        next.map_or(KEEP, |next| next.clamp(SHORTEST, KEEP))
-    }
-
-    /// Writes down who used what last, and ends what is over.
-    pub async fn keep(&self) {
-        if self.0.register.load().users.is_empty() && self.0.register.load().tokens.is_empty() {
-            return;
-        }
-        let (now, wall) = (self.0.clock.now(), self.wall());
-        let kept = self
-            .change(|register| {
-                register.sessions.retain(|_, session| {
-                    let over = session.times().is_over(now);
-                    if over {
-                        session.ended.send_replace(true);
-                    }
-                    !over
-                });
-                for token in register.tokens.values().filter(|token| token.is_over(wall)) {
-                    token.ended.send_replace(true);
-                }
-                Ok(())
-            })
-            .await;
-        if let Err(error) = kept {
-            tracing::warn!(%error, "state/access.json cannot be written");
-        }
-    }
-
-    async fn hashed(&self, password: Option<String>) -> Result<Option<String>, Refusal> {
-        let Some(password) = password else { return Ok(None) };
-        if !(PASSWORD_AT_LEAST..=PASSWORD_AT_MOST).contains(&password.chars().count()) {
-            return Err(Refusal::BadPassword { at_least: PASSWORD_AT_LEAST, at_most: PASSWORD_AT_MOST });
-        }
-        self.0.hasher.hash(password).await.map(Some)
-    }
-
-    /// Makes another picture, writes it down, and shows it. Nothing is shown that is not written, but
-    /// for what ends: that holds also if the disk is gone.
+    /// Creates a new state, stores it, and publishes it. Nothing is published that is not stored, except ends:
+    /// those apply even if the disk fails.
     async fn change<T>(
         &self,
         change: impl FnOnce(&mut Register) -> Result<T, Refusal>,
@@ -585,7 +175,7 @@ impl Access {
     }
 
     fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {
-        // Whoever panicked with it has left numbers that are at worst a little off.
+        // A panic while it was locked has left numbers that are slightly wrong at worst.
         self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,10 +1,10 @@
-//! Show: whatever answers people reads a published snapshot.
+//! Shows the state of the node: everything here reads a published snapshot.
 
 pub mod access;
 pub mod api;
 pub mod console;
-mod conversation;
 mod guard;
+mod http_server;
 mod in_time;
 pub mod metrics;
 pub mod site;

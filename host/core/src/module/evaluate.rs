@@ -136,7 +136,7 @@ impl Module {
         if let Some(moved) = self.stop_for_prerequisite(out) {
             return moved;
         }
-        if self.wish.suspended && self.checkers.any(is_acted_on) {
+        if self.desired.suspended && self.checkers.any(is_acted_on) {
             return false;
         }
         // Of what counts until it is up, there is only that the application has ended.

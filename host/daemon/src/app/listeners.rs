@@ -1,16 +1,21 @@
-//! Where the daemon listens, and what it does where it cannot.
+//! Where the daemon listens for clients of the network, and what it does where it cannot.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::net::TcpListener;
+use bellwether_bus::recorder::Recorder;
+use bellwether_core::record::RecordKind;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::time::Instant;
 
-use super::RunError;
+use super::base::Base;
+use super::tasks::Tasks;
+use super::{Ready, RunError};
+use crate::watchdog;
 use bellwether_config::certificates::Certificates;
 use bellwether_config::spec::NodeSpec;
 use bellwether_health::{BindError, HealthServer, HealthView};
@@ -24,6 +29,65 @@ use bellwether_server::site::{NotOpened, Site};
 /// are held for the one after it.
 const PORT_FREE_WITHIN: Duration = HELD_FOR.saturating_add(Duration::from_secs(1));
 const PORT_LOOK: Duration = Duration::from_millis(20);
+
+/// All that the daemon listens on.
+pub(super) struct Listeners {
+    /// Load balancers, which are answered by a thread of its own.
+    pub(super) health: HealthServer,
+    /// Keeps the sockets of the health endpoint for the next daemon.
+    pub(super) held: Option<Held>,
+    /// Prometheus.
+    pub(super) metrics: Option<TcpListener>,
+    /// Browsers, and programs on other hosts.
+    pub(super) console: Option<Site>,
+    /// Clients on this node.
+    pub(super) local: Option<UnixListener>,
+}
+
+impl Listeners {
+    /// Load balancers come first: they are heard from here on, and answered once there is something to say.
+    pub(super) async fn open(
+        base: &Base,
+        local: Option<(UnixListener, PathBuf)>,
+        holder: Option<&'static str>,
+    ) -> Result<Self, RunError> {
+        let Base { root, node, problems, .. } = base;
+        let (health, held) = open_health(root, node, &base.health_view(), holder).await?;
+        let metrics = bind_metrics(node).await?;
+        let (console, no_console) = open_site(root, node).await?;
+        let (local, path) = local.unzip();
+        problems.set("console's listener", no_console.as_slice());
+        problems.set("disk", read_only(root, path.as_deref()).as_slice());
+        Ok(Self { health, held, metrics, console, local })
+    }
+
+    /// Where the daemon listens.
+    pub(super) fn ready(&self, base: &Base) -> Ready {
+        let mut health = self.health.local_addrs().iter().copied();
+        let modules = base.node.agent_checks.iter().map(|check| check.agent.module.clone());
+        Ready {
+            health: health.next().unwrap_or(base.node.health),
+            agents: health.zip(modules).collect(),
+            metrics: self.metrics.as_ref().and_then(|listener| listener.local_addr().ok()),
+            console: self.console.as_ref().and_then(|console| console.console_address().status()),
+            socket: socket::path(&base.root),
+        }
+    }
+
+    pub(super) fn watch_health(&self, tasks: &mut Tasks) {
+        tasks.watch(watchdog::HEALTH, self.health.heart());
+        tasks.watch(watchdog::HEALTH_HTTP2, self.health.multiplexed_heart());
+    }
+
+    /// Starts what renews the certificate of the health endpoint.
+    pub(super) fn start_renewal(&self, base: &Base, tasks: &mut Tasks) {
+        if let Some(certificates) = self.health.certificates() {
+            let (recorder, problems) = (Recorder::new(base.events.clone()), base.problems.clone());
+            let say = move |message| recorder.record_later(None, RecordKind::Daemon { message });
+            tasks.spawn(certificates.look_after(problems, say));
+        }
+    }
+}
 
 /// Listens. A daemon that was killed an instant ago may hold a port for another: its sockets are closed
 /// one after the other.
@@ -62,7 +126,7 @@ async fn bind_health(
 }
 
 /// Listens for Prometheus, if that is asked for.
-pub(super) async fn bind_metrics(node: &NodeSpec) -> Result<Option<TcpListener>, RunError> {
+async fn bind_metrics(node: &NodeSpec) -> Result<Option<TcpListener>, RunError> {
     let Some(addr) = node.metrics else { return Ok(None) };
     let bind = || async move { serve::metrics::bind(addr) };
     let bound = patiently(PORT_FREE_WITHIN, bind, |error| error.kind() == io::ErrorKind::AddrInUse).await;
@@ -71,7 +135,7 @@ pub(super) async fn bind_metrics(node: &NodeSpec) -> Result<Option<TcpListener>,
 
 /// Opens the health endpoint, and sees to it that its sockets outlive this daemon: by `holder`, if there is to be
 /// one.
-pub(super) async fn open_health(
+async fn open_health(
     root: &Path,
     node: &NodeSpec,
     view: &HealthView,
@@ -94,7 +158,7 @@ pub(super) async fn open_health(
 }
 
 /// All addresses that are listened on, and for what.
-pub(super) fn listeners(node: &NodeSpec) -> Vec<(String, SocketAddr)> {
+pub(super) fn addresses(node: &NodeSpec) -> Vec<(String, SocketAddr)> {
     let mut listeners = vec![("the health endpoint".to_owned(), node.health)];
     listeners.extend(node.agent_checks.iter().map(|check| ("agent-check".to_owned(), check.listen)));
     listeners.extend(node.metrics.map(|address| ("the metrics".to_owned(), address)));
@@ -103,7 +167,7 @@ pub(super) fn listeners(node: &NodeSpec) -> Vec<(String, SocketAddr)> {
 }
 
 /// What to say if the socket for commands could not be in the root.
-pub(super) fn read_only(root: &Path, place: Option<&Path>) -> Option<String> {
+fn read_only(root: &Path, place: Option<&Path>) -> Option<String> {
     let commands = match place {
         Some(place) if place == socket::path(root) => return None,
         Some(place) => format!("commands are accepted at {}", place.display()),
@@ -117,10 +181,7 @@ pub(super) fn read_only(root: &Path, place: Option<&Path>) -> Option<String> {
 }
 
 /// The console's listener, or why there is none. An address that was not chosen is no reason not to run.
-pub(super) async fn open_site(
-    root: &Path,
-    node: &NodeSpec,
-) -> Result<(Option<Site>, Option<String>), RunError> {
+async fn open_site(root: &Path, node: &NodeSpec) -> Result<(Option<Site>, Option<String>), RunError> {
     let Some(spec) = &node.console else { return Ok((None, None)) };
     let open = || Site::open(root, node, spec);
     let error = match patiently(PORT_FREE_WITHIN, open, |error| matches!(error, NotOpened::InUse(_))).await {

@@ -1,5 +1,5 @@
-//! Every operation of the API: the one place that says what it is called, who may do it, what it takes
-//! and gives, and who answers it. Routes, roles and the description all come from here.
+//! Every operation of the API: the only place that defines its name, the required role, its input and output, and
+//! its handler. Routes, roles and the description are all derived from it.
 
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -15,40 +15,39 @@ use crate::guard::needs;
 use bellwether_api as wire;
 use bellwether_api::shapes;
 
-/// One thing that can be asked.
+/// One operation of the API.
 pub(super) struct Operation {
     /// `get`, `post`, `put` or `delete`.
     pub(super) method: &'static str,
     /// Below `/api/v1`, with names in braces.
     pub(super) path: &'static str,
-    /// What one must be; nothing if it is open to everybody.
+    /// The required role; `None` if it is open to everyone.
     pub(super) role: Option<Role>,
-    /// In half a sentence.
+    /// A description in half a sentence.
     pub(super) summary: &'static str,
-    /// What stands behind the question mark.
     pub(super) query: Option<Shape>,
-    /// What is sent.
+    /// The schema of the request's body.
     pub(super) body: Option<Shape>,
-    /// What comes back if all goes well.
+    /// The response if it succeeds.
     pub(super) answer: Answer,
-    /// What else may come back, besides what every operation may answer.
+    /// Other possible status codes, besides those of every operation.
     pub(super) problems: &'static [u16],
-    /// Who answers.
+    /// Creates the handler of the route.
     route: fn() -> MethodRouter<Handle>,
 }
 
-/// Describes a type.
+/// Creates the schema of a type.
 pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
-/// What comes back if all goes well.
+/// The response if it succeeds.
 pub(super) enum Answer {
-    /// 200 with JSON.
+    /// 200 with JSON as its body.
     Json(Shape),
-    /// 201 with JSON.
+    /// 201 with JSON, if any.
     Created(Option<Shape>),
-    /// 204.
+    /// 204 without any body.
     Nothing,
-    /// 200, with lines or events that go on.
+    /// 200, with a stream of lines or events.
     Stream(&'static str),
 }
 
@@ -113,7 +112,7 @@ impl Operation {
         Self { role, ..self }
     }
 
-    /// Its route, behind its role.
+    /// Its route, with the check of the role.
     pub(super) fn route(&self) -> MethodRouter<Handle> {
         let route = (self.route)();
         match self.role {
@@ -123,7 +122,7 @@ impl Operation {
     }
 }
 
-/// All of them.
+/// All operations, in the order of the description.
 pub(super) fn all() -> Vec<Operation> {
     let mut all = pictures_of_the_node();
     all.extend(of_modules());
@@ -164,7 +163,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
             Json(of::<Vec<wire::EventLine>>),
             || get(events::list),
         )
-        .query(of::<events::Asked>)
+        .query(of::<events::EventsQuery>)
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/events/stream",
@@ -172,7 +171,7 @@ fn pictures_of_the_node() -> Vec<Operation> {
             Stream("application/x-ndjson"),
             || get(events::stream),
         )
-        .query(of::<events::Asked>)
+        .query(of::<events::EventsQuery>)
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/components",
@@ -255,7 +254,7 @@ fn of_modules() -> Vec<Operation> {
             Json(of::<wire::MeasurementsAnswer>),
             || get(measurements::list),
         )
-        .query(of::<measurements::Asked>)
+        .query(of::<measurements::MeasurementsQuery>)
         .may_answer(&[400, 404, 503]),
         Operation::get(
             "/modules/{module}/log",
@@ -278,10 +277,10 @@ fn commands() -> Vec<Operation> {
     use Answer::Json;
     vec![
         Operation::change("post", "/modules/{module}/{command}", COMMANDS_NEED, "Give a module a command. A repeated command finds nothing to do, or is refused if the module has changed since `seen`. A command that takes out the last ready node must be confirmed: 428 tells how", Json(of::<wire::CommandAnswer>), || post(modules::command))
-            .query(of::<modules::Decided>).may_answer(&[400, 404, 409, 428]),
+            .query(of::<modules::CommandQuery>).may_answer(&[400, 404, 409, 428]),
         Operation::change("post", "/modules/{module}/checkers/{checker}/run", Role::Control, "Run a checker once, now; its result is shown and has no effect", Json(of::<wire::ObservationStatus>), || post(modules::run_checker)).may_answer(&[404, 409]),
         Operation::change("post", "/notifications/test", Role::Control, "Send a test notification, and return the result", Json(of::<Vec<wire::TestAnswer>>), || post(notifications::test))
-            .query(of::<notifications::Asked>).may_answer(&[400, 404]),
+            .query(of::<notifications::TestQuery>).may_answer(&[400, 404]),
     ]
 }
 
@@ -297,7 +296,7 @@ fn management() -> Vec<Operation> {
             Json(of::<wire::ApprovalAnswer>),
             || post(components::approve),
         )
-        .query(of::<components::Decided>)
+        .query(of::<components::ApprovalQuery>)
         .may_answer(&[400, 409]),
         change(
             "post",
@@ -307,7 +306,7 @@ fn management() -> Vec<Operation> {
             Json(of::<wire::ApprovalAnswer>),
             || post(components::approve_in),
         )
-        .query(of::<components::Decided>)
+        .query(of::<components::ApprovalQuery>)
         .may_answer(&[400, 409]),
         Operation::get("/users", "All users", Json(of::<Vec<wire::UserLine>>), || get(accounts::users))
             .role(Some(Role::Admin)),

@@ -1,4 +1,4 @@
-//! Components: what they are, what they may do, what waits for a person.
+//! The pages about components: their grants, their cost, and pending approvals.
 
 use askama::Template;
 use axum::Form;
@@ -21,11 +21,11 @@ use bellwether_api::{ComponentDetail, ComponentKind, ComponentStatus, Origin, Us
 #[template(path = "components.html")]
 struct ComponentsPage {
     frame: Frame,
-    groups: Vec<(&'static str, Vec<Row>)>,
+    groups: Vec<(&'static str, Vec<ComponentRow>)>,
 }
 
 #[derive(Debug)]
-struct Row {
+struct ComponentRow {
     href: String,
     name: String,
     look: Look,
@@ -40,7 +40,7 @@ struct Row {
 struct ComponentPage {
     frame: Frame,
     folder: String,
-    row: Row,
+    row: ComponentRow,
     detail: ComponentDetail,
     may_approve: bool,
     quarantined: Option<(Time, Time)>,
@@ -48,14 +48,14 @@ struct ComponentPage {
     granted: Vec<Vec<Granted>>,
 }
 
-/// Something that is granted in one place.
+/// A grant of one use.
 #[derive(Debug)]
 struct Granted {
     grant: String,
     used: Option<Time>,
 }
 
-/// What its runs cost in one place.
+/// The cost of the runs of one use.
 #[derive(Debug)]
 struct Cost {
     runs: u64,
@@ -76,10 +76,10 @@ struct ApprovePage {
     asks: Vec<String>,
 }
 
-/// As the form sends it.
+/// The fields of the form.
 #[derive(Debug, Deserialize)]
-pub(super) struct Given {
-    /// Which version the person saw.
+pub(super) struct ApprovalForm {
+    /// The digest of the version that the user saw.
     digest: String,
 }
 
@@ -90,7 +90,7 @@ fn folder(kind: ComponentKind) -> &'static str {
     }
 }
 
-impl Row {
+impl ComponentRow {
     fn new(status: &ComponentStatus) -> Self {
         let look = if status.quarantine.is_some() {
             Look { glyph: "failed", word: "quarantined", tone: "bad" }
@@ -116,11 +116,12 @@ impl Row {
     }
 }
 
-/// `GET /components`
+/// The handler of `GET /components`.
 pub(super) async fn list(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let all = daemon.components();
     let of = |kind| {
-        let mut rows: Vec<Row> = all.iter().filter(|status| status.kind == kind).map(Row::new).collect();
+        let mut rows: Vec<ComponentRow> =
+            all.iter().filter(|status| status.kind == kind).map(ComponentRow::new).collect();
         rows.sort_by_key(|row| row.look.tone == "ok");
         rows
     };
@@ -132,7 +133,7 @@ pub(super) async fn list(State(daemon): State<Handle>, Extension(caller): Extens
     )
 }
 
-/// `GET /components/FOLDER/NAME`
+/// The handler of `GET /components/FOLDER/NAME`.
 pub(super) async fn one(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -146,7 +147,7 @@ pub(super) async fn one(
     let page = ComponentPage {
         may_approve: caller.role.may(Role::Admin),
         frame: Frame::new(&daemon, caller, Page::Components, &name),
-        row: Row::new(&detail.status),
+        row: ComponentRow::new(&detail.status),
         quarantined: quarantine.map(|case| (times.told(case.since.clone()), times.told(case.next.clone()))),
         costs: detail.uses.iter().map(|of| of.cost.as_ref().map(Cost::new)).collect(),
         granted: detail.uses.iter().map(|of| granted(of, &times)).collect(),
@@ -177,7 +178,7 @@ impl Cost {
     }
 }
 
-/// `GET /components/FOLDER/NAME/approve`: what would be let in.
+/// `GET /components/FOLDER/NAME/approve`: what would be approved.
 pub(super) async fn ask(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -200,12 +201,12 @@ pub(super) async fn ask(
     html(StatusCode::OK, &page)
 }
 
-/// `POST /components/FOLDER/NAME/approve`
+/// The handler of `POST /components/FOLDER/NAME/approve`.
 pub(super) async fn approve(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path((folder, name)): Path<(String, String)>,
-    Form(given): Form<Given>,
+    Form(given): Form<ApprovalForm>,
 ) -> Response {
     let back = (format!("/components/{folder}/{name}"), name.clone());
     match daemon.approve(format!("{folder}/{name}"), Some(given.digest), caller.by()).await {

@@ -1,4 +1,4 @@
-//! The farm: nodes across, modules down, worst first.
+//! The overview of all modules, worst first.
 
 use askama::Template;
 use axum::extract::{Extension, State};
@@ -29,10 +29,10 @@ struct FarmPage {
     look: Look,
     tallies: Vec<Tally>,
     problems: Vec<String>,
-    rows: Vec<Row>,
+    rows: Vec<ModuleRow>,
 }
 
-/// How many modules are how.
+/// The number of modules in each state.
 #[derive(Debug)]
 struct Tally {
     count: usize,
@@ -42,22 +42,22 @@ struct Tally {
 
 /// One module on this node.
 #[derive(Debug)]
-struct Row {
+struct ModuleRow {
     name: String,
-    /// Its own page; of one without a version in force its file.
+    /// The page of the module; for one without an active version, that of its file.
     href: String,
     look: Look,
-    /// Of the cell: what is held stays loud however well it is.
+    /// The style of the cell: a held module stays conspicuous even if it is healthy.
     tone: &'static str,
     suspended: bool,
     spent: bool,
     since: Option<Time>,
     reason: String,
-    /// What happens by itself or can be done; empty if nothing is to be done.
+    /// What happens automatically or can be done; empty if nothing is needed.
     next: String,
     command: Option<String>,
     /// The button for the next step, if it is a command.
-    button: Option<Button>,
+    button: Option<QuickButton>,
     answer: Look,
     checkers: Vec<CheckerTally>,
     restarts: Option<String>,
@@ -73,14 +73,14 @@ struct CheckerTally {
 }
 
 #[derive(Debug)]
-struct Button {
+struct QuickButton {
     word: String,
     href: String,
-    /// Why it cannot be pressed, for this person or now.
+    /// Why it is disabled, for this user or at present.
     idle: Option<String>,
 }
 
-/// `GET /`
+/// The handler of `GET /`.
 pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let snapshot = daemon.snapshot();
     let times = Times::new(daemon.clock());
@@ -88,19 +88,21 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
     let recent = Recent::read(&daemon, &times).await;
     let mut modules: Vec<&ModuleView> = snapshot.modules.iter().map(AsRef::as_ref).collect();
     modules.sort_by_key(|module| (Attention::of(module), module.shown_since()));
-    let mut rows: Vec<Row> = modules
+    let mut rows: Vec<ModuleRow> = modules
         .iter()
-        .map(|module| Row {
+        .map(|module| ModuleRow {
             lately: recent.of(module.name.as_str()),
-            ..Row::new(module, &caller, &times, now)
+            ..ModuleRow::new(module, &caller, &times, now)
         })
         .collect();
-    // What nothing watches comes behind what is known to be down.
+    // Modules that are not monitored come after those that are known to be down.
     let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
     let not_in_force = daemon.not_in_force();
-    let missing: Vec<Row> = not_in_force
+    let missing: Vec<ModuleRow> = not_in_force
         .iter()
-        .filter_map(|(file, why)| Some(Row::never_loaded(never_loaded(file, &snapshot)?, file, why, &recent)))
+        .filter_map(|(file, why)| {
+            Some(ModuleRow::never_loaded(never_loaded(file, &snapshot)?, file, why, &recent))
+        })
         .collect();
     let never = missing.len();
     rows.splice(down..down, missing);
@@ -147,7 +149,7 @@ fn tallies(modules: &[&ModuleView], never_loaded: usize) -> Vec<Tally> {
     tallies
 }
 
-impl Row {
+impl ModuleRow {
     fn new(module: &ModuleView, caller: &Caller, times: &Times, now: Moment) -> Self {
         let next = next_step(module, now);
         let within = plain(module.restarts_within);
@@ -172,7 +174,7 @@ impl Row {
         }
     }
 
-    /// A module's file of which no version is in force.
+    /// A module's file without an active version.
     fn never_loaded(name: &str, file: &str, why: &str, recent: &Recent) -> Self {
         Self {
             name: name.to_owned(),
@@ -199,8 +201,8 @@ impl Row {
     }
 }
 
-/// The next step, to be pressed. `command` is as it is typed: `start web`.
-fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button> {
+/// The button for the next step. `command` is in the form of the command line: `start web`.
+fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<QuickButton> {
     let word = command.split(' ').next()?;
     let command = word.parse().ok()?;
     let idle = match Permission::shown(command, caller.role, module) {
@@ -208,16 +210,16 @@ fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button>
         Permission::Idle(why) => Some(why),
         Permission::Granted | Permission::Unconfirmed | Permission::Moved(_) => None,
     };
-    Some(Button { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
+    Some(QuickButton { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
 }
 
-/// `Start`
+/// Capitalises a word: `start` becomes `Start`.
 pub(super) fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What nobody wants to run alarms nobody by not running.
+/// A module that should not run raises no alarm when it does not run.
 fn quiet(module: &ModuleView, look: Look) -> Look {
     if module.desired.started || look.tone == "ok" { look } else { Look { tone: "idle", ..look } }
 }

@@ -1,4 +1,4 @@
-//! One module: how it is, why, what happened to it, what can be done.
+//! The page of one module: its state, the reason, its history and its actions.
 
 use std::time::Duration;
 
@@ -6,23 +6,21 @@ use askama::Template;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use bellwether_core::access::Role;
 use bellwether_core::attention::spent;
-use bellwether_core::command::Command;
-use bellwether_core::consequence::Consequence;
 use bellwether_core::moment::{Moment, plain};
-use bellwether_core::permission::{COMMANDS_NEED, OTHER_READY_NODES, Permission};
+use bellwether_core::permission::COMMANDS_NEED;
 use bellwether_core::record::Record;
 use bellwether_core::snapshot::ModuleView;
 use bellwether_core::why::{Brief, brief, why};
 use serde::Deserialize;
 
+use self::buttons::{CommandButton, buttons};
 use self::chart::{Chart, charts};
 use self::checkers::{CheckerRow, checkers};
-use self::given::{Given, given};
+use self::given::{LastCommand, given};
 use self::log::{Log, logs};
 use self::plans::{PastPlan, plans};
-use self::timeline::{Known, Timeline, timeline};
+use self::timeline::{Timeline, TimelineData, timeline};
 use super::farm::capitalised;
 use super::frame::{Frame, Page, Time, Times};
 use super::look::Look;
@@ -35,6 +33,7 @@ use bellwether_bus::Entry;
 use bellwether_core::chart::ChartQuery;
 use bellwether_journal::RecordQuery;
 
+mod buttons;
 mod chart;
 mod checkers;
 mod given;
@@ -53,13 +52,13 @@ const RANGES: [(&str, &str, i64); 5] = [
     ("1d", "last 24 hours", 86_400),
     ("7d", "last 7 days", 604_800),
 ];
-/// More records than these are not drawn.
+/// The maximum number of records that are drawn.
 const DRAWN: usize = 1_000;
-/// The story of the latest change fits into so many records.
+/// The number of records that the story of the latest change fits into.
 const STORY: usize = 500;
-/// Points of a chart, as they are read: an hour in the finest resolution there is. Fewer are drawn.
+/// The number of points of a chart that are read: an hour in the finest resolution. Fewer are drawn.
 const POINTS: u64 = 360;
-/// Lines of what led to it; all of it is among the events.
+/// The number of lines of the history; all of it is on the events page.
 const LINES: usize = 5;
 
 #[derive(Debug, Template)]
@@ -77,32 +76,32 @@ struct ModulePage {
     next: String,
     command: Option<String>,
     led: Led,
-    given: Option<Given>,
-    buttons: Vec<Button>,
+    given: Option<LastCommand>,
+    buttons: Vec<CommandButton>,
     may_act: bool,
     restarts: u32,
     allowed: u32,
     within: String,
-    /// Nothing if it stops at once.
+    /// Empty if it stops immediately.
     drain: Option<String>,
     processes: Vec<String>,
     under_way: Option<UnderWay>,
     checkers: Vec<CheckerRow>,
     ranges: Vec<Range>,
-    /// `the last 1h`, or since when there is anything.
+    /// `the last 1h`, or since when there is data.
     range: String,
     timeline: Timeline,
     charts: Vec<Chart>,
-    /// Where the other charts are, and how many there are.
+    /// The link to the other charts, and their number.
     more_charts: Option<(String, usize)>,
     plans: Vec<PastPlan>,
     logs: Vec<Log>,
     problem: Option<String>,
-    /// What is wrong with its file as it is now.
+    /// The errors in its file at present.
     refused: Vec<String>,
 }
 
-/// What led to it, in a few lines.
+/// The history in a few lines.
 #[derive(Debug)]
 struct Led {
     lines: Vec<LedLine>,
@@ -113,18 +112,8 @@ struct Led {
 struct LedLine {
     at: Time,
     text: String,
-    /// So many times, and when for the last time, if more than once.
+    /// The number of repetitions and the last time, if more than one.
     times: Option<(usize, Time)>,
-}
-
-#[derive(Debug)]
-struct Button {
-    word: String,
-    href: String,
-    /// It takes the module out of the load balancer.
-    danger: bool,
-    /// It is what is most likely to help now.
-    first: bool,
 }
 
 #[derive(Debug)]
@@ -141,21 +130,21 @@ struct Range {
     here: bool,
 }
 
-/// Behind the question mark.
+/// The query parameters of the page.
 #[derive(Debug, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct ModuleQuery {
     #[serde(default)]
     since: String,
     #[serde(default)]
     charts: String,
 }
 
-/// `GET /modules/M?since=1h&charts=all`
+/// The handler of `GET /modules/M?since=1h&charts=all`.
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ModuleQuery>,
 ) -> Response {
     let snapshot = daemon.snapshot();
     let Some(module) = snapshot.module(&name) else {
@@ -218,10 +207,10 @@ pub(super) async fn page(
     html(StatusCode::OK, &page)
 }
 
-/// What the journal has of it.
+/// The module's records in the journal.
 struct Past {
     records: Vec<Entry>,
-    /// Of the daemon, and of files that belong to no module.
+    /// Records of the daemon, and of files that belong to no module.
     around: Vec<Entry>,
     story: Vec<Entry>,
     chart: bellwether_core::chart::Chart,
@@ -229,20 +218,20 @@ struct Past {
 }
 
 impl Past {
-    /// Where the axis begins: at `since`, or where what is known of the module begins, if that is later.
+    /// The beginning of the axis: `since`, or the beginning of the module's data, if that is later.
     fn begins(&self, since: i64, until: i64) -> i64 {
         let first = self.story.first().map(|entry| entry.wall);
         let measured = self.chart.series.iter().filter_map(|series| series.buckets.first());
         let measured = measured.map(|bucket| bucket.start.saturating_mul(1_000_000)).min();
         let known = first.into_iter().chain(measured).min();
-        // A story as long as this is not known from its beginning.
+        // The whole history, unless its beginning is known.
         let whole = self.story.len() < STORY;
         begins(since, until, known.filter(|_| whole))
     }
 
-    fn known(&self) -> Known<'_> {
+    fn known(&self) -> TimelineData<'_> {
         let cut = self.records.len() >= DRAWN;
-        Known { records: &self.records, around: &self.around, measured: &self.chart, cut }
+        TimelineData { records: &self.records, around: &self.around, measured: &self.chart, cut }
     }
 
     async fn read(daemon: &Handle, module: &ModuleView, since: i64, until: i64) -> Self {
@@ -285,16 +274,16 @@ impl Past {
     }
 }
 
-/// Those of the node's problems that are about its file.
+/// The problems of the node that concern its file.
 fn refused(problems: Vec<String>, name: &str) -> Vec<String> {
     let file = format!("{}:", module_path(&format!("{name}.toml")));
     problems.into_iter().filter(|problem| problem.starts_with(&file)).collect()
 }
 
-/// No axis is shorter than this, in microseconds.
+/// The shortest axis, in microseconds.
 const SHORTEST: i64 = 10_000_000;
 
-/// `known` is when the first thing is known of, if all of it is.
+/// `known` is the beginning of the data, if all of it was read.
 fn begins(since: i64, until: i64, known: Option<i64>) -> i64 {
     known.map_or(since, |known| known.min(until - SHORTEST).max(since))
 }
@@ -312,23 +301,6 @@ fn led(brief: Brief, answer: &WhyAnswer, times: &Times) -> Led {
         Some(LedLine { at: at(line.first)?, text: line.text, times: repeated })
     };
     Led { lines: brief.lines.into_iter().filter_map(line).collect(), left_out: brief.left_out }
-}
-
-/// Only what can be done now. `next` is what is proposed, as it is typed: `start web`.
-fn buttons(module: &ModuleView, role: Role, next: Option<&str>) -> Vec<Button> {
-    let proposed = next.and_then(|next| next.split(' ').next()).and_then(|word| word.parse::<Command>().ok());
-    let button = |consequence: Consequence| Button {
-        word: capitalised(consequence.command.word()),
-        href: format!("/modules/{}/{}", module.name, consequence.command),
-        danger: consequence.takes_out,
-        first: proposed == Some(consequence.command),
-    };
-    let offered =
-        |consequence: &Consequence| Permission::shown(consequence.command, role, module).is_offered();
-    let possible = Consequence::of_all(module, OTHER_READY_NODES).into_iter().filter(offered);
-    let mut buttons: Vec<Button> = possible.map(button).collect();
-    buttons.sort_by_key(|button| !button.first);
-    buttons
 }
 
 fn processes(module: &ModuleView) -> Vec<String> {
@@ -355,7 +327,7 @@ fn ranges(name: &str, here: &str) -> Vec<Range> {
     RANGES.into_iter().map(|(word, _, _)| Range { word, href: href(word), here: word == here }).collect()
 }
 
-/// `3.1 ms`
+/// A duration such as `3.1 ms`.
 pub(super) fn took(took: Duration) -> String {
     let seconds = took.as_secs_f64();
     match took.as_micros() {
@@ -367,8 +339,6 @@ pub(super) fn took(took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bellwether_core::state::StateName;
-
     use super::*;
 
     #[test]
@@ -378,21 +348,6 @@ mod tests {
         assert_eq!(begins(0, hour, Some(hour / 2)), hour / 2);
         assert_eq!(begins(0, hour, Some(-hour)), 0, "they begin before");
         assert_eq!(begins(0, hour, Some(hour - 1)), hour - SHORTEST, "an axis has a length");
-    }
-
-    #[test]
-    fn only_what_can_be_done_has_a_button_and_what_is_proposed_is_the_first() {
-        let words = |state, role, next| {
-            let module = ModuleView::empty("web".parse().unwrap(), state);
-            buttons(&module, role, next).into_iter().map(|b| (b.word, b.first)).collect::<Vec<_>>()
-        };
-        let failed = words(StateName::Failed, Role::Control, Some("start web"));
-        assert_eq!(failed.first(), Some(&("Start".to_owned(), true)));
-        assert!(!failed.iter().any(|(word, _)| word == "Resume" || word == "Confirm"), "{failed:?}");
-        let up = words(StateName::Up, Role::Admin, None);
-        let up: Vec<&str> = up.iter().map(|(word, _)| word.as_str()).collect();
-        assert_eq!(up, ["Stop", "Restart", "Suspend"]);
-        assert!(words(StateName::Up, Role::Monitor, None).is_empty());
     }
 
     #[test]

@@ -60,10 +60,10 @@ async fn off_the_loopback_there_is_always_a_certificate_and_on_it_none() {
     assert!(here.certificates().is_none());
     assert!(!root.path().join(OWN_CERTIFICATE).exists());
     let everywhere = open("[console]\nlisten = \"0.0.0.0:0\"", root.path()).await.unwrap();
-    let status = everywhere.whereabouts().status().unwrap();
+    let status = everywhere.console_address().status().unwrap();
     assert!(status.url.starts_with("https://"), "{status:?}");
     let again = open("[console]\nlisten = \"0.0.0.0:0\"", root.path()).await.unwrap();
-    let again = again.whereabouts().status().unwrap();
+    let again = again.console_address().status().unwrap();
     assert_eq!(again.fingerprint, status.fingerprint);
     assert!(again.certificate_ends.is_some());
 }

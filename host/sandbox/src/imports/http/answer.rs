@@ -1,4 +1,4 @@
-//! The body of an answer, which ends: at its end, at its cap, or in time.
+//! The body of a response, limited in size and time.
 //!
 //! ```text
 //!            bytes            its end
@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bellwether_core::grant::{GrantKind, Refusal};
+use bellwether_http_client::Cause;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -21,10 +22,10 @@ use super::MAX_ANSWER;
 use super::failed::word;
 use crate::output::Output;
 
-/// What the guest reads.
+/// The body that the guest reads.
 pub(super) struct AnswerBody {
     incoming: Incoming,
-    /// Bytes that may still come.
+    /// The number of bytes that may still come.
     left: u64,
     between_bytes: Duration,
     by: Instant,
@@ -71,7 +72,7 @@ impl Body for AnswerBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        // One that trickles on for ever has always something.
+        // A response that trickles forever always has data, so the time must be checked.
         if Instant::now() >= this.by {
             return this.end(Error::ConnectionReadTimeout);
         }
@@ -83,7 +84,7 @@ impl Body for AnswerBody {
                 this.timer.as_mut().reset(pause_ends(this.between_bytes, this.by));
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => this.end(word(&error)),
+            Poll::Ready(Some(Err(error))) => this.end(word(Cause::from(&error))),
             Poll::Ready(None) => {
                 this.ended = true;
                 Poll::Ready(None)

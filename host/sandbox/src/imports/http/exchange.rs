@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! One request and its response.
 //!
 //! ```text
 //!   connected ──▶ sent ──▶ head ──▶ body, as the guest reads it
@@ -9,7 +9,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwether_core::grant::Grants;
+use bellwether_core::grant::{Grants, Refusal};
+use bellwether_http_client::{HttpClient, NoConnection, Stream, Target};
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
@@ -20,9 +21,8 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::answer::AnswerBody;
-use super::client::{HttpClient, NoConnection, Stream};
 use super::failed::Failed;
-use super::{Answer, Connection, MAX_HEADERS, Target};
+use super::{Answer, Connection, MAX_HEADERS};
 use crate::output::{LogLevel, Output};
 use bellwether_os::names;
 
@@ -37,17 +37,41 @@ pub(super) struct Exchange {
     pub(super) target: Target,
 }
 
-/// How long each part may take.
+/// Why a request has no answer.
+enum NotMade {
+    /// It is not allowed, and what the guest is told.
+    Refused(Refusal, Error),
+    /// It is, and failed.
+    Failed(Failed),
+}
+
+impl From<Failed> for NotMade {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}
+
+impl From<NoConnection> for NotMade {
+    fn from(no: NoConnection) -> Self {
+        match no {
+            NoConnection::Refused(refusal) => Self::Refused(refusal, Error::HttpRequestDenied),
+            NoConnection::Distrusted(refusal) => Self::Refused(refusal, Error::TlsCertificateError),
+            NoConnection::Failed(failed) => Self::Failed(failed.into()),
+        }
+    }
+}
+
+/// The time limits of its parts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     connect: Duration,
     first_byte: Duration,
     between_bytes: Duration,
-    /// Whatever the guest says, not longer.
+    /// The deadline of all parts, whatever the guest asks for.
     by: Instant,
 }
 
-/// What hyper reads ahead, in bytes.
+/// The size of hyper's read buffer, in bytes.
 const BUFFER: usize = 64 << 10;
 const MAX_HEADER_LINES: usize = 1000;
 
@@ -70,27 +94,25 @@ impl Exchange {
     pub(super) async fn run(self, request: Request<WasiBody>) -> Answer {
         match self.make(request).await {
             Ok(answer) => Ok(answer),
-            Err(NoConnection::Refused(refusal, error)) => {
+            Err(NotMade::Refused(refusal, error)) => {
                 self.output.refuse(refusal);
                 Err(error)
             }
-            Err(NoConnection::Failed(failed)) => {
-                // Without the path, which may have a secret in it.
+            Err(NotMade::Failed(failed)) => {
+                // Without the path, which may contain a secret.
                 let line = format!("{} {}: {}", self.method, self.target.origin(), failed.why);
-                // A run that says too much is ended at the next thing it says itself.
+                // A run that writes too much is ended at its next own output.
                 let _ended_elsewhere = self.output.log(LogLevel::Warn, &line);
                 Err(failed.error)
             }
         }
     }
 
-    async fn make(
-        &self,
-        request: Request<WasiBody>,
-    ) -> Result<(Response<WasiBody>, Connection), NoConnection> {
+    async fn make(&self, request: Request<WasiBody>) -> Result<(Response<WasiBody>, Connection), NotMade> {
         let request = self.as_sent(request)?;
         let connect_by = self.times.until(self.times.connect);
-        let stream = self.client.connect(&self.target, &self.grants, &self.names, connect_by).await?;
+        let may_reach = |address| self.grants.may_reach(&self.target.host, address);
+        let stream = self.client.connect(&self.target, may_reach, &self.names, connect_by).await?;
         let (answer, connection) = self.send(stream, request).await?;
         check_headers(answer.headers())?;
         let body = |incoming: Incoming| {
@@ -101,7 +123,7 @@ impl Exchange {
         Ok((answer.map(body), connection))
     }
 
-    /// As the origin understands it, or the proxy (RFC 9112, 3.2).
+    /// In the form for the origin or for the proxy (RFC 9112, 3.2).
     fn as_sent(&self, mut request: Request<WasiBody>) -> Result<Request<WasiBody>, Failed> {
         let invalid = || Failed::new(Error::HttpRequestUriInvalid, "the path is invalid");
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -121,7 +143,7 @@ impl Exchange {
         Ok(request)
     }
 
-    /// Sends it and waits for the head of the answer. The body comes as long as the connection is polled.
+    /// Sends it and waits for the head of the response. The body arrives as long as the connection is polled.
     async fn send(
         &self,
         stream: Box<dyn Stream>,
@@ -129,7 +151,7 @@ impl Exchange {
     ) -> Result<(Response<Incoming>, Connection), Failed> {
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
-            // As clients for people do: old programs fold long headers, and some send a great many.
+            // As browsers do: old programs fold long headers, and some send very many.
             .max_headers(MAX_HEADER_LINES)
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
@@ -143,7 +165,7 @@ impl Exchange {
             loop {
                 tokio::select! {
                     answer = &mut answer => return answer.map_err(|error| Failed::http(&error)),
-                    // What it ended with, the answer says, too.
+                    // The response reports the same error.
                     _same = &mut connection, if !ended => ended = true,
                 }
             }
@@ -152,7 +174,7 @@ impl Exchange {
         let answer = timeout_at(head_by, exchange).await.map_err(late)??;
         let rest = async move {
             if !ended {
-                // The body that it breaks off says so.
+                // The interrupted body reports the error.
                 let _said_by_the_body = connection.await;
             }
             Ok(())

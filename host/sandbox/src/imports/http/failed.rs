@@ -1,11 +1,10 @@
-//! Why there is no answer: a word for the guest, and a sentence for people who look at the run.
+//! Why there is no response: an error code for the guest, and a sentence for the run's log.
 
-use std::error::Error as _;
-use std::io::{self, ErrorKind};
-
+use bellwether_http_client as http_client;
+use bellwether_http_client::Cause;
 use wasmtime_wasi_http::Error;
 
-/// What the guest is told, and what the run's log says.
+/// The error code for the guest, and the sentence for the run's log.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: Error,
@@ -17,63 +16,39 @@ impl Failed {
         Self { error, why: why.into() }
     }
 
-    /// No connection.
-    pub(super) fn connect(error: &io::Error) -> Self {
-        let word = match error.kind() {
-            ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-            ErrorKind::TimedOut => Error::ConnectionTimeout,
-            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Error::ConnectionTerminated,
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => {
-                Error::DestinationIpUnroutable
-            }
-            _ => Error::InternalError(Some(error.to_string())),
-        };
-        Self::new(word, format!("cannot connect: {error}"))
-    }
-
-    /// No TLS.
-    pub(super) fn tls(error: &io::Error) -> Self {
-        let word = match tls(error) {
-            Some(word) => word,
-            None if error.kind() == ErrorKind::InvalidData => Error::TlsProtocolError,
-            None => Error::ConnectionTerminated,
-        };
-        Self::new(word, format!("no TLS: {error}"))
-    }
-
-    /// No answer, or none that can be understood.
+    /// There is no response, or it cannot be parsed.
     pub(super) fn http(error: &hyper::Error) -> Self {
-        let why = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-        Self::new(word(error), why)
+        http_client::Failed::http(error).into()
     }
 }
 
-/// What the guest is told of an error of hyper's.
-pub(super) fn word(error: &hyper::Error) -> Error {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    if let Some(alert) = io.and_then(tls) {
-        return alert;
+impl From<http_client::Failed> for Failed {
+    fn from(failed: http_client::Failed) -> Self {
+        Self { error: word(failed.cause), why: failed.why }
     }
-    if error.is_parse_too_large() {
-        return Error::HttpResponseHeaderSectionSize(None);
-    }
-    if error.is_incomplete_message() || io.is_some_and(|io| io.kind() == ErrorKind::UnexpectedEof) {
-        return Error::HttpResponseIncomplete;
-    }
-    if io.is_some() || error.is_closed() || error.is_canceled() {
-        return Error::ConnectionTerminated;
-    }
-    Error::HttpProtocolError
 }
 
-/// What TLS itself says (RFC 8446, section 6).
-fn tls(error: &io::Error) -> Option<Error> {
-    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(_) => Some(Error::TlsCertificateError),
-        rustls::Error::AlertReceived(alert) => Some(Error::TlsAlertReceived {
-            alert_id: Some(u8::from(*alert)),
+/// What the guest is told.
+pub(super) fn word(cause: Cause) -> Error {
+    match cause {
+        Cause::UnknownName(why) => Error::DnsError { rcode: Some(why), info_code: None },
+        Cause::LookUpTimeout => Error::DnsTimeout,
+        Cause::Refused => Error::ConnectionRefused,
+        Cause::Timeout => Error::ConnectionTimeout,
+        Cause::Unreachable => Error::DestinationIpUnroutable,
+        Cause::Terminated => Error::ConnectionTerminated,
+        Cause::Certificate(_) => Error::TlsCertificateError,
+        Cause::Alert(alert) => Error::TlsAlertReceived {
+            alert_id: Some(u8::from(alert)),
             alert_message: Some(format!("{alert:?}")),
-        }),
-        _ => Some(Error::TlsProtocolError),
+        },
+        Cause::NoTls => Error::TlsProtocolError,
+        Cause::Configuration => Error::ConfigurationError,
+        Cause::ProxyRefused => Error::DestinationUnavailable,
+        Cause::InvalidUrl => Error::HttpRequestUriInvalid,
+        Cause::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+        Cause::Incomplete => Error::HttpResponseIncomplete,
+        Cause::NoHttp => Error::HttpProtocolError,
+        Cause::Other(why) => Error::InternalError(Some(why)),
     }
 }

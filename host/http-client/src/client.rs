@@ -4,51 +4,52 @@
 //!   direct:  name ──look up──▶ addresses ──each judged──▶ connect ─────────────▶ TLS?
 //!   proxy:   proxy's name ──look up──▶ addresses ──▶ connect ──▶ tunnel, if TLS ──▶ TLS?
 //! ```
-//! A proxy looks the origin's name up itself, so that its addresses are not
-//! ours to judge.
+//! A proxy resolves the origin's name itself, so the host cannot check its addresses.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use bellwether_core::grant::{Grants, ProxyRules, Refusal};
+use bellwether_core::grant::{ProxyRules, Refusal};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use wasmtime_wasi_http::Error;
 
-use super::Target;
-use super::failed::Failed;
-use super::trust::{NoTls, Trust};
-use super::tunnel;
+use crate::failed::{Cause, Failed};
+use crate::target::Target;
+use crate::trust::{NoTls, Trust};
+use crate::tunnel;
 use bellwether_config::spec::HttpSpec;
 use bellwether_os::names::{Share, look_up};
 
-/// What makes the requests of all runs.
+/// Makes connections as `[http]` of the node's file says.
 pub struct HttpClient {
     rules: ProxyRules,
-    pub(super) trust: Trust,
+    pub(crate) trust: Trust,
     look_up: LookUp,
 }
 
-/// The addresses of a name.
-pub(super) type LookUp = fn(String, Share, Instant) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+/// Resolves a name to its addresses.
+pub type LookUp = fn(String, Share, Instant) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
-/// Of a name, so many addresses are looked at.
+/// The maximum number of addresses that are tried for one name.
 const MAX_ADDRESSES: usize = 16;
 
-/// Bytes to and from an origin or a proxy.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A byte stream to an origin or a proxy.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// What can keep a connection from being made.
-pub(super) enum NoConnection {
-    /// It is not allowed, and what the guest is told.
-    Refused(Refusal, Error),
-    /// It is, and failed.
+/// Why a connection could not be opened.
+#[derive(Debug)]
+pub enum NoConnection {
+    /// The caller does not allow it.
+    Refused(Refusal),
+    /// The certificate of the other side is not trusted; this says what to do.
+    Distrusted(Refusal),
+    /// It is allowed, and failed.
     Failed(Failed),
 }
 
@@ -65,44 +66,26 @@ impl Default for HttpClient {
 }
 
 impl HttpClient {
+    /// Makes connections as this says.
     pub fn new(spec: &HttpSpec) -> Self {
         let HttpSpec { rules, authorities, ca_bundle: _ } = spec.clone();
         Self { rules, trust: Trust::new(authorities), look_up: by_the_system }
     }
 
-    #[cfg(test)]
-    pub(super) fn with_look_up(self, look_up: LookUp) -> Self {
+    /// For tests: names are looked up in another way than by the system.
+    #[must_use]
+    pub fn with_look_up(self, look_up: LookUp) -> Self {
         Self { look_up, ..self }
     }
 
-    /// Whether what is said on a connection for this target is said to a proxy.
-    pub(super) fn speaks_to_proxy(&self, target: &Target) -> bool {
+    /// Whether requests on a connection for this target are sent to a proxy.
+    pub fn speaks_to_proxy(&self, target: &Target) -> bool {
         !target.https && self.rules.through(&target.host).is_some()
     }
 
-    /// A connection on which the target, or the proxy for it, understands HTTP.
-    pub(super) async fn connect(
-        &self,
-        target: &Target,
-        grants: &Grants,
-        share: &Share,
-        by: Instant,
-    ) -> Result<Box<dyn Stream>, NoConnection> {
-        let may_reach = |address| grants.may_reach(&target.host, address);
-        self.connect_if(target, may_reach, share, by).await
-    }
-
-    /// The same for the daemon's own requests, which need no grant.
-    pub(super) async fn connect_freely(
-        &self,
-        target: &Target,
-        share: &Share,
-        by: Instant,
-    ) -> Result<Box<dyn Stream>, NoConnection> {
-        self.connect_if(target, |_| Ok(()), share, by).await
-    }
-
-    async fn connect_if(
+    /// A connection to the target, or to its proxy, for HTTP. `may_reach` is asked about each address that the name of
+    /// the target resolves to.
+    pub async fn connect(
         &self,
         target: &Target,
         may_reach: impl Fn(IpAddr) -> Result<(), Refusal>,
@@ -120,17 +103,16 @@ impl HttpClient {
             stream
         } else {
             let addresses = self.addresses(&target.host, target.port, share, by).await?;
-            // One that may not be reached is not left to chance among others.
+            // An address that is not allowed is an error, and is not skipped in favour of others.
             for address in &addresses {
-                let refused = |refusal| NoConnection::Refused(refusal, Error::HttpRequestDenied);
-                may_reach(address.ip()).map_err(refused)?;
+                may_reach(address.ip()).map_err(NoConnection::Refused)?;
             }
             dial(&addresses, by).await?
         };
         if target.https { Ok(Box::new(self.secure(stream, target, by).await?)) } else { Ok(Box::new(stream)) }
     }
 
-    pub(super) async fn addresses(
+    pub(crate) async fn addresses(
         &self,
         host: &str,
         port: u16,
@@ -139,12 +121,12 @@ impl HttpClient {
     ) -> Result<Vec<SocketAddr>, Failed> {
         let found = (self.look_up)(host.to_owned(), share.clone(), by).await;
         let unknown = |why: String| {
-            let error = Error::DnsError { rcode: Some(why.clone()), info_code: None };
-            Failed::new(error, format!("`{host}` could not be looked up: {why}"))
+            let sentence = format!("`{host}` could not be looked up: {why}");
+            Failed::new(Cause::UnknownName(why), sentence)
         };
         let mut addresses = found.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => {
-                Failed::new(Error::DnsTimeout, format!("`{host}` could not be looked up in time"))
+                Failed::new(Cause::LookUpTimeout, format!("`{host}` could not be looked up in time"))
             }
             _ => unknown(error.to_string()),
         })?;
@@ -161,16 +143,16 @@ impl HttpClient {
         target: &Target,
         by: Instant,
     ) -> Result<impl Stream + use<>, NoConnection> {
-        let own_fault = |why: NoTls| Failed::new(Error::ConfigurationError, format!("no TLS: {why}"));
+        let own_fault = |why: NoTls| Failed::new(Cause::Configuration, format!("no TLS: {why}"));
         let config = timeout_at(by, self.trust.config()).await.map_err(|_| late())?.map_err(own_fault)?;
         let name = ServerName::try_from(target.host.clone())
-            .map_err(|error| Failed::new(Error::HttpRequestUriInvalid, error.to_string()))?;
+            .map_err(|error| Failed::new(Cause::InvalidUrl, error.to_string()))?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         let secured = timeout_at(by, handshake).await.map_err(|_| late())?;
         secured.map_err(|error| {
             let failed = Failed::tls(&error);
-            if matches!(failed.error, Error::TlsCertificateError) {
-                NoConnection::Refused(distrusted(target, &error), failed.error)
+            if matches!(failed.cause, Cause::Certificate(_)) {
+                NoConnection::Distrusted(distrusted(target, &error))
             } else {
                 failed.into()
             }
@@ -190,8 +172,8 @@ fn by_the_system(host: String, share: Share, by: Instant) -> BoxFuture<'static, 
     async move { look_up(&host, &share, by).await }.boxed()
 }
 
-/// The first that answers. One that hangs leaves the others their share of the time.
-pub(super) async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Failed> {
+/// Connects to the first address that answers. An address that hangs leaves the others their share of the time.
+pub(crate) async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Failed> {
     let mut first = None;
     for (index, address) in addresses.iter().enumerate() {
         let share = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
@@ -199,7 +181,8 @@ pub(super) async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStr
         let until = now + by.saturating_duration_since(now) / share;
         let failed = match timeout_at(until, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // Small writes of a handshake must not wait for each other; without it, it is only slower.
+                // The small writes of a handshake must not wait for each other; without this option it is only
+                // slower.
                 let _slower = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -215,6 +198,6 @@ async fn within<T>(by: Instant, work: impl Future<Output = Result<T, Failed>>) -
     timeout_at(by, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-pub(super) fn late() -> Failed {
-    Failed::new(Error::ConnectionTimeout, "no connection in time")
+pub(crate) fn late() -> Failed {
+    Failed::new(Cause::Timeout, "no connection in time")
 }

@@ -1,25 +1,24 @@
 //! A tunnel through a proxy (RFC 9110, 9.3.6).
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use wasmtime_wasi_http::Error;
 
-use super::failed::Failed;
+use crate::failed::{Cause, Failed};
 
-/// The head of a proxy's answer, in bytes.
+/// The maximum size of the head of a proxy's response, in bytes.
 const MAX_HEAD: usize = 8 << 10;
 
-/// Asks for a way to `authority` (`HOST:PORT`). From then on its end is there.
+/// Requests a tunnel to `authority` (`HOST:PORT`). After that, the stream leads to it.
 pub(super) async fn open(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     authority: &str,
 ) -> Result<(), Failed> {
     let broken = |error: std::io::Error| {
-        Failed::new(Error::ConnectionTerminated, format!("the proxy broke the connection off: {error}"))
+        Failed::new(Cause::Terminated, format!("the proxy broke the connection off: {error}"))
     };
     let ask = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     stream.write_all(ask.as_bytes()).await.map_err(broken)?;
     let mut head = Vec::new();
-    // Byte by byte: what comes behind the head belongs to somebody else.
+    // Byte by byte: what follows the head belongs to the tunnelled connection.
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_HEAD {
             return Err(no_proxy("its answer does not end"));
@@ -33,12 +32,12 @@ pub(super) async fn open(
         Some(200..=299) => Ok(()),
         Some(code) => {
             let why = format!("the proxy does not let us through to {authority}: it answered {code}");
-            Err(Failed::new(Error::DestinationUnavailable, why))
+            Err(Failed::new(Cause::ProxyRefused, why))
         }
         None => Err(no_proxy("it gave no status")),
     }
 }
 
 fn no_proxy(why: &str) -> Failed {
-    Failed::new(Error::HttpProtocolError, format!("the answer of the proxy is not HTTP: {why}"))
+    Failed::new(Cause::NoHttp, format!("the answer of the proxy is not HTTP: {why}"))
 }

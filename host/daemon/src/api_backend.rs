@@ -50,7 +50,7 @@ pub const LOG_READERS: usize = 2;
 #[derive(Debug)]
 pub struct ApiBackend {
     /// For running a checker once.
-    pub means: RunContext,
+    pub context: RunContext,
     /// Users, tokens and sessions.
     pub access: Access,
     /// The published snapshot of all modules.
@@ -87,7 +87,7 @@ impl Daemon for ApiBackend {
     }
 
     fn clock(&self) -> Clock {
-        self.means.clock
+        self.context.clock
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -111,11 +111,11 @@ impl Daemon for ApiBackend {
     }
 
     fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>> {
-        let Some(member) = self.means.loaded_modules.get(&module) else {
+        let Some(member) = self.context.loaded_modules.get(&module) else {
             return std::future::ready(Vec::new()).boxed();
         };
         let commands: Vec<CommandName> = member.spec.commands.keys().cloned().collect();
-        let root = self.means.root.clone();
+        let root = self.context.root.clone();
         // A disk that hangs blocks two threads, not all of them.
         let permit = Arc::clone(&self.log_readers).acquire_owned();
         let read = async move {
@@ -132,11 +132,11 @@ impl Daemon for ApiBackend {
     }
 
     fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>> {
-        async move { preview(&self.means, &module, occasion).await }.boxed()
+        async move { preview(&self.context, &module, occasion).await }.boxed()
     }
 
     fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>> {
-        let root = self.means.root.clone();
+        let root = self.context.root.clone();
         let read = tokio::task::spawn_blocking(move || Arc::new(read_root(&root)));
         async move { tokio::time::timeout(READ_WITHIN, read).await.ok()?.ok() }.boxed()
     }
@@ -147,7 +147,7 @@ impl Daemon for ApiBackend {
                 .into_iter()
                 .find(|kind| kind.folder() == folder)?;
             let name = ComponentName::new(&name).ok()?;
-            let entries = self.means.registry.entries();
+            let entries = self.context.registry.entries();
             let (key, entry) = entries.get_key_value(&(kind, name))?;
             let status = self.status_of(key, entry);
             let about = entry.component.as_ref().map(|(component, _)| component.about().clone());
@@ -158,7 +158,7 @@ impl Daemon for ApiBackend {
             let mine = uses.filter(|of| of.kind == key.0 && of.component == key.1);
             let asked = about.as_ref().map(|about| about.grants.clone()).unwrap_or_default();
             let line = |of: ComponentUse| {
-                let cost = self.means.metrics.cost(&of.module, of.checker.as_ref());
+                let cost = self.context.metrics.cost(&of.module, of.checker.as_ref());
                 UseLine::new(&of, &asked, &cost, self.clock())
             };
             Some(ComponentDetail::new(status, about, mine.map(line).collect()))
@@ -167,7 +167,7 @@ impl Daemon for ApiBackend {
     }
 
     fn components(&self) -> Vec<ComponentStatus> {
-        let entries = self.means.registry.entries();
+        let entries = self.context.registry.entries();
         let status = entries.iter().map(|(key, entry)| self.status_of(key, entry));
         status.collect()
     }
@@ -250,7 +250,7 @@ impl Daemon for ApiBackend {
         module: ModuleName,
         checker: CheckerName,
     ) -> BoxFuture<'_, Result<Observation, NotRun>> {
-        async move { self.means.run_once(&module, &checker).await }.boxed()
+        async move { self.context.run_once(&module, &checker).await }.boxed()
     }
 }
 
@@ -270,7 +270,10 @@ impl ApiBackend {
                 Some((_, Origin::File)) | None => wire::Origin::File,
             },
             error: entry.error.clone(),
-            quarantine: entry.quarantined.as_ref().map(|case| QuarantineStatus::new(case, self.means.clock)),
+            quarantine: entry
+                .quarantined
+                .as_ref()
+                .map(|case| QuarantineStatus::new(case, self.context.clock)),
             waiting: entry.waiting.as_ref().map(|waiting| WaitingStatus {
                 digest: waiting.digest.clone(),
                 version: waiting.version.clone(),

@@ -177,7 +177,8 @@ impl ComponentRegistry {
 }
 
 fn count(entries: &BTreeMap<ComponentKey, RegisteredComponent>) -> ComponentCounts {
-    let count = |is: fn(&RegisteredComponent) -> bool| entries.values().filter(|entry| is(entry)).count() as u64;
+    let count =
+        |is: fn(&RegisteredComponent) -> bool| entries.values().filter(|entry| is(entry)).count() as u64;
     ComponentCounts {
         active: count(|entry| entry.component.is_some()),
         refused: count(|entry| entry.error.is_some()),

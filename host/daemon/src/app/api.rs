@@ -45,7 +45,7 @@ impl Api {
     ) -> Self {
         let (access, damaged) = Access::open(&base.root, base.clock, base.events.clone());
         let backend = ApiBackend {
-            means: supervision.context.clone(),
+            context: supervision.context.clone(),
             access,
             published: base.published.clone(),
             heartbeat: base.heartbeat.clone(),

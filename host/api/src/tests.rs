@@ -29,7 +29,7 @@ fn module() -> ModuleView {
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(24),
         processes: vec![ProcessFact { pid: 42, name: "nginx".into() }],
-        checkers: vec![CheckerView {
+        checkers: [CheckerView {
             name: CheckerName::new("home").unwrap(),
             kind: CheckerKind::Component,
             on_down: OnDown::Restart,
@@ -41,7 +41,9 @@ fn module() -> ModuleView {
             interval: Duration::from_secs(5),
             next: None,
             last: Some(std::sync::Arc::new(observation)),
-        }],
+        }]
+        .into_iter()
+        .collect(),
         ..ModuleView::empty(ModuleName::new("web").unwrap(), StateName::Backoff)
     }
 }

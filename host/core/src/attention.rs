@@ -128,7 +128,8 @@ mod tests {
             next: None,
             last: Some(Arc::new(Observation::new(status, "", Moment::from_micros(0)))),
         };
-        let with = |status| ModuleView { checkers: vec![checker(status)], ..module(StateName::Up, true) };
+        let with =
+            |status| ModuleView { checkers: vec![checker(status)].into(), ..module(StateName::Up, true) };
         assert_eq!(Attention::of(&with(Status::Pass)), Attention::Well);
         assert_eq!(Attention::of(&with(Status::Unknown)), Attention::Warned);
     }

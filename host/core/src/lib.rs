@@ -43,6 +43,7 @@ pub mod notify;
 pub mod observation;
 mod outbox;
 pub mod permission;
+pub mod pieces;
 pub mod plan;
 pub mod policy;
 pub mod probation;

@@ -5,16 +5,16 @@
 //! at it again. What cannot be seen there is here: what a person wants, what is
 //! counted, and what was under way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, Streak};
 use crate::command::LASTS_AT_MOST;
 use crate::event::Wish;
-use crate::id::CheckerName;
 use crate::module::{InForce, State};
 use crate::moment::Moment;
+use crate::pieces::PerChecker;
 use crate::plan::Incident;
 use crate::readmission::Readmission;
 use crate::verdict::Verdict;
@@ -41,21 +41,21 @@ pub struct ModuleMemory {
     /// The module's file has been away since: what people did to the application meanwhile is theirs.
     pub away: bool,
     /// Which checkers were in force, and as what; earlier daemons did not write it down.
-    pub(crate) checkers: Option<BTreeMap<CheckerName, InForce>>,
+    pub(crate) checkers: Option<PerChecker<InForce>>,
     /// What the application is like that is ready. Only of use to the next daemon if that begins soon: see
     /// [`watched_since`](Self::watched_since).
     pub serving: Option<Serving>,
 }
 
 /// An application that is ready: what its checkers say, and which processes it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serving {
     /// Since when exactly this has been so.
     pub(crate) since: Moment,
     /// What the checkers add up to.
-    pub(crate) verdicts: BTreeMap<CheckerName, Verdict>,
+    pub(crate) verdicts: PerChecker<Verdict>,
     /// Of the processes that each process checker saw, the lowest id.
-    pub(crate) processes: BTreeMap<CheckerName, u32>,
+    pub(crate) processes: PerChecker<u32>,
 }
 
 /// A state that no look at the application can bring back: a plan on its way, a

@@ -28,6 +28,7 @@
 
 mod blindness;
 mod checker;
+mod checkers;
 mod command;
 mod ending;
 mod evaluate;
@@ -44,7 +45,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,14 +58,19 @@ use crate::memory::{ModuleMemory, Serving};
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
+use crate::pieces::{PerChecker, Pieces};
 use crate::plan::{Incident, Occasion, Plan, PlanError, PlanRequest, StepError};
 use crate::policy::{CheckerKind, ModulePolicy, OnDown};
 use crate::readmission::Readmission;
 use crate::record::RecordKind;
+use crate::snapshot::CheckerView;
 use crate::state::StateName;
 use crate::verdict::Verdict;
 
 use checker::Checker;
+#[cfg(test)]
+pub(crate) use checkers::looks;
+use checkers::{Checkers, Keeper};
 use found_again::Service;
 use plan_execution::{PlanExecution, Progress, Surroundings};
 use prerequisites::Doubt;
@@ -92,7 +98,7 @@ pub(crate) struct Module {
     reason: String,
     budget: Budget,
     streak: Streak,
-    checkers: BTreeMap<CheckerName, Checker>,
+    checkers: Checkers,
     incidents: VecDeque<Incident>,
     /// What outlives the daemon may have changed since it was told.
     unremembered: bool,
@@ -127,6 +133,28 @@ pub(crate) struct Module {
     /// The application was found again, and verdicts of the last core count until then at the latest.
     #[serde(default)]
     trusted_until: Option<Moment>,
+    /// How the checkers that have not changed since are run.
+    #[serde(skip)]
+    paced: Option<Pace>,
+    /// As what each of them is in force, and how it was shown last: [`Checkers`] knows which have changed since.
+    #[serde(skip)]
+    in_force: PerChecker<InForce>,
+    #[serde(skip)]
+    pictures: Pieces<CheckerView>,
+}
+
+/// How a state wants checkers to be run.
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a fact of its own")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pace {
+    /// The application should be alive: all of them are run.
+    alive: bool,
+    /// What is not up is looked at more often.
+    eager: bool,
+    /// Nothing is to happen by itself: prerequisites are not run either.
+    asleep: bool,
+    settling: bool,
+    awaited: Option<CheckerName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,10 +294,6 @@ impl Module {
         self.policy.drain.lasts(self.probed_every)
     }
 
-    pub(crate) fn name(&self) -> &ModuleName {
-        &self.name
-    }
-
     /// A checker has run.
     pub(crate) fn observed(
         &mut self,
@@ -279,10 +303,12 @@ impl Module {
         out: &mut Outbox<'_>,
     ) {
         let expected = self.expects_life();
-        let Some(checker) = self.checkers.get_mut(name) else { return };
+        let Some(mut checker) = self.checkers.get_mut(name) else { return };
         let status = observation.status;
         let (advances, on_probation) = (checker.advances(generation, &observation), checker.on_probation());
-        if let Some(from) = checker.observe(generation, observation, out.now) {
+        let from = checker.observe(generation, observation, out.now);
+        drop(checker);
+        if let Some(from) = from {
             self.tell_of_verdict(name, from, status, expected, out);
         }
         self.tell_of_blindness(name, out);
@@ -324,15 +350,18 @@ impl Module {
         }
         // The core itself was late (a machine that was suspended): nobody is blamed for that.
         let late = out.now.since(self.overdue_at) > LATE;
+        if late {
+            self.checkers.for_each(|_, checker| checker.excuse(out.now));
+            return;
+        }
         let expected = self.expects_life();
-        let names: Vec<CheckerName> = self.checkers.keys().cloned().collect();
+        let mut names = self.checkers.overdue(out.now);
+        if expected {
+            names.extend(self.checkers.blind(out.now));
+        }
         for name in names {
-            let Some(checker) = self.checkers.get_mut(&name) else { continue };
-            if late {
-                checker.excuse(out.now);
-                continue;
-            }
-            if let Some(from) = checker.miss(out.now) {
+            let missed = self.checkers.get_mut(&name).and_then(|mut checker| checker.miss(out.now));
+            if let Some(from) = missed {
                 self.tell_of_verdict(&name, from, Status::Unknown, expected, out);
             }
             self.tell_of_blindness(&name, out);
@@ -352,10 +381,10 @@ impl Module {
 
     /// The last run of a checker so often once more, the last time at `last`.
     pub(crate) fn repeat(&mut self, name: &CheckerName, times: u64, last: Moment) {
-        if let Some(checker) = self.checkers.get_mut(name) {
+        if let Some(mut checker) = self.checkers.get_mut(name) {
             checker.repeat(times, last);
         }
-        self.overdue_at = self.checkers.values().map(Checker::overdue_at).min().unwrap_or(Moment::NEVER);
+        self.overdue_at = self.checkers.overdue_at();
     }
 
     /// By when the checker is expected to say something.
@@ -421,10 +450,9 @@ impl Module {
             return;
         }
         let expected = self.expects_life();
-        let names: Vec<CheckerName> = self.checkers.keys().cloned().collect();
-        for name in names {
-            let Some(checker) = self.checkers.get_mut(&name) else { continue };
-            if let Some(from) = checker.give_up_missing(out.now) {
+        for name in self.checkers.missing(out.now) {
+            let gone = self.checkers.get_mut(&name).and_then(|mut checker| checker.give_up_missing(out.now));
+            if let Some(from) = gone {
                 self.tell_of_verdict(&name, from, Status::Fail, expected, out);
             }
         }
@@ -543,7 +571,8 @@ impl Module {
     /// Runs the checkers that the state needs, at the pace that it needs.
     /// Processes are always looked at (that costs next to nothing, and shows what
     /// is left of a stopped application); prerequisites unless the module is
-    /// stopped; all others while the application should be alive.
+    /// stopped; all others while the application should be alive. Only those that have changed are looked at,
+    /// unless the state wants something else than before.
     fn adjust_watches(&mut self, out: &mut Outbox<'_>) {
         let awaited = self.state.run().and_then(|run| run.awaited()).map(|(name, _)| name.clone());
         let (alive, eager, asleep) = match self.state {
@@ -554,23 +583,30 @@ impl Module {
             State::Backoff { .. } | State::Stopping { .. } | State::Waiting { .. } => (false, false, false),
             State::Stopped | State::Failed => (false, false, true),
         };
-        let settling = self.state.is_settling();
-        (self.overdue_at, self.missing_at) = (Moment::NEVER, Moment::NEVER);
-        for (name, checker) in &mut self.checkers {
-            if !settling {
+        let pace = Pace { alive, eager, asleep, settling: self.state.is_settling(), awaited };
+        let names: Vec<CheckerName> = if self.paced.as_ref() == Some(&pace) {
+            self.checkers.changed(Keeper::Watches).iter().cloned().collect()
+        } else {
+            self.checkers.names().cloned().collect()
+        };
+        for name in &names {
+            let Some(mut checker) = self.checkers.get_mut(name) else { continue };
+            if !pace.settling {
                 checker.end_start();
             }
-            let is_awaited = awaited.as_ref() == Some(name);
+            let is_awaited = pace.awaited.as_ref() == Some(name);
             let wanted = alive
                 || is_awaited
                 || checker.policy.kind == CheckerKind::Process
                 || (checker.policy.on_down == OnDown::Wait && !asleep);
             let hurry = eager && checker.verdict() != Verdict::Up;
-            let pace = hurry || is_awaited || checker.asked() || checker.is_trusted();
-            checker.set_watch(wanted.then_some(pace), &self.name, name, out);
-            self.overdue_at = self.overdue_at.min(checker.overdue_at());
-            self.missing_at = self.missing_at.min(checker.missing_until());
+            let often = hurry || is_awaited || checker.asked() || checker.is_trusted();
+            checker.set_watch(wanted.then_some(often), &self.name, name, out);
         }
+        self.checkers.known(Keeper::Watches);
+        self.paced = Some(pace);
+        self.overdue_at = self.checkers.overdue_at();
+        self.missing_at = self.checkers.missing_until();
     }
 }
 

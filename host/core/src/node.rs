@@ -37,6 +37,69 @@ pub struct Node {
     views: BTreeMap<ModuleName, Arc<ModuleView>>,
     snapshot: Arc<Snapshot>,
     stale: Stale,
+    deadlines: Deadlines,
+    shown: Shown,
+}
+
+/// The modules that are shown as special. Each event is about one of thousands.
+#[derive(Debug, Default)]
+struct Shown {
+    looking: BTreeSet<ModuleName>,
+    owing: BTreeSet<ModuleName>,
+    not_ready: BTreeSet<ModuleName>,
+}
+
+impl Shown {
+    /// How a module is shown now; `None`: it is not any more.
+    fn set(&mut self, name: &ModuleName, module: Option<(&Module, &ModuleView)>) {
+        let is =
+            |such: fn(&Module, &ModuleView) -> bool| module.is_some_and(|(module, view)| such(module, view));
+        for (names, is_in) in [
+            (&mut self.looking, is(|module, _| module.is_first_look())),
+            (&mut self.owing, is(|module, _| module.owes_readmission())),
+            (&mut self.not_ready, is(|_, view| !view.ready)),
+        ] {
+            if is_in {
+                names.insert(name.clone());
+            } else {
+                names.remove(name);
+            }
+        }
+    }
+}
+
+/// When something happens by itself in a module, earliest first. A node may have thousands of modules, and each event is
+/// about one of them.
+#[derive(Debug, Default)]
+struct Deadlines {
+    of: BTreeMap<ModuleName, Moment>,
+    order: BTreeSet<(Moment, ModuleName)>,
+}
+
+impl Deadlines {
+    /// `None`: there is no such module.
+    fn set(&mut self, name: &ModuleName, at: Option<Moment>) {
+        let at = at.filter(|at| *at != Moment::NEVER);
+        if self.of.get(name).copied() == at {
+            return;
+        }
+        if let Some(before) = self.of.remove(name) {
+            self.order.remove(&(before, name.clone()));
+        }
+        if let Some(at) = at {
+            self.of.insert(name.clone(), at);
+            self.order.insert((at, name.clone()));
+        }
+    }
+
+    fn first(&self) -> Option<Moment> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    /// The modules whose time has come.
+    fn due(&self, now: Moment) -> BTreeSet<ModuleName> {
+        self.order.iter().take_while(|(at, _)| *at <= now).map(|(_, name)| name.clone()).collect()
+    }
 }
 
 /// All that the core decides by.
@@ -92,6 +155,8 @@ impl Node {
             },
             views: BTreeMap::new(),
             stale: Stale::default(),
+            deadlines: Deadlines::default(),
+            shown: Shown::default(),
         }
     }
 
@@ -103,7 +168,10 @@ impl Node {
     /// Another core, that decides from here on as the one would that the checkpoint is of.
     pub fn restore(Checkpoint(known): Checkpoint) -> Self {
         let snapshot = Arc::new(Snapshot::empty(known.name.clone(), known.now));
-        let mut node = Self { snapshot, views: BTreeMap::new(), stale: Stale::default(), known };
+        let mut deadlines = Deadlines::default();
+        known.modules.iter().for_each(|(name, module)| deadlines.set(name, Some(module.deadline())));
+        let (stale, shown) = (Stale::default(), Shown::default());
+        let mut node = Self { snapshot, views: BTreeMap::new(), stale, deadlines, shown, known };
         let all: BTreeSet<ModuleName> = node.known.modules.keys().cloned().collect();
         node.publish(&all, &BTreeSet::new());
         node
@@ -125,13 +193,17 @@ impl Node {
             Event::ModuleLoaded { module, .. } => Some(module.clone()),
             _ => None,
         };
-        let known = &mut self.known;
+        let about = event.module().cloned();
+        let (known, deadlines) = (&mut self.known, &mut self.deadlines);
         known.now = known.now.max(now);
         let mut out = Outbox::new(known.now, &known.name, &mut known.counters);
         let mut changed: Vec<ModuleName> = match event {
             Event::Ending(shutdown) => {
                 known.ending = true;
-                known.modules.values_mut().for_each(|module| module.end(shutdown, &mut out));
+                for (name, module) in &mut known.modules {
+                    module.end(shutdown, &mut out);
+                    deadlines.set(name, Some(module.deadline()));
+                }
                 known.modules.keys().cloned().collect()
             }
             Event::Commanded { request, .. } if known.ending => {
@@ -145,11 +217,14 @@ impl Node {
                 touched.into_iter().collect()
             }
         };
-        for module in known.modules.values_mut() {
-            if module.deadline() <= known.now {
-                module.advance(&mut out);
-                changed.push(module.name().clone());
-            }
+        if let Some(name) = &about {
+            deadlines.set(name, known.modules.get(name).map(Module::deadline));
+        }
+        for name in deadlines.due(known.now) {
+            let Some(module) = known.modules.get_mut(&name) else { continue };
+            module.advance(&mut out);
+            deadlines.set(&name, Some(module.deadline()));
+            changed.push(name);
         }
         let actions = out.into_actions();
         let at_once = actions.iter().any(Action::is_more_than_writing)
@@ -171,6 +246,11 @@ impl Node {
         }
     }
 
+    /// Whether the picture is up to date.
+    pub fn is_shown(&self) -> bool {
+        self.stale.changed.is_empty()
+    }
+
     /// Brings the picture up to date.
     pub fn refresh(&mut self) {
         let Stale { changed, redefined } = std::mem::take(&mut self.stale);
@@ -179,7 +259,7 @@ impl Node {
 
     /// When the core wants to be called again at the latest, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.known.modules.values().map(Module::deadline).min().filter(|at| *at != Moment::NEVER)
+        self.deadlines.first()
     }
 
     /// The picture after the last event. The same one as long as nothing changes.
@@ -215,14 +295,27 @@ impl Node {
 
     /// A checker said again what it had said before, and nothing followed from that.
     pub fn repeat(&mut self, Repetition { module, checker, times, last }: &Repetition) {
-        if let Some(module) = self.known.modules.get_mut(module) {
-            module.repeat(checker, *times, *last);
+        if let Some(known) = self.known.modules.get_mut(module) {
+            known.repeat(checker, *times, *last);
+            self.deadlines.set(module, Some(known.deadline()));
         }
     }
 
     /// By when the core expects to hear of a checker again.
     pub fn expected(&self, module: &ModuleName, checker: &CheckerName) -> Option<Moment> {
         self.known.modules.get(module)?.expected(checker)
+    }
+
+    /// Whether what is kept up to date step by step is what it would be if it were made anew.
+    #[cfg(test)]
+    pub(crate) fn is_kept_up(&self) -> bool {
+        let deadlines = self.known.modules.values().map(Module::deadline);
+        self.deadlines.first() == deadlines.min().filter(|at| *at != Moment::NEVER)
+            && self.known.modules.values().all(|module| module.is_kept_up(self.known.now, &self.known.name))
+            && self.snapshot.looking.len()
+                == self.known.modules.values().filter(|m| m.is_first_look()).count()
+            && self.shown.owing.is_empty() != self.known.modules.values().any(Module::owes_readmission)
+            && self.snapshot.ready() == (!self.views.is_empty() && self.shown.not_ready.is_empty())
     }
 
     /// `redefined` are the modules whose files have changed.
@@ -232,14 +325,16 @@ impl Node {
         }
         let generation = self.snapshot.generation + 1;
         for name in changed {
-            let Some(module) = self.known.modules.get(name) else {
+            let Some(module) = self.known.modules.get_mut(name) else {
                 self.views.remove(name);
+                self.shown.set(name, None);
                 continue;
             };
             let mut view = module.view(self.known.now);
             view.follow(self.views.get(name).map(AsRef::as_ref));
             let earlier = self.views.get(name).filter(|_| !redefined.contains(name));
             view.changed = view.changed_since(earlier.map(AsRef::as_ref), generation);
+            self.shown.set(name, Some((&*module, &view)));
             self.views.insert(name.clone(), Arc::new(view));
         }
         let mut snapshot = Snapshot {
@@ -248,17 +343,11 @@ impl Node {
             at: self.known.now,
             modules: self.views.values().cloned().collect(),
             readmit_until: None,
-            looking: self
-                .known
-                .modules
-                .values()
-                .filter(|m| m.is_first_look())
-                .map(|m| m.name().clone())
-                .collect(),
+            looking: self.shown.looking.iter().cloned().collect(),
         };
         let known = &mut self.known;
-        let drained = known.modules.values().any(Module::owes_readmission);
-        known.readmission = known.readmission.follow(drained, snapshot.ready(), known.now);
+        let ready = !self.views.is_empty() && self.shown.not_ready.is_empty();
+        known.readmission = known.readmission.follow(!self.shown.owing.is_empty(), ready, known.now);
         snapshot.readmit_until = known.readmission.until();
         self.snapshot = Arc::new(snapshot);
     }

@@ -29,7 +29,7 @@ use self::notification::Contents;
 pub use self::queue::MAX_WAITING;
 use self::queue::Queue;
 use self::together::{Batch, Groups};
-use crate::id::{ModuleName, NodeName, TargetName};
+use crate::id::{CheckerName, ModuleName, NodeName, TargetName};
 use crate::moment::Moment;
 use crate::record::Record;
 use crate::snapshot::{ModuleView, Snapshot};
@@ -364,7 +364,7 @@ fn over(
         Topic::Incident => {
             let blind = blind_checker(about);
             let name = blind.unwrap_or(about);
-            let checker = module.checkers.iter().find(|checker| checker.name.as_str() == name);
+            let checker = CheckerName::new(name).ok().and_then(|name| module.checkers.get(&name));
             match checker {
                 None => Some("the module has no such checker any more"),
                 Some(checker) if checker.verdict == Verdict::Up => Some("it is up"),

@@ -9,6 +9,7 @@ use crate::event::Wish;
 use crate::id::{CheckerName, ModuleName, NodeName};
 use crate::moment::Moment;
 use crate::observation::{Observation, ProcessFact};
+use crate::pieces::{Named, Pieces};
 use crate::policy::{CheckerKind, OnDown};
 use crate::state::StateName;
 use crate::verdict::Verdict;
@@ -44,6 +45,17 @@ impl Snapshot {
     pub fn module(&self, name: &str) -> Option<&ModuleView> {
         let found = self.modules.binary_search_by(|m| m.name.as_str().cmp(name)).ok()?;
         self.modules.get(found).map(AsRef::as_ref)
+    }
+
+    /// Whether load balancers are told the same as by `earlier`, and no module's file has changed since.
+    pub fn answers_like(&self, earlier: &Self) -> bool {
+        let alike = |(now, earlier): (&Arc<ModuleView>, &Arc<ModuleView>)| {
+            let answer = |view: &ModuleView| (view.ready, view.changed);
+            Arc::ptr_eq(now, earlier) || (now.name == earlier.name && answer(now) == answer(earlier))
+        };
+        self.looking == earlier.looking
+            && self.modules.len() == earlier.modules.len()
+            && self.modules.iter().zip(&earlier.modules).all(alike)
     }
 
     /// Whether there are modules, and all of them serve.
@@ -106,10 +118,10 @@ pub struct ModuleView {
     pub readmit_until: Option<Moment>,
     /// What is being carried out.
     pub plan: Option<PlanView>,
-    /// The processes that its process checkers see.
+    /// The processes that its process checkers see, by their ids.
     pub processes: Vec<ProcessFact>,
-    /// By name.
-    pub checkers: Vec<CheckerView>,
+    /// By name. Pictures that follow each other share most of it.
+    pub checkers: Pieces<CheckerView>,
 }
 
 impl ModuleView {
@@ -134,7 +146,7 @@ impl ModuleView {
             readmit_until: None,
             plan: None,
             processes: Vec::new(),
-            checkers: Vec::new(),
+            checkers: Pieces::default(),
         }
     }
 
@@ -214,4 +226,10 @@ pub struct CheckerView {
     pub next: Option<Moment>,
     /// What it saw last.
     pub last: Option<Arc<Observation>>,
+}
+
+impl Named for CheckerView {
+    fn name(&self) -> &CheckerName {
+        &self.name
+    }
 }

@@ -33,16 +33,21 @@ impl Checker {
         !self.blindness.recorded && self.verdict() == Verdict::Undecided && self.cannot_tell()
     }
 
-    /// Takes note that it cannot tell any more. Returns after how many runs, the first time since it was up
-    /// or down. The runs of a start follow each other closely: only what lasts as long as so many runs at
-    /// the usual pace is blindness.
-    fn goes_blind(&mut self, now: Moment) -> Option<u32> {
+    /// When it is blind, if it cannot tell until then. The runs of a start follow each other closely: only what lasts
+    /// as long as so many runs at the usual pace is blindness.
+    pub(super) fn blind_at(&self) -> Moment {
         let runs = Judge::unknowns_to_tell(&self.policy.thresholds);
         let long = self.policy.interval.saturating_mul(runs.saturating_sub(1));
-        let lasts = self.blindness.since.is_some_and(|since| now.since(since) >= long);
-        let goes_blind = lasts && self.may_go_blind();
+        let since = self.blindness.since.filter(|_| self.may_go_blind());
+        since.map_or(Moment::NEVER, |since| since + long)
+    }
+
+    /// Takes note that it cannot tell any more. Returns after how many runs, the first time since it was up
+    /// or down.
+    fn goes_blind(&mut self, now: Moment) -> Option<u32> {
+        let goes_blind = now >= self.blind_at();
         self.blindness.recorded |= goes_blind;
-        goes_blind.then_some(runs)
+        goes_blind.then(|| Judge::unknowns_to_tell(&self.policy.thresholds))
     }
 }
 
@@ -51,11 +56,11 @@ impl Module {
     /// that cannot tell is no news while the module waits for it: that is recorded already.
     pub(super) fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
         let expected = self.expects_life();
-        let Some(checker) = self.checkers.get_mut(name) else { return };
-        if checker.verdict() != Verdict::Undecided {
+        let Some(mut checker) = self.checkers.get_mut(name) else { return };
+        if checker.verdict() != Verdict::Undecided && checker.blindness.recorded {
             checker.blindness.recorded = false;
         }
-        if !expected {
+        if !expected || !checker.may_go_blind() {
             return;
         }
         if let Some(runs) = checker.goes_blind(out.now) {

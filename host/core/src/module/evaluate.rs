@@ -9,6 +9,7 @@ use crate::record::RecordKind;
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
+use super::checkers::Facets;
 use super::moves::Cause;
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
@@ -70,17 +71,18 @@ impl Module {
     /// The application runs already if its process checkers say so; where there
     /// are none, if all others do. `held`: it is not to be started if it does not.
     fn evaluate_look(&mut self, until: Moment, held: bool, out: &mut Outbox<'_>) -> bool {
-        let witnesses = self.witnesses();
+        let checkers = &self.checkers;
+        let witness = self.witness();
         // Where all that could tell was edited, the application is taken to be as it was.
-        let unproven = self.service.lasts() && witnesses.is_empty() && self.on_probation().is_some();
-        let asked = if unproven { self.application_checkers().map(|(_, c)| c).collect() } else { witnesses };
+        let unproven = self.service.lasts() && !checkers.any(&witness) && checkers.any(|c| c.on_probation);
+        let asked = |c: &Facets| if unproven { c.is_of_application() } else { witness(c) };
         let late = out.now >= until;
-        let told = late || asked.iter().all(|c| c.spoken() && !c.native_could_not_tell());
+        let told = late || checkers.all(|c| !asked(c) || (c.spoken && !c.native_could_not_tell));
         if !told && (!unproven || !self.serves_as_before()) {
             return false;
         }
-        let has_ended = || asked.iter().any(|c| c.spoken() && c.saw_its_end());
-        let runs = if unproven { !has_ended() } else { all_see_life(&asked) };
+        let has_ended = || checkers.any(|c| asked(c) && c.spoken && c.saw_its_end);
+        let runs = if unproven { !has_ended() } else { self.all_see_life(asked) };
         if runs {
             self.is_found(out);
             return true;
@@ -90,7 +92,7 @@ impl Module {
             self.first_look = false;
             return false;
         }
-        let undecided = self.prerequisites().any(|(_, c)| c.verdict() == Verdict::Undecided);
+        let undecided = self.checkers.any(|c| c.is_prerequisite() && c.verdict == Verdict::Undecided);
         if undecided && !late {
             return false;
         }
@@ -100,30 +102,30 @@ impl Module {
         true
     }
 
-    /// Those that tell whether the application runs. One on probation does not.
-    pub(super) fn witnesses(&self) -> Vec<&Checker> {
-        if self.process_checkers().next().is_some() {
-            return self.process_checkers().filter(|c| !c.on_probation()).collect();
-        }
-        self.application_checkers().map(|(_, checker)| checker).filter(|c| !c.on_probation()).collect()
+    /// Which checkers tell whether the application runs. One on probation does not.
+    fn witness(&self) -> impl Fn(&Facets) -> bool + use<> {
+        let native = self.checkers.any(Facets::is_native);
+        move |c| !c.on_probation && if native { c.is_native() } else { c.is_of_application() }
     }
 
-    /// Those that look at the processes of the application.
-    fn process_checkers(&self) -> impl Iterator<Item = &Checker> {
-        self.checkers
-            .values()
-            .filter(|c| c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait)
+    /// Those that tell whether the application runs.
+    pub(super) fn witnesses(&self) -> Vec<&Checker> {
+        self.checkers.each(self.witness()).map(|(_, checker)| checker).collect()
+    }
+
+    /// Whether there are such checkers, and all of them have seen that it lives.
+    fn all_see_life(&self, such: impl Fn(&Facets) -> bool) -> bool {
+        self.checkers.any(&such) && self.checkers.all(|c| !such(c) || c.sees_life())
     }
 
     /// Whether an application that is not kept runs, as far as its process checkers see. They are run
     /// in every state.
     fn runs_in_the_background(&self) -> bool {
-        let proven = self.process_checkers().filter(|c| !c.on_probation());
-        !self.policy.keeps() && all_see_life(&proven.collect::<Vec<_>>())
+        !self.policy.keeps() && self.all_see_life(|c| c.is_native() && !c.on_probation)
     }
 
     fn start_or_wait(&mut self, reason: &str, out: &mut Outbox<'_>) {
-        let missing = self.prerequisites().find(|(_, c)| c.verdict() != Verdict::Up);
+        let missing = self.missing_prerequisite();
         match missing.map(|(name, _)| name.clone()) {
             Some(name) => self.wait_for(name, out),
             None => self.begin_start(reason, out),
@@ -134,9 +136,12 @@ impl Module {
         if let Some(moved) = self.stop_for_prerequisite(out) {
             return moved;
         }
+        if self.wish.suspended && self.checkers.any(is_acted_on) {
+            return false;
+        }
         // Of what counts until it is up, there is only that the application has ended.
         if let Some(down) = self.worst() {
-            if self.wish.suspended || !self.is_not_a_prerequisites_doing(&down, out) {
+            if !self.is_not_a_prerequisites_doing(&down, out) {
                 return false;
             }
             let said = self.checkers.get(&down).map_or("", Checker::said);
@@ -145,16 +150,15 @@ impl Module {
             return true;
         }
         self.doubt = None;
-        let gating = || self.checkers.values().filter(|c| c.policy.on_down.gates_health());
-        let settled = |c: &Checker| {
-            (c.on_probation() && c.spoken())
-                || (c.verdict() == Verdict::Up && !c.judge.failing())
-                || c.cannot_tell()
-                || (c.verdict() == Verdict::Down && c.policy.on_down == OnDown::Out)
+        let settled = |c: &Facets| {
+            (c.on_probation && c.spoken)
+                || (c.verdict == Verdict::Up && !c.failing)
+                || c.cannot_tell
+                || (c.verdict == Verdict::Down && c.on_down == OnDown::Out)
         };
-        let somebody_knows =
-            gating().next().is_none() || gating().any(|c| c.verdict() == Verdict::Up || c.stood());
-        if gating().all(settled) && somebody_knows {
+        let somebody_knows = !self.checkers.any(Facets::gates_health)
+            || self.checkers.any(|c| c.gates_health() && (c.verdict == Verdict::Up || c.stood));
+        if somebody_knows && self.checkers.all(|c| !c.gates_health() || settled(c)) {
             self.streak.came_up(out.now);
             let reason = self.up_reason();
             self.enter(State::Up, reason, out);
@@ -174,8 +178,8 @@ impl Module {
     /// any more then: from here on every event is looked at as the last one.
     fn settle_overdue(&mut self, out: &mut Outbox<'_>) -> bool {
         let failing = self
-            .application_checkers()
-            .find(|(_, c)| c.judge.failing() && c.policy.on_down != OnDown::Out && !c.on_probation())
+            .checkers
+            .first(|c| c.is_of_application() && c.failing && c.on_down != OnDown::Out && !c.on_probation)
             .map(|(name, c)| (name.clone(), format!("checker `{name}`: {}", c.said())));
         if let Some((name, failing)) = failing {
             let late = plain(self.policy.start_within);
@@ -184,8 +188,7 @@ impl Module {
         }
         let silent = self
             .checkers
-            .iter()
-            .find(|(_, c)| c.policy.on_down.gates_health() && c.verdict() == Verdict::Undecided)
+            .first(|c| c.gates_health() && c.verdict == Verdict::Undecided)
             .map(|(name, c)| format!("checker `{name}` cannot tell: {}", c.said()));
         self.reason = silent.unwrap_or_else(|| "waiting for the checkers to be up".to_owned());
         if let State::Starting(Phase::Settle { until, appears_by })
@@ -253,15 +256,15 @@ impl Module {
 
     /// The checker that is down and acted on first.
     fn worst(&self) -> Option<CheckerName> {
-        self.application_checkers()
-            .filter(|(_, c)| c.verdict() == Verdict::Down && (!c.on_probation() || c.saw_its_end()))
-            .filter(|(_, c)| matches!(c.policy.on_down, OnDown::Restart | OnDown::Stop))
-            .min_by_key(|(_, c)| (c.policy.on_down != OnDown::Stop, c.judge.since()))
-            .map(|(name, _)| name.clone())
+        self.checkers
+            .each(is_acted_on)
+            .map(|(name, c)| (c.policy.on_down != OnDown::Stop, c.judge.since(), name))
+            .min()
+            .map(|(_, _, name)| name.clone())
     }
 
     fn evaluate_waiting(&mut self, out: &mut Outbox<'_>) -> bool {
-        let missing = self.prerequisites().find(|(_, c)| c.verdict() != Verdict::Up);
+        let missing = self.missing_prerequisite();
         let Some((name, said)) = missing.map(|(name, c)| (name.clone(), c.said().to_owned())) else {
             self.look("every prerequisite is up", false, out);
             return true;
@@ -278,8 +281,11 @@ impl Module {
     }
 
     pub(super) fn application_has_died(&self) -> bool {
-        self.application_checkers().any(|(_, c)| {
-            c.policy.kind == CheckerKind::Process && c.verdict() == Verdict::Down && !c.saw_life()
+        self.checkers.any(|c| {
+            c.is_of_application()
+                && c.kind == CheckerKind::Process
+                && c.verdict == Verdict::Down
+                && !c.saw_life
         })
     }
 
@@ -292,6 +298,9 @@ impl Module {
     }
 }
 
-fn all_see_life(witnesses: &[&Checker]) -> bool {
-    !witnesses.is_empty() && witnesses.iter().all(|c| c.spoken() && c.saw_life())
+/// Whether it is down, and the application is restarted or stopped for that.
+fn is_acted_on(c: &Facets) -> bool {
+    matches!(c.on_down, OnDown::Restart | OnDown::Stop)
+        && c.verdict == Verdict::Down
+        && (!c.on_probation || c.saw_its_end)
 }

@@ -34,6 +34,7 @@ use crate::record::RecordKind;
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
+use super::checkers::Keeper;
 use super::moves::Cause;
 use super::starting::uptime;
 use super::{INCIDENTS, Module, State};
@@ -149,7 +150,7 @@ impl Module {
         let gating = || self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
         let proven = || gating().filter(|(_, c)| !c.on_probation());
         let nothing_against = proven()
-            .all(|(name, c)| serving.verdicts.contains_key(name) && !(c.spoken() && c.judge.failing()));
+            .all(|(name, c)| serving.verdicts.get(name).is_some() && !(c.spoken() && c.judge.failing()));
         let is_same = |name: &CheckerName, c: &Checker| {
             serving.processes.get(name).is_some_and(|pid| sees(c, *pid, serving.since))
         };
@@ -172,10 +173,10 @@ impl Module {
     /// The application goes on as the last core knew it.
     fn go_on_serving(&mut self, out: &mut Outbox<'_>) {
         let Some(serving) = self.serving.clone() else { return };
-        for (name, checker) in &mut self.checkers {
+        self.checkers.for_each(|name, checker| {
             let known = serving.verdicts.get(name).copied().filter(|_| !checker.on_probation());
             checker.trust(known.unwrap_or_default(), out.now);
-        }
+        });
         let reason = format!("the application was found again{}, and serves on", self.which());
         if self.service.is_untold() {
             self.tell_of_find(&reason, out);
@@ -188,50 +189,64 @@ impl Module {
     /// Checkers that have run speak for themselves. What one that has not run by now said earlier counts no more.
     pub(super) fn end_trust(&mut self, now: Moment) {
         let Some(until) = self.trusted_until else { return };
-        if !self.checkers.values().any(Checker::is_trusted) {
+        if !self.checkers.any(|c| c.trusted) {
             self.trusted_until = None;
             self.reason = self.up_reason();
         } else if now >= until {
             self.trusted_until = Some(Moment::NEVER);
-            self.checkers.values_mut().filter(|c| c.is_trusted()).for_each(|c| c.distrust(now));
+            for name in self.checkers.such(|c| c.trusted) {
+                if let Some(mut checker) = self.checkers.get_mut(&name) {
+                    checker.distrust(now);
+                }
+            }
         }
     }
 
     /// Whose answer is late, if that is so: until it comes, nobody knows whether the application serves.
     pub(super) fn awaits_first_run(&self) -> Option<&CheckerName> {
         self.trusted_until.filter(|until| *until == Moment::NEVER)?;
-        let mut late =
-            self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health() && c.is_trusted());
-        late.next().map(|(name, _)| name)
+        self.checkers.first(|c| c.gates_health() && c.trusted).map(|(name, _)| name)
     }
 
     /// Keeps in mind what the application is like while it is ready.
     pub(super) fn keep_serving(&mut self, now: Moment) {
         // What the last core knew is good for the next one, too, until this one knows better.
         let ready = self.is_ready();
-        if self.first_look || (self.trusted_until.is_some() && ready) || self.is_kept_in_mind(ready) {
+        if self.first_look || (self.trusted_until.is_some() && ready) {
             return;
         }
-        self.serving = ready.then(|| Serving {
-            since: now,
-            verdicts: self.checkers.iter().map(|(name, c)| (name.clone(), c.verdict())).collect(),
-            processes: self
-                .checkers
-                .iter()
-                .filter_map(|(name, c)| Some((name.clone(), lowest(c)?)))
-                .collect(),
-        });
-        self.unremembered = true;
+        if !self.is_kept_in_mind(ready) {
+            let before = self.serving.take();
+            self.serving = ready.then(|| self.serving_now(before, now));
+            self.unremembered = true;
+        }
+        self.checkers.known(Keeper::Serving);
     }
 
-    /// Whether that is what was kept in mind before. After most events it is, so nothing is copied to find out.
+    /// What the application is like. All but what has changed is as it was kept in mind `before`, if it was.
+    fn serving_now(&self, before: Option<Serving>, now: Moment) -> Serving {
+        let (mut serving, names): (Serving, Vec<&CheckerName>) = match before {
+            Some(before) => (before, self.checkers.changed(Keeper::Serving).iter().collect()),
+            None => (Serving::default(), self.checkers.names().collect()),
+        };
+        serving.since = now;
+        for name in names {
+            let checker = self.checkers.get(name);
+            serving.verdicts.set(name, checker.map(Checker::verdict));
+            serving.processes.set(name, checker.and_then(lowest));
+        }
+        serving
+    }
+
+    /// Whether that is what was kept in mind before: whether no checker has changed in what is.
     fn is_kept_in_mind(&self, ready: bool) -> bool {
         let Some(before) = &self.serving else { return !ready };
-        let verdicts = self.checkers.iter().map(|(name, c)| (name, c.verdict()));
-        let processes = self.checkers.iter().filter_map(|(name, c)| Some((name, lowest(c)?)));
-        ready
-            && verdicts.eq(before.verdicts.iter().map(|(name, verdict)| (name, *verdict)))
-            && processes.eq(before.processes.iter().map(|(name, pid)| (name, *pid)))
+        let is_kept = |name: &CheckerName| {
+            let checker = self.checkers.get(name);
+            before.verdicts.get(name).copied() == checker.map(Checker::verdict)
+                && before.processes.get(name).copied() == checker.and_then(lowest)
+        };
+        ready && self.checkers.changed(Keeper::Serving).iter().all(is_kept)
     }
 
     /// The application was up, and a look at its processes found none. Returns whether a move was made.
@@ -251,8 +266,7 @@ impl Module {
         self.keep_incident(incident.clone(), out);
         match on_down {
             OnDown::Restart => {
-                let missing = self.prerequisites().find(|(_, c)| c.verdict() != Verdict::Up);
-                match missing.map(|(name, _)| name.clone()) {
+                match self.missing_prerequisite().map(|(name, _)| name.clone()) {
                     Some(prerequisite) => self.wait_for(prerequisite, out),
                     None => self.try_again(Cause::Incident(incident), reason, out),
                 }
@@ -300,7 +314,8 @@ impl Checker {
     }
 }
 
-fn lowest(checker: &Checker) -> Option<u32> {
+/// Of the processes that it saw, the lowest id.
+pub(super) fn lowest(checker: &Checker) -> Option<u32> {
     checker.last.as_ref()?.processes.iter().map(|process| process.pid).min()
 }
 

@@ -6,6 +6,7 @@ use crate::id::{CheckerName, ModuleName};
 use crate::memory::ModuleMemory;
 use crate::moment::Moment;
 use crate::outbox::Outbox;
+use crate::pieces::{PerChecker, Pieces};
 use crate::policy::{ModulePolicy, OnDown};
 
 use super::checker::Checker;
@@ -66,6 +67,9 @@ impl Module {
             serving,
             first_look: false,
             trusted_until: None,
+            paced: None,
+            in_force: PerChecker::default(),
+            pictures: Pieces::default(),
         };
         module.compare(in_force.as_ref());
         module.resume(unfinished, out);
@@ -76,7 +80,7 @@ impl Module {
     /// The module's file says something else now. Counters, state and verdicts carry on.
     pub(crate) fn redefine(&mut self, policy: Arc<ModulePolicy>, out: &mut Outbox<'_>) {
         let gone: Vec<CheckerName> =
-            self.checkers.keys().filter(|name| !policy.checkers.contains_key(*name)).cloned().collect();
+            self.checkers.names().filter(|name| !policy.checkers.contains_key(*name)).cloned().collect();
         for name in gone {
             if let Some(mut checker) = self.checkers.remove(&name) {
                 checker.set_watch(None, &self.name, &name, out);
@@ -84,7 +88,7 @@ impl Module {
         }
         let serves = self.is_edited_while_it_serves();
         for (name, new) in &policy.checkers {
-            if let Some(checker) = self.checkers.get_mut(name) {
+            if let Some(mut checker) = self.checkers.get_mut(name) {
                 checker.redefine(new.clone(), serves);
                 continue;
             }
@@ -104,9 +108,8 @@ impl Module {
     /// Returns what is to be known of it when the file comes back.
     pub(crate) fn retire(mut self, out: &mut Outbox<'_>) -> ModuleMemory {
         self.cancel_run(out);
-        for (name, checker) in &mut self.checkers {
-            checker.set_watch(None, &self.name, name, out);
-        }
+        self.checkers.for_each(|name, checker| checker.set_watch(None, &self.name, name, out));
+        self.note_in_force();
         // What was under way is given up with the watching.
         ModuleMemory { unfinished: None, serving: None, away: true, ..self.memory() }
     }

@@ -67,7 +67,10 @@ impl Module {
         self.service = if lasts { Service::Lasts } else { Service::Over };
         if !lasts {
             // What was known before an edit was about an application that is gone.
-            self.checkers.values_mut().filter_map(|c| c.probation.as_mut()).for_each(Probation::forget);
+            for name in self.checkers.such(|c| c.stood) {
+                let mut checker = self.checkers.get_mut(&name);
+                checker.iter_mut().filter_map(|c| c.probation.as_mut()).for_each(Probation::forget);
+            }
         }
     }
 
@@ -83,25 +86,25 @@ impl Module {
     }
 
     fn looking(&mut self, held: bool, out: &mut Outbox<'_>) -> State {
-        for checker in self.checkers.values_mut() {
+        self.checkers.for_each(|_, checker| {
             if checker.policy.on_down != OnDown::Wait {
                 // Nothing is held against an application that does not run yet.
                 checker.begin(Moment::NEVER, out);
             } else if !checker.watched() {
                 checker.begin(out.now, out);
             }
-        }
+        });
         State::Starting(Phase::Look { until: out.now + LOOK_TIME, held })
     }
 
     /// Waits until the checkers are up. What they saw before counts no more. `starts_for`: so much of
     /// the time that a start may take is left; none to an application that has been running for long.
     pub(super) fn settle(&mut self, reason: &str, starts_for: Option<Duration>, out: &mut Outbox<'_>) {
-        for checker in self.checkers.values_mut() {
+        self.checkers.for_each(|_, checker| {
             if checker.policy.on_down != OnDown::Wait {
                 checker.begin_start(starts_for.is_some(), out);
             }
-        }
+        });
         let appears_within = self.policy.appear_within.filter(|_| starts_for.is_some());
         let phase = Phase::Settle {
             until: out.now + starts_for.unwrap_or(self.policy.start_within),

@@ -26,6 +26,7 @@ use crate::verdict::Verdict;
 
 use super::Module;
 use super::checker::Checker;
+use super::checkers::Facets;
 
 /// What has not been answered after this is not waited for.
 const ANSWERED: Duration = Duration::from_secs(10);
@@ -48,6 +49,11 @@ impl Module {
         self.checkers.iter().filter(|(_, c)| c.policy.on_down == OnDown::Wait && !c.on_probation())
     }
 
+    /// The first prerequisite that is not up.
+    pub(super) fn missing_prerequisite(&self) -> Option<(&CheckerName, &Checker)> {
+        self.checkers.first(|c| c.is_prerequisite() && c.verdict != Verdict::Up)
+    }
+
     /// When the doubt is over at the latest.
     pub(super) fn doubt_until(&self) -> Moment {
         match self.doubt {
@@ -62,15 +68,17 @@ impl Module {
 
     /// Whether a checker that is down may be acted on: no prerequisite accounts for it.
     pub(super) fn is_not_a_prerequisites_doing(&mut self, down: &CheckerName, out: &mut Outbox<'_>) -> bool {
-        if self.prerequisites().next().is_none() {
+        if !self.checkers.any(Facets::is_prerequisite) {
             return true;
         }
-        let failing = self.prerequisites().find(|(_, c)| c.judge.failing()).map(|(name, _)| name.clone());
-        let answered = self.prerequisites().all(|(_, c)| !c.asked());
+        let failing = self.checkers.first(|c| c.is_prerequisite() && c.failing).map(|(name, _)| name.clone());
+        let answered = !self.checkers.any(|c| c.is_prerequisite() && c.asked);
         let next = match (self.doubt, failing) {
             (None, _) => {
-                for checker in self.checkers.values_mut().filter(|c| c.policy.on_down == OnDown::Wait) {
-                    checker.ask(out);
+                for name in self.checkers.such(|c| c.on_down == OnDown::Wait) {
+                    if let Some(mut checker) = self.checkers.get_mut(&name) {
+                        checker.ask(out);
+                    }
                 }
                 Some(Doubt::Asked { until: out.now + ANSWERED })
             }
@@ -121,8 +129,8 @@ impl Module {
     /// Stops the application while a prerequisite is down. `None`: all are well.
     pub(super) fn stop_for_prerequisite(&mut self, out: &mut Outbox<'_>) -> Option<bool> {
         let (name, said) = self
-            .prerequisites()
-            .find(|(_, c)| c.verdict() == Verdict::Down)
+            .checkers
+            .first(|c| c.is_prerequisite() && c.verdict == Verdict::Down)
             .map(|(name, c)| (name.clone(), c.said().to_owned()))?;
         if self.wish.suspended {
             return Some(false);

@@ -16,18 +16,18 @@
 //! either. The probation outlives the daemon, and the next daemon compares what it finds in the file
 //! with what was in force: an edit that was made while no daemon ran is an edit.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::id::CheckerName;
 use crate::observation::{Observation, Status};
 use crate::outbox::Outbox;
+use crate::pieces::PerChecker;
 use crate::policy::{CheckerKind, CheckerPolicy, OnDown};
 use crate::record::RecordKind;
 use crate::verdict::Weight;
 
 use super::checker::Checker;
+use super::checkers::Keeper;
 use super::{Module, State};
 
 /// How the file came to have the checker as it is.
@@ -68,6 +68,11 @@ impl InForce {
             unknown_is_fail: policy.thresholds.unknown_is_fail,
             probation,
         }
+    }
+
+    /// As what a checker is in force.
+    pub(super) fn of_checker(checker: &Checker) -> Self {
+        Self::of(&checker.policy, checker.probation.map(|probation| probation.edit))
     }
 
     /// Whether a checker with this policy looks at something else, or does something else.
@@ -141,31 +146,31 @@ impl Probation {
     }
 }
 
-/// All checkers that are in force, for the next daemon.
-pub(super) fn in_force(checkers: &BTreeMap<CheckerName, Checker>) -> BTreeMap<CheckerName, InForce> {
-    let entry = |(name, c): (&CheckerName, &Checker)| {
-        (name.clone(), InForce::of(&c.policy, c.probation.map(|probation| probation.edit)))
-    };
-    checkers.iter().map(entry).collect()
-}
-
 impl Module {
     /// Puts the checkers on probation that were on it, and those that were edited while nothing watched
     /// an application that was up.
-    pub(super) fn compare(&mut self, before: Option<&BTreeMap<CheckerName, InForce>>) {
+    pub(super) fn compare(&mut self, before: Option<&PerChecker<InForce>>) {
         // An earlier daemon did not write down what was in force.
         let Some(before) = before else { return };
         let serves = self.service.lasts();
         // What is kept is known to have ended if it has. What runs in the background may have ended meanwhile.
         let lives = serves && self.policy.keeps();
-        for (name, checker) in &mut self.checkers {
+        self.checkers.for_each(|name, checker| {
             let edit = match before.get(name) {
                 Some(known) if known.probation.is_some() => known.probation,
                 Some(known) => (serves && known.differs(&checker.policy)).then_some(Edit::Changed),
                 None => serves.then_some(Edit::Added),
             };
             checker.begin_probation(edit, lives && edit == Some(Edit::Changed));
+        });
+    }
+
+    /// Takes note as what each checker is in force, for the next daemon.
+    pub(super) fn note_in_force(&mut self) {
+        for name in self.checkers.changed(Keeper::InForce) {
+            self.in_force.set(name, self.checkers.get(name).map(InForce::of_checker));
         }
+        self.checkers.known(Keeper::InForce);
     }
 
     /// Whether an edit is made while the application is up, so that it must not harm it.
@@ -183,27 +188,27 @@ impl Module {
 
     /// A person says that checkers are right as they are. Returns which of them had to be told.
     pub(super) fn confirm(&mut self, out: &Outbox<'_>) {
-        for checker in self.checkers.values_mut() {
-            checker.confirm(out);
+        for name in self.checkers.such(|c| c.on_probation) {
+            if let Some(mut checker) = self.checkers.get_mut(&name) {
+                checker.confirm(out);
+            }
         }
         self.unremembered = true;
     }
 
     /// Those that are on probation, as a list.
     pub(super) fn on_probation(&self) -> Option<String> {
-        let names: Vec<String> = self
-            .checkers
-            .iter()
-            .filter(|(_, c)| c.on_probation())
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
+        let names: Vec<String> =
+            self.checkers.such(|c| c.on_probation).iter().map(|name| format!("`{name}`")).collect();
         (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// Tells once what an edit would have done, and when it is proven.
     pub(super) fn tell_of_probation(&mut self, name: &CheckerName, before: bool, out: &mut Outbox<'_>) {
-        let Some(checker) = self.checkers.get_mut(name) else { return };
-        if before && !checker.on_probation() {
+        let Some(mut checker) = self.checkers.get_mut(name).filter(|c| before || c.on_probation()) else {
+            return;
+        };
+        if !checker.on_probation() {
             self.unremembered = true;
             let decision = format!("act on checker `{name}` from now on");
             let reason = "it has been up as the file has it now: its probation is over".to_owned();

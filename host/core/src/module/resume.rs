@@ -15,10 +15,10 @@ use crate::outbox::Outbox;
 use crate::readmission::Readmission;
 use crate::record::RecordKind;
 
-use super::{AfterDrain, AfterStop, Module, Phase, Service, State, probation};
+use super::{AfterDrain, AfterStop, Module, Phase, Service, State};
 
 impl Module {
-    /// What the next daemon has to know.
+    /// What the next daemon has to know. As what the checkers are in force [is noted](Self::note_in_force) before.
     pub(super) fn memory(&self) -> ModuleMemory {
         ModuleMemory {
             wish: self.wish,
@@ -29,7 +29,7 @@ impl Module {
             readmission: Some(self.readmission),
             away: self.service == Service::Unattended,
             serves: self.service.lasts() && !self.application_has_died(),
-            checkers: Some(probation::in_force(&self.checkers)),
+            checkers: Some(self.in_force.clone()),
             serving: self.serving.clone(),
         }
     }
@@ -64,6 +64,7 @@ impl Module {
         if !std::mem::take(&mut self.unremembered) {
             return;
         }
+        self.note_in_force();
         let memory = Box::new(self.memory());
         if self.remembered.as_ref() != Some(&memory) {
             out.push(Action::Remember { module: self.name.clone(), memory: memory.clone() });

@@ -9,6 +9,7 @@ mod drained;
 mod ending;
 mod found_again;
 mod hangs;
+mod kept_up;
 mod killed;
 mod laws;
 mod looked;
@@ -505,5 +506,5 @@ fn a_stopped_module_is_not_started_by_a_new_daemon() {
     let mut world = World::new().process("app").wishing(false).load();
     world.see("app", Status::Pass);
     assert_eq!((world.state(), world.ready(), world.occasion()), (StateName::Stopped, false, None));
-    assert_eq!(world.view().checkers[0].kind, CheckerKind::Process);
+    assert_eq!(world.view().checkers.iter().next().unwrap().kind, CheckerKind::Process);
 }

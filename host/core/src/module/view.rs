@@ -1,14 +1,12 @@
 //! What is shown of a module.
 
-use std::collections::BTreeSet;
-
 use crate::id::CheckerName;
 use crate::moment::Moment;
-use crate::observation::ProcessFact;
 use crate::snapshot::{CheckerView, Load, ModuleView, ON_PROBATION};
 use crate::verdict::Verdict;
 
 use super::checker::Checker;
+use super::checkers::{Facets, Keeper, looks};
 use super::plan_execution::PlanExecution;
 use super::{ASKED, Module, State};
 
@@ -38,36 +36,26 @@ impl Module {
         if !matches!(self.state, State::Up) {
             return Err(NotReady::NotUp(self.not_up_yet().unwrap_or_else(|| self.reason.clone())));
         }
-        let gating = || self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
-        if let Some((name, checker)) = gating().find(|(_, c)| c.verdict() == Verdict::Down) {
+        let down = self.checkers.first(|c| c.gates_health() && c.verdict == Verdict::Down);
+        if let Some((name, checker)) = down {
             return Err(NotReady::Down { checker: name.clone(), said: checker.said().to_owned() });
         }
-        if gating().next().is_none() {
-            return Err(NotReady::NoSay);
-        }
+        let Some((_, first)) = self.checkers.first(Facets::gates_health) else { return Err(NotReady::NoSay) };
         if let Some(name) = self.awaits_first_run() {
             return Err(NotReady::AwaitsFirstRun(name.clone()));
         }
-        if !gating().any(|(_, c)| c.verdict() == Verdict::Up || c.stood()) {
-            let said = gating().next().map_or("", |(_, c)| c.said());
-            return Err(NotReady::CannotTell(said.to_owned()));
+        if !self.checkers.any(can_tell) {
+            return Err(NotReady::CannotTell(first.said().to_owned()));
         }
         Ok(())
     }
 
-    /// Whether load balancers are told yes. It is asked after every event: one look at the checkers, and no words.
+    /// Whether load balancers are told yes. It is asked after every event: no words are made.
     pub(crate) fn is_ready(&self) -> bool {
-        if !matches!(self.state, State::Up) {
-            return false;
-        }
-        let mut can_tell = false;
-        for checker in self.checkers.values().filter(|c| c.policy.on_down.gates_health()) {
-            if checker.verdict() == Verdict::Down {
-                return false;
-            }
-            can_tell |= checker.verdict() == Verdict::Up || checker.stood();
-        }
-        can_tell && self.awaits_first_run().is_none()
+        matches!(self.state, State::Up)
+            && !self.checkers.any(|c| c.gates_health() && c.verdict == Verdict::Down)
+            && self.checkers.any(can_tell)
+            && self.awaits_first_run().is_none()
     }
 
     /// What an application that is starting still lacks, if a checker says so.
@@ -75,7 +63,7 @@ impl Module {
         if !self.state.is_settling() {
             return None;
         }
-        let (name, checker) = self.application_checkers().find(|(_, c)| c.judge.failing())?;
+        let (name, checker) = self.checkers.first(|c| c.is_of_application() && c.failing)?;
         Some(format!("{}; checker `{name}` is not yet up: {}", self.reason, checker.said()))
     }
 
@@ -85,30 +73,35 @@ impl Module {
             return "the application was found again and was ready a moment ago; not every checker has run since"
                 .to_owned();
         }
-        let mut gating = self.checkers.iter().filter(|(_, c)| c.policy.on_down.gates_health());
-        let remark = gating.find_map(|(name, c)| match c.verdict() {
+        let is_remarked = |c: &Facets| {
+            c.gates_health()
+                && match c.verdict {
+                    Verdict::Up => c.cannot_tell,
+                    Verdict::Undecided => c.cannot_tell || c.on_probation,
+                    Verdict::Down => true,
+                }
+        };
+        let Some((name, c)) = self.checkers.first(is_remarked) else {
+            return "the application serves: every checker is up".to_owned();
+        };
+        let remark = match c.verdict() {
             Verdict::Up | Verdict::Undecided if c.cannot_tell() => {
-                Some(format!("checker `{name}` cannot tell: {}", c.said()))
+                format!("checker `{name}` cannot tell: {}", c.said())
             }
-            Verdict::Down | Verdict::Undecided if c.on_probation() => {
-                Some(format!("checker `{name}` is {ON_PROBATION}: {}", c.said()))
+            Verdict::Down if !c.on_probation() => {
+                format!("checker `{name}` keeps it out of the load balancer: {}", c.said())
             }
-            Verdict::Down => {
-                Some(format!("checker `{name}` keeps it out of the load balancer: {}", c.said()))
+            Verdict::Down | Verdict::Undecided | Verdict::Up => {
+                format!("checker `{name}` is {ON_PROBATION}: {}", c.said())
             }
-            Verdict::Up | Verdict::Undecided => None,
-        });
-        match remark {
-            Some(remark) => format!("the application serves; {remark}"),
-            None => "the application serves: every checker is up".to_owned(),
-        }
+        };
+        format!("the application serves; {remark}")
     }
 
     /// What load balancers are told of it beside yes.
     fn load(&self) -> Option<Load> {
-        let notices = || self.checkers.values().filter(|c| !c.policy.on_down.gates_health());
-        let load =
-            || if notices().any(|c| c.verdict() == Verdict::Down) { Load::Degraded } else { Load::Full };
+        let is_noticed = |c: &Facets| !c.gates_health() && c.verdict == Verdict::Down;
+        let load = || if self.checkers.any(is_noticed) { Load::Degraded } else { Load::Full };
         self.policy.degrade.then(load)
     }
 
@@ -120,7 +113,15 @@ impl Module {
             && self.readmission.until() == view.readmit_until
     }
 
-    pub(crate) fn view(&self, now: Moment) -> ModuleView {
+    /// Of the checkers, those that have changed since are drawn anew.
+    pub(crate) fn view(&mut self, now: Moment) -> ModuleView {
+        for name in self.checkers.changed(Keeper::Picture) {
+            match self.checkers.get(name) {
+                Some(checker) => self.pictures.put(checker_view(name, checker)),
+                None => self.pictures.remove(name),
+            }
+        }
+        self.checkers.known(Keeper::Picture);
         let readiness = self.readiness();
         debug_assert_eq!(readiness.is_ok(), self.is_ready(), "{readiness:?}");
         let deadline = if matches!(self.state, State::Backoff { .. } | State::Draining { .. }) {
@@ -128,15 +129,6 @@ impl Module {
         } else {
             Moment::NEVER
         };
-        let mut processes: Vec<ProcessFact> = Vec::new();
-        let mut known: BTreeSet<(u32, &str)> = BTreeSet::new();
-        for observation in self.checkers.values().filter(|c| c.watched()).filter_map(|c| c.last.as_ref()) {
-            for process in &observation.processes {
-                if known.insert((process.pid, &process.name)) {
-                    processes.push(process.clone());
-                }
-            }
-        }
         ModuleView {
             name: self.name.clone(),
             changed: 0,
@@ -155,13 +147,19 @@ impl Module {
             probed_every: self.probed_every,
             readmit_until: self.readmission.until(),
             plan: self.state.run().and_then(PlanExecution::view),
-            processes,
-            checkers: self.checkers.iter().map(|(name, c)| checker_view(name, c)).collect(),
+            processes: self.checkers.processes(),
+            checkers: self.pictures.clone(),
         }
     }
 }
 
-fn checker_view(name: &CheckerName, checker: &Checker) -> CheckerView {
+/// Whether the checker knows that the application serves.
+fn can_tell(c: &Facets) -> bool {
+    c.gates_health() && (c.verdict == Verdict::Up || c.stood)
+}
+
+pub(super) fn checker_view(name: &CheckerName, checker: &Checker) -> CheckerView {
+    looks::count();
     CheckerView {
         name: name.clone(),
         kind: checker.policy.kind,

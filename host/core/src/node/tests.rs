@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::id::Generation;
+use crate::module::looks;
 use crate::observation::{Observation, Status};
 use crate::policy::{
     BackoffPolicy, BudgetPolicy, CheckerKind, CheckerPolicy, ModulePolicy, OnDown, Thresholds,
@@ -81,4 +82,67 @@ fn what_comes_together_is_shown_together_and_before_anything_is_done_about_it() 
     let generation = node.snapshot().generation;
     node.refresh();
     assert_eq!(node.snapshot().generation, generation, "nothing has changed");
+}
+
+/// Tells the core that each of these checkers has run once more, and follows how they are watched.
+fn run_all(node: &mut Node, watches: &mut BTreeMap<(ModuleName, CheckerName), Generation>, status: Status) {
+    for ((module, checker), generation) in watches.clone() {
+        let at = node.known.now + Duration::from_millis(1);
+        let observation = Observation::new(status, format!("{checker} says {status}"), at);
+        let event = Event::Observed { module, checker, generation, observation };
+        for action in node.handle(event, at) {
+            if let Action::Watch { module, checker, generation, .. } = action {
+                watches.insert((module, checker), generation);
+            }
+        }
+    }
+}
+
+/// How often a checker is looked at while so many modules with so many checkers each come up, are watched, go down and
+/// say so again.
+fn looks_for(modules: usize, checkers: usize) -> usize {
+    let before = looks::taken();
+    let now = Moment::from_micros(1_000_000_000);
+    let mut node = Node::new(Beginning { node: "node-1".parse().unwrap(), last_record: 0, seed: 7, now });
+    let mut watches = BTreeMap::new();
+    let mut policy = policy(checkers);
+    for (index, checker) in policy.checkers.values_mut().enumerate() {
+        checker.patience = Duration::from_secs(20);
+        checker.kind = if index % 2 == 0 { CheckerKind::Process } else { CheckerKind::Component };
+        checker.on_down = if index % 5 == 0 { OnDown::Out } else { OnDown::Notify };
+    }
+    for module in 0..modules {
+        let module: ModuleName = format!("m{module}").parse().unwrap();
+        let policy = Arc::new(policy.clone());
+        for action in node.handle(Event::ModuleLoaded { module, policy, memory: None }, now) {
+            if let Action::Watch { module, checker, generation, .. } = action {
+                watches.insert((module, checker), generation);
+            }
+        }
+    }
+    for status in
+        [Status::Pass, Status::Pass, Status::Pass, Status::Pass, Status::Fail, Status::Fail, Status::Pass]
+    {
+        run_all(&mut node, &mut watches, status);
+    }
+    assert!(
+        node.snapshot().modules.iter().all(|module| module.ready),
+        "{:?}",
+        node.snapshot().modules[0].reason
+    );
+    // Nothing is heard of any of them for some time.
+    let end = node.known.now + Duration::from_secs(25);
+    while node.known.now < end {
+        let due = node.next_deadline().expect("silence is noticed");
+        node.handle(Event::Tick, due);
+    }
+    looks::taken() - before
+}
+
+#[test]
+fn the_work_grows_with_the_events_and_not_with_the_checkers_beside_them() {
+    let (few, many) = (looks_for(1, 400), looks_for(1, 4_000));
+    assert!(many < few * 12, "ten times as many checkers in one module: {few} looks became {many}");
+    let (few, many) = (looks_for(40, 8), looks_for(400, 8));
+    assert!(many < few * 12, "ten times as many modules: {few} looks became {many}");
 }

@@ -37,7 +37,7 @@ fn module(state: StateName, checkers: Vec<CheckerView>) -> ModuleView {
         reason: "checker `home` is down".into(),
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(24),
-        checkers,
+        checkers: checkers.into(),
         ..ModuleView::empty(ModuleName::new("web").unwrap(), state)
     }
 }
@@ -266,7 +266,7 @@ fn a_checker_on_probation_is_told_where_all_is_well_and_what_a_person_can_do() {
     assert_eq!(why.next.command.as_deref(), Some("confirm web"));
     assert!(why.next.sentence.starts_with("Checker `home` is on probation"), "{}", why.next.sentence);
     // It holds nothing back either.
-    let starting = module(StateName::Starting, up.checkers);
+    let starting = module(StateName::Starting, up.checkers.into_iter().collect());
     assert_eq!(next_step(&starting, at(100)).sentence, "It continues automatically.");
 }
 

@@ -51,7 +51,7 @@ fn snapshot() -> Snapshot {
         restarts: 1,
         restarts_allowed: 3,
         restarts_within: Duration::from_hours(1),
-        checkers: vec![checker],
+        checkers: vec![checker].into(),
         ..ModuleView::empty("web".parse().unwrap(), StateName::Up)
     };
     let modules = vec![Arc::new(module)];

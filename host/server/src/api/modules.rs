@@ -122,11 +122,11 @@ pub(super) fn known_checker(
     checker: &str,
 ) -> Result<CheckerName, Problem> {
     let snapshot = daemon.snapshot();
-    let checkers = snapshot.module(module).map(|m| m.checkers.as_slice()).unwrap_or_default();
-    if let Some(found) = checkers.iter().find(|c| c.name.as_str() == checker) {
+    let checkers = || snapshot.module(module).into_iter().flat_map(|m| &m.checkers);
+    if let Some(found) = checkers().find(|c| c.name.as_str() == checker) {
         return Ok(found.name.clone());
     }
-    let names: Vec<&str> = checkers.iter().map(|c| c.name.as_str()).collect();
+    let names: Vec<&str> = checkers().map(|c| c.name.as_str()).collect();
     Err(Problem {
         title: "no such checker".into(),
         status: 404,

@@ -103,7 +103,7 @@ impl Daemon for FakeDaemon {
             ready_since: at,
             restarts_allowed: 3,
             restarts_within: Duration::from_hours(1),
-            checkers: vec![checker],
+            checkers: vec![checker].into(),
             ..ModuleView::empty(ModuleName::new("web").unwrap(), StateName::Up)
         };
         let generation = *self.generations.borrow();

@@ -56,7 +56,7 @@ fn watched_by(module: &ModuleName) -> Snapshot {
     let module = ModuleView {
         since: at,
         ready_since: at,
-        checkers: vec![checker],
+        checkers: vec![checker].into(),
         ..ModuleView::empty(module.clone(), StateName::Up)
     };
     let empty = Snapshot::empty(NodeName::new("n").unwrap(), at);

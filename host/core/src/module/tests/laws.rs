@@ -150,6 +150,7 @@ fn check_laws(world: &World, at_most: u32) {
     if let Some(due) = world.next_deadline() {
         assert!(due > world.now(), "a deadline lies in the past: the core has stalled");
     }
+    assert!(world.is_kept_up(), "what was kept is not what it would be if it were made anew");
 }
 
 fn check_journal(world: &World) {

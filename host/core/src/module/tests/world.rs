@@ -245,6 +245,11 @@ impl World {
         &self.lines
     }
 
+    /// Whether what is kept up to date step by step is what it would be if it were made anew.
+    pub(super) fn is_kept_up(&self) -> bool {
+        self.node.is_kept_up()
+    }
+
     pub(super) fn memory(&self) -> &ModuleMemory {
         &self.memory
     }

@@ -80,7 +80,10 @@ mod tests {
             checker("disk", CheckerKind::Component, Verdict::Up, OnDown::Notify),
             checker("process", CheckerKind::Process, Verdict::Up, OnDown::Restart),
         ];
-        let module = ModuleView { checkers, ..ModuleView::empty("web".parse().unwrap(), StateName::Up) };
+        let module = ModuleView {
+            checkers: checkers.into(),
+            ..ModuleView::empty("web".parse().unwrap(), StateName::Up)
+        };
         let series = |(checker, name): (&str, &str)| ChartSeries {
             checker: checker.into(),
             name: name.into(),

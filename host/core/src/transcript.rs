@@ -56,9 +56,17 @@ impl Input {
 }
 
 /// Sees what the core is told, and says what of it is to be written down.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Transcript {
-    repeated: BTreeMap<(ModuleName, CheckerName), Counted>,
+    repeated: BTreeMap<ModuleName, BTreeMap<CheckerName, Counted>>,
+    /// Before this, none of those is expected.
+    quiet_until: Moment,
+}
+
+impl Default for Transcript {
+    fn default() -> Self {
+        Self { repeated: BTreeMap::new(), quiet_until: Moment::NEVER }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,32 +82,54 @@ impl Transcript {
     pub fn take(&mut self, node: &Node, event: &Event, now: Moment) -> Vec<Input> {
         if node.repeats(event, now) {
             if let Event::Observed { module, checker, .. } = event {
-                let key = (module.clone(), checker.clone());
                 let expected = node.expected(module, checker).unwrap_or(now);
-                let counted = self.repeated.entry(key).or_insert(Counted { times: 0, last: now, expected });
+                let of_module = self.repeated.entry(module.clone()).or_default();
+                let fresh = Counted { times: 0, last: now, expected };
+                let counted = of_module.entry(checker.clone()).or_insert(fresh);
                 counted.times += 1;
                 counted.last = now;
+                self.quiet_until = self.quiet_until.min(counted.expected);
             }
             return Vec::new();
         }
-        let mut lines: Vec<Input> = self
-            .settle(|module, expected| event.module().is_none_or(|told| told == module) || expected <= now)
-            .into_iter()
-            .collect();
+        let mut lines: Vec<Input> = self.settle(event.module(), now).into_iter().collect();
         lines.push(Input::Told(event.clone()));
         lines
     }
 
     /// All that was only counted up to now: before a checkpoint, and at the end.
     pub fn finish(&mut self) -> Option<Input> {
-        self.settle(|_, _| true)
+        self.settle(None, Moment::NEVER)
     }
 
-    fn settle(&mut self, concerned: impl Fn(&ModuleName, Moment) -> bool) -> Option<Input> {
-        let taken = self.repeated.extract_if(.., |(module, _), counted| concerned(module, counted.expected));
-        let repetition =
-            |((module, checker), Counted { times, last, .. })| Repetition { module, checker, times, last };
-        let repetitions: Vec<Repetition> = taken.map(repetition).collect();
+    /// Takes out what is about the module that the next line is about, of all modules if it is about none, and what is
+    /// expected by now. The others are not looked at before one of them is.
+    fn settle(&mut self, about: Option<&ModuleName>, now: Moment) -> Option<Input> {
+        let mut taken: BTreeMap<ModuleName, BTreeMap<CheckerName, Counted>> = BTreeMap::new();
+        match about {
+            Some(about) => taken.extend(self.repeated.remove_entry(about)),
+            None => taken = std::mem::take(&mut self.repeated),
+        }
+        if self.quiet_until <= now {
+            for (module, counted) in &mut self.repeated {
+                let expected = counted.extract_if(.., |_, counted| counted.expected <= now);
+                taken.entry(module.clone()).or_default().extend(expected);
+            }
+            self.repeated.retain(|_, counted| !counted.is_empty());
+            let left = self.repeated.values().flat_map(BTreeMap::values);
+            self.quiet_until = left.map(|counted| counted.expected).min().unwrap_or(Moment::NEVER);
+        }
+        let repetitions: Vec<Repetition> = taken
+            .into_iter()
+            .flat_map(|(module, counted)| {
+                counted.into_iter().map(move |(checker, Counted { times, last, .. })| Repetition {
+                    module: module.clone(),
+                    checker,
+                    times,
+                    last,
+                })
+            })
+            .collect();
         (!repetitions.is_empty()).then_some(Input::Repeated(repetitions))
     }
 }

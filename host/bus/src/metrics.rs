@@ -12,6 +12,7 @@ mod histogram;
 mod used;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -124,46 +125,60 @@ pub const EXPORT_RESULTS: [&str; 2] = ["taken", "failed"];
 pub const STEP_RESULTS: [&str; 2] = ["done", "failed"];
 /// Upper bounds of how late the core's timers are, in seconds.
 const LAG: [f64; 7] = [0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0];
+/// The parts of a [`Table`].
+const PARTS: usize = 64;
 /// Upper bounds of how long checks take, in seconds.
 const TOOK: [f64; 8] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0];
 
-/// A table that is read without a lock and seldom grows.
+/// A table that is read without a lock and seldom grows. It has parts, because a new key copies the part that it goes into.
 #[derive(Debug)]
-pub struct Table<K, V>(ArcSwap<BTreeMap<K, Arc<V>>>);
+pub struct Table<K, V>([ArcSwap<BTreeMap<K, Arc<V>>>; PARTS]);
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self(ArcSwap::default())
+        Self(std::array::from_fn(|_| ArcSwap::default()))
     }
 }
 
-impl<K: Ord + Clone, V: Default> Table<K, V> {
+impl<K: Ord + Clone + Hash, V: Default> Table<K, V> {
     fn get(&self, key: &K) -> Arc<V> {
-        if let Some(found) = self.0.load().get(key) {
+        let part = self.part(key);
+        if let Some(found) = part.load().get(key) {
             return Arc::clone(found);
         }
-        self.0.rcu(|table| {
+        part.rcu(|table| {
             let mut table = BTreeMap::clone(table);
             table.entry(key.clone()).or_default();
             table
         });
         // It may have been taken out again just now: then it is not shown any more.
-        self.0.load().get(key).cloned().unwrap_or_default()
+        part.load().get(key).cloned().unwrap_or_default()
+    }
+
+    fn part(&self, key: &K) -> &ArcSwap<BTreeMap<K, Arc<V>>> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let [first, ..] = &self.0;
+        let part = usize::try_from(hasher.finish() % PARTS as u64).ok();
+        part.and_then(|part| self.0.get(part)).unwrap_or(first)
     }
 
     fn retain(&self, keep: impl Fn(&K) -> bool) {
-        if self.0.load().keys().all(&keep) {
-            return;
+        for part in &self.0 {
+            if part.load().keys().all(&keep) {
+                continue;
+            }
+            part.rcu(|table| {
+                let mut table = BTreeMap::clone(table);
+                table.retain(|key, _| keep(key));
+                table
+            });
         }
-        self.0.rcu(|table| {
-            let mut table = BTreeMap::clone(table);
-            table.retain(|key, _| keep(key));
-            table
-        });
     }
 
-    pub fn all(&self) -> Arc<BTreeMap<K, Arc<V>>> {
-        self.0.load_full()
+    pub fn all(&self) -> BTreeMap<K, Arc<V>> {
+        let parts = self.0.iter().map(ArcSwap::load_full);
+        parts.flat_map(|part| BTreeMap::clone(&part)).collect()
     }
 }
 
@@ -280,7 +295,7 @@ impl Metrics {
         self.0.scripts.retain(|module| snapshot.module(module.as_str()).is_some());
         self.0.checkers.retain(|(module, checker)| {
             let module = snapshot.module(module.as_str());
-            module.is_some_and(|module| module.checkers.iter().any(|known| known.name == *checker))
+            module.is_some_and(|module| module.checkers.get(checker).is_some())
         });
     }
 }
@@ -345,4 +360,42 @@ pub struct Cost<'c> {
     pub refusals: usize,
     /// The grants that have allowed it something.
     pub used: &'c [(GrantKind, String)],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local!(static COPIED: Cell<usize> = const { Cell::new(0) });
+
+    /// Counts its copies.
+    #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    struct Key(usize);
+
+    impl Clone for Key {
+        fn clone(&self) -> Self {
+            COPIED.set(COPIED.get() + 1);
+            Self(self.0)
+        }
+    }
+
+    #[test]
+    fn a_new_key_copies_a_small_part_of_a_table_and_a_known_one_nothing() {
+        let table: Table<Key, Count> = Table::default();
+        for key in 0..4_000 {
+            table.get(&Key(key)).add(1);
+        }
+        assert!(COPIED.get() < 4_000 * 4_000 / 2 / 32, "{} copies", COPIED.get());
+        COPIED.set(0);
+        for key in 0..4_000 {
+            assert_eq!(table.get(&Key(key)).get(), 1);
+        }
+        assert_eq!(COPIED.get(), 0);
+        table.retain(|key| key.0 % 2 == 0);
+        assert_eq!(
+            table.all().into_keys().map(|key| key.0).collect::<Vec<_>>(),
+            (0..4_000).step_by(2).collect::<Vec<_>>()
+        );
+    }
 }

@@ -317,6 +317,7 @@ impl Parts {
             asking: Asking::default(),
             metrics: metrics.clone(),
             opening,
+            shown: bellwether_core::moment::Moment::default(),
         };
         let refused = Refused::default();
         let (approve, approvals) = mpsc::channel(APPROVALS);

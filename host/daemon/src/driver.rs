@@ -40,6 +40,8 @@ use bellwether_supervisor::persisted_state::PersistedState;
 const BATCH: usize = 64;
 /// Nor is any taken in after this: an event takes as long as a module has checkers, too.
 const TURN: Duration = Duration::from_millis(50);
+/// Between two pictures that only show what checkers saw: a picture takes as long as there are modules.
+const QUIET: Duration = Duration::from_millis(25);
 
 /// The loop and all that it drives.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub struct Driver {
     pub metrics: Metrics,
     /// How far the daemon has come.
     pub opening: Opening,
+    /// When a picture was made last for nothing but what checkers saw.
+    pub shown: Moment,
 }
 
 /// Commands that wait for their answer.
@@ -94,6 +98,7 @@ impl Driver {
             self.heartbeat.beat(self.clock);
             fault::stall("core");
             let due = self.node.next_deadline().unwrap_or(Moment::NEVER).min(now + Heartbeat::BEAT);
+            let due = if self.node.is_shown() { due } else { due.min(self.shown + QUIET) };
             tokio::select! {
                 biased;
                 () = &mut shutdown => {
@@ -129,8 +134,10 @@ impl Driver {
             let Some(message) = messages.try_recv() else { break };
             self.take(message);
         }
-        // What came together is shown at once: a picture takes as long as a module has checkers.
-        self.show();
+        // What came together is shown together.
+        if !self.node.is_shown() && self.clock.now().since(self.shown) >= QUIET {
+            self.show();
+        }
     }
 
     fn take(&mut self, message: Message) {
@@ -179,6 +186,7 @@ impl Driver {
     fn show(&mut self) {
         self.node.refresh();
         self.published.publish(self.node.snapshot());
+        self.shown = self.clock.now();
     }
 
     fn handle(&mut self, event: Event) {

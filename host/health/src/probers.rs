@@ -84,7 +84,7 @@ impl Watch {
             ticks.tick().await;
             heartbeat.beat(self.clock);
             let snapshot = self.published.snapshot.load_full();
-            told.retain(|module, _| snapshot.modules.iter().any(|view| view.name == *module));
+            told.retain(|module, _| snapshot.module(module.as_str()).is_some());
             for module in snapshot.modules.iter().map(|view| view.name.clone()) {
                 let every = self.probers.slowest(&module, self.clock.now());
                 let before = told.get(&module).copied().flatten();

@@ -7,42 +7,57 @@ use axum::response::Response;
 use bellwether_core::headline::NodeCounts;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::stream::unfold;
+use tokio::time::Instant;
 
 use super::extract::Json;
 use super::stream::{HEARTBEAT, line, response};
 use super::{Caller, Daemon, Handle};
 use bellwether_api::NodeStatus;
 
+/// A stream takes this part of the time to put the status into words, at most.
+const PART: u32 = 10;
+
 pub(super) async fn now(State(daemon): State<Handle>) -> Json<NodeStatus> {
     Json(look(&*daemon))
 }
 
 /// The status now, and again after each change. A slow reader misses pictures
-/// between, never the latest.
+/// between, never the latest; so does everyone if there is much to tell.
 pub(super) async fn stream(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let generations = daemon.generations();
-    let first = true;
+    let next = None;
     response(
         caller,
-        unfold((daemon, generations, first), |(daemon, mut generations, first)| async move {
-            if first {
+        unfold((daemon, generations, next), |(daemon, mut generations, next)| async move {
+            let Some(next) = next else {
                 generations.borrow_and_update();
-                let text = line(&look(&*daemon));
-                return Some((Ok(text), (daemon, generations, false)));
-            }
-            let text = loop {
+                let (text, next) = told(&*daemon);
+                return Some((Ok(text), (daemon, generations, Some(next))));
+            };
+            let (text, next) = loop {
                 match tokio::time::timeout(HEARTBEAT, generations.changed()).await {
-                    Ok(Ok(())) => break line(&look(&*daemon)),
+                    Ok(Ok(())) => {
+                        tokio::time::sleep_until(next).await;
+                        generations.borrow_and_update();
+                        break told(&*daemon);
+                    }
                     // The daemon ends.
                     Ok(Err(_)) => return None,
-                    Err(_) if daemon.turns() => break "\n".to_owned(),
+                    Err(_) if daemon.turns() => break ("\n".to_owned(), next),
                     // What is shown by then may be old, and silence tells so.
                     Err(_) => {}
                 }
             };
-            Some((Ok(text), (daemon, generations, false)))
+            Some((Ok(text), (daemon, generations, Some(next))))
         }),
     )
+}
+
+/// The status as a line, and when the next one may follow: what takes long to tell is told less often.
+fn told(daemon: &dyn Daemon) -> (String, Instant) {
+    let begun = Instant::now();
+    let text = line(&look(daemon));
+    (text, begun + begun.elapsed() * PART)
 }
 
 fn look(daemon: &dyn Daemon) -> NodeStatus {

@@ -12,10 +12,10 @@ use serde_json::Value;
 use toml::de::DeTable;
 
 use super::config_schema::{self, SchemaError};
-use super::mistake::{self, Mistake, Mistakes};
+use super::mistake::{self, Findings, Mistake, Mistakes};
 use super::nearest;
 use super::read::RootReport;
-use super::source::{CheckerPlaces, Sourced, Step};
+use super::source::{CheckerPlaces, Sourced, Step, locate_in, locate_key_in};
 use super::spec::{ModuleSpec, NodeSpec, Subject};
 
 /// Tells the JSON Schema of a component's config as its `describe` gives it (empty: it takes
@@ -39,27 +39,32 @@ pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistak
 
 /// What the node's file says about modules.
 pub(crate) fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> Result<(), Mistakes> {
-    let mut mistakes = Vec::new();
+    let table = node.source.table();
+    let mut findings = Findings::new(&node.source);
     for (index, agent_check) in node.spec.agent_checks.iter().enumerate() {
         let Some(module) = agent_check.agent.module.as_ref().filter(|module| !modules.contains(*module))
         else {
             continue;
         };
+        if findings.is_full() {
+            findings.count();
+            continue;
+        }
         let path = [Step::Key("agent-check"), Step::Index(index), Step::Key("module")];
-        let mut mistake =
-            Mistake::new(&node.source, node.source.locate(&path), format!("no module `{module}`"));
+        let span = locate_in(table.get_ref(), &path).1.unwrap_or(0..0);
+        let mistake = findings.at(span, format!("no module `{module}`"));
         mistake.expected(format!("expected the name of a file `modules/{module}.toml`"));
         mistake.help = nearest::did_you_mean(module.as_str(), modules.iter().map(ModuleName::as_str));
-        mistakes.push(mistake);
     }
-    Mistakes::new(mistakes).map_or(Ok(()), Err)
+    findings.finish(())
 }
 
 /// What a module's file says about components: that they are there, and take the config given.
 pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) -> Result<(), Mistakes> {
-    let (table, _) = DeTable::parse_recoverable(module.source.text());
+    let table = module.source.table();
     let places = CheckerPlaces::of(table.get_ref());
-    let mut check = ComponentCheck { module, known, schemas: BTreeMap::new(), mistakes: Vec::new() };
+    let findings = Findings::new(&module.source);
+    let mut check = ComponentCheck { table: table.get_ref(), known, schemas: BTreeMap::new(), findings };
     let restart = &module.spec.restart;
     let script = [Step::Key("restart"), Step::Key("script")];
     let config = [Step::Key("restart"), Step::Key("config")];
@@ -70,15 +75,15 @@ pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) ->
         let (name, config) = (&component.component, &component.config);
         check.component(ComponentKind::Checker, name, config, &path("component"), &path("config"));
     }
-    Mistakes::new(check.mistakes).map_or(Ok(()), Err)
+    check.findings.finish(())
 }
 
 struct ComponentCheck<'m> {
-    module: &'m Sourced<ModuleSpec>,
+    table: &'m DeTable<'m>,
     known: KnownComponents<'m>,
     /// What is known of the components that the file has named so far: thousands of checkers may share one.
     schemas: BTreeMap<(ComponentKind, ComponentName), Rc<Known>>,
-    mistakes: Vec<Mistake>,
+    findings: Findings<'m>,
 }
 
 /// What is known of a component's config.
@@ -153,6 +158,9 @@ impl ComponentCheck<'_> {
         schema: &Value,
         error: &ValidationError<'_>,
     ) {
+        if self.findings.is_full() {
+            return self.findings.count();
+        }
         let mut path = config_path.to_vec();
         let mut shown = "config".to_owned();
         let segments: Vec<_> = error.instance_path().into_iter().collect();
@@ -174,13 +182,15 @@ impl ComponentCheck<'_> {
                 for key in unexpected {
                     let mut path = path.clone();
                     path.push(Step::Key(key));
-                    let span = self.module.source.locate_key(&path);
+                    if self.findings.is_full() {
+                        self.findings.count();
+                        continue;
+                    }
+                    let span = locate_key_in(self.table, &path);
                     let near = nearest::did_you_mean(key, keys.iter().copied());
                     let message = format!("`{component}` takes no `{key}` in `{shown}`");
-                    let mut mistake = Mistake::new(&self.module.source, span, message);
                     let known = || format!("expected {}", nearest::list(keys.iter().copied()));
-                    mistake.expected(near.unwrap_or_else(known));
-                    self.mistakes.push(mistake);
+                    self.findings.at(span, message).expected(near.unwrap_or_else(known));
                 }
             }
             ValidationErrorKind::Required { property } => {
@@ -201,10 +211,7 @@ impl ComponentCheck<'_> {
     }
 
     fn at(&mut self, path: &[Step<'_>], message: String) -> &mut Mistake {
-        let source = &self.module.source;
-        let index = self.mistakes.len();
-        self.mistakes.push(Mistake::new(source, source.locate(path), message));
-        &mut self.mistakes[index]
+        self.findings.at(locate_in(self.table, path).1.unwrap_or(0..0), message)
     }
 }
 

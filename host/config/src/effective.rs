@@ -42,7 +42,7 @@ impl Sourced<ModuleSpec> {
     /// Every value in effect: first what concerns the module, then command by command and
     /// checker by checker. What has no default and is not in the file is left out.
     pub fn effective(&self) -> Vec<Effective> {
-        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let table = self.source.table();
         let mut listing = Listing::of(table.get_ref());
         listing.module(&self.spec);
         listing.values
@@ -52,7 +52,7 @@ impl Sourced<ModuleSpec> {
 impl Sourced<NodeSpec> {
     /// The values in effect that an operator looks for. Secrets are not among them.
     pub fn effective(&self) -> Vec<Effective> {
-        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let table = self.source.table();
         let mut listing = Listing::of(table.get_ref());
         listing.node(&self.spec);
         listing.values
@@ -62,7 +62,7 @@ impl Sourced<NodeSpec> {
 impl<S> Sourced<S> {
     /// How many values the file itself has.
     pub fn said(&self) -> usize {
-        let (table, _) = DeTable::parse_recoverable(self.source.text());
+        let table = self.source.table();
         table.get_ref().values().map(|value| leaves(value.get_ref())).sum()
     }
 }

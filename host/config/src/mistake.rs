@@ -3,8 +3,9 @@
 //! A mistake carries the line it is about, so that the terminal, the console
 //! and the journal show the same without the file at hand.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use bellwether_core::text::{LONGEST, masked, sentence};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError};
@@ -113,6 +114,8 @@ impl fmt::Display for Mistake {
 
 /// More than this many mistakes in one file are counted and not shown.
 pub const MAX_MISTAKES: usize = 100;
+/// More than this many are not even described: a file may have a hundred thousand.
+const MAX_FOUND: usize = 1_000;
 
 /// Everything that is wrong in one file, in the order of the file. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -121,11 +124,16 @@ pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
     /// In the order of the file; `None` if nothing is wrong.
-    pub fn new(mut mistakes: Vec<Mistake>) -> Option<Self> {
+    pub fn new(mistakes: Vec<Mistake>) -> Option<Self> {
+        Self::and_more(mistakes, 0)
+    }
+
+    /// The same; `more` are only counted.
+    fn and_more(mut mistakes: Vec<Mistake>, more: usize) -> Option<Self> {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         if let Some(first_left_out) = mistakes.get(MAX_MISTAKES) {
             let mut rest = first_left_out.clone();
-            rest.message = format!("{} more errors from here on", mistakes.len() - MAX_MISTAKES);
+            rest.message = format!("{} more errors from here on", mistakes.len() - MAX_MISTAKES + more);
             rest.expected = None;
             rest.help = None;
             mistakes.truncate(MAX_MISTAKES);
@@ -254,35 +262,58 @@ impl SourceCode for Shown<'_> {
 pub(super) struct Findings<'s> {
     source: &'s Source,
     mistakes: Vec<Mistake>,
+    /// So many more were found, and are not described.
+    more: usize,
+    /// The last of those.
+    last: Mistake,
     /// What was wrong in itself and is left out of the file from here on.
-    left_out: Vec<String>,
+    left_out: BTreeSet<String>,
 }
 
 impl<'s> Findings<'s> {
     pub(super) fn new(source: &'s Source) -> Self {
-        Self { source, mistakes: Vec::new(), left_out: Vec::new() }
+        let last = Mistake::of_file(source.file(), "");
+        Self { source, mistakes: Vec::new(), more: 0, last, left_out: BTreeSet::new() }
     }
 
     /// Something is wrong here.
     pub(super) fn at(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Mistake {
+        if self.is_full() {
+            self.more += 1;
+            return &mut self.last;
+        }
         let index = self.mistakes.len();
         self.mistakes.push(Mistake::new(self.source, span, message));
         &mut self.mistakes[index]
     }
 
+    /// Whether what is found from here on is only counted: then nothing has to be found out about it.
+    pub(super) fn is_full(&self) -> bool {
+        self.mistakes.len() >= MAX_FOUND
+    }
+
+    /// Something is wrong that is not described, because [there is enough](Self::is_full).
+    pub(super) fn count(&mut self) {
+        self.more += 1;
+    }
+
     /// What stands at `path` is wrong in itself and is left out.
     pub(super) fn leave_out(&mut self, path: &str) {
-        self.left_out.push(path.to_owned());
+        self.left_out.insert(path.to_owned());
     }
 
     /// Whether anything under `path` was left out: whoever misses something
     /// there would only complain about the same mistake again.
     pub(super) fn is_incomplete(&self, path: &str) -> bool {
-        self.left_out.iter().any(|left_out| left_out.starts_with(path))
+        let from = (Bound::Included(path), Bound::Unbounded);
+        self.left_out.range::<str, _>(from).next().is_some_and(|left_out| left_out.starts_with(path))
     }
 
     /// Keeps only what the filter says, of what was found since `from`.
     pub(super) fn retain_since(&mut self, from: usize, keep: impl Fn(&Mistake) -> bool) {
+        if from < MAX_FOUND {
+            self.more = 0;
+        }
         let later = self.mistakes.split_off(from.min(self.mistakes.len()));
         self.mistakes.extend(later.into_iter().filter(keep));
     }
@@ -293,7 +324,7 @@ impl<'s> Findings<'s> {
 
     /// The result, if nothing is wrong.
     pub(super) fn finish<T>(self, result: T) -> Result<T, Mistakes> {
-        match Mistakes::new(self.mistakes) {
+        match Mistakes::and_more(self.mistakes, self.more) {
             Some(mistakes) => Err(mistakes),
             None => Ok(result),
         }

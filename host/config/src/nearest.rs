@@ -8,9 +8,12 @@ const MAX_OFFERED: usize = 5;
 /// The candidate that differs from `word` in at most a third of its letters, if there is one.
 pub(super) fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_lowercase().replace('_', "-");
+    let length = word.chars().count();
     candidates
+        // The distance is at least the difference in length, and costs the product.
+        .filter(|candidate| length.abs_diff(candidate.chars().count()) <= length.max(candidate.len()) / 3)
         .map(|candidate| (damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= word.chars().count().max(candidate.len()) / 3)
+        .filter(|(distance, candidate)| *distance <= length.max(candidate.len()) / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -13,6 +13,8 @@ use toml::de::{DeTable, DeValue};
 pub struct Source {
     file: String,
     text: String,
+    /// Where its lines end.
+    newlines: Vec<usize>,
 }
 
 /// A file's specification together with the text it came from, so that
@@ -37,7 +39,14 @@ pub enum Step<'a> {
 impl Source {
     /// The text of `file`, whose name is relative to the root.
     pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { file: file.into(), text: text.into() }
+        let text = text.into();
+        let newlines = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { file: file.into(), text, newlines }
+    }
+
+    /// The number of the line of this byte, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.newlines.partition_point(|newline| *newline < at) + 1
     }
 
     /// Its name, relative to the root.
@@ -50,24 +59,26 @@ impl Source {
         &self.text
     }
 
-    /// Where the value at `path` stands, or the nearest table around it; the beginning of the
-    /// file if there is nothing of the kind.
-    pub(crate) fn locate(&self, path: &[Step<'_>]) -> Range<usize> {
-        let (table, _) = DeTable::parse_recoverable(&self.text);
-        locate_in(table.get_ref(), path).1.unwrap_or(0..0)
+    /// Its tables, read anew; what is no TOML is left out.
+    pub(super) fn table(&self) -> Spanned<DeTable<'_>> {
+        #[cfg(test)]
+        READINGS.set(READINGS.get() + 1);
+        DeTable::parse_recoverable(&self.text).0
     }
 
-    /// Where the last key of `path` itself stands, or what [`Self::locate`] finds.
-    pub(super) fn locate_key(&self, path: &[Step<'_>]) -> Range<usize> {
-        let (table, _) = DeTable::parse_recoverable(&self.text);
-        locate_key_in(table.get_ref(), path)
+    /// Where the value at `path` stands, or the nearest table around it; the beginning of the
+    /// file if there is nothing of the kind. Reads the file anew: for one place, not for each of many.
+    pub(crate) fn locate(&self, path: &[Step<'_>]) -> Range<usize> {
+        locate_in(self.table().get_ref(), path).1.unwrap_or(0..0)
     }
 
     /// Where a span begins, with its line. A span that does not fit the text is made to fit.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         let start = floor_char(&self.text, span.start);
-        let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |length| start + length);
+        let number = self.line(start);
+        let newline = |number: usize| self.newlines.get(number.checked_sub(1)?).copied();
+        let line_start = newline(number - 1).map_or(0, |newline| newline + 1);
+        let line_end = newline(number).unwrap_or(self.text.len());
         let line = self.text[line_start..line_end].trim_end_matches('\r');
         let end =
             floor_char(&self.text, span.end).clamp(start, line_start.saturating_add(line.len()).max(start));
@@ -77,13 +88,16 @@ impl Source {
         let last = floor_char(line, before + MAX_AFTER);
         Place {
             span: start..floor_char(&self.text, span.end).max(start),
-            line: self.text[..line_start].matches('\n').count() + 1,
+            line: number,
             column: line[..before].chars().count() + 1,
             text: line[first..last].to_owned(),
             underline: before - first..(end - line_start).clamp(before, last.max(before)) - first,
         }
     }
 }
+
+#[cfg(test)]
+thread_local!(pub(super) static READINGS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
 
 /// Where a mistake stands.
 #[derive(Debug)]

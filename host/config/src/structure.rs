@@ -4,6 +4,7 @@
 //! time. So the keys are walked against the JSON Schema of the file, whatever
 //! is wrong is told and left out, and the second pass works on what remains.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -32,7 +33,7 @@ pub(super) fn check<'s>(
     if errors.is_empty() {
         return Some(table);
     }
-    let broken: Vec<usize> =
+    let broken: BTreeSet<usize> =
         findings.as_slice()[..syntax_errors].iter().map(|mistake| mistake.line).collect();
     let trusted = trusted_lines(source.text(), &broken);
     findings.retain_since(syntax_errors, |mistake| trusted.get(mistake.line - 1).copied().unwrap_or(false));
@@ -45,8 +46,11 @@ fn syntax_error(source: &Source, message: &str, span: Range<usize>, findings: &m
         Some((message, expected)) => (message, Some(format!("expected {expected}"))),
         None => (message, None),
     };
+    if findings.is_full() {
+        return findings.count();
+    }
     // One broken line is one mistake, whatever else it entails.
-    let line = source.place(&span).line;
+    let line = source.line(span.start);
     if findings.as_slice().iter().any(|earlier| earlier.line == line) {
         return;
     }
@@ -81,7 +85,7 @@ fn whole_line(text: &str, at: usize) -> Range<usize> {
 
 /// Which lines mean what they seem to: not the broken ones, and after a
 /// broken one nothing up to the next header, as it may belong elsewhere.
-fn trusted_lines(text: &str, broken: &[usize]) -> Vec<bool> {
+fn trusted_lines(text: &str, broken: &BTreeSet<usize>) -> Vec<bool> {
     let mut trusted = true;
     text.lines()
         .enumerate()
@@ -131,8 +135,9 @@ struct Walk<'w, 'f> {
 
 impl Walk<'_, '_> {
     fn table(&mut self, table: &mut DeTable<'_>, schema: &Value, place: &Place) {
-        let present: Vec<String> = table.keys().map(|key| key.get_ref().to_string()).collect();
-        let mut wrong = Vec::new();
+        let names = table.keys().map(|key| key.get_ref().to_string());
+        let present: Vec<String> = names.filter(|name| property(schema, name).is_some()).collect();
+        let mut wrong = BTreeSet::new();
         for (key, value) in table.iter_mut() {
             let name = key.get_ref().as_ref();
             let here = |value_schema: &Value| place.key(name, type_of(value_schema) == Some("array"));
@@ -147,11 +152,13 @@ impl Walk<'_, '_> {
                 (None, _) => true,
             };
             if !good {
-                wrong.push(name.to_owned());
+                wrong.insert(name.to_owned());
             }
         }
-        for name in wrong {
-            table.remove(name.as_str());
+        if !wrong.is_empty() {
+            // All at once: each that is removed by itself would move those behind it.
+            let all = std::mem::take(table).into_iter();
+            *table = all.filter(|(key, _)| !wrong.contains(key.get_ref().as_ref())).collect();
         }
     }
 
@@ -243,6 +250,9 @@ impl Walk<'_, '_> {
         present: &[String],
         place: &Place,
     ) {
+        if self.findings.is_full() {
+            return self.findings.count();
+        }
         let keys = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
         // A key that is there already is not what was meant, unless it may stand there again.
         let is_free = |key: &str, inner: &Value| {

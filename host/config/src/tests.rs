@@ -8,6 +8,7 @@ mod fuzz;
 mod grants;
 mod http;
 mod limits;
+mod many;
 mod module;
 mod node;
 mod notify;

@@ -32,19 +32,13 @@ pub struct ComponentUse {
 struct Parsed<'t> {
     table: &'t DeTable<'t>,
     checkers: CheckerPlaces<'t>,
-    /// Where its lines end.
-    newlines: Vec<usize>,
 }
 
 impl Sourced<ModuleSpec> {
     /// The restart script, and every checker with a component.
     pub fn component_uses(&self) -> Vec<ComponentUse> {
-        let (table, _) = DeTable::parse_recoverable(self.source.text());
-        let file = Parsed {
-            table: table.get_ref(),
-            checkers: CheckerPlaces::of(table.get_ref()),
-            newlines: self.source.text().match_indices('\n').map(|(at, _)| at).collect(),
-        };
+        let table = self.source.table();
+        let file = Parsed { table: table.get_ref(), checkers: CheckerPlaces::of(table.get_ref()) };
         let restart = &self.spec.restart;
         let script = |key| vec![Step::Key("restart"), Step::Key(key)];
         let script = self.component_use(
@@ -77,7 +71,7 @@ impl Sourced<ModuleSpec> {
         ComponentUse {
             module: self.spec.name.clone(),
             file: self.source.file().to_owned(),
-            line: file.newlines.partition_point(|newline| *newline < span.start) + 1,
+            line: self.source.line(span.start),
             checker,
             kind,
             component: component.clone(),

@@ -1,5 +1,6 @@
 //! `validate --against-running`: what the files would do to applications that serve.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -77,9 +78,10 @@ fn edited<'s>(
     in_force: &'s ModuleStatus,
 ) -> impl Iterator<Item = (&'s CheckerSpec, bool)> + 's {
     let policy = spec.policy();
+    let known: BTreeMap<&CheckerName, &CheckerStatus> =
+        in_force.checkers.iter().map(|known| (&known.name, known)).collect();
     spec.checkers.values().filter(|checker| checker.on_down.gates_health()).filter_map(move |checker| {
-        let known: Option<&CheckerStatus> = in_force.checkers.iter().find(|known| known.name == checker.name);
-        let Some(known) = known else { return Some((checker, true)) };
+        let Some(known) = known.get(&checker.name) else { return Some((checker, true)) };
         let definition =
             policy.checkers.get(&checker.name).map(|policy| format!("{:016x}", policy.definition));
         let same = definition.as_ref() == Some(&known.definition) && known.on_down == checker.on_down;

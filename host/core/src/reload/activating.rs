@@ -63,6 +63,11 @@ impl<C> Active<C> {
         }
     }
 
+    /// Whether there is a version to come back to.
+    pub(super) fn can_go_back(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// The version before this one is active again, if there is one.
     pub(super) fn roll_back(&mut self) -> Option<(ComponentVersion<C>, Origin)> {
         let (version, origin) = self.before.take()?;
@@ -77,6 +82,13 @@ impl<C> Active<C> {
 pub(super) struct Edit<M> {
     pub(super) before: ModuleVersion<M>,
     pub(super) since: ModuleVersion<M>,
+}
+
+impl<M> Edit<M> {
+    /// Whether both are of the same module.
+    pub(super) fn is_of_module_of(&self, other: &Self) -> bool {
+        self.since.file.name == other.since.file.name
+    }
 }
 
 /// A module whose file was removed.

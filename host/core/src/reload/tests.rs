@@ -161,6 +161,57 @@ fn a_version_that_relapses_is_rolled_back_with_the_file_it_came_with() {
     assert_eq!(world.modules["m"].says.config, 7);
 }
 
+/// Two components and the module that uses both, with versions 1 that have proved themselves; then version 2 of all three
+/// comes at one moment, and that of `b` breaks in its second run.
+fn with_both() -> (World, BTreeMap<ModuleName, Module>) {
+    let mut world = World::new();
+    world.drop_component("b", well(1));
+    world.drop_component("c", Component { takes: Some(0), ..well(11) });
+    world.drop_module("m", uses(&["b", "c"]));
+    let mut world = world.begin();
+    world.run_checkers();
+    let before = world.modules.clone();
+    world.drop_component("b", Component { behaviour: Behaviour::BreaksLater, ..well(2) });
+    world.drop_component("c", Component { takes: Some(7), ..well(12) });
+    world.drop_module("m", Says { config: 7, ..uses(&["b", "c"]) });
+    world.settle();
+    assert_eq!((number(&world, "b"), number(&world, "c")), (Some(2), Some(12)));
+    assert_ne!(world.modules, before);
+    (world, before)
+}
+
+#[test]
+fn two_components_that_came_with_a_file_are_rolled_back_with_it() {
+    let (mut world, before) = with_both();
+    world.run_checkers();
+    assert_eq!((number(&world, "b"), number(&world, "c")), (Some(1), Some(11)));
+    assert_eq!(world.modules, before);
+    let at_one_moment = ["1", "11", "m"].map(str::to_owned).to_vec();
+    assert_eq!(world.activated.last(), Some(&at_one_moment));
+    assert_eq!(world.says(&checker("b")), "rolled back: checker `b` of module `m`: trapped");
+    for waits in [checker("c"), module("m")] {
+        assert!(world.says(&waits).contains("changed together with checkers/b.wasm"), "{:?}", world.shown);
+    }
+    assert_eq!(count(&world, is_quarantine), 1, "the one that worked is not to blame");
+    // A better version comes, and what waits for it comes with it.
+    world.drop_component("b", well(3));
+    world.settle();
+    assert_eq!((number(&world, "b"), number(&world, "c"), world.shown.len()), (Some(3), Some(12), 0));
+    assert_eq!(world.modules["m"].says.config, 7);
+}
+
+#[test]
+fn a_component_that_is_newer_than_its_set_stays_when_that_is_rolled_back() {
+    let (mut world, before) = with_both();
+    world.drop_component("c", well(13));
+    world.settle();
+    assert_eq!(number(&world, "c"), Some(13));
+    world.run_checkers();
+    assert_eq!((number(&world, "b"), number(&world, "c")), (Some(1), Some(13)));
+    assert_eq!(world.modules, before);
+    assert!(!world.shown.contains_key(&checker("c")), "{:?}", world.shown);
+}
+
 #[test]
 fn a_version_is_active_without_a_trial_where_the_one_before_did_not_answer_either() {
     let mut world = World::new();

@@ -137,6 +137,9 @@ impl Driver {
         // What came together is shown together.
         if !self.node.is_shown() && self.clock.now().since(self.shown) >= QUIET {
             self.show();
+        } else {
+            // A command may have brought it up to date.
+            self.published.publish(self.node.snapshot());
         }
     }
 

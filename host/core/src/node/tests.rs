@@ -73,6 +73,7 @@ fn what_comes_together_is_shown_together_and_before_anything_is_done_about_it() 
             pictures += 1;
         } else {
             assert_eq!(node.snapshot().generation, generation, "nothing is done: nothing is shown yet");
+            assert!(!node.is_shown());
         }
     }
     node.refresh();
@@ -82,6 +83,25 @@ fn what_comes_together_is_shown_together_and_before_anything_is_done_about_it() 
     let generation = node.snapshot().generation;
     node.refresh();
     assert_eq!(node.snapshot().generation, generation, "nothing has changed");
+    assert!(node.is_shown());
+}
+
+#[test]
+fn pictures_that_only_show_another_run_answer_alike() {
+    let (mut node, watches) = loaded(2);
+    let web: ModuleName = "web".parse().unwrap();
+    let mut watches: BTreeMap<_, _> =
+        watches.into_iter().map(|(checker, generation)| ((web.clone(), checker), generation)).collect();
+    let starting = node.snapshot();
+    run_all(&mut node, &mut watches, Status::Pass);
+    run_all(&mut node, &mut watches, Status::Pass);
+    let up = node.snapshot();
+    assert!(up.ready() && !up.answers_like(&starting));
+    run_all(&mut node, &mut watches, Status::Warn);
+    let warned = node.snapshot();
+    assert!(warned.generation > up.generation && warned.answers_like(&up));
+    run_all(&mut node, &mut watches, Status::Fail);
+    assert!(!node.snapshot().answers_like(&up));
 }
 
 /// Tells the core that each of these checkers has run once more, and follows how they are watched.

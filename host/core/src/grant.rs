@@ -15,6 +15,7 @@ pub mod http;
 pub mod ping;
 pub mod processes;
 pub mod proxy;
+pub mod reach;
 pub mod read;
 #[cfg(test)]
 mod reference;
@@ -246,6 +247,17 @@ impl Refusal {
             wanted: format!("{wanted}, a link-local or metadata address"),
             way: format!("to allow it name it exactly: grant = {{ {kind} = [{value:?}] }}"),
         }
+    }
+
+    /// Whether a text says already which grant is missing, in the notation of a module's file.
+    pub fn is_told_in(&self, text: &str) -> bool {
+        let between =
+            |begin: &str, end: &str| self.way.split_once(begin)?.1.split_once(end).map(|(way, _)| way);
+        let own = between("grant = { ", " }").map(str::to_owned);
+        // A name may be looked up also if some connection to it is granted.
+        let with_port = between("or connect = [\"", ":PORT").map(|name| format!("connect = [\"{name}:"));
+        let mut ways = own.into_iter().chain(with_port).filter(|_| self.kind.is_some());
+        text.contains(&self.to_string()) || ways.any(|way| text.contains(&way))
     }
 
     /// No grant allows this.

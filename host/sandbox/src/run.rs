@@ -289,7 +289,7 @@ impl CheckReport {
         // When all is well nobody needs to know; else it is most likely the reason.
         if !matches!(observation.status, Status::Pass)
             && let Some(refusal) = self.refusals.first()
-            && !observation.summary.contains(&refusal.to_string())
+            && !refusal.is_told_in(&observation.summary)
         {
             observation.summary = format!("{} ({refusal})", observation.summary);
         }
@@ -370,6 +370,25 @@ mod tests {
         );
         assert_eq!((observation.at, observation.took), (at, Duration::from_millis(3)));
         assert_eq!(observation.attributes[0].0, "refused");
+    }
+
+    #[test]
+    fn a_missing_grant_is_told_once() {
+        let of = |summary: &str| {
+            let seen = Seen::from(types::Observation {
+                status: types::Status::Unknown,
+                summary: summary.to_owned(),
+                measurements: Vec::new(),
+                attributes: Vec::new(),
+            });
+            report(Ok(seen)).into_observation(Moment::default()).summary
+        };
+        let told = "connecting to 1.2.3.4:80 is not granted: add `connect = [\"1.2.3.4:80\"]` to the checker's `grant`";
+        assert_eq!(of(told), told);
+        assert!(of("connecting to 1.2.3.4:80 failed").contains("; to allow it add grant = "));
+        let name = Grants::default().may_look_up("db.internal").unwrap_err();
+        assert!(name.is_told_in("add `connect = [\"db.internal:5432\"]` to the checker's `grant`"));
+        assert!(!name.is_told_in("add `connect = [\"db.other:5432\"]` to the checker's `grant`"));
     }
 
     #[test]

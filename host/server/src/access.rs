@@ -41,7 +41,7 @@ mod tests;
 use self::hasher::Hasher;
 pub(crate) use self::neighbourhood::neighbourhood;
 use self::notes::Notes;
-pub use self::refusal::Refusal;
+pub use self::refusal::{AccountKind, Refusal};
 use self::register::{Register, Session, Token, User};
 pub use self::secret::Digest;
 
@@ -251,7 +251,7 @@ impl Access {
         let (now, wall) = (self.0.clock.now(), self.wall());
         let (digest, act) = (Digest::of(&cookie), Digest::of(&act_key));
         self.change(|register| {
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get_mut(name).ok_or_else(|| no_such_user(name))?;
             user.last_sign_in = Some(wall);
             register.sessions.retain(|_, session| !session.times().is_over(now));
             let mut own: Vec<_> = register.sessions.iter().filter(|(_, s)| s.user == name).collect();
@@ -277,7 +277,7 @@ impl Access {
     /// If there is no such user.
     pub(crate) fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
         if !self.0.register.load().users.contains_key(user) {
-            return Err(Refusal::NoSuch("user"));
+            return Err(no_such_user(user));
         }
         let code = secret::chance()?;
         let now = self.0.clock.now();
@@ -369,7 +369,7 @@ impl Access {
         let created = self.wall();
         self.change(|register| {
             if register.users.contains_key(name.as_str()) {
-                return Err(Refusal::Taken("user"));
+                return Err(Refusal::Taken(AccountKind::User, name.to_string()));
             }
             if register.users.len() >= ACCOUNTS {
                 return Err(Refusal::TooMany);
@@ -389,7 +389,7 @@ impl Access {
     pub(crate) async fn set_role(&self, name: &str, role: Role, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let admins = register.admins();
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get_mut(name).ok_or_else(|| no_such_user(name))?;
             if user.role == Role::Admin && role != Role::Admin && admins == 1 {
                 return Err(Refusal::LastAdmin);
             }
@@ -409,7 +409,7 @@ impl Access {
     pub(crate) async fn set_password(&self, name: &str, password: String, by: &str) -> Result<(), Refusal> {
         let password = self.hashed(Some(password)).await?;
         self.change(|register| {
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get_mut(name).ok_or_else(|| no_such_user(name))?;
             user.password = password;
             register.end_sessions(name);
             Ok(())
@@ -425,7 +425,7 @@ impl Access {
     /// If there is no such user, or no admin would be left although there are others.
     pub(crate) async fn remove_user(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
-            let user = register.users.get(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get(name).ok_or_else(|| no_such_user(name))?;
             if user.role == Role::Admin && register.admins() == 1 && register.users.len() > 1 {
                 return Err(Refusal::LastAdmin);
             }
@@ -469,7 +469,7 @@ impl Access {
             lasts.map(|lasts| created.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX)));
         self.change(|register| {
             if register.tokens.contains_key(&name) {
-                return Err(Refusal::Taken("token"));
+                return Err(Refusal::Taken(AccountKind::Token, name.clone()));
             }
             if register.tokens.len() >= ACCOUNTS {
                 return Err(Refusal::TooMany);
@@ -491,7 +491,10 @@ impl Access {
     /// If there is none of that name.
     pub(crate) async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
-            let token = register.tokens.remove(name).ok_or(Refusal::NoSuch("token"))?;
+            let token = register
+                .tokens
+                .remove(name)
+                .ok_or_else(|| Refusal::NoSuch(AccountKind::Token, name.to_owned()))?;
             token.ended.send_replace(true);
             Ok(())
         })
@@ -596,6 +599,10 @@ impl Access {
     fn wall(&self) -> i64 {
         self.0.clock.wall_micros(self.0.clock.now())
     }
+}
+
+fn no_such_user(name: &str) -> Refusal {
+    Refusal::NoSuch(AccountKind::User, name.to_owned())
 }
 
 fn set_aside(path: &Path, why: &str) -> String {

@@ -22,6 +22,7 @@ use bellwether_core::permission::Authorization;
 use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
+use bellwether_core::why::Inactive;
 use futures_util::future::BoxFuture;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{UnixListener, UnixStream};
@@ -71,6 +72,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn generations(&self) -> watch::Receiver<u64>;
     /// Records, the latest last.
     fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>>;
+    /// What each of several queries finds, read at once.
+    fn records_of(&self, queries: Vec<RecordQuery>) -> BoxFuture<'_, Result<Vec<Vec<Entry>>, NotRead>>;
     /// Records from now on. Whoever lags behind reads them again by [`Daemon::records`].
     fn follow(&self) -> broadcast::Receiver<Entry>;
     /// What checkers measured.
@@ -94,6 +97,10 @@ pub trait Daemon: Send + Sync + 'static {
     /// Files of the modules and components whose latest version is not in force, relative to the root, and
     /// why. All of them are among the problems, too.
     fn not_in_force(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    /// Files that this module uses and whose latest version is not active.
+    fn inactive(&self, _module: &ModuleName) -> Vec<Inactive> {
         Vec::new()
     }
     /// The address and certificate of the console, if there is one.

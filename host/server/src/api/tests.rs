@@ -123,6 +123,13 @@ impl Daemon for FakeDaemon {
         std::future::ready(told).boxed()
     }
 
+    fn records_of(&self, queries: Vec<RecordQuery>) -> BoxFuture<'_, Result<Vec<Vec<Entry>>, NotRead>> {
+        async move {
+            futures_util::future::try_join_all(queries.into_iter().map(|query| self.records(query))).await
+        }
+        .boxed()
+    }
+
     fn follow(&self) -> broadcast::Receiver<Entry> {
         self.live.subscribe()
     }

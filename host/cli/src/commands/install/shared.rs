@@ -247,7 +247,7 @@ mod tests {
 
         let steps = shared.put(&files(&[(readme, "two"), (manual, "manual two")])).unwrap();
         let kept = (Path::new("/usr/local").join(readme), Done::Kept("kept: edited"));
-        assert_eq!(steps, [(PathBuf::from("/usr/local/share (1 files)"), Done::Replaced), kept.clone()]);
+        assert_eq!(steps, [(PathBuf::from("/usr/local/share (1 file)"), Done::Replaced), kept.clone()]);
         assert_eq!(fs::read_to_string(at(readme)).unwrap(), "my notes");
         assert_eq!(fs::read_to_string(at(manual)).unwrap(), "manual two");
         assert_eq!(shared.remove().unwrap()[1], kept);

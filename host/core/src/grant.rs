@@ -374,4 +374,16 @@ mod tests {
         assert_eq!(directories, [Path::new("/root/of/data"), Path::new("/etc/app")]);
         assert_eq!(grants.secret("a").unwrap().1, Path::new("/root/of/secrets/a"));
     }
+
+    #[test]
+    fn a_missing_grant_is_not_told_twice() {
+        let address = Refusal::missing(GrantKind::Connect, "connect to 1.2.3.4:80".into(), "1.2.3.4:80");
+        assert!(address.is_told_in("not granted: add `connect = [\"1.2.3.4:80\"]` to the checker's `grant`"));
+        assert!(address.is_told_in(&format!("it failed ({address})")));
+        assert!(!address.is_told_in("connecting to 1.2.3.4:80 failed"));
+        let name = Grants::default().may_look_up("db.internal").unwrap_err();
+        assert!(name.is_told_in("add `connect = [\"db.internal:5432\"]` to the checker's `grant`"));
+        assert!(!name.is_told_in("add `connect = [\"db.other:5432\"]` to the checker's `grant`"));
+        assert!(!Refusal::never("listen", "it may not").is_told_in("it may"));
+    }
 }

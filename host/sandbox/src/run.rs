@@ -373,25 +373,6 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_grant_is_told_once() {
-        let of = |summary: &str| {
-            let seen = Seen::from(types::Observation {
-                status: types::Status::Unknown,
-                summary: summary.to_owned(),
-                measurements: Vec::new(),
-                attributes: Vec::new(),
-            });
-            report(Ok(seen)).into_observation(Moment::default()).summary
-        };
-        let told = "connecting to 1.2.3.4:80 is not granted: add `connect = [\"1.2.3.4:80\"]` to the checker's `grant`";
-        assert_eq!(of(told), told);
-        assert!(of("connecting to 1.2.3.4:80 failed").contains("; to allow it add grant = "));
-        let name = Grants::default().may_look_up("db.internal").unwrap_err();
-        assert!(name.is_told_in("add `connect = [\"db.internal:5432\"]` to the checker's `grant`"));
-        assert!(!name.is_told_in("add `connect = [\"db.other:5432\"]` to the checker's `grant`"));
-    }
-
-    #[test]
     fn an_answer_is_made_fit_to_be_shown() {
         let measured = |value| types::Measurement { name: "x".to_owned(), value, unit: String::new() };
         let seen = Seen::from(types::Observation {

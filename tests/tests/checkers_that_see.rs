@@ -207,6 +207,11 @@ fn people_are_told_of_a_checker_that_cannot_tell_any_more() {
     let module =
         daemon.until("web", "up, and said to be blind", |module| module.reason.contains("cannot tell"));
     assert!(module.ready, "{module:?}");
+    let why = daemon.tell(&["why", "web"]);
+    assert!(why.contains("Checker `home` cannot tell whether the application works: "), "{why}");
+    assert!(why.contains("\n  bellwether check web home"), "{why}");
+    let last = daemon.last("web", "home").map(|last| last.summary).unwrap_or_default();
+    assert_eq!(last.matches("connect = [").count(), 1, "the missing grant is told once: {last}");
 
     root.write("modules/web.toml", file);
     daemon.until_verdict("web", "home", Verdict::Up);

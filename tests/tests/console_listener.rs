@@ -146,6 +146,18 @@ fn what_making_a_token_prints_is_the_file_that_a_client_wants() {
     assert_eq!(refused.code, Some(3), "{refused:?}");
     assert!(refused.error.contains("bellwether token create laptop-control --role control"), "{refused:?}");
     assert!(!refused.error.contains("user role"), "a token is no user: {refused:?}");
+
+    let file = write_token(root.path(), "wrong", "bw_wrong", 0o600);
+    let how = ["--fingerprint".to_owned(), fingerprint(&daemon), "--token-file".to_owned(), file.clone()];
+    let wrong = Client { daemon: &daemon, how: how.into() }.ask(&["status"]);
+    assert_eq!(wrong.code, Some(3), "{wrong:?}");
+    let said = format!("does not accept the token in {file}: it is wrong, has expired or was revoked");
+    assert!(wrong.error.contains(&said) && wrong.error.contains("bellwether token list"), "{wrong:?}");
+    let health = format!("http://{}", root.health);
+    let other = bellwether_ends(&["status", "--url", &health]);
+    assert_eq!(other.code, Some(1), "{other:?}");
+    let said = format!("what answers at {health} is not the console of Bellwether");
+    assert!(other.error.contains(&said) && other.error.contains("9013 by default"), "{other:?}");
 }
 
 #[test]

@@ -274,8 +274,13 @@ stop = { run = ["/bin/true"] }
     let ping = Note { add: "grant = { ping = [\"127.0.0.1\"] }".to_owned() };
     assert_eq!(only.missing.get(1), Some(&ping), "{only:?}");
     let nobody = bellwether_ends(&[&inspect[..], &["--module", "none"]].concat());
-    assert_eq!(nobody.code, Some(1), "{nobody:?}");
-    assert!(nobody.error.contains("module `none` uses no checker `granted`"), "{nobody:?}");
+    assert_eq!(nobody.code, Some(11), "{nobody:?}");
+    assert!(nobody.error.contains("there is no module `none` in this root"), "{nobody:?}");
+    root.write("modules/none.toml", "[[checker]]\nname = \"p\"\nprocess = { name = \"none\" }\n");
+    let unused = bellwether_ends(&[&inspect[..], &["--module", "none"]].concat());
+    assert_eq!(unused.code, Some(1), "{unused:?}");
+    assert!(unused.error.contains("module `none` uses no checker `granted`"), "{unused:?}");
+    std::fs::remove_file(root.path().join("modules/none.toml")).expect("it is there");
 
     // Notes are no mistakes.
     let valid = bellwether_ends(&["validate", "--root", &at]);

@@ -122,6 +122,10 @@ fn a_wrong_module_does_not_keep_a_good_one_from_running() {
     root.write("modules/wrong.toml", WRONG);
     let daemon = Daemon::run(root.path(), root.health);
     daemon.until_ready("web");
+    for command in ["status", "why", "start"] {
+        let said = ["module `wrong` has not been loaded: modules/wrong.toml:2:1", "bellwether validate"];
+        told(&on(root.path(), &[command, "wrong"]), 11, &said);
+    }
     let problems = daemon.status().problems;
     for [place, what, _] in SHOWN {
         let place = place.replace("web.toml", "wrong.toml");
@@ -262,6 +266,12 @@ fn what_a_person_asks_of_a_running_daemon_is_done_already_so_or_refused() {
         (&["status", "nobody"], "its modules are: web"),
         (&["check", "nobody", "home"], ""),
         (&["check", "web", "nobody"], "its checkers are: "),
+        (&["events", "--module", "nobody"], "bellwether status"),
+        (&["events", "--checker", "nobody"], "its checkers are: "),
+        (&["user", "remove", "nobody"], "bellwether user list"),
+        (&["token", "revoke", "nobody"], "bellwether token list"),
+        (&["simulate", "nobody", "--scenario", "none"], "its modules are: web"),
+        (&["inspect", "http", "--module", "nobody"], "its modules are: web"),
     ] {
         told(&on(root.path(), arguments), 11, &["nobody", next]);
     }
@@ -271,8 +281,68 @@ fn what_a_person_asks_of_a_running_daemon_is_done_already_so_or_refused() {
     told(
         &on(root.path(), &["restart", "web"]),
         3,
-        &["the module is stopped: use `start`", "bellwether why web"],
+        &["the module is stopped, and `start` starts it", "next: bellwether start web"],
     );
+}
+
+#[test]
+fn a_checker_that_could_never_connect_is_an_error_and_is_told_once() {
+    let root = Root::default();
+    let validate = |component: &str, config: &str, grant: &str| {
+        root.write(
+            "modules/web.toml",
+            format!(
+                "[[checker]]\nname = \"home\"\ncomponent = \"{component}\"\non-down = \"notify\"\n\
+                 config = {{ {config} }}\n{grant}"
+            ),
+        );
+        on(root.path(), &["validate"])
+    };
+    let granted = "grant = { connect = [\"127.0.0.1:9\"] }\n";
+    for (component, config, grant, said) in [
+        (
+            "http",
+            "url = \"http://127.0.0.1:9/\"",
+            "",
+            "add to the checker: grant = { connect = [\"127.0.0.1:9\"] }",
+        ),
+        ("http", "url = \"http://localhost:9/\"", granted, "add \"localhost:9\" to `connect` in its `grant`"),
+        ("tcp", "address = \"127.0.0.1:10\"", granted, "add \"127.0.0.1:10\" to `connect` in its `grant`"),
+        ("http", "url = \"127.0.0.1:9/x\"", granted, "cannot take the text `127.0.0.1:9/x` as `config.url`"),
+        ("tcp", "address = \"127.0.0.1\"", granted, "cannot take the text `127.0.0.1` as `config.address`"),
+    ] {
+        let wrong = validate(component, config, grant);
+        assert_eq!(wrong.code, Some(5), "{wrong:?}");
+        let text = wrong.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(said) && text.contains("modules/web.toml:5:"), "{said}: {}", wrong.out);
+        assert!(!wrong.out.contains("HOST:PORT"), "it is told once: {}", wrong.out);
+        assert!(wrong.out.trim_end().ends_with("✗ 1 error in 1 file"), "{}", wrong.out);
+    }
+    let right = validate("http", "url = \"http://127.0.0.1:9/\"", granted);
+    assert!(
+        right.code == Some(0) && right.out.trim_end().ends_with("✓ the files are valid: web"),
+        "{right:?}"
+    );
+}
+
+#[test]
+fn why_names_a_file_that_waits_for_an_operator() {
+    let root = Root::default();
+    let web = Web::lay_out(&root);
+    let daemon = Daemon::run(root.path(), root.health);
+    daemon.until_ready("web");
+    assert!(!daemon.tell(&["why", "web"]).contains("Waits for an operator"));
+    root.write("modules/web.toml", format!("{}\n[helth]\n", web.file("")));
+    eventually("the file is refused", || (!daemon.problems().is_empty()).then_some(()));
+    let why = daemon.tell(&["why", "web"]);
+    for said in [
+        "Waits for an operator:\n  modules/web.toml:",
+        "The previous version stays active.",
+        "bellwether validate",
+    ] {
+        assert!(why.contains(said), "{said}: {why}");
+    }
+    assert!(!why.contains("Nothing to do."), "{why}");
 }
 
 #[test]

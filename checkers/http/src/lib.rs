@@ -41,6 +41,10 @@ use crate::request::Request;
 ))]
 pub struct Config {
     /// The URL to request: `http://127.0.0.1:8080/health`, or `https://…` with TLS.
+    #[schemars(
+        regex(pattern = r"^[hH][tT][tT][pP][sS]?://(\[[^\]/?#@]+\]|[^\[\]:/?#@]+)(:[0-9]{0,5})?([/?#].*)?$"),
+        extend("x-connects-to" = "url")
+    )]
     url: String,
     /// The request method. Default: `GET`.
     #[serde(default = "get")]

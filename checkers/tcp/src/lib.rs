@@ -26,6 +26,10 @@ const MOST_SHOWN: usize = 80;
 pub struct Config {
     /// What to connect to: `127.0.0.1:6379`, `[::1]:22` or `db.internal:5432`; with the prefix `udp:` over
     /// UDP; `unix:/run/app.sock` is a Unix socket.
+    #[schemars(
+        regex(pattern = r"^(unix:/.+|(udp:)?(\[[^\]]+\]|[^\[\]:/]+):[0-9]{1,5})$"),
+        extend("x-connects-to" = "address")
+    )]
     address: String,
     /// Text to send once connected.
     #[serde(default)]

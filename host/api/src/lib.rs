@@ -274,6 +274,9 @@ pub struct WhyAnswer {
     pub since: String,
     /// The events that led to it, the latest last.
     pub chain: Vec<WhyLink>,
+    /// What waits for an operator: files of the module that are not active.
+    #[serde(default)]
+    pub waits: Vec<String>,
     /// The next automatic step, or what an operator can do.
     pub next: String,
     /// The arguments of `bellwether` for that.
@@ -468,6 +471,7 @@ impl WhyAnswer {
             headline: why.headline,
             since: shown(why.since),
             chain: why.chain.into_iter().map(link).collect(),
+            waits: why.waits,
             next: why.next.sentence,
             command: why.next.command,
         }

@@ -2,7 +2,7 @@
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
-use bellwether_core::command::Command;
+use bellwether_core::command::{Command, DeniedReason};
 use bellwether_core::id::ModuleName;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -44,6 +44,31 @@ impl Problem {
             status: 409,
             detail: format!("`{command} {module}` is not carried out: {reason}"),
             next: format!("see `bellwether why {module}`"),
+        }
+    }
+
+    /// A command that the module does not take in its present state.
+    pub fn not_taken(module: &ModuleName, command: Command, reason: &DeniedReason) -> Self {
+        Self {
+            next: match reason {
+                DeniedReason::Stopped => format!("bellwether start {module}"),
+                DeniedReason::Stopping => format!(
+                    "wait until `bellwether status {module}` shows `stopped`, then: bellwether start {module}"
+                ),
+                DeniedReason::Waiting(checker) => {
+                    format!("to run that checker now: bellwether check {module} {checker}")
+                }
+                DeniedReason::Moved(_) => {
+                    format!(
+                        "look at `bellwether status {module}`, and repeat the command if it is still right"
+                    )
+                }
+                DeniedReason::Ending => "repeat the command when the next daemon runs".into(),
+                DeniedReason::NoSuchModule | DeniedReason::Forbidden | DeniedReason::Unconfirmed => {
+                    format!("see `bellwether why {module}`")
+                }
+            },
+            ..Self::denied(module, command, &reason.to_string())
         }
     }
 

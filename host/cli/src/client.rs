@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_api::{NodeStatus, Problem, UNCONFIRMED};
-use bellwether_core::text::is_shown;
+use bellwether_api::NodeStatus;
 use bellwether_os::socket;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -20,7 +19,9 @@ use crate::exit::{Exit, Failure};
 
 mod command;
 mod profile;
+mod refused;
 mod remote;
+mod token;
 mod trust;
 
 pub(crate) use self::command::Given;
@@ -35,8 +36,6 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(15);
 /// What is shown as it is now is called old after this.
 const STALE: Duration = Duration::from_secs(3);
-/// A refusal in plain text is no longer, in bytes.
-const MAX_PLAIN: usize = 1_000;
 /// Nothing the daemon answers is larger.
 const MAX_BODY: usize = 64 << 20;
 
@@ -84,7 +83,7 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, Failure> {
         let body = serde_json::to_vec(body).map_err(|error| Failure::from(anyhow::anyhow!(error)))?;
-        understood(&self.answer(method, path, body.into(), ANSWER_WITHIN).await?)
+        refused::understood(&self.place, &self.answer(method, path, body.into(), ANSWER_WITHIN).await?)
     }
 
     /// Sends something. There is nothing to read.
@@ -102,11 +101,13 @@ impl Client {
     pub(crate) async fn lines(&self, path: &str) -> Result<Lines, Failure> {
         let response = tokio::time::timeout(ANSWER_WITHIN, self.send(Method::GET, path, Bytes::new()))
             .await
-            .map_err(|_| overdue())??;
-        if response.status().is_success() {
-            return Ok(Lines { body: response.into_body(), buffer: Vec::new(), silence: SILENCE });
+            .map_err(|_| refused::overdue(&self.place, ANSWER_WITHIN))??;
+        let status = response.status();
+        if status.is_success() {
+            let place = self.place.clone();
+            return Ok(Lines { place, body: response.into_body(), buffer: Vec::new(), silence: SILENCE });
         }
-        Err(refusal(read(response.into_body()).await?.as_ref()))
+        Err(refused::refusal(&self.place, status, read(response.into_body()).await?.as_ref()))
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -115,7 +116,7 @@ impl Client {
         path: &str,
         within: Duration,
     ) -> Result<T, Failure> {
-        understood(&self.answer(method, path, Bytes::new(), within).await?)
+        refused::understood(&self.place, &self.answer(method, path, Bytes::new(), within).await?)
     }
 
     /// The body of an answer that is no refusal.
@@ -127,7 +128,7 @@ impl Client {
         within: Duration,
     ) -> Result<Bytes, Failure> {
         let (status, body) = self.exchange(method, path, body, within).await?;
-        if status.is_success() { Ok(body) } else { Err(refusal(&body)) }
+        if status.is_success() { Ok(body) } else { Err(refused::refusal(&self.place, status, &body)) }
     }
 
     /// The status and the body of an answer, whatever it says.
@@ -143,7 +144,7 @@ impl Client {
             let status = response.status();
             Ok::<_, Failure>((status, read(response.into_body()).await?))
         };
-        tokio::time::timeout(within, answer).await.map_err(|_| overdue())?
+        tokio::time::timeout(within, answer).await.map_err(|_| refused::overdue(&self.place, within))?
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, Failure> {
@@ -168,14 +169,7 @@ impl Client {
                 request.header(hyper::header::CONTENT_TYPE, "application/json").body(Full::new(body))?;
             anyhow::Ok(sender.send_request(request).await?)
         };
-        exchange.await.context("the daemon did not answer").map_err(|error| {
-            Failure::from(error).next(match &self.place {
-                Place::Root(_) => {
-                    "only its own user and root have access; if you are one of them, see the daemon's log"
-                }
-                Place::Remote(_) => "check that this is the console's port, and whether it needs https",
-            })
-        })
+        exchange.await.map_err(|error| refused::unanswered(&self.place, error))
     }
 
     async fn connect(&self) -> Result<Box<dyn Io>, Failure> {
@@ -199,55 +193,10 @@ fn nobody(root: &Path, error: &io::Error) -> Failure {
     Failure::new(Exit::NoDaemon, what, format!("start one with: bellwether run --root {root}"))
 }
 
-fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    let answer = serde_json::from_slice(body).context("the daemon's answer is invalid");
-    answer.map_err(|error| Failure::from(error).next("use a `bellwether` of the same version as the daemon"))
-}
-
 async fn read(body: Incoming) -> Result<Bytes, Failure> {
     let body = Limited::new(body, MAX_BODY).collect().await;
     body.map(http_body_util::Collected::to_bytes)
         .map_err(|error| anyhow::anyhow!(error).context("the daemon's answer was interrupted").into())
-}
-
-fn overdue() -> Failure {
-    Failure::new(
-        Exit::Error,
-        "the daemon did not answer in time",
-        "try again; if the problem persists, see the daemon's log",
-    )
-}
-
-/// What the daemon says is wrong.
-fn refusal(body: &[u8]) -> Failure {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => {
-            let exit = match problem.status {
-                401 | 403 | 409 | UNCONFIRMED => Exit::Denied,
-                404 => Exit::NoSuch,
-                _ => Exit::Error,
-            };
-            let next = if problem.status == 401 { TOKEN_WANTED.to_owned() } else { problem.next };
-            Failure::new(exit, problem.detail, next)
-        }
-        Err(_) => plain_refusal(body),
-    }
-}
-
-const TOKEN_WANTED: &str = "set a valid token with --token-file FILE or in BELLWETHER_TOKEN; an admin creates one: \
-     bellwether token create NAME --role ROLE";
-
-/// Said by what stands in front of the API, in a line or two: what it is, and what to do.
-fn plain_refusal(body: &[u8]) -> Failure {
-    let text = std::str::from_utf8(body).ok().map(str::trim).filter(|text| text.len() < MAX_PLAIN);
-    let plain = |c: char| c != '<' && (c == '\n' || is_shown(c));
-    match text.filter(|text| !text.is_empty() && text.chars().all(plain)) {
-        Some(text) => {
-            let (what, next) = text.split_once('\n').unwrap_or((text, "see the daemon's log"));
-            Failure::new(Exit::Error, what, next)
-        }
-        None => anyhow::anyhow!("the daemon refused the request without a reason").into(),
-    }
 }
 
 /// How long a stream of status may be silent. Daemons of earlier versions have no headline, and say something
@@ -258,6 +207,7 @@ fn silence_after(status: &NodeStatus) -> Duration {
 
 /// The lines of a stream.
 pub(crate) struct Lines {
+    place: Place,
     body: Incoming,
     buffer: Vec<u8>,
     silence: Duration,
@@ -281,7 +231,7 @@ impl Lines {
                 return Err(anyhow::anyhow!("the daemon's answer is too long").into());
             }
             match tokio::time::timeout(self.silence, self.body.frame()).await {
-                Err(_) => return Err(overdue()),
+                Err(_) => return Err(refused::overdue(&self.place, self.silence)),
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => {
                     let frame = frame.context("the daemon's answer was interrupted")?;

@@ -52,7 +52,6 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) -> Outcome {
-    refuse_remote(root)?;
     let place = Place::find(root.given().as_deref(), args.lay_out_only)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let node_file = NodeFile::find(place.root());
@@ -90,13 +89,6 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
     }
     place.tidy_up(output)?;
     outcome
-}
-
-/// Refuses what names a daemon on another host.
-fn refuse_remote(root: &RootArg) -> Result<(), Failure> {
-    let Some(option) = root.remote().option() else { return root.remote().refuse_unrelated() };
-    let what = format!("demo runs on this host and does not support {option}");
-    Err(Failure::new(Exit::Usage, what, format!("omit {option}")))
 }
 
 /// With other ports, if the first ones are taken meanwhile.
@@ -244,24 +236,7 @@ fn not_writable(root: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-
-    #[test]
-    fn options_of_another_host_are_refused() {
-        for (option, value, said) in [
-            ("--profile", "farm", "demo runs on this host and does not support --profile"),
-            ("--url", "https://node-1:9013", "demo runs on this host and does not support --url"),
-            ("--ca", "ca.pem", "--ca is about a daemon on another host, and none is given"),
-        ] {
-            let given = crate::Arguments::try_parse_from(["bellwether", "demo", option, value]).unwrap();
-            let failure = refuse_remote(&given.root).unwrap_err();
-            assert_eq!((failure.exit(), failure.said().as_str()), (Exit::Usage, said));
-        }
-        let given = crate::Arguments::try_parse_from(["bellwether", "demo", "--root", "here"]).unwrap();
-        assert!(refuse_remote(&given.root).is_ok());
-    }
 
     #[test]
     fn a_temporary_place_is_removed_and_a_named_one_stays() {

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod client;
 mod commands;
 mod demo;
 mod exit;
 mod logging;
+mod options;
 mod output;
 mod root;
 mod signals;
@@ -75,9 +76,20 @@ fn main() -> ExitCode {
     if let Some(ended) = launch::if_asked_for().or_else(hold_sockets::if_asked_for) {
         return ended;
     }
-    let Arguments { root, command } = Arguments::parse();
+    let mut matches = arguments().get_matches();
+    let name = matches.subcommand_name().unwrap_or_default().to_owned();
+    let Arguments { root, command } = match Arguments::from_arg_matches_mut(&mut matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.format(&mut arguments()).exit(),
+    };
     let mut output = Output::standard();
-    exit::finish(carry_out(&root, command, &mut output))
+    let refused = options::refuse_useless(&name, &root);
+    exit::finish(refused.and_then(|()| carry_out(&root, command, &mut output)))
+}
+
+/// The command line. Options that are for other commands only are not shown.
+fn arguments() -> clap::Command {
+    options::hide_useless(Arguments::command())
 }
 
 fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
@@ -111,8 +123,8 @@ fn carry_out(root: &RootArg, command: Command, output: &mut Output) -> Outcome {
             Command::Validate(args) => validate::run(&args, root, output).await,
             Command::Simulate(args) => simulate::run(&args, root, output).await,
             Command::Replay(args) => replay::run(&args, root, output),
-            Command::Completions(args) => completions::run(&args, &mut Arguments::command(), output),
-            Command::Man(args) => man::run(&args, Arguments::command(), output),
+            Command::Completions(args) => completions::run(&args, &mut arguments(), output),
+            Command::Man(args) => man::run(&args, arguments(), output),
             Command::Doctor(args) => doctor::run(&args, root, output).await,
             Command::Install(args) => install::run(&args, output),
             Command::DemoApp(args) => demo_app::run(&args, output).await,
@@ -130,7 +142,7 @@ mod tests {
     /// The whole help is what people rely on: a change of it is seen here.
     #[test]
     fn the_help_is_as_it_was() {
-        let mut command = Arguments::command().term_width(100);
+        let mut command = arguments().term_width(100);
         command.build();
         let mut text = command.render_long_help().to_string();
         for subcommand in command.get_subcommands_mut() {
@@ -142,6 +154,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        arguments().debug_assert();
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+pub(crate) use bellwether_core::counting::counted;
 use bellwether_core::observation::Status;
 use bellwether_core::state::{StateLook, StateName, StateTone};
 use bellwether_core::verdict::Verdict;
@@ -192,11 +193,6 @@ fn widest(header: &[&str], rows: &[Vec<(Tone, String)>]) -> Option<(usize, usize
     Some((widest, widths.iter().sum::<usize>() - most + padding))
 }
 
-/// `1 module`, `2 modules`
-pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// Whether standard error is looked at by somebody who wants colour.
 pub(crate) fn error_color() -> bool {
     io::stderr().is_terminal() && color_is_welcome()
@@ -247,14 +243,6 @@ mod tests {
     #[test]
     fn a_terminal_that_reports_no_columns_has_no_known_width() {
         assert_eq!([None, Some(0), Some(1), Some(80)].map(known), [None, None, Some(1), Some(80)]);
-    }
-
-    #[test]
-    fn one_of_them_is_not_many() {
-        assert_eq!(
-            [0, 1, 2].map(|n| counted(n, "module", "modules")),
-            ["0 modules", "1 module", "2 modules"].map(str::to_owned)
-        );
     }
 
     #[test]

@@ -35,6 +35,20 @@ impl RootArg {
         self.given_beside(std::env::var_os(ROOT))
     }
 
+    /// Whether it was given with `--root`.
+    pub(crate) fn is_option(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// What follows a command that is to be given to the same daemon: ` --root DIR`, ` --profile NAME`.
+    pub(crate) fn suffix(&self) -> String {
+        match (self.remote.named(), self.given()) {
+            (Some((option, value)), _) => format!(" {option} {value}"),
+            (None, Some(root)) => format!(" --root {}", root.display()),
+            (None, None) => String::new(),
+        }
+    }
+
     /// As it was given where the variable has this value. An empty one counts as none.
     fn given_beside(&self, variable: Option<OsString>) -> Option<PathBuf> {
         let variable = variable.filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -5,12 +5,11 @@ use std::rc::Rc;
 
 use bellwether_core::id::{ComponentName, ModuleName};
 pub use bellwether_core::reload::ComponentKind;
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::paths::LocationSegment;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use toml::de::DeTable;
 
+use super::config_complaint::{Place, complaints};
 use super::config_schema::{self, SchemaError};
 use super::mistake::{self, Findings, Mistake, Mistakes};
 use super::nearest;
@@ -158,54 +157,25 @@ impl ComponentCheck<'_> {
         schema: &Value,
         error: &ValidationError<'_>,
     ) {
-        if self.findings.is_full() {
-            return self.findings.count();
-        }
-        let mut path = config_path.to_vec();
-        let mut shown = "config".to_owned();
-        let segments: Vec<_> = error.instance_path().into_iter().collect();
-        for segment in &segments {
-            match segment {
-                LocationSegment::Property(key) => {
-                    shown = format!("{shown}.{key}");
-                    path.push(Step::Key(key.as_ref()));
-                }
-                LocationSegment::Index(index) => {
-                    shown = format!("{shown}[{index}]");
-                    path.push(Step::Index(*index));
-                }
+        for complaint in complaints(component.as_str(), schema, error) {
+            if self.findings.is_full() {
+                self.findings.count();
+                continue;
             }
-        }
-        match error.kind() {
-            ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let keys = known_keys(schema, error);
-                for key in unexpected {
-                    let mut path = path.clone();
-                    path.push(Step::Key(key));
-                    if self.findings.is_full() {
-                        self.findings.count();
-                        continue;
-                    }
-                    let span = locate_key_in(self.table, &path);
-                    let near = nearest::did_you_mean(key, keys.iter().copied());
-                    let message = format!("`{component}` takes no `{key}` in `{shown}`");
-                    let known = || format!("expected {}", nearest::list(keys.iter().copied()));
-                    self.findings.at(span, message).expected(near.unwrap_or_else(known));
-                }
-            }
-            ValidationErrorKind::Required { property } => {
-                let key = property.as_str().unwrap_or_default();
-                let why = condition(schema, error);
-                let mistake = self.at(&path, format!("`{component}` needs `{key}` in `{shown}`"));
-                mistake.expected(format!("expected `{key}`"));
-                if let Some(why) = why {
-                    mistake.help(why);
-                }
-            }
-            _ => {
-                let reason = error.masked_with(format!("`{shown}`")).to_string();
-                self.at(&path, format!("`{component}` cannot take this config"))
-                    .expected(reason.replace('"', "`"));
+            let below = complaint.at.iter().map(|place| match place {
+                Place::Key(key) => Step::Key(key),
+                Place::Index(index) => Step::Index(*index),
+            });
+            let path: Vec<Step<'_>> = config_path.iter().copied().chain(below).collect();
+            let span = if complaint.is_key {
+                locate_key_in(self.table, &path)
+            } else {
+                locate_in(self.table, &path).1.unwrap_or(0..0)
+            };
+            let mistake = self.findings.at(span, complaint.message);
+            mistake.expected(complaint.expected);
+            if let Some(help) = complaint.help {
+                mistake.help(help);
             }
         }
     }
@@ -213,21 +183,4 @@ impl ComponentCheck<'_> {
     fn at(&mut self, path: &[Step<'_>], message: String) -> &mut Mistake {
         self.findings.at(locate_in(self.table, path).1.unwrap_or(0..0), message)
     }
-}
-
-/// What the schema says of a key that is wanted under a condition only: the description of its `then`.
-fn condition<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Option<&'s str> {
-    let then = error.schema_path().as_str().strip_suffix("/required")?;
-    if !then.ends_with("/then") && !then.ends_with("/else") {
-        return None;
-    }
-    schema.pointer(then)?.get("description")?.as_str()
-}
-
-/// The keys that the part of the schema knows that an unexpected key offends.
-fn known_keys<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s str> {
-    let keyword = error.schema_path().as_str();
-    let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);
-    let properties = schema.pointer(&format!("{around}/properties")).and_then(Value::as_object);
-    properties.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).collect()
 }

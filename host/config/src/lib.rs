@@ -11,7 +11,9 @@
 
 pub mod certificate;
 pub mod certificates;
+mod config_complaint;
 mod config_schema;
+mod connections;
 mod console;
 pub mod cross_check;
 mod definition;
@@ -43,6 +45,8 @@ mod telemetry;
 mod tests;
 mod uses;
 
+pub use self::config_complaint::config_mistakes;
+pub use self::connections::{Unreachable, unreachable};
 pub use self::cross_check::{ComponentKind, check_module, check_root};
 pub use self::effective::{Effective, Origin};
 pub use self::host_files::{AccountProblem, AnyHost, HostFiles, ProgramProblem, ThisHost};

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Bound, Range};
 
+use bellwether_core::counting::counted;
 use bellwether_core::text::{LONGEST, masked, sentence};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError};
 use miette::{MietteSpanContents, SourceCode, SourceSpan, SpanContents};
@@ -133,7 +134,8 @@ impl Mistakes {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         if let Some(first_left_out) = mistakes.get(MAX_MISTAKES) {
             let mut rest = first_left_out.clone();
-            rest.message = format!("{} more errors from here on", mistakes.len() - MAX_MISTAKES + more);
+            let left_out = counted(mistakes.len() - MAX_MISTAKES + more, "more error", "more errors");
+            rest.message = format!("{left_out} from here on");
             rest.expected = None;
             rest.help = None;
             mistakes.truncate(MAX_MISTAKES);

@@ -128,10 +128,10 @@ pub enum DeniedReason {
     #[error("there is no module of that name")]
     NoSuchModule,
     /// The application is just being stopped.
-    #[error("the application is being stopped: try again when the module is `stopped`")]
+    #[error("the application is being stopped")]
     Stopping,
     /// Only what is started can be restarted.
-    #[error("the module is stopped: use `start`")]
+    #[error("the module is stopped, and `start` starts it")]
     Stopped,
     /// A prerequisite is down.
     #[error("the module waits for checker `{0}` and will start automatically when it is up")]
@@ -146,7 +146,7 @@ pub enum DeniedReason {
     #[error("no other node serves it, and the command is not confirmed by the module's name")]
     Unconfirmed,
     /// The daemon itself is ending.
-    #[error("the daemon is shutting down: repeat the command when the next one runs")]
+    #[error("the daemon is shutting down")]
     Ending,
 }
 

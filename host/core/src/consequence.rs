@@ -126,8 +126,10 @@ fn sentences(module: &ModuleView, command: Command) -> Vec<String> {
 /// A person's command counts from zero.
 fn counted(module: &ModuleView) -> Option<String> {
     let of = module.restarts_allowed;
-    let how_many = if spent(module) { format!("all {of}") } else { format!("{} of {of}", module.restarts) };
-    (module.restarts > 0).then(|| format!("The count of automatic restarts ({how_many}) is reset to zero."))
+    let none_left = if spent(module) { ", none left" } else { "" };
+    let used = module.restarts;
+    (used > 0)
+        .then(|| format!("The count of automatic restarts ({used} of {of}{none_left}) is reset to zero."))
 }
 
 fn left(module: &ModuleView, others: usize) -> String {
@@ -136,8 +138,12 @@ fn left(module: &ModuleView, others: usize) -> String {
         0 => {
             format!("No node is left that serves {name}: the load balancer has no node to send requests to.")
         }
-        1 => format!("One node is left that serves {name}."),
-        many => format!("{many} nodes are left that serve {name}."),
+        1 => format!(
+            "One other node still serves {name}: the load balancer sends its requests to that node only."
+        ),
+        many => format!(
+            "{many} other nodes still serve {name}: the load balancer sends the requests to them instead."
+        ),
     }
 }
 
@@ -167,6 +173,22 @@ mod tests {
         assert!(stop.sentences.last().unwrap().starts_with("No node is left"));
         let with_another = Consequence::of(&module(StateName::Up, true), Command::Stop, 1);
         assert!(with_another.takes_out && !with_another.last_ready);
+    }
+
+    #[test]
+    fn the_nodes_that_still_serve_are_counted_in_plain_sentences() {
+        let left = |others| {
+            let sentences = Consequence::of(&module(StateName::Up, true), Command::Stop, others).sentences;
+            sentences.last().cloned().unwrap()
+        };
+        assert_eq!(
+            left(1),
+            "One other node still serves web: the load balancer sends its requests to that node only."
+        );
+        assert_eq!(
+            left(2),
+            "2 other nodes still serve web: the load balancer sends the requests to them instead."
+        );
     }
 
     #[test]
@@ -225,6 +247,6 @@ mod tests {
     fn a_spent_budget_is_named_where_it_is_given_back() {
         let spent = ModuleView { restarts: 3, ..module(StateName::Failed, false) };
         let said = Consequence::of(&spent, Command::Start, 0).sentences;
-        assert!(said[1].contains("(all 3)"), "{said:?}");
+        assert!(said[1].contains("(3 of 3, none left)"), "{said:?}");
     }
 }

@@ -15,6 +15,7 @@ pub mod http;
 pub mod ping;
 pub mod processes;
 pub mod proxy;
+pub mod reach;
 pub mod read;
 #[cfg(test)]
 mod reference;
@@ -248,6 +249,17 @@ impl Refusal {
         }
     }
 
+    /// Whether a text says already which grant is missing, in the notation of a module's file.
+    pub fn is_told_in(&self, text: &str) -> bool {
+        let between =
+            |begin: &str, end: &str| self.way.split_once(begin)?.1.split_once(end).map(|(way, _)| way);
+        let own = between("grant = { ", " }").map(str::to_owned);
+        // A name may be looked up also if some connection to it is granted.
+        let with_port = between("or connect = [\"", ":PORT").map(|name| format!("connect = [\"{name}:"));
+        let mut ways = own.into_iter().chain(with_port).filter(|_| self.kind.is_some());
+        text.contains(&self.to_string()) || ways.any(|way| text.contains(&way))
+    }
+
     /// No grant allows this.
     pub fn never(wanted: impl Into<String>, why: impl Into<String>) -> Self {
         Self { kind: None, wanted: wanted.into(), way: why.into() }
@@ -361,5 +373,17 @@ mod tests {
         let directories: Vec<_> = grants.read.iter().map(|read| read.directory.as_path()).collect();
         assert_eq!(directories, [Path::new("/root/of/data"), Path::new("/etc/app")]);
         assert_eq!(grants.secret("a").unwrap().1, Path::new("/root/of/secrets/a"));
+    }
+
+    #[test]
+    fn a_missing_grant_is_not_told_twice() {
+        let address = Refusal::missing(GrantKind::Connect, "connect to 1.2.3.4:80".into(), "1.2.3.4:80");
+        assert!(address.is_told_in("not granted: add `connect = [\"1.2.3.4:80\"]` to the checker's `grant`"));
+        assert!(address.is_told_in(&format!("it failed ({address})")));
+        assert!(!address.is_told_in("connecting to 1.2.3.4:80 failed"));
+        let name = Grants::default().may_look_up("db.internal").unwrap_err();
+        assert!(name.is_told_in("add `connect = [\"db.internal:5432\"]` to the checker's `grant`"));
+        assert!(!name.is_told_in("add `connect = [\"db.other:5432\"]` to the checker's `grant`"));
+        assert!(!Refusal::never("listen", "it may not").is_told_in("it may"));
     }
 }

@@ -2,6 +2,7 @@
 //! true of it.
 
 use crate::attention::Attention;
+use crate::counting::{all_are, counted};
 use crate::snapshot::ModuleView;
 
 /// What is true of a node, counted.
@@ -81,27 +82,21 @@ impl NodeCounts {
         match (all, self.all_down()) {
             (0, _) => "There are no modules yet".to_owned(),
             (1, 1) if self.never_loaded == 1 => "The module has not been loaded".to_owned(),
-            (1, 1) => "The module is down".to_owned(),
-            (1, 0) if ready == 1 => "The module is ready".to_owned(),
-            (1, 0) => "The module is not ready".to_owned(),
-            (all, 0) if ready == all => format!("All {all} modules are ready"),
+            (1, 0) if ready == 0 => "The module is not ready".to_owned(),
+            (all, 0) if ready == all => format!("{} ready", all_are(all, "module", "modules")),
             (all, 0) => format!("{ready} of {all} modules ready"),
+            (all, down) if down == all => format!("{} down", all_are(all, "module", "modules")),
             (all, down) => format!("{down} of {all} modules down"),
         }
     }
 
     /// What is wrong beside the modules.
     fn besides(&self) -> Option<String> {
-        let files = match self.not_in_force {
-            0 => None,
-            1 => Some("1 file is not active".to_owned()),
-            many => Some(format!("{many} files are not active")),
-        };
-        let problems = match self.problems {
-            0 => None,
-            1 => Some("there is 1 problem with the daemon".to_owned()),
-            many => Some(format!("there are {many} problems with the daemon")),
-        };
+        let some = |count: usize, one: &str, many: &str| (count > 0).then(|| counted(count, one, many));
+        let files = some(self.not_in_force, "file is not active", "files are not active");
+        let there = if self.problems == 1 { "there is" } else { "there are" };
+        let problems = some(self.problems, "problem with the daemon", "problems with the daemon")
+            .map(|problems| format!("{there} {problems}"));
         match (files, problems) {
             (Some(files), Some(problems)) => Some(format!("{files}, and {problems}")),
             (files, problems) => files.or(problems),
@@ -160,9 +155,17 @@ mod tests {
     fn when_nothing_is_wrong_it_says_so() {
         assert_eq!(said(ready(0)), ("There are no modules yet".into(), Attention::Well));
         assert_eq!(said(ready(1)), ("The module is ready".into(), Attention::Well));
-        assert_eq!(said(ready(2)), ("All 2 modules are ready".into(), Attention::Well));
+        assert_eq!(said(ready(2)), ("Both modules are ready".into(), Attention::Well));
         let moving = NodeCounts { ready: 1, worst: Attention::Moving, ..ready(2) };
         assert_eq!(said(moving), ("1 of 2 modules ready".into(), Attention::Moving));
+        assert_eq!(said(ready(3)), ("All 3 modules are ready".into(), Attention::Well));
+    }
+
+    #[test]
+    fn when_all_are_down_it_says_so() {
+        let down = |modules| NodeCounts { down: modules, worst: Attention::Down, ready: 0, ..ready(modules) };
+        let sentences = [1, 2, 3].map(|modules| said(down(modules)).0);
+        assert_eq!(sentences, ["The module is down", "Both modules are down", "All 3 modules are down"]);
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub const MAX_PLAIN: usize = 200;
 const BEGINS: &str = "the daemon is starting: it is not known yet whether the application serves";
 const STALLED: &str = "the daemon's core has stalled";
 const NO_MODULES: &str = "no module is loaded";
-const NO_SUCH_MODULE: &str = "no module of that name";
+/// The answer for a module that is not there.
+pub const NO_SUCH_MODULE: &str = "no module of that name";
 
 /// Whom a question is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,6 +25,7 @@ pub mod change_set;
 pub mod chart;
 pub mod command;
 pub mod consequence;
+pub mod counting;
 pub mod drain;
 pub mod event;
 pub mod grant;

@@ -256,7 +256,11 @@ impl RecordKind {
                 format!("incident: checker `{}` is down: {}", incident.checker, incident.summary)
             }
             Self::CannotTell { checker, runs, summary } => {
-                format!("checker `{checker}` cannot tell: its last {runs} runs were unknown: {summary}")
+                let runs = match runs {
+                    1 => "last run was".to_owned(),
+                    runs => format!("last {runs} runs were"),
+                };
+                format!("checker `{checker}` cannot tell: its {runs} unknown: {summary}")
             }
             Self::Decision { decision, reason } => format!("decided to {decision}: {reason}"),
             Self::State { from, to, reason } => format!("{from} → {to}: {reason}"),

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counting::counted;
 use crate::moment::{Moment, plain};
 use crate::observation::Status;
 use crate::plan::{Incident, PastObservation};
@@ -17,8 +18,10 @@ use crate::state::StateName;
 use crate::verdict::Verdict;
 
 mod brief;
+mod inactive;
 
 pub use self::brief::{Brief, BriefLine, brief};
+pub use self::inactive::{Inactive, Remedy};
 
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Why {
     pub since: Moment,
     /// What led to it, the latest last.
     pub chain: Vec<Link>,
+    /// What else waits for a person, one sentence each: files that are not active.
+    pub waits: Vec<String>,
     /// What will happen by itself, or what a person can do.
     pub next: NextStep,
 }
@@ -106,7 +111,8 @@ pub fn why(module: &ModuleView, records: &[Record], now: Moment) -> Why {
     omit_the_middle(&mut chain);
     chain.extend(evidence(module));
     chain.extend(on_probation(module));
-    Why { headline: headline(module), since: module.since, chain, next: next_step(module, now) }
+    let next = next_step(module, now);
+    Why { headline: headline(module), since: module.since, chain, waits: Vec::new(), next }
 }
 
 fn settled(state: StateName) -> bool {
@@ -246,10 +252,11 @@ pub fn next_step(module: &ModuleView, now: Moment) -> NextStep {
     }
     let due = module.next.map(|next| plain(next.since(now)));
     match module.state {
-        StateName::Up if module.ready => match waits_for_proof(module) {
+        // Who cannot tell does not come up by being confirmed either.
+        StateName::Up if module.ready => blind(module).unwrap_or_else(|| match waits_for_proof(module) {
             Some(sentence) => offer(sentence, "confirm"),
             None => tell(nothing_to_do(module)),
-        },
+        }),
         StateName::Up | StateName::Starting | StateName::Restarting => in_progress(module, due.as_deref()),
         StateName::Backoff => offer(
             match due {
@@ -294,6 +301,30 @@ fn waits_for_proof(module: &ModuleView) -> Option<String> {
     ))
 }
 
+/// The application serves, and a checker cannot tell whether it does: nothing else shows that.
+fn blind(module: &ModuleView) -> Option<NextStep> {
+    let cannot_tell = |checker: &&CheckerView| {
+        let unknown = checker.last.as_ref().is_some_and(|last| last.status == Status::Unknown);
+        checker.watched && checker.verdict == Verdict::Undecided && unknown
+    };
+    let mut blind = module.checkers.iter().filter(cannot_tell);
+    let first = blind.next()?;
+    let summary = first.last.as_ref().map_or("", |last| last.summary.trim_end_matches('.'));
+    let others = match blind.count() {
+        0 => String::new(),
+        others => format!(" {} no result either.", counted(others, "more checker has", "more checkers have")),
+    };
+    let sentence = format!(
+        "Checker `{}` cannot tell whether the application works: {summary}.{others} It monitors nothing until this \
+         is fixed. To run it now:",
+        first.name
+    );
+    Some(NextStep { sentence, command: Some(format!("check {} {}", module.name, first.name)) })
+}
+
+/// What is said of a module that needs nobody.
+pub const NOTHING_TO_DO: &str = "Nothing to do.";
+
 fn nothing_to_do(module: &ModuleView) -> String {
     if module.restarts > 0 && module.restarts >= module.restarts_allowed {
         let budget = BudgetPolicy { restarts: module.restarts_allowed, within: module.restarts_within };
@@ -302,7 +333,7 @@ fn nothing_to_do(module: &ModuleView) -> String {
             budget.all_spent()
         );
     }
-    "Nothing to do.".into()
+    NOTHING_TO_DO.into()
 }
 
 /// Something is under way, or a checker must come up first.

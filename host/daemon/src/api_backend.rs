@@ -11,11 +11,13 @@ use bellwether_core::permission::Authorization;
 use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
+use bellwether_core::why::{Inactive, Remedy};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use bellwether_api as wire;
+use bellwether_api::configuration::module_path;
 use bellwether_api::notifications::Tested;
 use bellwether_api::{
     ComponentDetail, ComponentStatus, ConsoleStatus, NotifyStatus, QuarantineStatus, UseLine, WaitingStatus,
@@ -23,6 +25,7 @@ use bellwether_api::{
 use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::refused_files::RefusedFiles;
 use bellwether_bus::{Message, Published};
+use bellwether_config::spec::Subject;
 use bellwether_config::{ComponentKind, ComponentUse, RootReport, Sourced, read_root};
 use bellwether_core::chart::{Chart, ChartQuery};
 use bellwether_journal as journal;
@@ -100,6 +103,13 @@ impl Daemon for ApiBackend {
 
     fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<journal::Entry>, NotRead>> {
         self.journal.records(query).boxed()
+    }
+
+    fn records_of(
+        &self,
+        queries: Vec<RecordQuery>,
+    ) -> BoxFuture<'_, Result<Vec<Vec<journal::Entry>>, NotRead>> {
+        self.journal.records_of(queries).boxed()
     }
 
     fn follow(&self) -> broadcast::Receiver<journal::Entry> {
@@ -188,6 +198,33 @@ impl Daemon for ApiBackend {
 
     fn not_in_force(&self) -> Vec<(String, String)> {
         self.refused.all()
+    }
+
+    fn inactive(&self, module: &ModuleName) -> Vec<Inactive> {
+        let Some(member) = self.means.loaded_modules.get(module) else { return Vec::new() };
+        let spec = &member.spec;
+        let checkers = spec.checkers.values().filter_map(|checker| match &checker.subject {
+            Subject::Component(component) => Some((ComponentKind::Checker, component.component.clone())),
+            Subject::Process(_) => None,
+        });
+        let script = (ComponentKind::RestartScript, spec.restart.script.clone());
+        let used: Vec<ComponentKey> = checkers.chain([script]).collect();
+        let entries = self.means.registry.entries();
+        let own = module_path(&format!("{module}.toml"));
+        let remedy = |file: &str| {
+            if file == own {
+                return Some(Remedy::Correct);
+            }
+            let named = |key: &&ComponentKey| file == format!("{}/{}.wasm", key.0.folder(), key.1);
+            let entry = entries.get(used.iter().find(named)?)?;
+            Some(match (&entry.quarantined, &entry.waiting) {
+                (Some(_), _) => Remedy::Replace,
+                (None, Some(_)) => Remedy::Approve,
+                (None, None) => Remedy::Correct,
+            })
+        };
+        let files = self.refused.all().into_iter();
+        files.filter_map(|(file, why)| Some(Inactive { remedy: remedy(&file)?, file, why })).collect()
     }
 
     fn console(&self) -> Option<ConsoleStatus> {

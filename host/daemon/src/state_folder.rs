@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use bellwether_bus::Message;
 use bellwether_bus::diagnostics::Diagnostics;
 use bellwether_bus::recorder::Recorder;
+use bellwether_core::counting::counted;
 use bellwether_os::atomic_file;
 
 /// How late it may be noticed.
@@ -79,7 +80,7 @@ fn named(folder: &Path, lost: &[PathBuf]) -> (String, &'static str) {
     match (lost.len(), lost.len().saturating_sub(NAMED)) {
         (1, _) => (format!("{names} was"), "is"),
         (_, 0) => (format!("{names} were"), "are"),
-        (_, others) => (format!("{names} and {others} more files were"), "are"),
+        (_, others) => (format!("{names} and {} were", counted(others, "more file", "more files")), "are"),
     }
 }
 

@@ -139,6 +139,7 @@ impl EventLoop {
                 Err(_) => events.clear(),
                 Ok(()) => {}
             }
+            self.heart.beat_beside(&self.view.heartbeat, self.view.clock);
             self.turn(&events, Instant::now());
         }
         self.finish(&mut events);

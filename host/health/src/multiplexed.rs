@@ -136,7 +136,7 @@ async fn admit_all(
     let mut connections = JoinSet::new();
     let mut crowd = Crowd::default();
     loop {
-        heart.beat(view.clock);
+        heart.beat_beside(&view.heartbeat, view.clock);
         fault::stall("health-http2");
         while connections.try_join_next().is_some() {}
         let incoming = match timeout(BEAT, receiver.recv()).await {

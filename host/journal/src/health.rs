@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwether_core::counting::counted as plural;
 use bellwether_os::clock::timestamp;
 
 /// How the journal is.
@@ -38,11 +39,11 @@ impl JournalHealth {
         let mut problems = self.damaged.clone();
         if let Some(failing) = &self.failing {
             problems.push(format!(
-                "the journal cannot be written since {}: {}; {} wait, {} are lost",
+                "the journal cannot be written since {}: {}; {}, {} lost",
                 timestamp(failing.since),
                 failing.why,
-                counted(self.waiting),
-                self.lost
+                plural(self.waiting, "record waits", "records wait"),
+                plural(self.lost, "is", "are")
             ));
         }
         problems
@@ -51,7 +52,7 @@ impl JournalHealth {
 
 /// `1 record`, `2 records`
 pub(super) fn counted(records: u64) -> String {
-    if records == 1 { "1 record".to_owned() } else { format!("{records} records") }
+    plural(records, "record", "records")
 }
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ mod tests {
         let failing = Some(Failing { since: 1_774_000_000_000_000, why: "disk full".to_owned() });
         let health = JournalHealth { failing, waiting: 3, lost: 1, ..JournalHealth::default() };
         let told = "the journal cannot be written since 2026-03-20T09:46:40.000Z: disk full; \
-                    3 records wait, 1 are lost";
+                    3 records wait, 1 is lost";
         assert_eq!(health.problems(), [told]);
         assert!(JournalHealth::default().problems().is_empty());
     }

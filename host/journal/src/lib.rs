@@ -192,6 +192,14 @@ impl Journal {
         self.reader.records(query).await
     }
 
+    /// What each of several queries finds, in their order, read at once.
+    ///
+    /// # Errors
+    /// As of [`Journal::records`], for all of them.
+    pub async fn records_of(&self, queries: Vec<RecordQuery>) -> Result<Vec<Vec<Entry>>, NotRead> {
+        self.reader.records_of(queries).await
+    }
+
     /// What checkers measured.
     ///
     /// # Errors

@@ -67,26 +67,48 @@ impl Reader {
     }
 
     pub(super) async fn records(&self, query: RecordQuery) -> Result<Vec<Entry>, NotRead> {
+        Ok(self.records_of(vec![query]).await?.pop().unwrap_or_default())
+    }
+
+    /// What each of the queries finds, in their order: the file is opened once for all of them.
+    pub(super) async fn records_of(&self, queries: Vec<RecordQuery>) -> Result<Vec<Vec<Entry>>, NotRead> {
         let at_hand = self.waiting.at_hand();
-        let wanted: Vec<&Arc<Entry>> = at_hand.iter().filter(|entry| query.wants(entry)).collect();
-        if is_all(&query, &at_hand, wanted.len()) {
-            return Ok(query.limited(wanted).into_iter().map(|entry| Entry::clone(entry)).collect());
-        }
-        let mut found: BTreeMap<u64, Entry> =
-            wanted.into_iter().map(|entry| (entry.seq, Entry::clone(entry))).collect();
-        let asked = query.clone();
-        match self.read(move |connection| records(connection, &asked)).await {
-            Ok((written, broke_off)) => {
-                found.extend(written.into_iter().map(|entry| (entry.seq, entry)));
-                if let Some(error) = broke_off {
-                    drop(self.not_read::<()>(&error));
+        let wanted = |query: &RecordQuery| -> BTreeMap<u64, Arc<Entry>> {
+            let wanted = at_hand.iter().filter(|entry| query.wants(entry));
+            wanted.map(|entry| (entry.seq, Arc::clone(entry))).collect()
+        };
+        let mut found: Vec<BTreeMap<u64, Arc<Entry>>> = queries.iter().map(wanted).collect();
+        let incomplete: Vec<usize> = queries
+            .iter()
+            .zip(&found)
+            .enumerate()
+            .filter(|(_, (query, found))| !is_all(query, &at_hand, found.len()))
+            .map(|(index, _)| index)
+            .collect();
+        if !incomplete.is_empty() {
+            let asked: Vec<RecordQuery> = incomplete.iter().map(|index| queries[*index].clone()).collect();
+            let read = move |connection: &Connection| {
+                asked.iter().map(|query| records(connection, query)).collect::<rusqlite::Result<Vec<_>>>()
+            };
+            match self.read(read).await {
+                Ok(read) => {
+                    for (index, (written, broke_off)) in incomplete.into_iter().zip(read) {
+                        found[index].extend(written.into_iter().map(|entry| (entry.seq, Arc::new(entry))));
+                        if let Some(error) = broke_off {
+                            drop(self.not_read::<()>(&error));
+                        }
+                    }
                 }
+                Err(NotRead::TooMuch) => return Err(NotRead::TooMuch),
+                // `status` says that the disk is gone; here is what there is.
+                Err(NotRead::Disk(why)) => tracing::warn!("only the latest records can be shown: {why}"),
             }
-            Err(NotRead::TooMuch) => return Err(NotRead::TooMuch),
-            // `status` says that the disk is gone; here is what there is.
-            Err(NotRead::Disk(why)) => tracing::warn!("only the latest records can be shown: {why}"),
         }
-        Ok(query.limited(found.into_values().collect()))
+        let limited = |(query, found): (&RecordQuery, BTreeMap<u64, Arc<Entry>>)| {
+            let entries = query.limited(found.into_values().collect::<Vec<_>>());
+            entries.into_iter().map(|entry| Entry::clone(&entry)).collect()
+        };
+        Ok(queries.iter().zip(found).map(limited).collect())
     }
 
     pub(super) async fn chart(&self, query: ChartQuery, now: i64) -> Result<Chart, NotRead> {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bellwether_core::counting::counted;
 use bellwether_core::grant::{Grant, GrantKind, Refusal};
 use bellwether_core::text::{one_line, without_control};
 use bytes::Bytes;
@@ -167,7 +168,9 @@ impl Output {
         let written = self.written();
         let mut said = std::mem::take(&mut *self.said());
         if said.more_lines > 0 {
-            let text = format!("… and {} more lines, which are not kept", said.more_lines);
+            let more =
+                counted(said.more_lines, "more line, which is not kept", "more lines, which are not kept");
+            let text = format!("… and {more}");
             said.lines.push(LogLine { level: LogLevel::Warn, text });
         }
         (said.lines, written, said.refusals)

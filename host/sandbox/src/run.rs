@@ -289,7 +289,7 @@ impl CheckReport {
         // When all is well nobody needs to know; else it is most likely the reason.
         if !matches!(observation.status, Status::Pass)
             && let Some(refusal) = self.refusals.first()
-            && !observation.summary.contains(&refusal.to_string())
+            && !refusal.is_told_in(&observation.summary)
         {
             observation.summary = format!("{} ({refusal})", observation.summary);
         }

@@ -42,7 +42,7 @@ mod users;
 use self::hasher::Hasher;
 pub(crate) use self::neighbourhood::neighbourhood;
 use self::notes::Notes;
-pub use self::refusal::Refusal;
+pub use self::refusal::{AccountKind, Refusal};
 use self::register::Register;
 pub use self::secret::Digest;
 
@@ -186,6 +186,10 @@ impl Access {
     fn wall(&self) -> i64 {
         self.0.clock.wall_micros(self.0.clock.now())
     }
+}
+
+fn no_such_user(name: &str) -> Refusal {
+    Refusal::NoSuch(AccountKind::User, name.to_owned())
 }
 
 fn set_aside(path: &Path, why: &str) -> String {

@@ -22,6 +22,7 @@ use bellwether_core::permission::Authorization;
 use bellwether_core::plan::{Occasion, Plan, PlanError};
 use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
+use bellwether_core::why::Inactive;
 use futures_util::future::BoxFuture;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, watch};
@@ -69,6 +70,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn generations(&self) -> watch::Receiver<u64>;
     /// Records, the latest last.
     fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>>;
+    /// What each of several queries finds, read at once.
+    fn records_of(&self, queries: Vec<RecordQuery>) -> BoxFuture<'_, Result<Vec<Vec<Entry>>, NotRead>>;
     /// Records from now on. A reader that falls behind reads them again with [`Daemon::records`].
     fn follow(&self) -> broadcast::Receiver<Entry>;
     /// A chart of measurements.
@@ -92,6 +95,10 @@ pub trait Daemon: Send + Sync + 'static {
     /// Files of the modules and components whose latest version is not active, relative to the root, and why. All
     /// of them are among the problems, too.
     fn not_in_force(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    /// Files that this module uses and whose latest version is not active.
+    fn inactive(&self, _module: &ModuleName) -> Vec<Inactive> {
         Vec::new()
     }
     /// The address and certificate of the console, if there is one.

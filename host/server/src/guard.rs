@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use super::api::Caller;
 use super::site::Peer;
-use crate::access::{Access, Identity, Refusal};
+use crate::access::{Access, AccountKind, Identity, Refusal};
 use bellwether_api::Problem;
 
 mod cookie;
@@ -222,10 +222,18 @@ impl From<&Refusal> for Problem {
                 ("not signed in", 401, "sign in again")
             }
             Refusal::TooSoon(_) => ("too many tries", 429, "wait, then try again"),
-            Refusal::NoSuch(_) => {
-                ("not there", 404, "see `bellwether user list` and `bellwether token list`")
+            Refusal::NoSuch(AccountKind::User, _) => {
+                ("no such user", 404, "`bellwether user list` lists the users")
             }
-            Refusal::Taken(_) => ("taken", 409, "take another name, or remove that one first"),
+            Refusal::NoSuch(AccountKind::Token, _) => {
+                ("no such token", 404, "`bellwether token list` lists the tokens")
+            }
+            Refusal::Taken(AccountKind::User, _) => {
+                ("taken", 409, "choose another name; `bellwether user list` lists the users")
+            }
+            Refusal::Taken(AccountKind::Token, _) => {
+                ("taken", 409, "choose another name; `bellwether token list` lists the tokens")
+            }
             Refusal::LastAdmin => ("the last admin", 409, "make another user an admin first"),
             Refusal::TooMany => ("too many", 409, "remove unused ones"),
             Refusal::BadName(_) | Refusal::BadPassword { .. } => {

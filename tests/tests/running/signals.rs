@@ -1,4 +1,8 @@
-//! SIGTERM as the node's file says, and SIGHUP.
+//! SIGTERM as the node's file says, SIGHUP, and a daemon that stands still.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use bellwether_tests::answers::{Event, State, Wanted};
 use bellwether_tests::daemon::Daemon;
@@ -121,4 +125,21 @@ fn a_hangup_looks_at_the_folders_at_once() {
         let edit = events.iter().filter(of_it).count();
         (edit > 1).then_some(())
     });
+}
+
+/// Longer than the core alone may be silent.
+const PAUSE: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_daemon_that_stood_still_answers_once_it_knows_again_and_not_that_its_core_has_stalled() {
+    let (root, _web, daemon, _pid) = serving("");
+    assert!(signal(daemon.pid(), Signal::STOP));
+    std::thread::sleep(PAUSE);
+    // The kernel takes it, and it waits for the daemon.
+    let mut probe = TcpStream::connect(root.health).expect("the port is open");
+    probe.write_all(b"GET /health/web HTTP/1.0\r\n\r\n").expect("it can be sent");
+    assert!(signal(daemon.pid(), Signal::CONT));
+    let mut answer = String::new();
+    probe.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

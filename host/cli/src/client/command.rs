@@ -5,7 +5,8 @@ use bellwether_core::id::ModuleName;
 use hyper::Method;
 use hyper::body::Bytes;
 
-use super::{ANSWER_WITHIN, Client, refusal, understood};
+use super::refused::{refusal, understood};
+use super::{ANSWER_WITHIN, Client};
 use crate::exit::Failure;
 
 /// What became of a command.
@@ -27,9 +28,9 @@ impl Client {
     pub(crate) async fn give(&self, path: &str) -> Result<Given, Failure> {
         let (status, body) = self.exchange(Method::POST, path, Bytes::new(), ANSWER_WITHIN).await?;
         if status.is_success() {
-            return understood(&body).map(Given::Answered);
+            return understood(&self.place, &body).map(Given::Answered);
         }
-        let failure = refusal(&body);
+        let failure = refusal(&self.place, status, &body);
         if status.as_u16() == UNCONFIRMED { Ok(Given::Unconfirmed(failure)) } else { Err(failure) }
     }
 

@@ -1,7 +1,6 @@
 //! A daemon on another host: over HTTPS, with a token.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -16,6 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Io;
 use super::profile::{Profile, ProfileName, Profiles};
+use super::token::{self, TokenSource};
 use super::trust::{Trust, Verifier};
 use crate::exit::{Exit, Failure};
 
@@ -53,14 +53,26 @@ pub(super) fn check_url(url: &str) -> Result<(), Failure> {
     Place::parse(url).map(drop)
 }
 
-/// The variable that a token may stand in.
-const TOKEN: &str = "BELLWETHER_TOKEN";
-
 impl RemoteArgs {
     /// The option that names a daemon of another host, if one does.
     pub(crate) fn option(&self) -> Option<&'static str> {
-        let url = self.url.as_ref().map(|_| "--url");
-        url.or_else(|| self.profile.as_ref().map(|_| "--profile"))
+        self.named().map(|(option, _)| option)
+    }
+
+    /// The option that names a daemon of another host, and its value.
+    pub(crate) fn named(&self) -> Option<(&'static str, String)> {
+        let url = self.url.as_ref().map(|url| ("--url", url.clone()));
+        url.or_else(|| self.profile.as_ref().map(|profile| ("--profile", profile.to_string())))
+    }
+
+    /// The first of these options that is given, for commands that ask no daemon.
+    pub(crate) fn any_option(&self) -> Option<&'static str> {
+        let others = [
+            (self.token_file.is_some(), "--token-file"),
+            (self.fingerprint.is_some(), "--fingerprint"),
+            (self.ca.is_some(), "--ca"),
+        ];
+        self.option().or_else(|| others.into_iter().find(|(given, _)| *given).map(|(_, option)| option))
     }
 
     /// The daemon of another host, if one is meant.
@@ -79,14 +91,9 @@ impl RemoteArgs {
         if self.option().is_some() {
             return Ok(());
         }
-        let options = [
-            (self.token_file.is_some(), "--token-file"),
-            (self.fingerprint.is_some(), "--fingerprint"),
-            (self.ca.is_some(), "--ca"),
-        ];
-        match options.into_iter().find(|(given, _)| *given) {
+        match self.any_option() {
             None => Ok(()),
-            Some((_, option)) => Err(usage(
+            Some(option) => Err(usage(
                 format!("{option} is about a daemon on another host, and none is given"),
                 format!("add --profile NAME or --url https://host:9013, or omit {option}"),
             )),
@@ -131,41 +138,13 @@ impl Profile {
         } else {
             None
         };
-        let token = match &self.token_file {
-            Some(file) => Some(read_token(file)?),
-            None => std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty()),
-        };
-        let bearer = token.map(|token| bearer(&token)).transpose()?;
-        Ok(Remote { place, bearer, secured })
+        let (bearer, source) = token::find(self.token_file.as_deref())?;
+        Ok(Remote { place, bearer, source, secured })
     }
 }
 
-fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure {
+pub(super) fn usage(what: impl Into<String>, next: impl Into<String>) -> Failure {
     Failure::new(Exit::Usage, what, next)
-}
-
-fn read_token(file: &Path) -> Result<String, Failure> {
-    let shown = file.display();
-    let unreadable = |error: std::io::Error| {
-        usage(format!("the token file {shown} cannot be read: {error}"), "name a file that contains a token")
-    };
-    let mode = std::fs::metadata(file).map_err(unreadable)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(usage(
-            format!("the token file {shown} can be read by others (mode {mode:03o})"),
-            format!("chmod 600 {shown}, and if another user may have read it, create a new token"),
-        ));
-    }
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    // The first line counts, as in every file with a secret.
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
-}
-
-fn bearer(token: &str) -> Result<HeaderValue, Failure> {
-    let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
-    let mut value = value.map_err(|_| usage("this is not a token", "a token begins with bw_"))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Where a daemon is.
@@ -218,6 +197,7 @@ impl Place {
 pub(crate) struct Remote {
     place: Place,
     bearer: Option<HeaderValue>,
+    source: TokenSource,
     secured: Option<Arc<Verifier>>,
 }
 
@@ -230,6 +210,11 @@ impl Remote {
 
     pub(super) fn authority(&self) -> String {
         self.place.authority()
+    }
+
+    /// Where its token comes from.
+    pub(super) fn token_source(&self) -> &TokenSource {
+        &self.source
     }
 
     pub(super) fn bearer(&self) -> Option<&HeaderValue> {
@@ -259,9 +244,6 @@ impl Remote {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -363,27 +345,5 @@ mod tests {
         let profile = given.to_profile().unwrap();
         assert_eq!(profile.token_file, Some(std::env::current_dir().unwrap().join("token")));
         assert_eq!(profile.ca, Some(PathBuf::from("/etc/ca.pem")));
-    }
-
-    #[test]
-    fn a_token_that_others_can_read_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("token");
-        fs::write(&file, "bw_secret\n").unwrap();
-        for (mode, refused) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
-            fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
-            match read_token(&file) {
-                Ok(token) => assert!(!refused && token == "bw_secret", "{mode:o}"),
-                Err(failure) => {
-                    assert!(refused && failure.to_string().contains("chmod 600"), "{mode:o}: {failure}");
-                    assert!(!failure.to_string().contains("bw_secret"));
-                }
-            }
-        }
-        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        fs::write(&file, "bw_secret\n\nThis is shown once.\n").unwrap();
-        assert_eq!(read_token(&file).unwrap(), "bw_secret", "the first line counts");
-        assert_eq!(bearer("bw_secret\n").unwrap(), "Bearer bw_secret");
-        assert!(bearer("bw_a\nb").is_err());
     }
 }

@@ -17,6 +17,7 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use super::refused::PORT_WANTED;
 use crate::exit::{Exit, Failure};
 
 /// Who is trusted.
@@ -69,12 +70,18 @@ impl Verifier {
     /// Why there is no connection, and what to do.
     pub(super) fn explain(&self, url: &str, error: &std::io::Error) -> Failure {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let why = error.get_ref().map_or_else(|| error.to_string(), ToString::to_string);
+        let cause = error.get_ref();
+        let is_other = matches!(cause.and_then(|cause| cause.downcast_ref()), Some(Error::InvalidMessage(_)));
+        let why = match cause {
+            _ if is_other => "what answers there does not speak TLS".to_owned(),
+            Some(cause) => cause.to_string(),
+            None => error.to_string(),
+        };
         match (refused, &self.way) {
             (None, _) => Failure::new(
                 Exit::Error,
                 format!("no secure connection to {url}: {why}"),
-                "check that this is the console's port; it may use plain http, which works only on its own host",
+                format!("{PORT_WANTED}; a console without TLS is asked with http://, on its own host only"),
             ),
             (Some(shown), Way::One(expected)) => Failure::new(
                 Exit::Denied,

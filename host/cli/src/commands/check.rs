@@ -1,20 +1,21 @@
 //! `check`: run a checker once, now. By the daemon, or a component here.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_api::ObservationStatus;
-use bellwether_config::add_grant;
 use bellwether_config::spec::LimitsSpec;
+use bellwether_config::{add_grant, config_mistakes};
 use bellwether_core::grant::Grants;
 use bellwether_core::id::{CheckerName, ModuleName, NodeName};
 use bellwether_core::observation::Status;
 use bellwether_os::clock::Clock;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::compile::Compiler;
+use bellwether_sandbox::component::Component;
 use bellwether_sandbox::facilities::NoModule;
 use bellwether_sandbox::run::{CheckReport, CheckRun};
 use clap::Args;
@@ -22,6 +23,7 @@ use clap::Args;
 use super::inspect::{keep_compiled, read_component};
 use super::status::took;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::options;
 use crate::output::{self, Output, Tone};
 use crate::root::RootArg;
 use crate::when;
@@ -73,7 +75,7 @@ pub(crate) async fn run(args: &CheckArgs, root: &RootArg, output: &mut Output) -
             let path = format!("/modules/{module}/checkers/{checker}/run");
             root.client()?.post(&path, RUN_WITHIN).await?
         }
-        _ => run_here(args, output).await?,
+        _ => run_here(args, root, output).await?,
     };
     if args.json {
         output.json(&observation)?;
@@ -96,9 +98,16 @@ fn print(observation: &ObservationStatus, output: &mut Output) -> std::io::Resul
     Ok(())
 }
 
-async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationStatus, Failure> {
+async fn run_here(
+    args: &CheckArgs,
+    root: &RootArg,
+    output: &mut Output,
+) -> Result<ObservationStatus, Failure> {
+    if let Some(option) = root.remote().any_option() {
+        return Err(options::useless("check --component", option));
+    }
     let file = args.component.as_deref().context("there is no component to run")?;
-    serde_json::from_str::<serde_json::Value>(&args.config).map_err(|error| {
+    let config = serde_json::from_str::<serde_json::Value>(&args.config).map_err(|error| {
         let what = format!("--config is not JSON: {error}");
         Failure::new(Exit::Usage, what, r#"write an object, in single quotes: --config '{"key": "value"}'"#)
     })?;
@@ -108,6 +117,7 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
     let mut sandbox = Sandbox::new(&limits, Compiler::Own)?;
     keep_compiled(&mut sandbox);
     let component = super::inspect::load(&sandbox, file, &bytes)?;
+    refuse_wrong(&component, &config, file)?;
     let name = |text: &str| CheckerName::new(text).or_else(|_| CheckerName::new("checker"));
     let run = CheckRun {
         node: NodeName::new("local").context("`local` is a name")?,
@@ -123,15 +133,26 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
     };
     let granted = Arc::clone(&run.grants);
     let report = sandbox.check(&component, run).await;
+    let observation = report.clone().into_observation(Clock::start().now());
     if !args.json {
-        tell(&report, output)?;
+        tell(&report, &observation.summary, output)?;
         for unused in unused(&granted, &report) {
             let line = format!("not used in this run: the grant {unused}");
             writeln!(output, "{}", output.paint(Tone::Quiet, &line))?;
         }
     }
-    let clock = Clock::start();
-    Ok(ObservationStatus::new(&report.into_observation(clock.now()), clock))
+    Ok(ObservationStatus::new(&observation, Clock::start()))
+}
+
+/// Refuses settings that the component does not take, as the check of a module's file does.
+fn refuse_wrong(component: &Component, config: &serde_json::Value, file: &Path) -> Result<(), Failure> {
+    let about = component.about();
+    let mistakes = config_mistakes(&about.name, &about.config_schema, config);
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    let next = format!("see its settings with: bellwether inspect {}", file.display());
+    Err(Failure::new(Exit::Usage, mistakes.join("\n"), next))
 }
 
 /// The grants that have allowed nothing, as the command line has them.
@@ -142,14 +163,15 @@ fn unused(granted: &Grants, report: &CheckReport) -> Vec<String> {
 }
 
 /// What an author wants to know besides.
-fn tell(report: &CheckReport, output: &mut Output) -> std::io::Result<()> {
+fn tell(report: &CheckReport, summary: &str, output: &mut Output) -> std::io::Result<()> {
     for line in &report.log {
         writeln!(output, "{}", output.paint(Tone::Quiet, &format!("log {:?}: {}", line.level, line.text)))?;
     }
     for line in report.written.lines() {
         writeln!(output, "{}", output.paint(Tone::Quiet, &format!("wrote: {line}")))?;
     }
-    for refusal in &report.refusals {
+    // What the result says is not said twice.
+    for refusal in report.refusals.iter().filter(|refusal| !refusal.is_told_in(summary)) {
         writeln!(output, "{}", output.paint(Tone::Busy, &refusal.to_string()))?;
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! `events`: what happened.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellwether_api::EventLine;
+use bellwether_api::{EventLine, ModuleStatus, NodeStatus};
 use bellwether_core::id::{CheckerName, ModuleName};
 use clap::Args;
 use jiff::Timestamp;
@@ -69,6 +70,11 @@ pub(crate) async fn run(args: &EventsArgs, root: &RootArg, output: &mut Output) 
     let latest = if args.follow { latest(&client).await? } else { 0 };
     let path = format!("/events?limit={}{filter}{since}{until}", args.limit);
     let past: Vec<EventLine> = client.get(&path).await?;
+    if past.is_empty() {
+        args.refuse_unknown(&client).await?;
+        // Beside the output, which stays empty for programs.
+        eprintln!("no events match");
+    }
     for event in &past {
         print(event, args.json, output)?;
     }
@@ -123,6 +129,40 @@ async fn follow(
 }
 
 impl EventsArgs {
+    /// Where nothing was found: refuses a module and a checker that are neither there nor in any event.
+    async fn refuse_unknown(&self, client: &Client) -> Result<(), Failure> {
+        let has_events = async |key: &str, name: &str| {
+            let found: Vec<EventLine> = client.get(&format!("/events?limit=1&{key}={name}")).await?;
+            Ok::<bool, Failure>(!found.is_empty())
+        };
+        if let Some(module) = &self.module
+            && !has_events("module", module.as_str()).await?
+        {
+            client.get::<ModuleStatus>(&format!("/modules/{module}")).await?;
+        }
+        let Some(checker) = &self.checker else { return Ok(()) };
+        if has_events("checker", checker.as_str()).await? {
+            return Ok(());
+        }
+        let status: NodeStatus = client.get("/status").await?;
+        let modules =
+            status.modules.iter().filter(|module| self.module.as_ref().is_none_or(|own| module.name == *own));
+        let names: BTreeSet<&str> =
+            modules.flat_map(|module| &module.checkers).map(|checker| checker.name.as_str()).collect();
+        if names.contains(checker.as_str()) {
+            return Ok(());
+        }
+        let place =
+            self.module.as_ref().map_or("this node".to_owned(), |module| format!("module `{module}`"));
+        let what = format!("{place} has no checker `{checker}`");
+        let next = if names.is_empty() {
+            "it has none: see `bellwether status`".to_owned()
+        } else {
+            format!("its checkers are: {}", names.into_iter().collect::<Vec<_>>().join(", "))
+        };
+        Err(Failure::new(Exit::NoSuch, what, next))
+    }
+
     /// What does not change with time, as it stands in an address.
     fn filter(&self) -> String {
         let module = self.module.as_ref().map(ToString::to_string);

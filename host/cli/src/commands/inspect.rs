@@ -16,6 +16,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::grants;
+use super::simulate::refuse_unknown;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
@@ -72,6 +73,7 @@ fn uses(args: &InspectArgs, root: &RootArg, kind: Kind) -> Result<Option<Vec<Com
     if let Some(module) = &args.module {
         uses.retain(|of| of.module == *module);
         if uses.is_empty() {
+            refuse_unknown(&root, module)?;
             let what = format!("module `{module}` uses no {kind} `{name}`, or its file has errors");
             let next =
                 format!("see its file: {}", root.join("modules").join(format!("{module}.toml")).display());

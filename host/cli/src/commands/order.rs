@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use bellwether_api::{CommandWord, ModuleStatus, NodeStatus};
 use bellwether_core::command::{Command, LASTS_AT_MOST};
 use bellwether_core::id::ModuleName;
+use bellwether_core::moment::plain;
 use bellwether_core::state::StateName;
 use clap::{Args, Subcommand};
 
@@ -167,47 +168,79 @@ pub(crate) async fn run(order: Order, root: &RootArg, output: &mut Output) -> Ou
         writeln!(output, "{}: {nothing}{}", args.module, answer.detail)?;
     }
     output.flush()?;
-    match before.filter(|_| answer.outcome == CommandWord::Accepted) {
+    match before {
         None => Ok(Exit::Done),
         Some(before) => {
-            let waiting = wait(&client, command, &before, args.json, output);
-            tokio::time::timeout(args.timeout, waiting).await.unwrap_or_else(|_| {
-                let what = format!("{}: not done before the timeout", args.module);
-                Err(Failure::new(Exit::Denied, what, format!("see `bellwether why {}`", args.module)))
-            })
+            let mut waiting = Waiting { command, last: progress(&before), before };
+            let done = waiting.wait(&client, args.json, output);
+            let Ok(outcome) = tokio::time::timeout(args.timeout, done).await else {
+                return Err(waiting.overdue(args.timeout));
+            };
+            outcome
         }
     }
 }
 
-async fn wait(
-    client: &Client,
+/// A command that was given, until it is done.
+struct Waiting {
     command: Command,
-    before: &ModuleStatus,
-    quiet: bool,
-    output: &mut Output,
-) -> Outcome {
-    let mut shown = String::new();
-    let mut lines = client.lines("/status/stream").await?;
-    while let Some(line) = lines.next_said().await? {
-        let status: NodeStatus = serde_json::from_str(&line).context("the daemon's answer is invalid")?;
-        let now = module(status, &before.name)?;
-        let progress = progress(&now);
-        if progress != shown && !quiet {
-            let at = output.paint(Tone::Quiet, &TimeFormat::here().clock(&now.since));
-            writeln!(output, "{at}  {progress}")?;
-            output.flush()?;
-        }
-        shown = progress;
-        match done(command, before, &now) {
-            None => {}
-            Some(true) => return Ok(Exit::Done),
-            Some(false) => {
-                let what = format!("{} failed: {}", now.name, now.reason);
-                return Err(Failure::new(Exit::Denied, what, format!("see `bellwether why {}`", now.name)));
+    before: ModuleStatus,
+    /// What was last seen of the module.
+    last: String,
+}
+
+impl Waiting {
+    async fn wait(&mut self, client: &Client, quiet: bool, output: &mut Output) -> Outcome {
+        let mut shown = String::new();
+        let mut lines = client.lines("/status/stream").await?;
+        while let Some(line) = lines.next_said().await? {
+            let status: NodeStatus = serde_json::from_str(&line).context("the daemon's answer is invalid")?;
+            let now = module(status, &self.before.name)?;
+            self.last = progress(&now);
+            if self.last != shown && !quiet {
+                let at = output.paint(Tone::Quiet, &TimeFormat::here().clock(&now.since));
+                writeln!(output, "{at}  {}", self.last)?;
+                output.flush()?;
+            }
+            shown.clone_from(&self.last);
+            match done(self.command, &self.before, &now) {
+                None => {}
+                Some(true) => return Ok(Exit::Done),
+                Some(false) => return Err(self.failed(&now)),
             }
         }
+        Err(self.ended())
     }
-    Err(Failure::new(Exit::NoDaemon, "the daemon has exited", "the command is carried out when it is back"))
+
+    fn said(&self) -> String {
+        format!("`{} {}`", self.command, self.before.name)
+    }
+
+    fn overdue(&self, within: Duration) -> Failure {
+        let what =
+            format!("{} is not done after {}; the module is {}", self.said(), plain(within), self.last);
+        let next = format!(
+            "the daemon goes on with it: see `bellwether why {}`, or wait longer with --timeout",
+            self.before.name
+        );
+        Failure::new(Exit::Denied, what, next)
+    }
+
+    fn failed(&self, now: &ModuleStatus) -> Failure {
+        let name = &now.name;
+        let next = format!("see `bellwether why {name}`; when the cause is fixed: bellwether start {name}");
+        Failure::new(Exit::Denied, format!("{} has failed: {}", self.said(), now.reason), next)
+    }
+
+    fn ended(&self) -> Failure {
+        let what = format!(
+            "the daemon exited before {} was done; the module was {} at last",
+            self.said(),
+            self.last
+        );
+        let next = "the command is carried out when the next daemon runs: see `bellwether status`";
+        Failure::new(Exit::NoDaemon, what, next)
+    }
 }
 
 fn progress(module: &ModuleStatus) -> String {
@@ -216,6 +249,7 @@ fn progress(module: &ModuleStatus) -> String {
             let step = plan.steps.get(plan.step).map_or("done", String::as_str);
             format!("{}: {}: {step}", module.state, plan.summary)
         }
+        None if module.reason.is_empty() => module.state.to_string(),
         None => format!("{}: {}", module.state, module.reason),
     }
 }
@@ -305,6 +339,27 @@ mod tests {
         assert_eq!(done(Command::Restart, &before, &at(StateName::Up, "1")), None);
         assert_eq!(done(Command::Restart, &before, &at(StateName::Draining, "2")), None);
         assert_eq!(done(Command::Restart, &before, &at(StateName::Up, "3")), Some(true));
+    }
+
+    #[test]
+    fn what_was_waited_for_how_long_and_what_is_so_now_are_told() {
+        let starting =
+            ModuleStatus { reason: "checker `home` is down".into(), ..at(StateName::Starting, "2") };
+        let waiting =
+            Waiting { command: Command::Restart, before: at(StateName::Up, "1"), last: progress(&starting) };
+        assert_eq!(
+            waiting.overdue(Duration::from_mins(5)).to_string(),
+            "error: `restart web` is not done after 5m; the module is starting: checker `home` is down\n  next: the \
+             daemon goes on with it: see `bellwether why web`, or wait longer with --timeout"
+        );
+        let failed = ModuleStatus { reason: "no restarts are left".into(), ..at(StateName::Failed, "3") };
+        assert_eq!(
+            waiting.failed(&failed).to_string(),
+            "error: `restart web` has failed: no restarts are left\n  next: see `bellwether why web`; when the cause \
+             is fixed: bellwether start web"
+        );
+        let ended = waiting.ended().to_string();
+        assert!(ended.contains("exited before `restart web` was done; the module was starting: "), "{ended}");
     }
 
     #[test]

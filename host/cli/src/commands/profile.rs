@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Profile, ProfileName, Profiles};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::options;
 use crate::output::{Output, Tone};
 use crate::root::RootArg;
 
@@ -49,9 +50,20 @@ enum ProfileAction {
 
 pub(crate) async fn run(args: &ProfileArgs, root: &RootArg, output: &mut Output) -> Outcome {
     let profiles = Profiles::of_user()?;
+    let remote = root.remote();
+    let (command, option) = match &args.action {
+        ProfileAction::Add { .. } => {
+            ("profile add", remote.named().map(|(option, _)| option).filter(|option| *option == "--profile"))
+        }
+        ProfileAction::List { .. } => ("profile list", remote.any_option()),
+        ProfileAction::Remove { .. } => ("profile remove", remote.any_option()),
+    };
+    if let Some(option) = option {
+        return Err(options::useless(command, option));
+    }
     match &args.action {
         ProfileAction::Add { name, unchecked } => {
-            let profile = root.remote().to_profile()?;
+            let profile = remote.to_profile()?;
             profiles.refuse_existing(name)?;
             let client = Client::of(profile.find()?);
             let node = if *unchecked { None } else { Some(node(&client).await?) };

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use bellwether_config as config;
+use bellwether_core::health::NO_SUCH_MODULE;
 use bellwether_core::id::ModuleName;
 use clap::Args;
 
@@ -47,6 +48,9 @@ pub(crate) fn run(args: &ReadyArgs, root: &RootArg, output: &mut Output) -> Outc
     let (head, said) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     write!(output, "{said}")?;
     let code = head.split(' ').nth(1).unwrap_or_default();
+    if said.trim_end() == NO_SUCH_MODULE {
+        eprintln!("  next: `bellwether status` lists the modules");
+    }
     Ok(if code == "200" { Exit::Done } else { Exit::Denied })
 }
 

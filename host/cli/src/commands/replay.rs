@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bellwether_core::id::ModuleName;
@@ -16,9 +16,9 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::simulate::{read_module_file, tell_mistakes};
+use super::simulate::{read_module_file, refuse_unknown, tell_mistakes};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, counted};
 use crate::root::RootArg;
 use crate::when::{self, TimeFormat};
 
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &ReplayArgs, root: &RootArg, output: &mut Output) -> Out
             tell_what_if(args, span, &what_if, output)?;
             Ok(Exit::Done)
         }
-        None => again(args, &archive, stretch, span, output),
+        None => again(args, (&root, &archive), stretch, span, output),
     }
 }
 
@@ -106,7 +106,7 @@ fn failure(error: &ArchiveError) -> Failure {
 
 fn again(
     args: &ReplayArgs,
-    archive: &Archive,
+    (root, archive): (&Path, &Archive),
     stretch: Stretch,
     span: (Moment, Moment),
     output: &mut Output,
@@ -125,6 +125,10 @@ fn again(
     };
     let mut comparison = replay.compare(&recorded);
     if let Some(module) = &args.module {
+        // One that was removed may be in the records.
+        if !recorded.values().any(|record| record.module.as_ref() == Some(module)) {
+            refuse_unknown(root, module)?;
+        }
         comparison
             .differences
             .retain(|difference| of(difference).and_then(|r| r.module.as_ref()) == Some(module));
@@ -177,22 +181,25 @@ fn document((from, to): (Moment, Moment), comparison: &Comparison) -> Value {
 fn print((from, to): (Moment, Moment), comparison: &Comparison, output: &mut Output) -> io::Result<()> {
     let when = TimeFormat::here();
     let Comparison { told, untold, same, unrecorded, differences } = comparison;
-    writeln!(output, "from {} to {}: {told} inputs replayed", when.fine(&at(from)), when.fine(&at(to)))?;
+    let replayed = counted(*told, "input", "inputs");
+    writeln!(output, "from {} to {}: {replayed} replayed", when.fine(&at(from)), when.fine(&at(to)))?;
     if *untold > 0 {
-        let text = format!("{untold} inputs could not be replayed: earlier ones are missing in the journal");
+        let inputs = counted(*untold, "input", "inputs");
+        let text = format!("{inputs} could not be replayed: earlier ones are missing in the journal");
         writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
     }
     if *unrecorded > 0 {
-        let text =
-            format!("{unrecorded} decided records are missing in the journal: the daemon was killed first");
+        let records = counted(*unrecorded, "decided record is", "decided records are");
+        let text = format!("{records} missing in the journal: the daemon was killed first");
         writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
     }
     let Some(first) = differences.first() else {
-        let text = format!("✓ same decisions: {same} records");
+        let text = format!("✓ same decisions: {}", counted(*same, "record", "records"));
         return writeln!(output, "{}", output.paint(Tone::Good, &text));
     };
     let text = format!(
-        "✗ different decisions: {same} records are the same, {} differ; the first:",
+        "✗ different decisions: {} the same, {} differ; the first:",
+        counted(*same, "record is", "records are"),
         differences.len()
     );
     writeln!(output, "{}", output.paint(Tone::Bad, &text))?;

@@ -100,7 +100,7 @@ fn own_file(module: &ModuleName) -> PathBuf {
 }
 
 /// A module without a file is a wrong name on the command line, and no error in a file.
-fn refuse_unknown(root: &Path, module: &ModuleName) -> Result<(), Failure> {
+pub(super) fn refuse_unknown(root: &Path, module: &ModuleName) -> Result<(), Failure> {
     // A link that leads nowhere is a file with an error.
     match fs::symlink_metadata(root.join(own_file(module))) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -145,8 +145,7 @@ pub(super) fn tell_mistakes(
         return Ok(Exit::Mistakes);
     }
     writeln!(output, "{}", mistakes.render(output.colored()))?;
-    let count = mistakes.iter().count();
-    let text = format!("✗ {count} {}", if count == 1 { "error" } else { "errors" });
+    let text = format!("✗ {}", output::counted(mistakes.iter().count(), "error", "errors"));
     writeln!(output, "{}", output.paint(Tone::Bad, &text))?;
     Ok(Exit::Mistakes)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bellwether_api::{CheckerStatus, ComponentKind, ComponentStatus, ModuleStatus, NodeStatus, NotifyStatus};
+use bellwether_core::counting::{all_are, counted};
 use bellwether_core::id::ModuleName;
 use bellwether_core::record::short;
 use bellwether_core::snapshot::ON_PROBATION;
@@ -118,7 +119,12 @@ pub(crate) fn headline(status: &NodeStatus) -> String {
     }
     // A daemon of an earlier version says none.
     let ready = status.modules.iter().filter(|module| module.ready).count();
-    format!("{ready} of {} modules ready", status.modules.len())
+    match status.modules.len() {
+        0 => "There are no modules yet".to_owned(),
+        all if ready == all => format!("{} ready", all_are(all, "module", "modules")),
+        1 => "The module is not ready".to_owned(),
+        all => format!("{ready} of {all} modules ready"),
+    }
 }
 
 /// The node, with only that module if one is named.
@@ -127,6 +133,14 @@ pub(crate) fn only(mut status: NodeStatus, module: Option<&ModuleName>) -> Resul
     let names: Vec<String> = status.modules.iter().map(|module| module.name.to_string()).collect();
     status.modules.retain(|module| module.name == *name);
     if status.modules.is_empty() {
+        let refused =
+            status.problems.iter().find(|problem| problem.starts_with(&format!("modules/{name}.toml:")));
+        if let Some(problem) = refused {
+            let what = format!("module `{name}` has not been loaded: {problem}");
+            let next =
+                "correct the file, and check it with `bellwether validate`; it takes effect automatically";
+            return Err(Failure::new(Exit::NoSuch, what, next));
+        }
         let what = format!("there is no module `{name}` on this node");
         let next = match names.as_slice() {
             [] => "it has none: add a file to modules/".to_owned(),
@@ -164,6 +178,9 @@ fn print(status: &NodeStatus, detail: bool, when: &TimeFormat, output: &mut Outp
     for problem in others {
         let head = if problem.starts_with("notify") { "✗" } else { "✗ problem:" };
         writeln!(output, "\n{} {problem}", output.paint(Tone::Bad, head))?;
+        if problem.starts_with("modules/") {
+            writeln!(output, "  a corrected file takes effect automatically; next: bellwether validate")?;
+        }
     }
     for target in status.notifications.iter().filter(|target| target.failing > 0) {
         print_not_notified(target, when, output)?;
@@ -180,7 +197,8 @@ fn print_not_notified(target: &NotifyStatus, when: &TimeFormat, output: &mut Out
         .next
         .as_ref()
         .map_or("an attempt is in progress".to_owned(), |next| format!("next attempt {}", when.both(next)));
-    writeln!(output, "  {} waiting, {} failed attempts; {next}", target.waiting, target.failing)
+    let failed = counted(target.failing, "failed attempt", "failed attempts");
+    writeln!(output, "  {} waiting, {failed}; {next}", target.waiting)
 }
 
 /// What is wrong with the file of a component, if anything is.
@@ -199,7 +217,11 @@ fn print_component(
         let head = output.paint(Tone::Bad, "✗ quarantine:");
         writeln!(output, "\n{head} {file} ({}): {}", short(&case.digest), case.why)?;
         let tried = if case.tries == 1 { "once".to_owned() } else { format!("{} times", case.tries) };
-        return writeln!(output, "  {in_force}; tried {tried}, next attempt {}", when.both(&case.next));
+        let next = when.both(&case.next);
+        return writeln!(
+            output,
+            "  {in_force}; tried {tried}, next attempt {next}; next: replace the file with one that works"
+        );
     }
     if let Some(waiting) = &component.waiting {
         let head = output.paint(Tone::Busy, "‖ waits for approval:");
@@ -208,7 +230,8 @@ fn print_component(
         let name = file.trim_end_matches(".wasm");
         return writeln!(output, "  {in_force}; next: bellwether approve {name}, or grant what it requests");
     }
-    writeln!(output, "\n{} {file}: {error}\n  {in_force}", output.paint(Tone::Bad, "✗ refused:"))
+    let head = output.paint(Tone::Bad, "✗ refused:");
+    writeln!(output, "\n{head} {file}: {error}\n  {in_force}; next: replace the file with one that runs")
 }
 
 /// Relative to the root: `checkers/http.wasm`.

@@ -5,7 +5,6 @@ use std::io::IsTerminal as _;
 use bellwether_core::id::ModuleName;
 use clap::Args;
 
-use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
 use crate::root::RootArg;
@@ -26,7 +25,7 @@ pub(crate) async fn run(args: &TopArgs, root: &RootArg, output: &Output) -> Outc
         let next = "use `bellwether status --watch`, or `bellwether status --json` in a program";
         return Err(Failure::new(Exit::Usage, what, next));
     }
-    let client = Client::new(&root.find()?);
+    let client = root.client()?;
     terminal::run(&client, args.module.clone(), output.colored()).await
 }
 

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use bellwether_config as config;
 use bellwether_config::spec::LimitsSpec;
-use bellwether_config::{ComponentKind, ComponentUse, Effective, Mistakes, Origin, RootReport};
-use bellwether_core::grant::GrantRequest;
+use bellwether_config::{ComponentKind, ComponentUse, Effective, Mistakes, Origin, RootReport, Unreachable};
+use bellwether_core::grant::{GrantKind, GrantRequest};
 use bellwether_core::id::ComponentName;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::compile::Compiler;
@@ -60,24 +60,31 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
     let sandbox = Sandbox::new(&LimitsSpec::default(), Compiler::Own)?;
     let components = Components::new(sandbox, &root);
     let schema = |kind: ComponentKind, name: &ComponentName| components.schema(kind, name);
-    let across = config::check_root(&report, &schema);
-    let notes = notes(&report, &components);
+    let unreachable = config::unreachable(&report, &schema);
+    let mut across = config::check_root(&report, &schema);
+    across.extend(by_file(&unreachable));
+    let notes = notes(&report, &components, &unreachable);
     let broken = components.broken();
     let advice: Vec<String> = advice(&report).into_iter().chain(sight::notes(&report).await).collect();
     let all: Vec<&Mistakes> = own(&report).chain(&across).collect();
-    let mistakes = all.iter().map(|mistakes| mistakes.iter().count()).sum::<usize>() + broken.len();
     let edits = match &args.against_running {
         Some(running) => {
             let running = running.as_deref().unwrap_or(&root);
-            against_running::edits(&report, &root, running, components.sandbox()).await?
+            Some(against_running::edits(&report, &root, running, components.sandbox()).await?)
         }
-        None => Vec::new(),
+        None => None,
     };
-    let remarks = notes.len() + advice.len();
-    let refused = args.strict && remarks > 0;
+    let verdict = Verdict {
+        mistakes: all.iter().map(|mistakes| mistakes.iter().count()).sum::<usize>() + broken.len(),
+        files: wrong_files(&all) + broken.len(),
+        edits: edits.as_deref().map(|edits| (edits.len(), edits.iter().filter(|edit| edit.harms()).count())),
+        remarks: notes.len() + advice.len(),
+        strict: args.strict,
+    };
+    let edits = edits.unwrap_or_default();
     if args.json {
         let list: Vec<Value> = all.iter().flat_map(|m| m.iter()).map(|m| json!(m)).collect();
-        let mut answer = json!({ "root": root, "ok": mistakes == 0 && !refused, "mistakes": list });
+        let mut answer = json!({ "root": root, "ok": verdict.is_right(), "mistakes": list });
         let told = |(file, why): &(String, String)| json!({ "file": file, "why": why });
         answer["broken"] = broken.iter().map(told).collect();
         answer["edits"] = edits.iter().map(Edit::document).collect();
@@ -92,27 +99,80 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
         for (file, why) in &broken {
             writeln!(output, "{} {file} cannot be used: {why}\n", output.paint(Tone::Bad, "✗"))?;
         }
-        print(&report, &all, (mistakes, broken.len()), output)?;
+        for file in &all {
+            writeln!(output, "{}", file.render(output.colored()))?;
+        }
         for edit in &edits {
             let tone = if edit.harms() { Tone::Bad } else { Tone::Busy };
             writeln!(output, "{}", output.paint(tone, &edit.to_string()))?;
         }
-        for note in &notes {
-            writeln!(output, "{}", output.paint(Tone::Busy, &note.to_string()))?;
-        }
-        for text in &advice {
-            writeln!(output, "{}", output.paint(Tone::Busy, &format!("note: {text}")))?;
-        }
-        if refused {
-            let text = format!("✗ {} (--strict)", counted(remarks, "note", "notes"));
-            writeln!(output, "{}", output.paint(Tone::Bad, &text))?;
+        let remarks =
+            notes.iter().map(Note::to_string).chain(advice.iter().map(|text| format!("note: {text}")));
+        for text in remarks {
+            writeln!(output, "{}", output.paint(Tone::Busy, &text))?;
         }
         if args.values {
             print_values(&report, output)?;
         }
+        let (tone, text) = verdict.sentence(&report);
+        writeln!(output, "{}", output.paint(tone, &text))?;
     }
-    let right = mistakes == 0 && !refused && !edits.iter().any(Edit::harms);
-    Ok(if right { Exit::Done } else { Exit::Mistakes })
+    Ok(if verdict.is_right() { Exit::Done } else { Exit::Mistakes })
+}
+
+/// What the exit code and the last line say.
+struct Verdict {
+    mistakes: usize,
+    /// The files that these are in.
+    files: usize,
+    /// Compared with a running daemon: how many checkers differ, and how many of these fail.
+    edits: Option<(usize, usize)>,
+    remarks: usize,
+    strict: bool,
+}
+
+impl Verdict {
+    fn is_right(&self) -> bool {
+        let harmless = self.edits.is_none_or(|(_, fail)| fail == 0);
+        self.mistakes == 0 && harmless && !(self.strict && self.remarks > 0)
+    }
+
+    fn sentence(&self, report: &RootReport) -> (Tone, String) {
+        let failing = self.edits.map(|(_, fail)| fail).filter(|fail| *fail > 0).map(|fail| {
+            let checkers = counted(fail, "new or changed checker fails", "new or changed checkers fail");
+            format!("{checkers} while the application is serving")
+        });
+        if self.mistakes > 0 {
+            let more = failing.map(|failing| format!(", and {failing}")).unwrap_or_default();
+            return (Tone::Bad, told(self.mistakes, self.files) + &more);
+        }
+        if let Some(failing) = failing {
+            return (Tone::Bad, format!("✗ the files have no errors, but {failing}: see above"));
+        }
+        if !self.is_right() {
+            let are = if self.remarks == 1 { "is" } else { "are" };
+            let notes = counted(self.remarks, "note", "notes");
+            return (Tone::Bad, format!("✗ the files have no errors, but there {are} {notes} (--strict)"));
+        }
+        let names: Vec<&str> =
+            report.modules.iter().map(|(name, _)| name.trim_end_matches(".toml")).collect();
+        let modules = if names.is_empty() { "no modules yet".to_owned() } else { names.join(", ") };
+        let compared = match self.edits {
+            None => String::new(),
+            Some((0, _)) => "; no checker differs from the running daemon".to_owned(),
+            Some((differ, _)) => format!(
+                "; {} from the running daemon, and none was seen to fail",
+                counted(differ, "checker differs", "checkers differ")
+            ),
+        };
+        (Tone::Good, format!("✓ the files are valid: {modules}{compared}"))
+    }
+}
+
+/// The mistakes of each file together.
+fn by_file(unreachable: &[Unreachable]) -> impl Iterator<Item = Mistakes> + '_ {
+    let files = unreachable.chunk_by(|a, b| a.mistake.file == b.mistake.file);
+    files.filter_map(|file| Mistakes::new(file.iter().map(|one| one.mistake.clone()).collect()))
 }
 
 /// Of each module whose file is right: what it comes to.
@@ -160,10 +220,17 @@ struct Note {
     request: GrantRequest,
 }
 
-fn notes(report: &RootReport, components: &Components<'_>) -> Vec<Note> {
+/// Without those of checkers of which an error says already what to grant.
+fn notes(report: &RootReport, components: &Components<'_>, unreachable: &[Unreachable]) -> Vec<Note> {
     let of_use = |of: ComponentUse| {
+        let is_it =
+            |one: &Unreachable| one.mistake.file == of.file && of.checker.as_ref() == Some(&one.checker);
+        let is_told = unreachable.iter().any(is_it);
         let about = components.get(of.kind, &of.component).and_then(Result::ok);
-        let missing = about.map(|about| of.missing(&about.grants)).unwrap_or_default();
+        let mut missing = about.map(|about| of.missing(&about.grants)).unwrap_or_default();
+        missing.retain(|request| {
+            !is_told || request.kind != GrantKind::Connect.word() || !request.value.is_empty()
+        });
         missing.into_iter().map(move |request| Note { of: of.clone(), request })
     };
     grants::uses(report).into_iter().flat_map(of_use).collect()
@@ -203,25 +270,6 @@ fn own(report: &RootReport) -> impl Iterator<Item = &Mistakes> {
     report.node.as_ref().err().into_iter().chain(report.modules.iter().filter_map(|(_, m)| m.as_ref().err()))
 }
 
-/// `broken` of the mistakes are files that cannot be used at all.
-fn print(
-    report: &RootReport,
-    all: &[&Mistakes],
-    (mistakes, broken): (usize, usize),
-    output: &mut Output,
-) -> io::Result<()> {
-    for file in all {
-        writeln!(output, "{}", file.render(output.colored()))?;
-    }
-    if mistakes > 0 {
-        let text = told(mistakes, wrong_files(all) + broken);
-        return writeln!(output, "{}", output.paint(Tone::Bad, &text));
-    }
-    let names: Vec<&str> = report.modules.iter().map(|(name, _)| name.trim_end_matches(".toml")).collect();
-    let modules = if names.is_empty() { "no modules yet".to_owned() } else { names.join(", ") };
-    writeln!(output, "{}", output.paint(Tone::Good, &format!("✓ the files are valid: {modules}")))
-}
-
 /// How many files there are mistakes in.
 fn wrong_files(all: &[&Mistakes]) -> usize {
     let files = all.iter().flat_map(|mistakes| mistakes.iter()).map(|mistake| mistake.file.as_str());
@@ -242,5 +290,30 @@ mod tests {
         assert_eq!(told(2, 1), "✗ 2 errors in 1 file");
         assert_eq!(told(1, 1), "✗ 1 error in 1 file");
         assert_eq!(told(3, 2), "✗ 3 errors in 2 files");
+    }
+
+    #[test]
+    fn the_last_line_agrees_with_the_exit_code() {
+        let root = tempfile::tempdir().unwrap();
+        let report = config::read_root(root.path());
+        let good = Verdict { mistakes: 0, files: 0, edits: None, remarks: 1, strict: false };
+        for (verdict, right, text) in [
+            (Verdict { ..good }, true, "✓ the files are valid: no modules yet"),
+            (Verdict { edits: Some((0, 0)), ..good }, true, "no checker differs from the running daemon"),
+            (Verdict { edits: Some((1, 0)), ..good }, true, "1 checker differs from the running daemon"),
+            (Verdict { edits: Some((2, 1)), ..good }, false, "1 new or changed checker fails while"),
+            (Verdict { mistakes: 2, files: 1, ..good }, false, "✗ 2 errors in 1 file"),
+            (
+                Verdict { mistakes: 1, files: 1, edits: Some((2, 2)), ..good },
+                false,
+                "in 1 file, and 2 new or",
+            ),
+            (Verdict { strict: true, ..good }, false, "there is 1 note (--strict)"),
+            (Verdict { strict: true, remarks: 0, ..good }, true, "✓"),
+        ] {
+            let (_, said) = verdict.sentence(&report);
+            assert_eq!((verdict.is_right(), said.starts_with('✓')), (right, right), "{said}");
+            assert!(said.contains(text), "{said}");
+        }
     }
 }

@@ -31,8 +31,7 @@ pub(crate) async fn run(args: &WhyArgs, root: &RootArg, output: &mut Output) -> 
     if args.json {
         output.json(&answer)?;
     } else {
-        let suffix = root.given().map(|given| format!(" --root {}", given.display())).unwrap_or_default();
-        print(&answer, &suffix, &TimeFormat::here(), output)?;
+        print(&answer, &root.suffix(), &TimeFormat::here(), output)?;
     }
     Ok(Exit::Done)
 }
@@ -50,6 +49,12 @@ fn print(answer: &WhyAnswer, suffix: &str, when: &TimeFormat, output: &mut Outpu
     for link in &answer.chain {
         let at = output.paint(Tone::Quiet, &when.fine(&link.at));
         writeln!(output, "{at}  {}{}", "  ".repeat(link.role.depth()), link.text)?;
+    }
+    if !answer.waits.is_empty() {
+        writeln!(output, "\nWaits for an operator:")?;
+    }
+    for wait in &answer.waits {
+        writeln!(output, "  {}", output.paint(Tone::Bad, wait))?;
     }
     writeln!(output, "\n{}", answer.next)?;
     if let Some(command) = &answer.command {

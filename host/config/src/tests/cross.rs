@@ -71,11 +71,11 @@ fn config_that_does_not_fit_the_components_schema_is_shown_where_it_stands() {
       ·            ──┬─
       ·              ╰── did you mean `url`?
       ╰────
-     × `http` cannot take this config
+     × `http` cannot take the number `20` as `config.expect-status`
       ╭─[modules/web.toml:4:40]
     4 │ config = { urll = "x", expect-status = 20 }
       ·                                        ─┬
-      ·                                         ╰── `config.expect-status` is less than the minimum of 100
+      ·                                         ╰── expected a whole number of at least 100
       ╰────
     "#);
 }
@@ -84,11 +84,11 @@ fn config_that_does_not_fit_the_components_schema_is_shown_where_it_stands() {
 fn config_in_a_table_of_its_own_is_found_too() {
     let text = "[[checker]]\nname = \"a\"\ncomponent = \"http\"\n\n[checker.config]\nurl = 7\n";
     insta::assert_snapshot!(mistakes(text), @r#"
-     × `http` cannot take this config
+     × `http` cannot take the number `7` as `config.url`
       ╭─[modules/web.toml:6:7]
     6 │ url = 7
       ·       ┬
-      ·       ╰── `config.url` is not of type `string`
+      ·       ╰── expected a text
       ╰────
     "#);
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Standing, Subject, line, serves};
+use crate::counting::counted;
 use crate::moment::Moment;
 use crate::observation::{Observation, Status};
 use crate::snapshot::{CheckerView, ModuleView, ON_PROBATION, Snapshot};
@@ -119,7 +120,11 @@ pub(super) fn report(
         },
         service_id: snapshot.node.to_string(),
         output: (status == Level::Fail).then(|| line::shown(&standing.reason(), MAX_TEXT)),
-        notes: if left_out == 0 { Vec::new() } else { vec![format!("{left_out} more checkers left out")] },
+        notes: if left_out == 0 {
+            Vec::new()
+        } else {
+            vec![format!("{} left out", counted(left_out, "more checker", "more checkers"))]
+        },
         checks,
     }
 }

@@ -229,6 +229,30 @@ fn every_state_has_a_next_step() {
 }
 
 #[test]
+fn a_checker_that_cannot_tell_is_something_to_do() {
+    let blind = |name: &str| CheckerView {
+        last: Some(Arc::new(Observation::new(Status::Unknown, "not granted.", at(90)))),
+        ..checker(name, OnDown::Restart, Verdict::Undecided)
+    };
+    let next = |checkers| next_step(&ModuleView { ready: true, ..module(StateName::Up, checkers) }, at(100));
+    let one = next(vec![checker("cart", OnDown::Restart, Verdict::Up), blind("home")]);
+    assert_eq!(
+        one.sentence,
+        "Checker `home` cannot tell whether the application works: not granted. It monitors nothing until this is \
+         fixed. To run it now:"
+    );
+    assert_eq!(one.command.as_deref(), Some("check web home"));
+    let two = next(vec![blind("home"), blind("cart")]);
+    assert!(two.sentence.contains("1 more checker has no result either."), "{}", two.sentence);
+    let young = CheckerView { on_probation: true, ..blind("home") };
+    assert_eq!(next(vec![young]).command.as_deref(), Some("check web home"), "to confirm it is of no use");
+    // One that has not run yet, or is not run at present, is not blind.
+    let new = CheckerView { last: None, ..blind("home") };
+    let unwatched = CheckerView { watched: false, ..blind("home") };
+    assert_eq!(next(vec![new, unwatched]).sentence, NOTHING_TO_DO);
+}
+
+#[test]
 fn a_spent_budget_is_said_before_it_hurts() {
     let mut up = module(StateName::Up, Vec::new());
     up.restarts = 3;

@@ -54,8 +54,10 @@ async fn every_filter_finds_the_same_in_the_file_and_in_memory() {
             (RecordQuery { until: Some(walls[0] - 1), ..all.clone() }, &[]),
             (RecordQuery { since: Some(i64::MAX), ..all.clone() }, &[]),
         ];
-        for (query, expected) in cases {
+        let together = journal.records_of(cases.iter().map(|(query, _)| query.clone()).collect()).await;
+        for ((query, expected), together) in cases.into_iter().zip(together.unwrap()) {
             let found = journal.records(query.clone()).await.unwrap();
+            assert_eq!(together, found, "{query:?} beside others in {:?}", world.file());
             let found: Vec<u64> = found.iter().map(|entry| entry.seq).collect();
             assert_eq!(found, expected, "{query:?} in {:?}", world.file());
         }

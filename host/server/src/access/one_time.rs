@@ -19,7 +19,7 @@ impl Access {
     /// If the user does not exist.
     pub(crate) fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
         if !self.0.register.load().users.contains_key(user) {
-            return Err(Refusal::NoSuch("user"));
+            return Err(Refusal::no_such_user(user));
         }
         let code = secret::chance()?;
         let now = self.0.clock.now();

@@ -1,9 +1,35 @@
 //! Why somebody is not let in, or may not change that.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use bellwether_core::moment::plain;
+
+/// What has a name here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountKind {
+    /// Of the console.
+    User,
+    /// Of a program.
+    Token,
+}
+
+impl AccountKind {
+    /// The word for it, which is also the command for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl fmt::Display for AccountKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
 
 /// Why not.
 #[derive(Debug, thiserror::Error)]
@@ -21,11 +47,11 @@ pub enum Refusal {
     #[error("you are not signed in any more")]
     NotSignedIn,
     /// Of that name.
-    #[error("there is no {0} of that name")]
-    NoSuch(&'static str),
+    #[error("there is no {0} `{1}`")]
+    NoSuch(AccountKind, String),
     /// Of that name, already.
-    #[error("there is a {0} of that name already")]
-    Taken(&'static str),
+    #[error("there is a {0} `{1}` already")]
+    Taken(AccountKind, String),
     /// Names stand in records and in commands.
     #[error("this is not a name: {0}")]
     BadName(String),
@@ -52,6 +78,12 @@ pub enum Refusal {
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
+}
+
+impl Refusal {
+    pub(super) fn no_such_user(name: &str) -> Self {
+        Self::NoSuch(AccountKind::User, name.to_owned())
+    }
 }
 
 /// Parts of a second are nobody's concern.

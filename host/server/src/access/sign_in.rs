@@ -88,7 +88,7 @@ impl Access {
         let (now, wall) = (self.0.clock.now(), self.wall());
         let (digest, act) = (Digest::of(&cookie), Digest::of(&act_key));
         self.change(|register| {
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get_mut(name).ok_or_else(|| Refusal::no_such_user(name))?;
             user.last_sign_in = Some(wall);
             register.sessions.retain(|_, session| !session.times().is_over(now));
             let mut own: Vec<_> = register.sessions.iter().filter(|(_, s)| s.user == name).collect();

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::register::Token;
 use super::secret::{self, Digest};
-use super::{ACCOUNTS, Access, Identity, Refusal};
+use super::{ACCOUNTS, Access, AccountKind, Identity, Refusal};
 
 impl Access {
     /// The token with this secret. It counts as a use.
@@ -60,7 +60,7 @@ impl Access {
             lasts.map(|lasts| created.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX)));
         self.change(|register| {
             if register.tokens.contains_key(&name) {
-                return Err(Refusal::Taken("token"));
+                return Err(Refusal::Taken(AccountKind::Token, name.clone()));
             }
             if register.tokens.len() >= ACCOUNTS {
                 return Err(Refusal::TooMany);
@@ -82,7 +82,10 @@ impl Access {
     /// If no token has that name.
     pub(crate) async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
-            let token = register.tokens.remove(name).ok_or(Refusal::NoSuch("token"))?;
+            let token = register
+                .tokens
+                .remove(name)
+                .ok_or_else(|| Refusal::NoSuch(AccountKind::Token, name.to_owned()))?;
             token.ended.send_replace(true);
             Ok(())
         })

@@ -5,7 +5,7 @@ use bellwether_core::access::Role;
 use bellwether_core::id::AccountName;
 
 use super::register::User;
-use super::{ACCOUNTS, Access, Refusal};
+use super::{ACCOUNTS, Access, AccountKind, Refusal};
 
 /// Shorter passwords can be guessed.
 const PASSWORD_AT_LEAST: usize = 10;
@@ -47,7 +47,7 @@ impl Access {
         let created = self.wall();
         self.change(|register| {
             if register.users.contains_key(name.as_str()) {
-                return Err(Refusal::Taken("user"));
+                return Err(Refusal::Taken(AccountKind::User, name.to_string()));
             }
             if register.users.len() >= ACCOUNTS {
                 return Err(Refusal::TooMany);
@@ -67,7 +67,7 @@ impl Access {
     pub(crate) async fn set_role(&self, name: &str, role: Role, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let admins = register.admins();
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get_mut(name).ok_or_else(|| Refusal::no_such_user(name))?;
             if user.role == Role::Admin && role != Role::Admin && admins == 1 {
                 return Err(Refusal::LastAdmin);
             }
@@ -87,7 +87,7 @@ impl Access {
     pub(crate) async fn set_password(&self, name: &str, password: String, by: &str) -> Result<(), Refusal> {
         let password = self.hashed(Some(password)).await?;
         self.change(|register| {
-            let user = register.users.get_mut(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get_mut(name).ok_or_else(|| Refusal::no_such_user(name))?;
             user.password = password;
             register.end_sessions(name);
             Ok(())
@@ -103,7 +103,7 @@ impl Access {
     /// If the user does not exist, or no admin would be left although there are other users.
     pub(crate) async fn remove_user(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
-            let user = register.users.get(name).ok_or(Refusal::NoSuch("user"))?;
+            let user = register.users.get(name).ok_or_else(|| Refusal::no_such_user(name))?;
             if user.role == Role::Admin && register.admins() == 1 && register.users.len() > 1 {
                 return Err(Refusal::LastAdmin);
             }

@@ -15,6 +15,7 @@ use super::extract::{Json, Path, Query};
 use super::problem::{no_such_page, not_read, overdue};
 use super::{COMMAND_WITHIN, Caller, Daemon, Handle};
 use crate::guard::forbidden;
+use bellwether_api::configuration::module_path;
 use bellwether_api::{CommandAnswer, ObservationStatus, Problem, WhyAnswer};
 use bellwether_journal::RecordQuery;
 
@@ -23,7 +24,21 @@ const STORY: usize = 2_000;
 
 pub(super) fn known(daemon: &dyn Daemon, name: &str) -> Result<ModuleName, Problem> {
     let snapshot = daemon.snapshot();
-    snapshot.module(name).map(|m| m.name.clone()).ok_or_else(|| Problem::no_such_module(name))
+    snapshot.module(name).map(|m| m.name.clone()).ok_or_else(|| no_such_module(daemon, name))
+}
+
+/// There is none, or its file was never active: then it is said why.
+fn no_such_module(daemon: &dyn Daemon, name: &str) -> Problem {
+    let file = module_path(&format!("{name}.toml"));
+    let refused = daemon.not_in_force().into_iter().find(|(inactive, _)| *inactive == file);
+    let none = Problem::no_such_module(name);
+    let Some((_, why)) = refused else { return none };
+    Problem {
+        detail: format!("module `{name}` has not been loaded: {why}"),
+        next: "correct the file, and check it with `bellwether validate`; it takes effect automatically"
+            .into(),
+        ..none
+    }
 }
 
 pub(super) async fn why(
@@ -37,7 +52,8 @@ pub(super) async fn why(
     let snapshot = daemon.snapshot();
     let view = snapshot.module(&name).ok_or_else(|| Problem::no_such_module(&name))?;
     let clock = daemon.clock();
-    Ok(Json(WhyAnswer::new(module, explain(view, &records, clock.now()), &entries, clock)))
+    let told = explain(view, &records, clock.now()).beside(&daemon.inactive(&module));
+    Ok(Json(WhyAnswer::new(module, told, &entries, clock)))
 }
 
 /// The state that the user decided on, as query parameters.
@@ -93,7 +109,7 @@ pub(super) async fn command(
         CommandOutcome::Denied(DeniedReason::NoSuchModule) => Err(Problem::no_such_module(&name)),
         CommandOutcome::Denied(DeniedReason::Unconfirmed) => Err(Problem::unconfirmed(&module, command)),
         CommandOutcome::Denied(DeniedReason::Forbidden) => Err(forbidden(&caller, COMMANDS_NEED)),
-        CommandOutcome::Denied(reason) => Err(Problem::denied(&module, command, &reason.to_string())),
+        CommandOutcome::Denied(reason) => Err(Problem::not_taken(&module, command, reason)),
     }
 }
 

@@ -123,6 +123,13 @@ impl Daemon for FakeDaemon {
         std::future::ready(told).boxed()
     }
 
+    fn records_of(&self, queries: Vec<RecordQuery>) -> BoxFuture<'_, Result<Vec<Vec<Entry>>, NotRead>> {
+        async move {
+            futures_util::future::try_join_all(queries.into_iter().map(|query| self.records(query))).await
+        }
+        .boxed()
+    }
+
     fn follow(&self) -> broadcast::Receiver<Entry> {
         self.live.subscribe()
     }
@@ -270,7 +277,8 @@ async fn a_denied_command_is_a_problem_with_the_reason_and_the_next_step() {
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(head.contains("application/problem+json"), "{head}");
     assert!(body["detail"].as_str().unwrap().contains("being stopped"), "{body}");
-    assert_eq!(body["next"], "see `bellwether why web`");
+    let next = "wait until `bellwether status web` shows `stopped`, then: bellwether start web";
+    assert_eq!(body["next"], next);
 }
 
 #[tokio::test]

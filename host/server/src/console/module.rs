@@ -28,7 +28,6 @@ use super::missing::not_there;
 use super::{Handle, filters, html};
 use crate::api::Caller;
 use bellwether_api::WhyAnswer;
-use bellwether_api::configuration::module_path;
 use bellwether_bus::Entry;
 use bellwether_core::chart::ChartQuery;
 use bellwether_journal::RecordQuery;
@@ -97,8 +96,8 @@ struct ModulePage {
     plans: Vec<PastPlan>,
     logs: Vec<Log>,
     problem: Option<String>,
-    /// The errors in its file at present.
-    refused: Vec<String>,
+    /// Files that are not active, and what to do about each.
+    waits: Vec<String>,
 }
 
 /// The history in a few lines.
@@ -158,7 +157,7 @@ pub(super) async fn page(
     let since = past.begins(until - seconds * 1_000_000, until);
     let times = Times::new(clock);
     let story: Vec<Record> = past.story.iter().map(|entry| entry.record.clone()).collect();
-    let told = why(module, &story, now);
+    let told = why(module, &story, now).beside(&daemon.inactive(&module.name));
     let in_short = brief(&module.reason, &told.chain, LINES);
     let answer = WhyAnswer::new(module.name.clone(), told, &past.story, clock);
     let role = caller.role;
@@ -201,7 +200,7 @@ pub(super) async fn page(
         plans: plans(&past.story, &times),
         logs: logs(&daemon, module).await,
         problem: past.problem,
-        refused: refused(daemon.problems(), &name),
+        waits: answer.waits,
         name,
     };
     html(StatusCode::OK, &page)
@@ -249,35 +248,23 @@ impl Past {
             until: until / 1_000_000,
             points: POINTS,
         };
-        let (records, story, daemons, reloads, chart) = tokio::join!(
-            daemon.records(RecordQuery { since: Some(since), limit: DRAWN, ..own.clone() }),
-            daemon.records(RecordQuery { limit: STORY, ..own }),
-            daemon.records(of_kind("daemon")),
-            daemon.records(of_kind("reload")),
-            daemon.chart(query),
-        );
+        let drawn = RecordQuery { since: Some(since), limit: DRAWN, ..own.clone() };
+        let queries = vec![drawn, RecordQuery { limit: STORY, ..own }, of_kind("daemon"), of_kind("reload")];
+        let (read, chart) = tokio::join!(daemon.records_of(queries), daemon.chart(query));
         let mut problem = None;
-        let mut told = |read: Result<Vec<Entry>, bellwether_journal::NotRead>| {
-            read.unwrap_or_else(|error| {
-                problem = Some(error.to_string());
-                Vec::new()
-            })
-        };
-        let (records, story) = (told(records), told(story));
-        let mut around = told(daemons);
-        around.extend(told(reloads).into_iter().filter(|entry| entry.module.is_none()));
+        let mut read = read.unwrap_or_else(|error| {
+            problem = Some(error.to_string());
+            Vec::new()
+        });
+        read.resize_with(4, Vec::new);
+        let [records, story, mut around, reloads]: [Vec<Entry>; 4] = read.try_into().unwrap_or_default();
+        around.extend(reloads.into_iter().filter(|entry: &Entry| entry.module.is_none()));
         let chart = chart.unwrap_or_else(|error| {
             problem = Some(error.to_string());
             bellwether_core::chart::Chart { step_s: 1, series: Vec::new() }
         });
         Self { records, around, story, chart, problem }
     }
-}
-
-/// The problems of the node that concern its file.
-fn refused(problems: Vec<String>, name: &str) -> Vec<String> {
-    let file = format!("{}:", module_path(&format!("{name}.toml")));
-    problems.into_iter().filter(|problem| problem.starts_with(&file)).collect()
 }
 
 /// The shortest axis, in microseconds.

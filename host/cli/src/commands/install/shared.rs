@@ -12,6 +12,7 @@ use anyhow::{Context as _, ensure};
 use super::Steps;
 use super::archive::{is_path, parse_checksum, sha256};
 use super::place::{Done, Place};
+use crate::output::counted;
 
 /// The record, below the prefix; `sha256sum -c` understands it. Where an upgrade was interrupted, a path has two
 /// lines or more: the file is as before or as it was to be.
@@ -109,7 +110,7 @@ impl<'a> Shared<'a> {
     }
 
     fn row(&self, files: usize) -> PathBuf {
-        self.prefix.join(format!("share ({files} files)"))
+        self.prefix.join(format!("share ({})", counted(files, "file", "files")))
     }
 
     /// The folders that this path needs below the prefix and that do not exist.
@@ -246,7 +247,7 @@ mod tests {
 
         let steps = shared.put(&files(&[(readme, "two"), (manual, "manual two")])).unwrap();
         let kept = (Path::new("/usr/local").join(readme), Done::Kept("kept: edited"));
-        assert_eq!(steps, [(PathBuf::from("/usr/local/share (1 files)"), Done::Replaced), kept.clone()]);
+        assert_eq!(steps, [(PathBuf::from("/usr/local/share (1 file)"), Done::Replaced), kept.clone()]);
         assert_eq!(fs::read_to_string(at(readme)).unwrap(), "my notes");
         assert_eq!(fs::read_to_string(at(manual)).unwrap(), "manual two");
         assert_eq!(shared.remove().unwrap()[1], kept);

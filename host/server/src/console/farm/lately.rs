@@ -46,18 +46,11 @@ impl Recent {
             limit: LOOKED_AT,
             ..RecordQuery::default()
         };
-        let all = async {
-            tokio::try_join!(
-                daemon.records(of_kind("incident")),
-                daemon.records(of_kind("decision")),
-                daemon.records(of_kind("reload")),
-            )
-        };
-        let Ok(Ok((incidents, decisions, reloads))) = tokio::time::timeout(WITHIN, all).await else {
-            return Self::default();
-        };
+        let queries = ["incident", "decision", "reload"].map(of_kind).to_vec();
+        let read = tokio::time::timeout(WITHIN, daemon.records_of(queries)).await;
+        let Ok(Ok(read)) = read else { return Self::default() };
         let mut recent = Self { known: true, ..Self::default() };
-        for entry in incidents.iter().chain(&decisions).chain(&reloads) {
+        for entry in read.iter().flatten() {
             recent.take(entry, || times.told(entry.timestamp(entry.at)));
         }
         recent

@@ -188,10 +188,6 @@ impl Access {
     }
 }
 
-fn no_such_user(name: &str) -> Refusal {
-    Refusal::NoSuch(AccountKind::User, name.to_owned())
-}
-
 fn set_aside(path: &Path, why: &str) -> String {
     match atomic_file::set_aside(path) {
         SetAside::As(aside) => format!(

@@ -34,7 +34,7 @@ fn of_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) -> Vec<Un
     let places = CheckerPlaces::of(table.get_ref());
     let mut all = Vec::new();
     for checker in module.spec.checkers.values() {
-        let Subject::Component(component) = &checker.subject else { continue };
+        let Subject::Component(component) = &checker.definition.subject else { continue };
         let schema = known(ComponentKind::Checker, &component.component);
         let Some(schema) = schema.and_then(|schema| serde_json::from_str::<Value>(&schema).ok()) else {
             continue;

@@ -71,7 +71,7 @@ use crate::snapshot::CheckerView;
 use checker::Checker;
 #[cfg(test)]
 pub(crate) use checkers::looks;
-use checkers::{Checkers, Keeper};
+use checkers::Checkers;
 use completions::surroundings;
 use found_again::Service;
 use prerequisites::Doubt;
@@ -154,10 +154,6 @@ impl Module {
 
     fn drain_lasts(&self) -> Duration {
         self.policy.drain.lasts(self.probed_every)
-    }
-
-    pub(crate) fn name(&self) -> &ModuleName {
-        &self.name
     }
 
     /// Moves on as far as the state, the verdicts and the time allow, then

@@ -201,15 +201,15 @@ impl Daemon for ApiBackend {
     }
 
     fn inactive(&self, module: &ModuleName) -> Vec<Inactive> {
-        let Some(member) = self.means.loaded_modules.get(module) else { return Vec::new() };
+        let Some(member) = self.context.loaded_modules.get(module) else { return Vec::new() };
         let spec = &member.spec;
-        let checkers = spec.checkers.values().filter_map(|checker| match &checker.subject {
+        let checkers = spec.checkers.values().filter_map(|checker| match &checker.definition.subject {
             Subject::Component(component) => Some((ComponentKind::Checker, component.component.clone())),
             Subject::Process(_) => None,
         });
         let script = (ComponentKind::RestartScript, spec.restart.script.clone());
         let used: Vec<ComponentKey> = checkers.chain([script]).collect();
-        let entries = self.means.registry.entries();
+        let entries = self.context.registry.entries();
         let own = module_path(&format!("{module}.toml"));
         let remedy = |file: &str| {
             if file == own {

@@ -4,7 +4,7 @@
 //!   room ──▶ accepted ──▶ not too many from there ──▶ admitted, TLS ──▶ requests ──▶ ended
 //!     └ others wait in the socket's queue  └ closed        └ closed
 //! ```
-//! What a client needs before its first request (who it is, TLS) is the business of the listener that it came to.
+//! Each listener decides what happens before the first request: who the client is, and whether it must use TLS.
 
 mod connection;
 mod connection_limit;
@@ -55,13 +55,13 @@ impl Accept for TcpListener {
 /// Accepts the clients of one listener and serves them over HTTP/1.1.
 #[derive(Debug)]
 pub(crate) struct HttpServer {
-    /// What they are clients of, for the log.
+    /// The listener's name for the log: `clients of {what}`.
     pub(crate) what: &'static str,
-    /// How many of them there may be at once.
+    /// How many clients there may be at the same time.
     pub(crate) limit: ConnectionLimit,
-    /// A client has so long for the head of each request.
+    /// The time limit for the head of each request.
     pub(crate) head_within: Duration,
-    /// A connection is ended after so long, whatever happens on it.
+    /// The maximum age of a connection, whatever happens on it.
     pub(crate) longest: Option<Duration>,
 }
 

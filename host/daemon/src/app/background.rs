@@ -1,5 +1,5 @@
-//! Loops beside the core whose standstill nothing else would show, so that the watchdog looks at their heartbeats; and
-//! the rotation of logs.
+//! Loops beside the core whose stall nothing else would show, which is why the watchdog looks at their heartbeats; and the
+//! rotation of logs.
 
 use bellwether_health::probers;
 use bellwether_os::address;

@@ -46,8 +46,8 @@ pub(super) fn build(base: &Base, storage: &Storage, supervision: &Supervision) -
     }
 }
 
-/// Runs until `end` completes. On a thread of its own: a core that stands still must not take with it a worker that was
-/// about to watch the sockets for all others (tokio wakes no other one for that), pages and API with it.
+/// Runs until `end` completes, on a thread of its own: a core that stalls must not block the worker thread that polls the
+/// sockets for all others, since tokio wakes no other worker for that, and pages and API would stall as well.
 pub(super) fn start(
     driver: Driver,
     inbox: Inbox,

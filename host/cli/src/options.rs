@@ -34,7 +34,7 @@ pub(crate) fn hide_useless(mut command: Command) -> Command {
         let found = command.get_arguments().filter(|argument| options.contains(&argument.get_id().as_str()));
         found.map(|argument| argument.clone().hide(true)).collect()
     };
-    let (remote, root) = (hidden(&REMOTE), hidden(&ROOT));
+    let (remote, root, profile) = (hidden(&REMOTE), hidden(&ROOT), hidden(&["profile"]));
     // A global option is not given to a command that has one of this name already.
     for own in command.get_subcommands_mut() {
         let name = own.get_name().to_owned();
@@ -43,6 +43,10 @@ pub(crate) fn hide_useless(mut command: Command) -> Command {
         }
         if WITHOUT_ROOT.contains(&name.as_str()) {
             *own = std::mem::take(own).args(root.clone());
+        }
+        // The profiles themselves are made of the other options.
+        if name == "profile" {
+            *own = std::mem::take(own).args(profile.clone());
         }
     }
     command

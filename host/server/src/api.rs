@@ -24,7 +24,6 @@ use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use futures_util::future::BoxFuture;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::task::JoinSet;
 
@@ -40,6 +39,7 @@ use bellwether_core::chart::{Chart, ChartQuery};
 use bellwether_core::reload::{Approved, NotApproved};
 use bellwether_journal::{NotRead, RecordQuery};
 use bellwether_os::clock::Clock;
+use bellwether_os::socket::{Listener, Peer, Stream};
 use bellwether_os::spawn::log_file::LogTail;
 
 mod accounts;
@@ -218,9 +218,9 @@ async fn answer_in_time(request: Request, next: Next) -> Response {
 }
 
 /// Answers clients until `shutdown` is done. Only the daemon's own user and root
-/// are let in (`SO_PEERCRED`, unix(7)).
+/// are let in.
 pub async fn serve(
-    listener: UnixListener,
+    listener: impl Listener,
     daemon: Arc<dyn Daemon>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
@@ -241,7 +241,7 @@ pub async fn serve(
             () = &mut shutdown => break,
         };
         let stream = match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 failing = false;
                 stream
             }
@@ -267,9 +267,9 @@ pub async fn serve(
 }
 
 /// The caller, if this one may ask at all.
-fn admitted(stream: &UnixStream) -> Option<Caller> {
-    let uid = stream.peer_cred().ok()?.uid();
-    let allowed = may_ask(uid, rustix::process::geteuid().as_raw());
+fn admitted(stream: &impl Stream) -> Option<Caller> {
+    let Peer { uid, own } = stream.peer().ok()?;
+    let allowed = may_ask(uid, own);
     if !allowed {
         tracing::warn!(uid, "refused on the local socket: only the daemon's own user and root may ask");
     }

@@ -25,7 +25,7 @@ use bellwether_api::ConsoleStatus;
 use bellwether_config::certificate::PairFiles;
 use bellwether_config::certificates::{Certificates, NotUsable, Purpose};
 use bellwether_config::spec::{ConsoleSpec, NodeSpec};
-use bellwether_os::address;
+use bellwether_os::{address, host};
 
 mod connection_limit;
 mod plain;
@@ -47,9 +47,9 @@ pub struct Peer {
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// A client must have agreed upon its keys by then.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// What was sent must have arrived by then, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)): a client
-/// that is gone without a word, or reads no more, holds nothing for longer.
-const ARRIVED_WITHIN_MS: u32 = 30_000;
+/// What was sent must have arrived by then: a client that is gone without a word, or reads no more, holds nothing for
+/// longer.
+const ARRIVED_WITHIN: Duration = Duration::from_secs(30);
 /// Before somebody is accepted again, when that is not possible.
 const REST: Duration = Duration::from_millis(100);
 /// Where the daemon keeps the certificate that it makes for itself, in the root.
@@ -194,7 +194,7 @@ impl Client {
         let Self { stream, address, certificates } = self;
         // Errors: it is gone already, which is found out below.
         let _ = stream.set_nodelay(true);
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, ARRIVED_WITHIN_MS);
+        let _ = address::set_user_timeout(&stream, ARRIVED_WITHIN);
         let peer = |tls| Extension(Peer { address, tls });
         let Some(certificates) = certificates else {
             return converse(stream, router.layer(peer(false)), HEAD_WITHIN, ending).await;
@@ -230,8 +230,7 @@ pub fn is_loopback(address: IpAddr) -> bool {
 /// The names that the console goes by: those of the file, the host's, the node's. The first one is
 /// shown to people.
 fn names(node: &NodeSpec, spec: &ConsoleSpec, address: SocketAddr) -> Vec<String> {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().to_lowercase();
+    let host = host::name().to_lowercase();
     let mut names = spec.names.clone();
     let own = [host, node.name.as_str().to_lowercase(), "localhost".to_owned()];
     names.extend(own.into_iter().filter(|name| !name.is_empty() && name.is_ascii()));

@@ -1,11 +1,11 @@
 //! A daemon on another host: over HTTPS, with a token.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use bellwether_config::certificate::Fingerprint;
+use bellwether_os::file::Access;
 use bellwether_server::site::is_loopback;
 use clap::Args;
 use hyper::Uri;
@@ -149,10 +149,10 @@ fn read_token(file: &Path) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| {
         usage(format!("the token file {shown} cannot be read: {error}"), "name a file that contains a token")
     };
-    let mode = std::fs::metadata(file).map_err(unreadable)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let access = Access::of(&std::fs::metadata(file).map_err(unreadable)?);
+    if access.is_for_others() {
         return Err(usage(
-            format!("the token file {shown} can be read by others (mode {mode:03o})"),
+            format!("the token file {shown} can be read by others (mode {:03o})", access.mode & 0o777),
             format!("chmod 600 {shown}, and if another user may have read it, create a new token"),
         ));
     }

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use bellwether_core::grant::{Grant, Grants, Protocol, Refusal, normal_name};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::component::Resource;
 
@@ -32,6 +31,7 @@ use crate::store::Run;
 use bellwether_os::names::Share;
 use bellwether_os::process::acceptance::{self, Acceptance};
 use bellwether_os::process::port_holder;
+use bellwether_os::socket;
 
 /// One connection of a run.
 #[allow(unreachable_pub, reason = "generated code exports it again")]
@@ -192,7 +192,7 @@ async fn unix(path: &Path, by: Instant) -> Result<Opened, NotOpened> {
     let failed = |code, why: String| NotOpened::Failed(code, why);
     let connecting = async {
         loop {
-            match UnixStream::connect(path).await {
+            match socket::connect_to(path).await {
                 // The queue of the service is full: it takes no connections at present.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(TRY_AGAIN).await,
                 done => return done,

@@ -5,10 +5,8 @@
 //!              │ not there: told, and gone on without
 //! ```
 //! WASI's own is asked only about what is open already. Every path is resolved
-//! in one place, `beneath`, and whatever would change something is refused here
+//! in one place, `bellwether_os::file::beneath`, and whatever would change something is refused here
 //! without asking anybody.
-
-mod beneath;
 
 use std::collections::BTreeMap;
 use std::fs::File as SystemFile;
@@ -18,7 +16,9 @@ use std::sync::{Arc, Weak};
 
 use bellwether_core::grant::{GrantKind, Grants, Refusal};
 use bellwether_core::text::one_line;
-use rustix::fs::{Mode, OFlags};
+use bellwether_os::file::beneath::{
+    Denied, Search, count_names, find, open_directory, open_found, read_link,
+};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, Dir, File, FsPerms, OpenMode, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
@@ -29,7 +29,6 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
-use self::beneath::{Denied, find, open_found};
 use crate::output::Output;
 use crate::share::Share;
 use crate::store::Run;
@@ -96,18 +95,13 @@ impl Files {
     }
 }
 
-fn open_directory(path: &Path) -> Result<SystemFile, Denied> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
-}
-
 fn readable(directory: SystemFile) -> Dir {
     Dir::new(directory, FsPerms::ReadOnly, OpenMode::READ, false)
 }
 
 fn reason(denied: &Denied) -> String {
     match denied {
-        Denied::Plain(error) => io::Error::from(*error).to_string(),
+        Denied::Plain(error) => error.to_string(),
         denied => denied.to_string(),
     }
 }
@@ -168,16 +162,15 @@ impl Reading<'_> {
         &mut self,
         handle: &Resource<Descriptor>,
         path: &str,
-        follow: bool,
-        only: OFlags,
+        search: Search,
     ) -> FsResult<SystemFile> {
         let directory = self.directory(handle)?;
         let asked = path.to_owned();
-        let found = blocking(&self.files.share, move || find(&directory, &asked, follow, only)).await;
+        let found = blocking(&self.files.share, move || find(&directory, &asked, search)).await;
         if found.is_ok() {
             self.used(handle);
         }
-        found.map_err(|denied| self.deny(handle, path, &denied))
+        found.map_err(|denied| self.deny(handle, path, denied))
     }
 
     /// The grant that what is open came by has allowed something.
@@ -196,16 +189,16 @@ impl Reading<'_> {
         flags: PathFlags,
     ) -> FsResult<Resource<Descriptor>> {
         let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
-        let found = self.find(handle, path, follow, OFlags::empty()).await?;
+        let found = self.find(handle, path, Search { follow, only_directory: false }).await?;
         let found = File::new(found, FsPerms::ReadOnly, OpenMode::empty(), false);
         Ok(self.wasi.table.push(Descriptor::File(found))?)
     }
 
     /// The guest's error; the operator is told, unless it is nobody's business but the guest's.
-    fn deny(&self, handle: &Resource<Descriptor>, path: &str, denied: &Denied) -> FsError {
+    fn deny(&self, handle: &Resource<Descriptor>, path: &str, denied: Denied) -> FsError {
         let wanted = || format!("read {}", self.files.shown(handle.rep(), path));
         let refusal = match denied {
-            Denied::Plain(error) => return io::Error::from(*error).into(),
+            Denied::Plain(error) => return error.into(),
             Denied::LeadsOut => Refusal::never(wanted(), denied.to_string()),
             _ => Refusal::unavailable(GrantKind::Read, wanted(), denied.to_string()),
         };
@@ -267,12 +260,11 @@ impl HostDescriptor for Reading<'_> {
             return self.too_many("open so many files at once");
         }
         let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
-        let only = open_flags.contains(OpenFlags::DIRECTORY);
-        let only = if only { OFlags::DIRECTORY } else { OFlags::empty() };
-        let found = self.find(&handle, &path, follow, only).await?;
+        let only_directory = open_flags.contains(OpenFlags::DIRECTORY);
+        let found = self.find(&handle, &path, Search { follow, only_directory }).await?;
         let (opened, is_directory) = blocking(&self.files.share, move || open_found(&found))
             .await
-            .map_err(|denied| self.deny(&handle, &path, &denied))?;
+            .map_err(|denied| self.deny(&handle, &path, denied))?;
         let opened = if is_directory {
             Descriptor::Dir(readable(opened))
         } else {
@@ -311,14 +303,9 @@ impl HostDescriptor for Reading<'_> {
 
     /// What a link says. Following it is another matter.
     async fn readlink_at(&mut self, handle: Resource<Descriptor>, path: String) -> FsResult<String> {
-        let link = self.find(&handle, &path, false, OFlags::empty()).await?;
-        let text =
-            blocking(&self.files.share, move || Ok(rustix::fs::readlinkat(&link, "", Vec::new())?)).await;
-        let text = text.map_err(|denied| match denied {
-            // Linux says so of what is no link (readlinkat(2), ENOENT for an empty path).
-            Denied::Plain(rustix::io::Errno::NOENT) => ErrorCode::Invalid.into(),
-            denied => self.deny(&handle, &path, &denied),
-        })?;
+        let link = self.find(&handle, &path, Search::default()).await?;
+        let text = blocking(&self.files.share, move || read_link(&link)).await;
+        let text = text.map_err(|denied| self.deny(&handle, &path, denied))?.ok_or(ErrorCode::Invalid)?;
         text.into_string().map_err(|_| ErrorCode::IllegalByteSequence.into())
     }
 
@@ -328,11 +315,8 @@ impl HostDescriptor for Reading<'_> {
     ) -> FsResult<Resource<DirectoryEntryStream>> {
         let directory = self.directory(&handle)?;
         let most = MAX_LISTED - self.files.listed;
-        let names = blocking(&self.files.share, move || {
-            Ok(rustix::fs::Dir::read_from(&directory)?.take(most + 1).count())
-        })
-        .await;
-        let names = names.map_err(|denied| self.deny(&handle, "", &denied))?;
+        let names = blocking(&self.files.share, move || count_names(&directory, most)).await;
+        let names = names.map_err(|denied| self.deny(&handle, "", denied))?;
         if names > most {
             return self.too_many("list so many names");
         }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Resource, getrlimit};
+use bellwether_os::exhaustion::most_open_files;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access::neighbourhood;
@@ -30,7 +30,7 @@ pub(super) struct ConnectionLimit {
 
 impl Default for ConnectionLimit {
     fn default() -> Self {
-        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / PART_OF_FILES;
+        let files = most_open_files().unwrap_or(u64::MAX) / PART_OF_FILES;
         Self::new(usize::try_from(files).unwrap_or(usize::MAX).clamp(8, MAX_CLIENTS))
     }
 }

@@ -17,8 +17,22 @@ const TESTING: &str = "testing";
 /// The crate that hides the operating system.
 const OS: &str = "os";
 
-/// What shows that a file uses interfaces of one family of operating systems.
-const OF_ONE_SYSTEM: [&str; 4] = ["std::os::unix", "std::os::fd", "std::os::linux", "rustix::"];
+/// What shows that a file uses interfaces of one family of operating systems, or is divided by them.
+const OF_ONE_SYSTEM: [&str; 13] = [
+    "std::os::",
+    "rustix::",
+    "signal::unix",
+    "UnixListener",
+    "UnixStream",
+    "UnixDatagram",
+    "\"/proc",
+    "cfg(unix",
+    "cfg(windows",
+    "cfg!(unix",
+    "cfg!(windows",
+    "target_os =",
+    "\"/dev/",
+];
 /// Where the unit tests of a file begin. A declaration without a body is followed by more of the file.
 const UNIT_TESTS: &str = "#[cfg(test)]\nmod tests {";
 /// Folders that are made by the daemon and by cargo, and are not in the repository.
@@ -36,16 +50,16 @@ impl Manifest {
     fn read(path: &Path) -> Self {
         let manifest: Table =
             read(path).parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert!(
-            !manifest.contains_key("target"),
-            "{}: dependencies of one target are not read",
-            path.display()
-        );
-        let packages =
-            |key: &str| manifest.get(key).and_then(Value::as_table).into_iter().flatten().map(package);
+        // What only one system needs counts like what every system needs.
+        let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+        let tables: Vec<&Table> = targets.filter_map(Value::as_table).chain([&manifest]).collect();
+        let packages = |key: &str| -> Names {
+            let of_key = |table: &&Table| table.get(key).and_then(Value::as_table).cloned();
+            tables.iter().filter_map(of_key).flatten().map(|(key, value)| package((&key, &value))).collect()
+        };
         Self {
-            build: packages("dependencies").chain(packages("build-dependencies")).collect(),
-            test: packages("dev-dependencies").collect(),
+            build: packages("dependencies").into_iter().chain(packages("build-dependencies")).collect(),
+            test: packages("dev-dependencies"),
         }
     }
 
@@ -311,6 +325,9 @@ fn code_for_one_system_is_only_where_the_list_says() {
 fn comments_and_unit_tests_are_no_code_for_one_system() {
     assert!(is_of_one_system("use std::os::unix::fs::MetadataExt as _;\n"));
     assert!(is_of_one_system("#[cfg(test)]\nmod tests;\n\nlet page = rustix::param::page_size();\n"));
+    assert!(is_of_one_system("use tokio::net::{TcpListener, UnixListener};\n"));
+    assert!(is_of_one_system("let limits = fs::read_to_string(\"/proc/self/limits\");\n"));
+    assert!(is_of_one_system("#[cfg(not(target_os = \"linux\"))]\n"));
     assert!(!is_of_one_system("// rustix::fs would do\nlet a = 1;\n"));
     assert!(!is_of_one_system("let a = 1;\n#[cfg(test)]\nmod tests {\n    use std::os::fd::AsFd;\n}\n"));
 }

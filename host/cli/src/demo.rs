@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use bellwether_api::NodeStatus;
 use bellwether_core::state::StateName;
 use bellwether_daemon::app::{self, Ready, RunError, RunOptions};
+use bellwether_os::process::strays::{self, Stray};
 use clap::Args;
 use tokio::sync::oneshot;
 
@@ -24,7 +25,6 @@ use crate::signals;
 
 mod guide;
 mod layout;
-mod leftover;
 mod visitor;
 
 use visitor::Visitor;
@@ -83,7 +83,7 @@ pub(crate) async fn run(args: &DemoArgs, root: &RootArg, output: &mut Output) ->
         return outcome;
     }
     // Also if the daemon ended by an error: a demo leaves nothing behind.
-    let stopped = leftover::end_applications(&program, place.root());
+    let stopped = strays::end(Stray { program: &program, argument: "demo-app", folder: place.root() });
     if stopped > 0 {
         writeln!(output, "The demo and its application have ended.")?;
     }

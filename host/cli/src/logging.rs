@@ -3,10 +3,9 @@
 mod flood;
 mod line;
 
-use std::os::linux::fs::MetadataExt as _;
-
 use self::line::{Lines, Style};
 
+use bellwether_os::service_manager;
 use clap::{Args, ValueEnum};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
@@ -48,17 +47,10 @@ impl LogFormat {
     fn is_for_the_journal(self) -> bool {
         match self {
             Self::Journald => true,
-            Self::Auto => std::env::var("JOURNAL_STREAM").is_ok_and(|stream| leads_to(&stream)),
+            Self::Auto => service_manager::logs_standard_error(),
             Self::Text | Self::Json => false,
         }
     }
-}
-
-/// Whether standard error is this stream: `DEVICE:INODE` (systemd.exec(5), `JOURNAL_STREAM`).
-/// The variable alone says nothing: a shell of a service inherits it.
-fn leads_to(stream: &str) -> bool {
-    let same = |found: std::fs::Metadata| stream == format!("{}:{}", found.st_dev(), found.st_ino());
-    std::fs::metadata("/proc/self/fd/2").is_ok_and(same)
 }
 
 /// Logs from here on, until the guard is dropped. Once in a process.

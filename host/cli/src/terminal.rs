@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bellwether_api::{CommandAnswer, NodeStatus};
 use bellwether_core::id::ModuleName;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use bellwether_os::signals::{Request, Signals};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -54,7 +54,7 @@ pub(crate) async fn run(client: &Client, module: Option<ModuleName>, color: bool
     let mut model = Model::new(module);
     let mut effects = model.update(Input::Status(first));
     let (tell, mut inputs) = mpsc::channel(INPUTS);
-    let mut signals = Signals::listen().map_err(Failure::from)?;
+    let mut signals = Signals::catch_at_a_terminal().map_err(Failure::from)?;
     let mut screen = Screen::enter().map_err(Failure::from)?;
     screen::read_keys(tell.clone()).map_err(Failure::from)?;
     let mut tasks = Tasks::new(client.clone(), tell);
@@ -75,7 +75,10 @@ pub(crate) async fn run(client: &Client, module: Option<ModuleName>, color: bool
                 Some(input) => model.update(input),
                 None => vec![Effect::Quit],
             },
-            effect = signals.next() => vec![effect],
+            request = signals.next() => vec![match request {
+                Request::Suspend => Effect::Suspend,
+                Request::End | Request::Hangup => Effect::Quit,
+            }],
             _ = ticker.tick() => Vec::new(),
         };
     }
@@ -117,34 +120,6 @@ impl Tasks {
                 });
             }
             Effect::Quit | Effect::Suspend => {}
-        }
-    }
-}
-
-/// What others may tell this process.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-    stop: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
-        })
-    }
-
-    async fn next(&mut self) -> Effect {
-        tokio::select! {
-            _ = self.interrupt.recv() => Effect::Quit,
-            _ = self.terminate.recv() => Effect::Quit,
-            _ = self.hangup.recv() => Effect::Quit,
-            _ = self.stop.recv() => Effect::Suspend,
         }
     }
 }

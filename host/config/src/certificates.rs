@@ -7,8 +7,6 @@
 //! ```
 
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certificate::{Own, Pair, PairError, PairFiles};
 use bellwether_bus::diagnostics::Diagnostics;
+use bellwether_os::file::Stamp;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -94,7 +93,7 @@ struct Inner {
     /// The operator's files, if there are any.
     files: Option<PairFiles>,
     /// How they were when they were read first.
-    seen: [Stamp; 2],
+    seen: [Option<Stamp>; 2],
     /// Where an own one is kept.
     folder: PathBuf,
     /// For whom an own one is made.
@@ -238,14 +237,9 @@ fn not_usable(files: &PairFiles, error: PairError) -> NotUsable {
     NotUsable::File { file: file.clone(), why }
 }
 
-/// What differs when a file has changed: where it lies, how long it is, when it was changed.
-type Stamp = Option<(u64, u64, i64, i64)>;
-
-fn stamps(files: &PairFiles) -> [Stamp; 2] {
-    [&files.certificate, &files.key].map(|file| {
-        let found = fs::metadata(file).ok()?;
-        Some((found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
-    })
+/// What differs when a file has changed.
+fn stamps(files: &PairFiles) -> [Option<Stamp>; 2] {
+    [&files.certificate, &files.key].map(|file| Stamp::of(file).ok())
 }
 
 /// One sentence, if its end is near or over.

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::process::{getegid, geteuid};
-
 use bellwether_os::process::account::Accounts;
 use bellwether_os::spawn::env_file::{self, EnvFileError};
 use bellwether_os::spawn::program::{is_executable, program_file};
+use bellwether_os::user;
 
 /// Why a program cannot be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,17 +85,16 @@ impl HostFiles for ThisHost {
         if found.gid.is_none() && !has_group {
             return Err(AccountProblem::NoGroup);
         }
-        let own = geteuid();
-        if own.is_root() || found.uid == own.as_raw() { Ok(()) } else { Err(AccountProblem::NotRoot) }
+        if user::may_start_as(found.uid) { Ok(()) } else { Err(AccountProblem::NotRoot) }
     }
 
     fn group(&self, group: &str) -> Result<(), AccountProblem> {
         let gid = accounts()?.group(group).ok_or(AccountProblem::Unknown)?;
-        if geteuid().is_root() || gid == getegid().as_raw() { Ok(()) } else { Err(AccountProblem::NotRoot) }
+        if user::may_start_with(gid) { Ok(()) } else { Err(AccountProblem::NotRoot) }
     }
 
     fn is_root(&self) -> bool {
-        geteuid().is_root()
+        user::is_root()
     }
 
     fn env_file(&self, path: &Path) -> Result<(), EnvFileError> {

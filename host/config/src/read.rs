@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bellwether_core::id::ModuleName;
 use bellwether_core::simulation::scenario::Scenario;
+use bellwether_os::host;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -70,8 +71,7 @@ pub fn read_root(root: &Path) -> RootReport {
 
 /// [`read_node`], with the text.
 pub(crate) fn read_node_file(root: &Path) -> Result<Sourced<NodeSpec>, Mistakes> {
-    let host_name = rustix::system::uname();
-    let host_name = host_name.nodename().to_string_lossy();
+    let host_name = host::name();
     match read_text(&root.join(NODE_FILE), NODE_FILE) {
         Ok(text) => parse_node(&text, &host_name)
             .and_then(|node| http::with_bundle(root, node))

@@ -69,9 +69,9 @@ use crate::readmission::Readmission;
 use crate::snapshot::CheckerView;
 
 use checker::Checker;
+use checkers::Checkers;
 #[cfg(test)]
 pub(crate) use checkers::looks;
-use checkers::Checkers;
 use completions::surroundings;
 use found_again::Service;
 use prerequisites::Doubt;

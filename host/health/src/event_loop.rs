@@ -33,6 +33,7 @@ use super::listening::{Accepted, Language, Listener};
 use super::multiplexed::Entrance;
 use super::{ASK_AGAIN, HealthView};
 use bellwether_os::at_most;
+use bellwether_os::exhaustion::spare_descriptor;
 use bellwether_os::fault;
 use bellwether_os::heartbeat::Heartbeat;
 
@@ -109,7 +110,7 @@ impl EventLoop {
             unfinished: VecDeque::new(),
             waiting: Vec::new(),
             sweep_at: None,
-            reserve: (0..RESERVE).map(|_| reserve()).collect::<io::Result<_>>()?,
+            reserve: (0..RESERVE).map(|_| spare_descriptor()).collect::<io::Result<_>>()?,
             buffers: Buffers::default(),
             multiplexed,
             view,
@@ -378,15 +379,11 @@ impl EventLoop {
     /// What has just become free is the reserve's, before anybody else in the daemon takes it.
     fn restock(&mut self) {
         while self.reserve.len() < RESERVE
-            && let Ok(one) = reserve()
+            && let Ok(one) = spare_descriptor()
         {
             self.reserve.push(one);
         }
     }
-}
-
-fn reserve() -> io::Result<File> {
-    File::open("/dev/null")
 }
 
 #[cfg(test)]

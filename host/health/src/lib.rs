@@ -42,7 +42,6 @@ mod service;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -60,7 +59,7 @@ use bellwether_bus::metrics::Metrics;
 use bellwether_config::certificates::{Certificates, NotUsable};
 use bellwether_config::spec::AgentCheckSpec;
 use bellwether_os::clock::Clock;
-use bellwether_os::handover::Inherited;
+use bellwether_os::handover::{Inherited, Socket};
 use bellwether_os::heartbeat::Heartbeat;
 
 /// A question that has no answer yet is asked again after so long. That is in the first seconds of a daemon,
@@ -222,7 +221,7 @@ impl HealthServer {
         view: HealthView,
         certificates: Option<Certificates>,
         inherited: &Inherited,
-    ) -> Result<(Self, Vec<OwnedFd>), BindError> {
+    ) -> Result<(Self, Vec<Socket>), BindError> {
         let mut listeners = vec![Listener::http(http, inherited)?];
         for agent in agents {
             listeners.push(Listener::agent(agent, inherited)?);

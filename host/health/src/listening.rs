@@ -2,17 +2,17 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
 
 use bellwether_core::health::Agent;
 use mio::net::{TcpListener, TcpStream};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::BindError;
 use bellwether_config::spec::AgentCheckSpec;
-use bellwether_os::address;
-use bellwether_os::handover::Inherited;
+use bellwether_os::exhaustion::Exhaustion;
+use bellwether_os::handover::{self, Inherited};
+use bellwether_os::{address, readiness};
 
 /// So many connections wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
@@ -72,15 +72,14 @@ impl Listener {
     }
 
     /// The same socket once more, for the next daemon.
-    pub(super) fn for_the_next(&self) -> io::Result<OwnedFd> {
-        self.socket.as_fd().try_clone_to_owned()
+    pub(super) fn for_the_next(&self) -> io::Result<handover::Socket> {
+        handover::keep(&self.socket)
     }
 
     /// Whether somebody waits to be accepted. Needs no descriptor to tell.
     pub(super) fn has_somebody(&self) -> bool {
-        let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
         // An error: accepting tells.
-        poll(&mut asked, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+        readiness::is_readable(&self.socket, Duration::ZERO).unwrap_or(true)
     }
 
     pub(super) fn accept(&self) -> Accepted {
@@ -88,16 +87,14 @@ impl Listener {
             Ok((stream, peer)) => return Accepted::Connection(stream, peer.ip().to_canonical()),
             Err(error) => error,
         };
-        match error.kind() {
-            io::ErrorKind::WouldBlock => return Accepted::Nobody,
-            io::ErrorKind::OutOfMemory => return Accepted::Exhausted,
-            _ => {}
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Accepted::Nobody;
         }
-        match rustix::io::Errno::from_io_error(&error) {
-            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => Accepted::NoDescriptor,
-            Some(rustix::io::Errno::NOBUFS) => Accepted::Exhausted,
+        match Exhaustion::of(&error) {
+            Some(Exhaustion::Descriptors | Exhaustion::FilesOfTheMachine) => Accepted::NoDescriptor,
+            Some(_) => Accepted::Exhausted,
             // accept(2): errors of the new connection, to be treated like "try again".
-            _ => Accepted::Gone,
+            None => Accepted::Gone,
         }
     }
 }

@@ -18,7 +18,6 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +30,7 @@ use super::protocol::{Protocol, protocol};
 use super::request::MAX_REQUEST;
 use super::service::Service;
 use bellwether_config::certificates::Certificates;
+use bellwether_os::address;
 use bellwether_os::at_most;
 use bellwether_os::fault;
 use bellwether_os::heartbeat::Heartbeat;
@@ -50,8 +50,8 @@ const QUIET: Duration = Duration::from_mins(5);
 const END_WITHIN: Duration = Duration::from_millis(500);
 /// What is under way when a connection is to end has so long.
 const SENDING: Duration = at_most!(Duration::from_secs(5));
-/// What was sent must have arrived by then, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)).
-const ARRIVED_WITHIN_MS: u32 = 10_000;
+/// What was sent must have arrived by then.
+const ARRIVED_WITHIN: Duration = Duration::from_secs(10);
 /// The loop turns at least this often.
 const BEAT: Duration = Duration::from_secs(1);
 /// How often the other side of an HTTP/2 connection shows that it is still there, and how long it has for that.
@@ -196,7 +196,7 @@ async fn serve(incoming: Incoming, service: Service, certificates: Option<Certif
     let Incoming { stream, received, .. } = incoming;
     let is_tls = protocol(&received) == Protocol::Tls;
     // An old kernel does not know it: then the other bounds hold alone.
-    let _ = set_tcp_user_timeout(&stream, ARRIVED_WITHIN_MS);
+    let _ = address::set_user_timeout(&stream, ARRIVED_WITHIN);
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let stream = rewound(received, stream);
     let Some(certificates) = certificates.filter(|_| is_tls) else {

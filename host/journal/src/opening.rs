@@ -25,6 +25,7 @@ use super::search;
 use super::store::{Boot, GivenOut, RESERVE, Store};
 use super::waiting::LATEST;
 use bellwether_bus::Entry;
+use bellwether_os::boot_id;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -104,8 +105,8 @@ pub(super) fn replace(path: &Path, why: &str, wall: i64) -> io::Result<(String, 
 }
 
 pub(super) fn boot(settings: &Settings) -> Boot {
-    let machine = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    Boot { machine: machine.trim().to_owned(), node: settings.node.to_string(), wall: wall(settings) }
+    let machine = boot_id::text().unwrap_or_default();
+    Boot { machine, node: settings.node.to_string(), wall: wall(settings) }
 }
 
 fn wall(settings: &Settings) -> i64 {

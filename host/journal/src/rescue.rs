@@ -7,10 +7,11 @@
 //! What is named `journal.db.new` is whole. The store is closed once that is there; a daemon that is killed in
 //! between leaves it to the next one, which puts it in place before it opens the journal.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+
+use bellwether_os::file;
 
 use super::aside::{remove_companions, remove_parts, set_aside};
 use super::failure::StoreError;
@@ -35,7 +36,7 @@ pub(super) fn rescue(store: &mut Option<Store>, path: &Path, wall: i64) -> Resul
 
 fn copy(store: &Store, path: &Path) -> Result<(), StoreError> {
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        file::create_private_dir_all(folder)?;
     }
     let copy = path.with_extension("db.copy");
     remove_parts(&copy)?;
@@ -56,7 +57,7 @@ pub(super) fn put_in_place(path: &Path) -> io::Result<()> {
     }
     remove_companions(path)?;
     fs::rename(whole, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent().map_or(Ok(()), file::sync_dir)
 }
 
 fn whole_copy(path: &Path) -> PathBuf {

@@ -10,15 +10,15 @@
 //! one given out twice.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bellwether_core::id::{CheckerName, ModuleName};
 use bellwether_core::measurements::{Bucket, Resolution, Series};
+use bellwether_os::file::{self, FileId};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use super::failure::StoreError;
@@ -36,7 +36,7 @@ pub(super) const RESERVE: u64 = 100_000;
 /// A start of the daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Boot {
-    /// The kernel's boot id.
+    /// The kernel's boot id; empty if the system has none.
     pub(super) machine: String,
     pub(super) node: String,
     pub(super) wall: i64,
@@ -58,10 +58,10 @@ pub(super) struct Store {
     boot: i64,
     /// Numbers up to this are reserved.
     reserved: u64,
-    /// The file system of the open file, and its number there.
-    identity: (u64, u64),
-    /// The same of the log ahead of it.
-    log: Option<(u64, u64)>,
+    /// Which file is open.
+    file: FileId,
+    /// Which is the log ahead of it.
+    log: Option<FileId>,
 }
 
 /// What an open file says of the numbers that were given out.
@@ -80,7 +80,7 @@ impl Store {
     /// `is_expected` tells that an empty file is none that was just begun.
     pub(super) fn open(path: &Path, is_expected: bool) -> Result<Self, StoreError> {
         // For its owner alone. What SQLite puts beside it gets the same mode.
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let made = file::private().write(true).create_new(true).open(path);
         match made {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -103,29 +103,24 @@ impl Store {
         )?;
         schema::migrate(&mut connection, version, schema::newest())?;
         connection.set_prepared_statement_cache_capacity(32);
-        let (identity, log) = (identity(path)?, identity(&log_of(path)).ok());
-        Ok(Self { connection, boot: 0, reserved: 0, identity, log })
+        let (file, log) = (FileId::of(path)?, FileId::of(&log_of(path)).ok());
+        Ok(Self { connection, boot: 0, reserved: 0, file, log })
     }
 
     /// Whether the open file is still the one at this place. The database goes on to write to one that was removed or
     /// replaced.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        match identity(path) {
-            Ok(found) => found == self.identity,
-            // A disk that does not answer says nothing.
-            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-        }
+        self.file.is_at(path)
     }
 
     /// Whether the log beside this place belongs to the open file. A file that has taken its place may have its own.
     pub(super) fn owns_log(&self, path: &Path) -> bool {
-        identity(&log_of(path)).ok() == self.log
+        FileId::of(&log_of(path)).ok() == self.log
     }
 
     /// Writes all that is in the open file into another one.
     pub(super) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        made?;
+        file::private().write(true).create_new(true).open(path)?;
         self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
         Ok(())
     }
@@ -223,11 +218,6 @@ fn log_of(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push("-wal");
     name.into()
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let found = fs::metadata(path)?;
-    Ok((found.dev(), found.ino()))
 }
 
 /// Of a file of ours; 0 if nothing is in it yet.

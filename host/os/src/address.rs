@@ -1,7 +1,7 @@
 //! Addresses to listen on, and those that this node does not have yet.
 //!
 //! At the boot an address may come late (DHCP), and a virtual one is on another node most of the
-//! time. A listener on one answers as soon as it is there: the kernel lets a socket wait for
+//! time. A listener on one answers as soon as it is there: Linux lets a socket wait for
 //! its address (`IP_FREEBIND`, ip(7)). That no client reaches it until then is shown.
 
 use std::collections::BTreeSet;
@@ -9,8 +9,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_ip_freebind, set_ipv6_freebind};
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 
 use crate::clock::Clock;
 use crate::heartbeat::Heartbeat;
@@ -24,22 +23,67 @@ pub fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
         bound => return bound,
     }
+    let_wait(socket, address)?;
+    socket.bind(&address.into())
+}
+
+#[cfg(target_os = "linux")]
+fn let_wait(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    use rustix::net::sockopt::{set_ip_freebind, set_ipv6_freebind};
     match address {
         SocketAddr::V4(_) => set_ip_freebind(socket, true)?,
         SocketAddr::V6(_) => set_ipv6_freebind(socket, true)?,
     }
-    socket.bind(&address.into())
+    Ok(())
+}
+
+/// No other system lets a socket wait for its address.
+#[cfg(not(target_os = "linux"))]
+fn let_wait(_socket: &Socket, _address: SocketAddr) -> io::Result<()> {
+    Err(io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Ends a connection when what was sent has not arrived within this time (`TCP_USER_TIMEOUT`, tcp(7)). Fails if the
+/// system cannot do that, as Windows; it then gives up after a time of its own.
+pub fn set_user_timeout<'s, S>(stream: &'s S, within: Duration) -> io::Result<()>
+where
+    SockRef<'s>: From<&'s S>,
+{
+    let within = u32::try_from(within.as_millis()).map_err(io::Error::other)?;
+    give_up_after(&SockRef::from(stream), within)
+}
+
+#[cfg(target_os = "linux")]
+fn give_up_after(socket: &Socket, milliseconds: u32) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_tcp_user_timeout(socket, milliseconds)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_up_after(_socket: &Socket, _milliseconds: u32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Lets a port be bound at once that was in use a moment ago. On Windows that is so without asking, and asking would
+/// let other programs take the port away.
+pub fn reuse(socket: &Socket) -> io::Result<()> {
+    if cfg!(windows) { Ok(()) } else { socket.set_reuse_address(true) }
 }
 
 /// The same for a listener of the asynchronous runtime.
 pub fn listen(address: SocketAddr) -> io::Result<tokio::net::TcpListener> {
     let domain = socket2::Domain::for_address(address);
     let socket = Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
+    reuse(&socket)?;
     socket.set_nonblocking(true)?;
     bind(&socket, address)?;
     socket.listen(1024)?;
     tokio::net::TcpListener::from_std(socket.into())
+}
+
+/// Whether a socket could not be made because the system does not know its protocol.
+#[cfg(unix)]
+pub fn is_unknown_protocol(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::PROTONOSUPPORT)
 }
 
 /// Whether this node has the address at present.
@@ -102,6 +146,15 @@ mod tests {
             sentence(&("the metrics".to_owned(), address))
                 .starts_with("the metrics: this node does not have")
         );
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_given_up_after_the_time_that_was_set() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        set_user_timeout(&stream, Duration::from_secs(10)).unwrap();
+        assert_eq!(rustix::net::sockopt::tcp_user_timeout(&stream).unwrap(), 10_000);
+        assert!(set_user_timeout(&stream, Duration::MAX).is_err(), "the system counts in milliseconds");
     }
 
     #[test]

@@ -10,16 +10,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
-
 use crate::exhaustion::with_reserve;
+use crate::file;
 
 /// Whole or not at all: a new file, synced, takes the place of the old one. For its owner alone.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -44,7 +41,7 @@ pub fn beside(path: &Path) -> PathBuf {
 pub fn write_beside(path: &Path, content: &[u8]) -> io::Result<Beside> {
     let new = beside(path);
     with_reserve(|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = file::private().write(true).create(true).truncate(true).open(&new)?;
         file.write_all(content)?;
         Ok(Beside { file, path: path.to_owned(), content: content.into() })
     })
@@ -58,7 +55,7 @@ impl Beside {
         fs::rename(beside(&path), &path)?;
         written().insert(path.clone(), content);
         match path.parent() {
-            Some(folder) => with_reserve(|| File::open(folder))?.sync_all(),
+            Some(folder) => with_reserve(|| file::sync_dir(folder)),
             None => Ok(()),
         }
     }
@@ -77,7 +74,7 @@ pub fn exchange(path: &Path, json: &[u8]) -> io::Result<()> {
     content.resize(filled, b' ');
     with_reserve(|| write_over(&spare, &content))?;
     // If it fails: there is none yet, or the file system cannot exchange.
-    if renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE).is_err() {
+    if file::exchange(&spare, path).is_err() {
         fs::rename(&spare, path)?;
         // For the next time. If there is no room now, there may be then.
         let _ = write_over(&spare, &content);
@@ -180,24 +177,22 @@ pub fn lost(folder: &Path) -> Vec<PathBuf> {
 pub fn write_anew(path: &Path) -> io::Result<()> {
     let Some(content) = written().get(path).cloned() else { return Ok(()) };
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        file::create_private_dir_all(folder)?;
     }
     // Under a name of its own: the owner of the file may just be writing it as well, and then that is the newer one.
     let anew = with_ending(path, ".anew");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&anew)?;
+    let mut file = file::private().write(true).create(true).truncate(true).open(&anew)?;
     file.write_all(&content)?;
     file.sync_all()?;
-    match renameat_with(CWD, &anew, CWD, path, RenameFlags::NOREPLACE) {
-        Err(Errno::EXIST) => fs::remove_file(&anew),
-        // The file system knows no such rename.
-        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(&anew, path),
-        renamed => Ok(renamed?),
+    match file::rename_new(&anew, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&anew),
+        renamed => renamed,
     }
 }
 
 /// Its blocks stay its own: nothing is cut off before it is written.
 fn write_over(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let mut file = file::private().write(true).create(true).truncate(false).open(path)?;
     file.write_all(content)?;
     if file.metadata()?.len() > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
 }

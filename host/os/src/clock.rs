@@ -3,8 +3,7 @@
 //! The wall clock is read once in a boot of the machine to place the time line;
 //! from then on only the monotonic clock counts, so that a clock that is set by
 //! hours changes no deadline, no duration and no age, also of what an earlier
-//! daemon wrote down. `CLOCK_BOOTTIME` is used because it goes on while a
-//! virtual machine is suspended (`clock_gettime(2)`).
+//! daemon wrote down. It is one that goes on while a virtual machine is suspended.
 //!
 //! ```text
 //!   first daemon of a boot:  wall clock ──▶ offset ──▶ state/timeline.json
@@ -17,13 +16,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use bellwether_core::moment::Moment;
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
-use crate::process::identity::BootId;
+use crate::boot_id::BootId;
 
 mod fault;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+use self::linux as system;
+#[cfg(target_os = "linux")]
+pub use self::linux::thread_time;
+#[cfg(windows)]
+use self::windows as system;
 
 /// Where the daemon's time line stands. Cheap to copy, the same everywhere.
 #[derive(Debug, Clone, Copy)]
@@ -32,19 +41,29 @@ pub struct Clock {
     offset: i64,
 }
 
-fn micros(clock: ClockId) -> i64 {
-    let time = clock_gettime(clock);
-    let micros = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000);
-    micros.saturating_add(fault::micros(clock))
+/// A clock of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The time of day. It can be set.
+    Wall,
+    /// Goes on while the machine is suspended. Its zero is anywhere in this boot.
+    SinceBoot,
+    /// Stands still while the machine is suspended. Its zero is anywhere in this boot.
+    Awake,
+}
+
+/// What the clock shows, in microseconds.
+fn micros(source: Source) -> i64 {
+    system::micros(source).saturating_add(fault::micros(source))
 }
 
 /// From the monotonic clock to the wall clock, in microseconds. They cannot be read at once: of a
 /// few tries the one counts that took the shortest time.
 fn wall_offset() -> i64 {
     let read = || {
-        let before = micros(ClockId::Boottime);
-        let wall = micros(ClockId::Realtime);
-        let took = micros(ClockId::Boottime) - before;
+        let before = micros(Source::SinceBoot);
+        let wall = micros(Source::Wall);
+        let took = micros(Source::SinceBoot) - before;
         (took, wall - before - took / 2)
     };
     let tries = [read(), read(), read()];
@@ -88,12 +107,12 @@ impl Clock {
 
     /// Now, on a clock that stands still while the machine is suspended. Its zero is anywhere.
     pub fn awake(self) -> Moment {
-        Moment::from_micros(micros(ClockId::Monotonic))
+        Moment::from_micros(micros(Source::Awake))
     }
 
     /// Now.
     pub fn now(self) -> Moment {
-        Moment::from_micros(micros(ClockId::Boottime).saturating_add(self.offset))
+        Moment::from_micros(micros(Source::SinceBoot).saturating_add(self.offset))
     }
 
     /// The moment as the wall clock tells it at present, in microseconds after

@@ -13,7 +13,15 @@ use std::hint::black_box;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::io::Errno;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use self::unix as system;
+#[cfg(windows)]
+use self::windows as system;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,23 +43,19 @@ pub enum Exhaustion {
 impl Exhaustion {
     /// If that is why an operation failed.
     pub fn of(error: &io::Error) -> Option<Self> {
-        Some(match Errno::from_io_error(error)? {
-            Errno::MFILE => Self::Descriptors,
-            Errno::NFILE => Self::FilesOfTheMachine,
-            Errno::NOMEM => Self::Memory,
-            Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Self::Disk,
-            Errno::ROFS => Self::ReadOnly,
-            _ => return None,
-        })
+        system::of(error)
+    }
+
+    /// If this process can open no further file at this moment.
+    pub fn of_files() -> Option<Self> {
+        spare_descriptor().err().and_then(|error| Self::of(&error))
     }
 
     /// If that is why a process could not be started: there, "try again" has a meaning of its own
     /// (fork(2)).
+    #[cfg(target_os = "linux")]
     pub(crate) fn of_start(error: &io::Error) -> Option<Self> {
-        match Errno::from_io_error(error) {
-            Some(Errno::AGAIN) => Some(Self::Processes),
-            _ => Self::of(error),
-        }
+        if error.kind() == io::ErrorKind::WouldBlock { Some(Self::Processes) } else { Self::of(error) }
     }
 
     /// The first in the chain of an error's causes.
@@ -111,7 +115,16 @@ const ROOM: usize = 1 << 20;
 /// The allocator asks the system for larger pieces one by one (`M_MMAP_THRESHOLD` in mallopt(3)).
 const PIECE: usize = 64 << 10;
 
+/// What can be opened at any time, and is nothing.
+const NOTHING: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
+
 static RESERVE: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// How many files, sockets among them, this process may have open at once. `None` if there is no such limit, as on
+/// Windows.
+pub fn most_open_files() -> Option<u64> {
+    system::most_open_files()
+}
 
 /// Holds them back from now on.
 pub fn hold_back() {
@@ -128,6 +141,11 @@ pub fn grow_heap() {
     let mut pieces: Vec<Vec<u8>> = (0..=ROOM / PIECE).map(|_| black_box(Vec::with_capacity(PIECE))).collect();
     // Only what lies at the end of the heap is given back to the system: the last piece stays there.
     std::mem::forget(pieces.pop());
+}
+
+/// Opens nothing, so that its descriptor is held back as long as this lives.
+pub fn spare_descriptor() -> io::Result<File> {
+    File::open(NOTHING)
 }
 
 /// Does it; if descriptors are lacking, once more with those that are held back.
@@ -152,7 +170,7 @@ fn reserve() -> MutexGuard<'static, Vec<File>> {
 
 fn restock(reserve: &mut Vec<File>) {
     while reserve.len() < HELD_BACK
-        && let Ok(one) = File::open("/dev/null")
+        && let Ok(one) = spare_descriptor()
     {
         reserve.push(one);
     }
@@ -162,6 +180,7 @@ fn restock(reserve: &mut Vec<File>) {
 mod tests {
     use super::*;
     use anyhow::Context as _;
+    use rustix::io::Errno;
 
     #[test]
     fn what_is_lacking_is_found_behind_what_failed() {
@@ -174,6 +193,7 @@ mod tests {
         assert_eq!(of(Errno::MFILE), Some(Exhaustion::Descriptors));
         assert_eq!(of(Errno::NOSPC), Some(Exhaustion::Disk));
         assert_eq!(of(Errno::ROFS), Some(Exhaustion::ReadOnly));
+        assert_eq!(of(Errno::NOBUFS), Some(Exhaustion::Memory), "the kernel's own, for sockets");
         assert_eq!(of(Errno::NOENT), None);
         assert_eq!(of(Errno::AGAIN), None, "only of a start does it say that");
         let error: anyhow::Error = Err::<(), _>(Exhaustion::Processes).context("cannot start").unwrap_err();

@@ -20,7 +20,7 @@ pub mod holder;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 
 use crate::at_most;
 use crate::socket::Address;
+use crate::spawn::program::this_program;
 
 /// The holder answers within this, or is given up.
 const HOLDER_ANSWERS: Duration = at_most!(Duration::from_secs(1));
@@ -39,6 +40,14 @@ const HOLD_AGAIN: Duration = Duration::from_secs(1);
 
 fn place(root: &Path) -> PathBuf {
     root.join("state/handover.sock")
+}
+
+/// A socket that listens, kept open for the next daemon.
+pub type Socket = OwnedFd;
+
+/// The same socket once more, for the next daemon.
+pub fn keep(socket: &impl AsFd) -> io::Result<Socket> {
+    socket.as_fd().try_clone_to_owned()
 }
 
 /// What the holder of the last daemon gave, and the line to it.
@@ -108,7 +117,7 @@ pub struct Held {
 impl Held {
     /// Starts the holder: this program, called with `argument`. Returns once it has the sockets. Needs a tokio
     /// runtime around it.
-    pub fn begin(root: &Path, sockets: Vec<OwnedFd>, argument: &'static str) -> io::Result<Self> {
+    pub fn begin(root: &Path, sockets: Vec<Socket>, argument: &'static str) -> io::Result<Self> {
         let place = place(root);
         let first = Holder::start(&place, &sockets, argument)?;
         let keeping = tokio::spawn(async move {
@@ -156,8 +165,7 @@ impl Holder {
         let listener = UnixListener::bind(address.path())?;
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_write_timeout(Some(HOLDER_ANSWERS))?;
-        // Not the path of the file: after an upgrade in place there is another program.
-        let child = Command::new("/proc/self/exe")
+        let child = Command::new(this_program())
             .arg(argument)
             .arg(place)
             .env_clear()

@@ -3,10 +3,13 @@
 //! `NOTIFY_SOCKET` stays in our own environment and is in nobody else's:
 //! commands and compilers are started with an environment of their own.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bellwether_core::snapshot::Snapshot;
 use sd_notify::NotifyState;
+
+use crate::file::FileId;
 
 /// The service manager, or nobody. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +66,16 @@ impl ServiceManager {
             tracing::debug!(%error, "the service manager cannot be notified");
         }
     }
+}
+
+/// Whether standard error leads to the journal of systemd (systemd.exec(5), `JOURNAL_STREAM`: `DEVICE:INODE`). The variable
+/// alone says nothing: a shell of a service inherits it.
+pub fn logs_standard_error() -> bool {
+    let leads_to = |stream: &str| {
+        FileId::of(Path::new("/proc/self/fd/2"))
+            .is_ok_and(|FileId { device, number }| stream == format!("{device}:{number}"))
+    };
+    std::env::var("JOURNAL_STREAM").is_ok_and(|stream| leads_to(&stream))
 }
 
 /// `3 modules, 2 ready`

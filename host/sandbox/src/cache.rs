@@ -12,18 +12,14 @@
 //! the folder. An entry is read into memory before it is looked at, and never
 //! mapped: nobody changes it afterwards.
 
-use std::fs::File;
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_NOW, fstat,
-    futimens, mkdirat, openat, renameat, renameat_with, statat, unlinkat,
-};
-use rustix::process::geteuid;
+use bellwether_os::file::private_dir::{NotOpened, PrivateDir};
+use bellwether_os::random;
 use wasmtime::Engine;
 
 use super::compile::MAX_CODE;
@@ -57,10 +53,10 @@ pub enum CacheError {
     Io(#[from] io::Error),
 }
 
-/// The folder, open: what happens to its name later makes no difference.
+/// The entries, in a folder of their own.
 #[derive(Debug)]
 pub(super) struct Cache {
-    folder: OwnedFd,
+    folder: PrivateDir,
     key: [u8; KEY_LENGTH],
     engine: blake3::Hash,
     most: u64,
@@ -87,16 +83,10 @@ pub(super) fn engine_hash(engine: &Engine) -> blake3::Hash {
 impl Cache {
     /// Opens the folder, and makes it and its key if they are not there.
     pub(super) fn open(path: &Path, engine: blake3::Hash) -> Result<Self, CacheError> {
-        match mkdirat(CWD, path, Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(io::Error::from(error).into()),
-        }
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = openat(CWD, path, flags, Mode::empty()).map_err(io::Error::from)?;
-        let stat = fstat(&folder).map_err(io::Error::from)?;
-        if let Some(why) = not_ours(&stat) {
-            return Err(CacheError::NotOurs { what: "state/compiled", why });
-        }
+        let folder = PrivateDir::open(path).map_err(|error| match error {
+            NotOpened::NotPrivate(why) => CacheError::NotOurs { what: "state/compiled", why },
+            NotOpened::Io(error) => error.into(),
+        })?;
         let key = if let Some(key) = read_key(&folder)? { key } else { make_key(&folder)? };
         let cache = Self { folder, key, engine, most: MAX_TOTAL, writing: Mutex::default() };
         cache.clear_unfinished();
@@ -118,7 +108,7 @@ impl Cache {
 
     /// Whether there is an entry of this component. Whether it can be trusted is found out when it is read.
     pub(super) fn has(&self, digest: &blake3::Hash) -> bool {
-        statat(&self.folder, self.name(digest), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        self.folder.has(&self.name(digest))
     }
 
     /// Keeps machine code. Without a cache everything works, only slower: a failure is logged.
@@ -136,10 +126,10 @@ impl Cache {
     }
 
     fn read(&self, name: &str, digest: &blake3::Hash) -> io::Result<Option<Vec<u8>>> {
-        let Some((file, stat)) = open_file(&self.folder, name)? else {
+        let Some(file) = self.folder.file(name)? else {
             return Err(io::Error::other("it is not a file of the daemon's user alone"));
         };
-        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         if size < HEADER || size as u64 > MAX_CODE + HEADER as u64 {
             return Err(io::Error::other("its size is wrong"));
         }
@@ -152,9 +142,8 @@ impl Cache {
         {
             return Err(io::Error::other("its MAC is wrong, or it belongs to something else"));
         }
-        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         // For the removal of what is used least; otherwise of no importance.
-        let _touched = futimens(&file, &Timestamps { last_access: now, last_modification: now });
+        let _touched = file.set_modified(SystemTime::now());
         entry.drain(..HEADER);
         Ok(Some(entry))
     }
@@ -172,89 +161,42 @@ impl Cache {
 
     fn write(&self, name: &str, digest: &blake3::Hash, code: &[u8]) -> io::Result<()> {
         let new = format!("{UNFINISHED}-{name}");
-        let mut file = create(&self.folder, &new)?;
+        let mut file = self.folder.create(&new)?;
         let head = [self.head(digest, code).as_slice(), self.mac(digest, code).as_bytes()].concat();
         file.write_all(&head)?;
         file.write_all(code)?;
-        Ok(renameat(&self.folder, &new, &self.folder, name)?)
+        self.folder.rename(&new, name)
     }
 
     /// Removes what has not been used for longest, until the rest is small enough. Never `kept`.
     fn make_room(&self, kept: &str) -> io::Result<()> {
-        let mut entries = Vec::new();
-        for (name, stat) in self.files()? {
-            if name.ends_with(ENTRY) {
-                let size = u64::try_from(stat.st_size).unwrap_or(0);
-                entries.push(((stat.st_mtime, stat.st_mtime_nsec), name, size));
-            }
-        }
-        entries.sort();
-        let mut total: u64 = entries.iter().map(|(_, _, size)| size).sum();
-        for (_, name, size) in entries.iter().filter(|(_, name, _)| name != kept) {
+        let mut entries = self.folder.entries()?;
+        entries.retain(|entry| entry.name.ends_with(ENTRY));
+        entries.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
+        let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
+        for entry in entries.iter().filter(|entry| entry.name != kept) {
             if total <= self.most {
                 break;
             }
-            unlinkat(&self.folder, name, AtFlags::empty())?;
-            total -= size;
+            self.folder.remove(&entry.name)?;
+            total -= entry.size;
         }
         Ok(())
     }
 
     /// A daemon that ended while it wrote has left something behind.
     fn clear_unfinished(&self) {
-        for (name, _) in self.files().unwrap_or_default() {
-            if name.starts_with(UNFINISHED) {
-                let _gone_already = unlinkat(&self.folder, name, AtFlags::empty());
+        for entry in self.folder.entries().unwrap_or_default() {
+            if entry.name.starts_with(UNFINISHED) {
+                let _gone_already = self.folder.remove(&entry.name);
             }
         }
     }
-
-    fn files(&self) -> io::Result<Vec<(String, Stat)>> {
-        let mut files = Vec::new();
-        for entry in Dir::read_from(&self.folder)? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().to_str() else { continue };
-            let stat = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                files.push((name.to_owned(), stat));
-            }
-        }
-        Ok(files)
-    }
 }
 
-/// What keeps a file or folder from being the daemon's alone.
-fn not_ours(stat: &Stat) -> Option<&'static str> {
-    if stat.st_uid != geteuid().as_raw() {
-        return Some("it belongs to another user");
-    }
-    (stat.st_mode & 0o077 != 0).then_some("others have access to it")
-}
-
-/// A regular file that is ours alone, under one name. Nothing if it is anything else.
-fn open_file(folder: &OwnedFd, name: &str) -> io::Result<Option<(File, Stat)>> {
-    // Neither a link is followed, nor a pipe waited for.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match openat(folder, name, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(rustix::io::Errno::LOOP) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let stat = fstat(&file)?;
-    let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1;
-    Ok((regular && not_ours(&stat).is_none()).then(|| (File::from(file), stat)))
-}
-
-/// A new file, in place of one that a daemon could not finish.
-fn create(folder: &OwnedFd, name: &str) -> io::Result<File> {
-    let _not_there = unlinkat(folder, name, AtFlags::empty());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(File::from(openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?))
-}
-
-fn read_key(folder: &OwnedFd) -> Result<Option<[u8; KEY_LENGTH]>, CacheError> {
+fn read_key(folder: &PrivateDir) -> Result<Option<[u8; KEY_LENGTH]>, CacheError> {
     let not_ours = || CacheError::NotOurs { what: "state/compiled/key", why: "others have access to it" };
-    let (file, _) = match open_file(folder, KEY_FILE) {
+    let file = match folder.file(KEY_FILE) {
         Ok(file) => file.ok_or_else(not_ours)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -265,15 +207,15 @@ fn read_key(folder: &OwnedFd) -> Result<Option<[u8; KEY_LENGTH]>, CacheError> {
     Ok(key.try_into().ok())
 }
 
-fn make_key(folder: &OwnedFd) -> Result<[u8; KEY_LENGTH], CacheError> {
+fn make_key(folder: &PrivateDir) -> Result<[u8; KEY_LENGTH], CacheError> {
     let mut key = [0; KEY_LENGTH];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    random::fill(&mut key)?;
     let new = format!("{UNFINISHED}-{KEY_FILE}");
-    let mut file = create(folder, &new)?;
+    let mut file = folder.create(&new)?;
     file.write_all(&key)?;
     file.sync_all()?;
-    let _damaged = unlinkat(folder, KEY_FILE, AtFlags::empty());
-    renameat_with(folder, &new, folder, KEY_FILE, RenameFlags::NOREPLACE).map_err(io::Error::from)?;
+    let _damaged = folder.remove(KEY_FILE);
+    folder.rename_new(&new, KEY_FILE)?;
     Ok(key)
 }
 

@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bellwether_core::text::one_line;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use bellwether_os::process::limits;
+use bellwether_os::spawn::program::this_program;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -54,8 +55,7 @@ const MAX_REASON: usize = 1000;
 impl Compiler {
     /// This program itself, called with `argument` alone.
     pub fn child_of_this_program(argument: &str) -> Self {
-        // Not the path of the file: after an upgrade in place there is another program.
-        Self::Child { program: PathBuf::from("/proc/self/exe"), arguments: vec![argument.to_owned()] }
+        Self::Child { program: this_program(), arguments: vec![argument.to_owned()] }
     }
 
     /// From the cache, if there is one that has it; else compiled, and kept there.
@@ -110,13 +110,7 @@ fn no_component(complaint: String) -> LoadError {
 /// The child's part: a component on the standard input, its machine code on the
 /// standard output. An error is for the standard error, and the exit code 1.
 pub fn serve() -> anyhow::Result<()> {
-    let limit = |resource, most| {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
-            .context("cannot limit itself")
-    };
-    limit(Resource::As, COMPILE_MEMORY)?;
-    limit(Resource::Cpu, PROCESSOR_TIME.as_secs())?;
-    limit(Resource::Core, 0)?;
+    limits::confine(COMPILE_MEMORY, PROCESSOR_TIME).context("cannot limit itself")?;
     let mut bytes = Vec::new();
     io::stdin().lock().take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes)?;
     ensure!(bytes.len() <= MAX_SIZE, "too large");

@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bellwether_core::moment::plain;
+use bellwether_os::address;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::UdpSocket;
 
@@ -68,7 +69,7 @@ fn open(address: IpAddr) -> Result<(Socket, bool), EchoError> {
     let forbidden = |error: &io::Error| {
         // A kernel built without ping sockets does not know the protocol of the first kind.
         matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
-            || error.raw_os_error() == Some(rustix::io::Errno::PROTONOSUPPORT.raw_os_error())
+            || address::is_unknown_protocol(error)
     };
     let (socket, raw) = match Socket::new(domain, Type::DGRAM, Some(protocol)) {
         Ok(socket) => (socket, false),

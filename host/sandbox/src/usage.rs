@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use bellwether_bus::metrics::Usage;
+use bellwether_os::clock;
 
 /// A run's meter. What it has counted stays to be read when the guest is ended.
 #[derive(Default)]
@@ -55,12 +56,9 @@ impl Meter {
     }
 }
 
-/// Nanoseconds of a processor that this thread has had (`clock_gettime(2)`,
-/// `CLOCK_THREAD_CPUTIME_ID`).
+/// Nanoseconds of a processor that this thread has had.
 fn thread_time() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let time = Duration::try_from(time).unwrap_or_default();
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(clock::thread_time().as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -24,7 +24,6 @@ use bellwether_core::record::RecordKind;
 use bellwether_core::snapshot::Snapshot;
 use bellwether_core::why::Inactive;
 use futures_util::future::BoxFuture;
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{broadcast, watch};
 
 use super::guard::never_ends;
@@ -39,6 +38,7 @@ use bellwether_core::chart::{Chart, ChartQuery};
 use bellwether_core::reload::{Approved, NotApproved};
 use bellwether_journal::{NotRead, RecordQuery};
 use bellwether_os::clock::Clock;
+use bellwether_os::socket::{Listener, Peer, Stream};
 use bellwether_os::spawn::log_file::LogTail;
 
 mod accounts;
@@ -223,8 +223,8 @@ async fn answer_in_time(request: Request, next: Next) -> Response {
 
 /// Serves clients until `shutdown` completes. Only the daemon's own user and root are accepted (`SO_PEERCRED`,
 /// unix(7)).
-pub async fn serve(
-    listener: UnixListener,
+pub async fn serve<L: Listener + 'static>(
+    listener: L,
     daemon: Arc<dyn Daemon>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -235,7 +235,7 @@ pub async fn serve(
         head_within: HEAD_WITHIN,
         longest: None,
     };
-    let answer = move |stream: UnixStream, connection: Connection| {
+    let answer = move |stream: L::Stream, connection: Connection| {
         let (caller, router) = (admitted(&stream), router.clone());
         async move {
             let Some(caller) = caller else { return };
@@ -246,25 +246,24 @@ pub async fn serve(
 }
 
 /// The local socket. Its clients have no address to count them by.
-struct LocalSocket(UnixListener);
+struct LocalSocket<L>(L);
 
-impl Accept for LocalSocket {
-    type Client = UnixStream;
+impl<L: Listener> Accept for LocalSocket<L> {
+    type Client = L::Stream;
 
-    async fn accept_client(&self) -> io::Result<UnixStream> {
-        let (stream, _) = self.0.accept().await?;
-        Ok(stream)
+    async fn accept_client(&self) -> io::Result<L::Stream> {
+        self.0.accept().await
     }
 
-    fn address_of(_: &UnixStream) -> Option<IpAddr> {
+    fn address_of(_: &L::Stream) -> Option<IpAddr> {
         None
     }
 }
 
 /// The caller, if it is accepted.
-fn admitted(stream: &UnixStream) -> Option<Caller> {
-    let uid = stream.peer_cred().ok()?.uid();
-    let allowed = may_ask(uid, rustix::process::geteuid().as_raw());
+fn admitted(stream: &impl Stream) -> Option<Caller> {
+    let Peer { uid, own } = stream.peer().ok()?;
+    let allowed = may_ask(uid, own);
     if !allowed {
         tracing::warn!(uid, "refused on the local socket: only the daemon's own user and root may ask");
     }

@@ -23,7 +23,7 @@ use bellwether_api::ConsoleStatus;
 use bellwether_config::certificate::PairFiles;
 use bellwether_config::certificates::{Certificates, NotUsable, Purpose};
 use bellwether_config::spec::{ConsoleSpec, NodeSpec};
-use bellwether_os::address;
+use bellwether_os::{address, host};
 
 mod router;
 
@@ -40,9 +40,9 @@ pub struct Peer {
 
 /// The time limit for the head of a request, and for an idle client.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// Sent data must be acknowledged within this time, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)): a client that has
-/// disappeared, or no longer reads, holds nothing for longer.
-const ARRIVED_WITHIN_MS: u32 = 30_000;
+/// Sent data must be acknowledged within this time: a client that has disappeared, or no longer reads, holds nothing
+/// for longer.
+const ARRIVED_WITHIN: Duration = Duration::from_secs(30);
 /// The daemon's own certificate, relative to the root.
 const OWN_CERTIFICATE: &str = "state/console";
 
@@ -158,7 +158,7 @@ impl Client {
         let Self { stream, address, certificates } = self;
         // Errors: it has ended already, which is noticed below.
         let _ = stream.set_nodelay(true);
-        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, ARRIVED_WITHIN_MS);
+        let _ = address::set_user_timeout(&stream, ARRIVED_WITHIN);
         let peer = |tls| Extension(Peer { address, tls });
         let Some(certificates) = certificates else {
             return connection.serve(stream, router.layer(peer(false))).await;
@@ -181,8 +181,7 @@ pub fn is_loopback(address: IpAddr) -> bool {
 
 /// The names of the console: those of the file, the host's, the node's. The first one is displayed.
 fn names(node: &NodeSpec, spec: &ConsoleSpec, address: SocketAddr) -> Vec<String> {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().to_lowercase();
+    let host = host::name().to_lowercase();
     let mut names = spec.names.clone();
     let own = [host, node.name.as_str().to_lowercase(), "localhost".to_owned()];
     names.extend(own.into_iter().filter(|name| !name.is_empty() && name.is_ascii()));

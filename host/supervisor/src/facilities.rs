@@ -175,14 +175,13 @@ impl Found {
     }
 
     fn facts(self, now: SystemTime) -> Vec<ProcessFacts> {
-        let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
         let facts = |(stat, commands, checkers): (Stat, Vec<String>, Vec<String>)| ProcessFacts {
             pid: stat.pid,
             commands,
             checkers,
             started_at: now.checked_sub(stat.age()).unwrap_or(SystemTime::UNIX_EPOCH),
             cpu: ticks(stat.cpu_ticks),
-            resident: stat.resident_pages.saturating_mul(page),
+            resident: stat.resident_bytes(),
             threads: stat.threads,
             open_files: open_files(stat.pid).ok(),
             state: state_word(stat.state),

@@ -15,9 +15,8 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,6 +32,7 @@ use tokio::time::timeout;
 
 use bellwether_os::at_most;
 use bellwether_os::atomic_file::{self, Beside};
+use bellwether_os::file;
 use bellwether_os::process::identity::BootId;
 
 /// Answers that wait for the disk. A person gives one command at a time.
@@ -264,7 +264,7 @@ fn write_all(
 }
 
 fn write(folder: &Path, module: &ModuleName, memory: &ModuleMemory) -> io::Result<Beside> {
-    match DirBuilder::new().mode(0o700).create(folder) {
+    match file::create_private_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }

@@ -3,15 +3,13 @@
 //! A profile says where a token goes and which certificate is trusted there. A file that another user could have
 //! written is refused: it could send the token elsewhere.
 
-use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bellwether_config::certificate::Fingerprint;
 use bellwether_core::id::NodeName;
-use rustix::fs::{Mode, OFlags};
+use bellwether_os::file::{Access, create_private_dir_all, open_without_waiting};
 use serde::{Deserialize, Serialize};
 
 use super::remote::check_url;
@@ -104,7 +102,7 @@ impl Profiles {
         let unwritable = |error: std::io::Error| {
             Failure::from(anyhow::Error::from(error).context(format!("{} cannot be written", path.display())))
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(unwritable)?;
+        create_private_dir_all(&self.folder).map_err(unwritable)?;
         self.check_folder()?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(unwritable)?;
         file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(unwritable)?;
@@ -155,13 +153,13 @@ impl Profiles {
         // If it is missing or cannot be read, so are the files in it, and reading one says why.
         let Ok(facts) = std::fs::metadata(&self.folder) else { return Ok(()) };
         let shown = self.folder.display();
-        let user = rustix::process::geteuid().as_raw();
-        if facts.uid() != user && facts.uid() != 0 {
+        let access = Access::of(&facts);
+        if !access.is_own_or_roots() {
             let what = format!("{shown} belongs to another user, who could send the token elsewhere");
             return Err(Failure::new(Exit::Usage, what, format!("ls -ld {shown}")));
         }
-        if facts.mode() & 0o022 != 0 {
-            let what = format!("{shown} can be written by other users (mode {:03o})", facts.mode() & 0o777);
+        if access.is_written_by_others() {
+            let what = format!("{shown} can be written by other users (mode {:03o})", access.mode & 0o777);
             let next = format!("see that its files are right, then: chmod 700 {shown}");
             return Err(Failure::new(Exit::Usage, what, next));
         }
@@ -199,23 +197,20 @@ fn read_own(path: &Path) -> Result<String, Unreadable> {
         ErrorKind::NotFound => Unreadable::Missing,
         _ => Unreadable::Refused(format!("{shown} cannot be read: {error}"), format!("ls -l {shown}")),
     };
-    // Opening a pipe would wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;
-    let file = File::from(file);
+    let file = open_without_waiting(path).map_err(unreadable)?;
     let facts = file.metadata().map_err(unreadable)?;
-    let user = rustix::process::geteuid().as_raw();
+    let access = Access::of(&facts);
     if !facts.is_file() {
         return refused("is not a regular file", format!("ls -l {shown}"));
     }
-    if facts.uid() != user && facts.uid() != 0 {
+    if !access.is_own_or_roots() {
         return refused(
             "belongs to another user, who could send the token elsewhere",
             format!("ls -l {shown}"),
         );
     }
-    if facts.mode() & 0o022 != 0 {
-        let what = format!("can be written by other users (mode {:03o})", facts.mode() & 0o777);
+    if access.is_written_by_others() {
+        let what = format!("can be written by other users (mode {:03o})", access.mode & 0o777);
         return refused(&what, format!("see that it is right, then: chmod 600 {shown}"));
     }
     let mut text = String::new();
@@ -229,9 +224,9 @@ fn read_own(path: &Path) -> Result<String, Unreadable> {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-    use rustix::fs::FileType;
+    use rustix::fs::{FileType, Mode};
 
     use super::*;
 

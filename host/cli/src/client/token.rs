@@ -1,8 +1,8 @@
 //! The token that a daemon on another host wants.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use bellwether_os::file::Access;
 use hyper::header::HeaderValue;
 
 use super::remote::usage;
@@ -39,10 +39,10 @@ fn read_token(file: &Path) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| {
         usage(format!("the token file {shown} cannot be read: {error}"), "name a file that contains a token")
     };
-    let mode = std::fs::metadata(file).map_err(unreadable)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let access = Access::of(&std::fs::metadata(file).map_err(unreadable)?);
+    if access.is_for_others() {
         return Err(usage(
-            format!("the token file {shown} can be read by others (mode {mode:03o})"),
+            format!("the token file {shown} can be read by others (mode {:03o})", access.mode & 0o777),
             format!("chmod 600 {shown}, and if another user may have read it, create a new token"),
         ));
     }

@@ -1,16 +1,14 @@
 //! How a person or a script confirms a command after which no node serves the module.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bellwether_api::ModuleStatus;
 use bellwether_core::command::Command;
 use bellwether_core::consequence::Consequence;
 use bellwether_core::id::ModuleName;
 use bellwether_core::permission::Authorization;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use bellwether_os::readiness::is_readable;
 
 use crate::client::Client;
 use crate::exit::{Exit, Failure};
@@ -83,20 +81,6 @@ fn write_question(
     to.flush()
 }
 
-/// Whether there is something to read, or the end, within this time. A terminal has something when a line is typed.
-fn is_readable(from: &impl AsFd, within: Duration) -> io::Result<bool> {
-    let deadline = Instant::now() + within;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(from, PollFlags::IN)], Some(&left)) {
-            // By a signal, such as when the terminal is resumed.
-            Err(Errno::INTR) => {}
-            found => return Ok(found? > 0),
-        }
-    }
-}
-
 /// Ends the line of the question if what was typed did not: Ctrl-D ends the input without one.
 fn end_line(to: &mut impl Write, typed: &str) -> io::Result<()> {
     if typed.ends_with('\n') { Ok(()) } else { writeln!(to) }
@@ -104,8 +88,6 @@ fn end_line(to: &mut impl Write, typed: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixStream;
-
     use super::*;
 
     #[test]
@@ -118,17 +100,6 @@ mod tests {
         }
         assert_eq!(Confirmation::by(false, script, local), Confirmation::Given);
         assert_eq!(Confirmation::by(false, script, elsewhere), Confirmation::Missing);
-    }
-
-    #[test]
-    fn an_answer_is_waited_for_within_a_time() {
-        let (mut person, question) = UnixStream::pair().unwrap();
-        assert!(!is_readable(&question, Duration::from_millis(10)).unwrap());
-        person.write_all(b"web\n").unwrap();
-        assert!(is_readable(&question, ANSWERED_WITHIN).unwrap());
-        let (person, question) = UnixStream::pair().unwrap();
-        drop(person);
-        assert!(is_readable(&question, ANSWERED_WITHIN).unwrap(), "the end is an answer");
     }
 
     #[test]

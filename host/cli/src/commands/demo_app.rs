@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use bellwether_os::process::entry::rename_this_process;
 use clap::Args;
 
 use crate::exit::{Exit, Outcome};
@@ -54,7 +55,7 @@ impl App {
 
 pub(crate) async fn run(args: &DemoAppArgs, output: &mut Output) -> Outcome {
     // So that it is not called like the daemon in lists of processes (proc(5)).
-    if let Err(error) = std::fs::write("/proc/self/comm", "demo-app") {
+    if let Err(error) = rename_this_process("demo-app") {
         writeln!(output, "the process name cannot be set: {error}")?;
     }
     let listener = tokio::net::TcpListener::bind(args.listen)

@@ -1,7 +1,6 @@
 //! `inspect`: what a component is, and whether it runs here.
 
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use bellwether_config as config;
@@ -9,6 +8,7 @@ use bellwether_config::spec::LimitsSpec;
 use bellwether_config::{ComponentKind, ComponentUse};
 use bellwether_core::grant::GrantRequest;
 use bellwether_core::id::ModuleName;
+use bellwether_os::file::create_private_dir_all;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::compile::Compiler;
 use bellwether_sandbox::component::{Component, Kind, MAX_SIZE};
@@ -89,7 +89,7 @@ pub(super) fn keep_compiled(sandbox: &mut Sandbox) {
     let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")));
     let Some(folder) = caches.map(|caches| caches.join("bellwether")) else { return };
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    let made = create_private_dir_all(&folder);
     let opened =
         made.map_err(anyhow::Error::from).and_then(|()| Ok(sandbox.cache_in(&folder.join("compiled"))?));
     if let Err(error) = opened {

@@ -7,10 +7,10 @@ mod shared;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use bellwether_os::socket::is_answered;
 use clap::Args;
 
 use self::archive::Release;
@@ -189,7 +189,7 @@ fn operators<'a>(node_file: &'a str, example: &'a str) -> [(&'static str, &'a st
 
 fn uninstall(args: &InstallArgs, place: &Place) -> Result<Steps, Failure> {
     let socket = place.at(Path::new("/etc/bellwether/bellwether.sock"));
-    if UnixStream::connect(&socket).is_ok() {
+    if is_answered(&socket) {
         return Err(Failure::new(
             Exit::Denied,
             "the daemon is running",

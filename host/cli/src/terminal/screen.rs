@@ -8,9 +8,9 @@
 
 use std::io;
 
+use bellwether_os::signals;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::{DefaultTerminal, Frame};
-use rustix::process::{Signal, kill_current_process_group};
 use tokio::sync::mpsc;
 
 use super::model::Input;
@@ -33,7 +33,7 @@ impl Screen {
     pub(super) fn suspend(&mut self) -> io::Result<()> {
         ratatui::try_restore()?;
         // The whole job, as the terminal itself would have it: with `sudo` before it, for one.
-        kill_current_process_group(Signal::STOP)?;
+        signals::stop_job()?;
         self.terminal = ratatui::try_init()?;
         Ok(())
     }

@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use jiff::civil::Date;
@@ -15,7 +14,7 @@ use jiff::{Span, Timestamp};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 
 use super::{Pair, PairFiles};
-use bellwether_os::atomic_file;
+use bellwether_os::{atomic_file, file};
 
 /// It counts for so many days. Some clients refuse those that count for longer.
 const DAYS: i64 = 825;
@@ -90,8 +89,8 @@ fn make(files: &PairFiles, folder: &Path, names: &[String], now: Timestamp) -> R
     params.not_before = midnight(today.saturating_sub(Span::new().days(1)));
     params.not_after = midnight(today.saturating_add(Span::new().days(DAYS)));
     let certificate = params.self_signed(&key)?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    file::create_private_dir_all(folder)?;
+    file::make_private_dir(folder)?;
     atomic_file::replace(&files.key, key.serialize_pem().as_bytes())?;
     let text = format!("{}\n{}", heading(names), certificate.pem());
     atomic_file::replace(&files.certificate, text.as_bytes())?;

@@ -66,6 +66,7 @@ impl Accounts {
     }
 
     /// The groups that list this user as a member.
+    #[cfg(target_os = "linux")]
     pub(crate) fn groups_of(&self, user: &str) -> Vec<u32> {
         let groups = self.groups.lines().filter_map(group_of_line);
         groups

@@ -1,12 +1,11 @@
 //! Which process, for good: process ids are used again, this is not.
 
-use std::fmt;
 use std::io;
-use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::stat::Stat;
+pub use crate::boot_id::BootId;
 
 /// A process of this machine, past or present. The kernel gives a process id
 /// to another process once it is free, but never with the same start time
@@ -53,53 +52,6 @@ impl ProcessId {
     }
 }
 
-/// A random number that the kernel makes at each boot (`proc_sys_kernel(5)`, `random/boot_id`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct BootId(u128);
-
-impl BootId {
-    /// Of this boot.
-    pub fn current() -> io::Result<Self> {
-        static CURRENT: OnceLock<BootId> = OnceLock::new();
-        if let Some(boot_id) = CURRENT.get() {
-            return Ok(*boot_id);
-        }
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        let boot_id =
-            Self::try_from(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(*CURRENT.get_or_init(|| boot_id))
-    }
-}
-
-/// A text that is no boot id.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a boot id: 32 hexadecimal digits are expected")]
-pub struct BootIdError(String);
-
-impl TryFrom<String> for BootId {
-    type Error = BootIdError;
-    fn try_from(text: String) -> Result<Self, BootIdError> {
-        let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
-        match u128::from_str_radix(&digits, 16) {
-            Ok(number) if digits.len() == 32 => Ok(Self(number)),
-            _ => Err(BootIdError(text)),
-        }
-    }
-}
-
-impl From<BootId> for String {
-    fn from(boot_id: BootId) -> String {
-        format!("{:032x}", boot_id.0)
-    }
-}
-
-impl fmt::Debug for BootId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +62,7 @@ mod tests {
         assert!(this.still_alive());
         let earlier = ProcessId { start_time: this.start_time - 1, ..this };
         assert!(!earlier.still_alive(), "same id, other start time");
-        let before_the_boot = ProcessId { boot_id: BootId(this.boot_id.0 ^ 1), ..this };
+        let before_the_boot = ProcessId { boot_id: this.boot_id.other(), ..this };
         assert!(!before_the_boot.still_alive(), "same id and start time, other boot");
     }
 

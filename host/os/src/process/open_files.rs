@@ -4,6 +4,7 @@
 //! started with: a program that uses `select` breaks when it has more than 1024, and one that
 //! closes all it might have is slow when that may be a million (`getrlimit(2)`).
 
+use std::process::Child;
 use std::sync::OnceLock;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -31,8 +32,9 @@ pub(crate) fn of_others() -> Option<u64> {
 }
 
 /// Gives a process that was just started the limit that it should have.
-pub fn restore_in(pid: Pid) {
+pub fn restore_in(child: &Child) {
     let Some(before) = BEFORE.get() else { return };
+    let pid = Pid::from_child(child);
     // An error: it is another user's by now, or gone. It may open more than it knows what to do with.
     if let Err(error) = prlimit(Some(pid), Resource::Nofile, *before) {
         tracing::debug!(%error, ?pid, "a process keeps the daemon's limit of open files");

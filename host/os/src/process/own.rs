@@ -30,10 +30,9 @@ impl OwnUse {
     pub fn now() -> Self {
         let own = std::process::id();
         let stat = Stat::read(own).ok();
-        let page = rustix::param::page_size() as f64;
         let stat = stat.as_ref();
         Self {
-            memory: stat.map(|stat| stat.resident_pages as f64 * page),
+            memory: stat.map(|stat| stat.resident_bytes() as f64),
             open_files: open_files(own).ok().map(|count| count as f64),
             max_open_files: getrlimit(Resource::Nofile).current.map(|most| most as f64),
             threads: stat.map(|stat| stat.threads as f64),

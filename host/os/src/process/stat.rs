@@ -113,6 +113,12 @@ impl Stat {
         }
     }
 
+    /// Its resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+        self.resident_pages.saturating_mul(page)
+    }
+
     /// How long ago it started.
     pub fn age(&self) -> Duration {
         since_boot().saturating_sub(ticks(self.start_time))

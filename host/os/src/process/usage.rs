@@ -69,9 +69,7 @@ impl UsageMeter {
     /// its proportional share of the pages that it has in common with others (`proc_pid_smaps(5)`);
     /// between two looks at that, the share that it had.
     fn memory(&mut self, processes: &[Stat], now: Instant) -> u64 {
-        let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
-        let resident = |stat: &Stat| stat.resident_pages.saturating_mul(page);
-        let together: u64 = processes.iter().map(resident).sum();
+        let together: u64 = processes.iter().map(Stat::resident_bytes).sum();
         if processes.len() == 1 {
             return together;
         }
@@ -81,7 +79,7 @@ impl UsageMeter {
         }
         let begun = Instant::now();
         // Of one whose pages we may not see, all of it.
-        let share = |stat: &Stat| proportional(stat.pid).unwrap_or_else(|_| resident(stat));
+        let share = |stat: &Stat| proportional(stat.pid).unwrap_or_else(|_| stat.resident_bytes());
         let proportional = processes.iter().map(share).sum();
         self.shares = Some(Shares { at: now, took: begun.elapsed(), proportional, resident: together });
         proportional

@@ -12,7 +12,6 @@ use std::process::{Child, Stdio};
 
 use anyhow::{Context, anyhow};
 use bellwether_core::id::{CommandName, ModuleName, NodeName};
-use rustix::process::Pid;
 
 use super::gate::{Gate, Launcher, Prepared, Staying, Waiting, When};
 use super::log_file;
@@ -86,7 +85,7 @@ impl Home {
                 .map(|waiting| waiting.leader);
         }
         let waiting = self.start(launch, streams, (&Launcher::Nobody, When::Now), None, None)?;
-        open_files::restore_in(Pid::from_child(&waiting.child));
+        open_files::restore_in(&waiting.child);
         Ok(waiting.leader)
     }
 

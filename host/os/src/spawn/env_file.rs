@@ -7,13 +7,18 @@
 //! ```
 //! What systemd leaves out with a warning is a mistake here. Nothing is replaced (`$HOME` stays as it is).
 
-use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, open};
-use rustix::io::Errno;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use self::unix as system;
+#[cfg(windows)]
+use self::windows as system;
 
 /// Of one file, in bytes.
 const MAX_FILE: u64 = 256 << 10;
@@ -63,49 +68,13 @@ pub enum EnvFileError {
 
 /// The variables of the file, in its order.
 pub fn read(path: &Path) -> Result<Vec<(String, String)>, EnvFileError> {
-    // Opening a pipe would wait for a writer, a terminal would become ours.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
-    let file = match open(path, flags, Mode::empty()) {
-        Err(Errno::NOENT | Errno::NOTDIR) => return Err(EnvFileError::Missing),
-        Err(Errno::LOOP) => return Err(EnvFileError::Link),
-        opened => File::from(opened.map_err(io::Error::from)?),
-    };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(EnvFileError::NoFile);
-    }
-    if !only_trusted_may_write(&metadata) {
-        return Err(EnvFileError::OthersMayWrite);
-    }
-    check_folders(path)?;
+    let file = system::open(path)?;
     let mut text = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_FILE {
         return Err(EnvFileError::TooLong);
     }
     parse(&text)
-}
-
-fn only_trusted_may_write(metadata: &fs::Metadata) -> bool {
-    let trusted = [0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
-    trusted && metadata.mode() & 0o022 == 0
-}
-
-/// Who may write in a folder on the way can put another file there, or a link to one that only root may read.
-fn check_folders(path: &Path) -> Result<(), EnvFileError> {
-    let path = std::path::absolute(path)?;
-    let Some(folder) = path.parent() else { return Ok(()) };
-    let real = folder.canonicalize()?;
-    for on_the_way in real.ancestors().chain(folder.ancestors()) {
-        let metadata = fs::metadata(on_the_way)?;
-        // In one like /tmp only the owner of what is there can replace it.
-        let is_sticky = metadata.mode() & 0o1000 != 0 && metadata.uid() == 0;
-        let is_last = on_the_way == real || on_the_way == folder;
-        if !only_trusted_may_write(&metadata) && (is_last || !is_sticky) {
-            return Err(EnvFileError::OthersMayWriteIn(on_the_way.to_owned()));
-        }
-    }
-    Ok(())
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, EnvFileError> {

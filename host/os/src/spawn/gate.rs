@@ -55,6 +55,7 @@ use rustix::stdio::{dup2_stdin, stdin};
 use tokio::io::AsyncReadExt as _;
 
 use super::mark;
+use super::program::this_program;
 use super::settings::{NotApplied, Settings};
 use crate::at_most;
 use crate::process::pidfd::PidFd;
@@ -137,7 +138,7 @@ impl Launcher {
     /// This program itself, called with `argument` first.
     pub fn child_of_this_program(argument: &'static str) -> Self {
         // Not the path of the file: after an upgrade in place there is another program.
-        Self::Child { program: PathBuf::from("/proc/self/exe"), argument }
+        Self::Child { program: this_program(), argument }
     }
 
     /// The command that becomes `program`.
@@ -302,7 +303,7 @@ fn start_and_stay(
     let started = || -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let launcher = std::env::args_os().nth(1).unwrap_or_default();
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(this_program());
         command.arg(launcher).arg(When::Told.word()).arg(settings).arg(program).args(arguments);
         // Its end of the line is its own once this closure has returned.
         Ok((command.stdin(OwnedFd::from(theirs)).spawn()?, ours))

@@ -7,28 +7,27 @@
 //! writer appends (`O_APPEND`), so it goes on at the new end; what it writes in
 //! the instant between the last byte copied and the emptying is lost.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bellwether_core::id::{CommandName, ModuleName};
 use bellwether_core::text::without_control;
-use tokio::time::{sleep, timeout};
 
-use super::log_growth::LogGrowth;
+use crate::file;
+
+#[cfg(target_os = "linux")]
+mod growth;
+#[cfg(target_os = "linux")]
+mod rotation;
+
+#[cfg(target_os = "linux")]
+pub use self::rotation::rotate_forever;
 
 /// A file of this size is rotated.
 pub const MAX_SIZE: u64 = 10 << 20;
 /// The files of one command, the one being written included.
 pub const MAX_FILES: usize = 5;
-/// The sizes are looked at so long after a write: soon enough for one who writes as fast as a disk, and
-/// seldom enough for one who writes a line at a time and never stops.
-const AFTER_A_WRITE: Duration = Duration::from_millis(100);
-/// And so often where no write is told: there is no folder yet, the kernel has no watch to give, or
-/// who writes has the file in its memory (`mmap`).
-const PERIOD: Duration = Duration::from_secs(1);
 /// So much is read of the end of an output.
 const MAX_TAIL: u64 = 64 << 10;
 /// A longer line is cut, in characters.
@@ -49,8 +48,8 @@ pub fn path(root: &Path, module: &ModuleName, command: &CommandName) -> PathBuf 
 /// Opens the file for its writer. Only the daemon's user may read it: outputs
 /// hold secrets more often than one would think.
 pub fn open(root: &Path, module: &ModuleName, command: &CommandName) -> io::Result<File> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder(root))?;
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path(root, module, command))
+    file::create_private_dir_all(&folder(root))?;
+    file::private().append(true).create(true).open(path(root, module, command))
 }
 
 /// The last 64 KiB that were written after `from` (a length that the file had before).
@@ -115,102 +114,12 @@ fn lines(text: &str) -> Vec<String> {
     all[all.len().saturating_sub(SHOWN)..].to_vec()
 }
 
-/// Keeps every file within its size, until dropped.
-pub async fn rotate_forever(root: PathBuf) {
-    let folder = folder(&root);
-    let growth = LogGrowth::new().inspect_err(|error| {
-        tracing::warn!(%error, "the logs of commands are checked every second: no inotify watch is available (see fs.inotify.max_user_instances)");
-    });
-    let mut failing = false;
-    loop {
-        // Armed before the look: what is written during it is told.
-        let armed = growth.as_ref().ok().filter(|growth| growth.arm(&folder).is_ok());
-        let looked_at = folder.clone();
-        let rotated = tokio::task::spawn_blocking(move || rotate_large(&looked_at, MAX_SIZE)).await;
-        let error = rotated.map_err(io::Error::other).and_then(|rotated| rotated).err();
-        if let Some(error) = error.as_ref().filter(|_| !failing) {
-            tracing::warn!(%error, "cannot rotate the logs of commands: look after the space on this disk");
-        }
-        failing = error.is_some();
-        let told = async {
-            match armed {
-                Some(growth) => growth.written().await.is_ok(),
-                None => std::future::pending().await,
-            }
-        };
-        if let Ok(true) = timeout(PERIOD, told).await {
-            sleep(AFTER_A_WRITE).await;
-        }
-    }
-}
-
-/// Rotates each log in the folder that is larger than this. One that cannot be rotated is no
-/// reason to leave the others; of several errors, the last is returned.
-fn rotate_large(folder: &Path, max_size: u64) -> io::Result<bool> {
-    let entries = match fs::read_dir(folder) {
-        // No command has run yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        entries => entries?,
-    };
-    let mut outcome = Ok(false);
-    for entry in entries {
-        let entry = entry?;
-        let (path, file) = (entry.path(), entry.metadata()?);
-        if path.extension().is_some_and(|end| end == "log") && file.is_file() && file.len() > max_size {
-            let rotated = rotate(&path, max_size);
-            outcome = rotated.and(outcome).map(|_| true);
-        }
-    }
-    outcome
-}
-
-/// `x.log` becomes `x.log.1`, that `x.log.2`, and so on; the oldest is dropped. Of a file that has
-/// grown far beyond its size, the end is kept. If there is no room for a copy, the file is emptied
-/// all the same: it must not take the room of everything else.
-fn rotate(path: &Path, max_size: u64) -> io::Result<()> {
-    let older = |age: usize| PathBuf::from(format!("{}.{age}", path.display()));
-    for age in (1..MAX_FILES - 1).rev() {
-        match fs::rename(older(age), older(age + 1)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    let copied = copy_end(path, &older(1), max_size);
-    if copied.is_err() {
-        // Half a copy is in the way of a whole one.
-        let _ = fs::remove_file(older(1));
-    }
-    OpenOptions::new().write(true).open(path)?.set_len(0)?;
-    copied
-}
-
-fn copy_end(path: &Path, to: &Path, max_size: u64) -> io::Result<()> {
-    let mut from = File::open(path)?;
-    let length = from.metadata()?.len();
-    let mut room = max_size + max_size / 2;
-    if length > room {
-        from.seek(SeekFrom::End(-i64::try_from(max_size).unwrap_or(0)))?;
-        // Who writes that fast would fill any room.
-        room = max_size;
-    }
-    let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    // What is written while this copies is copied too, as far as there is room.
-    for _ in 0..3 {
-        let copied = io::copy(&mut (&mut from).take(room), &mut to)?;
-        room -= copied;
-        if copied == 0 {
-            break;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
 
-    fn names() -> (ModuleName, CommandName) {
+    pub(super) fn names() -> (ModuleName, CommandName) {
         (ModuleName::new("web").unwrap(), CommandName::new("start").unwrap())
     }
 
@@ -222,44 +131,6 @@ mod tests {
             let (module, command) = (ModuleName::new(module).unwrap(), CommandName::new(command).unwrap());
             assert!(paths.insert(path(Path::new("/"), &module, &command)), "{module} {command}");
         }
-    }
-
-    #[test]
-    fn rotation_by_size_keeps_the_writer_going_and_a_bounded_number_of_files() {
-        let root = tempfile::tempdir().unwrap();
-        let (module, command) = names();
-        let mut writer = open(root.path(), &module, &command).unwrap();
-        let path = path(root.path(), &module, &command);
-        for round in 0..8 {
-            writeln!(writer, "round {round} {}", "x".repeat(100)).unwrap();
-            rotate_large(&folder(root.path()), 100).unwrap();
-            writeln!(writer, "after {round}").unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), format!("after {round}\n"));
-            rotate_large(&folder(root.path()), 100).unwrap();
-            assert_eq!(fs::metadata(&path).unwrap().len(), format!("after {round}\n").len() as u64);
-        }
-        assert_eq!(fs::read_dir(folder(root.path())).unwrap().count(), MAX_FILES);
-        let newest = fs::read_to_string(format!("{}.1", path.display())).unwrap();
-        assert!(newest.starts_with("after 6\nround 7 x"), "{newest}");
-        let oldest = fs::read_to_string(format!("{}.4", path.display())).unwrap();
-        assert!(oldest.starts_with("after 3\nround 4 x"), "{oldest}");
-    }
-
-    #[test]
-    fn of_a_flood_the_end_is_kept() {
-        let root = tempfile::tempdir().unwrap();
-        let (module, command) = names();
-        let mut writer = open(root.path(), &module, &command).unwrap();
-        let path = path(root.path(), &module, &command);
-        for line in 0..100_000 {
-            writeln!(writer, "line {line}").unwrap();
-        }
-        assert!(rotate_large(&folder(root.path()), 1000).unwrap());
-        assert!(!rotate_large(&folder(root.path()), 1000).unwrap(), "there is nothing left to do");
-        let copy = fs::read_to_string(format!("{}.1", path.display())).unwrap();
-        assert_eq!(copy.len(), 1000);
-        assert!(copy.ends_with("line 99999\n"), "{copy}");
-        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
     }
 
     #[test]
@@ -275,7 +146,7 @@ mod tests {
         assert_eq!(tail(&path, from).unwrap(), "since\n");
         writer.write_all(&vec![b'x'; 100_000]).unwrap();
         assert_eq!(tail(&path, from).unwrap().len(), 64 << 10);
-        rotate(&path, MAX_SIZE).unwrap();
+        rotation::rotate(&path, MAX_SIZE).unwrap();
         writer.write_all(b"new\n").unwrap();
         assert_eq!(tail(&path, from).unwrap(), "new\n", "rotated in between");
     }

@@ -142,8 +142,7 @@ impl Settings {
 }
 
 fn bits(names: &[String]) -> u64 {
-    let sets = names.iter().filter_map(|name| capability::named(name));
-    sets.fold(CapabilitySet::empty(), |all, one| all | one).bits()
+    names.iter().filter_map(|name| capability::named(name)).fold(0, |all, one| all | one)
 }
 
 /// No program that it ever becomes gets another one.

@@ -1,11 +1,9 @@
 //! What must not stand in the node's file: passwords, tokens, URLs that are secrets.
 
-use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, open};
+use bellwether_os::file::{Access, open_without_waiting};
 
 use super::outlet::NotDelivered;
 
@@ -34,14 +32,12 @@ async fn by(root: &Path, file: &Path, read: fn(&Path) -> io::Result<String>) -> 
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    // Opening a pipe would wait for a writer, a terminal would become ours.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = File::from(open(path, flags, Mode::empty())?);
+    let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    if metadata.mode() & 0o077 != 0 {
+    if Access::of(&metadata).is_for_others() {
         return Err(io::Error::other("others than its owner may use it: chmod 600"));
     }
     let mut text = String::new();

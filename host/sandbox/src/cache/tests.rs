@@ -3,8 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proptest::prelude::*;
+use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
 
 use super::*;
@@ -162,15 +164,14 @@ fn what_was_not_used_for_longest_goes_first() {
     // Room for four: that of `place`, and three of these.
     cache.most = (4 * HEADER + CODE.len() + 60 + 60 + 100) as u64;
     let digest = |n: u8| blake3::hash(&[n]);
-    let old = |n: u8, seconds| {
+    let old = |n: u8| {
         let name = cache.name(&digest(n));
-        let file = open_file(&cache.folder, &name).unwrap().unwrap().0;
-        let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        futimens(&file, &Timestamps { last_access: time, last_modification: time }).unwrap();
+        let file = cache.folder.file(&name).unwrap().unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(n.into())).unwrap();
     };
     for n in 1..=3 {
         cache.put(&digest(n), &[n; 60]);
-        old(n, i64::from(n));
+        old(n);
     }
     // The oldest is used, so that it is the youngest.
     assert!(cache.get(&digest(1)).is_some());

@@ -18,7 +18,6 @@ use std::time::Duration;
 use bellwether_core::grant::{Grant, Grants, Protocol, Refusal, normal_name};
 use bellwether_http_client::{HttpClient, Opened, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::component::Resource;
 
@@ -33,6 +32,7 @@ use crate::store::Run;
 use bellwether_os::names::Share;
 use bellwether_os::process::acceptance::{self, Acceptance};
 use bellwether_os::process::port_holder;
+use bellwether_os::socket;
 
 /// One connection of a run.
 #[allow(unreachable_pub, reason = "generated code exports it again")]
@@ -195,7 +195,7 @@ async fn unix(path: &Path, by: Instant) -> Result<Opened, NotOpened> {
     let failed = |code, why: String| NotOpened::Failed(code, why);
     let connecting = async {
         loop {
-            match UnixStream::connect(path).await {
+            match socket::connect_to(path).await {
                 // The queue of the service is full: it accepts no connections at present.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(TRY_AGAIN).await,
                 done => return done,

@@ -5,10 +5,9 @@
 //!              │ not there: told, and gone on without
 //! ```
 //! WASI's own is asked only about what is open already. Every path is resolved
-//! in one place, `beneath`, and whatever would change something is refused here
+//! in one place, `bellwether_os::file::beneath`, and whatever would change something is refused here
 //! without asking anybody.
 
-mod beneath;
 mod calls;
 
 use std::collections::BTreeMap;
@@ -19,13 +18,13 @@ use std::sync::{Arc, Weak};
 
 use bellwether_core::grant::{GrantKind, Grants, Refusal};
 use bellwether_core::text::one_line;
+use bellwether_os::file::beneath::{Denied, Search, find, open_directory};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, Dir, File, FsPerms, OpenMode, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{self, ErrorCode, PathFlags};
 use wasmtime_wasi::p2::{FsError, FsResult};
 
-use self::beneath::{Denied, Target, find, open_directory};
 use crate::output::Output;
 use crate::share::Share;
 use crate::store::Run;
@@ -98,7 +97,7 @@ fn readable(directory: SystemFile) -> Dir {
 
 fn reason(denied: &Denied) -> String {
     match denied {
-        Denied::Plain(error) => io::Error::from(*error).to_string(),
+        Denied::Plain(error) => error.to_string(),
         denied => denied.to_string(),
     }
 }
@@ -159,16 +158,15 @@ impl Reading<'_> {
         &mut self,
         handle: &Resource<Descriptor>,
         path: &str,
-        follow: bool,
-        target: Target,
+        search: Search,
     ) -> FsResult<SystemFile> {
         let directory = self.directory(handle)?;
         let asked = path.to_owned();
-        let found = blocking(&self.files.share, move || find(&directory, &asked, follow, target)).await;
+        let found = blocking(&self.files.share, move || find(&directory, &asked, search)).await;
         if found.is_ok() {
             self.used(handle);
         }
-        found.map_err(|denied| self.deny(handle, path, &denied))
+        found.map_err(|denied| self.deny(handle, path, denied))
     }
 
     /// The grant that what is open came by has allowed something.
@@ -187,16 +185,16 @@ impl Reading<'_> {
         flags: PathFlags,
     ) -> FsResult<Resource<Descriptor>> {
         let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
-        let found = self.find(handle, path, follow, Target::Anything).await?;
+        let found = self.find(handle, path, Search { follow, only_directory: false }).await?;
         let found = File::new(found, FsPerms::ReadOnly, OpenMode::empty(), false);
         Ok(self.wasi.table.push(Descriptor::File(found))?)
     }
 
     /// The guest's error; the operator is told, unless it is nobody's business but the guest's.
-    fn deny(&self, handle: &Resource<Descriptor>, path: &str, denied: &Denied) -> FsError {
+    fn deny(&self, handle: &Resource<Descriptor>, path: &str, denied: Denied) -> FsError {
         let wanted = || format!("read {}", self.files.shown(handle.rep(), path));
         let refusal = match denied {
-            Denied::Plain(error) => return io::Error::from(*error).into(),
+            Denied::Plain(error) => return error.into(),
             Denied::LeadsOut => Refusal::never(wanted(), denied.to_string()),
             _ => Refusal::unavailable(GrantKind::Read, wanted(), denied.to_string()),
         };

@@ -1,11 +1,10 @@
 //! `bellwether:guest/secrets`: values that the operator hands over.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use bellwether_core::grant::Grant;
-use rustix::fs::{Mode, OFlags, open};
+use bellwether_os::file::open_without_waiting;
 
 use super::{error, refused};
 use crate::bindings::errors::Error;
@@ -52,9 +51,7 @@ enum SecretError {
 
 fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
     let read = || {
-        // Opening a pipe would wait for a writer, a terminal would become ours.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(open(path, flags, Mode::empty())?);
+        let file = open_without_waiting(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
@@ -69,6 +66,7 @@ fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     #[test]
     fn a_secret_is_a_regular_file_of_some_size() {
@@ -79,8 +77,7 @@ mod tests {
         std::fs::write(path("more"), vec![b'x'; (64 << 10) + 1]).unwrap();
         // As a ConfigMap or a Secret of Kubernetes is mounted.
         std::os::unix::fs::symlink("good", path("link")).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, Mode::RUSR, 0)
-            .unwrap();
+        mknodat(CWD, path("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert_eq!(read(&path("good")).unwrap(), b"hunter2\n");
         assert_eq!(read(&path("link")).unwrap(), b"hunter2\n");
         assert_eq!(read(&path("most")).unwrap().len(), 64 << 10);

@@ -1,6 +1,5 @@
 //! Making sockets, counted: each holds a file descriptor of the daemon.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -69,7 +68,7 @@ struct Counted<'a> {
 fn told(error: SocketError) -> SocketError {
     let unclear = matches!(error.downcast_ref(), Some(ErrorCode::NewSocketLimit | ErrorCode::Unknown));
     // wasmtime-wasi has no word for it, so it is asked for once more.
-    let lacking = File::open("/dev/null").err().filter(|_| unclear).and_then(|error| Exhaustion::of(&error));
+    let lacking = Exhaustion::of_files().filter(|_| unclear);
     lacking.map_or(error, |shortage| SocketError::trap(Ended(shortage.into())))
 }
 

@@ -16,11 +16,12 @@ use futures_util::FutureExt;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
 
 use super::*;
 use bellwether_core::chart::ChartSeries;
 use bellwether_core::reload::Waiting;
-use bellwether_os::socket;
+use bellwether_os::{socket, user};
 
 struct FakeDaemon {
     access: Access,
@@ -264,7 +265,7 @@ async fn status_shows_the_snapshot_and_the_problems() {
 async fn a_command_is_answered_with_its_outcome_and_the_caller_is_named() {
     let api = Api::start();
     let (status, _, body) = api.ask(Method::POST, "/modules/web/stop?confirm=web").await;
-    let caller = Caller::local(rustix::process::geteuid().as_raw()).by();
+    let caller = Caller::local(user::uid().unwrap()).by();
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body, json!({ "outcome": "accepted", "detail": format!("as {caller} says") }));
     let (status, _, body) = api.ask(Method::POST, "/modules/web/start").await;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Resource, getrlimit};
+use bellwether_os::exhaustion::most_open_files;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::access::neighbourhood;
@@ -57,7 +57,7 @@ impl ConnectionLimit {
     /// For clients of any host: as many as the descriptors that the daemon may have allow, and half of them from
     /// one address.
     pub(crate) fn for_any_host() -> Self {
-        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / PART_OF_FILES;
+        let files = most_open_files().unwrap_or(u64::MAX) / PART_OF_FILES;
         Self::shared(usize::try_from(files).unwrap_or(usize::MAX).clamp(8, MAX_CLIENTS))
     }
 

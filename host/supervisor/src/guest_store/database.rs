@@ -1,9 +1,6 @@
 //! The file.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::{Owner, OwnerKind};
 use bellwether_os::atomic_file;
+use bellwether_os::file::{self, FileId};
 use bellwether_sandbox::StateContents;
 
 /// Grows with the shape of the tables (`PRAGMA user_version`).
@@ -38,18 +36,14 @@ pub(super) struct Stored {
 /// Whose, what, how many runs, and whether only that number differs.
 pub(super) type StateChange = (Owner, StateContents, u64, bool);
 
-/// The connection, and the file system and number of the file.
+/// The connection, and which file it is to.
 #[derive(Debug)]
-pub(super) struct Database(Connection, (u64, u64));
+pub(super) struct Database(Connection, FileId);
 
 impl Database {
     /// Whether the open file is still the one at this place.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        match identity(path) {
-            Ok(found) => found == self.1,
-            // A disk that does not answer says nothing.
-            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-        }
+        self.1.is_at(path)
     }
 
     /// What cannot be used is set aside. None if there can be no file at all.
@@ -121,7 +115,7 @@ impl Database {
 
 fn connect(path: &Path) -> rusqlite::Result<Database> {
     // What a checker keeps may be anybody's secret: made for its owner alone.
-    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let made = file::private().append(true).create(true).open(path);
     made.map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(1))?;
@@ -135,13 +129,8 @@ fn connect(path: &Path) -> rusqlite::Result<Database> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     connection.execute_batch(TABLES)?;
-    let identity = identity(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
-    Ok(Database(connection, identity))
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let found = fs::metadata(path)?;
-    Ok((found.dev(), found.ino()))
+    let opened = FileId::of(path).map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
+    Ok(Database(connection, opened))
 }
 
 /// Out of the way, with what belongs to it.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bellwether_core::reload::{FileKey, Folder, Identity, Listing, MAX_FILES, OnDisk, Stamp, Standing};
@@ -11,6 +10,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use bellwether_os::exhaustion::with_reserve;
+use bellwether_os::file::{self, FileId};
 
 /// More entries than this in a folder are not looked at, of any kind: a folder that something else fills without an end.
 const MAX_ENTRIES: usize = 1 << 18;
@@ -80,8 +80,8 @@ struct Seen {
 }
 
 fn list_folder(path: &Path, folder: Folder, previous: &Listing<FileKey>) -> io::Result<Seen> {
-    let metadata = fs::metadata(path)?;
-    let identity = (metadata.dev(), metadata.ino());
+    let FileId { device, number } = FileId::of(path)?;
+    let identity = (device, number);
     let (names, overfull) = names_in(path, folder, previous, MAX_ENTRIES)?;
     let (mut files, mut dangling) = (BTreeMap::new(), Vec::new());
     for file in names {
@@ -119,23 +119,21 @@ pub(super) fn signature_of(path: &Path) -> PathBuf {
 /// Links are followed to what they lead to at this moment, so that a link that is set to another
 /// version is another version. Nothing if it is no regular file.
 fn stamp(path: &Path, folder: Folder) -> io::Result<Option<Stamp>> {
-    let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
+    let found = file::Stamp::of(path)?;
+    if !found.is_file {
         return Ok(None);
     }
-    let changed = |metadata: &fs::Metadata| nanos(metadata.ctime(), metadata.ctime_nsec());
     let signature = match folder {
         Folder::Modules => None,
-        Folder::Checkers | Folder::RestartScripts => fs::metadata(signature_of(path)).ok(),
+        Folder::Checkers | Folder::RestartScripts => file::Stamp::of(&signature_of(path)).ok(),
     };
     Ok(Some(Stamp {
-        size: metadata.len(),
-        modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
-        changed: changed(&metadata),
-        inode: metadata.ino(),
-        device: metadata.dev(),
-        signature: signature.map(|beside| (beside.ino(), beside.len(), changed(&beside))),
+        size: found.size,
+        modified: found.modified,
+        changed: found.changed,
+        inode: found.id.number,
+        device: found.id.device,
+        signature: signature.map(|beside| (beside.id.number, beside.size, beside.changed)),
     }))
 }
 

@@ -8,9 +8,7 @@
 //! small one never waits behind a language runtime of 18 MB.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +21,7 @@ use crate::component_registry::ComponentRegistry;
 use bellwether_config::spec::ModuleSpec;
 use bellwether_config::{ComponentKind, Mistake, Mistakes, Sourced, read};
 use bellwether_os::exhaustion::Exhaustion;
+use bellwether_os::file::open_without_waiting;
 use bellwether_sandbox::Sandbox;
 use bellwether_sandbox::component::{Component, Kind, LoadError, MAX_SIZE};
 
@@ -142,8 +141,7 @@ impl Loader {
 /// than a component may have, however large a file (with holes, perhaps) pretends to be.
 fn read_component(path: &Path) -> Result<Vec<u8>, Refusal> {
     let unreadable = |error: io::Error| Refusal::Unreadable(error.to_string());
-    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblock).open(path).map_err(unreadable)?;
+    let file = open_without_waiting(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Refusal::Unsuitable("it is not a regular file".to_owned()));
@@ -178,7 +176,7 @@ mod tests {
         fs::write(&path, "bytes").unwrap();
         assert_eq!(read_component(&path).unwrap(), b"bytes");
         let sparse = folder.path().join("sparse.wasm");
-        File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
+        fs::File::create(&sparse).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(refusal(&sparse), "the file has 1099511627776 bytes; a component has at most 67108864");
         let pipe = folder.path().join("pipe.wasm");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();

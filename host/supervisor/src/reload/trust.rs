@@ -9,15 +9,14 @@
 //! `minisign -Sm NAME.wasm`. The components that come with the binary are trusted
 //! with it.
 
-use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use minisign_verify::{Error, PublicKey, Signature};
 
 use super::folders::signature_of;
 use bellwether_config::spec::TrustSpec;
+use bellwether_os::file::open_without_waiting;
 
 /// No signature is longer, in bytes.
 const MAX_SIGNATURE: u64 = 8 << 10;
@@ -83,8 +82,7 @@ fn verify(keys: &[PublicKey], bytes: &[u8], signature: &Signature) -> Result<(),
 
 /// The text; nothing if it is no file with a text of that length.
 fn read(path: &Path) -> io::Result<Option<String>> {
-    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > MAX_SIGNATURE {
         return Ok(None);

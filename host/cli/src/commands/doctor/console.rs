@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bellwether_config as config;
 use bellwether_config::certificate::{Pair, PairFiles};
 use bellwether_config::spec::ConsoleSpec;
+use bellwether_os::file::Access;
 use bellwether_server::site::{is_loopback, own_files};
 use jiff::Timestamp;
 
@@ -78,13 +78,15 @@ fn certificate(files: &PairFiles, given: bool, now: Timestamp) -> Option<Finding
 fn key(files: &PairFiles) -> Option<Finding> {
     let found = fs::metadata(&files.key).ok()?;
     let shown = files.key.display();
-    (found.permissions().mode() & 0o007 != 0).then(|| {
+    Access::of(&found).is_for_everyone().then(|| {
         problem(TOPIC, format!("all users of this host can read {shown}"), format!("chmod o-rwx {shown}"))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::commands::doctor::finding::Level;
 

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use bellwether_config as config;
+use bellwether_os::file::{Access, Space};
+use bellwether_os::socket;
 
 use super::finding::{Finding, advice, ok, problem, unknown};
 use crate::output::counted;
@@ -61,7 +62,7 @@ fn permissions(root: &Path) -> Vec<Finding> {
                 continue;
             }
         };
-        if found.mode() & 0o002 != 0 {
+        if Access::of(&found).is_written_by_everyone() {
             findings.push(problem(
                 "permissions",
                 format!("all users of this host can change {}, and so what runs here", path.display()),
@@ -78,17 +79,18 @@ fn permissions(root: &Path) -> Vec<Finding> {
                 continue;
             }
         };
-        if found.permissions().mode() & 0o077 != 0 {
+        let access = Access::of(&found);
+        if access.is_for_others() {
             findings.push(problem(
                 "permissions",
                 format!("other users can read {}: the output of applications may be secret", path.display()),
                 format!("chmod 700 {}", path.display()),
             ));
         }
-        if found.uid() != rustix::process::geteuid().as_raw() {
+        if !access.is_own() {
             findings.push(advice(
                 "permissions",
-                format!("{} belongs to user {}, not to you", path.display(), found.uid()),
+                format!("{} belongs to user {}, not to you", path.display(), access.owner),
                 "the daemon must run as the owner of its state",
             ));
         }
@@ -109,17 +111,17 @@ fn not_told(path: &Path, error: &io::Error) -> Option<Finding> {
 fn space(root: &Path) -> Finding {
     let state = root.join("state");
     let place = if state.is_dir() { &state } else { root };
-    let Ok(disk) = rustix::fs::statvfs(place) else {
+    let Ok(disk) = Space::at(place) else {
         return problem("disk", format!("{} cannot be examined", place.display()), "check its permissions");
     };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let shown = format!("{} MiB free at {}", free >> 20, place.display());
-    let read_only = disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY);
-    // A file system without a count of inodes says 0 of 0.
-    let no_inodes = disk.f_files > 0 && disk.f_favail == 0;
-    match free {
-        _ if read_only => problem("disk", format!("{} is read-only", place.display()), "mount it writable"),
-        _ if no_inodes => problem("disk", format!("no inodes left at {}", place.display()), "remove files"),
+    let shown = format!("{} MiB free at {}", disk.free >> 20, place.display());
+    match disk.free {
+        _ if disk.is_read_only => {
+            problem("disk", format!("{} is read-only", place.display()), "mount it writable")
+        }
+        _ if disk.has_no_inodes => {
+            problem("disk", format!("no inodes left at {}", place.display()), "remove files")
+        }
         ..LITTLE => problem("disk", shown, "free space: the journal and the applications' logs need it"),
         LITTLE..SOME => advice("disk", shown, "free space before it is full"),
         _ => ok("disk", shown),
@@ -138,8 +140,7 @@ fn old_files(root: &Path, daemon_runs: bool) -> Vec<Finding> {
             ));
         }
     }
-    let socket = root.join("bellwether.sock");
-    if !daemon_runs && fs::symlink_metadata(&socket).is_ok_and(|found| found.file_type().is_socket()) {
+    if !daemon_runs && socket::is_socket(&socket::path(root)) {
         findings.push(ok("old files", "a killed daemon left its socket; the next daemon replaces it"));
     }
     findings

@@ -4,15 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use bellwether_os::kernel;
+use bellwether_os::process::limits;
 
 use super::finding::{Finding, advice, ok, problem, unknown};
 
 pub(super) fn look(root: &Path) -> Vec<Finding> {
     let mut findings = vec![clock(), synchronized()];
-    findings.extend(kernel());
-    findings.extend(limits(root));
+    findings.extend(features());
+    findings.extend(limits_of_daemon(root));
     findings
 }
 
@@ -50,12 +50,10 @@ fn synchronized() -> Finding {
     }
 }
 
-fn kernel() -> Vec<Finding> {
+fn features() -> Vec<Finding> {
     let mut findings = Vec::new();
-    let release = rustix::system::uname();
-    let release = release.release().to_string_lossy().into_owned();
-    let pidfd = pidfd_open(getpid(), PidfdFlags::empty());
-    let beneath = openat2(CWD, "/", OFlags::PATH, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    let release = kernel::version();
+    let (pidfd, beneath) = (kernel::watches_processes(), kernel::keeps_paths_beneath());
     for (feature, since, missing) in [
         ("pidfd_open (to monitor processes)", "5.3", pidfd.err()),
         ("openat2 (to read granted folders)", "5.6", beneath.err()),
@@ -88,11 +86,11 @@ fn limit(table: &str, name: &str) -> Option<u64> {
     table.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
-fn limits(root: &Path) -> Vec<Finding> {
+fn limits_of_daemon(root: &Path) -> Vec<Finding> {
     let pid = fs::read_to_string(root.join("state/daemon.lock")).unwrap_or_default();
-    let daemon = fs::read_to_string(format!("/proc/{}/limits", pid.trim())).ok();
+    let daemon = pid.trim().parse().ok().and_then(|pid| limits::table(Some(pid)).ok());
     let whose = if daemon.is_some() { "the daemon's" } else { "this shell's" };
-    let table = daemon.or_else(|| fs::read_to_string("/proc/self/limits").ok()).unwrap_or_default();
+    let table = daemon.or_else(|| limits::table(None).ok()).unwrap_or_default();
     let mut findings = Vec::new();
     for (name, least, what) in [("Max open files", 1024, "open files"), ("Max processes", 1024, "processes")]
     {
@@ -115,12 +113,12 @@ fn limits(root: &Path) -> Vec<Finding> {
         ("fs/inotify/max_user_instances", 16, "without a free one, the folders are scanned once a second"),
         ("fs/inotify/max_user_watches", 1024, "without a free one, the folders are scanned once a second"),
     ] {
-        if let Some(value) = sysctl(key).filter(|value| *value < least) {
+        if let Some(value) = kernel::setting(key).filter(|value| *value < least) {
             let next = format!("sysctl {}={least}: {why}", key.replace('/', "."));
             findings.push(advice("limits", format!("{} is {value}", key.replace('/', ".")), next));
         }
     }
-    if sysctl("vm/overcommit_memory") == Some(2) {
+    if kernel::setting("vm/overcommit_memory") == Some(2) {
         findings.push(advice(
             "limits",
             "vm.overcommit_memory is 2: address space that is reserved for components counts as used",
@@ -139,10 +137,6 @@ fn limits(root: &Path) -> Vec<Finding> {
         });
     }
     findings
-}
-
-fn sysctl(key: &str) -> Option<u64> {
-    fs::read_to_string(format!("/proc/sys/{key}")).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bellwether_api::NodeStatus;
 use bellwether_config as config;
+use bellwether_os::process::entry;
 
 use super::finding::{Finding, advice, ok, problem};
 use crate::commands::install::unit_text;
@@ -72,7 +73,7 @@ fn daemon(root: &Path, status: Option<&NodeStatus>) -> Vec<Finding> {
         .iter()
         .map(|said| problem("daemon", said, "correct it; `bellwether status` shows whether it is solved"))
         .collect();
-    let program = fs::read_link(format!("/proc/{}/exe", pid.trim())).unwrap_or_default();
+    let program = pid.trim().parse().ok().and_then(|pid| entry::program(pid).ok()).unwrap_or_default();
     if program.to_string_lossy().ends_with(" (deleted)") {
         findings.push(advice(
             "daemon",

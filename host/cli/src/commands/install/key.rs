@@ -2,11 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use bellwether_os::file::{Access, open_no_link};
 use minisign_verify::PublicKey;
-use rustix::fs::OFlags;
 
 use super::place::{Place, open_file};
 use crate::exit::{Exit, Failure};
@@ -33,8 +32,9 @@ pub(super) fn read(given: Option<&str>, place: &Place) -> Result<PublicKey, Fail
 /// able to choose whose programs root installs: the file has to be root's.
 fn trusted(place: &Place) -> Result<PublicKey, Failure> {
     let path = place.at(Path::new(TRUSTED));
-    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(flags).open(&path).map_err(|error| {
+    let opened = open_no_link(&path);
+    let opened = opened.and_then(|file| file.ok_or_else(|| io::Error::other("it is a symbolic link")));
+    let file = opened.map_err(|error| {
         let what = if error.kind() == io::ErrorKind::NotFound {
             format!("there is no key to verify the archive with: {} does not exist", path.display())
         } else {
@@ -45,8 +45,8 @@ fn trusted(place: &Place) -> Result<PublicKey, Failure> {
         Failure::new(Exit::Usage, what, next)
     })?;
     let metadata = file.metadata()?;
-    let own = [0, rustix::process::geteuid().as_raw()];
-    if !metadata.is_file() || !own.contains(&metadata.uid()) || metadata.mode() & 0o022 != 0 {
+    let access = Access::of(&metadata);
+    if !metadata.is_file() || !access.is_own_or_roots() || access.is_written_by_others() {
         let what = format!("{} could have been written by another user", path.display());
         let next = format!("look at it, then: chown root:root {0} && chmod 644 {0}", path.display());
         return Err(Failure::new(Exit::Denied, what, next));

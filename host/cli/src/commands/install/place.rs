@@ -1,14 +1,11 @@
 //! One file or folder after the other, put there or taken away; what is there already is looked at first.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
-};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::fs::OFlags;
+use bellwether_os::file::{Access, create_dir, open_without_waiting, set_file_mode, set_owner};
 
 use crate::output::Tone;
 
@@ -85,7 +82,7 @@ impl Place {
     pub(super) fn put(&self, path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<Done> {
         let to = self.at(path);
         let there = fs::read(&to).ok();
-        let same_mode = || fs::metadata(&to).is_ok_and(|found| found.mode() & 0o7777 == mode);
+        let same_mode = || fs::metadata(&to).is_ok_and(|found| Access::of(&found).mode == mode);
         if there.as_deref() == Some(bytes) && same_mode() {
             return Ok(Done::AsItShouldBe);
         }
@@ -95,7 +92,7 @@ impl Place {
                 make_folders(folder, 0o755)?;
                 let mut new = tempfile::Builder::new().prefix(".bellwether-").tempfile_in(folder)?;
                 new.write_all(bytes)?;
-                new.as_file().set_permissions(Permissions::from_mode(mode))?;
+                set_file_mode(new.as_file(), mode)?;
                 new.as_file().sync_all()?;
                 new.persist(&to)?;
                 Ok(())
@@ -138,10 +135,9 @@ impl Place {
                 if let Some(parent) = to.parent() {
                     make_folders(parent, 0o755)?;
                 }
-                DirBuilder::new().mode(mode).create(&to)?;
-                fs::set_permissions(&to, Permissions::from_mode(mode))?;
+                create_dir(&to, mode)?;
                 if let Some(owner) = owner {
-                    chown(&to, Some(owner.uid), Some(owner.gid))?;
+                    set_owner(&to, owner.uid, owner.gid)?;
                 }
                 Ok(())
             };
@@ -209,8 +205,7 @@ impl Place {
 
 /// Opens a file to read it. Anything else is refused: opening a pipe would wait for a writer.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let file = open_without_waiting(path)?;
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
@@ -223,15 +218,15 @@ fn make_folders(folder: &Path, mode: u32) -> io::Result<()> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
     for folder in missing.into_iter().rev() {
-        DirBuilder::new().mode(mode).create(folder)?;
-        fs::set_permissions(folder, Permissions::from_mode(mode))?;
+        create_dir(folder, mode)?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use rustix::fs::{FileType, Mode};
 

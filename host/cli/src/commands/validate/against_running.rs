@@ -15,6 +15,7 @@ use bellwether_core::observation::{Observation, Status};
 use bellwether_core::policy::OnDown;
 use bellwether_core::state::StateName;
 use bellwether_os::clock::Clock;
+use bellwether_os::process::entry;
 use bellwether_os::process::find::{Find, Of};
 use bellwether_os::process::kept_table::KeptTable;
 use bellwether_os::process::table::ProcessTable;
@@ -124,7 +125,7 @@ fn kept(module: &ModuleName, command: &CommandName, running: &Path) -> Result<(S
     let is_it = |entry: &&Value| entry["module"] == module.as_str() && entry["command"] == command.as_str();
     let entry = list["processes"].as_array().into_iter().flatten().find(is_it);
     let pid = entry.and_then(|entry| entry["process"]["pid"].as_u64());
-    Ok(match pid.filter(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+    Ok(match pid.filter(|pid| entry::exists(*pid)) {
         Some(pid) => (Status::Pass, format!("1 process `{command}` (pid {pid})")),
         None => (Status::Fail, format!("process `{command}` has not been started")),
     })

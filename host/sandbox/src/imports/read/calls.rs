@@ -1,5 +1,6 @@
 //! The calls of `wasi:filesystem`: what is asked of WASI's own, what is resolved here, and what is refused.
 
+use bellwether_os::file::beneath::{Search, count_names, open_found, read_link};
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::{Descriptor, File, FsPerms, OpenMode};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
@@ -10,7 +11,6 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
-use super::beneath::{Target, count_names, open_found, text_of_link};
 use super::{MAX_LISTED, Origin, Reading, blocking, readable};
 
 impl preopens::Host for Reading<'_> {
@@ -44,11 +44,10 @@ impl HostDescriptor for Reading<'_> {
         }
         let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
         let only_directory = open_flags.contains(OpenFlags::DIRECTORY);
-        let target = if only_directory { Target::Directory } else { Target::Anything };
-        let found = self.find(&handle, &path, follow, target).await?;
+        let found = self.find(&handle, &path, Search { follow, only_directory }).await?;
         let (opened, is_directory) = blocking(&self.files.share, move || open_found(&found))
             .await
-            .map_err(|denied| self.deny(&handle, &path, &denied))?;
+            .map_err(|denied| self.deny(&handle, &path, denied))?;
         let opened = if is_directory {
             Descriptor::Dir(readable(opened))
         } else {
@@ -87,9 +86,9 @@ impl HostDescriptor for Reading<'_> {
 
     /// What a link says. Following it is another matter.
     async fn readlink_at(&mut self, handle: Resource<Descriptor>, path: String) -> FsResult<String> {
-        let link = self.find(&handle, &path, false, Target::Anything).await?;
-        let text = blocking(&self.files.share, move || text_of_link(&link)).await;
-        let text = text.map_err(|denied| self.deny(&handle, &path, &denied))?.ok_or(ErrorCode::Invalid)?;
+        let link = self.find(&handle, &path, Search::default()).await?;
+        let text = blocking(&self.files.share, move || read_link(&link)).await;
+        let text = text.map_err(|denied| self.deny(&handle, &path, denied))?.ok_or(ErrorCode::Invalid)?;
         text.into_string().map_err(|_| ErrorCode::IllegalByteSequence.into())
     }
 
@@ -100,7 +99,7 @@ impl HostDescriptor for Reading<'_> {
         let directory = self.directory(&handle)?;
         let most = MAX_LISTED - self.files.listed;
         let names = blocking(&self.files.share, move || count_names(&directory, most)).await;
-        let names = names.map_err(|denied| self.deny(&handle, "", &denied))?;
+        let names = names.map_err(|denied| self.deny(&handle, "", denied))?;
         if names > most {
             return self.too_many("list so many names");
         }

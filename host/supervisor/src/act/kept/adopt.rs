@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::ledger::KeptProcess;
 use super::{Kept, THROUGH_LOOK, THROUGH_WITHIN};
 use crate::act::last_words;
+use bellwether_os::process::entry;
 use bellwether_os::process::group::ProcessGroup;
 use bellwether_os::process::identity::{BootId, ProcessId};
 use bellwether_os::process::kept_table::KeptState;
@@ -61,7 +62,7 @@ impl Kept {
         let until = Instant::now() + THROUGH_WITHIN;
         let mut waited = false;
         while process.still_alive() {
-            let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+            let line = entry::command_line(process.pid).unwrap_or_default();
             if !self.0.home.launcher.is_waiting(&line) || Instant::now() >= until {
                 return false;
             }

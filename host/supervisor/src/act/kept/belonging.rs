@@ -9,18 +9,19 @@
 //! A mark counts only if its code is right. The code is made with a key that the daemon alone can read: a process of
 //! another user, who may give it any environment, is not ended for what it says of itself.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bellwether_core::id::{CommandName, ModuleName};
 
 use bellwether_os::atomic_file;
+use bellwether_os::file;
 use bellwether_os::process::control_group::{ControlGroup, ControlGroups};
 use bellwether_os::process::kept_table::KeptKey;
 use bellwether_os::process::table::Image;
+use bellwether_os::random;
 use bellwether_os::spawn::mark;
 
 const KEY_FILE: &str = "belonging.key";
@@ -102,9 +103,9 @@ fn key(path: &Path) -> io::Result<[u8; KEY_LENGTH]> {
         return Ok(key);
     }
     let mut key = [0; KEY_LENGTH];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
-    let folder = |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    let kept = path.parent().map_or(Ok(()), folder).and_then(|()| atomic_file::replace(path, &key));
+    random::fill(&mut key)?;
+    let folder = path.parent().map_or(Ok(()), file::create_private_dir_all);
+    let kept = folder.and_then(|()| atomic_file::replace(path, &key));
     if let Err(error) = kept {
         tracing::warn!(
             %error,

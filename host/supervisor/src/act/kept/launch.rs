@@ -46,7 +46,7 @@ impl Inner {
         let errand = Errand::new(waiting.leader.id().pid);
         self.enter(slot, waiting.leader.id().pid);
         if waiting.gate.is_none() {
-            open_files::restore_in(rustix::process::Pid::from_child(&waiting.child));
+            open_files::restore_in(&waiting.child);
         }
         let (leader, staying) = self.home.let_through_to_stay(&launch, waiting)?;
         Ok(Launching { running: Running::of(leader, errand), staying, before, table: self.table.clone() })

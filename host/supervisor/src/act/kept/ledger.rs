@@ -4,9 +4,8 @@
 //! the machine, and a crash of the daemon alone loses nothing that was written.
 //! A full disk does not keep it from being written.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +17,7 @@ use super::Inner;
 use super::slot::Slot;
 use bellwether_config::execution::{execution_keys, resource_limit_keys};
 use bellwether_os::atomic_file;
+use bellwether_os::file;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::kept_table::KeptKey;
 use bellwether_os::process::notified::Notified;
@@ -147,7 +147,7 @@ impl Ledger {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let text = serde_json::to_vec_pretty(&Document { processes: entries() })?;
         if let Some(folder) = self.path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            file::create_private_dir_all(folder)?;
         }
         atomic_file::exchange(&self.path, &text)
     }

@@ -8,20 +8,19 @@
 //! [belong](super::belonging) to the command. What a kept process starts
 //! inherits the mark, and is told from it by the process id in there.
 
-use std::ffi::OsStr;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use bellwether_core::id::{CommandName, ModuleName};
 
 use super::ledger::KeptProcess;
+use bellwether_os::process::entry;
 use bellwether_os::process::environment;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::kept_table::KeptKey;
 use bellwether_os::process::stat::Stat;
 use bellwether_os::spawn::mark::{NAME, PID, digest};
+use bellwether_os::user;
 
 /// The list, completed by the processes under this root that carry the mark and lead a group of their
 /// own. Of several that carry the same, the first that was started is the command's: it passes its
@@ -32,10 +31,9 @@ pub(super) fn find(
     belongs: impl Fn(u32) -> Option<KeptKey>,
 ) -> io::Result<Vec<KeptProcess>> {
     let mut marked_ones = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
+    for pid in entry::all()? {
         // Who has ended meanwhile is none.
-        marked_ones.extend(pid_of(&name).and_then(|pid| marked(root, pid, &belongs).ok().flatten()));
+        marked_ones.extend(marked(root, pid?, &belongs).ok().flatten());
     }
     Ok(complete(list, marked_ones, |entry| entry.process.still_alive()))
 }
@@ -70,16 +68,12 @@ fn comes_before(known: &ProcessId, living: &ProcessId) -> bool {
     known.boot_id != living.boot_id || known.start_time < living.start_time
 }
 
-fn pid_of(name: &OsStr) -> Option<u32> {
-    name.to_str()?.parse().ok()
-}
-
 fn marked(
     root: &Path,
     pid: u32,
     belongs: impl Fn(u32) -> Option<KeptKey>,
 ) -> io::Result<Option<KeptProcess>> {
-    let is_own = fs::metadata(format!("/proc/{pid}"))?.uid() == rustix::process::geteuid().as_raw();
+    let is_own = Some(entry::owner(pid)?) == user::uid();
     let stat = Stat::read(pid)?;
     if stat.group != pid || stat.is_dead() {
         return Ok(None);

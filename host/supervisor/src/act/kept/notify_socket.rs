@@ -10,34 +10,25 @@
 //! The socket is read before an application counts as silent: a daemon that was stopped for a while says
 //! nothing of others.
 
-use std::fs;
-use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::set_socket_passcred;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, UCred, recvmsg};
-use rustix::process::geteuid;
-use tokio::io::Interest;
-use tokio::net::UnixDatagram;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::ledger::Listened;
 use super::slot::Slot;
 use super::{Belonging, Inner};
+use bellwether_os::process::entry;
 use bellwether_os::process::identity::ProcessId;
 use bellwether_os::process::kept_table::KeptKey;
 use bellwether_os::process::notified::{Hang, Notified};
 use bellwether_os::process::stat::Stat;
 use bellwether_os::process::table::Image;
+use bellwether_os::socket::messages::{MessageSocket, Sender};
+use bellwether_os::user;
 
-/// A longer message is cut, in bytes.
-const MAX_MESSAGE: usize = 4096;
 /// So many messages are read before others get their turn.
 const MAX_AT_ONCE: usize = 64;
 /// And then none for so long: an application that never pauses costs little.
@@ -50,7 +41,7 @@ const NAME_FREE_WITHIN: Duration = Duration::from_secs(5);
 /// One socket.
 #[derive(Debug)]
 pub(super) struct NotifySocket {
-    socket: UnixDatagram,
+    socket: MessageSocket,
     name: String,
 }
 
@@ -62,10 +53,7 @@ impl NotifySocket {
 
     /// With the name that an earlier daemon gave to the application.
     fn named(name: String) -> io::Result<Self> {
-        let socket = StdDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
-        set_socket_passcred(&socket, true)?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket: UnixDatagram::from_std(socket)?, name })
+        Ok(Self { socket: MessageSocket::bind(&name)?, name })
     }
 
     /// The value of `NOTIFY_SOCKET`.
@@ -118,32 +106,19 @@ impl NotifySocket {
     fn waiting(&self, of: &Speaker, to_the_end: bool) -> (Vec<String>, bool) {
         let mut messages = Vec::new();
         for _ in 0..MAX_AT_ONCE {
-            let mut received = self.socket.try_io(Interest::READABLE, || self.receive());
+            let mut received = self.socket.next();
             if to_the_end && received.is_err() {
-                received = self.receive();
+                received = self.socket.next_of_system();
             }
             match received {
-                Ok((message, Some(sender))) if of.is_believed(&sender) => messages.push(message),
+                Ok(message) if message.sender.is_some_and(|sender| of.is_believed(sender)) => {
+                    messages.push(message.text);
+                }
                 Ok(_) => tracing::debug!(leader = of.leader, "a message of another process is left aside"),
                 Err(_) => return (messages, true),
             }
         }
         (messages, false)
-    }
-
-    fn receive(&self) -> io::Result<(String, Option<UCred>)> {
-        let mut bytes = [0; MAX_MESSAGE];
-        // Descriptors that are sent along find no room, and are closed.
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let slices = &mut [IoSliceMut::new(&mut bytes)];
-        let received = recvmsg(&self.socket, slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        let sender = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmCredentials(sender) => Some(sender),
-            _ => None,
-        });
-        let message = bytes.get(..received.bytes).unwrap_or_default();
-        Ok((String::from_utf8_lossy(message).into_owned(), sender))
     }
 }
 
@@ -158,15 +133,15 @@ struct Speaker {
 
 impl Speaker {
     /// A process of the application, or of a user who could do anything to it.
-    fn is_believed(&self, sender: &UCred) -> bool {
-        let (uid, leader) = (sender.uid.as_raw(), self.leader);
-        if uid == 0 || uid == geteuid().as_raw() {
+    fn is_believed(&self, sender: Sender) -> bool {
+        let (uid, leader) = (sender.uid, self.leader);
+        if uid == 0 || user::uid() == Some(uid) {
             return true;
         }
-        if fs::metadata(format!("/proc/{leader}")).is_ok_and(|leader| leader.uid() == uid) {
+        if entry::owner(leader).is_ok_and(|owner| owner == uid) {
             return true;
         }
-        let Ok(pid) = u32::try_from(sender.pid.as_raw_nonzero().get()) else { return false };
+        let Some(pid) = sender.pid else { return false };
         Stat::read(pid).is_ok_and(|stat| stat.group == leader)
             || self.kept.upgrade().is_some_and(|kept| comes_from(&kept.belonging, &self.started_as, pid))
     }

@@ -1,4 +1,4 @@
-//! Finding and opening what lies beneath a granted directory.
+//! Finding and opening what lies beneath a directory that a component is granted.
 //!
 //! ```text
 //!   path ──openat2, O_PATH──▶ the thing itself, not opened ──fstat──▶ regular, one name ──▶ opened
@@ -10,10 +10,11 @@
 //! by its path again. A pipe without a writer, a device or a socket is not
 //! opened at all, because already opening it may wait or do something.
 
-use std::ffi::CString;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2, readlinkat};
@@ -21,7 +22,7 @@ use rustix::io::Errno;
 
 /// Why something beneath a directory cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Denied {
+pub enum Denied {
     /// By `..`, by a link, or because the path is absolute.
     #[error("it leads out of the directory that is granted")]
     LeadsOut,
@@ -36,33 +37,37 @@ pub(super) enum Denied {
     Unreadable(io::Error),
     /// Nothing to tell the operator: the component asked for what is not there.
     #[error(transparent)]
-    Plain(#[from] Errno),
-}
-
-/// What a path has to lead to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
-    Anything,
-    Directory,
+    Plain(#[from] io::Error),
 }
 
 /// `openat2` gives up if something is renamed meanwhile, anywhere on the host (openat2(2), EAGAIN).
 const ATTEMPTS: usize = 8;
 
-/// A directory that is granted.
-pub(super) fn open_directory(path: &Path) -> Result<File, Denied> {
+impl From<Errno> for Denied {
+    fn from(error: Errno) -> Self {
+        Self::Plain(error.into())
+    }
+}
+
+/// How a path is followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Search {
+    /// Also a link at the end of the path.
+    pub follow: bool,
+    /// Only a directory is wanted.
+    pub only_directory: bool,
+}
+
+/// Opens the directory that is granted.
+pub fn open_directory(path: &Path) -> Result<File, Denied> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::empty())?.into())
 }
 
 /// The thing itself, without opening it: good for asking about it, not for reading.
-/// A link at the end of the path is followed if `follow` says so.
-pub(super) fn find(directory: &File, path: &str, follow: bool, target: Target) -> Result<File, Denied> {
-    let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-    let only = match target {
-        Target::Anything => OFlags::empty(),
-        Target::Directory => OFlags::DIRECTORY,
-    };
+pub fn find(directory: &File, path: &str, search: Search) -> Result<File, Denied> {
+    let link = if search.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let only = if search.only_directory { OFlags::DIRECTORY } else { OFlags::empty() };
     let flags = OFlags::PATH | OFlags::CLOEXEC | link | only;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut result = Err(Errno::AGAIN);
@@ -81,7 +86,7 @@ pub(super) fn find(directory: &File, path: &str, follow: bool, target: Target) -
 }
 
 /// What has been found, opened for reading; whether it is a directory.
-pub(super) fn open_found(found: &File) -> Result<(File, bool), Denied> {
+pub fn open_found(found: &File) -> Result<(File, bool), Denied> {
     let about = fstat(found)?;
     let kind = FileType::from_raw_mode(about.st_mode);
     let only = match kind {
@@ -102,19 +107,19 @@ pub(super) fn open_found(found: &File) -> Result<(File, bool), Denied> {
     Ok((File::from(opened), kind == FileType::Directory))
 }
 
-/// What a link that has been found says; nothing if it is no link.
-pub(super) fn text_of_link(found: &File) -> Result<Option<CString>, Denied> {
+/// What a link says, if what was found is one.
+pub fn read_link(found: &File) -> Result<Option<OsString>, Denied> {
     match readlinkat(found, "", Vec::new()) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(OsString::from_vec(text.into_bytes()))),
         // Linux says so of what is no link (readlinkat(2), ENOENT for an empty path).
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The number of names in a directory; of more than `most`, one more than that.
-pub(super) fn count_names(directory: &File, most: usize) -> Result<usize, Denied> {
-    Ok(Dir::read_from(directory)?.take(most.saturating_add(1)).count())
+/// How many names are in a directory, or one more than `most`.
+pub fn count_names(directory: &File, most: usize) -> Result<usize, Denied> {
+    Ok(Dir::read_from(directory)?.take(most + 1).count())
 }
 
 fn name(kind: FileType) -> &'static str {
@@ -136,7 +141,8 @@ mod tests {
 
     /// What opening a path comes to: its content, `directory`, or why not.
     fn come_to(directory: &File, path: &str, follow: bool) -> String {
-        let opened = find(directory, path, follow, Target::Anything).and_then(|found| open_found(&found));
+        let opened = find(directory, path, Search { follow, only_directory: false })
+            .and_then(|found| open_found(&found));
         match opened {
             Ok((_, true)) => "directory".to_owned(),
             Ok((mut file, false)) => {
@@ -201,8 +207,8 @@ mod tests {
             assert_eq!(come_to(&directory, asked, true), expected, "{asked:?}");
         }
         assert!(come_to(&directory, "in", false).contains("symbolic links"));
-        let only_directory = find(&directory, "pipe", true, Target::Directory).unwrap_err();
-        assert!(matches!(only_directory, Denied::Plain(Errno::NOTDIR)), "{only_directory}");
+        let only_directory = find(&directory, "pipe", Search { follow: true, only_directory: true });
+        assert_eq!(only_directory.unwrap_err().to_string(), "Not a directory (os error 20)");
         // The device itself, where it is allowed to stand.
         let devices = File::open("/dev").unwrap();
         let zero = come_to(&devices, "zero", true);
@@ -216,7 +222,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), "first").unwrap();
         let directory = File::open(folder.path()).unwrap();
-        let found = find(&directory, "file", true, Target::Anything).unwrap();
+        let found = find(&directory, "file", Search { follow: true, only_directory: false }).unwrap();
         std::fs::rename(path("file"), path("moved")).unwrap();
         symlink("/etc/passwd", path("file")).unwrap();
         let (mut opened, is_directory) = open_found(&found).unwrap();

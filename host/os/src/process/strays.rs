@@ -1,62 +1,61 @@
-//! Ends the demo's own application. Linux only: `/proc`, and `pidfd_open(2)`, so that a
-//! process id that was given to another process meanwhile is never signalled.
+//! Ends what an earlier run has left, by `pidfd_open(2)`, so that a process id that was given to another process
+//! meanwhile is never signalled.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Before the second, harder signal.
-const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+use super::entry;
+use crate::readiness::is_readable;
 
-/// Ends every `program demo-app` that runs in `root`. Returns how many there were.
-pub(super) fn end_applications(program: &Path, root: &Path) -> usize {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(Pid::from_raw)
-        .filter(|pid| end_if_ours(*pid, program, root))
-        .count()
+/// Before the second, harder signal.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is to be ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Stray<'s> {
+    /// The file that it was started from.
+    pub program: &'s Path,
+    /// Its first argument.
+    pub argument: &'s str,
+    /// The folder that it runs in.
+    pub folder: &'s Path,
 }
 
-fn end_if_ours(pid: Pid, program: &Path, root: &Path) -> bool {
-    if !is_ours(pid, program, root) {
-        return false;
-    }
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+/// Ends every such process. Returns how many there were.
+pub fn end(stray: Stray<'_>) -> usize {
+    let Ok(processes) = entry::all() else { return 0 };
+    processes.flatten().filter(|pid| end_if(*pid, stray)).count()
+}
+
+fn end_if(pid: u32, stray: Stray<'_>) -> bool {
+    let handle = || Pid::from_raw(i32::try_from(pid).ok()?);
+    let Some(handle) = handle().filter(|_| is(pid, stray)) else { return false };
+    let Ok(process) = pidfd_open(handle, PidfdFlags::empty()) else { return false };
     // Between the first look and the descriptor it may have become another one.
-    if !is_ours(pid, program, root) {
+    if !is(pid, stray) {
         return false;
     }
     for signal in [Signal::TERM, Signal::KILL] {
-        if pidfd_send_signal(&process, signal).is_err() || has_ended(&process) {
+        if pidfd_send_signal(&process, signal).is_err() || is_readable(&process, PATIENCE).unwrap_or(false) {
             break;
         }
     }
     true
 }
 
-fn is_ours(pid: Pid, program: &Path, root: &Path) -> bool {
-    let place = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
-    // A program that was replaced by a newer one since is still ours: proc_pid_exe(5).
+fn is(pid: u32, Stray { program, argument, folder }: Stray<'_>) -> bool {
+    // A program that was replaced by a newer one since is still meant: proc_pid_exe(5).
     let mut replaced = program.as_os_str().to_owned();
     replaced.push(" (deleted)");
-    let links_to = |name: &str, path: &Path| std::fs::read_link(place.join(name)).is_ok_and(|to| to == path);
-    let Ok(line) = std::fs::read(place.join("cmdline")) else { return false };
+    let Ok(line) = entry::command_line(pid) else { return false };
     let second = line.split(|byte| *byte == 0).nth(1).map(OsStr::from_bytes);
-    second == Some(OsStr::new("demo-app"))
-        && (links_to("exe", program) || links_to("exe", Path::new(&replaced)))
-        && links_to("cwd", root)
-}
-
-/// Waits a while for its end.
-fn has_ended(process: &OwnedFd) -> bool {
-    let mut watched = [PollFd::new(process, PollFlags::IN)];
-    matches!(poll(&mut watched, Some(&PATIENCE)), Ok(ready) if ready > 0)
+    second == Some(OsStr::new(argument))
+        && entry::program(pid).is_ok_and(|found| found == program || found.as_os_str() == replaced)
+        && entry::folder(pid).is_ok_and(|found| found == folder)
 }
 
 #[cfg(test)]
@@ -66,6 +65,10 @@ mod tests {
 
     /// Says a word, and waits for one that never comes.
     const SCRIPT: &str = "echo; read line";
+
+    fn end_applications(program: &Path, folder: &Path) -> usize {
+        end(Stray { program, argument: "demo-app", folder })
+    }
 
     fn start(program: &Path, folder: &Path) -> std::process::Child {
         let mut child = std::process::Command::new(program)

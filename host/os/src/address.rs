@@ -1,8 +1,8 @@
 //! Addresses to listen on, and those that this node does not have yet.
 //!
-//! At the boot an address may come late (DHCP), and a virtual one is on another node most of the
-//! time. A listener on one answers as soon as it is there: the kernel lets a socket wait for
-//! its address (`IP_FREEBIND`, ip(7)). That no client reaches it until then is shown.
+//! An address may appear late during boot (DHCP), and a virtual address is on another node most of the time. A
+//! listener on such an address answers as soon as the address exists: the kernel lets a socket bind to an address
+//! that does not exist yet (`IP_FREEBIND`, ip(7)). Until then no client can reach it, which is reported.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,10 +15,10 @@ use socket2::Socket;
 use crate::clock::Clock;
 use crate::heartbeat::Heartbeat;
 
-/// How often it is looked for addresses that are not there.
+/// How often absent addresses are checked for.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Binds a socket, also to an address that this node does not have yet.
+/// Binds a socket, even if this node does not have the address yet.
 pub fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match socket.bind(&address.into()) {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {}
@@ -31,7 +31,7 @@ pub fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
-/// The same for a listener of the asynchronous runtime.
+/// Like [`bind`], for a listener of the asynchronous runtime.
 pub fn listen(address: SocketAddr) -> io::Result<tokio::net::TcpListener> {
     let domain = socket2::Domain::for_address(address);
     let socket = Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
@@ -48,7 +48,7 @@ fn is_there(address: SocketAddr) -> bool {
     probe.err().is_none_or(|error| error.kind() != io::ErrorKind::AddrNotAvailable)
 }
 
-/// Reports which of these addresses are absent, and what they are used for, until dropped.
+/// Reports which of these addresses are absent and what they are used for, until it is dropped.
 pub async fn watch_forever(
     listeners: Vec<(String, SocketAddr)>,
     report: impl Fn(&[String]),
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use bellwether_testing::namespace;
 
-    /// Of a network that is for documents (RFC 5737).
+    /// From a network that is reserved for documentation (RFC 5737).
     const ABSENT: &str = "192.0.2.77:9010";
 
     #[tokio::test]

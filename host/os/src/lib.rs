@@ -1,4 +1,4 @@
-//! The operating system, behind small interfaces: what is Linux's or Unix's own is in this crate.
+//! The operating system behind small interfaces. All code that is specific to Linux or Unix is in this crate.
 
 pub mod address;
 pub mod atomic_file;

@@ -1,7 +1,7 @@
-//! Facts about the processes of this node. All of it is Linux's own: pidfd and /proc.
+//! Facts about the processes of this node. All of it is specific to Linux: pidfd and /proc.
 //!
-//! Nothing here decides anything: it says which processes there are, which of
-//! them are meant, what they use, and when they end.
+//! This module makes no decisions: it reports which processes exist, which of them match, what they use, and when
+//! they end.
 
 pub mod acceptance;
 pub mod account;

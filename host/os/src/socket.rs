@@ -1,7 +1,7 @@
-//! The Unix socket in the root: where it is, how it is bound and found.
+//! The Unix socket in the root: its path, and how it is bound and found.
 //!
-//! Linux only: a root whose path is too long for a socket's address (108 bytes,
-//! unix(7)) is reached through `/proc/self/fd`.
+//! A root whose path is too long for a socket's address (108 bytes, unix(7)) is reached through `/proc/self/fd`, on
+//! Linux only.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -12,17 +12,17 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// The socket's file name.
 pub const NAME: &str = "bellwether.sock";
-/// What fits into `sockaddr_un`, with its closing zero byte (unix(7)).
+/// The capacity of `sockaddr_un`, including its terminating zero byte (unix(7)).
 const LONGEST_PATH: usize = 107;
 
-/// Where the socket of a root is.
+/// The path of the socket of a root.
 pub fn path(root: &Path) -> PathBuf {
     root.join(NAME)
 }
 
-/// Where it is instead while the root's disk is read-only, in memory: in the folder of the service,
-/// or in that of the user who runs the daemon, which a user without a session does not have. The
-/// daemon's state belongs to the user who runs it.
+/// The path that is used while the root's disk is read-only, in memory: in the runtime folder of the service, or in
+/// that of the user who runs the daemon; a user without a session has none. The daemon's state belongs to the user
+/// who runs it.
 fn paths_in_memory(root: &Path) -> io::Result<[PathBuf; 2]> {
     let root = root.canonicalize()?;
     let owner = std::fs::metadata(root.join("state"))?.uid();
@@ -38,9 +38,9 @@ fn paths_in_memory(root: &Path) -> io::Result<[PathBuf; 2]> {
     ])
 }
 
-/// Listens on the socket of a root, for the owner only (mode 0600), and says where. Nothing if the
-/// root's disk is read-only and there is no other place. A socket that an earlier daemon left is
-/// removed, so the caller must hold the root's lock.
+/// Listens on the socket of a root, for the owner only (mode 0600), and returns its path. `None` if the root's disk
+/// is read-only and there is no other place. A socket that an earlier daemon left is removed, so the caller must
+/// hold the root's lock.
 pub fn bind(root: &Path) -> io::Result<Option<(UnixListener, PathBuf)>> {
     let socket = path(root);
     match bind_at(&socket) {
@@ -51,7 +51,7 @@ pub fn bind(root: &Path) -> io::Result<Option<(UnixListener, PathBuf)>> {
     }
 }
 
-/// Listens at the first of these places that can be had.
+/// Listens at the first of these paths that is available.
 fn bind_at_first(places: impl IntoIterator<Item = PathBuf>) -> Option<(UnixListener, PathBuf)> {
     places.into_iter().find_map(|socket| match bind_at(&socket) {
         Ok(listener) => Some((listener, socket)),
@@ -74,7 +74,7 @@ fn bind_at(socket: &Path) -> io::Result<UnixListener> {
     }
     let address = Address::of(socket)?;
     let listener = UnixListener::bind(&address.path)?;
-    // Whoever slips in before this line is refused by its user id.
+    // A client that connects before this line is rejected by its user id.
     std::fs::set_permissions(socket, PermissionsExt::from_mode(0o600))?;
     Ok(listener)
 }
@@ -88,7 +88,7 @@ pub async fn connect(root: &Path) -> io::Result<UnixStream> {
         }
         connected => return connected,
     };
-    // If there is no daemon at the other places either, the first is what counts.
+    // If there is no daemon at the other paths either, the first error counts.
     let Ok(places) = paths_in_memory(root) else { return Err(error) };
     connect_to_first(places).await.ok_or(error)
 }
@@ -102,14 +102,14 @@ async fn connect_to_first(places: impl IntoIterator<Item = PathBuf>) -> Option<U
     None
 }
 
-/// A path that fits, and the directory that keeps it valid.
+/// A path that fits, and the open directory that keeps it valid.
 pub(crate) struct Address {
     path: PathBuf,
     _directory: Option<OwnedFd>,
 }
 
 impl Address {
-    /// What to bind or to connect to, as long as this is not dropped.
+    /// The path to bind or connect to, valid as long as this is not dropped.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

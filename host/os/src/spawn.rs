@@ -1,4 +1,4 @@
-//! Starts commands, and looks after what they write.
+//! Starts commands, and manages their output.
 //!
 //! ```text
 //!   CommandSpec ──▶ child.rs ──▶ settings.rs: user, limits, priority ──▶ the program

@@ -1,8 +1,8 @@
-//! Clocks that are set and machines that are suspended, for tests of the whole daemon.
+//! Simulates clocks that are set and machines that are suspended, for tests of the whole daemon.
 //!
-//! Only in a debug build, and only where `BELLWETHER_FAULT_CLOCK` names a file with two numbers:
-//! the microseconds by which the wall clock is off, and those that the machine was suspended for.
-//! It is read at every look at a clock, so that a test can move the clocks of a daemon that runs.
+//! Only in a debug build, and only where `BELLWETHER_FAULT_CLOCK` names a file with two numbers: the offset of the
+//! wall clock, and the time for which the machine was suspended, both in microseconds. The file is read whenever a
+//! clock is read, so that a test can change the clocks of a running daemon.
 
 #[cfg(debug_assertions)]
 mod file {
@@ -25,7 +25,7 @@ mod file {
         let mut numbers = text.split_ascii_whitespace().filter_map(|number| number.parse::<i64>().ok());
         let (wall, suspended) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         match clock {
-            // The wall clock goes on while the machine is suspended, too.
+            // The wall clock continues while the machine is suspended, too.
             ClockId::Realtime => wall.saturating_add(suspended),
             ClockId::Boottime => suspended,
             _ => 0,
@@ -36,7 +36,6 @@ mod file {
 #[cfg(debug_assertions)]
 pub(super) use file::micros;
 
-/// No clock is wrong.
 #[cfg(not(debug_assertions))]
 pub(super) fn micros(_clock: rustix::time::ClockId) -> i64 {
     0

@@ -4,7 +4,7 @@ use rustix::thread::CapabilitySet;
 
 const PREFIX: &str = "CAP_";
 
-/// All that are known, each as `CAP_NET_BIND_SERVICE`.
+/// All known capabilities, each as `CAP_NET_BIND_SERVICE`.
 pub fn names() -> impl Iterator<Item = String> {
     CapabilitySet::all().iter_names().map(|(name, _)| format!("{PREFIX}{name}"))
 }

@@ -1,4 +1,4 @@
-//! Which processes are meant.
+//! Which processes a checker means.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,15 +14,15 @@ use super::pid_file;
 use super::stat::Stat;
 use super::table::{Process, ProcessTable, Table};
 
-/// Processes that are looked for among all may be this old where only the past is asked for.
+/// The age that a scan of all processes may have, where only the past matters.
 const RECENT: Duration = Duration::from_secs(2);
 
-/// Whose processes count.
+/// Which of the matching processes count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
     /// Those that come from a command of the module.
     Module,
-    /// All of this host.
+    /// All processes of this host.
     Host,
 }
 
@@ -63,18 +63,16 @@ impl PartialEq for Find {
     }
 }
 
-/// Which processes are looked for, and where.
+/// The processes to look for, and where to look.
 #[derive(Debug, Clone)]
 pub struct Finder {
-    /// Which.
     pub find: Find,
-    /// Those of containers, too.
+    /// Whether to include those of containers.
     pub containers: bool,
-    /// Whose.
     pub of: Of,
     /// For pid files: the process that was found last.
     pub known: Option<Stat>,
-    /// For kept commands: of which module.
+    /// For kept commands: the module.
     pub module: ModuleName,
     /// The processes of this node.
     pub table: ProcessTable,
@@ -82,25 +80,24 @@ pub struct Finder {
     pub kept: KeptTable,
 }
 
-/// The processes that were found, all alive.
+/// The processes that were found, all of them alive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// By process id.
     pub processes: Vec<Stat>,
-    /// Why there are none, where more is known than that: a whole sentence.
+    /// Why there are none, if more is known: a whole sentence.
     pub absence: Option<String>,
-    /// What is not as it should be, although they are there.
+    /// What is wrong although they exist.
     pub remark: Option<String>,
-    /// Those that match and do not count, because they do not come from the module.
+    /// Processes that match and do not count, because they do not come from the module.
     pub others: Vec<u32>,
-    /// There may be more that this daemon may not see.
+    /// There may be more processes that this daemon cannot see.
     pub hidden: bool,
-    /// There is none because the kept process, which ran, has ended.
+    /// There is none because the kept process has ended.
     pub ended: bool,
 }
 
 impl Finder {
-    /// Looks for them. What is found was alive at most so long ago.
+    /// Looks for the processes. They were alive at most this long ago.
     pub async fn look(&self, not_older_than: Duration) -> io::Result<Found> {
         match &self.find {
             Find::Kept(command) => kept(command.as_str(), &self.kept.state(&self.module, command)),
@@ -128,15 +125,15 @@ impl Finder {
         }
     }
 
-    /// Whether looking means a scan of all processes.
+    /// Whether this requires a scan of all processes.
     pub fn scans(&self) -> bool {
         matches!(self.find, Find::Name(_) | Find::Arguments(_) | Find::Unit(_))
     }
 }
 
 impl Finder {
-    /// Whether a process that is called like the application may be a part of it: not if it is in a
-    /// container, is one of our own commands, or is what somebody does at a terminal.
+    /// Whether a process with the application's name can be a part of it: not if it is in a container, is one of
+    /// the daemon's own commands, or runs in the foreground of a terminal.
     fn counts(&self, process: &Process) -> bool {
         if matches!(self.find, Find::Unit(_)) {
             return true;
@@ -147,12 +144,12 @@ impl Finder {
     }
 }
 
-/// A chain of parents is followed so far. A process that is deeper does not count as a part of the application.
+/// The maximum length of a chain of parents. A process that is deeper does not count as a part of the application.
 const MAX_PARENTS: usize = 64;
 
 impl Finder {
-    /// Whether a process comes from a command of the module, if only such ones count: it is or was
-    /// started by a kept process, is in its group, or is known by its control group or its mark.
+    /// Whether a process comes from a command of the module, if only such processes count: it is a kept process or
+    /// was started by one, is in its group, or is identified by its control group or its mark.
     fn is_ours(&self, process: &Process, table: &Table) -> bool {
         if self.of == Of::Host {
             return true;
@@ -171,14 +168,14 @@ impl Finder {
     }
 }
 
-/// Whether a process belongs to the session of this daemon. In a PID namespace whose session leader
-/// is outside, as `unshare --pid --fork` makes one, the session reads as 0 (`pid_namespaces(7)`): the
-/// file says so plainly, whereas a `Pid` cannot hold what getsid(2) returns then.
+/// Whether a process belongs to the session of this daemon. In a PID namespace whose session leader is outside (as
+/// with `unshare --pid --fork`), the session reads as 0 (`pid_namespaces(7)`). The file shows that, whereas a `Pid`
+/// cannot hold what getsid(2) returns then.
 fn in_own_session(stat: &Stat) -> bool {
     Stat::read(std::process::id()).is_ok_and(|own| own.session == stat.session)
 }
 
-/// Whether this is one of those that are found by what they are.
+/// Whether this kind of look-up matches processes by their properties.
 pub fn matches(find: &Find, process: &Process) -> bool {
     let Process { stat, image } = process;
     match find {
@@ -207,7 +204,7 @@ fn kept(command: &str, state: &KeptState) -> io::Result<Found> {
     let absence = match state {
         KeptState::Running(id) => match id.read()? {
             Some(stat) => return Ok(Found { processes: vec![stat], ..Found::default() }),
-            // Who keeps it is about to say how it ended.
+            // The owner of the kept process is about to publish how it ended.
             None => format!("process `{command}` (pid {}) has ended", id.pid),
         },
         KeptState::Ended { pid, how, .. } => format!("process `{command}` (pid {pid}) {how}"),

@@ -1,11 +1,10 @@
 //! The output of commands: `logs/MODULE.COMMAND.log` under the root.
 //!
-//! A command writes to its file itself, with no pipe to the daemon in between,
-//! so that it outlives the daemon and never blocks on it or is ended by a pipe
-//! that nobody reads. The price: the daemon cannot make it open a new file, so
-//! a file that has grown large is copied and then emptied under the writer. The
-//! writer appends (`O_APPEND`), so it goes on at the new end; what it writes in
-//! the instant between the last byte copied and the emptying is lost.
+//! A command writes to its file directly, without a pipe to the daemon in between, so that it outlives the daemon,
+//! never blocks on it, and is not ended by a pipe that is no longer read. The cost: the daemon cannot make it open
+//! a new file, so a file that has grown large is copied and then truncated while the command writes. The command
+//! appends (`O_APPEND`), so it continues at the new end; what it writes in the instant between the last byte copied
+//! and the truncation is lost.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -21,43 +20,42 @@ use super::log_growth::LogGrowth;
 
 /// A file of this size is rotated.
 pub const MAX_SIZE: u64 = 10 << 20;
-/// The files of one command, the one being written included.
+/// The number of files of one command, including the current one.
 pub const MAX_FILES: usize = 5;
-/// The sizes are looked at so long after a write: soon enough for one who writes as fast as a disk, and
-/// seldom enough for one who writes a line at a time and never stops.
+/// The sizes are checked this long after a write: soon enough for a command that writes as fast as the disk, and
+/// rarely enough for one that writes a line at a time and never stops.
 const AFTER_A_WRITE: Duration = Duration::from_millis(100);
-/// And so often where no write is told: there is no folder yet, the kernel has no watch to give, or
-/// who writes has the file in its memory (`mmap`).
+/// The interval where writes are not reported: there is no folder yet, the kernel has no watch left, or the command
+/// writes to memory (`mmap`).
 const PERIOD: Duration = Duration::from_secs(1);
-/// So much is read of the end of an output.
+/// The maximum that is read from the end of an output.
 const MAX_TAIL: u64 = 64 << 10;
-/// A longer line is cut, in characters.
+/// Longer lines are truncated to this many characters.
 pub const MAX_LINE: usize = 300;
 
-/// Where the outputs are.
+/// The folder of the outputs.
 pub fn folder(root: &Path) -> PathBuf {
     root.join("logs")
 }
 
-/// Where the output of this command goes. Dots in the module's name are doubled: command `c` of
-/// module `a.b` and command `b.c` of module `a` have each a file of its own.
+/// The file for the output of this command. Dots in the module's name are doubled, so that command `c` of module
+/// `a.b` and command `b.c` of module `a` have different files.
 pub fn path(root: &Path, module: &ModuleName, command: &CommandName) -> PathBuf {
     let module = module.as_str().replace('.', "..");
     folder(root).join(format!("{module}.{command}.log"))
 }
 
-/// Opens the file for its writer. Only the daemon's user may read it: outputs
-/// hold secrets more often than one would think.
+/// Opens the file for its writer. Only the daemon's user may read it, because outputs often contain secrets.
 pub fn open(root: &Path, module: &ModuleName, command: &CommandName) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder(root))?;
     OpenOptions::new().append(true).create(true).mode(0o600).open(path(root, module, command))
 }
 
-/// The last 64 KiB that were written after `from` (a length that the file had before).
+/// The last 64 KiB that were written after `from` (an earlier length of the file).
 pub fn tail(path: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    // Shorter than it was: it has been rotated since.
+    // The file is shorter than before: it has been rotated since.
     let from = if length < from { 0 } else { from };
     file.seek(SeekFrom::Start(from.max(length.saturating_sub(MAX_TAIL))))?;
     let mut text = Vec::new();
@@ -65,21 +63,21 @@ pub fn tail(path: &Path, from: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The end of what one command has written.
+/// The end of the output of one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogTail {
-    /// Which command.
     pub command: String,
-    /// The latest last, without what a terminal would obey.
+    /// Ordered by time, without terminal control characters.
     pub lines: Vec<String>,
 }
 
-/// So many lines are shown of the end of an output.
+/// The number of lines that are shown from the end of an output.
 const SHOWN: usize = 100;
-/// And of so many bytes.
+/// The maximum number of bytes for these lines.
 const SHOWN_BYTES: u64 = 32 << 10;
 
-/// The ends of the outputs of these commands, the latest written first. What cannot be read is left out.
+/// The ends of the outputs of these commands, the most recently written first. Outputs that cannot be read are
+/// omitted.
 pub fn tails(root: &Path, module: &ModuleName, commands: &[CommandName]) -> Vec<LogTail> {
     let mut found: Vec<_> = commands
         .iter()
@@ -101,7 +99,7 @@ fn end(path: &Path, most: u64) -> io::Result<String> {
     let mut text = Vec::new();
     file.take(most).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    // The first line is rarely whole.
+    // The first line is rarely complete.
     Ok(if length > most {
         text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or(text)
     } else {
@@ -115,7 +113,7 @@ fn lines(text: &str) -> Vec<String> {
     all[all.len().saturating_sub(SHOWN)..].to_vec()
 }
 
-/// Keeps every file within its size, until dropped.
+/// Keeps every file within its size limit, until it is dropped.
 pub async fn rotate_forever(root: PathBuf) {
     let folder = folder(&root);
     let growth = LogGrowth::new().inspect_err(|error| {
@@ -123,7 +121,7 @@ pub async fn rotate_forever(root: PathBuf) {
     });
     let mut failing = false;
     loop {
-        // Armed before the look: what is written during it is told.
+        // Armed before the check, so that writes during the check are reported.
         let armed = growth.as_ref().ok().filter(|growth| growth.arm(&folder).is_ok());
         let looked_at = folder.clone();
         let rotated = tokio::task::spawn_blocking(move || rotate_large(&looked_at, MAX_SIZE)).await;
@@ -144,8 +142,8 @@ pub async fn rotate_forever(root: PathBuf) {
     }
 }
 
-/// Rotates each log in the folder that is larger than this. One that cannot be rotated is no
-/// reason to leave the others; of several errors, the last is returned.
+/// Rotates each log in the folder that is larger than this. If one cannot be rotated, the others still are; of
+/// several errors, the last one is returned.
 fn rotate_large(folder: &Path, max_size: u64) -> io::Result<bool> {
     let entries = match fs::read_dir(folder) {
         // No command has run yet.
@@ -164,9 +162,9 @@ fn rotate_large(folder: &Path, max_size: u64) -> io::Result<bool> {
     outcome
 }
 
-/// `x.log` becomes `x.log.1`, that `x.log.2`, and so on; the oldest is dropped. Of a file that has
-/// grown far beyond its size, the end is kept. If there is no room for a copy, the file is emptied
-/// all the same: it must not take the room of everything else.
+/// `x.log` becomes `x.log.1`, that becomes `x.log.2`, and so on; the oldest is removed. Of a file that has grown
+/// far beyond its limit, the end is kept. If there is no space for a copy, the file is truncated all the same,
+/// because it would use up the disk.
 fn rotate(path: &Path, max_size: u64) -> io::Result<()> {
     let older = |age: usize| PathBuf::from(format!("{}.{age}", path.display()));
     for age in (1..MAX_FILES - 1).rev() {
@@ -177,7 +175,7 @@ fn rotate(path: &Path, max_size: u64) -> io::Result<()> {
     }
     let copied = copy_end(path, &older(1), max_size);
     if copied.is_err() {
-        // Half a copy is in the way of a whole one.
+        // An incomplete copy would be in the way of a complete one.
         let _ = fs::remove_file(older(1));
     }
     OpenOptions::new().write(true).open(path)?.set_len(0)?;
@@ -190,11 +188,11 @@ fn copy_end(path: &Path, to: &Path, max_size: u64) -> io::Result<()> {
     let mut room = max_size + max_size / 2;
     if length > room {
         from.seek(SeekFrom::End(-i64::try_from(max_size).unwrap_or(0)))?;
-        // Who writes that fast would fill any room.
+        // A command that writes this fast would fill any disk.
         room = max_size;
     }
     let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    // What is written while this copies is copied too, as far as there is room.
+    // What is written during the copy is copied as well, as far as there is space.
     for _ in 0..3 {
         let copied = io::copy(&mut (&mut from).take(room), &mut to)?;
         room -= copied;

@@ -1,18 +1,17 @@
-//! Which file a command's program is.
+//! Finds the file of a command's program.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Where programs are looked for by their names, by the daemon and by what it
-/// starts. The same on every node, whoever started the daemon.
+/// The folders in which programs are looked up by name, by the daemon and by what it starts. The same on every
+/// node, however the daemon was started.
 pub const PROGRAM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The file that a command's program means, as the checks of its module's file
-/// and its start both see it: what has a slash in it is a path, relative to the
-/// root, whether or not there is such a file; any other is looked for in
-/// [`PROGRAM_PATH`], and `None` if it is in none of its folders.
+/// The file of a command's program, both for the check of its module's file and for its start: a name with a slash
+/// is a path, relative to the root, whether or not the file exists; any other name is looked up in
+/// [`PROGRAM_PATH`], and `None` means that it is in none of its folders.
 pub fn program_file(root: &Path, program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(root.join(program));

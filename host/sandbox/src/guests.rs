@@ -1,4 +1,4 @@
-//! The threads that guests run on, and the deadlines that hold for them.
+//! The threads that guests run on, and their deadlines.
 //!
 //! ```text
 //!              a place is free          answered, trapped, out of time
@@ -8,9 +8,9 @@
 //!     ▼                        ▼
 //!   too many runs           timed out
 //! ```
-//! Guests have a runtime of their own, so that a spinning one delays nobody
-//! else; the caller's timers do not depend on it. A deadline is kept twice:
-//! epochs end guests that compute, the caller's timer those that wait.
+//! Guests have a runtime of their own, so that a guest in an endless loop delays nothing else; the caller's timers
+//! do not depend on it. A deadline is enforced twice: by epochs for guests that compute, and by the caller's timer
+//! for those that wait.
 
 use std::any::Any;
 use std::future::Future;
@@ -36,43 +36,43 @@ use bellwether_os::clock::Clock;
 use bellwether_os::fault;
 use bellwether_os::heartbeat::Heartbeat;
 
-/// Where guests run.
+/// The threads and permits of all runs.
 pub(super) struct Guests {
     engine: Engine,
-    /// What makes the requests that guests are granted.
+    /// Makes the HTTP requests that guests are granted.
     pub(super) client: ArcSwap<HttpClient>,
     /// Only [`Drop`] takes it.
     runtime: Option<Runtime>,
     ticker: Ticker,
     places: Arc<Semaphore>,
-    /// For those who cannot wait behind a hundred checkers that hang.
+    /// For runs that must not wait behind a hundred checkers that hang.
     urgent_places: Arc<Semaphore>,
-    /// The threads have been asked for a sign of life, and have not given it yet.
+    /// A heartbeat has been requested of the threads, and has not come yet.
     asked: Arc<AtomicBool>,
 }
 
-/// How a run ended.
+/// The result of a run, and its cost.
 pub(super) struct Outcome<T> {
     pub result: Result<Answer<T>, Failure>,
-    /// From its beginning on the guest's thread.
+    /// The time since its beginning on the guest's thread.
     pub took: Duration,
-    /// What it has used. Of a run that was ended from outside, up to its last turn.
+    /// Its usage. For a run that was ended from outside, up to the end of its last poll.
     pub usage: Usage,
 }
 
-/// What a run gave that came to its end.
+/// The result of a run that completed.
 pub(super) struct Answer<T> {
     pub value: T,
     pub state: Draft,
 }
 
-/// Spinning guests come up for air every tick, so that two threads serve many.
+/// Guests in an endless loop yield at every tick, so that two threads serve many.
 const THREADS: usize = 2;
 /// Fewer than the engine's spare runs: there is always room for a description, too.
 const URGENT_PLACES: usize = 4;
-/// For files and secrets, whose disk may hang. Names have threads of their own.
+/// For files and secrets, whose disk may hang. Name resolution has its own threads.
 const BLOCKING_THREADS: usize = 32;
-/// The epochs get the first word, because they know best what the guest was at.
+/// The epochs expire first, because they know best what the guest was doing.
 const GRACE: Duration = TICK.saturating_mul(2);
 
 impl Guests {
@@ -91,7 +91,7 @@ impl Guests {
         Ok(Self { engine, client, runtime: Some(runtime), ticker, places, urgent_places, asked })
     }
 
-    /// Asks the threads for a sign of life: `heartbeat` beats as soon as one of them is free for it.
+    /// Requests a heartbeat of the threads: `heartbeat` beats as soon as one of them is free.
     pub(super) fn ask(&self, heartbeat: &Heartbeat, clock: Clock) {
         if self.asked.swap(true, Ordering::AcqRel) {
             return;
@@ -104,8 +104,8 @@ impl Guests {
         });
     }
 
-    /// Carries out `call` on a fresh store. The time until a place is free
-    /// does not count, but is limited likewise.
+    /// Carries out `call` on a fresh store. The time until a place is free does not count towards the limit, but
+    /// has the same limit of its own.
     pub(super) async fn run<T, F, C>(&self, allowance: Allowance, call: F) -> Outcome<T>
     where
         T: Send + 'static,
@@ -115,7 +115,7 @@ impl Guests {
         self.run_in(&self.places, allowance, call).await
     }
 
-    /// The same in one of a few places that no checker can take: for restart scripts.
+    /// The same in one of a few places that checkers cannot use: for restart scripts.
     pub(super) async fn run_urgently<T, F, C>(&self, allowance: Allowance, call: F) -> Outcome<T>
     where
         T: Send + 'static,
@@ -146,8 +146,8 @@ impl Guests {
         Outcome { result: Err(failure), took: begun.elapsed(), usage: task.activity.meter.usage() }
     }
 
-    /// The same for callers that are no tasks. Does not wait for a place: the caller sees to it
-    /// that there are never many of these.
+    /// The same for callers that are not tasks. Does not wait for a place: the caller must ensure that there are
+    /// never many of these.
     pub(super) fn run_blocking<T, F, C>(&self, allowance: Allowance, call: F) -> Outcome<T>
     where
         T: Send + 'static,
@@ -176,7 +176,7 @@ impl Guests {
         let activity = Arc::new(Activity::default());
         let deadline = Instant::now() + allowance.time;
         let (engine, client) = (self.engine.clone(), self.client.load_full());
-        // Held until the store is gone, however it ends.
+        // Held until the store is dropped, however that happens.
         let held = (self.ticker.run(), place);
         let handle = self.handle().spawn({
             let activity = Arc::clone(&activity);
@@ -214,7 +214,7 @@ impl Drop for Guests {
     }
 }
 
-/// A run under way. Dropping it ends the run.
+/// A run in progress. Dropping it ends the run.
 struct Task<T> {
     handle: JoinHandle<Outcome<T>>,
     activity: Arc<Activity>,
@@ -302,8 +302,8 @@ mod tests {
         let second = guests.run(allowance(50), forever).await;
         assert_eq!(second.result.err(), Some(Failure::TooManyRuns(Duration::from_millis(50))));
         drop(first);
-        // One that has a place is told what it was at instead. On a busy machine the place is not free,
-        // or no thread takes it up, in the first of these times.
+        // A run that has a place is told what it was doing instead. On a busy machine, the place may not be free,
+        // or no thread may take the run up, within the first of these times.
         for ms in [400, 4_000, 40_000] {
             let after = Duration::from_millis(ms);
             let failure = guests.run(allowance(ms), forever).await.result.err().unwrap();
@@ -324,7 +324,7 @@ mod tests {
             _ = guests.run(allowance(AMPLE), forever) => panic!("it cannot have ended"),
             () = tokio::task::yield_now() => {}
         }
-        // The place is given back once the task is gone.
+        // The place is returned once the task has ended.
         assert!(place(&guests.places, Duration::from_millis(AMPLE)).await.is_some());
     }
 }

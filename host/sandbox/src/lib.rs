@@ -1,4 +1,4 @@
-//! Runs components: compiled once, on a fresh instance each time, within limits.
+//! Runs components: compiled once, instantiated anew for each run, within limits.
 //!
 //! ```text
 //!  bytes ──load──▶ Component ──check──▶ CheckReport ──▶ Observation
@@ -6,9 +6,8 @@
 //!                     │
 //!                     └──plan──▶ Plan, or why there is none
 //! ```
-//! A guest can hurt nobody: memory, stack, time, handles, output and data are
-//! limited, it runs on threads of its own, and whatever ends it is a word in
-//! an observation.
+//! A guest cannot affect the host: memory, stack, time, handles, output and data are limited, it runs on separate
+//! threads, and whatever ends it is reported in an observation.
 
 pub mod compile;
 pub mod component;
@@ -56,7 +55,7 @@ pub use output::{LogLevel, LogLine};
 use share::Shares;
 use store::Run;
 
-/// Everything that runs components. One for the whole daemon.
+/// Everything that runs components. The daemon has one.
 pub struct Sandbox {
     engine: Engine,
     allocator: Allocator,
@@ -68,7 +67,7 @@ pub struct Sandbox {
     limits: LimitsSpec,
     /// Held while a component describes itself.
     describing: Mutex<()>,
-    /// How long that may take.
+    /// The time limit of a description.
     describe_time: Duration,
 }
 
@@ -94,36 +93,35 @@ impl Sandbox {
         })
     }
 
-    /// For tests: components have another time to describe themselves, for instance as much as a busy
-    /// machine takes.
+    /// For tests: sets another time limit for descriptions, for instance one that suffices on a busy machine.
     #[must_use]
     pub fn describing_within(self, describe_time: Duration) -> Self {
         Self { describe_time, ..self }
     }
 
-    /// Keeps compiled code in this folder, and looks there first. An error says why it cannot be
-    /// used; the sandbox works on without.
+    /// Stores compiled code in this folder, and looks there first. An error says why it cannot be used; the sandbox
+    /// then works without it.
     pub fn cache_in(&mut self, folder: &Path) -> Result<(), CacheError> {
         self.cache = Some(Cache::open(folder, cache::engine_hash(&self.engine))?);
         Ok(())
     }
 
-    /// Whether a component has been compiled before and is kept, so that loading it takes no time.
+    /// Whether a component is in the cache, so that loading it takes no time.
     pub fn has_compiled(&self, bytes: &[u8]) -> bool {
         self.cache.as_ref().is_some_and(|cache| cache.has(&blake3::hash(bytes)))
     }
 
-    /// Makes the requests of components from now on as the node's file says.
+    /// Applies the node's settings to the requests of components from now on.
     pub fn request_by(&self, http: &HttpSpec) {
         self.guests.client.store(Arc::new(HttpClient::new(http)));
     }
 
-    /// Asks the threads that components run on for a sign of life, unless one is still awaited.
+    /// Requests a heartbeat of the threads that components run on, unless one is still awaited.
     pub fn ask(&self, heartbeat: &Heartbeat, clock: Clock) {
         self.guests.ask(heartbeat, clock);
     }
 
-    /// Where the memory of runs comes from on this machine.
+    /// How the memory of runs is allocated on this machine.
     pub fn allocator(&self) -> Allocator {
         self.allocator
     }

@@ -1,4 +1,4 @@
-//! What belongs to one run: its memory, its handles, its limits.
+//! The resources of one run: its memory, its handles, its limits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use super::run::told;
 use super::share::Share;
 use bellwether_config::spec::RunLimits;
 
-/// What a run may use, and what it starts from.
+/// The limits of a run, and its initial state.
 pub(super) struct Allowance {
     pub time: Duration,
     pub limits: RunLimits,
@@ -34,7 +34,7 @@ pub(super) struct Allowance {
     pub share: Arc<Share>,
 }
 
-/// The host's side of one run.
+/// The host's state of one run.
 pub(super) struct Run {
     pub wasi: WasiCtx,
     pub table: ResourceTable,
@@ -49,14 +49,14 @@ pub(super) struct Run {
     pub share: Arc<Share>,
     pub grants: Arc<Grants>,
     pub facilities: Arc<dyn Facilities>,
-    /// What the host does for the guest ends here, so that the guest can still say what came of it.
+    /// Calls to the host end at this time, so that the guest can still report the result.
     pub answer_by: Instant,
 }
 
-/// Random bytes in one call.
+/// The maximum number of random bytes in one call.
 const MAX_RANDOM: u64 = 64 << 10;
 
-/// A fresh store. Its time is already running, because start functions run when it is instantiated.
+/// Creates a fresh store. The time limit already applies, because start functions run during instantiation.
 pub(super) async fn store(
     engine: &Engine,
     client: Arc<HttpClient>,
@@ -92,7 +92,7 @@ pub(super) async fn store(
     store.limiter(|run| &mut run.memory);
     store.set_hostcall_fuel(usize::try_from(limits.call_data).unwrap_or(usize::MAX));
     let calls = Arc::clone(&activity);
-    // Epochs pass over the host's own time, so that a million cheap calls would go unseen.
+    // Epochs do not interrupt the host's own code, so a million cheap calls would not be noticed.
     store.call_hook(move |_, transition| {
         if matches!(transition, CallHook::CallingHost) && calls.meter.count_call() > limits.host_calls {
             return Err(Ended(Limit::HostCalls(limits.host_calls).into()).into());
@@ -113,8 +113,8 @@ pub(super) async fn store(
     store
 }
 
-/// Nothing but clocks, random numbers, granted variables, and connections that are asked for
-/// one by one. Files are not WASI's own.
+/// Only clocks, random numbers, granted variables, and connections that are checked one by one. Files are not
+/// implemented by WASI's own code.
 fn wasi(grants: &Grants, network: &Arc<Network>, output: &Output) -> WasiCtx {
     let network = Arc::clone(network);
     WasiCtx::builder()
@@ -151,7 +151,7 @@ impl WasiHttpView for Run {
     }
 }
 
-/// Adds up all memories and tables: wasmtime's own limits count each by itself.
+/// The sum of all memories and tables: wasmtime's own limits apply to each of them separately.
 pub(super) struct MemoryLimit {
     limit: u64,
     used: u64,
@@ -183,7 +183,7 @@ impl MemoryLimit {
 
 /// A table's element is a pointer.
 const ELEMENT: u64 = size_of::<usize>() as u64;
-/// Memories, tables and instances of one run: large runtimes have some dozens.
+/// The maximum number of memories, tables and instances of one run: large runtimes have some dozens.
 const MAX_PARTS: usize = 256;
 
 impl ResourceLimiter for MemoryLimit {

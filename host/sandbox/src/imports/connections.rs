@@ -40,16 +40,17 @@ pub struct Link {
     about: Vec<(String, String)>,
 }
 
-/// Bytes of one read, at most.
+/// The maximum number of bytes in one read.
 const MOST_READ: u32 = 64 << 10;
-/// A Unix socket whose queue is full is tried again: nothing says when it has room.
+/// The retry interval for a Unix socket whose queue is full: the kernel does not report when it has room.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
-/// Nothing says when a connection is accepted: it is looked at after so long, then after twice as long.
+/// The kernel does not report when a connection is accepted: it is checked after this time, then after twice as
+/// long, and so on.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(50);
-/// The handshake of a connection of this machine has ended by then, if it ends.
+/// The handshake of a connection on this machine completes within this time, or not at all.
 const FINISHES_WITHIN: Duration = Duration::from_millis(200);
-/// This part of the time for waiting is kept for finding out which process should have accepted it.
+/// This part of the waiting time is reserved for finding the process that should have accepted the connection.
 const NAMING: u32 = 4;
 
 impl Run {
@@ -58,7 +59,7 @@ impl Run {
     }
 }
 
-/// What judges and makes the connections of a run.
+/// Checks and opens the connections of a run.
 struct Connector {
     grants: Arc<Grants>,
     output: Output,
@@ -77,7 +78,7 @@ impl Connector {
             Target::Unix(path) => {
                 let grant = self.grants.may_connect_unix(path).map_err(NotOpened::Refused)?;
                 self.output.has_used(Grant::Unix(grant));
-                // As it was granted, which may be written otherwise than it is asked for.
+                // As it was granted, which may be spelled differently from the request.
                 unix(grant.path(), by).await
             }
             Target::Tcp { host, port } | Target::Tls { host, port } => {
@@ -93,7 +94,8 @@ impl Connector {
         }
     }
 
-    /// Whether `address` may be connected to: itself, or because the granted name it was looked up by led there.
+    /// Whether `address` may be connected to: because it is granted itself, or because the granted name resolved to
+    /// it.
     fn may_connect(&self, address: SocketAddr, name: &str) -> Result<(), Refusal> {
         let asked = normal_name(name);
         let granted = self.grants.may_connect(Protocol::Tcp, address, |granted, _| granted == asked)?;
@@ -153,7 +155,7 @@ impl Host for Run {
                 let held_by = (!holders.is_empty()).then(|| ("held-by".to_owned(), holders.join(", ")));
                 Ok(Told { accepted: false, attributes: held_by.into_iter().collect() })
             }
-            // The handshake of one that stays unfinished waits for data, as the service wanted it.
+            // A connection whose handshake stays incomplete waits for data, as the service requested.
             Ok(Acceptance::Elsewhere | Acceptance::Unfinished) => {
                 Err(error("elsewhere", "this machine does not see whether the service accepts it"))
             }
@@ -164,7 +166,7 @@ impl Host for Run {
     }
 }
 
-/// How it stands in the end.
+/// The final state of the connection.
 async fn wait_for_acceptance(
     service: SocketAddr,
     client: SocketAddr,
@@ -193,7 +195,7 @@ async fn unix(path: &Path, by: Instant) -> Result<Opened, NotOpened> {
     let connecting = async {
         loop {
             match UnixStream::connect(path).await {
-                // The queue of the service is full: it takes no connections at present.
+                // The queue of the service is full: it accepts no connections at present.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(TRY_AGAIN).await,
                 done => return done,
             }
@@ -238,7 +240,8 @@ impl HostConnection for Run {
         let stream = &mut self.table.get_mut(&link)?.stream;
         let mut bytes = vec![0; most.min(MOST_READ) as usize];
         let read = timeout_at(by, stream.read(&mut bytes)).await;
-        // TLS that ends without saying so (RFC 8446, 6.1) has ended: the protocol on it knows whether too early.
+        // TLS that ends without a closing message (RFC 8446, 6.1) has ended: the protocol on top of it knows
+        // whether that was too early.
         let read = read.map(|read| match read {
             Err(why) if why.kind() == ErrorKind::UnexpectedEof => Ok(0),
             read => read,

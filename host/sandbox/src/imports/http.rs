@@ -1,4 +1,4 @@
-//! wasi:http, as far as `http` grants reach: the host makes the requests.
+//! wasi:http, as far as `http` grants permit: the host makes the requests.
 //!
 //! ```text
 //!   handle() ──▶ judged by origin and method ──▶ exchange, a task of the run's ──▶ answer
@@ -6,9 +6,8 @@
 //!                      ▼
 //!                    HTTP-request-denied, and a refusal that is remembered
 //! ```
-//! No redirect is followed here: a guest that follows one asks again, and is
-//! judged again. What a request holds (a task, a socket) hangs on handles of
-//! the run and ends with them.
+//! Redirects are not followed here: a guest that follows one makes another request, which is checked again. The
+//! resources of a request (a task, a socket) belong to handles of the run and end with them.
 
 mod answer;
 mod client;
@@ -41,12 +40,12 @@ use crate::output::{LogLevel, Output};
 use crate::share::Share;
 use bellwether_os::names;
 
-/// Headers of a request, of an answer, in bytes.
+/// The maximum size of the headers of a request and of a response, in bytes.
 const MAX_HEADERS: usize = 32 << 10;
-/// The body of one answer, in bytes.
+/// The maximum size of the body of one response, in bytes.
 const MAX_ANSWER: u64 = 8 << 20;
 
-/// wasi:http of one run.
+/// The state of wasi:http for one run.
 pub(crate) struct Http {
     context: WasiHttpCtx,
     requests: Requests,
@@ -77,7 +76,7 @@ impl Http {
         Self { context, requests: Requests { client, grants, output, sockets, names, answer_by } }
     }
 
-    /// What makes the connections.
+    /// The client that opens the connections.
     pub(crate) fn client(&self) -> Arc<HttpClient> {
         Arc::clone(&self.requests.client)
     }
@@ -114,7 +113,7 @@ impl WasiHttpHooks for Requests {
         }
     }
 
-    // The original ones write to the daemon's log, which is no place for what a guest can cause.
+    // The original functions write to the daemon's log, which must not depend on guests.
     fn p2_error_from_hyper(&mut self, _error: &hyper::Error) -> ErrorCode {
         ErrorCode::HttpProtocolError
     }
@@ -144,12 +143,12 @@ impl Requests {
                 return Err(Error::HttpRequestDenied);
             }
         }
-        // A tunnel is no request: what goes through it nobody judges.
+        // A tunnel is not a request: its contents could not be checked.
         if request.method() == Method::CONNECT {
             return Err(Error::HttpRequestMethodInvalid);
         }
         self.sockets.take().map_err(|limit| {
-            // A run that says too much is ended at the next thing it says itself.
+            // A run that writes too much is ended at its next own output.
             let _ended_elsewhere = self.output.log(LogLevel::Warn, &limit.to_string());
             Error::ConnectionLimitReached
         })?;
@@ -160,18 +159,18 @@ impl Requests {
     }
 }
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Target {
-    /// With TLS.
+    /// Whether the scheme is `https`.
     https: bool,
-    /// An IPv6 address stands without brackets.
+    /// An IPv6 address is without brackets.
     host: String,
     port: u16,
 }
 
 impl Target {
-    /// `None` if the authority is not `HOST` or `HOST:PORT` (RFC 9110, 4.2; users in it are deprecated).
+    /// `None` if the authority is not `HOST` or `HOST:PORT` (RFC 9110, 4.2; user information is deprecated).
     fn of(uri: &Uri) -> Option<Self> {
         let https = *uri.scheme()? == Scheme::HTTPS;
         let authority = uri.authority()?.as_str();
@@ -194,13 +193,13 @@ impl Target {
         (!host.is_empty()).then(|| Self { https, host: host.to_owned(), port })
     }
 
-    /// `HOST:PORT`.
+    /// `HOST:PORT`, with brackets around IPv6 addresses.
     fn authority(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
-    /// As grants write it, without the scheme's own port.
+    /// In the notation of grants, without the default port of the scheme.
     fn origin(&self) -> String {
         let (scheme, own) = if self.https { ("https", ":443") } else { ("http", ":80") };
         let authority = self.authority();

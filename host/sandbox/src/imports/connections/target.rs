@@ -1,4 +1,4 @@
-//! What a guest wants to connect to, and how.
+//! The target of a guest's connection.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,7 +7,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 
 use super::super::http::direct::Tls;
 
-/// What a guest wants to connect to.
+/// The target that a guest wants to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     Tcp { host: String, port: u16 },
@@ -15,12 +15,12 @@ pub(super) enum Target {
     Unix(String),
 }
 
-/// A text that says neither how nor where to connect.
+/// A text that is not a valid target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not one of tls:HOST:PORT, tcp:HOST:PORT and unix:PATH", .0.escape_debug())]
 pub(super) struct NoTarget(String);
 
-/// An option of TLS that cannot be followed.
+/// An invalid TLS option.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadOption {
     #[error("`authorities` is not PEM: {0}")]
@@ -32,7 +32,7 @@ pub(super) enum BadOption {
 }
 
 impl Target {
-    /// `tls:HOST:PORT`, `tcp:HOST:PORT` or `unix:PATH`; an IPv6 address in brackets, maybe with its zone.
+    /// `tls:HOST:PORT`, `tcp:HOST:PORT` or `unix:PATH`; an IPv6 address in brackets, optionally with its zone.
     pub(super) fn parse(text: &str) -> Result<Self, NoTarget> {
         let wrong = || NoTarget(text.to_owned());
         let (kind, rest) = text.split_once(':').ok_or_else(wrong)?;
@@ -59,12 +59,12 @@ impl Target {
         }
     }
 
-    /// Whether it has to be looked up.
+    /// Whether the host is a name that has to be resolved.
     pub(super) fn is_name(&self) -> bool {
         match self {
             Self::Unix(_) => false,
             Self::Tcp { host, .. } | Self::Tls { host, .. } => {
-                // A zone is no part of the address.
+                // The zone is not part of the address.
                 let address = host.split('%').next().unwrap_or_default();
                 address.parse::<IpAddr>().is_err()
             }
@@ -72,8 +72,8 @@ impl Target {
     }
 }
 
-/// Whether this is an IPv6 address with its zone (RFC 4007), the name or number of an interface. Anything else
-/// with a `%` would be looked up as a name without having been granted as one.
+/// Whether this is an IPv6 address with its zone (RFC 4007), the name or number of an interface. Any other text
+/// with a `%` would be resolved as a name without having been granted as one.
 fn has_zone(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     text.split_once('%').is_some_and(|(address, zone)| {
@@ -83,13 +83,13 @@ fn has_zone(text: &str) -> bool {
     })
 }
 
-/// `IFNAMSIZ` of netdevice(7), without the zero at its end.
+/// `IFNAMSIZ` of netdevice(7), without its terminating zero.
 const LONGEST_ZONE: usize = 15;
 
-/// Certificates that one checker may trust besides.
+/// The maximum number of additional authorities of one checker.
 const MAX_AUTHORITIES: usize = 100;
 
-/// What the guest says of TLS.
+/// Parses the guest's TLS options.
 pub(super) fn tls_options(options: &[(String, String)]) -> Result<Tls, BadOption> {
     let mut tls = Tls::default();
     for (name, value) in options {
@@ -105,7 +105,7 @@ pub(super) fn tls_options(options: &[(String, String)]) -> Result<Tls, BadOption
                 }
                 tls.authorities = found;
             }
-            // Room to grow: a name that this host does not know changes nothing.
+            // For later versions: a name that this host does not know has no effect.
             ("verify", other) => {
                 return Err(BadOption::Verify(other.to_owned()));
             }

@@ -1,4 +1,4 @@
-//! The body of an answer, which ends: at its end, at its cap, or in time.
+//! The body of a response, limited in size and time.
 //!
 //! ```text
 //!            bytes            its end
@@ -21,10 +21,10 @@ use super::MAX_ANSWER;
 use super::failed::word;
 use crate::output::Output;
 
-/// What the guest reads.
+/// The body that the guest reads.
 pub(super) struct AnswerBody {
     incoming: Incoming,
-    /// Bytes that may still come.
+    /// The number of bytes that may still come.
     left: u64,
     between_bytes: Duration,
     by: Instant,
@@ -71,7 +71,7 @@ impl Body for AnswerBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        // One that trickles on for ever has always something.
+        // A response that trickles forever always has data, so the time must be checked.
         if Instant::now() >= this.by {
             return this.end(Error::ConnectionReadTimeout);
         }

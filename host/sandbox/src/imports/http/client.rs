@@ -4,8 +4,7 @@
 //!   direct:  name ──look up──▶ addresses ──each judged──▶ connect ─────────────▶ TLS?
 //!   proxy:   proxy's name ──look up──▶ addresses ──▶ connect ──▶ tunnel, if TLS ──▶ TLS?
 //! ```
-//! A proxy looks the origin's name up itself, so that its addresses are not
-//! ours to judge.
+//! A proxy resolves the origin's name itself, so the host cannot check its addresses.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,29 +25,29 @@ use super::tunnel;
 use bellwether_config::spec::HttpSpec;
 use bellwether_os::names::{Share, look_up};
 
-/// What makes the requests of all runs.
+/// Makes the requests of all runs.
 pub struct HttpClient {
     rules: ProxyRules,
     pub(super) trust: Trust,
     look_up: LookUp,
 }
 
-/// The addresses of a name.
+/// Resolves a name to its addresses.
 pub(super) type LookUp = fn(String, Share, Instant) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
-/// Of a name, so many addresses are looked at.
+/// The maximum number of addresses that are tried for one name.
 const MAX_ADDRESSES: usize = 16;
 
-/// Bytes to and from an origin or a proxy.
+/// A byte stream to an origin or a proxy.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// What can keep a connection from being made.
+/// Why a connection could not be opened.
 pub(super) enum NoConnection {
-    /// It is not allowed, and what the guest is told.
+    /// It is not allowed, with the error for the guest.
     Refused(Refusal, Error),
-    /// It is, and failed.
+    /// It is allowed, and failed.
     Failed(Failed),
 }
 
@@ -75,12 +74,12 @@ impl HttpClient {
         Self { look_up, ..self }
     }
 
-    /// Whether what is said on a connection for this target is said to a proxy.
+    /// Whether requests on a connection for this target are sent to a proxy.
     pub(super) fn speaks_to_proxy(&self, target: &Target) -> bool {
         !target.https && self.rules.through(&target.host).is_some()
     }
 
-    /// A connection on which the target, or the proxy for it, understands HTTP.
+    /// A connection to the target, or to its proxy, for HTTP.
     pub(super) async fn connect(
         &self,
         target: &Target,
@@ -120,7 +119,7 @@ impl HttpClient {
             stream
         } else {
             let addresses = self.addresses(&target.host, target.port, share, by).await?;
-            // One that may not be reached is not left to chance among others.
+            // An address that is not allowed is an error, and is not skipped in favour of others.
             for address in &addresses {
                 let refused = |refusal| NoConnection::Refused(refusal, Error::HttpRequestDenied);
                 may_reach(address.ip()).map_err(refused)?;
@@ -190,7 +189,7 @@ fn by_the_system(host: String, share: Share, by: Instant) -> BoxFuture<'static, 
     async move { look_up(&host, &share, by).await }.boxed()
 }
 
-/// The first that answers. One that hangs leaves the others their share of the time.
+/// Connects to the first address that answers. An address that hangs leaves the others their share of the time.
 pub(super) async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStream, Failed> {
     let mut first = None;
     for (index, address) in addresses.iter().enumerate() {
@@ -199,7 +198,8 @@ pub(super) async fn dial(addresses: &[SocketAddr], by: Instant) -> Result<TcpStr
         let until = now + by.saturating_duration_since(now) / share;
         let failed = match timeout_at(until, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // Small writes of a handshake must not wait for each other; without it, it is only slower.
+                // The small writes of a handshake must not wait for each other; without this option it is only
+                // slower.
                 let _slower = stream.set_nodelay(true);
                 return Ok(stream);
             }

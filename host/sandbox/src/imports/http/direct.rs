@@ -1,4 +1,4 @@
-//! A stream for a component that speaks for itself: TCP, or TLS on it. No proxy stands between.
+//! A stream for a component that implements its own protocol: TCP, or TLS on top of it. Never through a proxy.
 //!
 //! ```text
 //!   HOST ──look up──▶ addresses ──each judged──▶ connect ──▶ TLS, if wanted ──▶ bytes
@@ -22,28 +22,28 @@ use super::trust::{NoTls, without_verification};
 use bellwether_config::certificate::validity;
 use bellwether_os::names::Share;
 
-/// How TLS is spoken.
+/// The TLS settings of a connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tls {
-    /// The name of the certificate, if not the host.
+    /// The name that the certificate must have, if not the host.
     pub(crate) server_name: Option<String>,
-    /// Trusted besides.
+    /// Additional trusted authorities.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
-    /// Take any certificate.
+    /// Whether any certificate is accepted.
     pub(crate) any: bool,
 }
 
-/// A connection.
+/// An open connection, and the expiry of its certificate.
 pub(crate) struct Opened {
     pub(crate) stream: Box<dyn Stream>,
-    /// When the other side's certificate is valid no more, in milliseconds since 1970.
+    /// When the server's certificate expires, in milliseconds since 1970.
     pub(crate) certificate_ends_ms: Option<i64>,
 }
 
-/// Why there is none.
+/// Why a connection could not be opened.
 pub(crate) enum NotOpened {
     Refused(Refusal),
-    /// A code of the interface, and a sentence.
+    /// An error code of the interface, and a sentence.
     Failed(&'static str, String),
 }
 
@@ -64,8 +64,8 @@ impl From<Failed> for NotOpened {
 }
 
 impl HttpClient {
-    /// Connects to the first of the host's addresses that answers. `judge` says of each whether it may be
-    /// connected to; one that may not is passed over as long as another may.
+    /// Connects to the first of the host's addresses that answers. `judge` decides for each address whether it is
+    /// allowed; one that is not is skipped as long as another is.
     pub(crate) async fn open(
         &self,
         (host, port): (&str, u16),
@@ -96,7 +96,7 @@ impl HttpClient {
     async fn wrap(&self, stream: TcpStream, host: &str, tls: &Tls, by: Instant) -> Result<Opened, NotOpened> {
         let own_fault = |why: NoTls| NotOpened::Failed("unavailable", format!("no TLS: {why}"));
         let config = timeout_at(by, self.config(tls)).await.map_err(|_| late())?.map_err(own_fault)?;
-        // A certificate knows nothing of our interfaces: the zone of an address is not in it.
+        // A certificate does not contain interfaces: the zone of an address is removed.
         let address = host.split_once('%').map_or(host, |(address, _)| address);
         let name = tls.server_name.as_deref().unwrap_or(address).to_owned();
         let wrong =

@@ -1,4 +1,4 @@
-//! One request and its answer.
+//! One request and its response.
 //!
 //! ```text
 //!   connected ──▶ sent ──▶ head ──▶ body, as the guest reads it
@@ -37,17 +37,17 @@ pub(super) struct Exchange {
     pub(super) target: Target,
 }
 
-/// How long each part may take.
+/// The time limits of its parts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     connect: Duration,
     first_byte: Duration,
     between_bytes: Duration,
-    /// Whatever the guest says, not longer.
+    /// The deadline of all parts, whatever the guest asks for.
     by: Instant,
 }
 
-/// What hyper reads ahead, in bytes.
+/// The size of hyper's read buffer, in bytes.
 const BUFFER: usize = 64 << 10;
 const MAX_HEADER_LINES: usize = 1000;
 
@@ -75,9 +75,9 @@ impl Exchange {
                 Err(error)
             }
             Err(NoConnection::Failed(failed)) => {
-                // Without the path, which may have a secret in it.
+                // Without the path, which may contain a secret.
                 let line = format!("{} {}: {}", self.method, self.target.origin(), failed.why);
-                // A run that says too much is ended at the next thing it says itself.
+                // A run that writes too much is ended at its next own output.
                 let _ended_elsewhere = self.output.log(LogLevel::Warn, &line);
                 Err(failed.error)
             }
@@ -101,7 +101,7 @@ impl Exchange {
         Ok((answer.map(body), connection))
     }
 
-    /// As the origin understands it, or the proxy (RFC 9112, 3.2).
+    /// In the form for the origin or for the proxy (RFC 9112, 3.2).
     fn as_sent(&self, mut request: Request<WasiBody>) -> Result<Request<WasiBody>, Failed> {
         let invalid = || Failed::new(Error::HttpRequestUriInvalid, "the path is invalid");
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -121,7 +121,7 @@ impl Exchange {
         Ok(request)
     }
 
-    /// Sends it and waits for the head of the answer. The body comes as long as the connection is polled.
+    /// Sends it and waits for the head of the response. The body arrives as long as the connection is polled.
     async fn send(
         &self,
         stream: Box<dyn Stream>,
@@ -129,7 +129,7 @@ impl Exchange {
     ) -> Result<(Response<Incoming>, Connection), Failed> {
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
-            // As clients for people do: old programs fold long headers, and some send a great many.
+            // As browsers do: old programs fold long headers, and some send very many.
             .max_headers(MAX_HEADER_LINES)
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(stream))
@@ -143,7 +143,7 @@ impl Exchange {
             loop {
                 tokio::select! {
                     answer = &mut answer => return answer.map_err(|error| Failed::http(&error)),
-                    // What it ended with, the answer says, too.
+                    // The response reports the same error.
                     _same = &mut connection, if !ended => ended = true,
                 }
             }
@@ -152,7 +152,7 @@ impl Exchange {
         let answer = timeout_at(head_by, exchange).await.map_err(late)??;
         let rest = async move {
             if !ended {
-                // The body that it breaks off says so.
+                // The interrupted body reports the error.
                 let _said_by_the_body = connection.await;
             }
             Ok(())

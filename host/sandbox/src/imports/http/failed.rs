@@ -1,11 +1,11 @@
-//! Why there is no answer: a word for the guest, and a sentence for people who look at the run.
+//! Why there is no response: an error code for the guest, and a sentence for the run's log.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
 use wasmtime_wasi_http::Error;
 
-/// What the guest is told, and what the run's log says.
+/// The error code for the guest, and the sentence for the run's log.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: Error,
@@ -17,7 +17,7 @@ impl Failed {
         Self { error, why: why.into() }
     }
 
-    /// No connection.
+    /// The connection could not be opened.
     pub(super) fn connect(error: &io::Error) -> Self {
         let word = match error.kind() {
             ErrorKind::ConnectionRefused => Error::ConnectionRefused,
@@ -31,7 +31,7 @@ impl Failed {
         Self::new(word, format!("cannot connect: {error}"))
     }
 
-    /// No TLS.
+    /// The TLS handshake failed.
     pub(super) fn tls(error: &io::Error) -> Self {
         let word = match tls(error) {
             Some(word) => word,
@@ -41,14 +41,14 @@ impl Failed {
         Self::new(word, format!("no TLS: {error}"))
     }
 
-    /// No answer, or none that can be understood.
+    /// There is no response, or it cannot be parsed.
     pub(super) fn http(error: &hyper::Error) -> Self {
         let why = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
         Self::new(word(error), why)
     }
 }
 
-/// What the guest is told of an error of hyper's.
+/// The error code for an error of hyper's.
 pub(super) fn word(error: &hyper::Error) -> Error {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     if let Some(alert) = io.and_then(tls) {
@@ -66,7 +66,7 @@ pub(super) fn word(error: &hyper::Error) -> Error {
     Error::HttpProtocolError
 }
 
-/// What TLS itself says (RFC 8446, section 6).
+/// The alert codes of TLS (RFC 8446, section 6).
 fn tls(error: &io::Error) -> Option<Error> {
     match error.get_ref()?.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(_) => Some(Error::TlsCertificateError),

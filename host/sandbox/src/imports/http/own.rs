@@ -1,4 +1,4 @@
-//! Requests of the daemon's own: the same ways as those of components (proxy, names, certificates), and no grants.
+//! The daemon's own requests: like those of components (proxy, names, certificates), but without grants.
 
 use http::header::{CONNECTION, HOST, HeaderValue};
 use http::{Request, Response, Uri};
@@ -13,16 +13,16 @@ use super::client::{HttpClient, NoConnection};
 use super::failed::Failed;
 use bellwether_os::names::Share;
 
-/// Why a request of the daemon's own has no answer.
+/// Why a request of the daemon has no response.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnswered {
-    /// It cannot be sent anywhere.
+    /// Its URL has no host.
     #[error("its URL names no host and port")]
     NoHost,
-    /// Its URL cannot be written as the other side understands it.
+    /// Its URL cannot be encoded for the request.
     #[error(transparent)]
     Url(#[from] http::Error),
-    /// The system, the proxy or the other side, in one sentence.
+    /// An error of the system, the proxy or the server, in one sentence.
     #[error("{0}")]
     Failed(String),
 }
@@ -34,11 +34,11 @@ impl From<Failed> for NotAnswered {
 }
 
 impl HttpClient {
-    /// Makes a request, on a connection of its own. The URL is absolute. There is a connection by `by`, or an
-    /// error in one sentence; the caller sees to it that the answer is not waited for without end.
+    /// Makes a request on its own connection. The URL is absolute. Connecting is limited by `by`; the caller must
+    /// limit the wait for the response.
     ///
     /// # Errors
-    /// If there is no connection, or no answer.
+    /// If no connection can be opened, or there is no response.
     pub async fn request(
         &self,
         mut request: Request<Full<Bytes>>,
@@ -47,7 +47,7 @@ impl HttpClient {
     ) -> Result<Response<Incoming>, NotAnswered> {
         let target = Target::of(request.uri()).ok_or(NotAnswered::NoHost)?;
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        // As the origin understands it, or the proxy (RFC 9112, 3.2).
+        // In the form for the origin or for the proxy (RFC 9112, 3.2).
         let uri = if self.speaks_to_proxy(&target) {
             format!("{}{path}", target.origin())
         } else {
@@ -65,7 +65,7 @@ impl HttpClient {
         })?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| Failed::http(&error))?;
-        // It ends with the answer's body, or when that is dropped.
+        // It ends with the response's body, or when that is dropped.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender.send_request(request).await.map_err(|error| Failed::http(&error))?)
     }

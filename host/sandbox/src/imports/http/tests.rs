@@ -21,7 +21,7 @@ use tokio::time::Instant as By;
 use super::*;
 use bellwether_config::spec::{HttpSpec, RunLimits};
 
-/// For what ends by itself: longer than a busy machine takes.
+/// The time limit for what ends by itself: longer than a busy machine takes.
 const LONG: Duration = Duration::from_secs(60);
 
 fn requests(client: HttpClient, grants: &[&str], time: Duration) -> Requests {
@@ -70,7 +70,7 @@ async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Takes one connection, reads a request, writes this, and says what it was asked.
+/// Accepts one connection, reads a request, writes this response, and returns the request.
 async fn server(answer: &'static [u8]) -> (SocketAddr, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -105,7 +105,7 @@ fn a_target_is_a_host_and_a_port_and_nothing_else() {
 #[tokio::test]
 async fn only_a_granted_request_is_sent_and_only_so_many() {
     let (address, asked) = server(HELLO).await;
-    // Taken, so that no other test can listen there.
+    // Bound, so that no other test can listen there.
     let taken = tokio::net::TcpSocket::new_v4().unwrap();
     taken.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let silent = taken.local_addr().unwrap();
@@ -122,7 +122,7 @@ async fn only_a_granted_request_is_sent_and_only_so_many() {
     let asked = asked.await.unwrap();
     assert!(asked.starts_with("GET /path?query HTTP/1.1\r\n"), "{asked}");
     assert!(asked.contains(&format!("host: {address}\r\n")), "{asked}");
-    // Nobody listens there; the third one is one too many.
+    // No server listens there; the third one exceeds the limit.
     let refused = requests.ask("GET", &format!("http://{silent}/")).await;
     assert!(matches!(refused, Err(Error::ConnectionRefused)), "{refused:?}");
     let many = requests.ask("GET", &url).await;
@@ -162,11 +162,11 @@ async fn an_answer_that_does_not_end_is_cut_off_at_its_cap() {
     let cut = requests.ask("GET", &format!("http://{address}/")).await;
     assert!(matches!(cut, Err(Error::HttpResponseBodySize(Some(MAX_ANSWER)))), "{cut:?}");
     assert!(requests.refusals().contains("more than 8 MiB of an answer"));
-    // The connection is gone, or the flood would go on.
+    // The connection is closed, because otherwise the flood would continue.
     tokio::time::timeout(LONG, flood).await.unwrap().unwrap();
 }
 
-/// How a request ends whose answer trickles, and whether the answer had begun by then.
+/// How a request ends whose response trickles, and whether the response had begun by then.
 async fn trickling(time: Duration) -> (Result<(u16, Bytes), Error>, bool) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -196,7 +196,7 @@ async fn trickling(time: Duration) -> (Result<(u16, Bytes), Error>, bool) {
 
 #[tokio::test]
 async fn an_answer_that_trickles_ends_with_the_run() {
-    // The next one if the machine is so busy that the run is over before there is any answer.
+    // The next limit, if the machine is so busy that the run is over before there is any response.
     for time in [300, 3_000, 30_000].map(Duration::from_millis) {
         let (ended, begun) = trickling(time).await;
         if begun {
@@ -219,7 +219,7 @@ async fn too_many_headers_are_no_answer() {
     assert!(matches!(too_long, Err(Error::HttpResponseHeaderSectionSize(_))), "{too_long:?}");
 }
 
-/// Certificates of an authority of our own, for `localhost` and `origin.test`.
+/// Certificates of an authority of this test, for `localhost` and `origin.test`.
 struct Authority {
     folder: tempfile::TempDir,
 }
@@ -268,14 +268,14 @@ impl Authority {
         tokio_rustls::TlsAcceptor::from(Arc::new(config))
     }
 
-    /// A server that speaks TLS, and answers hello to every connection.
+    /// A server that uses TLS, and answers hello to every connection.
     async fn server(&self) -> SocketAddr {
         let acceptor = self.acceptor();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A client that does not trust us says so here.
+                // A client that does not trust the certificate reports that here.
                 let Ok(mut stream) = acceptor.accept(stream).await else { continue };
                 head(&mut stream).await;
                 let _gone = stream.write_all(HELLO).await;
@@ -303,7 +303,7 @@ async fn an_authority_of_our_own_is_trusted_and_a_foreign_one_is_told_clearly() 
         said.contains(&format!("trust the certificate of {origin}")) && said.contains("ca-bundle"),
         "{said}"
     );
-    // The certificate is trusted, and for another name.
+    // The certificate is trusted, but for another name.
     let origin = format!("https://127.0.0.1:{port}");
     let mut other = requests(HttpClient::new(&authority.spec()), &[&origin], LONG);
     let distrusted = other.ask("GET", &format!("{origin}/")).await;
@@ -333,7 +333,7 @@ async fn every_connection_looks_at_the_certificate_anew() {
         let (status, _) = client.ask("GET", &url).await.unwrap();
         assert_eq!(status, 200);
         let kind = tokio::time::timeout(LONG, told.recv()).await.unwrap().flatten();
-        // A session that is resumed says so: then no certificate is sent.
+        // A resumed session reports that: then no certificate is sent.
         assert!(
             matches!(
                 kind,
@@ -344,7 +344,7 @@ async fn every_connection_looks_at_the_certificate_anew() {
     }
 }
 
-/// Only the proxy's name is known to us.
+/// Only the proxy's name can be resolved.
 #[expect(clippy::needless_pass_by_value, reason = "it stands for the look-up")]
 fn only_the_proxy(name: String, _: names::Share, _: By) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
     let known = (name == "proxy.test").then(|| vec![SocketAddr::from(([127, 0, 0, 1], 0))]);

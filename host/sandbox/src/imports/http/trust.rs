@@ -1,4 +1,4 @@
-//! Whose certificates are trusted: those that the system trusts, the operator's own, and a checker's.
+//! The trusted authorities: those of the system, the operator's own, and a checker's.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,29 +11,29 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio::sync::OnceCell;
 use tokio::task::JoinError;
 
-/// Configurations that are kept for the next run: one for each checker that has authorities of its own.
+/// The number of configurations that are kept for later runs: one for each checker that has its own authorities.
 const KEPT: usize = 32;
 
-/// Why TLS cannot be spoken.
+/// Why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoTls {
     #[error(transparent)]
     Refused(#[from] rustls::Error),
-    /// The daemon ends.
+    /// The daemon is shutting down.
     #[error(transparent)]
     Ending(#[from] JoinError),
 }
 
-/// Read when the first request wants it: most nodes never make one.
+/// Loaded at the first request: most nodes never make one.
 #[derive(Default)]
 pub(super) struct Trust {
     own: Vec<CertificateDer<'static>>,
     config: OnceCell<Arc<ClientConfig>>,
-    /// Those with more authorities, the last used last.
+    /// Those with additional authorities, the most recently used last.
     extended: Mutex<VecDeque<Extended>>,
 }
 
-/// The authorities that a checker trusts besides, and the configuration that does.
+/// The additional authorities of a checker, and the configuration that trusts them.
 type Extended = (Vec<CertificateDer<'static>>, Arc<ClientConfig>);
 
 impl Trust {
@@ -41,7 +41,7 @@ impl Trust {
         Self { own, ..Self::default() }
     }
 
-    /// How TLS is spoken.
+    /// The TLS configuration without additional authorities.
     pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, NoTls> {
         let read = || async {
             let own = self.own.clone();
@@ -50,7 +50,7 @@ impl Trust {
         self.config.get_or_try_init(read).await.cloned()
     }
 
-    /// The same with more authorities.
+    /// The same with additional authorities.
     pub(super) async fn config_with(
         &self,
         more: &[CertificateDer<'static>],
@@ -81,7 +81,7 @@ impl Trust {
     }
 }
 
-/// For a checker that takes any certificate, because its operator says so.
+/// For a checker that accepts any certificate, because its configuration says so.
 pub(super) fn without_verification() -> Result<Arc<ClientConfig>, NoTls> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let any = Arc::new(AnyCertificate(Arc::clone(&provider)));
@@ -90,7 +90,7 @@ pub(super) fn without_verification() -> Result<Arc<ClientConfig>, NoTls> {
     Ok(Arc::new(always_looks(config)))
 }
 
-/// Takes every certificate, and looks only whether the other side has its key.
+/// Accepts every certificate, and only verifies that the server has its private key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -142,8 +142,8 @@ fn config(own: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Err
     Ok(always_looks(versions.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// A session that is resumed shows the certificate of the first one again: one that has expired or was
-/// replaced since would never be seen.
+/// A resumed session repeats the certificate of the first one, so a certificate that has expired or was replaced
+/// since then would never be seen.
 fn always_looks(mut config: ClientConfig) -> ClientConfig {
     config.resumption = Resumption::disabled();
     config

@@ -5,10 +5,10 @@ use wasmtime_wasi_http::Error;
 
 use super::failed::Failed;
 
-/// The head of a proxy's answer, in bytes.
+/// The maximum size of the head of a proxy's response, in bytes.
 const MAX_HEAD: usize = 8 << 10;
 
-/// Asks for a way to `authority` (`HOST:PORT`). From then on its end is there.
+/// Requests a tunnel to `authority` (`HOST:PORT`). After that, the stream leads to it.
 pub(super) async fn open(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     authority: &str,
@@ -19,7 +19,7 @@ pub(super) async fn open(
     let ask = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
     stream.write_all(ask.as_bytes()).await.map_err(broken)?;
     let mut head = Vec::new();
-    // Byte by byte: what comes behind the head belongs to somebody else.
+    // Byte by byte: what follows the head belongs to the tunnelled connection.
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_HEAD {
             return Err(no_proxy("its answer does not end"));

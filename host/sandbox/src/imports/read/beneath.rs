@@ -1,4 +1,4 @@
-//! Finding and opening what lies beneath a granted directory.
+//! Finds and opens files beneath a granted directory.
 //!
 //! ```text
 //!   path ──openat2, O_PATH──▶ the thing itself, not opened ──fstat──▶ regular, one name ──▶ opened
@@ -6,9 +6,8 @@
 //!     ▼                                                        ▼ anything else
 //!   refused                                                  refused
 //! ```
-//! What was looked at is what is opened: it is opened by its descriptor, never
-//! by its path again. A pipe without a writer, a device or a socket is not
-//! opened at all, because already opening it may wait or do something.
+//! The object that was checked is the one that is opened: it is opened by its descriptor, never by its path again.
+//! A pipe without a writer, a device or a socket is not opened at all, because opening it may wait or have effects.
 
 use std::fs::File;
 use std::io;
@@ -17,31 +16,31 @@ use std::os::fd::AsRawFd as _;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 use rustix::io::Errno;
 
-/// Why something beneath a directory cannot be had.
+/// Why something beneath a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Denied {
-    /// By `..`, by a link, or because the path is absolute.
+    /// The path leaves the directory: by `..`, by a link, or because it is absolute.
     #[error("it leads out of the directory that is granted")]
     LeadsOut,
-    /// A pipe, a device or a socket.
+    /// It is a pipe, a device or a socket.
     #[error("it is a {0}, and only regular files and directories are read")]
     NotAFile(&'static str),
-    /// Somebody may have linked a file here that lies elsewhere.
+    /// It has several names, so another user may have linked a file that is stored elsewhere.
     #[error("it has {0} names (hard links), and not all of them need be in the directory that is granted")]
     ManyNames(u64),
-    /// The daemon itself may not, or the system cannot.
+    /// The daemon has no permission, or the system reports an error.
     #[error("the daemon cannot read it: {0}")]
     Unreadable(io::Error),
-    /// Nothing to tell the operator: the component asked for what is not there.
+    /// Not of interest to the operator: the component asked for something that does not exist.
     #[error(transparent)]
     Plain(#[from] Errno),
 }
 
-/// `openat2` gives up if something is renamed meanwhile, anywhere on the host (openat2(2), EAGAIN).
+/// `openat2` fails if something is renamed in the meantime, anywhere on the host (openat2(2), EAGAIN).
 const ATTEMPTS: usize = 8;
 
-/// The thing itself, without opening it: good for asking about it, not for reading.
-/// A link at the end of the path is followed if `follow` says so.
+/// A descriptor of the object itself, without opening it: sufficient for its metadata, not for reading. `follow`:
+/// whether a link at the end of the path is followed.
 pub(super) fn find(directory: &File, path: &str, follow: bool, only: OFlags) -> Result<File, Denied> {
     let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
     let flags = OFlags::PATH | OFlags::CLOEXEC | link | only;
@@ -61,7 +60,7 @@ pub(super) fn find(directory: &File, path: &str, follow: bool, only: OFlags) -> 
     }
 }
 
-/// What has been found, opened for reading; whether it is a directory.
+/// Opens for reading what has been found, and returns whether it is a directory.
 pub(super) fn open_found(found: &File) -> Result<(File, bool), Denied> {
     let about = fstat(found)?;
     let kind = FileType::from_raw_mode(about.st_mode);
@@ -72,11 +71,11 @@ pub(super) fn open_found(found: &File) -> Result<(File, bool), Denied> {
             return Err(Denied::ManyNames(about.st_nlink as u64));
         }
         FileType::RegularFile => OFlags::empty(),
-        // It was not to be followed.
+        // The link was not to be followed.
         FileType::Symlink => return Err(Errno::LOOP.into()),
         other => return Err(Denied::NotAFile(name(other))),
     };
-    // Not even a lease that somebody holds on the file is waited for.
+    // It does not even wait for the release of a lease on the file.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | only;
     let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
     let opened = open(itself, flags, Mode::empty()).map_err(|error| Denied::Unreadable(error.into()))?;
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
     use rustix::fs::{CWD, mknodat};
 
-    /// What opening a path comes to: its content, `directory`, or why not.
+    /// The result of opening a path: its content, `directory`, or the error.
     fn come_to(directory: &File, path: &str, follow: bool) -> String {
         let opened = find(directory, path, follow, OFlags::empty()).and_then(|found| open_found(&found));
         match opened {
@@ -169,7 +168,7 @@ mod tests {
         assert!(come_to(&directory, "in", false).contains("symbolic links"));
         let only_directory = find(&directory, "pipe", true, OFlags::DIRECTORY).unwrap_err();
         assert!(matches!(only_directory, Denied::Plain(Errno::NOTDIR)), "{only_directory}");
-        // The device itself, where it is allowed to stand.
+        // The device itself, where devices are allowed.
         let devices = File::open("/dev").unwrap();
         let zero = come_to(&devices, "zero", true);
         assert_eq!(zero, "it is a device, and only regular files and directories are read");

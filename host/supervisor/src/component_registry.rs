@@ -1,4 +1,4 @@
-//! The components that are loaded, and the files that could not be.
+//! The loaded components, and the files that could not be loaded.
 //!
 //! ```text
 //!   standard (in the binary) ──▶ in force ◀── file of the same name
@@ -7,9 +7,8 @@
 //!                                   │ │ a new version that relapses: the one before it again
 //!                                   └─┘ file removed: the standard one again, or none
 //! ```
-//! Components are written by the reload alone; read at the start of every run,
-//! without a lock. Runs report how they ended; the reload takes these reports,
-//! and the core decides what they mean.
+//! Only the reload writes components; they are read at the start of every run, without a lock. Runs report how they
+//! ended; the reload takes these reports, and the core decides what they mean.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -25,70 +24,70 @@ use tokio::sync::Notify;
 use bellwether_config::ComponentKind;
 use bellwether_sandbox::component::Component;
 
-/// One name in the folder.
+/// The component of one name.
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
-    /// What runs, if anything ever could.
+    /// The active version, if there ever was one.
     pub component: Option<(Component, Origin)>,
-    /// Why the file that is there now is not in force, if it is not.
+    /// Why the present file is not active, if it is not.
     pub error: Option<String>,
-    /// The version that is there now does not work.
+    /// The present version does not work.
     pub quarantined: Option<Case>,
-    /// The version that is there now asks for more than the one before it.
+    /// The present version requests more grants than the one before it.
     pub waiting: Option<Waiting>,
 }
 
-/// All of them. Cheap to clone; all clones are the same.
+/// All components. Cheap to clone; all clones are the same registry.
 #[derive(Debug, Clone, Default)]
 pub struct ComponentRegistry(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     entries: ArcSwap<BTreeMap<ComponentKey, Entry>>,
-    /// Runs that the reload has not been told yet.
+    /// Runs that have not been reported to the reload yet.
     runs: Mutex<Runs>,
     broke: Notify,
 }
 
-/// Holds whoever has it to one version, once it is told to: a checker whose config changes
-/// together with its component ends its days with the one that its config was written for.
+/// Pins its holder to one version, once it is told to: a checker whose config changes together with its component
+/// keeps the version that its config was written for until it ends.
 #[derive(Debug, Clone, Default)]
 pub struct Pin(Arc<OnceLock<Option<Component>>>);
 
 impl Pin {
-    /// From now on this version, or none.
+    /// Pins this version, or none, from now on.
     pub(crate) fn to(&self, component: Option<Component>) {
-        // Pinned once, it stays so: what is in force has moved on since.
+        // Pinned only once: the active version has changed since then.
         drop(self.0.set(component));
     }
 }
 
 impl ComponentRegistry {
-    /// What runs under this name.
+    /// The active component of this name.
     pub fn get(&self, kind: ComponentKind, name: &ComponentName) -> Option<Component> {
         let entries = self.0.entries.load();
         let entry = entries.get(&(kind, name.clone()))?;
         entry.component.as_ref().map(|(component, _)| component.clone())
     }
 
-    /// What runs under this name for the holder of this pin.
+    /// The component of this name for the holder of this pin.
     pub(crate) fn get_for(&self, pin: &Pin, kind: ComponentKind, name: &ComponentName) -> Option<Component> {
-        // Looked up before the pin is looked at: it is pinned before the new version is put.
+        // Looked up before the pin is read: the pin is set before the new version is activated.
         let in_force = self.get(kind, name);
         pin.0.get().map_or(in_force, Option::clone)
     }
 
-    /// The schema of its configuration, for checking a module's file against.
+    /// The schema of its configuration, for checking a module's file.
     pub fn config_schema(&self, kind: ComponentKind, name: &ComponentName) -> Option<String> {
         self.get(kind, name).map(|component| component.about().config_schema.clone())
     }
 
-    /// Everything, by kind and name.
+    /// All entries, by kind and name.
     pub fn entries(&self) -> Arc<BTreeMap<ComponentKey, Entry>> {
         self.0.entries.load_full()
     }
 
-    /// A run of this version has ended like this.
+    /// Reports that a run of this version has ended like this.
     pub fn ran(&self, key: &ComponentKey, component: &Component, user: &User, ending: &Ending) {
         let (digest, broke) = (component.digest().to_owned(), matches!(ending, Ending::Broke(_)));
         let (component, user, ending) = (key.clone(), user.clone(), ending.clone());
@@ -98,17 +97,17 @@ impl ComponentRegistry {
         }
     }
 
-    /// The runs that have ended since this was called last.
+    /// The runs that have ended since the last call.
     pub(crate) fn take_runs(&self) -> Vec<Run> {
         self.runs().take()
     }
 
-    /// Returns when a run has broken, so that a version that relapses is rolled back at once.
+    /// Returns when a run has broken, so that a version that breaks again is rolled back immediately.
     pub(crate) async fn broke(&self) {
         self.0.broke.notified().await;
     }
 
-    /// Versions that are good, all at one moment. The next run uses them.
+    /// Activates versions, all at the same time. The next run uses them.
     pub(crate) fn put(&self, versions: Vec<(ComponentKey, Component, Origin)>) {
         self.change(|entries| {
             for (key, component, origin) in versions {
@@ -117,7 +116,7 @@ impl ComponentRegistry {
         });
     }
 
-    /// A file that is refused. What ran before runs on.
+    /// Records a file that is rejected. The active version stays active.
     pub(crate) fn refuse(
         &self,
         key: ComponentKey,
@@ -131,7 +130,7 @@ impl ComponentRegistry {
         });
     }
 
-    /// The file is what is in force: nothing is refused any more.
+    /// The file is the active version: nothing is rejected any more.
     pub(crate) fn clear(&self, key: &ComponentKey) {
         if self.0.entries.load().get(key).is_none_or(|entry| entry.error.is_none()) {
             return;
@@ -144,7 +143,7 @@ impl ComponentRegistry {
         });
     }
 
-    /// The file is gone, and nothing takes its place.
+    /// Removes the component, without a replacement.
     pub(crate) fn remove(&self, key: &ComponentKey) {
         self.change(|entries| {
             entries.remove(key);

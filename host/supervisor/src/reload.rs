@@ -1,14 +1,14 @@
-//! Takes over what the operator drops, replaces, edits and removes.
+//! Applies the files that the operator adds, replaces, edits and removes.
 //!
 //! ```text
 //!                 ┌──────────────── events ────────────────┐
 //!                 ▼                                        │
 //!   core/reload: what to do next ──────── actions ──▶ carried out here
 //! ```
-//! All stages of a file, and all decisions about it, are in [`bellwether_core::reload`]; its diagram shows the way
-//! of a file. This part carries bytes: it lists folders, reads, compiles, compares, runs and writes. One task owns
-//! the machine. What takes time is done by other tasks, whose results come back to it as events. Events of the file
-//! system are hints; a look at the folders every second is the truth.
+//! All stages of a file, and all decisions about it, are in [`bellwether_core::reload`]; its diagram shows them.
+//! This part does the work: it lists folders, reads, compiles, compares, runs and writes. One task owns the state
+//! machine. Slow work is done by other tasks, whose results return to it as events. Events of the file system are
+//! only hints; the folders are scanned every second in any case.
 //!
 //! | | |
 //! |---|---|
@@ -66,100 +66,100 @@ use self::loading::Loader;
 pub use self::refused::Refused;
 use self::trust::Trust;
 
-/// The task turns at least this often, as long as it turns.
+/// The longest interval between two beats of the running task.
 const BEAT: Duration = Duration::from_secs(5);
 /// A component that comes with the binary.
 #[derive(Debug, Clone, Copy)]
 pub struct StandardComponent {
-    /// `checkers` or `restart-scripts`.
+    /// Its folder: `checkers` or `restart-scripts`.
     pub folder: &'static str,
     /// Its file name without `.wasm`.
     pub name: &'static str,
-    /// The component itself.
+    /// The bytes of the component.
     pub bytes: &'static [u8],
 }
 
-/// At the start everything is waited for, but not a large component for ever.
+/// The start waits for everything, but not for a large component without limit.
 const BEGIN_WITHIN: Duration = at_most!(Duration::from_secs(20));
 
 type Event = reload::Event<ModuleContent, Component>;
 type Action = reload::Action<ModuleContent, Component>;
 
-/// What the reload works with.
+/// The dependencies and settings of the reload.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where components run, and what is in force.
+    /// The sandbox, and what is active.
     pub means: RunContext,
-    /// Where the operator's files are.
+    /// The folder with the operator's files.
     pub root: PathBuf,
-    /// Whose components run here.
+    /// Which signatures are required.
     pub trust: TrustSpec,
-    /// Without a hint, look this often.
+    /// The interval of scans without a hint.
     pub rescan: Duration,
-    /// What comes with the binary, loaded.
+    /// The components that come with the binary, loaded.
     pub standard: BTreeMap<ComponentKey, Component>,
-    /// What is refused.
+    /// The list of rejected files.
     pub refused: Refused,
-    /// What was known of the modules when the last daemon ended.
+    /// The stored state of the modules when the last daemon ended.
     pub memories: BTreeMap<ModuleName, ModuleMemory>,
-    /// The core.
     pub events: mpsc::Sender<Message>,
-    /// What people let in.
+    /// Approvals that users give.
     pub approvals: mpsc::Receiver<Approve>,
-    /// Somebody wants everything looked at now.
+    /// Requests for an immediate scan.
     pub looks: mpsc::Receiver<LookNow>,
-    /// Beats as long as the folders are looked at.
+    /// Beats as long as the folders are scanned.
     pub heartbeat: Heartbeat,
-    /// Who keeps the applications, also those of modules whose files are gone.
+    /// The kept applications, including those of modules whose files are gone.
     pub kept: Kept,
-    /// What people want of a module whose file is renamed.
+    /// The desired state of modules whose files are renamed.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// What is shown of the folders.
+    /// Shows problems with the folders.
     pub problems: Diagnostics,
 }
 
-/// Everything is to be looked at now, by these rules from now on.
+/// A request to scan now, with these settings from now on.
 #[derive(Debug)]
 pub struct LookNow {
-    /// Whose components run here.
+    /// Which signatures are required.
     pub trust: TrustSpec,
-    /// Without a hint, look this often.
+    /// The interval of scans without a hint.
     pub rescan: Duration,
-    /// Told when it has been looked at.
+    /// Notified when the scan is done.
     pub done: oneshot::Sender<()>,
 }
 
-/// Takes over files.
+/// The task that applies files.
 #[derive(Debug)]
 pub struct Reload {
     settings: Settings,
-    /// Decides.
+    /// Makes all decisions about files.
     machine: reload::Reload<ModuleContent, Component>,
     loader: Loader,
     hints: Hints,
-    /// The files at the last look.
+    /// The files at the last scan.
     seen: Listing<FileKey>,
     tasks: JoinSet<Done>,
-    /// People who wait for an answer.
+    /// Users who wait for an answer.
     requests: BTreeMap<RequestId, oneshot::Sender<Result<Approved, NotApproved>>>,
     last_request: RequestId,
-    /// What is wrong with the folders, as it was told last.
+    /// The problems with the folders that were reported last.
     told: Vec<String>,
-    /// The start is under way, to its last action: the machine may have ended it while actions are carried out.
+    /// The start is in progress, until its last action: the machine may have ended it while actions are carried
+    /// out.
     collects_mistakes: bool,
-    /// At the start, the mistakes of modules' files: in themselves, and about components.
+    /// At the start, the errors of modules' files: in themselves, and concerning components.
     mistaken: BTreeMap<FileKey, Mistakes>,
     unfit: BTreeMap<FileKey, Mistakes>,
 }
 
-/// What a task brings back.
+/// The result of a task.
 #[derive(Debug)]
 struct Done {
     event: Event,
     mistakes: Option<(FileKey, Mistakes)>,
 }
 
-/// Loads the components that come with the binary, all at once.
+/// Loads the components that come with the binary, in parallel.
 pub async fn load_standard(
     sandbox: &Arc<Sandbox>,
     standard: &[StandardComponent],
@@ -184,7 +184,7 @@ pub async fn load_standard(
 }
 
 impl Reload {
-    /// Nothing is in force yet. What was found damaged is in the second value.
+    /// Nothing is active yet. The second value reports damaged files.
     pub fn new(mut settings: Settings) -> (Self, Option<String>) {
         let (approvals, damaged) = approvals::open(&settings.root);
         let loader = Loader::new(
@@ -217,8 +217,8 @@ impl Reload {
         (reload, damaged)
     }
 
-    /// Puts everything in force that is there. Returns the mistakes of the
-    /// modules that could not be, and were the only ones.
+    /// Activates all present files. Returns the errors of the modules that could not be activated and have no
+    /// earlier version.
     pub async fn begin(&mut self) -> Vec<Mistakes> {
         let on_disk = self.list().await.unwrap_or_default();
         self.take(Event::Begin { on_disk, within: BEGIN_WITHIN }).await;
@@ -238,7 +238,7 @@ impl Reload {
         if self.machine.has_only_mistakes() { all } else { Vec::new() }
     }
 
-    /// Takes over what changes from now on.
+    /// Applies changes from now on.
     pub async fn run(mut self) {
         let registry = self.settings.means.registry.clone();
         loop {
@@ -252,7 +252,7 @@ impl Reload {
                 () = self.hints.next(), if heeds_hints => Some(Event::Hint),
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.done(done),
                 Some(approve) = self.settings.approvals.recv() => Some(self.approve(approve)),
-                // The runs are taken with the next event.
+                // The runs are collected with the next event.
                 () = registry.broke() => None,
                 Some(now) = self.settings.looks.recv() => {
                     told = Some(now.done);
@@ -270,16 +270,17 @@ impl Reload {
         }
     }
 
-    /// When the machine wants to be called next.
+    /// When the machine has to be called next.
     fn wake(&self) -> tokio::time::Instant {
         self.settings.means.clock.instant(self.machine.next_deadline())
     }
 
-    /// Tells the machine what happened, and carries out what it decides.
+    /// Passes an event to the machine, and carries out its actions.
     async fn take(&mut self, event: Event) {
         let runs = self.settings.means.registry.take_runs().into_iter();
         let mut events: VecDeque<Event> = runs.map(Event::Ran).chain([event]).collect();
-        // Ends, for the answers ask for less and less: at most a decision, and the mistakes that it is about.
+        // This ends, because each answer leads to fewer actions: at most a decision, and the errors that it
+        // concerns.
         while let Some(event) = events.pop_front() {
             for action in self.machine.handle(event, self.settings.means.clock.now()) {
                 let answer = self.carry_out(action).await;
@@ -296,7 +297,7 @@ impl Reload {
                 }
                 Some(event)
             }
-            // Only what the tasks wait for can panic, and that is caught there.
+            // Only the work that the tasks wait for can panic, and that is caught there.
             Err(error) => {
                 tracing::error!(%error, "a task of the reload has ended by itself");
                 None
@@ -304,7 +305,7 @@ impl Reload {
         }
     }
 
-    /// A person approves a version.
+    /// A user approves a version.
     fn approve(&mut self, approve: Approve) -> Event {
         let Approve { name, seen, by, answer } = approve;
         self.last_request = self.last_request.next();
@@ -312,7 +313,7 @@ impl Reload {
         Event::Approve { request: self.last_request, name, seen, by }
     }
 
-    /// Takes over what the node's file says now.
+    /// Applies the settings of the node's file.
     fn look_now(&mut self, trust: TrustSpec, rescan: Duration) -> Event {
         let trust_changed = self.settings.trust != trust;
         if trust_changed {

@@ -1,4 +1,4 @@
-//! The file.
+//! The database file of the guest store.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -14,7 +14,7 @@ use super::{Owner, OwnerKind};
 use bellwether_os::atomic_file;
 use bellwether_sandbox::StateContents;
 
-/// Grows with the shape of the tables (`PRAGMA user_version`).
+/// The version of the tables (`PRAGMA user_version`).
 const VERSION: i64 = 1;
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS owners(
@@ -28,31 +28,31 @@ CREATE TABLE IF NOT EXISTS entries(
 PRAGMA user_version = 1;
 ";
 
-/// What one owner had.
+/// The stored state of one owner.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) values: BTreeMap<String, Vec<u8>>,
     pub(super) runs: u64,
 }
 
-/// Whose, what, how many runs, and whether only that number differs.
+/// The owner, its values, the number of its runs, and whether only that number differs.
 pub(super) type Change = (Owner, StateContents, u64, bool);
 
-/// The connection, and the file system and number of the file.
+/// The connection, and the device and inode of the file.
 #[derive(Debug)]
 pub(super) struct Database(Connection, (u64, u64));
 
 impl Database {
-    /// Whether the open file is still the one at this place.
+    /// Whether the open file is still the one at this path.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         match identity(path) {
             Ok(found) => found == self.1,
-            // A disk that does not answer says nothing.
+            // A disk that does not respond says nothing.
             Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
         }
     }
 
-    /// What cannot be used is set aside. None if there can be no file at all.
+    /// Opens the file; one that cannot be used is moved aside. `None` if no file can be created.
     pub(super) fn open(path: &Path) -> (Option<Self>, Option<String>) {
         match connect(path) {
             Ok(database) => (Some(database), None),
@@ -63,10 +63,10 @@ impl Database {
         }
     }
 
-    /// All that is there, without what nobody has used for `keep`. Moments in seconds of Unix time.
+    /// All stored states, except those that have not been used for `keep`. Moments in seconds of Unix time.
     pub(super) fn load(&mut self, now: i64, keep: Duration) -> rusqlite::Result<Vec<(Owner, Stored)>> {
         let oldest = now.saturating_sub_unsigned(keep.as_secs());
-        // A disk that is full keeps no daemon from starting.
+        // A full disk must not prevent the start of the daemon.
         if let Err(error) = self.0.execute("DELETE FROM owners WHERE seen < ?1", [oldest]) {
             tracing::warn!(%error, "what checkers of long ago kept cannot be removed");
         }
@@ -76,7 +76,7 @@ impl Database {
         while let Some(row) = rows.next()? {
             let (module, kind): (String, String) = (row.get(1)?, row.get(2)?);
             let (Ok(module), Some(kind)) = (ModuleName::new(&module), OwnerKind::of(&kind)) else { continue };
-            // SQLite counts with a sign.
+            // SQLite integers are signed.
             let runs = u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0);
             let stored = Stored { runs, ..Stored::default() };
             owners.insert(row.get(0)?, (Owner { module, kind, name: row.get(3)? }, stored));
@@ -91,7 +91,7 @@ impl Database {
         Ok(owners.into_values().collect())
     }
 
-    /// All or nothing.
+    /// Writes the changes in one transaction.
     pub(super) fn write(&mut self, changes: &[Change], now: i64) -> rusqlite::Result<()> {
         let transaction = self.0.transaction()?;
         for (owner, contents, runs, only_runs) in changes {
@@ -120,13 +120,13 @@ impl Database {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Database> {
-    // What a checker keeps may be anybody's secret: made for its owner alone.
+    // The state of a checker may be secret: the file is readable by its owner only.
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     made.map_err(|_| rusqlite::Error::InvalidPath(path.to_owned()))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(1))?;
-    // In the write-ahead log a batch survives a killed daemon without a sync of the disk
-    // (sqlite.org/wal.html); a power cut may cost the last batches, and nothing else.
+    // With the write-ahead log a batch survives a killed daemon without a sync of the disk (sqlite.org/wal.html); a
+    // power failure may lose the last batches, and nothing else.
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -144,7 +144,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((found.dev(), found.ino()))
 }
 
-/// Out of the way, with what belongs to it.
+/// Moves the file aside, with the files that belong to it.
 pub(super) fn set_aside(path: &Path, error: &rusqlite::Error) -> String {
     let aside = atomic_file::set_aside(path);
     format!(

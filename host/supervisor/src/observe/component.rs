@@ -15,14 +15,14 @@ use bellwether_sandbox::component::Component;
 use bellwether_sandbox::failure::Failure;
 use bellwether_sandbox::run::{CheckReport, CheckRun, Seen};
 
-/// A checker whose subject is a component's.
+/// A checker that is a component.
 #[derive(Debug)]
 pub struct ComponentChecker {
-    /// Which component.
+    /// The name of its component.
     pub component: ComponentName,
-    /// As the file describes the checker.
+    /// The checker's entry in the file.
     pub spec: CheckerSpec,
-    /// What its runs need.
+    /// The data for its runs.
     pub kit: Arc<CheckerKit>,
 }
 
@@ -35,7 +35,7 @@ impl ComponentChecker {
         }
     }
 
-    /// Runs it once, in the version that is in force now.
+    /// Runs it once, in the active version.
     pub async fn run(&self, means: &RunContext, module: &ModuleName) -> Observation {
         let _turn = self.kit.memory.turn.lock().await;
         let key = (ComponentKind::Checker, self.component.clone());
@@ -82,7 +82,7 @@ impl ComponentChecker {
     }
 }
 
-/// What a run says of its component's version. Nothing if the host is to blame.
+/// What a run says about its component's version. `None` if the host is at fault.
 pub(crate) fn ending(result: &Result<Seen, Failure>) -> Option<Ending> {
     match result {
         Ok(_) => Some(Ending::Answered),

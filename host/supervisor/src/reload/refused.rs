@@ -1,4 +1,4 @@
-//! Files that are not in force, and why: for all who show it.
+//! Files that are not active, and why, for everything that shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,28 +7,28 @@ use arc_swap::ArcSwap;
 use bellwether_core::reload::{FileKey, Folder};
 use bellwether_core::text::tidy;
 
-/// Files that are refused or wait, and why. Cheap to clone.
+/// Files that are rejected or waiting, and why. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Refused(Arc<ArcSwap<BTreeMap<FileKey, String>>>);
 
 impl Refused {
-    /// One sentence for each.
+    /// One sentence for each file.
     pub fn sentences(&self) -> Vec<String> {
         let sentence = |(file, why): (&FileKey, &String)| match file.folder {
-            // Mistakes say themselves where they are.
+            // Errors contain their own location.
             Folder::Modules => why.clone(),
             Folder::Checkers | Folder::RestartScripts => format!("{}: {why}", file.path().display()),
         };
         self.0.load().iter().map(sentence).collect()
     }
 
-    /// Each file, relative to the root, and why it is not in force.
+    /// Each file, relative to the root, and why it is not active.
     pub fn all(&self) -> Vec<(String, String)> {
         let told = |(file, why): (&FileKey, &String)| (file.path().display().to_string(), why.clone());
         self.0.load().iter().map(told).collect()
     }
 
-    /// The files, relative to the root, as the core has them in its records: made fit to be shown.
+    /// The files, relative to the root, as in the core's records: escaped for display.
     pub fn files(&self) -> BTreeSet<String> {
         let named = |file: &FileKey| {
             let mut name = file.path().display().to_string();

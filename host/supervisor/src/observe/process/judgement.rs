@@ -1,4 +1,4 @@
-//! From what was seen to what it means. Pure.
+//! Derives the observation from what was seen. Pure.
 
 use bellwether_core::moment::Moment;
 use bellwether_core::observation::{Measurement, Observation, ProcessFact, Status};
@@ -10,36 +10,36 @@ use bellwether_os::process::notified::Notified;
 use bellwether_os::process::stat::Stat;
 use bellwether_os::process::usage::Usage;
 
-/// What keeps a small number from meaning anything.
+/// Why a low number of processes is not conclusive.
 const HIDDEN: &str = "it could not be told whether there are more: processes of other users are hidden from \
                       this one (hidepid). Run the daemon as their user, or in the group of the mount of /proc";
-/// So many process ids are named in a sentence.
+/// The number of process ids that a sentence names.
 const MAX_NAMED: usize = 3;
 
-/// What one look saw.
+/// The result of one scan.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sight {
-    /// Those that live.
+    /// The living processes that count.
     pub(super) processes: Vec<Stat>,
-    /// Why there are none, where more is known than that.
+    /// Why there are none, if more is known than that.
     pub(super) absence: Option<String>,
-    /// What they use, if it was measured.
+    /// Their usage, if it was measured.
     pub(super) usage: Option<Usage>,
-    /// The ids of those that ended since the last look.
+    /// The ids of those that ended since the last scan.
     pub(super) ended: Vec<u32>,
-    /// What is not as it should be, although they are there.
+    /// What is wrong although they exist.
     pub(super) remark: Option<String>,
     /// The ids of those that match and do not come from the module, if only such ones count.
     pub(super) others: Vec<u32>,
-    /// There may be more that this daemon may not see.
+    /// There may be more processes that this daemon cannot see.
     pub(super) hidden: bool,
-    /// There is none because the kept process, which ran, has ended.
+    /// There is none because the kept process has ended.
     pub(super) has_ended: bool,
-    /// What a kept one says of itself, if it is listened to.
+    /// The reported state of a kept process, if it has a notification socket.
     pub(super) notified: Option<Notified>,
 }
 
-/// What it means for this checker.
+/// The observation that follows for this checker.
 pub(super) fn judge(spec: &ProcessSpec, sight: &Sight, now: Moment) -> Observation {
     let count = u32::try_from(sight.processes.len()).unwrap_or(u32::MAX);
     let label = label(&spec.find);
@@ -113,7 +113,7 @@ fn well(sight: &Sight, label: &str) -> String {
     format!("{}{}{}", ended(sight), present(&sight.processes, label), status.unwrap_or_default())
 }
 
-/// `pid 5 has ended; `, or nothing.
+/// `pid 5 has ended; `, or an empty string.
 fn ended(sight: &Sight) -> String {
     match sight.ended.as_slice() {
         [] => String::new(),
@@ -144,7 +144,7 @@ fn named(pids: impl ExactSizeIterator<Item = impl ToString>) -> String {
     }
 }
 
-/// The processes in a sentence.
+/// The description of the processes in a sentence.
 pub(crate) fn label(find: &Find) -> String {
     match find {
         Find::Name(name) => format!("`{name}`"),
@@ -155,7 +155,7 @@ pub(crate) fn label(find: &Find) -> String {
     }
 }
 
-/// The first bound that is not kept, or that nobody can tell about.
+/// The first limit that is exceeded, or cannot be checked.
 fn out_of_bounds(bounds: &ProcessBounds, usage: &Usage, several: bool) -> Option<(Status, String)> {
     let (uses, has, one_has) = if several {
         ("together use", "together have", "include one that has")
@@ -187,7 +187,7 @@ fn out_of_bounds(bounds: &ProcessBounds, usage: &Usage, several: bool) -> Option
     }
 }
 
-/// `2.3 GiB`, `2 GiB`, `512 B`: one digit behind the point at most.
+/// `2.3 GiB`, `2 GiB`, `512 B`: one decimal place at most.
 fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["TiB", "GiB", "MiB", "KiB"];
     for (unit, shift) in UNITS.iter().zip([40, 30, 20, 10]) {

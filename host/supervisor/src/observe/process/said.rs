@@ -1,11 +1,11 @@
-//! What an application that is listened to says of itself, for its process checker. Pure.
+//! Interprets the state that an application reports by `sd_notify(3)`, for its process checker. Pure.
 
 use bellwether_core::moment::plain;
 use bellwether_core::observation::{Measurement, Observation, Status};
 
 use bellwether_os::process::notified::{Hang, Notified, Stage};
 
-/// What it has not said that it should have, or that it says it cannot go on.
+/// What it should have reported and has not, or its report that it cannot continue.
 pub(super) fn complaint(notified: &Notified) -> Option<(Status, String)> {
     let (status, complaint) = match (notified.stage, notified.hangs) {
         (Stage::Starting, _) => (Status::Fail, "has not said yet that it is ready (READY=1)".to_owned()),
@@ -28,9 +28,9 @@ pub(super) fn complaint(notified: &Notified) -> Option<(Status, String)> {
     Some((status, format!("{complaint}{said}")))
 }
 
-/// How far its start is, and whether it hangs.
+/// The progress of its start, and whether it hangs.
 pub(super) fn add_what_it_says(observation: &mut Observation, notified: &Notified) {
-    // Each time that it asks for more time, it has come further.
+    // Each request for more time counts as progress.
     if notified.is_starting() && notified.extended > 0 {
         let (name, value) = ("progress".to_owned(), f64::from(notified.extended));
         observation.measurements.push(Measurement { name, value, unit: String::new() });

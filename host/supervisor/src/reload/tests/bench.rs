@@ -1,4 +1,4 @@
-//! A reload at work on a root of its own.
+//! Runs a reload on a root of its own.
 
 use super::*;
 
@@ -24,7 +24,7 @@ impl Drop for Bench {
     }
 }
 
-/// A component whose files differ by this text alone.
+/// A component whose files differ only in this text.
 pub(super) fn version(guest: &Guest, version: &str) -> Vec<u8> {
     let mut bytes = guest.build();
     let length = u8::try_from(version.len()).unwrap();
@@ -52,8 +52,8 @@ interval = "1s"
 timeout = "1m"
 "#;
 
-/// The same, with a bound for those that spin. Of the processor, not of time: whether a good one is done
-/// in a second depends on the machine.
+/// The same, with a limit for those that loop. The limit is processor time: whether a good one is done within a
+/// second depends on the machine.
 pub(super) fn module_of_little_processor_time() -> String {
     format!("{MODULE}limits = {{ cpu = \"300ms\" }}\n")
 }
@@ -73,7 +73,7 @@ impl Bench {
         bench
     }
 
-    /// The same, and its reload, which has not begun.
+    /// The same, and its reload, which has not been started.
     pub(super) async fn prepared(sandbox: Sandbox, checker: &[u8], module: &str) -> (Reload, Self) {
         let root = tempfile::tempdir().unwrap();
         for folder in ["checkers", "restart-scripts", "modules", "state"] {
@@ -136,7 +136,7 @@ impl Bench {
         write(self.root.path(), file, content);
     }
 
-    /// Two files that are changed together: with nothing in between that takes time.
+    /// Changes two files together, with nothing slow in between.
     pub(super) fn write_both(&self, files: [(&str, &[u8]); 2]) {
         let root = self.root.path();
         for (number, (_, content)) in files.iter().enumerate() {
@@ -153,7 +153,7 @@ impl Bench {
         component.map(|component| component.digest().to_owned()).unwrap_or_default()
     }
 
-    /// Runs the checker of the module in force once, and tells what it saw.
+    /// Runs the checker of the active module once, and returns its observation.
     pub(super) async fn check(&self) -> String {
         let member = self.means.loaded_modules.get(&ModuleName::new("m").unwrap()).unwrap();
         let spec = member.checker(&CheckerName::new("c").unwrap()).unwrap().clone();
@@ -162,7 +162,7 @@ impl Bench {
         ComponentChecker { component, spec, kit }.run(&self.means, &member.spec.name).await.summary
     }
 
-    /// Waits until it is so.
+    /// Waits until the condition is true.
     pub(super) async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
         let waiting = async {
             while !so(self) {
@@ -192,7 +192,7 @@ impl Bench {
         events.iter().filter_map(sentence).collect()
     }
 
-    /// As a person asks for it, who knows what was removed.
+    /// As requested by a user who knows what was removed.
     pub(super) async fn look_now(&self) {
         let (done, looked) = oneshot::channel();
         let (trust, rescan) = (TrustSpec::default(), Duration::from_millis(100));

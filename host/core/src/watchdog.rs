@@ -1,4 +1,4 @@
-//! Who should beat, and what follows when one does not.
+//! The tasks that have to beat, and what follows when one does not.
 //!
 //! ```text
 //!             no beat within its bound            within what is beyond hope
@@ -6,37 +6,37 @@
 //!     ▲                                  │                       the process ends itself
 //!     └────────────── a beat ────────────┘
 //! ```
-//! A watchdog that has itself been away (a machine that was suspended, a process
-//! that was stopped) judges nobody by that time: all get their whole bound again.
+//! A watchdog that was itself suspended (with the machine, or as a process) does not count that time: all tasks get
+//! their whole limit again.
 
 use std::time::Duration;
 
 use crate::moment::{Moment, plain};
 
-/// One who is watched.
+/// One watched task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchedTask {
-    /// As it is called in a sentence: `the core`.
+    /// Its name in a sentence: `the core`.
     pub name: &'static str,
     /// Without a beat for this long, it is stalled.
     pub bound: Duration,
-    /// Without a beat for this long, only a new process helps. `None`: it can be waited for.
+    /// Without a beat for this long, only a new process helps. `None`: it is waited for.
     pub hope: Option<Duration>,
 }
 
-/// What has changed.
+/// A change that the watchdog reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It does not beat.
+    /// The task does not beat.
     Stalled(WatchedTask, Duration),
-    /// It beats again; it had not for so long.
+    /// The task beats again, after this time.
     Recovered(WatchedTask, Duration),
-    /// It has not beaten for so long that the process should end.
+    /// The task has not beaten for so long that the process should end.
     Lost(WatchedTask, Duration),
 }
 
 impl Change {
-    /// One sentence.
+    /// The change as one sentence.
     pub fn sentence(&self) -> String {
         match self {
             Self::Stalled(task, silent) => {
@@ -54,37 +54,37 @@ impl Change {
     }
 }
 
-/// Judges those who are watched.
+/// Checks the watched tasks.
 #[derive(Debug)]
 pub struct Watchdog {
     tasks: Vec<(WatchedTask, Judged)>,
-    /// How often it means to look.
+    /// The intended interval of the checks.
     every: Duration,
     looked: Moment,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Judged {
-    /// The last sign of life, or when it was excused.
+    /// The last beat, or when it was excused.
     heard: Moment,
     stalled: bool,
 }
 
 impl Watchdog {
-    /// All are alive to begin with. It is meant to be asked `every` so often.
+    /// All are alive at the beginning. It is meant to be called at the interval `every`.
     pub fn new(tasks: &[WatchedTask], every: Duration, now: Moment) -> Self {
         let judged = Judged { heard: now, stalled: false };
         Self { tasks: tasks.iter().map(|task| (*task, judged)).collect(), every, looked: now }
     }
 
-    /// Takes the last beats, in the order of the tasks, and says what has changed.
+    /// Takes the last beats, in the order of the tasks, and returns the changes.
     pub fn judge(&mut self, beats: &[Moment], now: Moment) -> Vec<Change> {
         let away = now.since(self.looked) > self.every * 4;
         self.looked = now;
         let mut changes = Vec::new();
         for ((task, judged), beat) in self.tasks.iter_mut().zip(beats) {
             let before = judged.heard;
-            // One at rest beats in a time that never comes.
+            // An idle task has its beat far in the future.
             judged.heard = judged.heard.max((*beat).min(now));
             if away {
                 judged.heard = judged.heard.max(now);
@@ -103,7 +103,7 @@ impl Watchdog {
         changes
     }
 
-    /// What is wrong at present, one sentence each.
+    /// The present problems, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let stalled = self.tasks.iter().filter(|(_, judged)| judged.stalled);
         stalled
@@ -111,7 +111,7 @@ impl Watchdog {
             .collect()
     }
 
-    /// Whether all those live without whom the process is of no use.
+    /// Whether all tasks are alive that the process cannot work without.
     pub fn vital(&self) -> bool {
         self.tasks.iter().all(|(task, judged)| task.hope.is_none() || !judged.stalled)
     }
@@ -130,7 +130,7 @@ mod tests {
         Moment::from_micros(1_000_000_000 + second * 1_000_000)
     }
 
-    /// One look a second; the core beats in the first of these seconds only, the disk never.
+    /// One check a second; the core beats in the first of these seconds only, the disk never.
     fn watch(core_beats: impl Fn(i64) -> bool, until: i64) -> (Watchdog, Vec<(i64, Change)>) {
         let mut dog = Watchdog::new(&[CORE, DISK], SECOND, at(0));
         let (mut beat, mut told) = (at(0), Vec::new());

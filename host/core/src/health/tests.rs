@@ -67,7 +67,7 @@ fn line_of(snapshot: &Snapshot, alive: bool, module: Option<&str>) -> String {
     agent_line(snapshot, core(alive), &Agent { module: module.map(name), owns: false }, Moment::default())
 }
 
-/// The same of an agent that owns what people could set.
+/// The same for an agent that owns the administrative state.
 fn owners_line_of(snapshot: &Snapshot, module: Option<&str>) -> String {
     agent_line(snapshot, Core::Turns, &Agent { module: module.map(name), owns: true }, Moment::default())
 }
@@ -452,7 +452,7 @@ fn a_daemon_that_has_not_come_far_enough_in_time_says_that_it_is_starting() {
     for target in ["/health", "/health/web"] {
         assert_eq!(of(&empty, target), (Code::Unavailable, no.clone()));
     }
-    // What is known is said; all of them together are not known.
+    // Single modules that are known are answered; all of them together are not known.
     assert_eq!(of(&found, "/health/web"), (Code::Ok, "ok\n".to_owned()));
     assert_eq!(of(&found, "/health"), (Code::Unavailable, no));
     let agent = Agent { module: Some(name("web")), owns: true };

@@ -1,4 +1,5 @@
-//! A checker that cannot tell any more watches nothing, and no health answer shows that: it is recorded.
+//! Records when a checker can no longer determine its status: nothing monitors its resource any more, and no health
+//! answer shows that.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +12,10 @@ use crate::outbox::Outbox;
 use crate::record::RecordKind;
 use crate::verdict::{Judge, Verdict};
 
-/// What is known of a checker's unknowns.
+/// The unknown results of a checker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Blindness {
-    /// When the first of its unknowns in a row was.
+    /// When the first of the unknown results in a row was.
     since: Option<Moment>,
     /// It is recorded, and the checker has been neither up nor down since.
     recorded: bool,
@@ -28,14 +29,14 @@ impl Blindness {
 }
 
 impl Checker {
-    /// Whether one more unknown may be recorded as blindness.
+    /// Whether one more unknown result may lead to a record.
     pub(super) fn may_go_blind(&self) -> bool {
         !self.blindness.recorded && self.verdict() == Verdict::Undecided && self.cannot_tell()
     }
 
-    /// Takes note that it cannot tell any more. Returns after how many runs, the first time since it was up
-    /// or down. The runs of a start follow each other closely: only what lasts as long as so many runs at
-    /// the usual pace is blindness.
+    /// Checks whether the checker can no longer determine its status. Returns the number of runs, once until it is
+    /// up or down again. The runs of a start follow each other closely: only a time that would suffice for this
+    /// many runs at the usual interval counts.
     fn goes_blind(&mut self, now: Moment) -> Option<u32> {
         let runs = Judge::unknowns_to_tell(&self.policy.thresholds);
         let long = self.policy.interval.saturating_mul(runs.saturating_sub(1));
@@ -47,8 +48,8 @@ impl Checker {
 }
 
 impl Module {
-    /// Records that a checker cannot tell any more, while the application should be alive. A prerequisite
-    /// that cannot tell is no news while the module waits for it: that is recorded already.
+    /// Records that a checker can no longer determine its status, while the application should be running. For a
+    /// prerequisite, this is not repeated while the module waits for it: that is recorded already.
     pub(super) fn tell_of_blindness(&mut self, name: &CheckerName, out: &mut Outbox<'_>) {
         let expected = self.expects_life();
         let Some(checker) = self.checkers.get_mut(name) else { return };

@@ -1,4 +1,4 @@
-//! The daemon ends: what its modules still do.
+//! The shutdown of the daemon: what its modules still do.
 
 use crate::outbox::Outbox;
 use crate::shutdown::Shutdown;
@@ -6,10 +6,10 @@ use crate::shutdown::Shutdown;
 use super::{AfterDrain, AfterStop, Module, State};
 
 impl Module {
-    /// Nothing is begun any more but what the shutdown asks for. What a person wants stays.
+    /// From now on, only the actions of the shutdown are started. The desired state is unchanged.
     pub(crate) fn end(&mut self, shutdown: Shutdown, out: &mut Outbox<'_>) {
         self.ending = true;
-        // Maintenance: nothing is acted on.
+        // Maintenance: no action is taken.
         if !self.wish.suspended {
             match shutdown {
                 Shutdown::Drain => self.end_by_drain(out),
@@ -51,7 +51,7 @@ impl Module {
             State::Up | State::Starting(_) | State::Restarting(_) | State::Backoff { .. } => {
                 self.begin_stop(AfterStop::Ended, reason, out);
             }
-            // A person's stop goes on, and what is stopped stays so.
+            // A user's stop continues, and what is stopped stays stopped.
             State::Draining { .. }
             | State::Stopped
             | State::Failed

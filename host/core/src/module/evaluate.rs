@@ -1,4 +1,4 @@
-//! What follows from the state and the verdicts as they are.
+//! The consequences of the present state and verdicts.
 
 use crate::id::CheckerName;
 use crate::moment::{Moment, plain};
@@ -13,7 +13,7 @@ use super::moves::Cause;
 use super::{ASKED, AfterDrain, AfterStop, Module, Phase, State};
 
 impl Module {
-    /// Makes at most one move. Returns whether it made one.
+    /// Makes at most one transition. Returns whether it made one.
     pub(super) fn evaluate(&mut self, out: &mut Outbox<'_>) -> bool {
         match &self.state {
             State::Starting(Phase::Look { until, held }) | State::Restarting(Phase::Look { until, held }) => {
@@ -32,7 +32,7 @@ impl Module {
                 }
                 false
             }
-            // What has died serves nobody: there is nothing left to drain.
+            // An application that has died serves no sessions, so there is nothing to drain.
             State::Draining { until, then } if out.now >= *until || self.application_has_died() => {
                 match then {
                     AfterDrain::Stop => self.begin_stop(AfterStop::Stopped, "stopped by an operator", out),
@@ -67,11 +67,11 @@ impl Module {
         }
     }
 
-    /// The application runs already if its process checkers say so; where there
-    /// are none, if all others do. `held`: it is not to be started if it does not.
+    /// The application runs already if its process checkers say so; without any, if all others do. `held`: it is
+    /// not to be started if it does not run.
     fn evaluate_look(&mut self, until: Moment, held: bool, out: &mut Outbox<'_>) -> bool {
         let witnesses = self.witnesses();
-        // Where all that could tell was edited, the application is taken to be as it was.
+        // If all checkers that could tell were edited, the application is assumed to be unchanged.
         let unproven = self.service.lasts() && witnesses.is_empty() && self.on_probation().is_some();
         let asked = if unproven { self.application_checkers().map(|(_, c)| c).collect() } else { witnesses };
         let late = out.now >= until;
@@ -100,7 +100,7 @@ impl Module {
         true
     }
 
-    /// Those that tell whether the application runs. One on probation does not.
+    /// The checkers that tell whether the application runs. A checker on probation does not.
     pub(super) fn witnesses(&self) -> Vec<&Checker> {
         if self.process_checkers().next().is_some() {
             return self.process_checkers().filter(|c| !c.on_probation()).collect();
@@ -108,15 +108,15 @@ impl Module {
         self.application_checkers().map(|(_, checker)| checker).filter(|c| !c.on_probation()).collect()
     }
 
-    /// Those that look at the processes of the application.
+    /// The checkers that observe the processes of the application.
     fn process_checkers(&self) -> impl Iterator<Item = &Checker> {
         self.checkers
             .values()
             .filter(|c| c.policy.kind == CheckerKind::Process && c.policy.on_down != OnDown::Wait)
     }
 
-    /// Whether an application that is not kept runs, as far as its process checkers see. They are run
-    /// in every state.
+    /// Whether an application that is not kept runs, according to its process checkers. They are run in every
+    /// state.
     fn runs_in_the_background(&self) -> bool {
         let proven = self.process_checkers().filter(|c| !c.on_probation());
         !self.policy.keeps() && all_see_life(&proven.collect::<Vec<_>>())
@@ -134,7 +134,7 @@ impl Module {
         if let Some(moved) = self.stop_for_prerequisite(out) {
             return moved;
         }
-        // Of what counts until it is up, there is only that the application has ended.
+        // Only one observation counts before it is up: that the application has ended.
         if let Some(down) = self.worst() {
             if self.wish.suspended || !self.is_not_a_prerequisites_doing(&down, out) {
                 return false;
@@ -169,9 +169,8 @@ impl Module {
         appears_by.is_some_and(|by| out.now >= by) && self.settle_unseen(out)
     }
 
-    /// The time to come up is over. A checker that saw a failure decides; where
-    /// nobody can tell, nothing is done, for unknown is no failure. No time is set
-    /// any more then: from here on every event is looked at as the last one.
+    /// The time to come up is over. A checker that saw a failure decides; if all are unknown, nothing is done,
+    /// because unknown is not a failure. Then no further time limit is set: from here on every event may decide.
     fn settle_overdue(&mut self, out: &mut Outbox<'_>) -> bool {
         let failing = self
             .application_checkers()
@@ -196,8 +195,8 @@ impl Module {
         false
     }
 
-    /// The time to be seen is over. An application of which no process and no answer has been seen is
-    /// not starting: its start has left nothing behind.
+    /// The time to be seen is over. An application without any process or answer is not starting: its start has
+    /// left nothing behind.
     fn settle_unseen(&mut self, out: &mut Outbox<'_>) -> bool {
         if let State::Starting(Phase::Settle { appears_by, .. })
         | State::Restarting(Phase::Settle { appears_by, .. }) = &mut self.state
@@ -251,7 +250,7 @@ impl Module {
         true
     }
 
-    /// The checker that is down and acted on first.
+    /// The checker that is down and is acted on first.
     fn worst(&self) -> Option<CheckerName> {
         self.application_checkers()
             .filter(|(_, c)| c.verdict() == Verdict::Down && (!c.on_probation() || c.saw_its_end()))
@@ -283,7 +282,7 @@ impl Module {
         })
     }
 
-    /// Those that look at the application itself and have a say.
+    /// The checkers that observe the application itself and affect its state.
     pub(super) fn application_checkers(&self) -> impl Iterator<Item = (&CheckerName, &Checker)> {
         self.checkers.iter().filter(|(_, c)| match c.policy.on_down {
             OnDown::Restart | OnDown::Stop | OnDown::Out => true,

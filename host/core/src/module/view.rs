@@ -1,4 +1,4 @@
-//! What is shown of a module.
+//! The published view of a module.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use super::checker::Checker;
 use super::plan_execution::PlanExecution;
 use super::{ASKED, Module, State};
 
-/// Why the load balancer is told no.
+/// Why the health check fails.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotReady {
-    /// The module is in another state than `Up`, for this reason.
+    /// The module is in a state other than `Up`, for this reason.
     #[error("{0}")]
     NotUp(String),
     #[error("checker `{checker}` is down: {said}")]
@@ -24,16 +24,16 @@ pub(crate) enum NotReady {
     NoSay,
     #[error("checker `{0}` has not answered since the daemon was started")]
     AwaitsFirstRun(CheckerName),
-    /// With what one of the checkers said.
+    /// All checkers are unknown; with the summary of one of them.
     #[error("no checker can tell whether the application serves: {0}")]
     CannotTell(String),
 }
 
 impl Module {
-    /// What the load balancer is told, and if that is no: why.
+    /// Whether the module is ready, and if not: why.
     ///
-    /// Yes only in `Up`, only while no checker with a say is down, and only
-    /// while at least one of them can tell: what nobody knows is not a yes.
+    /// Ready only in `Up`, only while no checker that affects the state is down, and only while at least one of
+    /// them is not unknown: an unknown state is not ready.
     pub(crate) fn readiness(&self) -> Result<(), NotReady> {
         if !matches!(self.state, State::Up) {
             return Err(NotReady::NotUp(self.not_up_yet().unwrap_or_else(|| self.reason.clone())));
@@ -55,7 +55,8 @@ impl Module {
         Ok(())
     }
 
-    /// Whether load balancers are told yes. It is asked after every event: one look at the checkers, and no words.
+    /// Whether the health answer is positive. Evaluated after every event, so it only examines the checkers and
+    /// creates no texts.
     pub(crate) fn is_ready(&self) -> bool {
         if !matches!(self.state, State::Up) {
             return false;
@@ -70,7 +71,7 @@ impl Module {
         can_tell && self.awaits_first_run().is_none()
     }
 
-    /// What an application that is starting still lacks, if a checker says so.
+    /// What a starting application still lacks, according to a checker.
     fn not_up_yet(&self) -> Option<String> {
         if !self.state.is_settling() {
             return None;
@@ -104,7 +105,7 @@ impl Module {
         }
     }
 
-    /// What load balancers are told of it beside yes.
+    /// The load that load balancers are told with a positive answer.
     fn load(&self) -> Option<Load> {
         let notices = || self.checkers.values().filter(|c| !c.policy.on_down.gates_health());
         let load =
@@ -112,7 +113,7 @@ impl Module {
         self.policy.degrade.then(load)
     }
 
-    /// Whether load balancers are told what this picture of it shows, and its state is the one that it shows.
+    /// Whether the health answer and the state are those that this view shows.
     pub(crate) fn answers_like(&self, view: &ModuleView) -> bool {
         self.state.name() == view.state
             && self.is_ready() == view.ready

@@ -1,4 +1,4 @@
-//! Which notifications are sent, and when: by example, and what holds whatever happens.
+//! Which notifications are sent, and when: examples, and invariants.
 
 mod laws;
 
@@ -66,13 +66,13 @@ fn said(command: Command) -> RecordKind {
     RecordKind::Command { command, by: "root".to_owned(), outcome }
 }
 
-/// A notifier with one target that takes what it is given, unless it is broken.
+/// A notifier with one target that accepts everything, unless it is broken.
 pub(super) struct World {
     pub(super) notifier: Notifier,
     pub(super) now: Moment,
     seq: u64,
     pub(super) broken: bool,
-    /// What was tried, and whether it arrived.
+    /// All attempts, and whether they succeeded.
     pub(super) tried: Vec<(Moment, Notification, bool)>,
     pub(super) given_up: Vec<String>,
 }
@@ -84,7 +84,7 @@ impl World {
         Self { notifier, now: at(0), seq: 0, broken: false, tried: Vec::new(), given_up: Vec::new() }
     }
 
-    /// Something happens now.
+    /// Writes a record now.
     pub(super) fn happens(&mut self, module: &str, kind: RecordKind) {
         self.seq += 1;
         let module = ModuleName::new(module).ok();
@@ -93,7 +93,7 @@ impl World {
         self.carry_out(actions);
     }
 
-    /// Time passes, and what is due is done in between.
+    /// Time passes, and everything that becomes due is done.
     pub(super) fn passes(&mut self, seconds: u64) {
         let end = self.now + Duration::from_secs(seconds);
         for _ in 0..100_000 {
@@ -105,7 +105,7 @@ impl World {
         self.now = end;
     }
 
-    /// The daemon is killed, and the next one goes on with what was stored.
+    /// The daemon is killed, and the next one continues with the stored state.
     pub(super) fn crashes(&mut self) {
         let stored = serde_json::to_vec(self.notifier.state()).unwrap();
         let state = serde_json::from_slice(&stored).unwrap();
@@ -144,7 +144,7 @@ impl World {
         self.tried.iter().filter(|(_, _, arrived)| *arrived).map(|(at, notification, _)| (*at, notification))
     }
 
-    /// When each arrived, in seconds, with its first line.
+    /// The arrival of each, in seconds, with its first line.
     fn said(&self) -> Vec<(u64, String)> {
         self.arrived()
             .map(|(when, told)| (when.since(at(0)).as_secs(), told.text().lines().next().unwrap().to_owned()))
@@ -231,7 +231,7 @@ fn what_happens_to_many_modules_at_once_is_told_once_and_their_end_too() {
         "{}",
         told.text()
     );
-    // Well again over half a minute: each within twice the wait.
+    // Recovered within half a minute: each within twice the delay.
     for module in 0..20 {
         world.happens(&format!("m{module:02}"), up("home"));
         world.happens(&format!("m{module:02}"), state(StateName::Starting, StateName::Up));
@@ -470,7 +470,7 @@ fn when_too_many_wait_the_oldest_become_one_that_says_how_many() {
     world.broken = true;
     for module in 0..250 {
         world.happens(&format!("m{module}"), down("home"));
-        // Longer than what is told together.
+        // Longer than the time in which events are combined.
         world.passes(30);
     }
     world.passes(60);

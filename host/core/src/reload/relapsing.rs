@@ -1,8 +1,8 @@
-//! On probation, and what follows: a version stays, or is rolled back and quarantined.
+//! On probation, and after it: a version stays, or is rolled back and quarantined.
 //!
-//! The modules' files that became active together with it go back with it. Other components of the same change
-//! stay. One that does not take the config of a file that has gone back breaks in its next runs, and is rolled
-//! back in its turn if it is still on probation.
+//! The modules' files that became active together with it are rolled back with it. Other components of the same
+//! change stay. A component that does not accept the config of a file that was rolled back breaks in its next runs,
+//! and is rolled back as well if it is still on probation.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{Action, Reload};
 use crate::change_set::File;
 
 impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
-    /// A checker has run.
+    /// A run of a checker has ended.
     pub(super) fn ran(&mut self, run: &Run) {
         let Some(active) = self.components.get_mut(&run.component) else { return };
         if active.conduct.ran(&run.digest, &run.user, &run.ending) {
@@ -28,8 +28,8 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         }
     }
 
-    /// Makes active again what was there before a version that has relapsed, and the modules' files that came
-    /// with it.
+    /// Activates again what was active before a version that has relapsed, with the modules' files that came with
+    /// it.
     fn roll_back(&mut self, key: &ComponentKey) {
         let Some(active) = self.components.get_mut(key) else { return };
         let Some((digest, why)) = active.conduct.relapse() else { return };
@@ -53,7 +53,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         let stage = self.quarantine(&file, &digest, why);
         match self.pending.stage(&file) {
             None => held.push((file, stage)),
-            // A newer version is on its way already; perhaps it is the one that is active again.
+            // A newer version is pending already; it may be the one that is active again.
             Some(newer) if newer.component().is_some_and(|newer| is_file_of(newer, again.as_ref())) => {
                 self.settled(&file);
             }

@@ -265,7 +265,7 @@ fn a_checker_on_probation_is_told_where_all_is_well_and_what_a_person_can_do() {
     );
     assert_eq!(why.next.command.as_deref(), Some("confirm web"));
     assert!(why.next.sentence.starts_with("Checker `home` is on probation"), "{}", why.next.sentence);
-    // It holds nothing back either.
+    // It does not hold anything back either.
     let starting = module(StateName::Starting, up.checkers);
     assert_eq!(next_step(&starting, at(100)).sentence, "It continues automatically.");
 }

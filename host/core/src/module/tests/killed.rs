@@ -1,4 +1,4 @@
-//! The daemon is killed, and another goes on.
+//! The daemon is killed, and another one continues.
 
 use std::time::Duration;
 

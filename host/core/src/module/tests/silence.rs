@@ -1,4 +1,4 @@
-//! A checker of which nothing is heard any more.
+//! A checker whose observations are missing.
 
 use std::time::Duration;
 

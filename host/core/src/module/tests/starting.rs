@@ -1,4 +1,4 @@
-//! A start is not judged before it could succeed, and ends when it cannot.
+//! A start does not fail before it could succeed, and ends when it cannot.
 
 use super::world::{World, keep, module};
 use super::*;

@@ -1,4 +1,4 @@
-//! A world around one module, in which time passes when a test says so.
+//! A simulated world around one module, in which the test controls the time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ pub(super) struct World {
     asked: Option<(AttemptId, PlanRequest)>,
     step: Option<(AttemptId, usize, StepAction)>,
     kill: Option<AttemptId>,
-    /// What the host sees of a stopped application that has not ended.
+    /// The processes of a stopped application that have not ended, as the host reports them.
     alive: Option<String>,
-    /// The host looks, and does not come back.
+    /// The host's check does not return.
     blind: bool,
     answers: Vec<CommandOutcome>,
     records: Vec<Record>,
@@ -117,13 +117,13 @@ impl World {
         self.checker(name, CheckerKind::Process, OnDown::Restart, 0)
     }
 
-    /// Of processes that are found by what they are.
+    /// With processes that are found by their properties.
     pub(super) fn found(mut self, name: &str) -> Self {
         self = self.process(name);
         self.redefined(name, |checker| checker.kept = false)
     }
 
-    /// Its only command ends by itself.
+    /// Its only command runs to completion.
     pub(super) fn keeps_nothing(&mut self) {
         for command in self.policy.commands.values_mut() {
             command.keep = false;
@@ -139,7 +139,7 @@ impl World {
         self.checker(name, CheckerKind::Component, on_down, 0)
     }
 
-    /// Its fails do not count for longer than a start may take.
+    /// Its failures do not count for longer than a start may take.
     pub(super) fn slow_component(self, name: &str, on_down: OnDown) -> Self {
         self.checker(name, CheckerKind::Component, on_down, 600)
     }
@@ -154,7 +154,7 @@ impl World {
         self
     }
 
-    /// What the shell hands over with the next load is the default.
+    /// The shell passes the default desired state with the next load.
     pub(super) fn forget_all(&mut self) {
         self.memory = ModuleMemory::default();
     }
@@ -177,7 +177,7 @@ impl World {
         world.all_pass();
         world.all_pass();
         assert_eq!((world.state(), world.ready()), (StateName::Up, true));
-        // What ends at once was not up.
+        // An application that ends immediately was not up.
         world.pass_time(Duration::from_secs(1));
         world
     }
@@ -199,13 +199,13 @@ impl World {
         self.tell(Event::ModuleLoaded { module: module(), policy, memory });
     }
 
-    /// The daemon is killed, and another begins with what was told last.
+    /// The daemon is killed, and the next one continues with the last stored state.
     pub(super) fn kill_daemon(&mut self) {
         self.stop_daemon();
         self.redefine(|_| ());
     }
 
-    /// The daemon ends. The next one begins with the next file.
+    /// The daemon shuts down. The next one starts with the next file.
     pub(super) fn stop_daemon(&mut self) {
         if let Some(line) = self.transcript.finish() {
             self.lines.push((self.now, line));
@@ -219,25 +219,25 @@ impl World {
         self.tell(Event::Noted { module: None, kind: RecordKind::Daemon { message: "begun".to_owned() } });
     }
 
-    /// The same, and its file says something else by then.
+    /// The same, and its file has changed by then.
     pub(super) fn kill_daemon_with(&mut self, change: impl FnOnce(Self) -> Self) {
         let taken = std::mem::replace(self, Self::new());
         *self = change(taken);
         self.kill_daemon();
     }
 
-    /// The next daemon begins long after the last one ended.
+    /// The next daemon starts long after the last one ended.
     pub(super) fn watched_since_now(&mut self) {
         self.memory = self.memory.clone().watched_since(self.now);
     }
 
-    /// The machine starts anew.
+    /// The machine is rebooted.
     pub(super) fn reboot(&mut self) {
         self.memory = self.memory.clone().after_reboot();
         self.kill_daemon();
     }
 
-    /// What the core was told.
+    /// The input of the core.
     pub(super) fn lines(&mut self) -> &[(Moment, Input)] {
         if let Some(line) = self.transcript.finish() {
             self.lines.push((self.now, line));
@@ -282,7 +282,7 @@ impl World {
                 Action::Answer { outcome, .. } => self.answers.push(outcome.clone()),
             }
         }
-        // The host looks at once.
+        // The host checks immediately.
         if self.blind {
             looks.clear();
         }
@@ -295,13 +295,13 @@ impl World {
         self.last_actions = actions;
     }
 
-    /// From now on a look after a stop sees that this still runs, or nothing.
+    /// From now on a check after a stop finds that this still runs, or nothing.
     pub(super) fn lives_on(&mut self, what: Option<&str>) {
         self.alive = what.map(str::to_owned);
         self.blind = false;
     }
 
-    /// A look after a stop does not come back.
+    /// A check after a stop does not return.
     pub(super) fn host_is_blind(&mut self) {
         self.blind = true;
     }
@@ -323,7 +323,7 @@ impl World {
         self.see_this(checker, seen);
     }
 
-    /// A process of this id, which has been running for so long.
+    /// A process with this id and age.
     pub(super) fn see_process(&mut self, checker: &str, pid: u32, uptime: Duration) {
         let measured =
             Measurement { name: "uptime".into(), value: uptime.as_secs_f64(), unit: "s".to_owned() };
@@ -340,7 +340,7 @@ impl World {
         self.tell(Event::Observed { module: module(), checker, generation, observation });
     }
 
-    /// A fail that says how far the start is.
+    /// A fail with the progress of the start.
     pub(super) fn see_progress(&mut self, checker: &str, value: f64) {
         let measured = Measurement { name: "progress".into(), value, unit: String::new() };
         let summary = format!("{checker} says fail");
@@ -429,7 +429,7 @@ impl World {
         self.last_actions = seen;
     }
 
-    /// Time passes, and nobody wakes the core: the machine was suspended.
+    /// Time passes without a call of the core: the machine was suspended.
     pub(super) fn sleep(&mut self, duration: Duration) {
         self.now = self.now + duration;
         self.tell(Event::Tick);
@@ -492,12 +492,12 @@ impl World {
         self.watches.get(checker).copied().unwrap_or_else(|| panic!("`{checker}` is not watched"))
     }
 
-    /// What the plan that is being asked for is for.
+    /// The occasion of the plan that is being requested.
     pub(super) fn occasion(&self) -> Option<Occasion> {
         self.asked.as_ref().map(|(_, request)| request.occasion.clone())
     }
 
-    /// What the script is told of earlier incidents.
+    /// The earlier incidents in the request to the script.
     pub(super) fn history(&self) -> Vec<crate::plan::Incident> {
         self.asked.as_ref().map(|(_, request)| request.history.clone()).unwrap_or_default()
     }

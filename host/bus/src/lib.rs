@@ -1,11 +1,11 @@
-//! What the crates of the daemon exchange.
+//! The messages and data that the crates of the daemon exchange.
 //!
 //! ```text
 //!   observe, act, reload, people ──Message──▶ driver (owns the core) ──▶ Published: the snapshot
 //!                                                │
 //!                                                └──▶ Entry (a record), Metrics (counters), Diagnostics
 //! ```
-//! None of it decides anything, and none of it waits.
+//! None of it makes decisions, and none of it waits.
 
 pub mod diagnostics;
 mod entry;

@@ -1,4 +1,4 @@
-//! Who may do what: users, tokens, sign-ins.
+//! Users, tokens and sign-ins.
 //!
 //! ```text
 //!   user + password ──┐                     ┌─ idle, too old
@@ -7,8 +7,8 @@
 //!
 //!   token ──used──▶ … ──▶ expired, revoked ──▶ its streams end
 //! ```
-//! Requests read a published picture and take no lock; whoever changes something waits for the one
-//! before and for the disk. Secrets are kept as hashes only.
+//! Requests read a published state without a lock; changes wait for the previous change and for the disk. Secrets
+//! are stored as hashes only.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -45,19 +45,19 @@ pub use self::refusal::Refusal;
 use self::register::{Register, Session, Token, User};
 pub use self::secret::Digest;
 
-/// Sign-ins of one user; the oldest one makes room.
+/// The maximum number of a user's sessions; a new one replaces the oldest.
 const SESSIONS_OF_USER: usize = 20;
-/// Users, and tokens.
+/// The maximum number of users, and of tokens.
 const ACCOUNTS: usize = 1_000;
-/// One-time addresses that wait.
+/// The maximum number of valid one-time links.
 const ONE_TIMES: usize = 100;
-/// A shorter password is guessed.
+/// Shorter passwords can be guessed.
 const PASSWORD_AT_LEAST: usize = 10;
-/// A longer one only costs time.
+/// Longer passwords only cost time.
 const PASSWORD_AT_MOST: usize = 250;
-/// How old what is written of the use of sign-ins and tokens may be.
+/// The last use of sessions and tokens is stored with at most this delay.
 const KEEP: Duration = Duration::from_mins(1);
-/// And how late one of them is ended at the most, when it is over.
+/// A session or token that has expired ends with at most this delay.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 const BY_ADDRESS: Rule = Rule {
@@ -78,16 +78,16 @@ struct Inner {
     path: PathBuf,
     clock: Clock,
     register: ArcSwap<Register>,
-    /// One change at a time. What was written last: what is the same is not written again.
+    /// Allows one change at a time. Contains what was written last: the same content is not written again.
     written: tokio::sync::Mutex<Option<Vec<u8>>>,
     hasher: Hasher,
-    /// Something else may be the next to end.
+    /// Notified when another session or token may be the next to expire.
     changed: Notify,
     gate: Mutex<Gate>,
     notes: Notes,
 }
 
-/// Who tries to come in.
+/// The rate limits of sign-in attempts.
 #[derive(Debug)]
 struct Gate {
     addresses: Throttle<IpAddr>,
@@ -95,31 +95,31 @@ struct Gate {
     one_times: Vec<(Digest, String, Moment)>,
 }
 
-/// A sign-in that has just begun.
+/// A session that has just begun.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// Who.
+    /// The name of the user.
     pub user: String,
-    /// For the cookie.
+    /// The value of the session cookie.
     pub cookie: String,
-    /// What changes want besides the cookie.
+    /// The key that changes require besides the cookie.
     pub act_key: String,
 }
 
-/// How somebody is known.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// The user's name, or the token's.
     pub name: String,
-    /// What this one may do.
+    /// The role of the caller.
     pub role: Role,
-    /// Turns true when that is over.
+    /// Becomes true when the session or token ends.
     pub ended: watch::Receiver<bool>,
 }
 
 impl Access {
-    /// As the last daemon left it. What was found damaged is set aside, nobody is let in by it, and the
-    /// sentence says so.
+    /// The accounts that the last daemon stored. A damaged file is moved aside and gives no access, and the
+    /// sentence reports it.
     pub fn open(root: &Path, clock: Clock, events: mpsc::Sender<Message>) -> (Self, Option<String>) {
         let path = root.join("state/access.json");
         let (register, damaged) = match std::fs::read(&path) {
@@ -159,12 +159,12 @@ impl Access {
         (Self(Arc::new(inner)), damaged.or(no_thread))
     }
 
-    /// Whether there is anybody who could sign in.
+    /// Whether there is anyone who could sign in.
     pub(crate) fn has_users(&self) -> bool {
         !self.0.register.load().users.is_empty()
     }
 
-    /// Whose session this cookie is. It counts as a use.
+    /// The user of this session cookie. It counts as a use.
     pub(crate) fn by_cookie(&self, cookie: &str) -> Option<Known> {
         let now = self.0.clock.now();
         let register = self.0.register.load();
@@ -178,7 +178,7 @@ impl Access {
         Some(Known { name: session.user.clone(), role: user.role, ended: session.ended.subscribe() })
     }
 
-    /// Whose token this is. It counts as a use.
+    /// The token with this secret. It counts as a use.
     pub(crate) fn by_token(&self, secret: &str) -> Option<Known> {
         let wall = self.wall();
         let digest = Digest::of(secret);
@@ -192,32 +192,32 @@ impl Access {
         Some(Known { name: token.name.clone(), role: token.role, ended: token.ended.subscribe() })
     }
 
-    /// Whether the key is the one that was given to this very session.
+    /// Whether the key is the one of this session.
     pub(crate) fn may_act(&self, cookie: &str, key: &str) -> bool {
         let register = self.0.register.load();
         register.sessions.get(&Digest::of(cookie)).is_some_and(|session| session.act == Digest::of(key))
     }
 
-    /// Whether it is the password of the session's user. Counts as a try to sign in.
+    /// Whether it is the password of the session's user. Counts as an attempt to sign in.
     ///
     /// # Errors
-    /// If it is not, or comes too soon.
+    /// If it is wrong, or the attempt comes too early.
     pub async fn confirm(&self, cookie: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let user = self.0.register.load().sessions.get(&Digest::of(cookie)).map(|s| s.user.clone());
         let user = user.ok_or(Refusal::NotSignedIn)?;
         self.let_in(&user, password, from).await
     }
 
-    /// Signs somebody in.
+    /// Signs a user in with a password.
     ///
     /// # Errors
-    /// If name and password do not fit, or it comes too soon, or the disk is gone.
+    /// If name and password do not match, the attempt comes too early, or the disk fails.
     pub async fn sign_in(&self, name: &str, password: String, from: IpAddr) -> Result<SignedIn, Refusal> {
         self.let_in(name, password, from).await?;
         self.begin_session(name, format!("from {from}")).await
     }
 
-    /// Who is not is written down.
+    /// Failures are recorded.
     async fn let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let let_in = self.is_let_in(name, password, from).await;
         if let Err(refusal) = &let_in {
@@ -274,7 +274,7 @@ impl Access {
     /// A code that signs `user` in once, within this time and ten minutes at most.
     ///
     /// # Errors
-    /// If there is no such user.
+    /// If the user does not exist.
     pub(crate) fn one_time(&self, user: &str, within: Duration, by: &str) -> Result<String, Refusal> {
         if !self.0.register.load().users.contains_key(user) {
             return Err(Refusal::NoSuch("user"));
@@ -292,7 +292,7 @@ impl Access {
         Ok(code)
     }
 
-    /// Whom the code would sign in.
+    /// The user whom the code would sign in.
     pub(crate) fn one_time_for(&self, code: &str) -> Option<String> {
         let (digest, now) = (Digest::of(code), self.0.clock.now());
         let gate = self.gate();
@@ -300,10 +300,10 @@ impl Access {
         found.map(|(_, user, _)| user.clone())
     }
 
-    /// Signs in by a code, which is used up.
+    /// Signs in with a code, which is used up.
     ///
     /// # Errors
-    /// If it is not good, or not any more.
+    /// If it is invalid, or no longer valid.
     pub(crate) async fn redeem(&self, code: &str, from: IpAddr) -> Result<SignedIn, Refusal> {
         let (digest, now) = (Digest::of(code), self.0.clock.now());
         let user = {
@@ -317,10 +317,10 @@ impl Access {
         self.begin_session(&user, format!("from {from}, by a one-time address,")).await
     }
 
-    /// Ends a session.
+    /// Ends a session, as its user asked.
     ///
     /// # Errors
-    /// If the disk is gone; it has ended nevertheless.
+    /// If the disk fails; the session has ended nevertheless.
     pub(crate) async fn sign_out(&self, cookie: &str, by: String) -> Result<(), Refusal> {
         let digest = Digest::of(cookie);
         let ended = self
@@ -335,7 +335,7 @@ impl Access {
         ended
     }
 
-    /// All users, by name.
+    /// All users, ordered by name.
     pub fn users(&self) -> Vec<UserStatus> {
         let (register, now) = (self.0.register.load(), self.0.clock.now());
         let status = |(name, user): (&String, &User)| UserStatus {
@@ -353,10 +353,10 @@ impl Access {
         register.users.iter().map(status).collect()
     }
 
-    /// Adds a user; without a password one-time addresses are the only way in.
+    /// Adds a user; without a password, it can sign in only with one-time links.
     ///
     /// # Errors
-    /// If the name or the password will not do.
+    /// If the name or the password is not acceptable.
     pub async fn add_user(
         &self,
         name: &str,
@@ -382,10 +382,10 @@ impl Access {
         Ok(())
     }
 
-    /// Gives a user another role. Ends that user's sign-ins.
+    /// Changes a user's role. Ends the user's sessions.
     ///
     /// # Errors
-    /// If there is no such user, or no admin would be left.
+    /// If the user does not exist, or no admin would be left.
     pub(crate) async fn set_role(&self, name: &str, role: Role, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let admins = register.admins();
@@ -402,10 +402,10 @@ impl Access {
         Ok(())
     }
 
-    /// Sets a password. Ends that user's sign-ins.
+    /// Sets a password. Ends the user's sessions.
     ///
     /// # Errors
-    /// If there is no such user, or the password will not do.
+    /// If the user does not exist, or the password is not acceptable.
     pub(crate) async fn set_password(&self, name: &str, password: String, by: &str) -> Result<(), Refusal> {
         let password = self.hashed(Some(password)).await?;
         self.change(|register| {
@@ -419,10 +419,10 @@ impl Access {
         Ok(())
     }
 
-    /// Removes a user. Ends that user's sign-ins.
+    /// Removes a user. Ends the user's sessions.
     ///
     /// # Errors
-    /// If there is no such user, or no admin would be left although there are others.
+    /// If the user does not exist, or no admin would be left although there are other users.
     pub(crate) async fn remove_user(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let user = register.users.get(name).ok_or(Refusal::NoSuch("user"))?;
@@ -438,7 +438,7 @@ impl Access {
         Ok(())
     }
 
-    /// All tokens, by name.
+    /// All tokens, ordered by name.
     pub fn tokens(&self) -> Vec<TokenStatus> {
         let register = self.0.register.load();
         let status = |token: &Arc<Token>| TokenStatus {
@@ -451,10 +451,10 @@ impl Access {
         register.tokens.values().map(status).collect()
     }
 
-    /// Makes a token and returns its secret, which nobody sees again.
+    /// Creates a token and returns its secret, which is not shown again.
     ///
     /// # Errors
-    /// If the name will not do.
+    /// If the name is not acceptable.
     pub(crate) async fn create_token(
         &self,
         name: &str,
@@ -485,10 +485,10 @@ impl Access {
         Ok(secret)
     }
 
-    /// Ends a token.
+    /// Revokes a token by its name.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If no token has that name.
     pub(crate) async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Refusal> {
         self.change(|register| {
             let token = register.tokens.remove(name).ok_or(Refusal::NoSuch("token"))?;
@@ -500,7 +500,7 @@ impl Access {
         Ok(())
     }
 
-    /// Looks once in a while which sign-ins have ended by themselves.
+    /// Checks periodically which sessions have expired.
     pub async fn keep_forever(&self) {
         loop {
             self.keep().await;
@@ -515,10 +515,10 @@ impl Access {
         }
     }
 
-    /// How long it is until the next sign-in or token ends, unless it is used meanwhile.
+    /// The time until the next session or token expires, unless it is used before.
     fn next_end(&self) -> Duration {
         let (register, now, wall) = (self.0.register.load(), self.0.clock.now(), self.wall());
-        // What is over already could not be written down just now, and is tried again after the usual time.
+        // An expired one could not be stored just now, and is retried after the usual interval.
         let sessions =
             register.sessions.values().map(|session| session.times()).filter(|times| !times.is_over(now));
         let sessions = sessions.map(|times| times.ends().since(now));
@@ -529,7 +529,7 @@ impl Access {
         next.map_or(KEEP, |next| next.clamp(SHORTEST, KEEP))
     }
 
-    /// Writes down who used what last, and ends what is over.
+    /// Stores the last use of sessions and tokens, and ends the expired ones.
     pub async fn keep(&self) {
         if self.0.register.load().users.is_empty() && self.0.register.load().tokens.is_empty() {
             return;
@@ -563,8 +563,8 @@ impl Access {
         self.0.hasher.hash(password).await.map(Some)
     }
 
-    /// Makes another picture, writes it down, and shows it. Nothing is shown that is not written, but
-    /// for what ends: that holds also if the disk is gone.
+    /// Creates a new state, stores it, and publishes it. Nothing is published that is not stored, except ends:
+    /// those apply even if the disk fails.
     async fn change<T>(
         &self,
         change: impl FnOnce(&mut Register) -> Result<T, Refusal>,
@@ -585,7 +585,7 @@ impl Access {
     }
 
     fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {
-        // Whoever panicked with it has left numbers that are at worst a little off.
+        // A panic while it was locked has left numbers that are slightly wrong at worst.
         self.0.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,8 +1,7 @@
 //! The API for clients on this node: HTTP/1.1 over a Unix socket in the root.
 //!
-//! What can be asked is listed in [`operations`], and described in `docs/openapi.json`.
-//! Streams are newline-delimited JSON; an empty line every second says
-//! that the daemon is still there. Errors are `application/problem+json`.
+//! All operations are listed in [`operations`], and described in `docs/openapi.json`. Streams are newline-delimited
+//! JSON; an empty line every second is a keep-alive. Errors are `application/problem+json`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -58,41 +57,41 @@ mod problem;
 pub(crate) mod status;
 mod stream;
 
-/// What the API needs of the daemon. Everything but commands, runs of a checker
-/// and what is read from the journal is published already, and returns at once.
+/// The API's interface to the daemon. Everything except commands, runs of a checker and queries of the journal is
+/// published already, and returns immediately.
 pub trait Daemon: Send + Sync + 'static {
-    /// The time line that all moments are on.
+    /// The time line of all moments.
     fn clock(&self) -> Clock;
-    /// Who may do what.
+    /// Users, tokens and sessions.
     fn access(&self) -> &Access;
-    /// The latest snapshot.
+    /// The latest snapshot of all modules.
     fn snapshot(&self) -> Arc<Snapshot>;
     /// Changes with every snapshot, to its generation.
     fn generations(&self) -> watch::Receiver<u64>;
     /// Records, the latest last.
     fn records(&self, query: RecordQuery) -> BoxFuture<'_, Result<Vec<Entry>, NotRead>>;
-    /// Records from now on. Whoever lags behind reads them again by [`Daemon::records`].
+    /// Records from now on. A reader that falls behind reads them again with [`Daemon::records`].
     fn follow(&self) -> broadcast::Receiver<Entry>;
-    /// What checkers measured.
+    /// A chart of measurements.
     fn chart(&self, query: ChartQuery) -> BoxFuture<'_, Result<Chart, NotRead>>;
-    /// The end of what the commands of a module have written, the latest written first.
+    /// The end of the output of a module's commands, the most recently written first.
     fn log(&self, module: ModuleName) -> BoxFuture<'_, Vec<LogTail>>;
-    /// What the restart script would do now, and nobody carries out.
+    /// The plan that the restart script would make now, which is not carried out.
     fn preview(&self, module: ModuleName, occasion: Occasion) -> BoxFuture<'_, Result<Plan, PlanError>>;
-    /// The operator's files as they are now, each read on its own; nothing if that takes too long.
+    /// The operator's files with their present content, each read separately; `None` if that takes too long.
     fn files(&self) -> BoxFuture<'_, Option<Arc<RootReport>>>;
     /// Everything about one component: `checkers/http`.
     fn component(&self, folder: String, name: String) -> BoxFuture<'_, Option<ComponentDetail>>;
-    /// What is loaded, and what cannot be.
+    /// Loaded components, and those that could not be loaded.
     fn components(&self) -> Vec<ComponentStatus>;
-    /// Whether the core turns. While it does not, nothing that is shown counts as fresh.
+    /// Whether the core is running. While it is stalled, everything that is shown counts as outdated.
     fn turns(&self) -> bool {
         true
     }
-    /// Refused files, and the reasons.
+    /// Rejected files, and other problems.
     fn problems(&self) -> Vec<String>;
-    /// Files of the modules and components whose latest version is not in force, relative to the root, and
-    /// why. All of them are among the problems, too.
+    /// Files of the modules and components whose latest version is not active, relative to the root, and why. All
+    /// of them are among the problems, too.
     fn not_in_force(&self) -> Vec<(String, String)> {
         Vec::new()
     }
@@ -100,15 +99,15 @@ pub trait Daemon: Send + Sync + 'static {
     fn console(&self) -> Option<ConsoleStatus> {
         None
     }
-    /// How things stand with those who are told what happens.
+    /// The state of the notification targets.
     fn notifications(&self) -> Vec<NotifyStatus> {
         Vec::new()
     }
-    /// Sends a test to one of them, or to all. Nothing if there is none of that name.
+    /// Sends a test to one of them, or to all. Empty if none has that name.
     fn test_notifications(&self, _target: Option<String>, _by: String) -> BoxFuture<'_, Vec<Tested>> {
         Box::pin(std::future::ready(Vec::new()))
     }
-    /// Hands a command to the core, if it may be given by this authorization when its turn comes.
+    /// Passes a command to the core, if this authorization still allows it when its turn comes.
     fn command(
         &self,
         module: ModuleName,
@@ -116,18 +115,18 @@ pub trait Daemon: Send + Sync + 'static {
         authorization: Authorization,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome>;
-    /// Writes something down that a person did.
+    /// Records an action of a user.
     fn note(&self, module: Option<ModuleName>, kind: RecordKind);
-    /// Lets in a version of a component that waits for approval: `checkers/http`, or `http`; the one
-    /// with this digest, if it is said.
+    /// Approves a version of a component that waits for it: `checkers/http`, or `http`; only the version with this
+    /// digest, if one is given.
     fn approve(
         &self,
         name: String,
         seen: Option<String>,
         by: String,
     ) -> BoxFuture<'_, Result<Approved, NotApproved>>;
-    /// Runs a checker once, beside its schedule. The observation is shown and not judged.
-    /// An error says why it cannot be run.
+    /// Runs a checker once, in addition to its schedule. The observation is shown and has no effect. An error says
+    /// why it cannot be run.
     fn run_checker(
         &self,
         module: ModuleName,
@@ -135,23 +134,23 @@ pub trait Daemon: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Observation, NotRun>>;
 }
 
-/// Who asks, and what this one may do.
+/// The authenticated caller of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// `root`, `uid 1000`, a user's name, or `token NAME`.
     pub(crate) name: String,
     /// The role of the caller.
     pub(crate) role: Role,
-    /// From where: `on the local socket`, `from 192.0.2.7`.
+    /// The origin: `on the local socket`, `from 192.0.2.7`.
     pub(crate) origin: String,
-    /// By a sign-in that can be ended.
+    /// Whether it has a session that can be ended.
     pub(crate) signed_in: bool,
-    /// Turns true when the sign-in, or the token, has ended.
+    /// Becomes true when the session, or the token, has ended.
     pub(crate) ended: watch::Receiver<bool>,
 }
 
 impl Caller {
-    /// Whoever may open the local socket may do everything.
+    /// A caller that may open the local socket has all rights.
     fn local(uid: u32) -> Self {
         let name = if uid == 0 { "root".to_owned() } else { format!("uid {uid}") };
         Self {
@@ -163,7 +162,7 @@ impl Caller {
         }
     }
 
-    /// For the journal.
+    /// The caller and the origin, for the journal.
     pub(crate) fn by(&self) -> String {
         format!("{} {}", self.name, self.origin)
     }
@@ -171,24 +170,23 @@ impl Caller {
 
 type Handle = Arc<dyn Daemon>;
 
-/// A request that is not answered by then gets an error. Above the longest
-/// time that a checker may take.
+/// A request that is not answered within this time gets an error. Longer than the longest time limit of a checker.
 const ANSWER_WITHIN: Duration = Duration::from_secs(90);
-/// The core answers a command in the same turn; behind this it is stalled.
+/// The core answers a command in the same iteration; after this time it is stalled.
 pub(crate) const COMMAND_WITHIN: Duration = Duration::from_secs(4);
-/// A client must have said what it wants by then.
+/// The time limit for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// More clients wait in the queue of the socket.
+/// The maximum number of clients; more of them wait in the queue of the socket.
 const MAX_CLIENTS: usize = 64;
 /// Commands and queries are small.
 const MAX_BODY: usize = 64 << 10;
 
-/// The API alone, for the local socket.
+/// The API for the local socket.
 fn router(daemon: Handle) -> Router {
     bounded(routes(daemon).fallback(problem::no_such_page)).layer(from_fn(in_time::body))
 }
 
-/// Its bodies are small, and it is answered in time.
+/// For operations with small bodies that are answered in time.
 pub(crate) fn bounded(router: Router) -> Router {
     router
         .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
@@ -196,7 +194,7 @@ pub(crate) fn bounded(router: Router) -> Router {
         .layer(from_fn(answer_in_time))
 }
 
-/// The routes, for any listener that knows who asks.
+/// The routes, for any listener that authenticates callers.
 pub(crate) fn routes(daemon: Handle) -> Router {
     let mut v1 = Router::new();
     for operation in operations::all() {
@@ -210,15 +208,15 @@ pub(crate) fn routes(daemon: Handle) -> Router {
 }
 
 async fn answer_in_time(request: Request, next: Next) -> Response {
-    // The head of a stream is answered at once; its body is not waited for here.
+    // The head of a stream is sent immediately; its body is not waited for here.
     match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
         Ok(response) => response,
         Err(_) => problem::overdue().into_response(),
     }
 }
 
-/// Answers clients until `shutdown` is done. Only the daemon's own user and root
-/// are let in (`SO_PEERCRED`, unix(7)).
+/// Serves clients until `shutdown` completes. Only the daemon's own user and root are accepted (`SO_PEERCRED`,
+/// unix(7)).
 pub async fn serve(
     listener: UnixListener,
     daemon: Arc<dyn Daemon>,
@@ -249,7 +247,7 @@ pub async fn serve(
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(%error, "clients of the local socket cannot be accepted; the next try is due soon");
                 }
-                // Out of file descriptors, most likely: others must end first.
+                // Most likely there are no file descriptors left: other connections must end first.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -266,7 +264,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The caller, if this one may ask at all.
+/// The caller, if it is accepted.
 fn admitted(stream: &UnixStream) -> Option<Caller> {
     let uid = stream.peer_cred().ok()?.uid();
     let allowed = may_ask(uid, rustix::process::geteuid().as_raw());

@@ -1,5 +1,5 @@
-//! One connection of a client over HTTP/1.1: as many requests as it likes, until it goes, is silent
-//! for too long, or the daemon ends.
+//! One connection of a client over HTTP/1.1: any number of requests, until it disconnects, is idle for too long, or
+//! the daemon shuts down.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tokio::task::JoinSet;
 
 use super::in_time::Taken;
 
-/// What is under way at a shutdown has so long to end.
+/// At shutdown, the time for pending requests to complete.
 pub(super) const END_WITHIN: Duration = Duration::from_millis(500);
-/// A request's head is never larger, in bytes.
+/// The maximum size of a request's head, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Answers until the connection ends, or until the end of the listener that `ending` watches. A client has `head_within`
-/// for the head of each request.
+/// Serves requests until the connection ends, or until the listener that `ending` watches ends. A client has
+/// `head_within` for the head of each request.
 pub(super) async fn converse<S>(stream: S, router: Router, head_within: Duration, ending: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -35,9 +35,9 @@ where
     }
 }
 
-/// Ends every connection: those at rest at once, and what is under way soon.
+/// Ends every connection: idle ones immediately, and those with pending requests soon.
 pub(super) async fn farewell(end: GracefulShutdown, clients: JoinSet<()>) {
-    // Whatever has not ended by then ends with its task.
+    // Connections that have not ended by then end with their tasks.
     let _ = tokio::time::timeout(END_WITHIN, end.shutdown()).await;
     drop(clients);
 }

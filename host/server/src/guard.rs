@@ -1,4 +1,4 @@
-//! Finds out who asks, before anything is answered.
+//! Authenticates every request before it is handled.
 //!
 //! ```text
 //!   request ──▶ asked for by our name? ──▶ open to all? ───────────────▶ answered
@@ -9,9 +9,9 @@
 //!                                     ▼                                            │ no: 403
 //!                            401, or the page to sign in
 //! ```
-//! A cookie is not proof enough to change something: cookies are shared by all ports of a host
-//! (RFC 6265, section 8.5), and the application that we guard lives on it. Changes must come from a
-//! page of ours, with the key that only such pages have, or with the password.
+//! A cookie is not sufficient for a change: cookies are shared by all ports of a host (RFC 6265, section 8.5), and
+//! the monitored application runs on the same host. Changes must come from a page of the console, with the key that
+//! only its pages have, or with the password.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,16 +39,16 @@ mod refused;
 pub(crate) use self::cookie::SessionCookie;
 pub(crate) use self::origin::is_ours;
 
-/// A form with a password in it is small.
+/// A form with a password is small.
 const MAX_FORM: usize = 64 << 10;
-/// The key of a session, for changes.
+/// The header with the session's key for changes.
 const ACT: &str = "bellwether-act";
 
-/// Stands in front of the pages and the API.
+/// The guard of the pages and the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     access: Access,
-    /// By which names this node is asked, besides its addresses.
+    /// The names of this node, besides its addresses.
     names: Arc<[String]>,
 }
 
@@ -58,14 +58,14 @@ impl Guard {
     }
 }
 
-/// What anybody may see.
+/// Whether the path is open to everyone.
 fn is_open(path: &str) -> bool {
     path == "/login"
         || path == "/api/v1/openapi.json"
         || ["/login/", "/assets/", "/icon/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Every request goes through here.
+/// Handles every request first.
 pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -109,7 +109,7 @@ struct WithPassword {
 }
 
 impl Guard {
-    /// The request, if it may change something.
+    /// Returns the request, if it may change something.
     async fn may_act(
         &self,
         request: Request,
@@ -119,7 +119,7 @@ impl Guard {
         if is_ours(request.headers(), peer) != Some(true) {
             return Err(refused::forged(&request));
         }
-        // Who signs out loses nothing but the sign-in, and without a script there is no key.
+        // Signing out only ends the session, and without a script there is no key.
         if request.uri().path() == "/logout" {
             return Ok(request);
         }
@@ -130,7 +130,7 @@ impl Guard {
         self.with_password(request, cookie, peer.address.ip()).await
     }
 
-    /// Without the key, the form's password stands for it.
+    /// Without the key, the form's password is accepted instead.
     async fn with_password(
         &self,
         request: Request,
@@ -154,7 +154,7 @@ impl Guard {
     }
 }
 
-/// Refuses programs that have not this role.
+/// Rejects programs without this role.
 pub(crate) async fn needs(role: Role, request: Request, next: Next) -> Response {
     match request.extensions().get::<Caller>() {
         Some(caller) if caller.role.may(role) => next.run(request).await,
@@ -163,7 +163,7 @@ pub(crate) async fn needs(role: Role, request: Request, next: Next) -> Response 
     }
 }
 
-/// Refuses people who have not this role, by a page.
+/// Rejects users without this role, with a page.
 pub(crate) async fn page_needs(role: Role, request: Request, next: Next) -> Response {
     match request.extensions().get::<Caller>() {
         Some(caller) if caller.role.may(role) => next.run(request).await,
@@ -172,14 +172,14 @@ pub(crate) async fn page_needs(role: Role, request: Request, next: Next) -> Resp
     }
 }
 
-/// Not with this role.
+/// The caller's role is not sufficient.
 pub(crate) fn forbidden(caller: &Caller, needed: Role) -> Problem {
     Problem {
         title: "forbidden".into(),
         status: 403,
         detail: format!("{} has the role {}; this needs the role {needed}", caller.name, caller.role),
         next: match caller.name.strip_prefix("token ") {
-            // The role of a token is given when it is made.
+            // The role of a token is set when it is created.
             Some(token) => {
                 format!(
                     "ask an admin for another token in place of it: bellwether token create {token}-{needed} --role {needed}"
@@ -202,7 +202,7 @@ impl Caller {
         Self { name: format!("token {name}"), role, origin, signed_in: false, ended }
     }
 
-    /// Done when the sign-in or the token that this caller came by has ended.
+    /// Completes when the caller's session or token has ended.
     pub(crate) async fn ended(&mut self) {
         if self.ended.wait_for(|ended| *ended).await.is_err() {
             std::future::pending::<()>().await;
@@ -210,7 +210,7 @@ impl Caller {
     }
 }
 
-/// For a caller that nothing ends.
+/// For a caller without a session or token.
 pub(crate) fn never_ends() -> watch::Receiver<bool> {
     watch::channel(false).1
 }

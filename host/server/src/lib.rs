@@ -1,4 +1,4 @@
-//! Show: whatever answers people reads a published snapshot.
+//! Shows the state of the node: everything here reads a published snapshot.
 
 pub mod access;
 pub mod api;

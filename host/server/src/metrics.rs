@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus, on a listener of its own. There is no sign-in.
+//! `/metrics` for Prometheus, on its own listener, without authentication.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,25 +22,25 @@ use tokio::task::JoinSet;
 use crate::in_time::Taken;
 use bellwether_os::address;
 
-/// More clients wait in the queue of the socket. Each page is made for itself.
+/// The maximum number of clients; more of them wait in the queue of the socket. Each page is rendered separately.
 const MAX_CLIENTS: usize = 8;
-/// A client must have said what it wants by then.
+/// The time limit for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// A connection is ended after so long, whatever goes on.
+/// The maximum duration of a connection.
 const MAX_AGE: Duration = Duration::from_secs(300);
-/// Before somebody is accepted again, when that is not possible.
+/// The delay before accepting is retried after an error.
 const REST: Duration = Duration::from_millis(100);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Makes the page anew, for each request.
+/// Renders the page for each request.
 pub type Page = Arc<dyn Fn() -> Result<String, fmt::Error> + Send + Sync>;
 
-/// Listens. Port 0 is any free port.
+/// Listens. Port 0 means any free port.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     address::listen(address)
 }
 
-/// Answers until it is dropped.
+/// Serves clients until it is dropped.
 pub async fn serve(listener: TcpListener, page: Page) {
     let router = Router::new().route("/metrics", get(answer)).with_state(page);
     let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
@@ -52,7 +52,7 @@ pub async fn serve(listener: TcpListener, page: Page) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a client of the metrics could not be accepted");
-                // Out of file descriptors, most likely: others must end first.
+                // Most likely there are no file descriptors left: other connections must end first.
                 tokio::time::sleep(REST).await;
                 continue;
             }
@@ -63,7 +63,7 @@ pub async fn serve(listener: TcpListener, page: Page) {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_WITHIN)
                 .serve_connection(TokioIo::new(Taken::new(stream)), service);
-            // A client that went away, or stayed too long, misses nothing.
+            // An error: the client has disconnected, or was too slow.
             let _ended = tokio::time::timeout(MAX_AGE, connection).await;
             drop(slot);
         });

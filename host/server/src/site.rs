@@ -1,12 +1,12 @@
-//! The console's listener: browsers and programs, on this host and on others.
+//! The console's listener: for browsers and programs, on this host and on others.
 //!
 //! ```text
 //!   accepted ──▶ one of not too many ──▶ TLS, off the loopback ──▶ requests ──▶ ended
 //!                        │                     │
 //!                        ▼ closed              └─ plain HTTP: told to use https, closed
 //! ```
-//! Off the loopback everything is encrypted; on it if the node's file names a certificate. Who asks
-//! is found out by the guard in front of the pages and the API.
+//! Connections outside the loopback are encrypted; those on the loopback only if the node's file has a certificate.
+//! The guard in front of the pages and the API authenticates callers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -34,42 +34,42 @@ mod router;
 use self::connection_limit::ConnectionLimit;
 pub use self::router::router;
 
-/// Who is at the other end of a connection; in the extensions of every request.
+/// The peer of a connection; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// The address it comes from. It is the proxy's, if there is one in between.
+    /// Its address. It is the proxy's, if there is one in between.
     pub address: SocketAddr,
-    /// Nobody in between can read or change what is said.
+    /// Whether the connection is protected against eavesdropping and changes.
     pub tls: bool,
 }
 
-/// A client must have said what it wants by then, and shown that it is still there.
+/// The time limit for the head of a request, and for an idle client.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
-/// A client must have agreed upon its keys by then.
+/// The time limit of the TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// What was sent must have arrived by then, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)): a client
-/// that is gone without a word, or reads no more, holds nothing for longer.
+/// Sent data must be acknowledged within this time, in milliseconds (`TCP_USER_TIMEOUT`, tcp(7)): a client that has
+/// disappeared, or no longer reads, holds nothing for longer.
 const ARRIVED_WITHIN_MS: u32 = 30_000;
-/// Before somebody is accepted again, when that is not possible.
+/// The delay before accepting is retried after an error.
 const REST: Duration = Duration::from_millis(100);
-/// Where the daemon keeps the certificate that it makes for itself, in the root.
+/// The daemon's own certificate, relative to the root.
 const OWN_CERTIFICATE: &str = "state/console";
 
-/// Why the console cannot be reached.
+/// Why the console cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOpened {
-    /// Somebody else listens there.
+    /// Another program listens on the address.
     #[error("{0} is in use by another program")]
     InUse(SocketAddr),
-    /// Another reason.
+    /// Another error of the system.
     #[error("it cannot listen on {0}: {1}")]
     NotBound(SocketAddr, #[source] io::Error),
-    /// There is no certificate, and without one nobody may be answered there.
+    /// There is no certificate, which is required on this address.
     #[error("there is no certificate: {0}")]
     NoCertificate(NotUsable),
 }
 
-/// The listener, which answers nobody yet.
+/// The listener, which does not serve clients yet.
 #[derive(Debug)]
 pub struct Site {
     listener: TcpListener,
@@ -77,7 +77,7 @@ pub struct Site {
     whereabouts: Whereabouts,
 }
 
-/// Where the console is reached, for all who show it. Cheap to clone.
+/// The console's address, for everything that shows it. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Whereabouts(Option<Arc<Place>>);
 
@@ -89,7 +89,7 @@ struct Place {
 }
 
 impl Whereabouts {
-    /// For `status`; nothing if there is no console.
+    /// For `status`; `None` if there is no console.
     pub fn status(&self) -> Option<ConsoleStatus> {
         let place = self.0.as_ref()?;
         let pair = place.certificates.as_ref().map(Certificates::pair);
@@ -100,7 +100,7 @@ impl Whereabouts {
         })
     }
 
-    /// The names under which the console may be asked for, in lower case; addresses besides.
+    /// The accepted host names of the console, in lower case; besides addresses.
     pub fn names(&self) -> &[String] {
         self.0.as_ref().map(|place| place.names.as_slice()).unwrap_or_default()
     }
@@ -129,17 +129,17 @@ impl Site {
         Ok(Self { listener, certificates, whereabouts: Whereabouts(Some(Arc::new(place))) })
     }
 
-    /// Where it is reached.
+    /// The address of the console.
     pub fn whereabouts(&self) -> Whereabouts {
         self.whereabouts.clone()
     }
 
-    /// What it shows of itself, if it is encrypted.
+    /// The fingerprint of its certificate, if it is encrypted.
     pub fn certificates(&self) -> Option<Certificates> {
         self.certificates.clone()
     }
 
-    /// Answers clients until `shutdown` is done.
+    /// Serves clients until `shutdown` completes.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()> + Send) {
         let crowd = ConnectionLimit::default();
         let end = GracefulShutdown::new();
@@ -165,7 +165,7 @@ impl Site {
                     if !std::mem::replace(&mut failing, true) {
                         tracing::warn!(%error, "clients of the console cannot be accepted; the next try is due soon");
                     }
-                    // Out of file descriptors, most likely: others must end first.
+                    // Most likely there are no file descriptors left: other connections must end first.
                     tokio::time::sleep(REST).await;
                     continue;
                 }
@@ -182,7 +182,7 @@ impl Site {
     }
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 struct Client {
     stream: TcpStream,
     address: SocketAddr,
@@ -192,7 +192,7 @@ struct Client {
 impl Client {
     async fn answer(self, router: Router, ending: Watcher) {
         let Self { stream, address, certificates } = self;
-        // Errors: it is gone already, which is found out below.
+        // Errors: it has ended already, which is noticed below.
         let _ = stream.set_nodelay(true);
         let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, ARRIVED_WITHIN_MS);
         let peer = |tls| Extension(Peer { address, tls });
@@ -217,18 +217,17 @@ impl Client {
     }
 }
 
-/// The certificate that the daemon makes for itself, and its key, under this root.
+/// The certificate that the daemon generates for itself, and its key, under this root.
 pub fn own_files(root: &Path) -> PairFiles {
     bellwether_config::certificate::own_files(&root.join(OWN_CERTIFICATE))
 }
 
-/// Whether nobody but this host can reach the address.
+/// Whether only this host can reach the address.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// The names that the console goes by: those of the file, the host's, the node's. The first one is
-/// shown to people.
+/// The names of the console: those of the file, the host's, the node's. The first one is displayed.
 fn names(node: &NodeSpec, spec: &ConsoleSpec, address: SocketAddr) -> Vec<String> {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().to_lowercase();

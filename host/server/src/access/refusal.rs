@@ -1,60 +1,60 @@
-//! Why somebody is not let in, or may not change that.
+//! Why access, or a change of accounts, is rejected.
 
 use std::io;
 use std::time::Duration;
 
 use bellwether_core::moment::plain;
 
-/// Why not.
+/// Why access or a change is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Which of both is wrong is nobody's business.
+    /// The message does not tell which of the two is wrong.
     #[error("the name or the password is wrong")]
     Wrong,
-    /// Too many tries, from this address or for this name.
+    /// Too many attempts, from this address or for this name.
     #[error("too many tries: wait {}", plain(whole(*.0)))]
     TooSoon(Duration),
-    /// A one-time address that is not good, or not any more.
+    /// A one-time link that is invalid, or no longer valid.
     #[error("this address has been used, or is too old")]
     UsedUp,
-    /// The sign-in has ended.
+    /// The session has ended.
     #[error("you are not signed in any more")]
     NotSignedIn,
-    /// Of that name.
+    /// No account has that name.
     #[error("there is no {0} of that name")]
     NoSuch(&'static str),
-    /// Of that name, already.
+    /// An account with that name exists already.
     #[error("there is a {0} of that name already")]
     Taken(&'static str),
-    /// Names stand in records and in commands.
+    /// Names are used in records and in commands.
     #[error("this is not a name: {0}")]
     BadName(String),
-    /// Too short, or far too long.
+    /// The password is too short, or far too long.
     #[error("a password has at least {at_least} characters, and at most {at_most} bytes")]
     BadPassword {
-        /// Characters.
+        /// The minimum length in characters.
         at_least: usize,
-        /// Bytes.
+        /// The maximum length in bytes.
         at_most: usize,
     },
-    /// Somebody has to be able to let others in.
+    /// At least one user must be able to manage users.
     #[error("this is the last admin: make another user an admin first")]
     LastAdmin,
-    /// There is an end to everything.
+    /// There are too many accounts.
     #[error("there are too many of them: remove some first")]
     TooMany,
-    /// The daemon ends.
+    /// The daemon is shutting down.
     #[error("the daemon is ending")]
     Ending,
-    /// It would not outlive the daemon, so it is not done.
+    /// The change could not be stored, so it is not made.
     #[error("state/access.json cannot be written: {0}")]
     NotWritten(io::Error),
-    /// Anything else.
+    /// Any other internal error.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
 
-/// Parts of a second are nobody's concern.
+/// Rounded up to seconds.
 fn whole(wait: Duration) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }

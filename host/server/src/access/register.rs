@@ -1,4 +1,4 @@
-//! Users, tokens and sign-ins, as they stand in `state/access.json`.
+//! Users, tokens and sessions, as stored in `state/access.json`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::secret::Digest;
 
-/// Everything that is known of who may do what. A picture: whoever changes it makes another.
+/// All accounts. Immutable: a change creates a new one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Register {
     pub(super) users: BTreeMap<String, User>,
@@ -19,44 +19,44 @@ pub(super) struct Register {
     pub(super) sessions: HashMap<Digest, Arc<Session>>,
 }
 
-/// A person.
+/// A user with its sessions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct User {
     pub(super) role: Role,
-    /// PHC string of argon2id. None for one who signs in by one-time addresses only.
+    /// The PHC string of argon2id. `None` for a user who signs in with one-time links only.
     pub(super) password: Option<String>,
-    /// Since when, in microseconds after the Unix epoch.
+    /// The time of creation, in microseconds since the Unix epoch.
     pub(super) created: i64,
-    /// Likewise.
+    /// The time of the last sign-in, in microseconds since the Unix epoch.
     pub(super) last_sign_in: Option<i64>,
 }
 
-/// A program.
+/// A token of a program.
 #[derive(Debug)]
 pub(super) struct Token {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) digest: Digest,
-    /// In microseconds after the Unix epoch.
+    /// In microseconds since the Unix epoch.
     pub(super) created: i64,
-    /// Likewise; never if it is not said.
+    /// In microseconds since the Unix epoch; `None`: never.
     pub(super) expires: Option<i64>,
-    /// Likewise; 0 if it never was.
+    /// In microseconds since the Unix epoch; 0: never.
     pub(super) used: AtomicI64,
-    /// True once it is revoked.
+    /// Becomes true when it is revoked.
     pub(super) ended: watch::Sender<bool>,
 }
 
-/// One sign-in.
+/// One session of a user.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) user: String,
     pub(super) began: Moment,
     used: AtomicI64,
-    /// Of the key that changes want besides the cookie.
+    /// The digest of the key that changes require besides the cookie.
     pub(super) act: Digest,
-    /// True once it has ended.
+    /// Becomes true when it has ended.
     pub(super) ended: watch::Sender<bool>,
 }
 
@@ -81,7 +81,7 @@ impl Token {
     }
 }
 
-/// The file. Tokens and sessions are kept as hashes: whoever reads it can use none of them.
+/// The content of the file. Tokens and sessions are stored as hashes, so that a reader of the file cannot use them.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -132,7 +132,7 @@ impl Register {
         serde_json::to_vec_pretty(&file)
     }
 
-    /// Those sign-ins that are over are left out.
+    /// Expired sessions are omitted.
     pub(super) fn from_json(text: &[u8], now: Moment) -> serde_json::Result<Self> {
         let file: File = serde_json::from_slice(text)?;
         let token = |(name, row): (String, TokenRow)| {
@@ -149,7 +149,7 @@ impl Register {
         })
     }
 
-    /// Ends the sign-ins of a user, and tells whoever hangs on them.
+    /// Ends the sessions of a user, and notifies their connections.
     pub(super) fn end_sessions(&mut self, user: &str) {
         self.sessions.retain(|_, session| {
             let stays = session.user != user;
@@ -160,7 +160,7 @@ impl Register {
         });
     }
 
-    /// So many users may manage users.
+    /// The number of users who may manage users.
     pub(super) fn admins(&self) -> usize {
         self.users.values().filter(|user| user.role == Role::Admin).count()
     }

@@ -1,4 +1,4 @@
-//! What can be asked of a component.
+//! The operations on components.
 
 use std::time::Duration;
 
@@ -13,15 +13,13 @@ use super::{Caller, Daemon, Handle};
 use bellwether_api::{ApprovalAnswer, ComponentDetail, ComponentStatus, Problem};
 use bellwether_core::reload::NotApproved;
 
-/// It waits for the disk, and for what is just being taken over.
+/// It waits for the disk, and for files that are just being loaded.
 const APPROVE_WITHIN: Duration = Duration::from_secs(4);
 
-/// All of them.
 pub(super) async fn list(State(daemon): State<Handle>) -> Json<Vec<ComponentStatus>> {
     Json(daemon.components())
 }
 
-/// Everything about one.
 pub(super) async fn one(
     State(daemon): State<Handle>,
     Path((folder, name)): Path<(String, String)>,
@@ -35,7 +33,7 @@ pub(super) async fn one(
     })
 }
 
-/// By its name alone.
+/// By its name without the folder.
 pub(super) async fn approve(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -45,7 +43,6 @@ pub(super) async fn approve(
     let_in(&*daemon, name, decided, caller.by()).await
 }
 
-/// With its folder.
 pub(super) async fn approve_in(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -55,11 +52,11 @@ pub(super) async fn approve_in(
     let_in(&*daemon, format!("{folder}/{name}"), decided, caller.by()).await
 }
 
-/// What a person decided by, behind the question mark.
+/// The state that the user decided on, as query parameters.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
-    /// The digest of the version that was seen waiting.
+    /// The digest of the waiting version that was inspected.
     digest: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The records, and those to come.
+//! The journal records, and a stream of new ones.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ use bellwether_api::{EventLine, Problem};
 use bellwether_bus::Entry;
 use bellwether_journal::RecordQuery;
 
-/// As it stands behind the question mark.
+/// The query parameters of the request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
@@ -33,13 +33,13 @@ pub(super) struct Asked {
     /// Only about this checker.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
-    /// With this in the text.
+    /// With this text in the sentence.
     #[schemars(length(max = 200))]
     search: Option<String>,
-    /// Since this time.
+    /// Only records since this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
-    /// Until this time.
+    /// Only records until this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
     /// After the record of this number.
@@ -53,9 +53,9 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
-/// No answer holds more records.
+/// The maximum number of records in one answer.
 const MAX_RECORDS: usize = 10_000;
-/// Nobody searches for more.
+/// The maximum length of a search text.
 const MAX_SEARCH: usize = 200;
 
 impl Asked {
@@ -94,7 +94,7 @@ pub(super) fn checker(name: &str) -> Result<CheckerName, Problem> {
         .map_err(|error| Problem::bad_request(format!("`{name}` is not a checker name: {error}")))
 }
 
-/// A moment as people write it, in microseconds after the Unix epoch.
+/// A moment in one of the readable forms, in microseconds since the Unix epoch.
 pub(super) fn wall_micros(text: &str) -> Result<i64, Problem> {
     let wall: jiff::Timestamp = text
         .parse()
@@ -110,8 +110,8 @@ pub(super) async fn list(
     Ok(Json(records.iter().map(EventLine::new).collect()))
 }
 
-/// Follows without a gap: what was written between two answers, or while the
-/// reader was slow, is read again.
+/// A stream without gaps: records that were written between two answers, or while the reader was slow, are read
+/// again.
 pub(super) async fn stream(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -119,12 +119,12 @@ pub(super) async fn stream(
 ) -> Result<Response, Problem> {
     let mut query = asked.query()?;
     query.limit = MAX_RECORDS;
-    // Subscribe first, so that nothing falls between.
+    // Subscribe first, so that no record is lost in between.
     let live = daemon.follow();
     let ready = if query.after.is_some() || query.since.is_some() {
         daemon.records(query.clone()).await.map_err(|error| not_read(&error))?.into()
     } else {
-        // What is written from now on, also if it must be read again.
+        // Records that are written from now on, even if they must be read again.
         let latest = daemon.records(RecordQuery { limit: 1, ..RecordQuery::default() }).await;
         let latest = latest.map_err(|error| not_read(&error))?;
         query.after = Some(latest.last().map_or(0, |record| record.seq));
@@ -148,7 +148,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// The next line; nothing once the daemon ends.
+    /// The next line; `None` once the daemon shuts down.
     async fn next(&mut self) -> Option<String> {
         let heartbeat = tokio::time::Instant::now() + HEARTBEAT;
         loop {
@@ -163,7 +163,7 @@ impl Follower {
                 Ok(Ok(record)) => self.ready.push_back(record),
                 Ok(Err(RecvError::Lagged(_))) => match self.daemon.records(self.query.clone()).await {
                     Ok(records) => self.ready = records.into(),
-                    // Better an end, which the client sees, than a gap.
+                    // Ending the stream, which the client notices, is better than a gap.
                     Err(_) => return None,
                 },
                 Ok(Err(RecvError::Closed)) => return None,

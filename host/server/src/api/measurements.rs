@@ -1,4 +1,4 @@
-//! What checkers measured, for charts.
+//! The measurements of checkers, for charts.
 
 use axum::extract::State;
 use schemars::JsonSchema;
@@ -12,17 +12,17 @@ use super::problem::not_read;
 use bellwether_api::{MeasurementsAnswer, Problem};
 use bellwether_core::chart::ChartQuery;
 
-/// As it stands behind the question mark.
+/// The query parameters of the request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     /// Only about this checker.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     checker: Option<String>,
-    /// Since this time.
+    /// Only values since this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     since: Option<String>,
-    /// Until this time.
+    /// Only values until this time.
     #[schemars(extend("format" = "date-time"), length(max = 40))]
     until: Option<String>,
     /// The maximum number of points for each measurement.
@@ -30,9 +30,9 @@ pub(super) struct Asked {
     points: Option<u64>,
 }
 
-/// Without a beginning, the last hour, in seconds.
+/// The default range: the last hour, in seconds.
 const HOUR: i64 = 3_600;
-/// As many as a chart can show.
+/// The maximum that a chart can show.
 const POINTS: u64 = 360;
 const MAX_POINTS: u64 = 5_000;
 
@@ -47,7 +47,7 @@ pub(super) async fn list(
     let now = clock.wall_micros(clock.now()).div_euclid(1_000_000);
     let until = asked.until.as_deref().map(second).transpose()?.unwrap_or(now);
     let since = asked.since.as_deref().map(second).transpose()?.unwrap_or(until - HOUR);
-    // Of a stretch that ends before it begins there is nothing, as of events.
+    // A range that ends before it begins is empty, as for events.
     let until = until.max(since);
     let checker = asked.checker.as_deref().map(checker).transpose()?;
     let points = asked.points.unwrap_or(POINTS).clamp(1, MAX_POINTS);

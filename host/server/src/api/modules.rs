@@ -1,4 +1,4 @@
-//! What can be asked of one module.
+//! The operations on one module.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::guard::forbidden;
 use bellwether_api::{CommandAnswer, ObservationStatus, Problem, WhyAnswer};
 use bellwether_journal::RecordQuery;
 
-/// The story of the latest change fits into so many records.
+/// The number of records that the story of the latest change fits into.
 const STORY: usize = 2_000;
 
 pub(super) fn known(daemon: &dyn Daemon, name: &str) -> Result<ModuleName, Problem> {
@@ -40,7 +40,7 @@ pub(super) async fn why(
     Ok(Json(WhyAnswer::new(module, explain(view, &records, clock.now()), &entries, clock)))
 }
 
-/// What a person decided by, behind the question mark.
+/// The state that the user decided on, as query parameters.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Decided {
@@ -53,13 +53,12 @@ pub(super) struct Decided {
     /// For `suspend`: the duration in seconds; by default until `resume`.
     #[schemars(range(min = 1, max = 2_592_000))]
     for_s: Option<u64>,
-    /// The name of the module, repeated: needed where no node would serve the module then (`last_ready` of the
+    /// The name of the module, repeated: required where no node would serve the module (`last_ready` of the
     /// command's consequences), and without effect elsewhere.
     confirm: Option<String>,
 }
 
 impl Decided {
-    /// The whole command.
     fn order(&self, module: &ModuleName, command: Command) -> Result<Order, Problem> {
         let lasts = self.for_s.map(Duration::from_secs);
         if lasts.is_some() && command != Command::Suspend {

@@ -1,4 +1,4 @@
-//! The recipients of notifications.
+//! The operations on notification targets.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::problem::overdue;
 use super::{Caller, Handle};
 use bellwether_api::{NotifyStatus, Problem, TestAnswer};
 
-/// No try takes longer than a minute; others may be tested just now.
+/// No attempt takes longer than a minute; other tests may be running.
 const TEST_WITHIN: Duration = Duration::from_secs(75);
 
-/// As it stands behind the question mark.
+/// The query parameters of the request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {

@@ -1,5 +1,5 @@
-//! Every operation of the API: the one place that says what it is called, who may do it, what it takes
-//! and gives, and who answers it. Routes, roles and the description all come from here.
+//! Every operation of the API: the only place that defines its name, the required role, its input and output, and
+//! its handler. Routes, roles and the description are all derived from it.
 
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -15,40 +15,40 @@ use crate::guard::needs;
 use bellwether_api as wire;
 use bellwether_api::shapes;
 
-/// One thing that can be asked.
+/// One operation of the API.
 pub(super) struct Operation {
     /// `get`, `post`, `put` or `delete`.
     pub(super) method: &'static str,
     /// Below `/api/v1`, with names in braces.
     pub(super) path: &'static str,
-    /// What one must be; nothing if it is open to everybody.
+    /// The required role; `None` if it is open to everyone.
     pub(super) role: Option<Role>,
-    /// In half a sentence.
+    /// A description in half a sentence.
     pub(super) summary: &'static str,
-    /// What stands behind the question mark.
+    /// The query parameters.
     pub(super) query: Option<Shape>,
-    /// What is sent.
+    /// The schema of the request's body.
     pub(super) body: Option<Shape>,
-    /// What comes back if all goes well.
+    /// The response if it succeeds.
     pub(super) answer: Answer,
-    /// What else may come back, besides what every operation may answer.
+    /// Other possible status codes, besides those of every operation.
     pub(super) problems: &'static [u16],
-    /// Who answers.
+    /// Creates the handler of the route.
     route: fn() -> MethodRouter<Handle>,
 }
 
-/// Describes a type.
+/// Creates the schema of a type.
 pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
-/// What comes back if all goes well.
+/// The response if it succeeds.
 pub(super) enum Answer {
-    /// 200 with JSON.
+    /// 200 with JSON as its body.
     Json(Shape),
-    /// 201 with JSON.
+    /// 201 with JSON, if any.
     Created(Option<Shape>),
-    /// 204.
+    /// 204 without any body.
     Nothing,
-    /// 200, with lines or events that go on.
+    /// 200, with a stream of lines or events.
     Stream(&'static str),
 }
 
@@ -113,7 +113,7 @@ impl Operation {
         Self { role, ..self }
     }
 
-    /// Its route, behind its role.
+    /// Its route, with the check of the role.
     pub(super) fn route(&self) -> MethodRouter<Handle> {
         let route = (self.route)();
         match self.role {
@@ -123,7 +123,7 @@ impl Operation {
     }
 }
 
-/// All of them.
+/// All operations, in the order of the description.
 pub(super) fn all() -> Vec<Operation> {
     let mut all = pictures_of_the_node();
     all.extend(of_modules());

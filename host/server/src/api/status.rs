@@ -1,4 +1,4 @@
-//! Everything about the node, once or at every change.
+//! The status of the node, once or at every change.
 
 use std::sync::Arc;
 
@@ -17,8 +17,7 @@ pub(super) async fn now(State(daemon): State<Handle>) -> Json<NodeStatus> {
     Json(look(&*daemon))
 }
 
-/// The status now, and again after each change. A slow reader misses pictures
-/// between, never the latest.
+/// The status now, and again after each change. A slow reader misses intermediate states, but never the latest.
 pub(super) async fn stream(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let generations = daemon.generations();
     let first = true;
@@ -33,10 +32,10 @@ pub(super) async fn stream(State(daemon): State<Handle>, Extension(caller): Exte
             let text = loop {
                 match tokio::time::timeout(HEARTBEAT, generations.changed()).await {
                     Ok(Ok(())) => break line(&look(&*daemon)),
-                    // The daemon ends.
+                    // The daemon is shutting down.
                     Ok(Err(_)) => return None,
                     Err(_) if daemon.turns() => break "\n".to_owned(),
-                    // What is shown by then may be old, and silence tells so.
+                    // From then on the status may be outdated, which the client notices by the silence.
                     Err(_) => {}
                 }
             };
@@ -56,7 +55,7 @@ fn look(daemon: &dyn Daemon) -> NodeStatus {
     }
 }
 
-/// What is true of the node as a whole.
+/// The facts about the node as a whole.
 pub(crate) fn counts(daemon: &dyn Daemon, snapshot: &Snapshot) -> NodeCounts {
     let not_in_force = daemon.not_in_force();
     let never_loaded = not_in_force.iter().filter(|(file, _)| never_loaded(file, snapshot).is_some()).count();
@@ -70,7 +69,7 @@ pub(crate) fn counts(daemon: &dyn Daemon, snapshot: &Snapshot) -> NodeCounts {
     }
 }
 
-/// Which module this file should be, if no version of it is in force.
+/// The module of this file, if no version of it is active.
 pub(crate) fn never_loaded<'f>(file: &'f str, snapshot: &Snapshot) -> Option<&'f str> {
     let name = file.strip_prefix("modules/")?.strip_suffix(".toml")?;
     snapshot.module(name).is_none().then_some(name)

@@ -154,7 +154,7 @@ impl Daemon for FakeDaemon {
         authorization: Authorization,
         by: String,
     ) -> BoxFuture<'_, CommandOutcome> {
-        // As the driver does it.
+        // Like the driver.
         let permission = Permission::on(&self.snapshot(), module.as_str(), command, &authorization);
         if let Some(denied) = permission.and_then(Permission::denial) {
             return std::future::ready(CommandOutcome::Denied(denied)).boxed();
@@ -233,7 +233,7 @@ impl Api {
     }
 }
 
-/// The next line of a stream that holds an object, past heads and chunk sizes.
+/// The next line of a stream that contains an object, without heads and chunk sizes.
 async fn next_object(reader: &mut BufReader<UnixStream>) -> Value {
     loop {
         let mut line = String::new();
@@ -287,7 +287,7 @@ async fn what_takes_out_the_last_ready_node_is_confirmed_by_the_modules_name_and
         let (status, _, body) = api.ask(Method::POST, &format!("/modules/web/{right}")).await;
         assert_eq!(status, StatusCode::OK, "{right}: {body}");
     }
-    // What was seen is looked at first: a confirmation of something that has changed is none.
+    // The generation is checked first: a confirmation for a changed state is not valid.
     let (status, _, body) = api.ask(Method::POST, "/modules/web/stop?seen=2&confirm=web").await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(body["detail"].as_str().is_some_and(|detail| detail.contains("has changed since")), "{body}");
@@ -418,7 +418,7 @@ async fn a_stream_of_events_has_no_gap_even_for_a_slow_reader() {
     api.daemon.write("before");
     let mut reader = api.open(&Method::GET, "/events/stream?after=0").await;
     assert_eq!(next_object(&mut reader).await["seq"], 1);
-    // More than the channel holds.
+    // More than the channel can hold.
     for n in 2..=40 {
         api.daemon.write(&format!("{n}"));
     }

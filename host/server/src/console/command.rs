@@ -1,5 +1,5 @@
-//! A command: first what it will do, then, if the person says so, doing it. What became of it stands on
-//! top of the module's page, which the browser is sent to.
+//! A command: first the preview of its effect, then, after a confirmation, its execution. The outcome is shown at
+//! the top of the module's page, to which the browser is redirected.
 
 use std::time::Duration;
 
@@ -33,37 +33,37 @@ struct ConfirmPage {
     look: Look,
     reason: String,
     consequence: Consequence,
-    /// Why this person may not.
+    /// Why this user may not give it.
     forbidden: Option<String>,
-    /// Why there is nothing to do.
+    /// Why it would have no effect.
     idle: Option<String>,
-    /// The module's name has to be typed.
+    /// Whether the module's name has to be typed.
     by_name: bool,
     seen: u64,
-    /// No reason is longer.
+    /// The maximum length of a reason.
     longest: usize,
-    /// For how long, if that can be chosen.
+    /// The duration, if it can be chosen.
     lasts: Vec<&'static str>,
     /// The plan that the restart script would make now.
     plan: Option<Result<(String, Vec<String>), String>>,
 }
 
-/// As the form sends it.
+/// The fields of the form.
 #[derive(Debug, Deserialize)]
 pub(super) struct Given {
     seen: u64,
-    /// The module's name, typed; asked for where nobody would serve any more.
+    /// The module's name as typed; required where no node would serve the module.
     #[serde(default)]
     typed: String,
-    /// Why, in one line.
+    /// The reason, in one line.
     #[serde(default)]
     reason: String,
-    /// Of a suspension: for how long, as people write it: `30m`.
+    /// The duration of a suspension: `30m`.
     #[serde(default)]
     lasts: String,
 }
 
-/// `GET /modules/M/COMMAND`: what it will do.
+/// `GET /modules/M/COMMAND`: the preview of its effect.
 pub(super) async fn ask(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -87,7 +87,7 @@ pub(super) async fn ask(
         forbidden,
         by_name: permission == Permission::Unconfirmed,
         idle: if let Permission::Idle(why) = permission { Some(why) } else { None },
-        // Of the picture that this very page was made of.
+        // From the same snapshot as this page.
         seen: snapshot.generation,
         longest: MAX_REASON,
         lasts: LASTS.iter().filter(|_| command == Command::Suspend).map(|(word, _)| *word).collect(),
@@ -97,7 +97,7 @@ pub(super) async fn ask(
     html(StatusCode::OK, &page)
 }
 
-/// `POST /modules/M/COMMAND`: do it, if the module has not moved since the page was made.
+/// `POST /modules/M/COMMAND`: carries it out, if the module has not changed since the preview.
 pub(super) async fn give(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -133,7 +133,7 @@ pub(super) async fn give(
         return told(&daemon, caller, StatusCode::GATEWAY_TIMEOUT, Outcome::no(why), back);
     };
     match outcome {
-        // The module's page says on top what was said and what comes of it.
+        // The module's page shows the command and its outcome at the top.
         CommandOutcome::Accepted(_) | CommandOutcome::AlreadySo(_) => Redirect::to(&back.0).into_response(),
         CommandOutcome::Denied(DeniedReason::Unconfirmed) => {
             let why = format!("No other node serves {name}: type its name to {command} it nevertheless.");
@@ -145,7 +145,7 @@ pub(super) async fn give(
     }
 }
 
-/// For how long a person can suspend a module here.
+/// The durations of a suspension that this page offers.
 const LASTS: [(&str, Duration); 4] = [
     ("30m", Duration::from_mins(30)),
     ("2h", Duration::from_hours(2)),
@@ -153,7 +153,7 @@ const LASTS: [(&str, Duration); 4] = [
     ("1d", Duration::from_hours(24)),
 ];
 
-/// What is wrong with what was filled in.
+/// The error in the form.
 #[derive(Debug, thiserror::Error)]
 enum FormError {
     #[error(transparent)]
@@ -162,7 +162,7 @@ enum FormError {
     Lasts(String),
 }
 
-/// The whole command.
+/// The command with its parameters.
 fn order(command: Command, given: &Given) -> Result<Order, FormError> {
     let reason = reason(&given.reason)?;
     let lasts = match (command, given.lasts.as_str()) {
@@ -175,7 +175,7 @@ fn order(command: Command, given: &Given) -> Result<Order, FormError> {
     Ok(Order { command, lasts, reason })
 }
 
-/// What the restart script would do, for commands that ask it.
+/// The restart script's plan, for commands that request one.
 async fn plan(
     daemon: &Handle,
     module: &ModuleView,

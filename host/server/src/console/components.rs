@@ -1,4 +1,4 @@
-//! Components: what they are, what they may do, what waits for a person.
+//! The pages about components: their grants, their cost, and pending approvals.
 
 use askama::Template;
 use axum::Form;
@@ -48,14 +48,14 @@ struct ComponentPage {
     granted: Vec<Vec<Granted>>,
 }
 
-/// Something that is granted in one place.
+/// A grant of one use.
 #[derive(Debug)]
 struct Granted {
     grant: String,
     used: Option<Time>,
 }
 
-/// What its runs cost in one place.
+/// The cost of the runs of one use.
 #[derive(Debug)]
 struct Cost {
     runs: u64,
@@ -76,10 +76,10 @@ struct ApprovePage {
     asks: Vec<String>,
 }
 
-/// As the form sends it.
+/// The fields of the form.
 #[derive(Debug, Deserialize)]
 pub(super) struct Given {
-    /// Which version the person saw.
+    /// The digest of the version that the user saw.
     digest: String,
 }
 
@@ -116,7 +116,7 @@ impl Row {
     }
 }
 
-/// `GET /components`
+/// The handler of `GET /components`.
 pub(super) async fn list(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let all = daemon.components();
     let of = |kind| {
@@ -132,7 +132,7 @@ pub(super) async fn list(State(daemon): State<Handle>, Extension(caller): Extens
     )
 }
 
-/// `GET /components/FOLDER/NAME`
+/// The handler of `GET /components/FOLDER/NAME`.
 pub(super) async fn one(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -177,7 +177,7 @@ impl Cost {
     }
 }
 
-/// `GET /components/FOLDER/NAME/approve`: what would be let in.
+/// `GET /components/FOLDER/NAME/approve`: what would be approved.
 pub(super) async fn ask(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -200,7 +200,7 @@ pub(super) async fn ask(
     html(StatusCode::OK, &page)
 }
 
-/// `POST /components/FOLDER/NAME/approve`
+/// The handler of `POST /components/FOLDER/NAME/approve`.
 pub(super) async fn approve(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,

@@ -1,4 +1,4 @@
-//! The operator's files as they are: what they come to, and what is wrong with them, in place.
+//! The operator's files with their present content: their effective values, and the errors at their positions.
 
 use askama::Template;
 use axum::extract::{Extension, Query, State};
@@ -20,25 +20,25 @@ use bellwether_config::{NODE_FILE, RootReport};
 struct ConfigurationPage {
     frame: Frame,
     wrong: Vec<WrongFile>,
-    /// The one that is shown whole.
+    /// The file that is shown in full.
     shown: Option<RightFile>,
-    /// The others.
+    /// The other valid files.
     others: Vec<Other>,
     unreadable: bool,
     problems: Vec<String>,
 }
 
-/// A file that is right and not shown.
+/// A valid file that is not shown in full.
 #[derive(Debug)]
 struct Other {
     file: String,
     href: String,
     module: Option<String>,
-    /// So many values are in it.
+    /// The number of values in it.
     said: usize,
 }
 
-/// Behind the question mark.
+/// The query parameters of the page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
@@ -51,7 +51,7 @@ struct WrongFile {
     mistakes: Vec<Shown>,
 }
 
-/// A mistake, with its line cut where the underlining begins and ends.
+/// An error, with its line divided where the underlining begins and ends.
 #[derive(Debug, PartialEq, Eq)]
 struct Shown {
     line: usize,
@@ -72,7 +72,7 @@ struct RightFile {
     values: Vec<(String, String, bool)>,
 }
 
-/// `GET /configuration?file=modules/web.toml`
+/// The handler of `GET /configuration?file=modules/web.toml`.
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -95,8 +95,8 @@ pub(super) async fn page(
     html(StatusCode::OK, &page)
 }
 
-/// The files that are wrong, and those that are right but for the one at `shown`. What these come to
-/// in full nobody asks for: of hundreds it would take long.
+/// The invalid files, and the valid ones except the one at `shown`. The effective values of these are not computed:
+/// for hundreds of files it would take long.
 fn sorted(report: &RootReport, shown: &str) -> (Vec<FileStatus>, Vec<Other>) {
     let (mut wrong, mut others) = (Vec::new(), Vec::new());
     match &report.node {

@@ -1,4 +1,4 @@
-//! Everything that happened, newest first, with search. Every search is an address.
+//! All records, newest first, with a search. Every search has a URL of its own.
 
 use askama::Template;
 use axum::extract::{Extension, Query, State};
@@ -18,9 +18,9 @@ use bellwether_api::time_format::TimeFormat;
 use bellwether_bus::Entry;
 use bellwether_journal::RecordQuery;
 
-/// Records of one page.
+/// The number of records on one page.
 const SHOWN: usize = 100;
-/// Nobody searches for more.
+/// The maximum length of a search text.
 const MAX_SEARCH: usize = 200;
 
 #[derive(Debug, Template)]
@@ -34,7 +34,7 @@ struct EventsPage {
     older: Option<String>,
     first_page: bool,
     json: String,
-    /// What is wrong with what was asked.
+    /// The errors in the query.
     mistakes: Vec<String>,
     problem: Option<String>,
 }
@@ -56,7 +56,7 @@ struct Line {
     details: Vec<String>,
 }
 
-/// As it stands behind the question mark.
+/// The query parameters of the page.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
@@ -67,7 +67,7 @@ pub(super) struct Asked {
     checker: String,
     #[serde(default)]
     search: String,
-    /// As people write it: see [`TimeFormat::read`].
+    /// In a readable form: see [`TimeFormat::read`].
     #[serde(default)]
     since: String,
     #[serde(default)]
@@ -77,7 +77,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// What is asked of the journal; or what is wrong with it, a sentence each.
+    /// The query of the journal; or the errors, one sentence each.
     fn query(&self, when: &TimeFormat) -> Result<RecordQuery, Vec<String>> {
         let mut mistakes = Vec::new();
         let module = read(&self.module, "module", ModuleName::new, &mut mistakes);
@@ -116,12 +116,12 @@ impl Asked {
         if mistakes.is_empty() { Ok(query) } else { Err(mistakes) }
     }
 
-    /// The same search, as it stands in an address.
+    /// The same search, as a URL.
     fn address(&self) -> String {
         self.parts(&self.since, &self.until).join("&")
     }
 
-    /// The same search of the API, whose moments are those of programs.
+    /// The same search in the API, whose moments are in RFC 3339.
     fn json(&self, when: &TimeFormat) -> String {
         let exact = |text: &str| when.read(text).map_or_else(|_| String::new(), |moment| moment.to_string());
         let mut parts = self.parts(&exact(&self.since), &exact(&self.until));
@@ -143,7 +143,7 @@ impl Asked {
     }
 }
 
-/// A field that is filled in. What is wrong with it is among the mistakes.
+/// A field that is filled in. An invalid value is reported among the errors.
 fn read<'t, T, E: std::fmt::Display>(
     text: &'t str,
     field: &str,
@@ -156,7 +156,7 @@ fn read<'t, T, E: std::fmt::Display>(
     read(text).map_err(|error| mistakes.push(format!("{field}: {error}"))).ok()
 }
 
-/// `GET /events?module=&kind=&checker=&search=&since=&until=&before=`
+/// The handler of `GET /events`, with its query parameters.
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,

@@ -1,4 +1,4 @@
-//! The farm: nodes across, modules down, worst first.
+//! The overview of all modules, worst first.
 
 use askama::Template;
 use axum::extract::{Extension, State};
@@ -32,7 +32,7 @@ struct FarmPage {
     rows: Vec<Row>,
 }
 
-/// How many modules are how.
+/// The number of modules in each state.
 #[derive(Debug)]
 struct Tally {
     count: usize,
@@ -44,16 +44,16 @@ struct Tally {
 #[derive(Debug)]
 struct Row {
     name: String,
-    /// Its own page; of one without a version in force its file.
+    /// The page of the module; for one without an active version, that of its file.
     href: String,
     look: Look,
-    /// Of the cell: what is held stays loud however well it is.
+    /// The style of the cell: a held module stays conspicuous even if it is healthy.
     tone: &'static str,
     suspended: bool,
     spent: bool,
     since: Option<Time>,
     reason: String,
-    /// What happens by itself or can be done; empty if nothing is to be done.
+    /// What happens automatically or can be done; empty if nothing is needed.
     next: String,
     command: Option<String>,
     /// The button for the next step, if it is a command.
@@ -76,11 +76,11 @@ struct CheckerTally {
 struct Button {
     word: String,
     href: String,
-    /// Why it cannot be pressed, for this person or now.
+    /// Why it is disabled, for this user or at present.
     idle: Option<String>,
 }
 
-/// `GET /`
+/// The handler of `GET /`.
 pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let snapshot = daemon.snapshot();
     let times = Times::new(daemon.clock());
@@ -95,7 +95,7 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
             ..Row::new(module, &caller, &times, now)
         })
         .collect();
-    // What nothing watches comes behind what is known to be down.
+    // Modules that are not monitored come after those that are known to be down.
     let down = modules.iter().filter(|module| Attention::of(module) == Attention::Down).count();
     let not_in_force = daemon.not_in_force();
     let missing: Vec<Row> = not_in_force
@@ -172,7 +172,7 @@ impl Row {
         }
     }
 
-    /// A module's file of which no version is in force.
+    /// A module's file without an active version.
     fn never_loaded(name: &str, file: &str, why: &str, recent: &Recent) -> Self {
         Self {
             name: name.to_owned(),
@@ -199,7 +199,7 @@ impl Row {
     }
 }
 
-/// The next step, to be pressed. `command` is as it is typed: `start web`.
+/// The button for the next step. `command` is in the form of the command line: `start web`.
 fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button> {
     let word = command.split(' ').next()?;
     let command = word.parse().ok()?;
@@ -211,13 +211,13 @@ fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button>
     Some(Button { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
 }
 
-/// `Start`
+/// `start` becomes `Start`.
 pub(super) fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What nobody wants to run alarms nobody by not running.
+/// A module that should not run raises no alarm when it does not run.
 fn quiet(module: &ModuleView, look: Look) -> Look {
     if module.wish.started || look.tone == "ok" { look } else { Look { tone: "idle", ..look } }
 }

@@ -4,8 +4,7 @@
 //!   /login ──name and password──▶ /login (POST) ──┐
 //!   /login/CODE ──button──▶ /login/CODE (POST) ───┴─▶ a page with the act-key ──▶ where one wanted to go
 //! ```
-//! A one-time address does nothing when it is only looked at: what fetches addresses ahead of people
-//! uses none up.
+//! Opening a one-time link has no effect by itself: software that fetches links in advance does not use it up.
 
 use askama::Template;
 use axum::Form;
@@ -49,14 +48,14 @@ struct DonePage {
     next: String,
 }
 
-/// Where to go on to.
+/// The page to continue with.
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
     next: String,
 }
 
-/// As the form sends it.
+/// The fields of the form.
 #[derive(Debug, Deserialize)]
 pub(super) struct Given {
     name: String,
@@ -65,7 +64,7 @@ pub(super) struct Given {
     next: String,
 }
 
-/// `GET /login`
+/// The handler of `GET /login`.
 pub(super) async fn page(State(daemon): State<Handle>, Query(asked): Query<Asked>) -> Response {
     show(&daemon, StatusCode::OK, asked.next, String::new(), None)
 }
@@ -81,7 +80,7 @@ fn show(
     html(status, &LoginPage { frame: Bare::new("Sign in"), next: local(next), name, refusal, nobody })
 }
 
-/// `POST /login`
+/// The handler of `POST /login`.
 pub(super) async fn sign_in(
     State(daemon): State<Handle>,
     Extension(peer): Extension<Peer>,
@@ -105,19 +104,19 @@ pub(super) async fn sign_in(
     }
 }
 
-/// `The name or the password is wrong.`
+/// The error as a sentence: `The name or the password is wrong.`
 fn sentence(refusal: &Refusal) -> String {
     format!("{}.", super::farm::capitalised(&refusal.to_string()))
 }
 
-/// `GET /login/CODE`: whom it would sign in.
+/// `GET /login/CODE`: the user that it would sign in.
 pub(super) async fn once(State(daemon): State<Handle>, Path(code): Path<String>) -> Response {
     let user = daemon.access().one_time_for(&code);
     let status = if user.is_some() { StatusCode::OK } else { StatusCode::GONE };
     html(status, &OncePage { frame: Bare::new("Sign in"), code, user })
 }
 
-/// `POST /login/CODE`
+/// The handler of `POST /login/CODE`.
 pub(super) async fn redeem(
     State(daemon): State<Handle>,
     Extension(peer): Extension<Peer>,
@@ -149,7 +148,7 @@ fn done(signed_in: SignedIn, next: String, headers: &HeaderMap, peer: Peer) -> R
         .into_response()
 }
 
-/// `POST /logout`
+/// The handler of `POST /logout`.
 pub(super) async fn sign_out(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -167,7 +166,7 @@ pub(super) async fn sign_out(
     (jar, forget, Redirect::to("/login")).into_response()
 }
 
-/// A page of ours, or the first one: nobody is sent elsewhere by an address.
+/// A page of the console, or the first one: a link cannot redirect to another site.
 fn local(next: String) -> String {
     let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r', '\t']);
     if ours { next } else { "/".to_owned() }

@@ -1,4 +1,4 @@
-//! One module: how it is, why, what happened to it, what can be done.
+//! The page of one module: its state, the reason, its history and its actions.
 
 use std::time::Duration;
 
@@ -53,13 +53,13 @@ const RANGES: [(&str, &str, i64); 5] = [
     ("1d", "last 24 hours", 86_400),
     ("7d", "last 7 days", 604_800),
 ];
-/// More records than these are not drawn.
+/// The maximum number of records that are drawn.
 const DRAWN: usize = 1_000;
-/// The story of the latest change fits into so many records.
+/// The number of records that the story of the latest change fits into.
 const STORY: usize = 500;
-/// Points of a chart, as they are read: an hour in the finest resolution there is. Fewer are drawn.
+/// The number of points of a chart that are read: an hour in the finest resolution. Fewer are drawn.
 const POINTS: u64 = 360;
-/// Lines of what led to it; all of it is among the events.
+/// The number of lines of the history; all of it is on the events page.
 const LINES: usize = 5;
 
 #[derive(Debug, Template)]
@@ -83,26 +83,26 @@ struct ModulePage {
     restarts: u32,
     allowed: u32,
     within: String,
-    /// Nothing if it stops at once.
+    /// Empty if it stops immediately.
     drain: Option<String>,
     processes: Vec<String>,
     under_way: Option<UnderWay>,
     checkers: Vec<CheckerRow>,
     ranges: Vec<Range>,
-    /// `the last 1h`, or since when there is anything.
+    /// `the last 1h`, or since when there is data.
     range: String,
     timeline: Timeline,
     charts: Vec<Chart>,
-    /// Where the other charts are, and how many there are.
+    /// The link to the other charts, and their number.
     more_charts: Option<(String, usize)>,
     plans: Vec<PastPlan>,
     logs: Vec<Log>,
     problem: Option<String>,
-    /// What is wrong with its file as it is now.
+    /// The errors in its file at present.
     refused: Vec<String>,
 }
 
-/// What led to it, in a few lines.
+/// The history in a few lines.
 #[derive(Debug)]
 struct Led {
     lines: Vec<LedLine>,
@@ -113,7 +113,7 @@ struct Led {
 struct LedLine {
     at: Time,
     text: String,
-    /// So many times, and when for the last time, if more than once.
+    /// The number of repetitions and the last time, if more than one.
     times: Option<(usize, Time)>,
 }
 
@@ -121,9 +121,9 @@ struct LedLine {
 struct Button {
     word: String,
     href: String,
-    /// It takes the module out of the load balancer.
+    /// Whether it takes the module out of the load balancer.
     danger: bool,
-    /// It is what is most likely to help now.
+    /// Whether it is the most useful action now.
     first: bool,
 }
 
@@ -141,7 +141,7 @@ struct Range {
     here: bool,
 }
 
-/// Behind the question mark.
+/// The query parameters of the page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
@@ -150,7 +150,7 @@ pub(super) struct Asked {
     charts: String,
 }
 
-/// `GET /modules/M?since=1h&charts=all`
+/// The handler of `GET /modules/M?since=1h&charts=all`.
 pub(super) async fn page(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -218,10 +218,10 @@ pub(super) async fn page(
     html(StatusCode::OK, &page)
 }
 
-/// What the journal has of it.
+/// The module's records in the journal.
 struct Past {
     records: Vec<Entry>,
-    /// Of the daemon, and of files that belong to no module.
+    /// Records of the daemon, and of files that belong to no module.
     around: Vec<Entry>,
     story: Vec<Entry>,
     chart: bellwether_core::chart::Chart,
@@ -229,13 +229,13 @@ struct Past {
 }
 
 impl Past {
-    /// Where the axis begins: at `since`, or where what is known of the module begins, if that is later.
+    /// The beginning of the axis: `since`, or the beginning of the module's data, if that is later.
     fn begins(&self, since: i64, until: i64) -> i64 {
         let first = self.story.first().map(|entry| entry.wall);
         let measured = self.chart.series.iter().filter_map(|series| series.buckets.first());
         let measured = measured.map(|bucket| bucket.start.saturating_mul(1_000_000)).min();
         let known = first.into_iter().chain(measured).min();
-        // A story as long as this is not known from its beginning.
+        // The whole history, unless its beginning is known.
         let whole = self.story.len() < STORY;
         begins(since, until, known.filter(|_| whole))
     }
@@ -285,16 +285,16 @@ impl Past {
     }
 }
 
-/// Those of the node's problems that are about its file.
+/// The problems of the node that concern its file.
 fn refused(problems: Vec<String>, name: &str) -> Vec<String> {
     let file = format!("{}:", module_path(&format!("{name}.toml")));
     problems.into_iter().filter(|problem| problem.starts_with(&file)).collect()
 }
 
-/// No axis is shorter than this, in microseconds.
+/// The shortest axis, in microseconds.
 const SHORTEST: i64 = 10_000_000;
 
-/// `known` is when the first thing is known of, if all of it is.
+/// `known` is the beginning of the data, if all of it was read.
 fn begins(since: i64, until: i64, known: Option<i64>) -> i64 {
     known.map_or(since, |known| known.min(until - SHORTEST).max(since))
 }
@@ -314,7 +314,7 @@ fn led(brief: Brief, answer: &WhyAnswer, times: &Times) -> Led {
     Led { lines: brief.lines.into_iter().filter_map(line).collect(), left_out: brief.left_out }
 }
 
-/// Only what can be done now. `next` is what is proposed, as it is typed: `start web`.
+/// The actions that are possible now. `next` is the recommended one, in the form of the command line: `start web`.
 fn buttons(module: &ModuleView, role: Role, next: Option<&str>) -> Vec<Button> {
     let proposed = next.and_then(|next| next.split(' ').next()).and_then(|word| word.parse::<Command>().ok());
     let button = |consequence: Consequence| Button {
@@ -355,7 +355,7 @@ fn ranges(name: &str, here: &str) -> Vec<Range> {
     RANGES.into_iter().map(|(word, _, _)| Range { word, href: href(word), here: word == here }).collect()
 }
 
-/// `3.1 ms`
+/// A duration such as `3.1 ms`.
 pub(super) fn took(took: Duration) -> String {
     let seconds = took.as_secs_f64();
     match took.as_micros() {

@@ -1,4 +1,4 @@
-//! Users and tokens, for admins; one's own account, for everybody.
+//! Users and tokens, for admins; the own account, for all users.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const DAY: u64 = 86_400;
 #[template(path = "users.html")]
 struct UsersPage {
     frame: Frame,
-    /// Why this person may not.
+    /// Whether this user may not do it.
     forbidden: bool,
     users: Vec<UserRow>,
     tokens: Vec<TokenRow>,
@@ -52,7 +52,7 @@ struct TokenRow {
 #[template(path = "account.html")]
 struct AccountPage {
     frame: Frame,
-    /// Who has a password here.
+    /// The user, if it has a password here.
     user: Option<String>,
 }
 
@@ -70,7 +70,7 @@ fn back() -> (String, String) {
     ("/users".to_owned(), "users and tokens".to_owned())
 }
 
-/// `GET /users`
+/// The handler of `GET /users`.
 pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let forbidden = !caller.role.may(Role::Admin);
     let times = Times::new(daemon.clock());
@@ -97,7 +97,7 @@ pub(super) async fn page(State(daemon): State<Handle>, Extension(caller): Extens
     html(status, &UsersPage { frame, forbidden, users, tokens, roles: Role::ALL })
 }
 
-/// Says what became of it, if this person may at all.
+/// Shows the outcome, if this user may see the page.
 fn done(
     daemon: &Handle,
     caller: Caller,
@@ -122,7 +122,7 @@ pub(super) struct NewUser {
     new_password: String,
 }
 
-/// `POST /users`
+/// The handler of `POST /users`.
 pub(super) async fn add(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -140,7 +140,7 @@ pub(super) struct NewRole {
     role: Role,
 }
 
-/// `POST /users/NAME/role`
+/// The handler of `POST /users/NAME/role`.
 pub(super) async fn set_role(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -159,7 +159,7 @@ pub(super) struct NewPassword {
     new_password: String,
 }
 
-/// `POST /users/NAME/password`
+/// The handler of `POST /users/NAME/password`.
 pub(super) async fn set_password(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -172,7 +172,7 @@ pub(super) async fn set_password(
     done(&daemon, caller, set, back())
 }
 
-/// `GET /users/NAME/remove`
+/// The handler of `GET /users/NAME/remove`.
 pub(super) async fn ask_remove(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -183,7 +183,7 @@ pub(super) async fn ask_remove(
     ask(&daemon, caller, RemovePage::text(format!("Remove user {name}?"), what, action, "Remove"))
 }
 
-/// `POST /users/NAME/remove`
+/// The handler of `POST /users/NAME/remove`.
 pub(super) async fn remove(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -198,15 +198,15 @@ pub(super) async fn remove(
 pub(super) struct NewToken {
     name: String,
     role: Role,
-    /// In days; none: until it is revoked.
+    /// In days; empty: until it is revoked.
     #[serde(default)]
     days: String,
 }
 
-/// For how long, if it is said.
+/// The duration, if one is given.
 ///
 /// # Errors
-/// If it makes no sense.
+/// If it is not a valid number of days.
 fn duration(days: &str) -> Result<Option<Duration>, ()> {
     if days.is_empty() {
         return Ok(None);
@@ -215,7 +215,7 @@ fn duration(days: &str) -> Result<Option<Duration>, ()> {
     Ok(Some(Duration::from_secs(days * DAY)))
 }
 
-/// `POST /tokens`
+/// The handler of `POST /tokens`.
 pub(super) async fn create_token(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -231,7 +231,7 @@ pub(super) async fn create_token(
     done(&daemon, caller, made, back())
 }
 
-/// `GET /tokens/NAME/revoke`
+/// The handler of `GET /tokens/NAME/revoke`.
 pub(super) async fn ask_revoke(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -242,7 +242,7 @@ pub(super) async fn ask_revoke(
     ask(&daemon, caller, RemovePage::text(format!("Revoke token {name}?"), what, action, "Revoke"))
 }
 
-/// `POST /tokens/NAME/revoke`
+/// The handler of `POST /tokens/NAME/revoke`.
 pub(super) async fn revoke(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,
@@ -253,7 +253,7 @@ pub(super) async fn revoke(
     done(&daemon, caller, revoked, back())
 }
 
-/// What is to be confirmed.
+/// The texts of the confirmation.
 struct RemoveText {
     title: String,
     what: String,
@@ -274,7 +274,7 @@ fn ask(daemon: &Handle, caller: Caller, text: RemoveText) -> Response {
     html(StatusCode::OK, &RemovePage { frame, title, what, action, word })
 }
 
-/// `GET /me`
+/// The handler of `GET /me`.
 pub(super) async fn account(State(daemon): State<Handle>, Extension(caller): Extension<Caller>) -> Response {
     let user = caller.signed_in.then(|| caller.name.clone());
     let mut frame = Frame::new(&daemon, caller, Page::Elsewhere, "Your account");
@@ -282,7 +282,7 @@ pub(super) async fn account(State(daemon): State<Handle>, Extension(caller): Ext
     html(StatusCode::OK, &AccountPage { frame, user })
 }
 
-/// `POST /me/password`
+/// The handler of `POST /me/password`.
 pub(super) async fn set_own_password(
     State(daemon): State<Handle>,
     Extension(caller): Extension<Caller>,

@@ -1,4 +1,4 @@
-//! How many clients there may be at once, in all and from one address.
+//! The maximum number of clients at the same time, in total and from one address.
 //!
 //! ```text
 //!   room in all ──▶ accepted ──▶ not too many from there ──▶ a place, until it is dropped
@@ -14,13 +14,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access::neighbourhood;
 
-/// In all. Every browser keeps one connection for what is new, and opens a few more for pages.
+/// In total. Every browser keeps one connection for events, and opens a few more for pages.
 const MAX_CLIENTS: usize = 1024;
-/// Of the files that the daemon may open, the console takes this part at most: checks and the
-/// health endpoint need them too.
+/// The console uses at most this fraction of the files that the daemon may open: checks and the health endpoint
+/// need them as well.
 const PART_OF_FILES: u64 = 4;
 
-/// Counts them.
+/// Counts the present clients.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionLimit {
     room: Arc<Semaphore>,
@@ -35,7 +35,7 @@ impl Default for ConnectionLimit {
     }
 }
 
-/// Somebody's place; free again when it is dropped.
+/// The place of one client; free again when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     _room: OwnedSemaphorePermit,
@@ -45,7 +45,7 @@ pub(super) struct Place {
 
 impl ConnectionLimit {
     fn new(most: usize) -> Self {
-        // One proxy may stand for many people; but it must not keep out all others.
+        // One proxy may stand for many users; but it must not exclude all others.
         let most_from_one = most / 2;
         Self { room: Arc::new(Semaphore::new(most)), from: Arc::default(), most_from_one }
     }
@@ -55,7 +55,7 @@ impl ConnectionLimit {
         Arc::clone(&self.room).acquire_owned().await.ok()
     }
 
-    /// A place for a client of this address, unless it has enough of them.
+    /// A place for a client with this address, unless it has the maximum already.
     pub(super) fn admit(&self, room: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
         let address = neighbourhood(address);
         let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);

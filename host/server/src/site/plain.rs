@@ -1,4 +1,4 @@
-//! Plain HTTP spoken to a port that is encrypted.
+//! Answers plain HTTP on an encrypted port.
 
 use std::io;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use tokio::net::TcpStream;
 
 /// The first byte of a TLS handshake (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 0x16;
-/// So that the answer arrives, what the client has sent is read: until it closes, for so long.
+/// The time limit for reading what the client has sent, which ensures that the response arrives.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// And at most so many bytes of it.
+/// The maximum number of bytes that are read.
 const MAX_READ: u64 = 64 << 10;
 
 const ANSWER: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Connection: close\r\nContent-Length: 67\r\n\r\n\
     This is the console of Bellwether over TLS: write https:// before.\n";
 
-/// Whether the client speaks something else than TLS. Waits for its first byte, and leaves it.
+/// Whether the client does not use TLS. Waits for its first byte, and does not consume it.
 pub(super) async fn is_plain(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0; 1];
     let read = stream.peek(&mut first).await?;
     Ok(read == 1 && first[0].is_ascii_alphabetic() && first[0] != HANDSHAKE)
 }
 
-/// Says so, and closes.
+/// Sends the error, and closes.
 pub(super) async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(ANSWER.as_bytes()).await?;
     stream.shutdown().await?;

@@ -1,5 +1,4 @@
-//! What checkers measured, as small pictures: for each stretch of time the smallest and the largest
-//! number as a bar, and the mean in it.
+//! Charts of measurements: for each period the smallest and the largest value as a bar, and the mean in it.
 
 use std::fmt::Write as _;
 
@@ -15,7 +14,7 @@ mod choice;
 
 /// The height of the picture, in pixels.
 const HEIGHT: f64 = 72.0;
-/// More bars than these are too narrow to be told apart.
+/// The maximum number of bars: more would be too narrow to distinguish.
 const BARS: i64 = 60;
 
 #[derive(Debug)]
@@ -23,17 +22,17 @@ pub(super) struct Chart {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) unit: String,
-    /// What the upper edge stands for, and the middle.
+    /// The values at the upper edge and in the middle.
     pub(super) scale: [String; 2],
     pub(super) most: String,
     pub(super) last: String,
-    /// In words, for those who do not see it.
+    /// A description in words, for screen readers.
     pub(super) said: String,
     pub(super) bars: Vec<Bar>,
     pub(super) rows: Vec<Row>,
 }
 
-/// One stretch of time. Across in percent of the width, down in pixels.
+/// One period. Across in percent of the width, down in pixels.
 #[derive(Debug, PartialEq)]
 pub(super) struct Bar {
     pub(super) x: String,
@@ -52,14 +51,14 @@ pub(super) struct Row {
     pub(super) max: String,
 }
 
-/// What is drawn, and how much there is besides.
+/// The charts that are drawn, and the number of others.
 #[derive(Debug)]
 pub(super) struct Drawn {
     pub(super) charts: Vec<Chart>,
     pub(super) left_out: usize,
 }
 
-/// Between two moments, in seconds after the Unix epoch.
+/// Between two moments, in seconds since the Unix epoch.
 pub(super) fn charts(module: &ModuleView, measured: &Measured, since: i64, until: i64, all: bool) -> Drawn {
     let when = TimeFormat::here();
     let step = coarser(measured.step_s, until - since);
@@ -89,7 +88,7 @@ fn chart(
     let said = format!("Latest mean {} {unit}, maximum {} {unit}.", number(last), number(worst));
     let mut rows: Vec<Row> = buckets.iter().map(|bucket| row(bucket, number, when)).collect();
     rows.reverse();
-    // Half of one process is none.
+    // There is no half of a process.
     let middle = if is_count(&series.buckets, &series.unit) && (top / 2.0).fract() != 0.0 {
         String::new()
     } else {
@@ -108,7 +107,7 @@ fn chart(
     }
 }
 
-/// Whether what was counted are things, of which there are no halves.
+/// Whether the values are counts of whole things.
 fn is_count(buckets: &[Bucket], unit: &str) -> bool {
     unit.is_empty() && buckets.iter().all(|bucket| bucket.min.fract() == 0.0 && bucket.max.fract() == 0.0)
 }
@@ -117,8 +116,8 @@ fn whole(value: f64) -> String {
     format!("{value:.0}")
 }
 
-/// The next of 1, 2, 5, 10, 20, 50 and so on: a scale that is read at a glance, and that does not
-/// change with every run.
+/// The next of 1, 2, 5, 10, 20, 50 and so on: a scale that is easy to read, and that does not change with every
+/// run.
 fn round_above(most: f64) -> f64 {
     if !most.is_finite() || most <= 0.0 {
         return 1.0;
@@ -127,7 +126,7 @@ fn round_above(most: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * unit).find(|top| *top >= most).unwrap_or(most)
 }
 
-/// `0.5`, `2500`
+/// A short form: `0.5`, `2500`.
 fn short(value: f64) -> String {
     let text = rounded(value);
     if !text.contains('.') {
@@ -136,14 +135,14 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A multiple of `step` of which a stretch of `length` has few enough.
+/// A multiple of `step` that divides `length` into few enough periods.
 fn coarser(step: i64, length: i64) -> i64 {
     let step = step.max(1);
     let at_least = (length.max(1) + BARS - 1) / BARS;
     (at_least + step - 1) / step * step
 }
 
-/// One bucket for each `step` in which there is something.
+/// One bucket for each `step` with values.
 fn merged(buckets: &[Bucket], step: i64) -> Vec<Bucket> {
     let mut merged: Vec<Bucket> = Vec::new();
     for bucket in buckets {
@@ -156,7 +155,7 @@ fn merged(buckets: &[Bucket], step: i64) -> Vec<Bucket> {
     merged
 }
 
-/// In the unit in which the numbers are neither tiny nor huge.
+/// Scaled to a unit in which the values are neither tiny nor huge.
 fn scaled(buckets: &[Bucket], unit: &str) -> (Vec<Bucket>, String) {
     let most = buckets.iter().map(|bucket| bucket.max.abs()).fold(0.0, f64::max);
     let (factor, unit) = unit_for(most, unit);
@@ -200,10 +199,10 @@ fn bars(buckets: &[Bucket], step: i64, top: f64, since: i64, until: i64) -> Vec<
         .collect()
 }
 
-/// `12.34%`
+/// A percentage such as `12.34%`.
 pub(super) fn percent(value: f64) -> String {
     let mut text = String::new();
-    // To a String nothing fails to be written.
+    // Writing to a String cannot fail.
     let _ = write!(text, "{value:.2}%");
     text
 }

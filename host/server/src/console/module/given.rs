@@ -1,4 +1,4 @@
-//! The last command that a person gave, and what becomes of it: shown on top for a while.
+//! The last command of a user, and its outcome: shown at the top for a while.
 
 use bellwether_core::command::CommandOutcome;
 use bellwether_core::record::RecordKind;
@@ -9,23 +9,23 @@ use crate::console::frame::{Time, Times};
 use crate::console::look::Look;
 use bellwether_bus::Entry;
 
-/// What is older is in the history only, unless it still goes on.
+/// Older ones are only in the history, unless they are still in progress.
 const SHOWN_FOR: i64 = 10 * 60 * 1_000_000;
 
-/// What a person has said, and what came of it.
+/// A user's command, and its outcome.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) command: &'static str,
     pub(super) by: String,
     pub(super) at: Time,
     pub(super) look: Look,
-    /// What became of it, in words.
+    /// The outcome in words.
     pub(super) outcome: String,
-    /// The end of the drain that it has begun.
+    /// The end of the drain that it began.
     pub(super) drained: Option<Time>,
 }
 
-/// The latest of these records, the latest last. `now` is in microseconds after the Unix epoch.
+/// The latest of these records, which are ordered by time. `now` is in microseconds since the Unix epoch.
 pub(super) fn given(module: &ModuleView, story: &[Entry], now: i64, times: &Times) -> Option<Given> {
     let (entry, command, by, outcome) = story.iter().rev().find_map(|entry| match &entry.kind {
         RecordKind::Command { command, by, outcome } => Some((entry, command, by, outcome)),

@@ -1,5 +1,5 @@
-//! Everything that happened to a module, on one axis: its states, the verdicts of its checkers, and
-//! marks for what was decided, planned, commanded and reloaded.
+//! The history of a module on one axis: its states, the verdicts of its checkers, and marks for decisions, plans,
+//! commands and reloads.
 //!
 //! Across in percent of the width, down in pixels: texts keep their size on every screen.
 
@@ -20,13 +20,13 @@ use bellwether_core::chart::Chart as Measured;
 mod gaps;
 mod marks;
 
-/// From one row to the next.
+/// The distance of two rows.
 const ROW: usize = 44;
-/// More checkers than these are in the table only.
+/// The maximum number of checkers in the picture; the table has all of them.
 const CHECKERS: usize = 16;
-/// More rows of the table are in the events.
+/// The maximum number of rows of the table; more are on the events page.
 const LISTED: usize = 60;
-/// A narrower band has no word in it.
+/// A narrower band contains no word.
 const WORD_WIDTH: f64 = 9.0;
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Timeline {
     pub(super) more: usize,
 }
 
-/// What something was, over time.
+/// A state over time.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) label: String,
@@ -62,16 +62,16 @@ pub(super) struct Band {
     pub(super) title: String,
 }
 
-/// What the picture is made of.
+/// The data for the picture.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     /// The module's own records.
     pub(super) records: &'a [Entry],
-    /// Those that concern no module.
+    /// Records that concern no module.
     pub(super) around: &'a [Entry],
-    /// What was measured: whoever measures runs.
+    /// Measurements: a checker that measures is running.
     pub(super) measured: &'a Measured,
-    /// Older records of the module are left out.
+    /// Whether older records of the module are omitted.
     pub(super) cut: bool,
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Tick {
     pub(super) text: String,
 }
 
-/// The same as a table.
+/// The same data as a table.
 #[derive(Debug)]
 pub(super) struct Listed {
     pub(super) at: Time,
@@ -91,7 +91,7 @@ pub(super) struct Listed {
     pub(super) text: String,
 }
 
-/// Where a moment is, of the time between two others.
+/// The position of a moment between two others.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
     since: i64,
@@ -107,7 +107,7 @@ impl Axis {
     }
 }
 
-/// Between two moments, in microseconds after the Unix epoch.
+/// Between two moments, in microseconds since the Unix epoch.
 pub(super) fn timeline(
     module: &ModuleView,
     known: Known<'_>,
@@ -148,14 +148,14 @@ pub(super) fn timeline(
     }
 }
 
-/// What it was from the beginning on, and what it became when.
+/// The initial state, and the changes with their times.
 struct Changes {
     first: Look,
     then: Vec<(i64, Look)>,
 }
 
 fn states(module: &ModuleView, records: &[Entry], axis: Axis) -> Vec<Band> {
-    // Whether it was ready while it was up is not written down as such.
+    // It is not recorded whether it was ready while it was up.
     let look = |state: StateName| Look::state(state, state == StateName::Up);
     let changes: Vec<(i64, StateName, StateName)> = records
         .iter()

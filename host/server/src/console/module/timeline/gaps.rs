@@ -1,4 +1,4 @@
-//! Of what nothing is shown: the times without a daemon, and what is too much to be drawn.
+//! Gaps in the picture: times without a daemon, and times with too many records to draw.
 
 use bellwether_core::record::RecordKind;
 
@@ -7,34 +7,34 @@ use super::{Axis, Known};
 use bellwether_bus::Entry;
 use bellwether_core::chart::Chart as Measured;
 
-/// A narrower gap has no word in it, on a phone either.
+/// A narrower gap contains no word, even on a phone.
 const GAP_WORD_WIDTH: f64 = 20.0;
 
-/// Of this nothing is known, or nothing is drawn.
+/// A time without data, or for which no data is drawn.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Gap {
     pub(crate) x: String,
     pub(crate) width: String,
     pub(crate) middle: String,
-    /// There is room for the word.
+    /// Whether there is room for the word.
     pub(crate) wide: bool,
     pub(crate) word: &'static str,
     pub(crate) title: &'static str,
 }
 
-/// Why nothing is shown.
+/// The reason for a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Blank {
-    /// Too much happened.
+    /// There are too many records.
     NotDrawn,
     /// The daemon had ended.
     Ended,
-    /// Nobody knows since when there was no daemon.
+    /// It is unknown since when there was no daemon.
     NoNews,
 }
 
 impl Blank {
-    /// In the picture, and at length.
+    /// The word in the picture, and a sentence.
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::NotDrawn => ("not drawn", "too many events to draw"),
@@ -49,7 +49,7 @@ impl Gap {
         let (left, right) = (axis.at(from), axis.at(to));
         let (word, title) = blank.words();
         Self {
-            // Those at the very end stay inside the picture.
+            // Gaps at the very end stay inside the picture.
             x: percent(left.min(99.7)),
             width: percent((right - left).max(0.3)),
             middle: percent(f64::midpoint(left, right)),
@@ -60,9 +60,8 @@ impl Gap {
     }
 }
 
-/// What must not be taken for known: the time before the first record that is drawn, and the times
-/// without a daemon. One that was killed wrote no end: it was last heard of when it last wrote or
-/// measured something.
+/// Times without data: before the first record that is drawn, and without a daemon. A daemon that was killed
+/// recorded no end: its last sign is its last record or measurement.
 pub(super) fn gaps(known: Known<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let mut heard = axis.since;
@@ -92,11 +91,11 @@ pub(super) fn gaps(known: Known<'_>, all: &[&Entry], axis: Axis) -> Vec<Gap> {
     gaps
 }
 
-/// When something was last measured before `wall`, if that is later than `heard`.
+/// The last measurement before `wall`, if that is later than `heard`.
 fn measured_until(measured: &Measured, heard: i64, wall: i64) -> i64 {
     let step = measured.step_s.saturating_mul(1_000_000);
     let buckets = measured.series.iter().flat_map(|series| &series.buckets);
-    // A bucket that is not over by then may be of the daemon that started.
+    // A bucket that has not ended by then may belong to the next daemon.
     let ends = buckets.map(|bucket| bucket.start.saturating_mul(1_000_000).saturating_add(step));
     let ends = ends.filter(|end| *end <= wall);
     ends.fold(heard, i64::max)
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
     use bellwether_core::chart::ChartSeries;
 
-    /// Of records, and of buckets of ten seconds that start at these seconds.
+    /// With these records, and with buckets of ten seconds that start at these seconds.
     fn gaps_of(records: &[Entry], measured: &[i64], cut: bool) -> Vec<(String, String, &'static str)> {
         let bucket = |start: &i64| Bucket { start: *start, count: 1, min: 1.0, max: 1.0, sum: 1.0 };
         let buckets = measured.iter().map(bucket).collect();

@@ -15,9 +15,9 @@ use bellwether_guest::prelude::*;
 
 use crate::escaped::Escaped;
 
-/// No greeting is longer than this.
+/// The maximum size of an answer.
 const MOST_HEARD: usize = 64 << 10;
-/// As much of an unexpected answer as helps a reader.
+/// The part of an unexpected answer that is shown.
 const MOST_SHOWN: usize = 80;
 
 /// `config = { address = "127.0.0.1:6379", send = "PING\r\n", expect = "PONG" }`
@@ -74,7 +74,7 @@ pub fn check(config: Config, run: &Run) -> Observation {
     seen.measure("connect-time", connected, "ms").measure("response-time", run.elapsed_ms(), "ms")
 }
 
-/// What is said, and what must be.
+/// What is sent, and what the answer must contain.
 struct Words<'c> {
     send: Option<&'c [u8]>,
     expect: Option<&'c [u8]>,
@@ -166,8 +166,8 @@ fn talk(
     }
 }
 
-/// Nothing is expected of the service but to take the connection, which the system does in its place
-/// until its queue is full.
+/// The service is only expected to accept the connection; the system completes connections in its place until its
+/// queue is full.
 fn taken(connection: &Connection<'_>, config: &Config) -> Observation {
     let address = &config.address;
     if config.expect_accept
@@ -185,7 +185,7 @@ fn contains(heard: &[u8], expected: &[u8]) -> bool {
     expected.is_empty() || heard.windows(expected.len()).any(|window| window == expected)
 }
 
-/// Bytes as one line for a person.
+/// Bytes as one readable line.
 fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim();

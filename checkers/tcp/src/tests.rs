@@ -5,12 +5,12 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// For what ends by itself: longer than a busy machine takes.
+/// The time limit for what ends by itself: longer than a busy machine takes.
 fn run() -> Run {
     Run::for_test().with_time_limit(Duration::from_secs(60))
 }
 
-/// A service that says `greeting`, reads what it is told, says `answer` and closes.
+/// A service that sends `greeting`, reads the request, sends `answer` and closes.
 fn service(greeting: &'static str, answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -55,7 +55,7 @@ fn a_service_that_takes_the_connection_passes() {
 
 #[test]
 fn a_port_that_nobody_listens_on_fails_with_its_address() {
-    // The port of a client: taken for as long as it is connected, so that no other test can listen there.
+    // The port of a client: in use for as long as it is connected, so that no other test can listen there.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let address = client.local_addr().unwrap().to_string();
@@ -88,11 +88,11 @@ fn a_service_that_says_nothing_fails_in_time() {
 
 #[test]
 fn a_service_that_says_too_little_fails_in_time() {
-    // The next one if the machine is so busy that the time is over before anything was said.
+    // The next limit, if the machine is so busy that the time is over before anything was sent.
     for limit in [300, 3_000, 30_000].map(Duration::from_millis) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        // Accepted and held open, so that more could come. The checker may be gone.
+        // Accepted and kept open, so that more could arrive. The checker may have disconnected.
         let held = thread::spawn(move || {
             let (mut peer, _) = listener.accept().unwrap();
             drop(peer.write_all(b"421 busy"));
@@ -103,7 +103,7 @@ fn a_service_that_says_too_little_fails_in_time() {
         let seen = check(config(&address, None, Some("220")), &run);
         assert_eq!(seen.status, Status::Fail, "{}", seen.summary);
         if seen.summary == format!("no answer from {address} within {within:?}") {
-            // Whether it was let in or not: the listener need not wait for it.
+            // Whether it was accepted or not: the listener need not wait for it.
             drop(TcpStream::connect(&address));
             held.join().unwrap();
             continue;

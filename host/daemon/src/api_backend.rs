@@ -1,5 +1,4 @@
-//! Where the API meets the daemon: everything is read from what is published,
-//! and commands are handed to the driver.
+//! The API's backend in the daemon: everything is read from published data, and commands are passed to the driver.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,43 +40,43 @@ use bellwether_supervisor::observe::RunContext;
 use bellwether_supervisor::persisted_state::PersistedState;
 use bellwether_supervisor::reload::{Approve, Approved, NotApproved, Refused};
 
-/// A disk that hangs keeps nobody waiting for longer.
+/// A disk that hangs delays a request no longer than this.
 const READ_WITHIN: Duration = Duration::from_secs(3);
-/// So many read applications' logs at once.
+/// The number of applications' logs that are read at the same time.
 pub const LOG_READERS: usize = 2;
 
-/// The daemon as the API sees it.
+/// The daemon as the API's backend.
 #[derive(Debug)]
 pub struct ApiBackend {
     /// For running a checker once.
     pub means: RunContext,
-    /// Who may do what.
+    /// Users, tokens and sessions.
     pub access: Access,
-    /// The picture.
+    /// The published snapshot of all modules.
     pub published: Published,
-    /// The core's.
+    /// The heartbeat of the core.
     pub heartbeat: Heartbeat,
-    /// So many read applications' logs at once.
+    /// Limits how many applications' logs are read at the same time.
     pub log_readers: Arc<Semaphore>,
-    /// What happened.
+    /// The records of the journal.
     pub journal: Journal,
-    /// What outlives the daemon.
+    /// The state that outlives the daemon.
     pub persisted_state: PersistedState,
-    /// What checkers keep.
+    /// The stored state of checkers.
     pub guest_stores: GuestStores,
-    /// Files that are not in force.
+    /// Files that are not active.
     pub refused: Refused,
-    /// What is wrong with the daemon itself.
+    /// Problems of the daemon itself.
     pub problems: Diagnostics,
-    /// The driver.
+    /// The driver's queue for events.
     pub events: mpsc::Sender<Message>,
-    /// To the driver, for commands of people.
+    /// The driver's queue for commands of users.
     pub commands: mpsc::Sender<Message>,
-    /// The reload.
+    /// The queue of the reload.
     pub approve: mpsc::Sender<Approve>,
-    /// Who tells people.
+    /// The notification targets, for tests.
     pub notify: Desk,
-    /// Where the console is.
+    /// The address of the console.
     pub console: Whereabouts,
 }
 
@@ -116,7 +115,7 @@ impl Daemon for ApiBackend {
         };
         let commands: Vec<CommandName> = member.spec.commands.keys().cloned().collect();
         let root = self.means.root.clone();
-        // A disk that hangs keeps two threads, not all of them.
+        // A disk that hangs blocks two threads, not all of them.
         let permit = Arc::clone(&self.log_readers).acquire_owned();
         let read = async move {
             let permit = permit.await.ok()?;
@@ -218,7 +217,7 @@ impl Daemon for ApiBackend {
                 return CommandOutcome::Denied(DeniedReason::Ending);
             }
             let outcome = answered.await.unwrap_or(CommandOutcome::Denied(DeniedReason::Ending));
-            // Whoever was answered finds the command in the journal, whatever becomes of this daemon.
+            // A user who got an answer finds the command in the journal, even if this daemon is killed.
             self.journal.settled().await;
             outcome
         }

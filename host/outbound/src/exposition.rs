@@ -1,7 +1,7 @@
-//! The page that Prometheus reads: `OpenMetrics` text, version 1.0.
+//! The page for Prometheus: `OpenMetrics` text, version 1.0.
 //!
-//! Labels are few and have few values: modules, checkers, states and results are what an operator
-//! wrote down. Which node it is, Prometheus knows by the address.
+//! Labels are few and have few values: modules, checkers, states and results. Prometheus adds the node's address
+//! itself.
 
 mod family;
 #[cfg(test)]
@@ -33,40 +33,39 @@ use bellwether_os::heartbeat::Heartbeat;
 use bellwether_os::process::own::OwnUse;
 use bellwether_supervisor::component_registry::ComponentRegistry as Components;
 
-/// Where the numbers come from.
+/// The sources of the values.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    /// What is counted.
+    /// The counters of the daemon.
     pub metrics: Metrics,
-    /// The present picture.
+    /// The latest snapshot of all modules.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Whether it is still being painted.
+    /// The heartbeat of the core.
     pub heartbeat: Heartbeat,
     /// The daemon's time line.
     pub clock: Clock,
-    /// What waits for the core.
+    /// The queue of the core.
     pub events: mpsc::WeakSender<Message>,
-    /// What is loaded.
+    /// The list of loaded components.
     pub components: Components,
-    /// The recipients of notifications.
+    /// The state of the notification targets.
     pub board: Board,
-    /// What happened.
+    /// The state of the journal.
     pub journal: Journal,
 }
 
-/// Makes the page.
+/// Renders the page for Prometheus.
 #[derive(Debug)]
 pub struct Exposition(Registry);
 
 impl Exposition {
-    /// From these.
     pub fn new(sources: Sources) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(sources));
         Self(registry)
     }
 
-    /// The page. An error is none of the numbers': the text cannot be made.
+    /// The page. An error means that the text could not be written.
     pub fn page(&self) -> Result<String, fmt::Error> {
         let mut page = String::new();
         text::encode(&mut page, &self.0)?;
@@ -81,7 +80,7 @@ impl Collector for Sources {
 }
 
 impl Sources {
-    /// The same numbers, for those who write them down in another way.
+    /// The same values, for other formats.
     pub(crate) fn families(&self) -> Vec<Family> {
         let mut families = Vec::new();
         // Only writing text can fail.
@@ -134,8 +133,7 @@ const NONE: Labels = Vec::new();
 const SECONDS: Option<&Unit> = Some(&Unit::Seconds);
 const BYTES: Option<&Unit> = Some(&Unit::Bytes);
 
-/// The page under way. A name ends with its unit, as the format demands; the suffix of a
-/// counter is added to it.
+/// The page in progress. A name ends with its unit, as the format requires; the suffix of a counter is added to it.
 struct Page<'p>(Paper<'p>);
 
 enum Paper<'p> {
@@ -311,7 +309,7 @@ impl Page<'_> {
         self.counter("bellwether_telemetry_records_refused", help, None, [(NONE, lost)])
     }
 
-    /// The names are those that every client library has.
+    /// The names are those of every client library.
     fn process(&mut self, own: &OwnUse) -> fmt::Result {
         let info = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         self.gauge("bellwether_build_info", "The daemon's version", None, [(info, 1.0)])?;
@@ -408,7 +406,7 @@ impl Page<'_> {
     }
 }
 
-/// The unit is added by the encoder.
+/// Without its unit, which the encoder adds.
 fn bare(name: &str, unit: Option<&Unit>) -> String {
     let suffix = unit.map_or_else(String::new, |unit| format!("_{}", unit.as_str()));
     name.strip_suffix(&suffix).unwrap_or(name).to_owned()
@@ -439,7 +437,7 @@ fn yes(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-/// Exact up to 2^53, which nothing here ever reaches.
+/// Exact up to 2^53, which no value here ever reaches.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
 fn number(count: u64) -> f64 {
     count as f64

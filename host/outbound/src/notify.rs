@@ -1,13 +1,13 @@
-//! Tells people what happened: what is decided in [`bellwether_core::notify`] is carried out here.
+//! Sends notifications: carries out what [`bellwether_core::notify`] decides.
 //!
 //! ```text
 //!   journal ──records──▶ notifier ──▶ state/notifications.json ──▶ one try for each target at a time
 //!                           ▲                                          │ delivered, or not
 //!                           └──────────────────────────────────────────┘
 //! ```
-//! A task of its own, which nobody waits for. It follows the journal by the numbers of the records, so
-//! a daemon that was killed goes on behind the last one that is stored; and nothing is sent before it
-//! is stored, so what is sent twice because of that has the same key.
+//! A separate task, which nothing waits for. It follows the journal by the numbers of the records, so the next
+//! daemon continues after the last one that is stored; and nothing is sent before it is stored, so a notification
+//! that is sent twice because of that has the same key.
 
 mod board;
 mod body;
@@ -51,54 +51,54 @@ pub use self::outlet::{Delivery, NotDelivered};
 use self::store::Store;
 pub(crate) use self::webhook::Connector;
 
-/// How everything is, is looked at this often, for what no record has ended.
+/// The interval at which the present state is checked, for alerts that no record has ended.
 const LOOK: Duration = Duration::from_secs(30);
-/// What was only taken in is stored at least this often.
+/// The longest time until handled records are stored.
 const STORE: Duration = Duration::from_secs(1);
-/// So many records that were missed are read at once.
+/// The number of missed records that are read at once.
 const MISSED: usize = 1_000;
-/// And so often: no daemon misses more than that.
+/// The maximum number of such reads: a daemon does not miss more than that.
 const MISSED_BATCHES: usize = 1_000;
-/// So many records are taken in before anything else is done.
+/// The number of records that are handled before anything else is done.
 const BATCH: usize = 1024;
-/// People who want to see a test at the same time. More of them wait.
+/// The number of tests that may wait.
 const TESTS: usize = 4;
 
-/// What is needed to tell people.
+/// The dependencies of the notifications.
 #[derive(Debug)]
 pub struct Settings {
-    /// The daemon's folder.
+    /// The folder of the daemon.
     pub root: PathBuf,
-    /// This node.
+    /// The name of the node.
     pub node: NodeName,
     /// The daemon's time line.
     pub clock: Clock,
-    /// Who is told.
+    /// The configured notification targets.
     pub targets: Vec<NotifySpec>,
-    /// How requests are made: through which proxy, and who is trusted.
+    /// How requests are made: with which proxy, and which authorities.
     pub http: HttpSpec,
-    /// The console's address as people reach it, if that is known.
+    /// The console's address for users, if it is known.
     pub console: Option<String>,
-    /// What happened. Not yet written to by this daemon.
+    /// The journal, which this daemon has not written to yet.
     pub journal: Journal,
-    /// How everything is.
+    /// The published snapshot of all modules.
     pub published: Published,
-    /// Files that are not in force.
+    /// Files that are not active.
     pub refused: Refused,
-    /// The core, which writes down what was given up.
+    /// The core, for records of discarded notifications.
     pub events: mpsc::Sender<Message>,
 }
 
-/// A person wants to see whether a notification arrives.
+/// A user requests a test notification.
 #[derive(Debug)]
 pub struct Test {
-    /// At one target, or at all of them.
+    /// To one target, or to all of them.
     target: Option<String>,
     by: String,
     answer: oneshot::Sender<Vec<Tested>>,
 }
 
-/// For those who show how notifications stand, and who want to test them. Cheap to clone.
+/// For showing the state of notifications, and for tests. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Desk {
     board: Board,
@@ -106,12 +106,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// How things stand.
+    /// The state of all notification targets.
     pub fn board(&self) -> &Board {
         &self.board
     }
 
-    /// Sends a test, and says what became of it. Nothing if there is no such target.
+    /// Sends a test, and returns its outcome. Empty if the target does not exist.
     pub async fn test(&self, target: Option<String>, by: String) -> Vec<Tested> {
         let (answer, answered) = oneshot::channel();
         if self.tests.send(Test { target, by, answer }).await.is_err() {
@@ -121,7 +121,7 @@ impl Desk {
     }
 }
 
-/// The task.
+/// The task that sends notifications.
 #[derive(Debug)]
 pub struct Notify {
     settings: Settings,
@@ -133,17 +133,17 @@ pub struct Notify {
     testing: JoinSet<()>,
     trying: JoinSet<Delivery>,
     tried: HashMap<Id, TargetName>,
-    /// What is to be done once the state is stored.
+    /// Actions to carry out once the state is stored.
     due: Vec<Action>,
-    /// Since when the state is not what is stored.
+    /// Since when the state has differed from the stored one.
     changed: Option<Moment>,
-    /// What is to be stored before anything else happens.
+    /// The state that must be stored before anything else happens.
     urgent: bool,
     looked: Moment,
 }
 
 impl Notify {
-    /// Goes on where the daemon before has ended. What was found damaged is in the last value.
+    /// Continues where the previous daemon ended. The last value reports damage.
     pub fn open(settings: Settings) -> (Self, Desk, Option<String>) {
         let now = settings.clock.now();
         let mut store = Store::new(&settings.root);
@@ -181,10 +181,10 @@ impl Notify {
         (notify, desk, damaged)
     }
 
-    /// Until the daemon ends. Dropped, it gives up what is under way; the next daemon takes it up.
+    /// Runs until the daemon shuts down. If it is dropped, deliveries are abandoned; the next daemon resumes them.
     pub async fn run(mut self) {
         if self.outlets.is_empty() {
-            // Whoever is added later is told what happens then, not what happened since.
+            // A target that is added later gets only later events.
             self.store.forget();
             while let Some(test) = self.tests.recv().await {
                 drop(test.answer.send(Vec::new()));
@@ -213,7 +213,7 @@ impl Notify {
         }
     }
 
-    /// When to look at the time again.
+    /// When to check the time again.
     fn wake(&self) -> Moment {
         let due = self.notifier.next_deadline();
         let store = self.changed.map(|since| since + STORE);
@@ -224,7 +224,7 @@ impl Notify {
         self.handle(Event::Record(record));
     }
 
-    /// True if some were missed.
+    /// Returns true if some were missed.
     fn take_waiting(&mut self, records: &mut tokio::sync::broadcast::Receiver<Entry>) -> bool {
         for _ in 0..BATCH {
             match records.try_recv() {
@@ -236,7 +236,7 @@ impl Notify {
         false
     }
 
-    /// What was written behind the last record that was taken in.
+    /// The records after the last one that was handled.
     async fn catch_up(&mut self) {
         for _ in 0..MISSED_BATCHES {
             let after = self.notifier.state().record();
@@ -300,7 +300,7 @@ impl Notify {
         };
         let Some(target) = self.tried.remove(&id) else { return };
         self.board.count(&target, result.is_ok());
-        // Whatever came of it is stored before the next try.
+        // The result is stored before the next attempt.
         self.urgent = true;
         match result {
             Ok(partly) => {
@@ -352,7 +352,7 @@ impl Notify {
         self.testing.spawn(async move {
             let mut tested = tries.join_all().await;
             tested.sort_by(|a, b| a.target.cmp(&b.target));
-            // Whoever asked may have gone away.
+            // The caller may have given up.
             drop(answer.send(tested));
         });
     }

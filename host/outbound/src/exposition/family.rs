@@ -1,4 +1,4 @@
-//! The numbers as they are, for those who show them in another way than Prometheus does.
+//! Metrics in a neutral form, for formats other than that of Prometheus.
 
 use prometheus_client::registry::Unit;
 
@@ -10,7 +10,7 @@ pub struct Family {
     /// Without a suffix for its unit or its type.
     pub(crate) name: String,
     pub(crate) help: String,
-    /// `seconds` or `bytes`.
+    /// The unit, `seconds` or `bytes`.
     pub(crate) unit: Option<&'static str>,
     pub(crate) kind: Kind,
     pub(crate) series: Vec<(Labels, Value)>,
@@ -46,7 +46,7 @@ pub enum Value {
     Buckets {
         sum: f64,
         count: u64,
-        /// The upper bound of each, ascending, and how many lie in it; the last bound is `f64::MAX`.
+        /// The upper bound of each, ascending, and its count; the last bound is `f64::MAX`.
         buckets: Vec<(f64, u64)>,
     },
 }

@@ -1,4 +1,4 @@
-//! The page is what Prometheus reads, and what the documents say it is.
+//! The page is valid for Prometheus, and matches the documents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -70,7 +70,7 @@ fn record(module: &str, kind: RecordKind) -> Record {
     Record { seq: 1, at, node, module: module.parse().ok(), kind }
 }
 
-/// Everything has been counted at least once.
+/// Every value has been counted at least once.
 fn counted() -> Metrics {
     let metrics = Metrics::default();
     let (module, checker) = ("web".parse().unwrap(), "home".parse().unwrap());
@@ -91,7 +91,7 @@ fn counted() -> Metrics {
     let plan = Cost { took: Duration::from_millis(4), used: &[], ..cost };
     metrics.planned(&module, plan, Moment::from_micros(6));
     let checks = metrics.cost(&module, Some(&checker));
-    // Of the two observations one came without a run.
+    // One of the two observations came without a run.
     assert_eq!((checks.runs, checks.took), (1, Duration::from_millis(30)));
     assert_eq!(checks.used.into_iter().collect::<Vec<_>>(), [(used[0].clone(), Moment::from_micros(5))]);
     let plans = metrics.cost(&module, None);
@@ -103,7 +103,7 @@ fn counted() -> Metrics {
     metrics.recorded(&record("web", RecordKind::Decision { decision, reason: reason.clone() }));
     metrics
         .recorded(&record("web", RecordKind::Step { step: "run start".into(), ok: false, result: reason }));
-    // Of a module that is no more.
+    // For a module that no longer exists.
     metrics.recorded(&record("old", RecordKind::NoPlan { occasion: "start".into(), reason: "none".into() }));
     metrics
 }
@@ -143,7 +143,7 @@ struct Family {
     samples: Vec<(String, String, f64)>,
 }
 
-/// What a reader of `OpenMetrics` 1.0 must be able to rely on.
+/// The guarantees of `OpenMetrics` 1.0 for a reader.
 fn parse(page: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     let mut current = String::new();
@@ -245,7 +245,7 @@ fn document(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Names as they are asked for: with the suffix of their kind.
+/// Names in the form of queries: with the suffix of their kind.
 fn exported() -> BTreeMap<String, Family> {
     let name = |(name, family): (String, Family)| match family.kind.as_str() {
         "counter" => (format!("{name}_total"), family),
@@ -322,7 +322,7 @@ fn the_alert_rules_ask_for_what_there_is_and_promtool_accepts_them() {
 
 #[test]
 fn promtool_accepts_the_page() {
-    // It knows the older text only: without the end, and with the suffix of counters in their names.
+    // It supports only the older text format: without the end mark, and with the suffix of counters in their names.
     let mut old = String::new();
     for line in page(counted()).lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT")) {
         let mut words: Vec<String> = line.splitn(4, ' ').map(str::to_owned).collect();
@@ -339,7 +339,7 @@ fn promtool_accepts_the_page() {
     promtool(&["check", "metrics"], &old);
 }
 
-/// Says plainly if it is not there.
+/// Reports it if it is not installed.
 fn promtool(arguments: &[&str], input: &str) {
     let child = Command::new("promtool")
         .args(arguments)

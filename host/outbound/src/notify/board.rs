@@ -1,4 +1,4 @@
-//! How notifications stand, for all who show it. Nobody waits for anybody.
+//! The state of notifications, for everything that shows it. Readers and writers do not wait for each other.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,7 +16,7 @@ pub struct Board(Arc<Inner>);
 struct Inner {
     standing: ArcSwap<Standing>,
     counts: BTreeMap<TargetName, Counts>,
-    /// Who of a target was not told the last time that the others were.
+    /// The recipients of a target that were left out at the last delivery.
     not_all: Mutex<BTreeMap<TargetName, String>>,
 }
 
@@ -26,14 +26,14 @@ struct Standing {
     problem: Option<String>,
 }
 
-/// Since the daemon's start.
+/// Counts since the daemon's start.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Tries that arrived.
+    /// The number of successful attempts.
     pub delivered: AtomicU64,
-    /// Tries that did not.
+    /// The number of failed attempts.
     pub failed: AtomicU64,
-    /// Notifications that were given up.
+    /// Notifications that were discarded.
     pub given_up: AtomicU64,
 }
 
@@ -69,14 +69,14 @@ impl Board {
         }
     }
 
-    /// Each target, with what was counted.
+    /// Each target, with its counts.
     pub fn targets(&self) -> Vec<(TargetName, Target, &Counts)> {
         let standing = self.0.standing.load();
         let target = |name| standing.targets.get(name).cloned().unwrap_or_default();
         self.0.counts.iter().map(|(name, counts)| (name.clone(), target(name), counts)).collect()
     }
 
-    /// What is wrong, one sentence each.
+    /// The problems, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let standing = self.0.standing.load();
         let given_up = standing.targets.iter().filter_map(|(name, target)| {

@@ -1,4 +1,4 @@
-//! By e-mail, over SMTP.
+//! Delivery by e-mail, over SMTP.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ use bellwether_config::notify::{EmailSpec, SmtpTls};
 use bellwether_os::clock::Clock;
 use bellwether_os::names::look_up;
 
-/// A server that has taken a mail may be slow to say goodbye.
+/// A server that has accepted a mail may be slow to close the connection.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
-/// Keys of which it is remembered who has been told: as many as can wait for one target.
+/// The number of keys whose recipients are remembered: as many as can wait for one target.
 const REMEMBERED: usize = MAX_WAITING;
 
 pub(super) struct Email {
@@ -32,7 +32,7 @@ pub(super) struct Email {
     root: PathBuf,
     connector: Connector,
     timeout: Duration,
-    /// Of mails that some recipients could not be given yet: who has it, by key.
+    /// For mails that some recipients have deferred: who has received it, by key.
     told: Mutex<VecDeque<(String, BTreeSet<String>)>>,
 }
 
@@ -42,12 +42,12 @@ impl std::fmt::Debug for Email {
     }
 }
 
-/// Recipients that the server did not take, with what it said.
+/// Recipients that the server rejected, with its answers.
 #[derive(Debug, Default)]
 struct Refused {
-    /// Not this time.
+    /// Deferred, to be tried again.
     for_now: Vec<String>,
-    /// And not the next time either.
+    /// Rejected permanently.
     for_good: Vec<String>,
 }
 
@@ -56,8 +56,8 @@ impl Email {
         Self { spec, root, connector, timeout, told: Mutex::default() }
     }
 
-    /// A connection of its own for each: there are few. A recipient that the server refuses keeps no other
-    /// one from being told.
+    /// A separate connection for each mail: there are few. A recipient that the server rejects does not prevent
+    /// delivery to the others.
     pub(super) async fn deliver(
         &self,
         notification: &Notification,
@@ -76,7 +76,7 @@ impl Email {
         let Refused { for_now, mut for_good } = refused;
         let partly = !told.is_empty();
         self.remember(&notification.key, (!for_now.is_empty()).then(|| told.clone()));
-        // The mail is done with: what becomes of the connection neither delays the answer nor changes it.
+        // The mail is delivered: errors of the connection neither delay the result nor change it.
         tokio::spawn(async move {
             let _ = tokio::time::timeout(GOODBYE_WITHIN, connection.quit()).await;
         });
@@ -91,14 +91,14 @@ impl Email {
         Ok((!for_good.is_empty()).then(|| format!("the mail server refuses {}", for_good.join(", "))))
     }
 
-    /// Who has the mail of this key already.
+    /// Who has received the mail with this key already.
     fn told(&self, key: &str) -> BTreeSet<String> {
         let remembered = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let found = remembered.iter().find(|(known, _)| known == key);
         found.map(|(_, told)| told.clone()).unwrap_or_default()
     }
 
-    /// Nothing, once the mail is done with.
+    /// `None`, once the mail is delivered.
     fn remember(&self, key: &str, told: Option<BTreeSet<String>>) {
         let mut remembered = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.retain(|(known, _)| known != key);
@@ -141,7 +141,7 @@ impl Email {
     async fn tls(&self) -> Result<TlsParameters, NotDelivered> {
         let mut parameters = TlsParameters::builder(self.spec.host.clone());
         for authority in self.connector.authorities() {
-            // One that cannot be used was found when the file was read.
+            // An unusable one was reported when the file was read.
             if let Ok(certificate) = Certificate::from_der(authority.to_vec()) {
                 parameters = parameters.add_root_certificate(certificate);
             }
@@ -163,10 +163,10 @@ impl Email {
         let mut message = Message::builder()
             .from(self.spec.from.clone())
             .subject(format!("[{}] {}", standing.word(), notification.title()))
-            // The same for each try: a mail that comes twice is known as one.
+            // The same for each attempt, so that a duplicate can be recognised.
             .message_id(Some(format!("<{key}@{node}>")))
             .header(ContentType::TEXT_PLAIN)
-            // RFC 3834: nobody's holiday is told to us.
+            // RFC 3834: suppresses automatic replies such as holiday notices.
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
@@ -182,7 +182,7 @@ impl Email {
     }
 }
 
-/// Hands the mail over for all of them that the server takes: who they are, and who is refused.
+/// Sends the mail to all recipients that the server accepts: returns who they are, and who is rejected.
 async fn send(
     connection: &mut AsyncSmtpConnection,
     message: &Message,
@@ -204,7 +204,7 @@ async fn send(
         match connection.command(Rcpt::new(to.clone(), Vec::new())).await {
             Ok(_) => taken.push(to.clone()),
             Err(error) if error.is_permanent() => refused.for_good.push(format!("{to} ({})", chain(&error))),
-            // 421 (RFC 5321, 3.8): the server ends the connection. Without a code it is broken.
+            // 421 (RFC 5321, 3.8): the server closes the connection. Without a code it is broken.
             Err(error)
                 if error.is_transient() && error.status().is_none_or(|code| code.to_string() != "421") =>
             {

@@ -1,4 +1,4 @@
-//! What must not stand in the node's file: passwords, tokens, URLs that are secrets.
+//! Values that must not be in the node's file: passwords, tokens, secret URLs.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,15 +9,15 @@ use rustix::fs::{Mode, OFlags, open};
 
 use super::outlet::NotDelivered;
 
-/// Of one secret, in bytes.
+/// The maximum size of a secret, in bytes.
 const MAX_SECRET: u64 = 64 << 10;
 
-/// Its first line. Read anew for each try: secrets change.
+/// Its first line. Read again for each attempt, because secrets change.
 pub(super) async fn read(root: &Path, file: &Path) -> Result<String, NotDelivered> {
     by(root, file, line).await
 }
 
-/// All of it, likewise.
+/// The whole file, read again for each attempt.
 pub(crate) async fn whole(root: &Path, file: &Path) -> Result<String, NotDelivered> {
     by(root, file, text).await
 }
@@ -34,7 +34,7 @@ async fn by(root: &Path, file: &Path, read: fn(&Path) -> io::Result<String>) -> 
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    // Opening a pipe would wait for a writer, a terminal would become ours.
+    // Opening a pipe would wait for a writer, and a terminal would become our controlling terminal.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(open(path, flags, Mode::empty())?);
     let metadata = file.metadata()?;

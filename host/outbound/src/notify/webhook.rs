@@ -1,4 +1,4 @@
-//! By an HTTP request: the notification as JSON, with a key that tells the same one sent twice.
+//! Delivery by an HTTP request: the notification as JSON, with a key that identifies duplicates.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use bellwether_os::clock::Clock;
 use bellwether_os::names::Share;
 use bellwether_sandbox::HttpClient;
 
-/// Of an answer that is no yes, so much is read to be shown.
+/// The maximum that is read of an error response.
 const MAX_ANSWER: usize = 4 << 10;
-/// And so many bytes are shown.
+/// The maximum that is shown of it, in bytes.
 const MAX_SHOWN: usize = 200;
 
-/// There is a connection by then, or none: a target's own deadline is mostly earlier.
+/// The time limit for connecting: a target's own time limit is usually shorter.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
 
-/// How the daemon's own requests are made, as `[http]` of the node's file says. Cheap to clone.
+/// How the daemon's own requests are made, with the settings in `[http]` of the node's file. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Connector {
     client: Arc<HttpClient>,
@@ -45,13 +45,13 @@ impl std::fmt::Debug for Connector {
 
 impl Connector {
     pub(crate) fn new(spec: &HttpSpec) -> Self {
-        // A proxy elsewhere would ask itself instead of this machine.
+        // A proxy elsewhere would connect to its own machine instead of this one.
         let spec = HttpSpec { rules: spec.rules.clone().with_loopback_direct(), ..spec.clone() };
         let (client, names) = (Arc::new(HttpClient::new(&spec)), Share::of_the_daemon());
         Self { client, authorities: spec.authorities, names }
     }
 
-    /// For another target: its look-ups hold up no one else's.
+    /// For another target: its look-ups delay no others.
     pub(super) fn of_its_own(&self) -> Self {
         Self { names: Share::of_the_daemon(), ..self.clone() }
     }
@@ -60,7 +60,7 @@ impl Connector {
         self.authorities.clone()
     }
 
-    /// What the target's look-ups are counted by.
+    /// Limits the target's look-ups.
     pub(super) fn names(&self) -> &Share {
         &self.names
     }
@@ -144,7 +144,7 @@ impl Webhook {
     }
 }
 
-/// Names were looked at when the file was read.
+/// The names were checked when the file was read.
 fn header(name: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(name.as_bytes()).ok()
 }

@@ -1,4 +1,4 @@
-//! Talks to a daemon: to that of a root over its Unix socket, to that of another host over HTTPS.
+//! The client of a daemon: of this host's over the Unix socket of its root, of another host's over HTTPS.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,19 +28,19 @@ pub(crate) use self::profile::{Profile, ProfileName, Profiles};
 use self::remote::Remote;
 pub(crate) use self::remote::RemoteArgs;
 
-/// An answer must be there by then.
+/// The time limit of an answer.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A stream has a line every second, if only an empty one; that of an earlier version has one every five
-/// seconds. A command that waits for something waits through a longer silence.
+/// A stream has a line every second, even if it is empty; that of an earlier version has one every five seconds.
+/// Commands tolerate a longer silence.
 const SILENCE: Duration = Duration::from_secs(15);
-/// What is shown as it is now is called old after this.
+/// A status that is older than this is shown as outdated.
 const STALE: Duration = Duration::from_secs(3);
-/// A refusal in plain text is no longer, in bytes.
+/// The maximum length of an error in plain text, in bytes.
 const MAX_PLAIN: usize = 1_000;
-/// Nothing the daemon answers is larger.
+/// The maximum size of an answer.
 const MAX_BODY: usize = 64 << 20;
 
-/// One daemon.
+/// A connection to one daemon.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     place: Place,
@@ -52,7 +52,7 @@ enum Place {
     Remote(Remote),
 }
 
-/// What requests and answers go through.
+/// The stream of requests and answers.
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
@@ -61,22 +61,22 @@ impl Client {
         Self { place: Place::Root(root.to_owned()) }
     }
 
-    /// Of another host.
+    /// The client of a daemon on another host.
     pub(crate) fn of(remote: Remote) -> Self {
         Self { place: Place::Remote(remote) }
     }
 
-    /// Asks and reads the answer.
+    /// Sends a GET request and reads the answer.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.ask(Method::GET, path, ANSWER_WITHIN).await
     }
 
-    /// Has something done and reads the answer, which may take as long as `within`.
+    /// Sends a POST request and reads the answer, within the time limit `within`.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, within: Duration) -> Result<T, Failure> {
         self.ask(Method::POST, path, within).await
     }
 
-    /// Sends something and reads the answer.
+    /// Sends a body and reads the answer.
     pub(crate) async fn send_body<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -87,7 +87,7 @@ impl Client {
         understood(&self.answer(method, path, body.into(), ANSWER_WITHIN).await?)
     }
 
-    /// Sends something. There is nothing to read.
+    /// Sends a body. The answer has no content.
     pub(crate) async fn tell(
         &self,
         method: Method,
@@ -118,7 +118,7 @@ impl Client {
         understood(&self.answer(method, path, Bytes::new(), within).await?)
     }
 
-    /// The body of an answer that is no refusal.
+    /// The body of a successful answer.
     async fn answer(
         &self,
         method: Method,
@@ -130,7 +130,7 @@ impl Client {
         if status.is_success() { Ok(body) } else { Err(refusal(&body)) }
     }
 
-    /// The status and the body of an answer, whatever it says.
+    /// The status and the body of any answer.
     async fn exchange(
         &self,
         method: Method,
@@ -218,7 +218,7 @@ fn overdue() -> Failure {
     )
 }
 
-/// What the daemon says is wrong.
+/// The daemon's error.
 fn refusal(body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => {
@@ -237,7 +237,7 @@ fn refusal(body: &[u8]) -> Failure {
 const TOKEN_WANTED: &str = "set a valid token with --token-file FILE or in BELLWETHER_TOKEN; an admin creates one: \
      bellwether token create NAME --role ROLE";
 
-/// Said by what stands in front of the API, in a line or two: what it is, and what to do.
+/// An error of the guard in front of the API, in a line or two: what it is, and what to do.
 fn plain_refusal(body: &[u8]) -> Failure {
     let text = std::str::from_utf8(body).ok().map(str::trim).filter(|text| text.len() < MAX_PLAIN);
     let plain = |c: char| c != '<' && (c == '\n' || is_shown(c));
@@ -250,8 +250,8 @@ fn plain_refusal(body: &[u8]) -> Failure {
     }
 }
 
-/// How long a stream of status may be silent. Daemons of earlier versions have no headline, and say something
-/// every five seconds only.
+/// The longest silence of a status stream. Daemons of earlier versions send no headline, and a line only every five
+/// seconds.
 fn silence_after(status: &NodeStatus) -> Duration {
     if status.headline.is_empty() { SILENCE } else { STALE }
 }
@@ -264,13 +264,13 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// For a view of how everything is now, after each status: a silence of three seconds is lost contact if
-    /// this daemon says something every second.
+    /// For a view of the present state, after each status: a silence of three seconds counts as a lost connection
+    /// if this daemon sends a line every second.
     pub(crate) fn keep_fresh(&mut self, status: &NodeStatus) {
         self.silence = silence_after(status);
     }
 
-    /// The next line, which may be empty; nothing at the end of the stream.
+    /// The next line, which may be empty; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Failure> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -291,7 +291,7 @@ impl Lines {
         }
     }
 
-    /// The next line that says something.
+    /// The next line that is not empty.
     pub(crate) async fn next_said(&mut self) -> Result<Option<String>, Failure> {
         loop {
             match self.next().await? {
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    /// A daemon that gives the same answer to whoever asks first.
+    /// A daemon that gives the same answer to the first client.
     fn answers(root: &Path, text: &'static str) {
         let (listener, _) = socket::bind(root).unwrap().unwrap();
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! The signals that the daemon obeys.
+//! The signals that the daemon handles.
 
 use std::io;
 
@@ -6,16 +6,15 @@ use bellwether_daemon::lifecycle::SignalRequest;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// SIGXFSZ, as Linux numbers it everywhere but on MIPS and PA-RISC (signal(7)).
+/// SIGXFSZ, in Linux's numbering on all architectures except MIPS and PA-RISC (signal(7)).
 const FILE_TOO_LARGE: i32 = 25;
-/// More than this at once mean no more than this.
+/// More signals at once mean the same.
 const WAITING: usize = 4;
 
-/// SIGINT (Ctrl-C) and SIGTERM: to end. SIGHUP: to read everything again. They are caught from the
-/// moment this is called.
+/// SIGINT (Ctrl-C) and SIGTERM: shut down. SIGHUP: reload all files. They are caught from this call on.
 pub(crate) fn listen() -> io::Result<mpsc::Receiver<SignalRequest>> {
-    // Caught so that it does not end the daemon: a file that may not grow any more is an error of the
-    // one who writes it (`setrlimit(2)`, `RLIMIT_FSIZE`). Once caught, it stays so.
+    // Caught so that it does not kill the daemon: a file that exceeds the size limit is an error of the write
+    // (`setrlimit(2)`, `RLIMIT_FSIZE`). Once caught, it stays caught.
     drop(signal(SignalKind::from_raw(FILE_TOO_LARGE))?);
     let signals =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
@@ -34,7 +33,7 @@ async fn pass_on(
             _ = terminate.recv() => SignalRequest::End,
             _ = hangup.recv() => SignalRequest::Reload,
         };
-        // Nobody listens any more: the daemon has ended. A full queue says the same already.
+        // There is no receiver: the daemon has ended. A full queue already contains the same request.
         if matches!(tell.try_send(what), Err(mpsc::error::TrySendError::Closed(_))) {
             return;
         }

@@ -1,4 +1,4 @@
-//! What one file says about another, and about components.
+//! Checks that involve several files, or components.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -18,14 +18,13 @@ use super::read::RootReport;
 use super::source::{CheckerPlaces, Sourced, Step};
 use super::spec::{ModuleSpec, NodeSpec, Subject};
 
-/// Tells the JSON Schema of a component's config as its `describe` gives it (empty: it takes
-/// none), or that there is no such component.
+/// Returns the JSON Schema of a component's config from its `describe` (empty: it has no config), or that there is
+/// no such component.
 pub type KnownComponents<'k> = &'k dyn Fn(ComponentKind, &ComponentName) -> Option<String>;
 
-/// Everything that files which are good in themselves say wrongly about each other and about
-/// components, file by file.
+/// All errors between files that are valid by themselves, and between files and components, file by file.
 pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistakes> {
-    // A module whose file has mistakes is still meant.
+    // A module whose file has errors still exists.
     let modules: BTreeSet<ModuleName> = report
         .modules
         .iter()
@@ -37,7 +36,7 @@ pub fn check_root(report: &RootReport, known: KnownComponents<'_>) -> Vec<Mistak
     node.into_iter().chain(modules).collect()
 }
 
-/// What the node's file says about modules.
+/// Checks the references of the node's file to modules.
 pub(crate) fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName>) -> Result<(), Mistakes> {
     let mut mistakes = Vec::new();
     for (index, agent_check) in node.spec.agent_checks.iter().enumerate() {
@@ -55,7 +54,7 @@ pub(crate) fn check_node(node: &Sourced<NodeSpec>, modules: &BTreeSet<ModuleName
     Mistakes::new(mistakes).map_or(Ok(()), Err)
 }
 
-/// What a module's file says about components: that they are there, and take the config given.
+/// Checks a module's file against components: that they exist, and accept the given config.
 pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) -> Result<(), Mistakes> {
     let (table, _) = DeTable::parse_recoverable(module.source.text());
     let places = CheckerPlaces::of(table.get_ref());
@@ -76,18 +75,18 @@ pub fn check_module(module: &Sourced<ModuleSpec>, known: KnownComponents<'_>) ->
 struct ComponentCheck<'m> {
     module: &'m Sourced<ModuleSpec>,
     known: KnownComponents<'m>,
-    /// What is known of the components that the file has named so far: thousands of checkers may share one.
+    /// The components that the file has named so far: thousands of checkers may share one.
     schemas: BTreeMap<(ComponentKind, ComponentName), Rc<Known>>,
     mistakes: Vec<Mistake>,
 }
 
-/// What is known of a component's config.
+/// The config of a component.
 enum Known {
     /// There is no such component.
     Nothing,
-    /// It takes none.
+    /// It has no config.
     NoConfig,
-    /// It takes what fits this schema.
+    /// It accepts configs that match this schema.
     Config(Value, Box<Validator>),
     /// Its schema cannot be used.
     BadSchema(SchemaError),
@@ -208,7 +207,7 @@ impl ComponentCheck<'_> {
     }
 }
 
-/// What the schema says of a key that is wanted under a condition only: the description of its `then`.
+/// The schema's text for a key that is required only under a condition: the description of its `then`.
 fn condition<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Option<&'s str> {
     let then = error.schema_path().as_str().strip_suffix("/required")?;
     if !then.ends_with("/then") && !then.ends_with("/else") {
@@ -217,7 +216,7 @@ fn condition<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Option<&'s s
     schema.pointer(then)?.get("description")?.as_str()
 }
 
-/// The keys that the part of the schema knows that an unexpected key offends.
+/// The keys in the part of the schema that an unexpected key violates.
 fn known_keys<'s>(schema: &'s Value, error: &ValidationError<'_>) -> Vec<&'s str> {
     let keyword = error.schema_path().as_str();
     let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);

@@ -1,7 +1,7 @@
-//! What is wrong in an operator's file, where, and what to do about it.
+//! Errors in an operator's file: the place, the message and the remedy.
 //!
-//! A mistake carries the line it is about, so that the terminal, the console
-//! and the journal show the same without the file at hand.
+//! An error contains the line it is about, so that the terminal, the console and the journal can show it without
+//! the file.
 
 use std::fmt;
 use std::ops::Range;
@@ -31,12 +31,12 @@ pub struct Mistake {
     /// The marked range, in bytes from the beginning of `text`.
     #[schemars(with = "Range<usize>")]
     pub underline: Range<usize>,
-    /// The errors.
+    /// The error in one sentence.
     pub message: String,
     /// What was expected here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    /// What to do.
+    /// How to correct the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// The file is valid, but a program that it names is missing on this host.
@@ -45,7 +45,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    /// A mistake at a place in a file that was read.
+    /// An error at a position in a file that was read.
     pub fn new(source: &Source, span: Range<usize>, message: impl Into<String>) -> Self {
         let place = source.place(&span);
         Self {
@@ -62,7 +62,7 @@ impl Mistake {
         }
     }
 
-    /// A mistake of a file as a whole: there is no line to show.
+    /// An error of a file as a whole: there is no line to show.
     pub fn of_file(file: &str, message: impl Into<String>) -> Self {
         Self {
             file: shown(file),
@@ -78,20 +78,20 @@ impl Mistake {
         }
     }
 
-    /// Says what was expected.
+    /// Sets what was expected.
     pub fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
         self.expected = Some(shown(&expected.into()));
         self
     }
 
-    /// Says what to do.
+    /// Sets how to correct the error.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(shown(&help.into()));
         self
     }
 }
 
-/// Files may be anybody's: what they say is quoted, and not obeyed.
+/// Files may be untrusted: their text is escaped.
 fn shown(text: &str) -> String {
     sentence(text, LONGEST).into_owned()
 }
@@ -111,16 +111,16 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// More than this many mistakes in one file are counted and not shown.
+/// The maximum number of errors that are shown for one file; further ones are counted.
 pub const MAX_MISTAKES: usize = 100;
 
-/// Everything that is wrong in one file, in the order of the file. Never empty.
+/// All errors in one file, in the order of the file. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    /// In the order of the file; `None` if nothing is wrong.
+    /// In the order of the file; `None` if there is no error.
     pub fn new(mut mistakes: Vec<Mistake>) -> Option<Self> {
         mistakes.sort_by_key(|mistake| mistake.span.start);
         if let Some(first_left_out) = mistakes.get(MAX_MISTAKES) {
@@ -139,7 +139,7 @@ impl Mistakes {
         self.0.iter()
     }
 
-    /// All of them with the lines they are about, for a terminal.
+    /// All of them with their lines, for a terminal.
     pub fn render(&self, color: bool) -> String {
         render(&self.0, color)
     }
@@ -159,7 +159,7 @@ impl<'a> IntoIterator for &'a Mistakes {
     }
 }
 
-/// One line a mistake, each as [`Mistake`] shows itself.
+/// One error on each line, in the [`Mistake`]'s own form.
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, mistake) in self.0.iter().enumerate() {
@@ -174,13 +174,13 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Mistakes with the lines they are about, for a terminal.
+/// Errors with their lines, for a terminal.
 pub fn render(mistakes: &[Mistake], color: bool) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
     let mut text = String::new();
     for mistake in mistakes {
-        // Only the line is not shown if this fails: say it in one line then.
+        // If this fails, only the line is not shown: show the error on one line then.
         if handler.render_report(&mut text, &Shown(mistake)).is_err() {
             text.push_str(&mistake.to_string());
             text.push('\n');
@@ -189,7 +189,7 @@ pub fn render(mistakes: &[Mistake], color: bool) -> String {
     text
 }
 
-/// A mistake as miette wants it.
+/// An error in the form for miette.
 #[derive(Debug)]
 struct Shown<'a>(&'a Mistake);
 
@@ -213,7 +213,7 @@ impl std::error::Error for Shown<'_> {}
 
 impl Diagnostic for Shown<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        // What cannot stand at the underlined text stands here.
+        // A message that does not fit beside the underlined text.
         let expected = self.0.expected.as_deref().filter(|_| !self.has_text());
         let parts: Vec<&str> = [expected, self.0.help.as_deref()].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| Box::new(parts.join("; ")) as Box<dyn fmt::Display>)
@@ -230,7 +230,7 @@ impl Diagnostic for Shown<'_> {
     }
 }
 
-/// The one line that is known, with its number in the file.
+/// The single line of the source, with its number in the file.
 impl SourceCode for Shown<'_> {
     fn read_span<'a>(
         &'a self,
@@ -249,12 +249,12 @@ impl SourceCode for Shown<'_> {
     }
 }
 
-/// What has been found wrong so far in one file.
+/// The errors found so far in one file.
 #[derive(Debug)]
 pub(super) struct Findings<'s> {
     source: &'s Source,
     mistakes: Vec<Mistake>,
-    /// What was wrong in itself and is left out of the file from here on.
+    /// The values that were invalid and are ignored from here on.
     left_out: Vec<String>,
 }
 
@@ -263,25 +263,25 @@ impl<'s> Findings<'s> {
         Self { source, mistakes: Vec::new(), left_out: Vec::new() }
     }
 
-    /// Something is wrong here.
+    /// Adds an error at this position.
     pub(super) fn at(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Mistake {
         let index = self.mistakes.len();
         self.mistakes.push(Mistake::new(self.source, span, message));
         &mut self.mistakes[index]
     }
 
-    /// What stands at `path` is wrong in itself and is left out.
+    /// The value at `path` is invalid and is ignored.
     pub(super) fn leave_out(&mut self, path: &str) {
         self.left_out.push(path.to_owned());
     }
 
-    /// Whether anything under `path` was left out: whoever misses something
-    /// there would only complain about the same mistake again.
+    /// Whether anything under `path` is ignored: an error about a missing value there would only report the same
+    /// error again.
     pub(super) fn is_incomplete(&self, path: &str) -> bool {
         self.left_out.iter().any(|left_out| left_out.starts_with(path))
     }
 
-    /// Keeps only what the filter says, of what was found since `from`.
+    /// Keeps only the findings since `from` that match the filter.
     pub(super) fn retain_since(&mut self, from: usize, keep: impl Fn(&Mistake) -> bool) {
         let later = self.mistakes.split_off(from.min(self.mistakes.len()));
         self.mistakes.extend(later.into_iter().filter(keep));
@@ -291,7 +291,7 @@ impl<'s> Findings<'s> {
         &self.mistakes
     }
 
-    /// The result, if nothing is wrong.
+    /// The result, if there are no errors.
     pub(super) fn finish<T>(self, result: T) -> Result<T, Mistakes> {
         match Mistakes::new(self.mistakes) {
             Some(mistakes) => Err(mistakes),

@@ -1,4 +1,4 @@
-//! What of a module the core decides by.
+//! The part of a module's specification that the core decides by.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::quantity::show_duration;
 use super::spec::{CheckerSpec, Find, ModuleSpec, Of, ProcessSpec, Subject};
 
-/// How long a restart script may think about a plan.
+/// The time limit of a restart script.
 const PLAN_WITHIN: Duration = Duration::from_secs(5);
-/// What a busy machine may add to the time between two answers of a checker.
+/// What a busy machine may add to the time between two results of a checker.
 const SPARE: Duration = Duration::from_secs(10);
 
 impl ModuleSpec {
-    /// What of the module the core decides by.
+    /// The part of a module's specification that the core decides by.
     pub fn policy(&self) -> ModulePolicy {
         let checker = |checker: &CheckerSpec| CheckerPolicy {
             kind: match checker.subject {
@@ -48,8 +48,8 @@ impl ModuleSpec {
     }
 }
 
-/// How long a checker that is run as it should be may be silent at most: until its next run, then
-/// until another run of it is over, until there is a place to run in, and for the run itself.
+/// The longest time without a result of a checker that runs normally: until its next run, until another run of it
+/// has ended, until there is a place to run in, and for the run itself.
 fn patience(checker: &CheckerSpec) -> Duration {
     checker.interval.saturating_add(checker.timeout.saturating_mul(3)).saturating_add(SPARE)
 }
@@ -80,7 +80,7 @@ fn definition(checker: &CheckerSpec) -> u64 {
         "subject": subject,
     });
     if let Subject::Process(ProcessSpec { containers: true, .. }) = &checker.subject {
-        // Only then: a definition must be the same as before this could be said.
+        // Only if it is set, so that definitions from before this key existed keep their digest.
         whole["containers"] = Value::Bool(true);
     }
     if let Subject::Process(ProcessSpec { of: Of::Module, .. }) = &checker.subject {
@@ -93,7 +93,7 @@ fn definition(checker: &CheckerSpec) -> u64 {
     u64::from_be_bytes(*first)
 }
 
-/// A way to find processes: its key in the file and what stands there.
+/// A way to find processes: its key in the file and its value.
 pub(super) fn find_text(find: &Find) -> (&'static str, String) {
     match find {
         Find::Name(name) => ("name", name.clone()),
@@ -104,7 +104,7 @@ pub(super) fn find_text(find: &Find) -> (&'static str, String) {
     }
 }
 
-/// JSON with the keys of every object in order.
+/// JSON with the keys of every object in alphabetical order.
 fn write_canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(object) => {

@@ -53,17 +53,17 @@ pub(super) fn check_url(url: &str) -> Result<(), Failure> {
     Place::parse(url).map(drop)
 }
 
-/// The variable that a token may stand in.
+/// The variable that may contain a token.
 const TOKEN: &str = "BELLWETHER_TOKEN";
 
 impl RemoteArgs {
-    /// The option that names a daemon of another host, if one does.
+    /// The option that selects a daemon on another host, if one does.
     pub(crate) fn option(&self) -> Option<&'static str> {
         let url = self.url.as_ref().map(|_| "--url");
         url.or_else(|| self.profile.as_ref().map(|_| "--profile"))
     }
 
-    /// The daemon of another host, if one is meant.
+    /// The daemon on another host, if one is selected.
     pub(crate) fn find(&self) -> Result<Option<Remote>, Failure> {
         let profile = match &self.profile {
             Some(name) => self.over(Profiles::of_user()?.read(name)?),
@@ -73,8 +73,8 @@ impl RemoteArgs {
         profile.find().map(Some)
     }
 
-    /// Refuses what is about a daemon on another host where none is named: a command that was meant for that daemon
-    /// must not be given to the one of this host.
+    /// Rejects options for a daemon on another host if none is selected: a command that was meant for that daemon
+    /// must not be sent to this host's.
     pub(crate) fn refuse_unrelated(&self) -> Result<(), Failure> {
         if self.option().is_some() {
             return Ok(());
@@ -93,7 +93,7 @@ impl RemoteArgs {
         }
     }
 
-    /// A profile, with what else was given in the place of what it says.
+    /// A profile, overridden by the given options.
     fn over(&self, profile: Profile) -> Profile {
         let trust = if self.fingerprint.is_some() || self.ca.is_some() {
             (self.fingerprint, self.ca.clone())
@@ -104,7 +104,7 @@ impl RemoteArgs {
         Profile { url: profile.url, token_file, fingerprint: trust.0, ca: trust.1 }
     }
 
-    /// A profile of what was given. Its paths are absolute.
+    /// A profile from the given options. Its paths are absolute.
     pub(crate) fn to_profile(&self) -> Result<Profile, Failure> {
         let Some(url) = self.url.clone() else {
             return Err(usage(
@@ -119,7 +119,7 @@ impl RemoteArgs {
 }
 
 impl Profile {
-    /// The daemon that it is about.
+    /// The daemon that the options select.
     pub(crate) fn find(&self) -> Result<Remote, Failure> {
         let place = Place::parse(&self.url)?;
         let secured = if place.secure {
@@ -168,7 +168,7 @@ fn bearer(token: &str) -> Result<HeaderValue, Failure> {
     Ok(value)
 }
 
-/// Where a daemon is.
+/// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     host: String,
@@ -203,7 +203,7 @@ impl Place {
         Ok(Self { host, port, secure })
     }
 
-    /// As a `Host` header has it.
+    /// In the form of a `Host` header.
     fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -222,7 +222,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// For people: `https://host:9013`.
+    /// In the form for users: `https://host:9013`.
     pub(super) fn shown(&self) -> String {
         let scheme = if self.place.secure { "https" } else { "http" };
         format!("{scheme}://{}", self.place.authority())
@@ -320,7 +320,7 @@ mod tests {
         );
     }
 
-    /// Each option that is of use only beside `--url` or `--profile`, alone.
+    /// Each option that is useful only with `--url` or `--profile`, alone.
     fn unrelated() -> [(&'static str, RemoteArgs); 3] {
         let file = || Some(PathBuf::from("file"));
         let fingerprint = Fingerprint::parse(&"AB".repeat(32));

@@ -1,4 +1,4 @@
-//! `check`: run a checker once, now. By the daemon, or a component here.
+//! `check`: runs a checker once, now: in the daemon, or a component here.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -134,14 +134,14 @@ async fn run_here(args: &CheckArgs, output: &mut Output) -> Result<ObservationSt
     Ok(ObservationStatus::new(&report.into_observation(clock.now()), clock))
 }
 
-/// The grants that have allowed nothing, as the command line has them.
+/// The unused grants, in the notation of the command line.
 fn unused(granted: &Grants, report: &CheckReport) -> Vec<String> {
     let all = granted.list();
     let unused = all.into_iter().filter(|grant| !report.used.contains(grant));
     unused.map(|(kind, value)| format!("{kind}={value}")).collect()
 }
 
-/// What an author wants to know besides.
+/// Further details for the component's author.
 fn tell(report: &CheckReport, output: &mut Output) -> std::io::Result<()> {
     for line in &report.log {
         writeln!(output, "{}", output.paint(Tone::Quiet, &format!("log {:?}: {}", line.level, line.text)))?;
@@ -155,7 +155,7 @@ fn tell(report: &CheckReport, output: &mut Output) -> std::io::Result<()> {
     Ok(())
 }
 
-/// `connect=127.0.0.1:80`. Relative paths are relative to where the author stands.
+/// `connect=127.0.0.1:80`. Relative paths are relative to the current folder.
 fn grants(texts: &[String]) -> Result<Grants, Failure> {
     let mut grants = Grants::default();
     for text in texts {

@@ -1,4 +1,4 @@
-//! `simulate`: what would happen?
+//! `simulate`: shows what would happen in a scenario.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -97,9 +97,9 @@ fn own_file(module: &ModuleName) -> PathBuf {
     Path::new(config::MODULES_FOLDER).join(format!("{module}.toml"))
 }
 
-/// A module without a file is a wrong name on the command line, and no error in a file.
+/// A module without a file is a wrong name on the command line, and not an error in a file.
 fn refuse_unknown(root: &Path, module: &ModuleName) -> Result<(), Failure> {
-    // A link that leads nowhere is a file with an error.
+    // A broken link is a file with an error.
     match fs::symlink_metadata(root.join(own_file(module))) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         _ => return Ok(()),
@@ -114,14 +114,14 @@ fn refuse_unknown(root: &Path, module: &ModuleName) -> Result<(), Failure> {
     Err(Failure::new(Exit::NoSuch, format!("there is no module `{module}` in this root"), next))
 }
 
-/// The module's own file, or the one that is to be tried.
+/// The module's own file, or the given one.
 pub(super) fn read_module_file(
     root: &Path,
     module: &ModuleName,
     file: Option<&Path>,
 ) -> Result<ModuleSpec, Mistakes> {
     let own = own_file(module);
-    // What is given is relative to where its author stands.
+    // The given path is relative to the current folder.
     let given = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
     let sourced = config::read_module_as(root, module.clone(), given.as_deref().unwrap_or(&own))?;
     Ok(sourced.spec)
@@ -223,7 +223,7 @@ fn print(args: &SimulateArgs, report: &Report, output: &mut Output) -> io::Resul
     Ok(())
 }
 
-/// `+1m 30s`, and tenths where there are any: much happens within a second.
+/// `+1m 30s`, and tenths of seconds if there are any: several events may happen within a second.
 fn offset(at: Duration) -> String {
     let whole = Duration::from_secs(at.as_secs());
     let tenths = at.subsec_millis() / 100;
@@ -253,7 +253,7 @@ fn line(at: Duration, indent: &str, text: &str, output: &mut Output) -> io::Resu
     writeln!(output, "{at}  {indent}{text}")
 }
 
-/// What comes from outside and what the module came to be stand out; what led to it is indented.
+/// External events and changes of the module's state are at the margin; their causes are indented.
 fn print_entry(entry: &Entry, output: &mut Output) -> io::Result<()> {
     let text = entry.kind.sentence();
     match &entry.kind {

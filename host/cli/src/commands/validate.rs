@@ -1,4 +1,4 @@
-//! `validate`: are the files right?
+//! `validate`: checks the files.
 
 mod against_running;
 mod sight;
@@ -115,7 +115,7 @@ pub(crate) async fn run(args: &ValidateArgs, root: &RootArg, output: &mut Output
     Ok(if right { Exit::Done } else { Exit::Mistakes })
 }
 
-/// Of each module whose file is right: what it comes to.
+/// The effective values of each module whose file is valid.
 fn effective(report: &RootReport) -> impl Iterator<Item = (&str, Vec<Effective>)> {
     report
         .modules
@@ -198,12 +198,12 @@ impl fmt::Display for Note {
     }
 }
 
-/// Those of each file by itself.
+/// The errors of each file by itself.
 fn own(report: &RootReport) -> impl Iterator<Item = &Mistakes> {
     report.node.as_ref().err().into_iter().chain(report.modules.iter().filter_map(|(_, m)| m.as_ref().err()))
 }
 
-/// `broken` of the mistakes are files that cannot be used at all.
+/// `broken` of the errors are files that cannot be used at all.
 fn print(
     report: &RootReport,
     all: &[&Mistakes],
@@ -222,7 +222,7 @@ fn print(
     writeln!(output, "{}", output.paint(Tone::Good, &format!("✓ the files are valid: {modules}")))
 }
 
-/// How many files there are mistakes in.
+/// The number of files with errors.
 fn wrong_files(all: &[&Mistakes]) -> usize {
     let files = all.iter().flat_map(|mistakes| mistakes.iter()).map(|mistake| mistake.file.as_str());
     files.collect::<BTreeSet<_>>().len()

@@ -1,5 +1,5 @@
-//! Ends the demo's own application. Linux only: `/proc`, and `pidfd_open(2)`, so that a
-//! process id that was given to another process meanwhile is never signalled.
+//! Ends the demo's own application. Linux only: with `/proc` and `pidfd_open(2)`, so that a process id that was
+//! reused in the meantime is never signalled.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -9,10 +9,10 @@ use std::path::Path;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Before the second, harder signal.
+/// The delay before the second, harder signal.
 const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-/// Ends every `program demo-app` that runs in `root`. Returns how many there were.
+/// Ends every `program demo-app` that runs in `root`. Returns their number.
 pub(super) fn end_applications(program: &Path, root: &Path) -> usize {
     let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
     processes
@@ -28,7 +28,7 @@ fn end_if_ours(pid: Pid, program: &Path, root: &Path) -> bool {
         return false;
     }
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-    // Between the first look and the descriptor it may have become another one.
+    // It may have become another process between the scan and the descriptor.
     if !is_ours(pid, program, root) {
         return false;
     }
@@ -42,7 +42,7 @@ fn end_if_ours(pid: Pid, program: &Path, root: &Path) -> bool {
 
 fn is_ours(pid: Pid, program: &Path, root: &Path) -> bool {
     let place = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
-    // A program that was replaced by a newer one since is still ours: proc_pid_exe(5).
+    // A program that has been replaced by a newer one since is still ours: proc_pid_exe(5).
     let mut replaced = program.as_os_str().to_owned();
     replaced.push(" (deleted)");
     let links_to = |name: &str, path: &Path| std::fs::read_link(place.join(name)).is_ok_and(|to| to == path);
@@ -53,7 +53,7 @@ fn is_ours(pid: Pid, program: &Path, root: &Path) -> bool {
         && links_to("cwd", root)
 }
 
-/// Waits a while for its end.
+/// Waits a while for its exit.
 fn has_ended(process: &OwnedFd) -> bool {
     let mut watched = [PollFd::new(process, PollFlags::IN)];
     matches!(poll(&mut watched, Some(&PATIENCE)), Ok(ready) if ready > 0)
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    /// Says a word, and waits for one that never comes.
+    /// Prints a word, and waits forever.
     const SCRIPT: &str = "echo; read line";
 
     fn start(program: &Path, folder: &Path) -> std::process::Child {
@@ -75,7 +75,7 @@ mod tests {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        // Between its start and its first word its command line is not there yet.
+        // Right after its start, its command line is not visible yet.
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         child
     }
@@ -85,8 +85,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let root = std::fs::canonicalize(place.path()).unwrap();
         let program = root.join("program");
-        // By a program of its own: what this process has open for writing, so has what another test starts
-        // at this moment, and then it cannot be executed (execve(2), ETXTBSY).
+        // Written by a separate program: a process that another test starts at this moment inherits what this
+        // process has open for writing, and then the file cannot be executed (execve(2), ETXTBSY).
         let copied = std::process::Command::new("cp").arg("/bin/sh").arg(&program).status();
         assert!(copied.unwrap().success());
         std::fs::write(root.join("demo-app"), SCRIPT).unwrap();

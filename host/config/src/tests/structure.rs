@@ -2,7 +2,7 @@
 
 use super::mistakes;
 
-/// A checker that would be right.
+/// A valid checker.
 const CHECKER: &str = "[[checker]]\nname = \"a\"\nprocess = { name = \"nginx\" }\n";
 
 #[test]

@@ -1,4 +1,4 @@
-//! SIGTERM as the node's file says, and SIGHUP.
+//! SIGTERM with the settings of the node's file, and SIGHUP.
 
 use bellwether_tests::answers::{Event, State, Wanted};
 use bellwether_tests::daemon::Daemon;
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::{application, serving};
 
-/// The module serves, and drains for so long.
+/// The module serves, and drains for this long.
 fn draining(shutdown: &str, drain: &str) -> (Root, Web, Daemon, u32) {
     let root = Root::new("node-1", &format!("[shutdown]\n{shutdown}\n"));
     let web = Web { address: free_address() };
@@ -70,7 +70,7 @@ fn the_end_waits_no_longer_than_the_node_file_says() {
     assert!(daemon.log().contains("the time to end is over"), "{}", daemon.log());
 }
 
-/// The sentences with which the daemon has answered SIGHUP.
+/// The records with which the daemon has answered SIGHUP.
 fn read_again(daemon: &Daemon) -> Vec<String> {
     let events = daemon.events();
     let texts = events.into_iter().map(|event| event.text);
@@ -104,7 +104,7 @@ fn a_hangup_reads_the_node_file_again_and_says_what_waits_for_a_restart() {
     root.write_node("node-1", "[shutdown]\napplications = \"stop\"\n");
     hang_up(&daemon);
     assert!(is_alive(pid));
-    // And it is really in force.
+    // And it is really active.
     daemon.end();
     assert!(!is_alive(pid), "{}", daemon.log());
 }

@@ -117,7 +117,7 @@ impl Request {
         Ok(Parts { https, authority, path })
     }
 
-    /// The origin: `https://HOST:PORT`.
+    /// The origin of the URL, as `https://HOST:PORT`.
     pub(crate) fn origin(&self) -> &str {
         let begin = self.url.find("://").map_or(0, |at| at + 3);
         let length = self.url[begin..].find(['/', '?', '#']).unwrap_or(self.url.len() - begin);

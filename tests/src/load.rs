@@ -18,7 +18,6 @@ const MAX_REQUESTS: usize = 20_000;
 /// The time limit of an answer on a machine that is busy with something else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The running clients.
 #[derive(Debug)]
 pub struct Load {
     clients: Vec<JoinHandle<Tally>>,

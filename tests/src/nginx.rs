@@ -81,7 +81,6 @@ http {{
         children.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
-    /// Requests its page.
     pub fn ask(&self) -> Option<Response> {
         http::get(self.address, "/")
     }

@@ -67,7 +67,7 @@ impl Screen {
         self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
-    /// Its content.
+    /// The text that is on the screen.
     pub fn shown(&self) -> String {
         self.tmux(&["capture-pane", "-p"])
     }

@@ -152,7 +152,6 @@ impl Farm {
         });
     }
 
-    /// The agent's line.
     fn line(&self) -> String {
         let mut line = String::new();
         let mut stream = TcpStream::connect(self.agent).expect("the agent listens");

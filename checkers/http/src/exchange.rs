@@ -11,7 +11,7 @@ use crate::request::Request;
 /// Why there is no response to judge.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
-    /// The connection failed.
+    /// The connection has failed, with the error.
     Net(NetError),
     /// The response is not valid HTTP/1.
     Malformed(String),
@@ -21,7 +21,6 @@ pub(crate) enum NoAnswer {
     Unfinished {
         /// The status in the head.
         status: u16,
-        /// The time limit.
         within: Duration,
     },
 }

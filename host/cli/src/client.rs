@@ -218,7 +218,6 @@ fn overdue() -> Failure {
     )
 }
 
-/// The daemon's error.
 fn refusal(body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => {

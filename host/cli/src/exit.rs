@@ -10,7 +10,6 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// The command has succeeded.
     Done = 0,
-    /// Any other error.
     Error = 1,
     /// The command line is invalid. clap itself exits with this one.
     Usage = 2,

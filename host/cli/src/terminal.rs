@@ -121,7 +121,7 @@ impl Tasks {
     }
 }
 
-/// Signals from outside.
+/// Signals from outside that the screen handles.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

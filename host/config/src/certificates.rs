@@ -151,7 +151,6 @@ impl Certificates {
         Ok(Self { inner, acceptor: Acceptor(TlsAcceptor::from(Arc::new(config))) })
     }
 
-    /// The active certificate.
     pub fn pair(&self) -> Arc<Pair> {
         self.inner.in_use.load_full()
     }

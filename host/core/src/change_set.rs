@@ -55,9 +55,9 @@ pub struct Picture<C> {
 /// A version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// The active version.
+    /// The version that is active.
     InForce,
-    /// The changed version.
+    /// The version on disk that differs from it.
     New,
 }
 

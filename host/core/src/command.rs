@@ -18,7 +18,7 @@ pub enum Command {
     Restart,
     /// Keep monitoring, take no action (maintenance).
     Suspend,
-    /// End the suspension.
+    /// End the suspension of automatic actions.
     Resume,
     /// Forget counted restarts and a failure.
     Reset,

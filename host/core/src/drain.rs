@@ -47,7 +47,6 @@ impl Drain {
         }
     }
 
-    /// The maximum length.
     pub fn longest(self) -> Duration {
         match self {
             Self::For(time) => time,

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 /// The maximum number of processes that are named.
 const NAMED: usize = 5;
 
-/// A leftover process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
     /// The short name of its program.

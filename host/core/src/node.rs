@@ -170,7 +170,7 @@ impl Node {
         }
     }
 
-    /// Updates the snapshot.
+    /// Updates the snapshot after deferred events.
     pub fn refresh(&mut self) {
         let Stale { changed, redefined } = std::mem::take(&mut self.stale);
         self.publish(&changed, &redefined);

@@ -118,7 +118,6 @@ pub enum Action {
         target: TargetName,
         /// The title of the notification.
         title: String,
-        /// The last error.
         why: String,
     },
 }

@@ -27,7 +27,7 @@ pub const OTHER_READY_NODES: usize = 0;
 /// The caller of a command, and the state that the caller decided on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// The caller's role.
+    /// The role that the caller has.
     pub role: Role,
     /// The generation of the snapshot that the caller saw. Without it, later changes are not checked.
     pub seen: Option<u64>,
@@ -50,7 +50,7 @@ impl Authorization {
 /// The decision about a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Permission {
-    /// It is allowed.
+    /// It is allowed without a confirmation.
     Granted,
     /// It needs a confirmation with the module's name: no node would serve the module.
     Unconfirmed,

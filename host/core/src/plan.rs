@@ -156,7 +156,6 @@ pub enum OnFailure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     pub action: StepAction,
-    /// Its time limit.
     pub timeout: Duration,
     /// What happens if it fails.
     pub on_failure: OnFailure,

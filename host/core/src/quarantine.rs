@@ -18,7 +18,6 @@ use crate::moment::Moment;
 
 /// The first delay; each further one is twice as long.
 pub const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// The longest delay.
 pub const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// The maximum number of cases: beyond it, the one whose last attempt is oldest is forgotten.
 pub const MAX_CASES: usize = 256;

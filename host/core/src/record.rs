@@ -30,9 +30,7 @@ pub enum RecordKind {
     Verdict {
         /// The checker whose verdict changed.
         checker: CheckerName,
-        /// The previous verdict.
         from: Verdict,
-        /// The new verdict.
         to: Verdict,
         /// The status of its last run.
         status: Status,
@@ -62,9 +60,7 @@ pub enum RecordKind {
     },
     /// The module's state changed.
     State {
-        /// The previous state.
         from: StateName,
-        /// The new state.
         to: StateName,
         /// Why, in one sentence.
         reason: String,
@@ -105,7 +101,7 @@ pub enum RecordKind {
     },
     /// A file was activated, or rejected.
     Reload {
-        /// The file: `checkers/http.wasm`.
+        /// The file, relative to the root: `checkers/http.wasm`.
         what: String,
         /// Whether it is active now.
         ok: bool,

@@ -82,7 +82,6 @@ pub struct TooMuch {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     attempt: AttemptId,
-    /// The core's request.
     pub request: PlanRequest,
     /// The running kept commands, each with its process.
     pub running: Vec<(CommandName, u32)>,

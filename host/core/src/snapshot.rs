@@ -70,7 +70,7 @@ pub struct ModuleView {
     #[serde(default)]
     pub changed: u64,
     pub state: StateName,
-    /// The health answer.
+    /// Whether the health check passes.
     pub ready: bool,
     /// Since when it is in this state.
     pub since: Moment,
@@ -79,7 +79,6 @@ pub struct ModuleView {
     pub ready_since: Moment,
     /// Why it is in this state, and why it is not ready if it is not: one sentence.
     pub reason: String,
-    /// The desired state.
     pub wish: Wish,
     /// When something will happen automatically (a next attempt, the end of a drain).
     pub next: Option<Moment>,
@@ -189,7 +188,6 @@ pub struct CheckerView {
     pub kind: CheckerKind,
     /// The effect of its going down.
     pub on_down: OnDown,
-    /// Its present verdict.
     pub verdict: Verdict,
     /// Since when it has this verdict.
     pub since: Moment,
@@ -208,6 +206,5 @@ pub struct CheckerView {
     /// The approximate time of the next run; `None` if it is not being run, or has not run yet.
     #[serde(default)]
     pub next: Option<Moment>,
-    /// Its last observation.
     pub last: Option<Arc<Observation>>,
 }

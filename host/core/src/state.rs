@@ -32,7 +32,6 @@ pub enum StateName {
 /// How a state is displayed: a word, a shape and a tone, each of which is sufficient by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateLook {
-    /// The displayed word.
     pub word: &'static str,
     /// The shape, as a character.
     pub symbol: char,

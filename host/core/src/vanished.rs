@@ -33,7 +33,7 @@ pub enum Place {
     Same,
     /// Another one: a mount, or a link with another target.
     Another,
-    /// Nothing exists there.
+    /// Neither a folder nor a link exists there.
     Away,
 }
 

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use crate::moment::{Moment, plain};
 
-/// One watched task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchedTask {
     /// Its name in a sentence: `the core`.

@@ -19,7 +19,6 @@ mod brief;
 
 pub use self::brief::{Brief, BriefLine, brief};
 
-/// The complete explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
     /// The state, and why it is not ready if it is not.
@@ -35,7 +34,6 @@ pub struct Why {
 /// One link of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// When it happened.
     pub at: Moment,
     /// Its role in the chain.
     pub role: Role,
@@ -61,7 +59,6 @@ pub enum Role {
     Step,
     /// The module's new state.
     State,
-    /// A user's command.
     Command,
     /// Something else (a reload, the daemon itself).
     Note,

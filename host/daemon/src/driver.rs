@@ -54,9 +54,7 @@ pub struct Driver {
     pub published: Published,
     /// Runs the checkers of all modules.
     pub observers: Observers,
-    /// Carries out plans.
     pub actors: Actors,
-    /// Writes the records.
     pub journal: Journal,
     /// Records the core's input.
     pub input_log: InputLog,

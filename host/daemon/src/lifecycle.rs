@@ -55,7 +55,6 @@ pub struct Lifecycle {
     pub looks: mpsc::Sender<LookNow>,
     /// The queue of the core.
     pub events: mpsc::Sender<Message>,
-    /// The published snapshot.
     pub published: Published,
     /// Makes HTTP requests with the node's settings.
     pub sandbox: Arc<Sandbox>,

@@ -28,7 +28,7 @@ pub(super) const REQUESTS_AT_ONCE: usize = 8;
 /// What to do after the output has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Receive more data.
+    /// Receive more data from the client.
     Receive,
     /// Continue with the data received already: [`Conversation::receive`] an empty slice.
     SendFirst,

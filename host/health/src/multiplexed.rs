@@ -165,7 +165,6 @@ async fn admit_all(
     let _ = timeout(END_WITHIN, all_ended).await;
 }
 
-/// All open connections.
 #[derive(Debug, Default)]
 struct Crowd {
     members: Vec<(AbortHandle, Activity)>,

@@ -66,7 +66,6 @@ impl Probers {
 /// The task that informs the core.
 #[derive(Debug)]
 pub struct Watch {
-    /// The recorded clients.
     pub probers: Probers,
     /// Shows which modules exist.
     pub published: Published,

@@ -133,7 +133,7 @@ impl Journal {
         self.last_seq.max(self.waiting.last())
     }
 
-    /// Adds a record.
+    /// Adds a record to the journal, without waiting for the disk.
     pub fn write(&self, record: Record) {
         let module = record.module.as_ref().map_or("", |module| module.as_str());
         tracing::info!(module, "{}", record.kind.sentence());

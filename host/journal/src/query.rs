@@ -1,4 +1,4 @@
-//! Queries for records.
+//! The queries for journal records.
 
 use bellwether_core::id::{CheckerName, ModuleName};
 

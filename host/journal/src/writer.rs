@@ -305,7 +305,7 @@ impl Writer {
         }
     }
 
-    /// Work between batches.
+    /// Does the periodic work between two batches.
     fn look_after(&mut self) {
         let now = Instant::now();
         if self.prune_at <= now {

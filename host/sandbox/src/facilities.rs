@@ -63,7 +63,6 @@ pub enum CommandError {
     #[error("command `{command}` did not end within {} and was killed", plain(*.within))]
     Overdue {
         command: CommandName,
-        /// Its time limit.
         within: Duration,
     },
 }

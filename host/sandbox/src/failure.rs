@@ -18,7 +18,6 @@ pub enum Failure {
     /// It exceeded its time limit.
     #[error("ended after {}: {doing}", plain(*.after))]
     Timeout {
-        /// The time limit.
         after: Duration,
         /// What it was doing when its time was up.
         doing: Doing,

@@ -36,7 +36,6 @@ pub struct CheckRun {
     pub config: Arc<str>,
     /// Its time limit, from the moment it has a place to run.
     pub time: Duration,
-    /// Its resource limits.
     pub limits: RunLimits,
     /// What it is allowed to do.
     pub grants: Arc<Grants>,
@@ -89,9 +88,7 @@ pub struct PlanRun {
     pub request: PlanRequest,
     /// The module's commands, and which of them are running.
     pub commands: Vec<DeclaredCommand>,
-    /// Its time limit.
     pub time: Duration,
-    /// Its resource limits.
     pub limits: RunLimits,
     /// The commands and processes of its module, where they are granted.
     pub facilities: Arc<dyn Facilities>,

@@ -106,7 +106,6 @@ pub struct SignedIn {
     pub act_key: String,
 }
 
-/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// The user's name, or the token's.
@@ -217,7 +216,7 @@ impl Access {
         self.begin_session(name, format!("from {from}")).await
     }
 
-    /// Failures are recorded.
+    /// Records the attempt if it fails.
     async fn let_in(&self, name: &str, password: String, from: IpAddr) -> Result<(), Refusal> {
         let let_in = self.is_let_in(name, password, from).await;
         if let Err(refusal) = &let_in {

@@ -182,7 +182,6 @@ impl Site {
     }
 }
 
-/// An accepted connection.
 struct Client {
     stream: TcpStream,
     address: SocketAddr,

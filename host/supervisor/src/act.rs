@@ -124,7 +124,6 @@ impl Actors {
         });
     }
 
-    /// Abandons a step.
     pub fn cancel_step(&mut self, module: ModuleName, attempt: AttemptId, step: usize) {
         if let Some(task) = self.under_way.remove(&(module.clone(), attempt, step)) {
             task.abort();

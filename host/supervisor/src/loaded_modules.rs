@@ -14,7 +14,6 @@ use crate::guest_store::{GuestStores, Memory, Owner, OwnerKind};
 use bellwether_config::spec::{CheckerSpec, ComponentSpec, Grants, ModuleSpec, Subject};
 use bellwether_sandbox::StateHandle;
 
-/// One active module.
 #[derive(Debug)]
 pub struct LoadedModule {
     /// The content of its file.

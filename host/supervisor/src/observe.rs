@@ -56,7 +56,6 @@ pub struct RunContext {
     pub clock: Clock,
     /// Limits of every run of a component.
     pub limits: LimitsSpec,
-    /// Runs the components.
     pub sandbox: Arc<Sandbox>,
     pub registry: ComponentRegistry,
     pub loaded_modules: LoadedModules,

@@ -37,9 +37,7 @@ const MAX_SEEN: usize = 64;
 pub struct Watch {
     /// The folder with the files.
     pub root: PathBuf,
-    /// The kept applications.
     pub kept: Kept,
-    /// The active modules.
     pub loaded_modules: LoadedModules,
     /// The published observations of checkers.
     pub published: Published,

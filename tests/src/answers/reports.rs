@@ -143,7 +143,6 @@ pub struct Simulation {
     /// Whether all expectations are met.
     pub ok: bool,
     pub module: String,
-    /// The random seed.
     pub seed: u64,
     pub end: End,
     pub summary: Summary,

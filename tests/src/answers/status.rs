@@ -20,7 +20,7 @@ pub struct Status {
 pub struct Module {
     pub name: String,
     pub state: State,
-    /// The health answer.
+    /// Whether the health check passes.
     pub ready: bool,
     /// Since when it is in this state.
     pub since: String,
@@ -28,7 +28,6 @@ pub struct Module {
     pub reason: String,
     /// Whether automatic actions are suspended.
     pub suspended: bool,
-    /// The desired state.
     pub wanted: Wanted,
     /// Automatic restarts that count against the budget.
     pub restarts: u64,

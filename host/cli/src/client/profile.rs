@@ -37,7 +37,7 @@ pub(crate) struct Profile {
     /// Only this certificate is trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// Additional trusted authorities.
+    /// Authorities that are trusted in addition to the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
 }

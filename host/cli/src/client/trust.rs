@@ -22,7 +22,7 @@ use crate::exit::{Exit, Failure};
 /// The trusted certificate or authorities.
 #[derive(Debug, Clone)]
 pub(super) enum Trust {
-    /// Only this certificate.
+    /// Only the certificate with this fingerprint.
     One(Fingerprint),
     /// The system's authorities, and those of a file.
     Authorities(Option<PathBuf>),

@@ -24,7 +24,6 @@ pub(crate) struct DemoAppArgs {
     listen: SocketAddr,
 }
 
-/// Its present behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Mood {

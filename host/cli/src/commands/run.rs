@@ -69,7 +69,6 @@ fn announce(ready: &Ready) {
     tracing::info!("commands: {}", ready.socket.display());
 }
 
-/// The built-in components.
 pub(crate) fn standard() -> Vec<StandardComponent> {
     STANDARD.iter().map(|(folder, name, bytes)| StandardComponent { folder, name, bytes }).collect()
 }

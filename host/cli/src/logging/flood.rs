@@ -32,7 +32,6 @@ struct Place {
     held: u64,
 }
 
-/// Recent messages.
 #[derive(Debug)]
 pub(super) struct Flood(Vec<Option<Place>>);
 

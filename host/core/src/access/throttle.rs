@@ -18,7 +18,6 @@ pub struct Rule {
     pub free: u32,
     /// The delay after one more failure; each further failure doubles it.
     pub first: Duration,
-    /// The longest delay.
     pub most: Duration,
     /// The failures are forgotten after this time without an attempt.
     pub forget: Duration,

@@ -23,7 +23,7 @@ const MAX_NAME: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Without any problem.
+    /// It works without any problem.
     Pass,
     /// It works, but needs attention.
     Warn,

@@ -132,7 +132,6 @@ impl PlanExecution {
         self
     }
 
-    /// Requests a plan.
     pub(super) fn begin(occasion: Occasion, around: &Surroundings<'_>, out: &mut Outbox<'_>) -> Self {
         let mut run = Self { frames: Vec::new(), starved: false, hangs: false };
         run.ask(occasion, around, out);

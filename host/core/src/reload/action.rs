@@ -63,7 +63,6 @@ pub enum Action<M, C> {
         /// It was not active before: it may take over the application of a module that
         /// [is gone](super::Reload::is_gone).
         first: bool,
-        /// Its stored state.
         memory: Option<Box<ModuleMemory>>,
     },
     /// The module is no longer active. Answered with [`Event::Unloaded`](super::Event::Unloaded).

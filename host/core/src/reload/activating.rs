@@ -21,7 +21,6 @@ use crate::record::{RecordKind, short};
 /// A new file this soon after one with the same content was removed counts as renamed.
 pub(super) const RENAMED_WITHIN: Duration = Duration::from_secs(10);
 
-/// An active component.
 #[derive(Debug)]
 pub(super) struct Active<C> {
     pub(super) version: ComponentVersion<C>,

@@ -161,7 +161,7 @@ pub type Identity = (u64, u64);
 /// Whether a folder exists, apart from its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// This folder exists.
+    /// It exists, with this identity.
     There(Identity),
     /// The folder does not exist.
     Away,

@@ -6,7 +6,6 @@ use crate::id::{AttemptId, CheckerName, CommandName};
 use crate::moment::Moment;
 use crate::plan::{Plan, PlanError};
 
-/// A future event.
 #[derive(Debug)]
 pub(super) enum Item {
     /// A checker's next run by its schedule, unless that has changed since.

@@ -10,7 +10,6 @@ use crate::state::StateName;
 use super::judging;
 use super::scenario::{Expectation, Look};
 
-/// The complete report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     /// The events, in their order.
@@ -70,7 +69,6 @@ pub struct Summary {
     pub begin: Option<Seen>,
     /// The state at the end.
     pub end: Option<Seen>,
-    /// The simulated time.
     pub lasted: Duration,
     /// The total time with a negative health answer.
     pub not_ready: Duration,

@@ -21,7 +21,6 @@ pub struct Scenario {
     pub happenings: Vec<Happening>,
     /// The behaviour of commands; those not named here work.
     pub commands: BTreeMap<CommandName, Behaviour>,
-    /// The expected results.
     pub expectations: Vec<Expectation>,
 }
 

@@ -11,7 +11,6 @@ pub(super) struct Window(u64);
 pub(super) const MOST: u32 = 60;
 
 impl Window {
-    /// Adds one run.
     pub(super) fn push(&mut self, failed: bool) {
         self.0 = (self.0 << 1) | u64::from(failed);
     }

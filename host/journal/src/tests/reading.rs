@@ -68,7 +68,7 @@ async fn found(journal: &Journal, query: RecordQuery) -> Vec<u64> {
 /// Texts that share their three-letter parts without being equal.
 const ALIKE: [&str; 5] = ["it has started", "starte, rted", "tarted STARTED", "st%rted", "up"];
 
-/// These texts, repeated.
+/// Writes these texts repeatedly, with these numbers.
 fn write_alike(world: &World, journal: &Journal, seqs: std::ops::RangeInclusive<u64>) {
     for seq in seqs {
         let text = ALIKE[usize::try_from(seq % 5).unwrap()];

@@ -47,7 +47,7 @@ impl std::fmt::Debug for Email {
 struct Refused {
     /// Deferred, to be tried again.
     for_now: Vec<String>,
-    /// Rejected permanently.
+    /// Recipients that the server rejected permanently.
     for_good: Vec<String>,
 }
 

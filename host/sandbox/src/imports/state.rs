@@ -72,7 +72,7 @@ impl StateHandle {
         *self.lock() = Arc::new(Contents { values, size });
     }
 
-    /// The present content.
+    /// A copy of the present content.
     pub fn contents(&self) -> StateContents {
         StateContents(Arc::clone(&self.lock()))
     }

@@ -25,7 +25,6 @@ pub(super) struct Operation {
     pub(super) role: Option<Role>,
     /// A description in half a sentence.
     pub(super) summary: &'static str,
-    /// The query parameters.
     pub(super) query: Option<Shape>,
     /// The schema of the request's body.
     pub(super) body: Option<Shape>,

@@ -211,7 +211,7 @@ fn button(module: &ModuleView, command: &str, caller: &Caller) -> Option<Button>
     Some(Button { word: capitalised(word), href: format!("/modules/{}/{word}", module.name), idle })
 }
 
-/// `start` becomes `Start`.
+/// Capitalises a word: `start` becomes `Start`.
 pub(super) fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -150,7 +150,6 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Creates the watcher.
     pub(super) fn new() -> Self {
         let (hint, hints) = mpsc::channel(1);
         // One pending hint is sufficient: its receiver scans everything.

@@ -2,7 +2,7 @@
 
 use bellwether_guest::prelude::*;
 
-/// What to use.
+/// The granted interface to use, and its arguments.
 #[bellwether_guest::config]
 #[derive(Debug)]
 pub struct Config {

@@ -27,7 +27,7 @@ use bellwether_os::names::Share;
 pub(crate) struct Tls {
     /// The name that the certificate must have, if not the host.
     pub(crate) server_name: Option<String>,
-    /// Additional trusted authorities.
+    /// Authorities that are trusted in addition to the system's.
     pub(crate) authorities: Vec<CertificateDer<'static>>,
     /// Whether any certificate is accepted.
     pub(crate) any: bool,

@@ -31,7 +31,6 @@ pub(super) struct CheckerRow {
     pub(super) probation: Option<&'static str>,
 }
 
-/// Its last observation.
 #[derive(Debug)]
 pub(super) struct Last {
     pub(super) status: Look,

@@ -44,17 +44,17 @@ fn tcp_sees_a_service_that_is_stopped_without_expecting_anything_of_it() {
     let parsed: SocketAddr = address.parse().expect("an address");
     eventually("the service serves", || http::get(parsed, "/"));
     let (config, grants) = (json!({ "address": address }), [format!("connect={address}")]);
-    told(&check("tcp", &config, &grants, "20s"), 0, "took the connection");
+    told(&check("tcp", &config, &grants, "20s"), 0, "connected to");
 
     assert!(signal(service.0.id(), Signal::STOP));
     let stopped = check("tcp", &config, &grants, "8s");
     told(&stopped, 3, "has not accepted it: it hangs or is stopped");
     assert!(stopped.out.contains(&format!(" {} (stopped)", service.0.id())), "{stopped:?}");
     let off = json!({ "address": address, "expect-accept": false });
-    told(&check("tcp", &off, &grants, "20s"), 0, "took the connection");
+    told(&check("tcp", &off, &grants, "20s"), 0, "connected to");
 
     assert!(signal(service.0.id(), Signal::CONT));
-    told(&check("tcp", &config, &grants, "20s"), 0, "took the connection");
+    told(&check("tcp", &config, &grants, "20s"), 0, "connected to");
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Files {
     }
 }
 
-const LEADS_OUT: &str = "it leads out of the directory that is granted";
+const LEADS_OUT: &str = "it is outside the directory that is granted";
 
 #[test]
 fn files_in_a_granted_directory_are_read_and_listed() {
@@ -191,10 +191,10 @@ fn nothing_is_changed_in_a_granted_directory() {
     let ended = reach("change", &path, &files.grant());
     assert!(!ended.out.contains("=done"), "{ended:?}");
     for what in ["write", "rename", "remove", "set the size of", "set the times of"] {
-        let refusal = format!("refused: {what} {path}; components read files and change none");
+        let refusal = format!("refused: {what} {path}; components can read files, but not change them");
         assert!(ended.out.lines().any(|line| line == refusal), "{refusal}: {ended:?}");
     }
-    let refusal = format!("refused: create {path}.other; components read files and change none");
+    let refusal = format!("refused: create {path}.other; components can read files, but not change them");
     assert!(ended.out.lines().any(|line| line == refusal), "{ended:?}");
     assert_eq!(files.state(), before);
 }
@@ -345,7 +345,7 @@ fn components_take_no_connections() {
     for address in ["0.0.0.0:0", "127.0.0.1:0"] {
         let ended = reach("listen", address, &grant("connect", "127.0.0.1:80"));
         assert_eq!(ended.code, Some(3), "{ended:?}");
-        let why = "components make connections and take none";
+        let why = "components can open connections, but not accept any";
         assert!(
             ended.out.lines().any(|line| line.starts_with("refused: ") && line.ends_with(why)),
             "{ended:?}"

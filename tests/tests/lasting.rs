@@ -98,7 +98,7 @@ fn much_that_is_removed_at_once_is_believed_when_a_person_says_so() {
     let (root, daemon) = daemon_with(&[("app", sleeps(1001)), ("web", sleeps(1002))]);
     root.remove("modules/app.toml");
     root.remove("modules/web.toml");
-    until_problem(&daemon, &["all 2 files vanished from modules/ at once", "systemctl reload"]);
+    until_problem(&daemon, &["all 2 files disappeared from modules/ at once", "systemctl reload"]);
     assert_eq!(daemon.health("app").status, 200);
     signal(daemon.pid(), Signal::HUP);
     eventually("both modules are gone", || {

@@ -150,6 +150,6 @@ fn a_year_takes_moments_and_what_is_too_much_is_a_clear_error() {
     root.write("scenarios/flaps.toml", format!("for = \"1d\"\n{}", flaps.repeat(8)));
     let ended = simulate(&root, "scenarios/flaps.toml", &[]);
     assert_eq!(ended.code, Some(1), "{:?} {}", ended.code, ended.error);
-    assert!(ended.error.contains("too much happens"), "{}", ended.error);
+    assert!(ended.error.contains("too many events"), "{}", ended.error);
     assert!(ended.error.contains("next: make `for` shorter"), "{}", ended.error);
 }

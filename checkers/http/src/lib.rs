@@ -111,7 +111,7 @@ fn days_until(ends_ms: i64, now: SystemTime) -> f64 {
 fn certified(seen: Observation, days: f64, warn_days: u16) -> Observation {
     let seen = match seen.status {
         Status::Pass if days < f64::from(warn_days) => {
-            let summary = format!("{}; its certificate ends within {days} days", seen.summary);
+            let summary = format!("{}; its certificate expires within {days} days", seen.summary);
             Observation { status: Status::Warn, summary, ..seen }
         }
         _ => seen,

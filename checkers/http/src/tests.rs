@@ -212,7 +212,7 @@ fn a_certificate_that_ends_soon_is_warned_of() {
     assert_eq!(seen.measurements[0].name, "certificate-days");
     let seen = certified(good(), days_until(in_days(3), now), 14);
     assert_eq!(seen.status, Status::Warn);
-    assert!(seen.summary.starts_with("answered 200; its certificate ends within 3"), "{}", seen.summary);
+    assert!(seen.summary.starts_with("answered 200; its certificate expires within 3"), "{}", seen.summary);
     let bad = certified(Observation::fail("answered 500"), 3.0, 14);
     assert_eq!((bad.status, bad.summary.as_str()), (Status::Fail, "answered 500"));
 }

@@ -93,7 +93,7 @@ impl<'c> Words<'c> {
         };
         let is_tcp = !config.address.starts_with("udp:") && !config.address.starts_with("unix:");
         if config.tls.is_some() && !is_tcp {
-            return Err("`tls` is spoken over TCP alone: leave it out".into());
+            return Err("`tls` needs TCP: omit it".into());
         }
         if config.address.starts_with("udp:") && words.send.is_none() {
             return Err("over UDP only what is asked answers: give something to `send`".into());
@@ -175,10 +175,10 @@ fn taken(connection: &Connection<'_>, config: &Config) -> Observation {
     {
         let by = held_by.map(|holders| format!(", {holders},")).unwrap_or_default();
         return Observation::hang(format!(
-            "the system took the connection to {address}, and the service{by} has not accepted it: it hangs or is stopped"
+            "the system completed the connection to {address}, and the service{by} has not accepted it: it hangs or is stopped"
         ));
     }
-    Observation::pass(format!("{address} took the connection"))
+    Observation::pass(format!("connected to {address}"))
 }
 
 fn contains(heard: &[u8], expected: &[u8]) -> bool {

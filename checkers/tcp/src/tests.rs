@@ -47,7 +47,7 @@ fn of_json(json: &str) -> Config {
 fn a_service_that_takes_the_connection_passes() {
     let address = service("", "");
     let seen = check(config(&address, None, None), &run());
-    assert_eq!((seen.status, seen.summary), (Status::Pass, format!("{address} took the connection")));
+    assert_eq!((seen.status, seen.summary), (Status::Pass, format!("connected to {address}")));
     let names: Vec<_> = seen.measurements.iter().map(|m| (m.name.as_str(), m.unit.as_str())).collect();
     assert_eq!(names, [("connect-time", "ms"), ("response-time", "ms")]);
     assert!(seen.measurements[0].value > 0.0);
@@ -139,7 +139,7 @@ fn a_service_that_never_accepts_fails_although_the_system_takes_the_connection()
     let seen = check(config(&address, None, None), &told());
     assert_eq!(seen.status, Status::Fail);
     let expected = format!(
-        "the system took the connection to {address}, and the service, redis-server 7 (stopped), has not accepted it: it hangs or is stopped"
+        "the system completed the connection to {address}, and the service, redis-server 7 (stopped), has not accepted it: it hangs or is stopped"
     );
     assert_eq!(seen.summary, expected);
     assert!(seen.attributes.contains(&("hang".to_owned(), "true".to_owned())), "{seen:?}");
@@ -215,7 +215,7 @@ fn settings_that_contradict_each_other_are_unknown() {
     for (json, words) in [
         (r#"{"address": "a:1", "send": "x", "send-bytes": "x"}"#, "both `send` and `send-bytes`"),
         (r#"{"address": "a:1", "expect": "x", "expect-bytes": "x"}"#, "both `expect` and `expect-bytes`"),
-        (r#"{"address": "unix:/a", "tls": {}}"#, "`tls` is spoken over TCP alone"),
+        (r#"{"address": "unix:/a", "tls": {}}"#, "`tls` needs TCP"),
         (r#"{"address": "udp:a:1"}"#, "give something to `send`"),
     ] {
         let seen = check(of_json(json), &run());

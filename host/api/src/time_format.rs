@@ -10,7 +10,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 /// A text that is not a valid moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no moment: expected how long ago (10m, 2h, 1d), a date and a time (2026-11-22 21:30), \
+    "`{0}` is not a valid time: expected how long ago (10m, 2h, 1d), a date and a time (2026-11-22 21:30), \
      or a moment like 2026-11-22T21:30:00Z"
 )]
 pub struct NoMoment(String);

@@ -54,6 +54,6 @@ mod tests {
         let ten_minutes = Duration::from_secs(600);
         let (earliest, latest) = (before - ten_minutes, Timestamp::now() - ten_minutes);
         assert!((earliest..=latest).contains(&since), "{since} is not between {earliest} and {latest}");
-        assert!(moment("yesterday").unwrap_err().to_string().contains("is no moment"));
+        assert!(moment("yesterday").unwrap_err().to_string().contains("is not a valid time"));
     }
 }

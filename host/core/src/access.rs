@@ -49,7 +49,7 @@ impl fmt::Display for Role {
 
 /// A word that is not the name of a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no role: expected monitor, control or admin")]
+#[error("`{0}` is not a role: expected monitor, control or admin")]
 pub struct UnknownRole(String);
 
 impl FromStr for Role {

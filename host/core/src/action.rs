@@ -22,10 +22,7 @@ pub enum Action {
         eager: bool,
     },
     /// Stop running this checker.
-    Unwatch {
-        module: ModuleName,
-        checker: CheckerName,
-    },
+    Unwatch { module: ModuleName, checker: CheckerName },
     /// Ask the restart script for a plan. Answered by [`PlanMade`](crate::event::Event::PlanMade).
     MakePlan {
         module: ModuleName,
@@ -72,10 +69,7 @@ pub enum Action {
         within: Duration,
     },
     /// Persist this state of a module, so that it outlives the daemon.
-    Remember {
-        module: ModuleName,
-        memory: Box<ModuleMemory>,
-    },
+    Remember { module: ModuleName, memory: Box<ModuleMemory> },
     /// Add a record to the journal.
     Record(Record),
     /// Answer a command of a user.

@@ -47,9 +47,7 @@ pub enum Event {
         memory: Option<Box<ModuleMemory>>,
     },
     /// A module's file was removed: stop monitoring. The application is left as it is.
-    ModuleRemoved {
-        module: ModuleName,
-    },
+    ModuleRemoved { module: ModuleName },
     /// A checker has run.
     Observed {
         module: ModuleName,

@@ -20,7 +20,7 @@ pub fn waiting_for(left: &[Left]) -> String {
 /// Why the start has failed.
 pub fn does_not_end(left: &[Left]) -> String {
     let end = if left.len() == 1 { "does" } else { "do" };
-    format!("{} {end} not end, not even by SIGKILL", of_the_last_run(left))
+    format!("{} {end} not end, not even after SIGKILL", of_the_last_run(left))
 }
 
 fn of_the_last_run(left: &[Left]) -> String {
@@ -59,7 +59,7 @@ mod tests {
         }
         assert_eq!(
             does_not_end(&left(7..8)),
-            "1 process of the last run: postgres 7 does not end, not even by SIGKILL"
+            "1 process of the last run: postgres 7 does not end, not even after SIGKILL"
         );
     }
 }

@@ -79,9 +79,7 @@ pub enum Event<'a> {
         refused: &'a BTreeSet<String>,
     },
     /// The target has accepted the notification in progress.
-    Delivered {
-        target: &'a TargetName,
-    },
+    Delivered { target: &'a TargetName },
     /// The delivery has failed.
     Failed {
         target: &'a TargetName,
@@ -109,10 +107,7 @@ pub enum Event<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Deliver this. Answered by [`Event::Delivered`], [`Event::Failed`] or [`Event::Deferred`].
-    Deliver {
-        target: TargetName,
-        notification: Box<Notification>,
-    },
+    Deliver { target: TargetName, notification: Box<Notification> },
     /// A notification was discarded.
     GaveUp {
         target: TargetName,
@@ -367,7 +362,7 @@ fn over(
         Topic::Failed if matches!(module.state, StateName::Up | StateName::Stopped) => {
             Some("the module has not failed any more")
         }
-        Topic::Waiting if module.state != StateName::Waiting => Some("the module waits no more"),
+        Topic::Waiting if module.state != StateName::Waiting => Some("the module is no longer waiting"),
         Topic::Suspended if !module.wish.suspended => Some("automatic actions are enabled again"),
         _ => None,
     }

@@ -52,7 +52,7 @@ pub enum NotRun {
     #[error("the module is just being loaded")]
     Loading,
     /// The checker ended without a result.
-    #[error("the checker gave no answer")]
+    #[error("the checker did not answer")]
     NoAnswer,
     /// The checker did not answer within this time.
     #[error("no answer within {0:?}")]

@@ -147,8 +147,8 @@ impl BudgetPolicy {
         let within = plain(self.within);
         match self.restarts {
             0 => "no automatic restart is allowed".to_owned(),
-            1 => format!("the one automatic restart within {within} is spent"),
-            many => format!("{many} automatic restarts within {within} are spent"),
+            1 => format!("the one automatic restart within {within} is used up"),
+            many => format!("{many} automatic restarts within {within} are used up"),
         }
     }
 }

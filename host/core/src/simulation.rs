@@ -65,7 +65,7 @@ const SOMEBODY: &str = "the scenario";
 /// The scenario has more events than the maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "too much happens: after {} of the scenario there were {turns} events and {entries} lines already, \
+    "too many events: after {} of the scenario there were {turns} events and {entries} lines already, \
      and a simulation has at most {MAX_TURNS} and {MAX_ENTRIES}",
     crate::moment::plain(*.at)
 )]
@@ -368,13 +368,13 @@ impl Simulation {
         match what {
             What::Says { checker, .. } => {
                 if self.world.hush(&checker, index) {
-                    self.note(EntryKind::Scenario(format!("checker `{checker}` says again what it sees")));
+                    self.note(EntryKind::Scenario(format!("checker `{checker}` has its own result again")));
                     self.wake(&checker);
                 }
             }
             What::Ends { command, .. } => {
                 if self.world.spare(&command, index) {
-                    self.note(EntryKind::Scenario(format!("`{command}` lives again when it is started")));
+                    self.note(EntryKind::Scenario(format!("`{command}` no longer ends when it is started")));
                 }
             }
             What::Command(_) => {}

@@ -55,12 +55,12 @@ impl Unclaimed {
         let runs = if pids.len() == 1 { "runs" } else { "run" };
         match claim {
             Claim::NoModule => format!(
-                "modules/{module}.toml is gone, and its application still {runs}, unwatched: {who}, started by \
+                "modules/{module}.toml is gone, and its application still {runs}, unmonitored: {who}, started by \
                  command `{command}`; put the file back, or end it: {}",
                 kill(pids)
             ),
             Claim::NotInForce => format!(
-                "modules/{module}.toml is not in force, and its application still {runs}, unwatched: {who}, started by \
+                "modules/{module}.toml is not active, and its application still {runs}, unmonitored: {who}, started by \
                  command `{command}`; fix the file"
             ),
             Claim::NoCommand => format!(
@@ -78,7 +78,7 @@ impl Unclaimed {
 /// The same for an application that is not kept, of a module that is gone.
 pub fn in_the_background(module: &ModuleName, name: &str, pids: &[u32]) -> String {
     format!(
-        "modules/{module}.toml is gone, and its application still {}, unwatched: {} (`{name}`); put the file back, \
+        "modules/{module}.toml is gone, and its application still {}, unmonitored: {} (`{name}`); put the file back, \
          or end it: {}",
         if pids.len() == 1 { "runs" } else { "run" },
         processes(pids),
@@ -119,11 +119,11 @@ mod tests {
     fn each_sentence_says_who_runs_and_what_to_do() {
         assert_eq!(
             unclaimed(&[7], Claim::NoModule),
-            "modules/web.toml is gone, and its application still runs, unwatched: process 7, started by command \
+            "modules/web.toml is gone, and its application still runs, unmonitored: process 7, started by command \
              `start`; put the file back, or end it: kill 7"
         );
         assert!(
-            unclaimed(&[7], Claim::NotInForce).starts_with("modules/web.toml is not in force, and its app")
+            unclaimed(&[7], Claim::NotInForce).starts_with("modules/web.toml is not active, and its app")
         );
         assert_eq!(
             unclaimed(&[7, 8], Claim::NoCommand),

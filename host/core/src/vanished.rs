@@ -158,9 +158,9 @@ impl Why {
     /// As the beginning of a sentence about this folder.
     fn what(self, folder: &str, count: usize) -> String {
         match self {
-            Self::Many => format!("{count} files vanished from {folder}/ at once"),
-            Self::All if count == 1 => format!("the only file vanished from {folder}/"),
-            Self::All => format!("all {count} files vanished from {folder}/ at once"),
+            Self::Many => format!("{count} files disappeared from {folder}/ at once"),
+            Self::All if count == 1 => format!("the only file disappeared from {folder}/"),
+            Self::All => format!("all {count} files disappeared from {folder}/ at once"),
             Self::Another => {
                 format!("{folder}/ is another folder than before, and empty (is a mount missing?)")
             }
@@ -190,7 +190,7 @@ impl<K: ToString> Doubt<K> {
         }
         let names = names.join(", ");
         let until = match self.until.zip(self.why.believed_after()) {
-            Some((until, after)) => format!("until {} ({} after it vanished)", at(until), plain(after)),
+            Some((until, after)) => format!("until {} ({} after it disappeared)", at(until), plain(after)),
             None => "until it is back".to_owned(),
         };
         let (what, next) = (self.why.what(folder, count), self.why.next());
@@ -270,7 +270,7 @@ mod tests {
         assert!(
             doubt
                 .sentence("modules", |_| String::new())
-                .starts_with("the only file vanished from modules/: ")
+                .starts_with("the only file disappeared from modules/: ")
         );
         let belief = Vanished::default().look(&sight(Same, 0), true, Moment::default());
         assert_eq!(belief.gone.len(), 1, "a person knows of it");
@@ -309,7 +309,7 @@ mod tests {
         };
         assert_eq!(
             doubt.sentence("modules", |_| "12:00".to_owned()),
-            "all 7 files vanished from modules/ at once: the previous files stay active until 12:00 (10m after it \
+            "all 7 files disappeared from modules/ at once: the previous files stay active until 12:00 (10m after it \
              vanished): a, b, c, d, e, 2 more; to remove them, reload the daemon (`systemctl reload bellwether`, or \
              SIGHUP)"
         );

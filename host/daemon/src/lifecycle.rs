@@ -89,7 +89,7 @@ impl Lifecycle {
             Err(error) => format!("bellwether.toml could not be read: {error}"),
         };
         let looked = self.look().await;
-        self.say(format!("everything was read again: bellwether.toml: {what}; {looked}")).await;
+        self.say(format!("all files were read again: bellwether.toml: {what}; {looked}")).await;
     }
 
     fn take_over(&mut self, node: NodeSpec) -> String {
@@ -133,7 +133,7 @@ impl Lifecycle {
             Shutdown::Drain => "the applications are drained and left running",
             Shutdown::Stop => "the applications are drained and stopped",
         };
-        self.say(format!("the daemon was told to end: {what}")).await;
+        self.say(format!("the daemon is shutting down: {what}")).await;
         let (taken, mut known) = oneshot::channel();
         if self.events.send(Message::Ending(shutdown, taken)).await.is_err() {
             return;
@@ -148,11 +148,11 @@ impl Lifecycle {
                 _ = generations.changed() => {}
                 _ = extend.tick() => self.service.patience(EXTEND * 3),
                 () = tokio::time::sleep_until(deadline) => {
-                    self.say("the time to end is over: what is not done is left undone".to_owned()).await;
+                    self.say("the time limit of the shutdown is over: unfinished work is abandoned".to_owned()).await;
                     return;
                 }
                 told = self.told.recv() => if told != Some(SignalRequest::Reload) {
-                    self.say("the daemon was told again to end, and ends at once".to_owned()).await;
+                    self.say("the daemon was told to end a second time, and exits immediately".to_owned()).await;
                     return;
                 }
             }

@@ -59,7 +59,7 @@ pub const GUESTS: WatchedTask = WatchedTask {
 };
 /// The task that scans the operator's folders. It may hang with a network file system.
 pub const RELOAD: WatchedTask =
-    WatchedTask { name: "the task that looks at the folders", bound: Duration::from_secs(30), hope: None };
+    WatchedTask { name: "the task that scans the folders", bound: Duration::from_secs(30), hope: None };
 /// The task that looks for applications that run differently from what the files say.
 pub const UNCLAIMED: WatchedTask = WatchedTask {
     name: "the task that looks for unclaimed applications",
@@ -71,7 +71,7 @@ pub const PROBERS: WatchedTask =
     WatchedTask { name: "the task that counts probes", bound: Duration::from_secs(30), hope: None };
 /// The task that notifies load balancers that do not probe.
 pub const ANNOUNCER: WatchedTask =
-    WatchedTask { name: "the task that tells load balancers", bound: Duration::from_secs(30), hope: None };
+    WatchedTask { name: "the task that notifies load balancers", bound: Duration::from_secs(30), hope: None };
 /// The task that checks for missing addresses.
 pub const ADDRESSES: WatchedTask = WatchedTask {
     name: "the task that looks for missing addresses",

@@ -66,14 +66,14 @@ impl Procedure {
 struct Failure(u8, &'static str);
 
 const NOT_A_REQUEST: Failure = Failure(3, "not a HealthCheckRequest");
-const TOO_LATE: Failure = Failure(4, "the request was not whole in time");
+const TOO_LATE: Failure = Failure(4, "the request was not complete in time");
 const NO_SUCH_SERVICE: Failure = Failure(5, "no module of that name");
 const TOO_LARGE: Failure = Failure(8, "the request is too large");
 const COMPRESSED: Failure = Failure(12, "compressed requests are not read");
 const NO_SUCH_PROCEDURE: Failure =
     Failure(12, "only Check, Watch and List of grpc.health.v1.Health are answered");
 const NO_ANSWER: Failure = Failure(14, "there is no answer yet");
-const ENDING: Failure = Failure(14, "the daemon ends");
+const ENDING: Failure = Failure(14, "the daemon is shutting down");
 
 #[derive(Clone, PartialEq, Message)]
 struct HealthCheckRequest {

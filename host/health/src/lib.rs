@@ -147,25 +147,19 @@ pub enum BindError {
         "the health endpoint cannot listen on {address}: the address is in use. \
          Stop the program that has it (`ss -ltnp` shows which), or choose another port"
     )]
-    InUse {
-        address: SocketAddr,
-    },
+    InUse { address: SocketAddr },
     /// The daemon's user has no permission for the address.
     #[error(
         "the health endpoint cannot listen on {address}: not permitted. \
          Choose a port from 1024 up, or give the daemon CAP_NET_BIND_SERVICE"
     )]
-    NotPermitted {
-        address: SocketAddr,
-    },
+    NotPermitted { address: SocketAddr },
     /// The address is not one that a node could have.
     #[error(
         "the health endpoint cannot listen on {address}: no node can have that address. \
          Choose one that `ip address` shows, or 0.0.0.0 for all"
     )]
-    NoSuchAddress {
-        address: SocketAddr,
-    },
+    NoSuchAddress { address: SocketAddr },
     /// Any other error of the system.
     #[error("the health endpoint cannot listen on {address}: {source}")]
     Refused {

@@ -144,8 +144,8 @@ impl Writer {
         let Some(store) = &mut self.store else { return };
         match import::import(&self.settings.root, store) {
             Ok((0, _)) => {}
-            Ok((taken, damaged)) => tracing::info!(taken, damaged, "state/journal.jsonl is taken over"),
-            Err(error) => tracing::error!(%error, "state/journal.jsonl could not be taken over; it stays"),
+            Ok((taken, damaged)) => tracing::info!(taken, damaged, "state/journal.jsonl is imported"),
+            Err(error) => tracing::error!(%error, "state/journal.jsonl could not be imported; it is kept"),
         }
         // From the open file. Salvaged records are in memory already, and not in it yet.
         let latest = salvage(&self.path, LATEST);
@@ -274,7 +274,7 @@ impl Writer {
         }
         self.rest = Some((Instant::now(), RETRY.0));
         self.notice(format!(
-            "the journal's index for searching was damaged ({why}) and is begun anew: no record is lost, \
+            "the journal's index for searching was damaged ({why}) and is rebuilt: no record is lost, \
              and a search of what was written before takes longer"
         ));
     }

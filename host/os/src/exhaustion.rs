@@ -66,7 +66,7 @@ impl fmt::Display for Exhaustion {
         f.write_str(match self {
             Self::Descriptors => "the daemon has no file descriptor left: raise its limit (LimitNOFILE)",
             Self::FilesOfTheMachine => {
-                "this machine has no file descriptor left: find who holds them (`lsof`), or raise fs.file-max"
+                "this machine has no file descriptor left: find out which programs hold them (`lsof`), or raise fs.file-max"
             }
             Self::Processes => {
                 "no further process may be started: the limit of this user (`ulimit -u`) or of the \
@@ -75,7 +75,7 @@ impl fmt::Display for Exhaustion {
             Self::Memory => "there is no memory left, or the daemon's limit of it is reached",
             Self::Disk => "the disk is full: make room on it",
             Self::ReadOnly => {
-                "the disk is read-only: after an error the kernel makes it so (`dmesg` says why); mend it and mount \
+                "the disk is read-only: after an error the kernel makes it so (`dmesg` says why); repair it and mount \
                  it writable"
             }
         })

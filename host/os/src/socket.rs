@@ -66,7 +66,7 @@ fn bind_at(socket: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(socket) {
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(socket)?,
         Ok(_) => {
-            let text = format!("{} is there and is not a socket: remove it", socket.display());
+            let text = format!("{} exists and is not a socket: remove it", socket.display());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

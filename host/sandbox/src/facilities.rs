@@ -61,10 +61,7 @@ pub enum CommandError {
     CannotStart(String),
     /// It exceeded its time limit and was killed.
     #[error("command `{command}` did not end within {} and was killed", plain(*.within))]
-    Overdue {
-        command: CommandName,
-        within: Duration,
-    },
+    Overdue { command: CommandName, within: Duration },
 }
 
 /// One process of a module.

@@ -74,7 +74,7 @@ pub enum PlanRefusal {
     },
     /// Plans are recorded and shown, and so are the arguments of processes.
     #[error(
-        "step {step} adds an argument with a secret in it, which everybody could read; a command reads its \
+        "step {step} adds an argument with a secret in it, which all users could read; a command reads its \
          secrets itself"
     )]
     Secret {

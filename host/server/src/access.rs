@@ -287,7 +287,7 @@ impl Access {
         }
         gate.one_times.push((Digest::of(&code), user.to_owned(), now + within.min(ONE_TIME_MOST)));
         drop(gate);
-        self.note(by.to_owned(), &format!("made a one-time address for {user}"));
+        self.note(by.to_owned(), &format!("created a one-time link for {user}"));
         Ok(code)
     }
 
@@ -313,7 +313,7 @@ impl Access {
             gate.addresses.succeeded(&neighbourhood(from));
             gate.one_times.remove(found).1
         };
-        self.begin_session(&user, format!("from {from}, by a one-time address,")).await
+        self.begin_session(&user, format!("from {from}, with a one-time link,")).await
     }
 
     /// Ends a session, as its user asked.

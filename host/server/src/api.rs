@@ -245,7 +245,7 @@ pub async fn serve(
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "clients of the local socket cannot be accepted; the next try is due soon");
+                    tracing::warn!(%error, "clients of the local socket cannot be accepted; the next attempt is due soon");
                 }
                 // Most likely there are no file descriptors left: other connections must end first.
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -122,7 +122,7 @@ impl<S> Taken<S> {
             self.until.as_mut().reset(Instant::now() + self.within);
         }
         ready!(self.until.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client receives nothing")))
     }
 }
 

@@ -163,7 +163,7 @@ impl Site {
                 (None, _) => break,
                 (_, Err(error)) => {
                     if !std::mem::replace(&mut failing, true) {
-                        tracing::warn!(%error, "clients of the console cannot be accepted; the next try is due soon");
+                        tracing::warn!(%error, "clients of the console cannot be accepted; the next attempt is due soon");
                     }
                     // Most likely there are no file descriptors left: other connections must end first.
                     tokio::time::sleep(REST).await;
@@ -209,9 +209,11 @@ impl Client {
             Ok(Ok(Some(stream))) => converse(stream, router.layer(peer(true)), HEAD_WITHIN, ending).await,
             Ok(Ok(None)) => tracing::debug!(%address, "a client of the console spoke plain HTTP"),
             Ok(Err(error)) => {
-                tracing::debug!(%address, %error, "a client of the console went before it was secure");
+                tracing::debug!(%address, %error, "a client of the console disconnected before the TLS handshake was complete");
             }
-            Err(_) => tracing::debug!(%address, "a client of the console took too long to be secure"),
+            Err(_) => {
+                tracing::debug!(%address, "a client of the console took too long for the TLS handshake")
+            }
         }
     }
 }

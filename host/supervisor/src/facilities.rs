@@ -141,7 +141,8 @@ impl Facilities for ModuleFacilities {
     fn processes(&self) -> BoxFuture<'static, io::Result<Vec<ProcessFacts>>> {
         let this = self.clone();
         let looked = self.at_home(async move { this.look().await });
-        async move { looked.await.unwrap_or_else(|| Err(io::Error::other("the daemon ends"))) }.boxed()
+        async move { looked.await.unwrap_or_else(|| Err(io::Error::other("the daemon is shutting down"))) }
+            .boxed()
     }
 }
 

@@ -157,7 +157,7 @@ impl GuestStores {
         let writer = Writer::new(stores.clone(), path, database);
         let begun = thread::Builder::new().name("stores".to_owned()).spawn(move || writer.work(&jobs));
         if let Err(error) = begun {
-            problem = Some(format!("what checkers keep will not outlive this daemon: no thread: {error}"));
+            problem = Some(format!("the state of checkers will not survive this daemon: no thread: {error}"));
         }
         (stores, problem)
     }
@@ -200,7 +200,7 @@ impl GuestStores {
             thread::yield_now();
         }
         if finished.recv_timeout(FINISH_WITHIN).is_err() {
-            tracing::error!("what checkers keep could not be written in time");
+            tracing::error!("the state of checkers could not be written in time");
         }
     }
 
@@ -329,10 +329,10 @@ impl Writer {
             }
             Err(error) => {
                 if problem.is_none() {
-                    tracing::error!(%error, "what checkers keep cannot be written");
+                    tracing::error!(%error, "the state of checkers cannot be written");
                 }
                 *problem = Some(format!(
-                    "what checkers keep cannot be written to state/checkers.db and would not outlive this daemon: {error}"
+                    "the state of checkers cannot be written to state/checkers.db and would not survive this daemon: {error}"
                 ));
                 // Opened again the next time: the disk may have recovered.
                 self.database = None;

@@ -215,7 +215,8 @@ async fn supervise(
         if ended.is_ok() && (watched.has_changed().is_err() || outlet.events.is_closed()) {
             return;
         }
-        let summary = "the checker has ended by a fault of the daemon itself; it is begun again".to_owned();
+        let summary =
+            "the checker failed because of an error in the daemon itself; it is restarted".to_owned();
         tracing::error!(module = %outlet.module, checker = %outlet.checker, "{summary}");
         if !outlet.send(unknown(summary, means.clock)).await {
             return;

@@ -133,7 +133,7 @@ impl PersistedState {
     pub fn problems(&self) -> Vec<String> {
         let pending = self.0.lock();
         let sentence = |(module, why): (&ModuleName, &String)| {
-            format!("what is to be remembered of {module} cannot be written to state/modules: {why}")
+            format!("the state of {module} cannot be written to state/modules: {why}")
         };
         pending.unwritten.iter().map(sentence).collect()
     }
@@ -141,7 +141,7 @@ impl PersistedState {
     /// Waits until everything has been written, or the time limit is over.
     pub async fn finish(&self) {
         if timeout(FINISH_WITHIN, self.once(Pending::is_idle)).await.is_err() {
-            tracing::error!("what is to be remembered could not be written in time");
+            tracing::error!("the state of a module could not be written in time");
         }
     }
 
@@ -186,7 +186,7 @@ impl Pending {
 fn tell(answer: oneshot::Sender<CommandOutcome>, outcome: CommandOutcome, unwritten: Option<&str>) {
     let outcome = match (outcome, unwritten) {
         (CommandOutcome::Accepted(what), Some(why)) => CommandOutcome::Accepted(format!(
-            "{what}; but it could not be written down and will not survive a restart of the daemon: {why}"
+            "{what}; but it could not be stored and will not survive a restart of the daemon: {why}"
         )),
         (outcome, _) => outcome,
     };
@@ -220,7 +220,7 @@ async fn work(root: PathBuf, folder: PathBuf, shared: Arc<Shared>) {
         let mut pending = shared.lock();
         pending.unwritten.clear();
         for (module, memory, error) in failed {
-            tracing::error!(%module, %error, "what is to be remembered could not be written");
+            tracing::error!(%module, %error, "the state of a module could not be written");
             pending.unwritten.insert(module.clone(), error.to_string());
             // Unless there is a newer state now.
             pending.memories.entry(module).or_insert(memory);
@@ -319,7 +319,7 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
 fn set_aside(path: &Path, module: &ModuleName, error: &io::Error) -> String {
     let aside = atomic_file::set_aside(path);
     format!(
-        "state/modules/{module}.json {aside}: {error}; {module} counts as wanted started and not as suspended"
+        "state/modules/{module}.json {aside}: {error}; {module} is assumed to be wanted started and not suspended"
     )
 }
 

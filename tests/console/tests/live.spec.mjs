@@ -98,7 +98,7 @@ test("a checker is run now, and what it saw is shown", async ({ page, daemon, si
   await signIn("control");
   await page.goto(`${daemon.url}/modules/web`);
   await page.getByRole("button", { name: "Run health-port now" }).click();
-  await expect(page.locator("#dialog")).toContainText("took the connection");
+  await expect(page.locator("#dialog")).toContainText("connected to");
   await expect(page.locator("#dialog")).toContainText("its result has no effect");
 });
 

@@ -81,7 +81,7 @@ fn an_application_is_starting_until_it_says_that_it_is_ready() {
     let root = Root::default();
     let mut daemon = run(&root, MODULE);
     let pid = started(&daemon);
-    let waits = |module: &Module| summary(module).contains("has not said yet that it is ready");
+    let waits = |module: &Module| summary(module).contains("has not reported yet that it is ready");
     assert_eq!(daemon.until("app", "not ready yet", waits).state, State::Starting);
     say(pid, "STATUS=recovers, 50 %\nEXTEND_TIMEOUT_USEC=60000000");
     let module = daemon.until("app", "at work", |module| summary(module).ends_with(": recovers, 50 %"));
@@ -90,7 +90,7 @@ fn an_application_is_starting_until_it_says_that_it_is_ready() {
     // The next daemon still waits for it, and reads the socket.
     daemon.kill();
     daemon.run_again();
-    let unknown = |module: &Module| summary(module).contains("or said so while no daemon ran");
+    let unknown = |module: &Module| summary(module).contains("or did so while no daemon ran");
     assert_eq!(daemon.until("app", "not known to be ready", unknown).state, State::Starting);
     say(pid, "READY=1\nSTATUS=serves 3 clients");
     daemon.until_ready("app");
@@ -108,7 +108,7 @@ fn an_application_is_starting_until_it_says_that_it_is_ready() {
     say(pid, "STOPPING=1");
     until_it_is_replaced(&daemon, pid);
     let events = daemon.tell(&["events"]);
-    assert!(events.contains("says that it is stopping (STOPPING=1)"), "{events}");
+    assert!(events.contains("reports that it is stopping (STOPPING=1)"), "{events}");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn an_application_that_gives_no_sign_of_life_is_restarted() {
     until_it_is_replaced(&daemon, pid);
     daemon.until_ready("app");
     let events = daemon.tell(&["events"]);
-    assert!(events.contains("has given no sign of life (WATCHDOG=1) for 2s"), "{events}");
+    assert!(events.contains("has sent no watchdog message (WATCHDOG=1) for 2s"), "{events}");
     assert_eq!(daemon.module("app").restarts, 1, "{events}");
 }
 
@@ -175,7 +175,7 @@ fn another_user_is_not_believed() {
     };
     let module = daemon.until("app", "asking for more time", asked);
     assert_eq!(module.state, State::Starting);
-    assert!(summary(&module).ends_with("has not said yet that it is ready (READY=1)"), "{module:?}");
+    assert!(summary(&module).ends_with("has not reported yet that it is ready (READY=1)"), "{module:?}");
     let user = status(pid, "Uid").split(' ').next().and_then(|user| user.parse().ok());
     say_as(user.expect("a number"), pid, "READY=1");
     daemon.until_ready("app");

@@ -58,7 +58,7 @@ fn on_a_full_disk_the_application_is_kept_up_and_found_again_and_what_is_lost_is
     scene.serves();
     assert_eq!(scene.application(), pid, "it was written down all the same: {}", scene.daemon.log());
     let said = scene.daemon.tell(&["stop", "web"]);
-    assert!(said.contains("could not be written down and will not survive"), "{said}");
+    assert!(said.contains("could not be stored and will not survive"), "{said}");
     scene.daemon.until_state("web", State::Stopped);
     assert!(!is_alive(pid));
     let problems = scene.daemon.problems();

@@ -66,15 +66,15 @@ fn the_end_waits_no_longer_than_the_node_file_says() {
     let (_root, _web, mut daemon, pid) = draining("applications = \"stop\"\nwithin = \"1s\"", "1h");
     signal(daemon.pid(), Signal::TERM);
     assert_eq!(daemon.until_ended(), Some(0), "{}", daemon.log());
-    assert!(is_alive(pid), "what is not done is left undone");
-    assert!(daemon.log().contains("the time to end is over"), "{}", daemon.log());
+    assert!(is_alive(pid), "unfinished work is abandoned");
+    assert!(daemon.log().contains("the time limit of the shutdown is over"), "{}", daemon.log());
 }
 
 /// The records with which the daemon has answered SIGHUP.
 fn read_again(daemon: &Daemon) -> Vec<String> {
     let events = daemon.events();
     let texts = events.into_iter().map(|event| event.text);
-    texts.filter(|text| text.starts_with("everything was read again")).collect()
+    texts.filter(|text| text.starts_with("all files were read again")).collect()
 }
 
 fn hang_up(daemon: &Daemon) -> String {

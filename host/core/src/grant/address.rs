@@ -31,7 +31,7 @@ impl GrantHost {
             // The interface of a connection is not restricted, so the notation must not suggest that it is.
             let zone = zone.split('/').next().unwrap_or_default();
             return Err(NotationError::new(format!(
-                "`{text}` has a zone, and a grant holds on every interface"
+                "`{text}` has a zone, and a grant applies to every interface"
             ))
             .help(format!("leave `%{zone}` out")));
         }
@@ -88,7 +88,7 @@ impl fmt::Display for GrantHost {
 
 /// `HOST:PORT`, with an IPv6 address or network in brackets.
 pub(super) fn host_and_port(text: &str) -> Result<(GrantHost, u16), NotationError> {
-    let no_port = || NotationError::new("the port is missing").help("every port is granted on its own");
+    let no_port = || NotationError::new("the port is missing").help("each port is granted separately");
     let (host, port, bracketed) = if let Some(inner) = text.strip_prefix('[') {
         let bad = || NotationError::new(format!("`{text}` is neither an address nor a host name"));
         let (host, behind) = inner.split_once(']').ok_or_else(bad)?;

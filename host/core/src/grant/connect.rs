@@ -229,8 +229,8 @@ mod tests {
         for (text, why) in [
             ("http://localhost:80/", "a URL is not a host and port"),
             ("localhost", "the port is missing"),
-            ("[fe80::1%eth0]:80", "`fe80::1%eth0` has a zone, and a grant holds on every interface"),
-            ("[fe80::%eth0/10]:80", "`fe80::%eth0/10` has a zone, and a grant holds on every interface"),
+            ("[fe80::1%eth0]:80", "`fe80::1%eth0` has a zone, and a grant applies to every interface"),
+            ("[fe80::%eth0/10]:80", "`fe80::%eth0/10` has a zone, and a grant applies to every interface"),
             ("[db%eth0]:80", "`db%eth0` is neither an address nor a host name"),
             ("[::1]", "the port is missing"),
             ("localhost:0", "`0` is not a port"),

@@ -59,8 +59,9 @@ impl FromStr for HttpGrant {
                 .help("all paths of an origin are granted together"));
         }
         if rest.contains('@') {
-            return Err(NotationError::new("an origin has no user and no password")
-                .help("hand them over as `secrets`"));
+            return Err(
+                NotationError::new("an origin has no user and no password").help("provide them as `secrets`")
+            );
         }
         let default = default_port(https);
         let (host, port) = match rest.strip_prefix('[') {
@@ -91,7 +92,7 @@ fn methods_of(text: &str) -> Result<BTreeSet<String>, NotationError> {
         let token = !method.is_empty() && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
         token.then(|| method.to_owned()).ok_or_else(|| {
             NotationError::new(format!("`{method}` is not a method")).help(
-                "methods stand before the origin, in capital letters, with commas: \"GET,POST http://…\"",
+                "methods come before the origin, in capital letters, with commas: \"GET,POST http://…\"",
             )
         })
     };

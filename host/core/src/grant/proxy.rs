@@ -85,11 +85,11 @@ impl FromStr for ProxyAddress {
     fn from_str(text: &str) -> Result<Self, NotationError> {
         let rest = text.strip_prefix("http://").ok_or_else(|| {
             NotationError::new(format!("`{text}` does not begin with http://"))
-                .help("https origins are reached through it, too: TLS goes through the proxy unread")
+                .help("https origins are reached through it, too: TLS passes through the proxy encrypted")
         })?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains('@') {
-            return Err(NotationError::new("a proxy that wants a user and a password is not supported"));
+            return Err(NotationError::new("a proxy that requires a user and a password is not supported"));
         }
         if rest.contains(['/', '?', '#']) {
             return Err(NotationError::new("a proxy has no path"));
@@ -172,7 +172,7 @@ mod tests {
             ("proxy:3128", "`proxy:3128` does not begin with http://"),
             ("https://proxy:3128", "`https://proxy:3128` does not begin with http://"),
             ("http://proxy", "the port is missing"),
-            ("http://u:p@proxy:1", "a proxy that wants a user and a password is not supported"),
+            ("http://u:p@proxy:1", "a proxy that requires a user and a password is not supported"),
             ("http://proxy:1/x", "a proxy has no path"),
             ("http://proxy:0", "`0` is not a port"),
         ] {

@@ -24,7 +24,7 @@ impl FromStr for ReadGrant {
             return Err(NotationError::new("an empty text names no directory"));
         }
         if text.contains('\0') {
-            return Err(NotationError::new("a path has no zero byte"));
+            return Err(NotationError::new("a path cannot contain a zero byte"));
         }
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(NotationError::new(format!("`{text}` leads upwards"))
@@ -36,7 +36,7 @@ impl FromStr for ReadGrant {
                 .help("name the directories in it that are needed"));
         }
         if plain == Path::new("/") {
-            return Err(NotationError::new("all files of the host are too much to grant")
+            return Err(NotationError::new("granting all files of the host is not supported")
                 .help("name the directories that are needed"));
         }
         Ok(Self { shown: plain.display().to_string(), directory: plain })

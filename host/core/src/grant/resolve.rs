@@ -30,7 +30,7 @@ impl FromStr for NameGrant {
         }
         if !is_host_name(name) {
             return Err(NotationError::new(format!("`{text}` is not a host name"))
-                .help("a name is granted without a port; `*.` may stand before it, and nowhere else"));
+                .help("a name is granted without a port; `*.` is allowed only as its prefix"));
         }
         Ok(Self { name: normal_name(name), below })
     }

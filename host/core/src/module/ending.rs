@@ -25,7 +25,7 @@ impl Module {
             State::Up if drains => {
                 self.drain(
                     AfterDrain::Rest,
-                    "the daemon ends, and leaves the application running".to_owned(),
+                    "the daemon is shutting down and leaves the application running".to_owned(),
                     out,
                 );
             }
@@ -44,7 +44,7 @@ impl Module {
 
     fn end_by_stop(&mut self, out: &mut Outbox<'_>) {
         let drains = !self.drain_lasts().is_zero();
-        let reason = "the daemon ends, and stops its applications";
+        let reason = "the daemon is shutting down and stops its applications";
         match &mut self.state {
             State::Up if drains => self.drain(AfterDrain::End, reason.to_owned(), out),
             State::Draining { then: then @ AfterDrain::Restart, .. } => *then = AfterDrain::End,

@@ -40,7 +40,11 @@ impl Module {
                         self.begin_restart(Occasion::Restart, "restarted by an operator".to_owned(), out);
                     }
                     AfterDrain::End | AfterDrain::Rest => {
-                        self.begin_stop(AfterStop::Ended, "the daemon ends, and stops its applications", out);
+                        self.begin_stop(
+                            AfterStop::Ended,
+                            "the daemon is shutting down and stops its applications",
+                            out,
+                        );
                     }
                 }
                 true
@@ -49,9 +53,13 @@ impl Module {
                 if !self.ending && (*until == ASKED || (out.now >= *until && !self.wish.suspended)) =>
             {
                 if self.runs_in_the_background() {
-                    self.look("the next try is due, and something of the application runs", false, out);
+                    self.look(
+                        "the next attempt is due, and a part of the application is still running",
+                        false,
+                        out,
+                    );
                 } else {
-                    self.start_or_wait("the next try is due", out);
+                    self.start_or_wait("the next attempt is due", out);
                 }
                 true
             }

@@ -89,7 +89,7 @@ impl Module {
     /// Checks whether the application is unchanged. The result is recorded, not the check.
     pub(super) fn look_again(&mut self, out: &mut Outbox<'_>) {
         self.begin_look(true, out);
-        "looking whether the application runs as before".clone_into(&mut self.reason);
+        "checking whether the application runs as before".clone_into(&mut self.reason);
         self.since = out.now;
         self.unremembered = true;
         if self.service == Service::Lasts {
@@ -177,7 +177,7 @@ impl Module {
             let known = serving.verdicts.get(name).copied().filter(|_| !checker.on_probation());
             checker.trust(known.unwrap_or_default(), out.now);
         }
-        let reason = format!("the application was found again{}, and serves on", self.which());
+        let reason = format!("the application was found again{}and keeps serving", self.which());
         if self.service.is_untold() {
             self.tell_of_find(&reason, out);
         }
@@ -251,7 +251,7 @@ impl Module {
         let (name, on_down) = (name.clone(), checker.policy.on_down);
         let incident = Incident { at: out.now, ..checker.incident(&name) };
         let reason =
-            format!("checker `{name}` is down, and was up when it was last watched: {}", incident.summary);
+            format!("checker `{name}` is down, and was up when it was last monitored: {}", incident.summary);
         self.keep_incident(incident.clone(), out);
         match on_down {
             OnDown::Restart => {

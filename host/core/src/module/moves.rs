@@ -171,7 +171,9 @@ impl Module {
         let (decision, reason) = if !failure.is_new && failure.failing_for < self.policy.keep_trying {
             let tried = plain(self.policy.keep_trying);
             let again = if failure.failing_for < NEWS { "try again" } else { KEEP_TRYING };
-            let decision = format!("{again}{when} (not counted: what does not stay up is tried for {tried})");
+            let decision = format!(
+                "{again}{when} (not counted: an application that does not stay up is retried for {tried})"
+            );
             (decision, with_row(reason, &failure))
         } else if let Some(spent) = self.budget.take(&self.policy.budget, out.now) {
             let (allowed, window) = (self.policy.budget.restarts, plain(self.policy.budget.within));
@@ -211,7 +213,7 @@ impl Module {
         let failure = self.streak.failed(&self.policy.backoff, jitter, out.now);
         let delay = failure.wait.max(self.policy.backoff.first);
         let when = plain(delay);
-        let decision = format!("try again in {when} (not counted: this node lacks what a start needs)");
+        let decision = format!("try again in {when} (not counted: this node lacks resources for a start)");
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         let clearing = Some(PlanExecution::begin(Occasion::Stop, &self.around(out.now), out));
         self.enter(State::Backoff { clearing, until: out.now + delay }, reason, out);
@@ -233,7 +235,7 @@ impl Module {
             (State::Starting(Phase::Plan(_)) | State::Restarting(Phase::Plan(_)), Some(reason))
                 if self.wish.suspended =>
             {
-                let reason = format!("the plan failed: {reason}; suspended: nothing is done about it");
+                let reason = format!("the plan failed: {reason}; suspended: no action is taken");
                 self.settle(&reason, Some(self.policy.start_within), out);
             }
             (State::Starting(Phase::Plan(_)), Some(reason)) if starved => {
@@ -272,7 +274,7 @@ impl Module {
             // It is left to the next daemon, which will check its state.
             (State::Stopping { then: AfterStop::Ended, .. }, Some(reason)) => {
                 let left = State::Draining { until: Moment::NEVER, then: AfterDrain::Rest };
-                self.enter(left, format!("the daemon ends, and leaves it running: {reason}"), out);
+                self.enter(left, format!("the daemon is shutting down and leaves it running: {reason}"), out);
             }
             (State::Stopping { .. }, Some(reason)) => self.enter(State::Failed, reason, out),
             (

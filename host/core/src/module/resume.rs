@@ -109,7 +109,7 @@ impl Module {
                 return;
             }
         };
-        let decision = format!("go on where the last daemon ended: {}", state.name());
+        let decision = format!("continue where the last daemon ended: {}", state.name());
         out.record(Some(&self.name), RecordKind::Decision { decision, reason: reason.clone() });
         self.state = state;
         self.since = since;

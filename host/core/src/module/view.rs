@@ -20,7 +20,7 @@ pub(crate) enum NotReady {
     NotUp(String),
     #[error("checker `{checker}` is down: {said}")]
     Down { checker: CheckerName, said: String },
-    #[error("no checker has a say in the health answer: all of them only notify")]
+    #[error("no checker affects the health check: all of them only notify")]
     NoSay,
     #[error("checker `{0}` has not answered since the daemon was started")]
     AwaitsFirstRun(CheckerName),

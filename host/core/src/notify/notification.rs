@@ -287,7 +287,7 @@ impl Notification {
             Standing::Firing => {
                 let worst = self.items.iter().min_by_key(|item| item.weight());
                 let worst = worst.filter(|item| item.state == ItemState::Lasts);
-                let Some(worst) = worst else { return "it goes up and down".to_owned() };
+                let Some(worst) = worst else { return "it is flapping".to_owned() };
                 let module = self.module_of(worst).filter(|_| several);
                 let module = module.map_or_else(String::new, |module| format!("{module}: "));
                 let others = self.items.iter().filter(|item| item.state == ItemState::Lasts).count() - 1;
@@ -359,7 +359,7 @@ impl Item {
                 format!("{topic}: {summary} (for {}{times})", plain(now.since(self.since)))
             }
             (ItemState::Flapping, _) => {
-                format!("{topic}: {summary} (up and down for {}{times})", plain(now.since(self.since)))
+                format!("{topic}: {summary} (flapping for {}{times})", plain(now.since(self.since)))
             }
             (ItemState::Over, Some((until, why))) => {
                 format!("{topic}: {summary} (over after {}{times}: {why})", plain(until.since(self.since)))

@@ -46,7 +46,7 @@ pub enum StepError {
     #[error("the module declares no command `{0}`: add it to `[commands]` of its file")]
     NotDeclared(CommandName),
     /// The plan runs a command that has to be kept.
-    #[error("command `{0}` is kept, not run to its end: use a `keep` step")]
+    #[error("command `{0}` is kept, not run to completion: use a `keep` step")]
     IsKept(CommandName),
     /// The plan keeps a command that has to run to completion.
     #[error("command `{0}` is not kept: set `keep = true`")]
@@ -64,7 +64,7 @@ pub enum StepError {
     #[error("still there after {}", plain(*.0))]
     StillThere(Duration),
     /// The host has not reported in time whether the application has ended.
-    #[error("it could not be told within {}", plain(*.0))]
+    #[error("it could not be determined within {}", plain(*.0))]
     NotTold(Duration),
     /// A process has not ended.
     #[error("{what} still runs (pid {pid})")]
@@ -77,10 +77,7 @@ pub enum StepError {
     #[error(
         "{what} still runs (pid {pid}) and there is no kept command to end: declare a `forced-stop` command"
     )]
-    NothingToKill {
-        what: String,
-        pid: u32,
-    },
+    NothingToKill { what: String, pid: u32 },
 }
 
 impl PlanError {

@@ -66,13 +66,9 @@ pub enum Action<M, C> {
         memory: Option<Box<ModuleMemory>>,
     },
     /// The module is no longer active. Answered with [`Event::Unloaded`](super::Event::Unloaded).
-    Unload {
-        module: ModuleName,
-    },
+    Unload { module: ModuleName },
     /// The component is no longer active, and has no replacement.
-    Withdraw {
-        component: ComponentKey,
-    },
+    Withdraw { component: ComponentKey },
     /// Show why a file is not active.
     Show {
         file: FileKey,
@@ -84,9 +80,7 @@ pub enum Action<M, C> {
         waiting: Option<Waiting>,
     },
     /// No longer show that the file is not active.
-    Clear {
-        file: FileKey,
-    },
+    Clear { file: FileKey },
     /// Show these problems with the folders, and no others.
     Diagnostics(Vec<Problem>),
     /// Write the approvals to disk.

@@ -210,7 +210,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
         } else {
             self.components.remove(&key);
             self.actions.push(Action::Withdraw { component: key });
-            "removed: whatever uses it cannot tell any more"
+            "removed: modules that use it can no longer run it"
         };
         self.note(file, true, detail.to_owned());
     }

@@ -51,10 +51,10 @@ pub enum NotApproved {
     #[error("another version of `{0}` is waiting than the one that you reviewed")]
     Moved(String),
     /// The approval could not be stored.
-    #[error("the approval cannot be written down: {0}")]
+    #[error("the approval cannot be stored: {0}")]
     NotWritten(String),
     /// The daemon no longer accepts requests.
-    #[error("the daemon is just ending")]
+    #[error("the daemon is shutting down")]
     Ending,
 }
 

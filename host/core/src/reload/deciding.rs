@@ -224,7 +224,7 @@ impl<M: Clone + PartialEq, C: Clone> Reload<M, C> {
                 (File::Component(_), Hold::Misfit(module, why)) => {
                     let module = FileKey::of(module).name();
                     let why = format!(
-                        "waits: it does not take the config of {module}: {why}; both change together once that file fits"
+                        "waits: it does not accept the config of {module}: {why}; both are activated together once that file matches"
                     );
                     self.refuse(&file, why, None);
                 }

@@ -180,7 +180,7 @@ fn a_component_that_takes_another_config_waits_for_the_modules_file() {
     world.drop_component("b", Component { takes: Some(7), ..well(2) });
     world.settle();
     assert_eq!(number(&world, "b"), Some(1));
-    assert!(world.says(&checker("b")).starts_with("waits: it does not take the config of modules/m.toml"));
+    assert!(world.says(&checker("b")).starts_with("waits: it does not accept the config of modules/m.toml"));
     world.drop_module("m", Says { config: 7, ..uses(&["b"]) });
     world.settle();
     assert_eq!((number(&world, "b"), world.shown.len()), (Some(2), 0));
@@ -275,8 +275,12 @@ fn modules_that_vanish_all_at_once_stay_active_until_a_person_confirms_it() {
     world.drop_module("new", uses(&["a"]));
     world.settle();
     assert_eq!(world.modules.keys().map(ModuleName::as_str).collect::<Vec<_>>(), ["m", "n"]);
-    assert!(world.problems[0].starts_with("2 files vanished from modules/ at once"), "{:?}", world.problems);
-    assert!(world.problems[1].ends_with("under other names: modules/new.toml"), "{:?}", world.problems);
+    assert!(
+        world.problems[0].starts_with("2 files disappeared from modules/ at once"),
+        "{:?}",
+        world.problems
+    );
+    assert!(world.problems[1].ends_with("with other names: modules/new.toml"), "{:?}", world.problems);
     world.tell(Event::LookNow { rescan: Duration::from_secs(5), trust_changed: false });
     assert_eq!(world.modules.keys().map(ModuleName::as_str).collect::<Vec<_>>(), ["new"]);
     assert_eq!(world.problems, Vec::<String>::new());

@@ -67,7 +67,7 @@ impl Problem {
             Self::HeldBack(files) => {
                 let names: Vec<String> = files.iter().map(ToString::to_string).collect();
                 let names = names.join(", ");
-                format!("not loaded before that, for they may be the same under other names: {names}")
+                format!("not loaded until then, because they may be the same files with other names: {names}")
             }
             Self::Overfull(folder) => format!(
                 "{}/ has more files than are read ({MAX_FILES}): the first ones are active, the others are \
@@ -75,7 +75,7 @@ impl Problem {
                 folder.name()
             ),
             Self::Dangling(file) => format!(
-                "{file} is a link that leads nowhere (is a mount missing?): the previous file stays active; mount what \
+                "{file} is a broken link (is a mount missing?): the previous file stays active; mount what \
                  it leads to, or remove the link"
             ),
         }
@@ -196,8 +196,8 @@ mod tests {
         let all = vanishing.look(&known, &on_disk(THERE, &["d"]), false, NOW);
         assert_eq!((&all.held, all.unsettled.len(), all.gone.len()), (&modules, 0, 0));
         let said = sentences(&all);
-        assert!(said[0].starts_with("3 files vanished from modules/ at once"), "{said:?}");
-        assert!(said[1].ends_with("under other names: modules/d.toml"), "{said:?}");
+        assert!(said[0].starts_with("3 files disappeared from modules/ at once"), "{said:?}");
+        assert!(said[1].ends_with("with other names: modules/d.toml"), "{said:?}");
         let confirmed = vanishing.look(&known, &on_disk(THERE, &["d"]), true, NOW);
         assert_eq!((confirmed.held.len(), confirmed.gone.len()), (0, 3));
     }

@@ -384,7 +384,7 @@ fn more_than_a_simulation_takes_in_is_a_clear_error() {
     let happenings = (0..80_000).map(|n| says(n, "page", Status::Warn, None)).collect();
     let error = play_out(&cast(), &story(100_000, happenings), 1).unwrap_err();
     assert!(error.entries >= super::MAX_ENTRIES && error.turns < MAX_TURNS, "{error:?}");
-    assert!(error.to_string().starts_with("too much happens: after 13h 53m of the scenario"), "{error}");
+    assert!(error.to_string().starts_with("too many events: after 13h 53m of the scenario"), "{error}");
 }
 
 fn checker() -> impl Strategy<Value = CheckerName> {

@@ -198,7 +198,10 @@ impl World {
             None => format!("`{command}` does not run: there is nothing to end"),
         };
         match lasts {
-            Some(lasts) => format!("{now}; for {} whatever is started of it ends so too", plain(lasts)),
+            Some(lasts) => format!(
+                "{now}; for {} every process of it that is started ends in the same way",
+                plain(lasts)
+            ),
             None => now,
         }
     }
@@ -288,7 +291,7 @@ impl World {
                 (Status::Pass, summary, facts)
             }
             None if at_least == 0 => {
-                (Status::Pass, format!("no process {label} is running, as it may be"), facts)
+                (Status::Pass, format!("no process {label} is running, which is allowed"), facts)
             }
             None => (Status::Fail, format!("no process {label} is running"), facts),
         }

@@ -331,7 +331,7 @@ async fn an_index_for_searching_that_is_damaged_is_begun_anew_and_costs_no_recor
     let query = RecordQuery { search, limit: 10_000, ..RecordQuery::default() };
     drop(journal.records(query.clone()).await);
     let note = notices.recv().await.unwrap();
-    assert!(note.contains("begun anew: no record is lost"), "{note}");
+    assert!(note.contains("rebuilt: no record is lost"), "{note}");
     assert_eq!(world.files("journal.db.damaged-"), Vec::<String>::new());
     world.write(&journal, 1);
     journal.flush().await;

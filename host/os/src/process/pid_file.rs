@@ -59,7 +59,7 @@ pub(super) fn look(path: &Path, known: Option<&Stat>, table: Option<&Table>) -> 
     let shown = path.display();
     let named = match read(path)? {
         Content::Missing => Named::Absent(format!("there is no pid file {shown}")),
-        Content::NoId(text) => Named::Absent(format!("pid file {shown} holds no process id but {text:?}")),
+        Content::NoId(text) => Named::Absent(format!("pid file {shown} contains no process id but {text:?}")),
         Content::Unfinished => match known.filter(|known| lives(known)) {
             Some(known) => Named::Found(known.clone()),
             None => return Err(io::Error::other(format!("pid file {shown} is just being written"))),
@@ -99,7 +99,8 @@ fn named(
         return Ok(Named::Found(stat.clone()));
     }
     if living.is_none() && exists(pid) {
-        let reason = format!("pid {pid} of {shown} runs, and this user may not see what it is (hidepid)");
+        let reason =
+            format!("pid {pid} of {shown} is running, but this user cannot see what it is (hidepid)");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
     let namesake = table.and_then(|table| namesake(pid, written, living.as_ref(), table));

@@ -262,7 +262,7 @@ impl Home {
         let program = program_file(&self.root, program).ok_or_else(|| {
             anyhow!(
                 "cannot start command `{command}`: there is no program `{program}` in {PROGRAM_PATH}: \
-                 install it, or give its whole path"
+                 install it, or give its full path"
             )
         })?;
         let dir = spec.dir.as_ref().map_or_else(|| self.root.clone(), |dir| self.root.join(dir));
@@ -300,7 +300,7 @@ impl Place<'_> {
                 format!("its folder {} does not exist: create it, or change `dir`", self.dir.display())
             }
             io::ErrorKind::NotFound if file.is_err() => {
-                format!("there is no program {shown}: give its whole path, as `command -v` shows it")
+                format!("there is no program {shown}: give its full path, as `command -v` shows it")
             }
             io::ErrorKind::NotFound => {
                 format!("what {shown} needs to run (named in its first line) does not exist")

@@ -37,7 +37,7 @@ pub(crate) struct Network {
 
 /// The maximum number of addresses that are remembered in one run.
 const MAX_RESOLVED: usize = 256;
-const ONLY_OUTWARDS: &str = "components make connections and take none";
+const ONLY_OUTWARDS: &str = "components can open connections, but not accept any";
 
 impl Network {
     pub(crate) fn new(grants: Arc<Grants>, output: Output) -> Arc<Self> {

@@ -40,7 +40,7 @@ const MAX_OPEN: usize = 64;
 const MAX_LISTED: usize = 50_000;
 /// The maximum length of a path that is shown, in bytes.
 const MAX_SHOWN: usize = 300;
-const ONLY_READ: &str = "components read files and change none";
+const ONLY_READ: &str = "components can read files, but not change them";
 
 /// What one run may read, and its open files.
 pub(crate) struct Files {

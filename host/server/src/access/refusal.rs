@@ -12,10 +12,10 @@ pub enum Refusal {
     #[error("the name or the password is wrong")]
     Wrong,
     /// Too many attempts, from this address or for this name.
-    #[error("too many tries: wait {}", plain(whole(*.0)))]
+    #[error("too many attempts: wait {}", plain(whole(*.0)))]
     TooSoon(Duration),
     /// A one-time link that is invalid, or no longer valid.
-    #[error("this address has been used, or is too old")]
+    #[error("this link has been used, or has expired")]
     UsedUp,
     /// The session has ended.
     #[error("you are not signed in any more")]
@@ -44,7 +44,7 @@ pub enum Refusal {
     #[error("there are too many of them: remove some first")]
     TooMany,
     /// The daemon is shutting down.
-    #[error("the daemon is ending")]
+    #[error("the daemon is shutting down")]
     Ending,
     /// The change could not be stored, so it is not made.
     #[error("state/access.json cannot be written: {0}")]

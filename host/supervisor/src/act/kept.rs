@@ -264,7 +264,7 @@ impl Kept {
         let late = || {
             let (module, command) = &slot.key;
             let text =
-                format!("processes of command `{command}` of `{module}` do not end, not even by SIGKILL");
+                format!("processes of command `{command}` of `{module}` do not end, not even after SIGKILL");
             io::Error::new(io::ErrorKind::TimedOut, text)
         };
         tokio::time::timeout_at(until, end).await.unwrap_or_else(|_| Err(late()))

@@ -201,7 +201,7 @@ impl StepRunner {
             }
             StepAction::Keep(command) => {
                 if self.is_former(module, command) {
-                    return Ok(format!("`{command}` is declared no more and is not started again"));
+                    return Ok(format!("`{command}` is no longer declared and is not started again"));
                 }
                 let spec = declared(module, command, true)?;
                 let id = self.kept.start(&module.name, command, spec).await?;
@@ -241,7 +241,7 @@ impl StepRunner {
         let path = log_file::path(&self.home.root, launch.module, command);
         match before.and_then(|before| last_words::since(&path, before)) {
             Some(words) => anyhow::bail!("{ending}{}", last_words::quoted(Some(words))),
-            None => anyhow::bail!("{ending} after {took}, without a word"),
+            None => anyhow::bail!("{ending} after {took}, without any output"),
         }
     }
 
@@ -305,7 +305,7 @@ impl StepRunner {
             .get(checker)
             .with_context(|| format!("the module has no checker `{checker}`: name one that its file has"))?;
         let Subject::Process(spec) = &spec.subject else {
-            anyhow::bail!("checker `{checker}` looks at no processes: name one that has `process`");
+            anyhow::bail!("checker `{checker}` observes no processes: name one that has `process`");
         };
         Ok(Finder {
             find: spec.find.clone(),

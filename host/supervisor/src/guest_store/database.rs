@@ -68,7 +68,7 @@ impl Database {
         let oldest = now.saturating_sub_unsigned(keep.as_secs());
         // A full disk must not prevent the start of the daemon.
         if let Err(error) = self.0.execute("DELETE FROM owners WHERE seen < ?1", [oldest]) {
-            tracing::warn!(%error, "what checkers of long ago kept cannot be removed");
+            tracing::warn!(%error, "the state of former checkers cannot be removed");
         }
         let mut owners: BTreeMap<i64, (Owner, Stored)> = BTreeMap::new();
         let mut statement = self.0.prepare("SELECT id, module, kind, name, runs FROM owners")?;
@@ -148,6 +148,6 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 pub(super) fn set_aside(path: &Path, error: &rusqlite::Error) -> String {
     let aside = atomic_file::set_aside(path);
     format!(
-        "state/checkers.db {aside}: {error}; checkers begin with nothing kept and count their runs from 1"
+        "state/checkers.db {aside}: {error}; checkers start without their stored state and count their runs from 1"
     )
 }

@@ -247,7 +247,7 @@ async fn a_component_that_takes_another_config_waits_for_the_modules_file() {
     let bench = Bench::new(&first, &with(1)).await;
     let second = version(&taking_22(), "2");
     bench.write("checkers/c.wasm", &second);
-    bench.until_refused("checkers/c.wasm: waits: it does not take the config of modules/m.toml").await;
+    bench.until_refused("checkers/c.wasm: waits: it does not accept the config of modules/m.toml").await;
     assert_eq!(bench.digest(), blake3::hash(&first).to_hex().as_str());
     bench.write("modules/m.toml", with(22).as_bytes());
     bench.until_in_force(&second).await;

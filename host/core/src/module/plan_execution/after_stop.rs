@@ -21,7 +21,7 @@ const UNTOLD: Duration = Duration::from_secs(2);
 /// The host gets this much more time to answer than the processes have to end.
 pub(super) const SPARE: Duration = Duration::from_secs(5);
 /// The check in words, as a step.
-pub(super) const LOOK: &str = "look whether the application has ended";
+pub(super) const LOOK: &str = "check whether the application has ended";
 
 impl PlanExecution {
     /// The plan of the last frame is done: check whether it has stopped the application.

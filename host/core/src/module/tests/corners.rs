@@ -278,7 +278,7 @@ fn a_start_that_the_node_cannot_afford_is_tried_again_for_ever_and_not_counted()
         world.tell(Event::Starved { module: module(), attempt });
         world.step_failed("the disk is full");
         assert_eq!((world.state(), world.view().restarts), (StateName::Backoff, before));
-        assert!(world.told("not counted: this node lacks what a start needs"));
+        assert!(world.told("not counted: this node lacks resources for a start"));
     }
     // A failure with a cause of its own is counted as usual.
     world.serve_plans_until(|world| matches!(world.step_at_work(), Some((_, _, StepAction::Keep(_)))));

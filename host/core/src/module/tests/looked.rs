@@ -37,7 +37,7 @@ fn a_plan_that_stops_nothing_is_followed_by_a_forced_stop() {
         assert_eq!(world.state(), StateName::Stopping, "of {count} steps");
         let Some(Occasion::ForcedStop(Some(failure))) = world.occasion() else { panic!("no forced stop") };
         assert_eq!((failure.step, failure.reason.as_str()), (count, RUNS));
-        assert!(world.told("look whether the application has ended: failed: `start` still runs"));
+        assert!(world.told("check whether the application has ended: failed: `start` still runs"));
         world.lives_on(None);
         world.plan(vec![run("forced-stop", OnFailure::Fail)]);
         world.step_ok();

@@ -71,7 +71,7 @@ async fn what_cannot_be_started_is_told_with_what_to_do() {
     let written = std::process::Command::new("/bin/sh").args(["-c", script]).current_dir(root).status();
     assert!(written.unwrap().success());
     for (program, dir, said) in [
-        ("/no/such/program", None, "there is no program /no/such/program: give its whole path"),
+        ("/no/such/program", None, "there is no program /no/such/program: give its full path"),
         ("./no-mode", None, "may not be executed by this user: see its mode (chmod +x)"),
         ("./no-interpreter", None, "needs to run (named in its first line) does not exist"),
         ("no-such-program", None, "there is no program `no-such-program` in /usr/local/sbin:"),

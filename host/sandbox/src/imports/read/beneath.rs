@@ -20,7 +20,7 @@ use rustix::io::Errno;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Denied {
     /// The path leaves the directory: by `..`, by a link, or because it is absolute.
-    #[error("it leads out of the directory that is granted")]
+    #[error("it is outside the directory that is granted")]
     LeadsOut,
     /// It is a pipe, a device or a socket.
     #[error("it is a {0}, and only regular files and directories are read")]
@@ -133,7 +133,7 @@ mod tests {
         let socket = std::os::unix::net::UnixListener::bind(path("granted/socket")).unwrap();
         let directory = File::open(path("granted")).unwrap();
 
-        let out = "it leads out of the directory that is granted";
+        let out = "it is outside the directory that is granted";
         for (asked, expected) in [
             ("file", "content"),
             ("./below/../file", "content"),

@@ -247,7 +247,7 @@ impl Inner {
             match once_free(name).await {
                 Ok(socket) => socket.listen(speaker, pass_on).await,
                 Err(error) => tracing::warn!(
-                    %error, %module, %command, "what it says of itself is not listened to: restart it for that"
+                    %error, %module, %command, "its sd_notify messages are not received: restart it to enable them"
                 ),
             }
         });

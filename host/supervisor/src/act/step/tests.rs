@@ -152,7 +152,7 @@ async fn a_step_that_makes_no_sense_is_refused_with_what_to_do() {
     let checker = CheckerName::new("app").unwrap();
     for (action, said) in [
         (run("other"), "the module declares no command `other`"),
-        (run("keep"), "command `keep` is kept, not run to its end"),
+        (run("keep"), "command `keep` is kept, not run to completion"),
         (StepAction::Keep(command("run")), "command `run` is not kept"),
         (StepAction::AwaitExit(Target::Command(command("run"))), "command `run` is not kept"),
         (StepAction::AwaitExit(Target::Checker(checker.clone())), "the module has no checker `app`"),
@@ -181,7 +181,7 @@ async fn a_kept_command_that_is_declared_no_more_can_still_be_stopped() {
     let gone = runner.carry_out(&module, &StepAction::AwaitExit(target), LONG).await;
     assert_eq!(gone.unwrap(), "`keep`: no process is left");
     let again = runner.carry_out(&module, &StepAction::Keep(command("keep")), LONG).await;
-    assert_eq!(again.unwrap(), "`keep` is declared no more and is not started again");
+    assert_eq!(again.unwrap(), "`keep` is no longer declared and is not started again");
     assert!(processes_of(harness.root.path()).is_empty());
 }
 

@@ -11,7 +11,7 @@ use bellwether_os::process::stat::Stat;
 use bellwether_os::process::usage::Usage;
 
 /// Why a low number of processes is not conclusive.
-const HIDDEN: &str = "it could not be told whether there are more: processes of other users are hidden from \
+const HIDDEN: &str = "it could not be determined whether there are more: processes of other users are hidden from \
                       this one (hidepid). Run the daemon as their user, or in the group of the mount of /proc";
 /// The number of process ids that a sentence names.
 const MAX_NAMED: usize = 3;
@@ -106,7 +106,7 @@ fn too_many(spec: &ProcessSpec, sight: &Sight, label: &str) -> String {
 
 fn well(sight: &Sight, label: &str) -> String {
     if sight.processes.is_empty() {
-        return format!("{}no process {label} is running, as it may be", ended(sight));
+        return format!("{}no process {label} is running, which is allowed", ended(sight));
     }
     let status = sight.notified.as_ref().filter(|notified| complaint(notified).is_none());
     let status = status.and_then(|notified| notified.status.as_ref()).map(|status| format!(": {status}"));
@@ -254,10 +254,10 @@ mod tests {
         let said = |notified: &Notified| (seen(notified).status, seen(notified).summary);
         let of = |text: &str| format!("1 process `nginx` (pid 5){text}");
         notified.take("STATUS=recovers");
-        let starting = of(" has not said yet that it is ready (READY=1): recovers");
+        let starting = of(" has not reported yet that it is ready (READY=1): recovers");
         assert_eq!(said(&notified), (Status::Fail, starting));
         let starting =
-            of(" has not said that it is ready (READY=1), or said so while no daemon ran: recovers");
+            of(" has not reported that it is ready (READY=1), or did so while no daemon ran: recovers");
         assert_eq!(said(&notified.clone().after_a_gap()), (Status::Unknown, starting));
         let progress = |notified: &Notified| {
             seen(notified).measurements.iter().any(|measured| measured.name == "progress")
@@ -269,17 +269,17 @@ mod tests {
         assert_eq!(said(&notified), (Status::Pass, of(": 5 clients")));
         assert!(!progress(&notified) && !seen(&notified).is_of_a_hang());
         notified.hangs = Some(bellwether_os::process::notified::Hang::Silent);
-        let silent = of(" has given no sign of life (WATCHDOG=1) for 30s: 5 clients");
+        let silent = of(" has sent no watchdog message (WATCHDOG=1) for 30s: 5 clients");
         assert_eq!(said(&notified), (Status::Fail, silent));
         assert!(seen(&notified).is_of_a_hang());
         notified.take("STOPPING=1\nSTATUS=");
-        assert_eq!(said(&notified), (Status::Fail, of(" says that it is stopping (STOPPING=1)")));
+        assert_eq!(said(&notified), (Status::Fail, of(" reports that it is stopping (STOPPING=1)")));
         assert!(!seen(&notified).is_of_a_hang());
         let gone = Sight { notified: Some(notified), ..sight(&[], &[5]) };
         assert_eq!(judged(&spec(1, None), &gone).1, "pid 5 has ended; no process `nginx` is running");
         let mut failed = Notified::nothing(None);
         failed.take("READY=1\nWATCHDOG=trigger");
-        assert_eq!(said(&failed), (Status::Fail, of(" says that it has failed (WATCHDOG=trigger)")));
+        assert_eq!(said(&failed), (Status::Fail, of(" reports that it has failed (WATCHDOG=trigger)")));
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
                 "2 processes `nginx` (pids 5 and 7), more than the 1 allowed",
             ),
             (spec(0, Some(0)), &[5], &[], Fail, "1 process `nginx` (pid 5), and none is allowed"),
-            (spec(0, Some(0)), &[], &[], Pass, "no process `nginx` is running, as it may be"),
+            (spec(0, Some(0)), &[], &[], Pass, "no process `nginx` is running, which is allowed"),
         ] {
             assert_eq!(judged(&spec, &sight(pids, ended)), (status, summary.to_owned()));
         }
@@ -333,7 +333,9 @@ mod tests {
         let (status, summary) = judged(&spec(2, None), &hidden(&[5]));
         assert_eq!(status, Status::Unknown);
         assert!(
-            summary.starts_with("1 process `nginx` (pid 5), fewer than the 2 required; it could not be told")
+            summary.starts_with(
+                "1 process `nginx` (pid 5), fewer than the 2 required; it could not be determined"
+            )
         );
         assert_eq!(judged(&spec(1, None), &hidden(&[5])).0, Status::Pass);
         assert_eq!(judged(&spec(1, Some(1)), &hidden(&[5, 7])).0, Status::Fail, "too many are too many");

@@ -46,7 +46,7 @@ fn keep(name: &str, write: impl FnOnce(&Path) -> io::Result<()>) {
         write(&place).map(|()| place)
     });
     match kept {
-        Ok(place) => eprintln!("what helps to understand it is in {}", place.display()),
+        Ok(place) => eprintln!("the files of this failure are in {}", place.display()),
         Err(error) => eprintln!("the test's {name} could not be kept: {error}"),
     }
 }

@@ -17,7 +17,7 @@ pub fn is_long() -> bool {
 pub fn amount(variable: &str, every_run: u64, long_run: u64) -> u64 {
     let asked = env::var(variable).ok();
     let amount = chosen(asked.as_deref(), is_long(), every_run, long_run);
-    amount.unwrap_or_else(|| panic!("{variable} is no number: {asked:?}"))
+    amount.unwrap_or_else(|| panic!("{variable} is not a number: {asked:?}"))
 }
 
 /// The part that every run has, or everything.

@@ -139,7 +139,8 @@ fn a_service_that_never_accepts_fails_although_the_system_takes_the_connection()
     let seen = check(config(&address, None, None), &told());
     assert_eq!(seen.status, Status::Fail);
     let expected = format!(
-        "the system completed the connection to {address}, and the service, redis-server 7 (stopped), has not accepted it: it hangs or is stopped"
+        "the system completed the connection to {address}, and the service, redis-server 7 (stopped), \
+         has not accepted it: it hangs or is stopped"
     );
     assert_eq!(seen.summary, expected);
     assert!(seen.attributes.contains(&("hang".to_owned(), "true".to_owned())), "{seen:?}");

@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(
             doubt.sentence("modules", |_| "12:00".to_owned()),
             "all 7 files disappeared from modules/ at once: the previous files stay active until 12:00 (10m after it \
-             vanished): a, b, c, d, e, 2 more; to remove them, reload the daemon (`systemctl reload bellwether`, or \
+             disappeared): a, b, c, d, e, 2 more; to remove them, reload the daemon (`systemctl reload bellwether`, or \
              SIGHUP)"
         );
         let away = Doubt { files: BTreeSet::from(["web"]), why: Why::Away, until: None };

@@ -307,7 +307,8 @@ fn read_all(folder: &Path, before: &mut Before) -> io::Result<()> {
                 atomic_file::remember(&path);
                 before.memories.insert(module.clone(), memory);
                 before.damaged.push(format!(
-                    "state/modules/{module}.json is of another version or damaged ({problem}): the desired state of {module} is known, its counters and unfinished plans are not"
+                    "state/modules/{module}.json is of another version or damaged ({problem}): \
+                     the desired state of {module} is known, its counters and unfinished plans are not"
                 ));
             }
             Err(error) => before.damaged.push(set_aside(&path, &module, &error)),

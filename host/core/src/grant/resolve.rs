@@ -117,7 +117,8 @@ mod tests {
         }
         assert_eq!(
             grants.may_look_up("x.evil").unwrap_err().to_string(),
-            "refused: look up `x.evil`; to allow it add grant = { resolve = [\"x.evil\"] }, or connect = [\"x.evil:PORT\"] with the port it connects to"
+            "refused: look up `x.evil`; to allow it add grant = { resolve = [\"x.evil\"] }, \
+             or connect = [\"x.evil:PORT\"] with the port it connects to"
         );
     }
 

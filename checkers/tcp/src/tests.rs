@@ -146,7 +146,7 @@ fn a_service_that_never_accepts_fails_although_the_system_takes_the_connection()
     assert!(seen.attributes.contains(&("hang".to_owned(), "true".to_owned())), "{seen:?}");
 
     let json = format!(r#"{{"address": "{address}", "expect-accept": false}}"#);
-    assert_eq!(check(of_json(&json), &told()).status, Status::Pass, "not if nobody asks");
+    assert_eq!(check(of_json(&json), &told()).status, Status::Pass, "not unless it is configured");
     let accepted = run().with_acceptance(&address, Acceptance { accepted: true, held_by: None });
     assert_eq!(check(config(&address, None, None), &accepted).status, Status::Pass);
 }

@@ -1,7 +1,7 @@
 //! Sends records to the journal from outside the core.
 //!
 //! ```text
-//!   Recorder ──▶ the core: numbers the record ──▶ journal, whoever follows it
+//!   Recorder ──▶ the core: numbers the record ──▶ journal, followers
 //! ```
 //! The core numbers all records, so that a record is in the right order with those of the core's decisions.
 

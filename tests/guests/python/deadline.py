@@ -44,12 +44,12 @@ class Describe(exports.Describe):
 
 
 class Check(exports.Check):
-    # Each run has a fresh instance: what should last goes to the state.
+    # Each run has a new instance: persistent data belongs into the state.
     def check(self, request: CheckRequest) -> Observation:
         try:
             return look(request)
         except Exception as error:
-            # The resource was not looked at, or not to the end: never a fail.
+            # The resource was not checked, or not completely: never a fail.
             return Observation(Status.UNKNOWN, f"could not tell: {error!r}", [], [])
 
 

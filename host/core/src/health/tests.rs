@@ -76,7 +76,7 @@ fn ask(snapshot: &Snapshot, alive: bool, target: &str) -> (Code, String) {
     let answer = answer(snapshot, core(alive), Question::new(target, false), |_| String::new());
     match answer.body {
         Body::Plain(text) => (answer.code, text.into_owned()),
-        Body::Report(report) => panic!("nobody asked for a report: {report:?}"),
+        Body::Report(report) => panic!("no report was requested: {report:?}"),
     }
 }
 
@@ -444,7 +444,7 @@ fn a_daemon_that_has_not_come_far_enough_in_time_says_that_it_is_starting() {
     let (found, empty) = (snapshot(vec![module("web", StateName::Up, true)]), snapshot(Vec::new()));
     let of = |snapshot: &Snapshot, target| {
         let answer = answer(snapshot, Core::Begins, Question::new(target, false), |_| String::new());
-        let Body::Plain(text) = answer.body else { panic!("nobody asked for a report") };
+        let Body::Plain(text) = answer.body else { panic!("no report was requested") };
         (answer.code, text.into_owned())
     };
     let no =

@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(put("one"), Done::Made);
         assert_eq!(put("one"), Done::AsItShouldBe);
         assert_eq!(put("two"), Done::Replaced);
-        assert_eq!(put("two"), Done::AsItShouldBe, "what is to be there is there, whoever wrote it");
+        assert_eq!(put("two"), Done::AsItShouldBe, "the file has the wanted content, whatever wrote it");
         assert_eq!(put("three"), Done::Kept("kept: edited"), "`two` is not among what is ours");
         assert_eq!(fs::read(&file).unwrap(), b"two");
     }

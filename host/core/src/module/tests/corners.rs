@@ -24,7 +24,7 @@ fn a_checker_that_is_begun_anew_and_then_not_needed_is_told_to_end() {
     world.see("database", Status::Fail);
     world.see("app", Status::Pass);
     assert_eq!(world.state(), StateName::Stopping);
-    assert!(!world.watched().iter().any(|name| name.as_str() == "page"), "nobody told it to end");
+    assert!(!world.watched().iter().any(|name| name.as_str() == "page"), "no command has ended it");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn the_time_of_a_suspension_can_be_changed() {
     assert!(world.wish().suspended, "it was said again for longer");
     assert!(accepted(&world.command(Command::Suspend)));
     world.pass_time(SECOND * 700);
-    assert!(world.wish().suspended, "until somebody resumes it");
+    assert!(world.wish().suspended, "until it is resumed");
     assert!(!accepted(&world.command(Command::Suspend)));
     assert!(accepted(&world.command(Command::Resume)));
     assert_eq!(world.wish(), Wish::default());

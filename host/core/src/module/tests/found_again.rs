@@ -196,7 +196,7 @@ fn what_is_suspended_or_stopped_stays_so() {
     world.command(Command::Suspend);
     world.kill_daemon();
     world.see("app", Status::Fail);
-    assert!(!looks(&world), "it is not waited for what nobody starts");
+    assert!(!looks(&world), "there is no wait for an application that is not started");
     let mut world = World::new().process("app").wishing(false).load();
     assert!(!looks(&world));
     world.kill_daemon();

@@ -101,7 +101,7 @@ impl Request {
     )]
     pub(crate) fn parts(&self) -> Result<Parts<'_>, HostError> {
         let bad = |why: &str| HostError::new("bad-request", format!("`{}` {why}", self.url));
-        let (scheme, rest) = self.url.split_once("://").ok_or_else(|| bad("is no URL"))?;
+        let (scheme, rest) = self.url.split_once("://").ok_or_else(|| bad("is not a URL"))?;
         let https = match scheme {
             "http" => false,
             "https" => true,

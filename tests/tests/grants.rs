@@ -214,7 +214,7 @@ fn a_huge_file_and_too_many_open_files_stay_within_limits() {
 
     let ended = reach("hoard", &files.path("granted/file"), &files.grant());
     assert!(ended.out.contains("pass: 64 files, then "), "{ended:?}");
-    let refusal = "refused: open so many files at once; a run may not hold more of the host";
+    let refusal = "refused: open more files at once; a run may not hold more of the host";
     assert!(ended.out.lines().any(|line| line == refusal), "{ended:?}");
 }
 

@@ -1,4 +1,4 @@
-//! Which of the last runs failed, for a checker that is down after so many fails among so many runs.
+//! Which of the last runs failed, for a checker that is down after M fails in the last N runs.
 
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,7 @@ pub(super) fn send(line: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> io::
     let mut control = SendAncillaryBuffer::new(&mut space);
     let some = &descriptors[..descriptors.len().min(MOST)];
     if !control.push(SendAncillaryMessage::ScmRights(some)) {
-        return Err(io::Error::other("there is no room for so many descriptors"));
+        return Err(io::Error::other("too many descriptors to hand over"));
     }
     // A message needs at least one byte of data.
     sendmsg(line, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL)?;

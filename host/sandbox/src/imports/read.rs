@@ -264,7 +264,7 @@ impl HostDescriptor for Reading<'_> {
             return self.change("write", &handle, &path);
         }
         if !self.files.has_room() {
-            return self.too_many("open so many files at once");
+            return self.too_many("open more files at once");
         }
         let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
         let only = open_flags.contains(OpenFlags::DIRECTORY);
@@ -334,7 +334,7 @@ impl HostDescriptor for Reading<'_> {
         .await;
         let names = names.map_err(|denied| self.deny(&handle, "", &denied))?;
         if names > most {
-            return self.too_many("list so many names");
+            return self.too_many("list more names");
         }
         self.files.listed += names;
         self.used(&handle);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   opened ──▶ snapshot ──changed──▶ snapshot … ──▶ bye: the sign-in has ended
-//!                 └──a second──▶ heartbeat, which says whether the core turns
+//!                 └──a second──▶ heartbeat, which says whether the core's loop runs
 //! ```
 //! An event names what has changed without containing it: the page requests what it needs. So a client costs a few
 //! comparisons for each change, and a slow one misses intermediate states, but never the latest.

@@ -27,7 +27,7 @@ const PORTS: Range<u16> = 11_000..32_000;
 /// An address on the loopback that is free at present. This process gets it once, and no other process of
 /// tests does.
 ///
-/// If there is none.
+/// # Panics
 /// If there is none.
 pub fn free_address() -> SocketAddr {
     static TAKEN: AtomicU16 = AtomicU16::new(0);

@@ -65,7 +65,7 @@ impl Archive {
     /// The input of the core between the two, and before that from the last point where a replay can begin. Without
     /// `since`, everything.
     ///
-    /// If it cannot be read, or is too long.
+    /// # Errors
     /// If it cannot be read, or is too long.
     pub fn stretch(&self, since: Option<Moment>, until: Option<Moment>) -> Result<Stretch, ArchiveError> {
         let since = since.map_or(i64::MIN, Moment::as_micros);

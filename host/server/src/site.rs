@@ -212,7 +212,7 @@ impl Client {
                 tracing::debug!(%address, %error, "a client of the console disconnected before the TLS handshake was complete");
             }
             Err(_) => {
-                tracing::debug!(%address, "a client of the console took too long for the TLS handshake")
+                tracing::debug!(%address, "a client of the console took too long for the TLS handshake");
             }
         }
     }
